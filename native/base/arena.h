@@ -1,0 +1,52 @@
+// Aligned memory: a buffer that owns it, and a planner that lays tensors of known lifetime out in one buffer.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace qarepvgg {
+
+// One cache line, and one AVX-512 vector.
+inline constexpr std::size_t kAlignment = 64;
+inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
+
+// Zero-filled floats on a 64-byte boundary, followed by 64 spare bytes that a full vector load may touch.
+// Throws ERR_OUT_OF_MEMORY.
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::size_t floats);
+
+  float* data() noexcept { return data_.get(); }
+  const float* data() const noexcept { return data_.get(); }
+  std::size_t size() const noexcept { return size_; }
+  std::size_t bytes() const noexcept { return size_ * sizeof(float); }
+
+ private:
+  struct Free {
+    void operator()(float* data) const noexcept;
+  };
+  std::unique_ptr<float, Free> data_;
+  std::size_t size_ = 0;
+};
+
+// Assigns offsets in one buffer. A tensor is alive from the step that first writes it to the step that last reads it;
+// tensors whose lives do not meet may share memory.
+class ArenaPlanner {
+ public:
+  // Reserves `floats` for steps first..last, both included. Returns the offset, a multiple of 16 floats.
+  std::size_t reserve(std::size_t floats, std::size_t first, std::size_t last);
+  std::size_t size() const noexcept { return size_; }
+  // Whether a reserved range shares memory with another.
+  bool overlaps(std::size_t offset, std::size_t floats) const;
+
+ private:
+  struct Block {
+    std::size_t offset, floats, first, last;
+  };
+  std::vector<Block> blocks_;  // sorted by offset
+  std::size_t size_ = 0;
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,38 @@
+// Size arithmetic that throws ERR_SIZE_OVERFLOW instead of wrapping.
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <limits>
+
+#include "base/error.h"
+
+namespace qarepvgg {
+
+// Sizes stay below 2^62 so that any one of them fits a ptrdiff_t with room for an offset.
+inline constexpr std::size_t kMaxSize = std::numeric_limits<std::size_t>::max() >> 2;
+
+inline std::size_t checked_mul(std::size_t a, std::size_t b) {
+  if (a != 0 && b > kMaxSize / a) fail(code::kSizeOverflow, "expected a size below 2^62, received ", a, " x ", b);
+  return a * b;
+}
+
+inline std::size_t checked_add(std::size_t a, std::size_t b) {
+  if (a > kMaxSize || b > kMaxSize - a)
+    fail(code::kSizeOverflow, "expected a size below 2^62, received ", a, " + ", b);
+  return a + b;
+}
+
+inline std::size_t checked_product(std::initializer_list<std::size_t> factors) {
+  std::size_t product = 1;
+  for (std::size_t factor : factors) product = checked_mul(product, factor);
+  return product;
+}
+
+inline std::size_t round_up(std::size_t value, std::size_t multiple) {
+  return checked_add(value, multiple - 1) / multiple * multiple;
+}
+
+inline std::size_t ceil_div(std::size_t value, std::size_t divisor) { return (value + divisor - 1) / divisor; }
+
+}  // namespace qarepvgg

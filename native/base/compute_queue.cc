@@ -1,0 +1,79 @@
+#include "base/compute_queue.h"
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <future>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+
+namespace qarepvgg {
+namespace {
+
+class Queue {
+ public:
+  void push(std::function<void()> job) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      start();
+      jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void start() {
+    if (started_) return;
+    try {
+      std::thread([this] { work(); }).detach();
+    } catch (const std::system_error& error) {
+      fail(code::kOutOfMemory, "expected to start the compute thread: ", error.what());
+    }
+    started_ = true;
+  }
+
+  [[noreturn]] void work() {
+    for (;;) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, [this] { return !jobs_.empty(); });
+      const std::function<void()> job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> jobs_;
+  bool started_ = false;
+};
+
+// Never destroyed: the compute thread may still be in it while the process exits.
+Queue& queue() {
+  static Queue& instance = *new Queue;
+  return instance;
+}
+
+}  // namespace
+
+void compute_later(std::function<void()> job) { queue().push(std::move(job)); }
+
+void compute_now(const std::function<void()>& job) {
+  std::promise<void> done;
+  queue().push([&] {
+    try {
+      job();
+      done.set_value();
+    } catch (...) {
+      done.set_exception(std::current_exception());
+    }
+  });
+  done.get_future().get();
+}
+
+}  // namespace qarepvgg

@@ -1,0 +1,67 @@
+#include "base/threads.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include "base/error.h"
+
+namespace qarepvgg {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+int affinity_count() {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// CPUs granted by the control group's quota, rounded up; 0 when there is none. Version 2 first, then version 1.
+int cgroup_quota() {
+  double quota = -1, period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
+    std::string text;
+    if (v2 >> text >> period && text != "max") quota = std::strtod(text.c_str(), nullptr);
+  } else {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return std::max(1, static_cast<int>(std::ceil(std::min(quota / period, 1e6))));
+}
+
+ThreadBudget read_budget() {
+  if (const char* text = std::getenv("QAREPVGG_NUM_THREADS"); text != nullptr && *text != '\0') {
+    int count = 0;
+    const char* end = text + std::strlen(text);
+    const auto [stop, error] = std::from_chars(text, end, count);
+    if (error != std::errc{} || stop != end || count < 1 || count > kMaxThreads)
+      fail(code::kInvalidArg, "expected QAREPVGG_NUM_THREADS to be a whole number from 1 to ", kMaxThreads,
+           ", received '", text, "'");
+    return {count, "QAREPVGG_NUM_THREADS"};
+  }
+  const int affinity = std::min(affinity_count(), kMaxThreads), quota = cgroup_quota();
+  if (quota > 0 && quota < affinity) return {quota, "cgroup quota"};
+  return {affinity, "affinity"};
+}
+
+}  // namespace
+
+const ThreadBudget& thread_budget() {
+  static const ThreadBudget budget = read_budget();
+  return budget;
+}
+
+}  // namespace qarepvgg

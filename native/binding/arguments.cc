@@ -1,0 +1,68 @@
+#include "binding/arguments.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace qarepvgg::binding {
+
+Floats floats_of(const Napi::Value& value, const char* what) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+    fail(code::kDtype, "expected ", what, " to be a Float32Array");
+  napi_value buffer = nullptr;
+  void* data = nullptr;
+  std::size_t length = 0;
+  napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, &buffer, nullptr);
+  bool detached = false;
+  napi_is_detached_arraybuffer(value.Env(), buffer, &detached);
+  if (detached) fail(code::kBufferDetached, "expected ", what, " to have its memory, it is detached");
+  return {static_cast<float*>(data), length};
+}
+
+Floats floats_of(const Napi::Value& value, const char* what, std::size_t length) {
+  const Floats floats = floats_of(value, what);
+  if (floats.size != length)
+    fail(code::kBufferSize, "expected ", what, " to have ", length, " elements, received ", floats.size);
+  return floats;
+}
+
+std::size_t to_size(const Napi::Value& value, const char* what) {
+  constexpr double kMaxSafeInteger = 9007199254740991.0;
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= kMaxSafeInteger) || number != std::floor(number))
+    fail(code::kInvalidArg, "expected ", what, " to be a whole number from 0");
+  return static_cast<std::size_t>(number);
+}
+
+std::size_t size_of(const Napi::Object& object, const char* name) { return to_size(object.Get(name), name); }
+
+std::size_t size_of(const Napi::Object& object, const char* name, std::size_t fallback) {
+  const Napi::Value value = object.Get(name);
+  return value.IsUndefined() ? fallback : to_size(value, name);
+}
+
+double number_of(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsNumber()) fail(code::kInvalidArg, "expected ", name, " to be a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+bool flag_of(const Napi::Object& object, const char* name) { return object.Get(name).ToBoolean(); }
+
+std::string string_of(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsString()) fail(code::kInvalidArg, "expected ", name, " to be a string");
+  return value.As<Napi::String>();
+}
+
+Napi::Object object_of(const Napi::Value& value, const char* what) {
+  if (!value.IsObject()) fail(code::kInvalidArg, "expected ", what, " to be an object");
+  return value.As<Napi::Object>();
+}
+
+Napi::Array array_of(const Napi::Value& value, const char* what) {
+  if (!value.IsArray()) fail(code::kInvalidArg, "expected ", what, " to be an array");
+  return value.As<Napi::Array>();
+}
+
+}  // namespace qarepvgg::binding

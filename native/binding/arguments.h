@@ -1,0 +1,33 @@
+// Reads plain JavaScript values. lib/ has validated them already; what is checked here is what memory safety needs.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+#include <string>
+
+namespace qarepvgg::binding {
+
+// A Float32Array's memory. Valid until JavaScript runs again.
+struct Floats {
+  float* data = nullptr;
+  std::size_t size = 0;
+};
+
+// Throws ERR_DTYPE when it is no Float32Array, ERR_BUFFER_DETACHED when its memory is gone.
+Floats floats_of(const Napi::Value& value, const char* what);
+// Also throws ERR_BUFFER_SIZE when its length is another.
+Floats floats_of(const Napi::Value& value, const char* what, std::size_t length);
+
+// A property that is a whole number from 0 to 2^53 - 1. Throws ERR_INVALID_ARG.
+std::size_t size_of(const Napi::Object& object, const char* name);
+std::size_t size_of(const Napi::Object& object, const char* name, std::size_t fallback);
+double number_of(const Napi::Object& object, const char* name);
+bool flag_of(const Napi::Object& object, const char* name);
+std::string string_of(const Napi::Object& object, const char* name);
+Napi::Object object_of(const Napi::Value& value, const char* what);
+Napi::Array array_of(const Napi::Value& value, const char* what);
+// A whole number in its own right, not a property.
+std::size_t to_size(const Napi::Value& value, const char* what);
+
+}  // namespace qarepvgg::binding

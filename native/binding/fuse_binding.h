@@ -1,0 +1,10 @@
+// `fuse` of binding.d.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace qarepvgg::binding {
+
+void define_fuse(Napi::Env env, Napi::Object exports);
+
+}  // namespace qarepvgg::binding

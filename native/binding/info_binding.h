@@ -1,0 +1,10 @@
+// `info` of binding.d.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace qarepvgg::binding {
+
+void define_info(Napi::Env env, Napi::Object exports);
+
+}  // namespace qarepvgg::binding

@@ -1,0 +1,101 @@
+#include "binding/program_spec.h"
+
+#include "base/error.h"
+#include "binding/arguments.h"
+#include "ops/elementwise.h"
+
+namespace qarepvgg::binding {
+namespace {
+
+constexpr std::size_t kMaxThreads = 1024;
+
+StateOffset offset_of(const Napi::Object& object, const char* name) { return size_of(object, name, kNoTensor); }
+
+ValueId input_of(const Napi::Object& object) { return size_of(object, "input"); }
+
+void read_conv(const Napi::Object& object, OpSpec& op) {
+  op.inputs = {input_of(object)};
+  op.out_channels = size_of(object, "outChannels");
+  op.kernel = size_of(object, "kernel");
+  op.stride = size_of(object, "stride");
+  op.padding = size_of(object, "padding");
+  op.dilation = size_of(object, "dilation");
+  op.groups = size_of(object, "groups");
+  op.weight = offset_of(object, "weight");
+  op.bias = offset_of(object, "bias");
+}
+
+void read_batch_norm(const Napi::Object& object, OpSpec& op) {
+  op.inputs = {input_of(object)};
+  op.eps = number_of(object, "eps");
+  op.momentum = number_of(object, "momentum");
+  op.weight = offset_of(object, "weight");
+  op.bias = offset_of(object, "bias");
+  op.running_mean = offset_of(object, "runningMean");
+  op.running_var = offset_of(object, "runningVar");
+  op.batches = offset_of(object, "batches");
+}
+
+void read_add(const Napi::Object& object, OpSpec& op) {
+  const Napi::Array inputs = array_of(object.Get("inputs"), "inputs");
+  if (inputs.Length() < 1 || inputs.Length() > kMaxSummands)
+    fail(code::kInvalidArg, "expected 1 to ", kMaxSummands, " operands of a sum, received ", inputs.Length());
+  for (std::uint32_t i = 0; i < inputs.Length(); ++i) op.inputs.push_back(to_size(inputs.Get(i), "an operand"));
+}
+
+OpSpec read_op(const Napi::Object& object) {
+  OpSpec op;
+  const std::string name = string_of(object, "op");
+  if (name == "conv") {
+    op.kind = OpKind::kConv;
+    read_conv(object, op);
+  } else if (name == "batchNorm") {
+    op.kind = OpKind::kBatchNorm;
+    read_batch_norm(object, op);
+  } else if (name == "add") {
+    op.kind = OpKind::kAdd;
+    read_add(object, op);
+  } else if (name == "scale") {
+    op.kind = OpKind::kScale;
+    op.inputs = {input_of(object)};
+    op.weight = offset_of(object, "factor");
+  } else if (name == "averagePool") {
+    op.kind = OpKind::kAveragePool;
+    op.inputs = {input_of(object)};
+  } else if (name == "relu") {
+    op.kind = OpKind::kRelu;
+    op.inputs = {input_of(object)};
+  } else {
+    fail(code::kInvalidArg, "expected op to be conv, batchNorm, add, scale, averagePool or relu, received '", name,
+         "'");
+  }
+  op.relu = flag_of(object, "relu");
+  return op;
+}
+
+}  // namespace
+
+ProgramSpec read_program_spec(const Napi::Value& value) {
+  const Napi::Object object = object_of(value, "the program");
+  const Napi::Array dims = array_of(object.Get("input"), "input");
+  if (dims.Length() != 4) fail(code::kShape, "expected input dims [n, c, h, w], received ", dims.Length(), " dims");
+  const auto dim = [&](std::uint32_t i) { return to_size(dims.Get(i), "an input dim"); };
+
+  ProgramSpec spec;
+  spec.n = dim(0);
+  spec.c = dim(1);
+  spec.h = dim(2);
+  spec.w = dim(3);
+  const Napi::Array ops = array_of(object.Get("ops"), "ops");
+  for (std::uint32_t i = 0; i < ops.Length(); ++i) spec.ops.push_back(read_op(object_of(ops.Get(i), "an op")));
+  spec.state_length = size_of(object, "stateLength");
+  spec.training = flag_of(object, "training");
+  spec.gradients = flag_of(object, "gradients");
+  const std::size_t threads = size_of(object, "threads", 0);
+  if (threads > kMaxThreads)
+    fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
+  spec.threads = static_cast<int>(threads);
+  return spec;
+}
+
+}  // namespace qarepvgg::binding

@@ -1,0 +1,42 @@
+// AVX2 + FMA: 16 registers of 8 floats. Tiles: 6 x 16 and 4 x 24 use 12 accumulators.
+#include <immintrin.h>
+
+#include "kernels/kernel_table.h"
+
+namespace qarepvgg {
+namespace {
+
+struct Vec {
+  using Reg = __m256;
+  static constexpr int kLanes = 8;
+
+  static __m256i first(std::size_t n) {
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), index);
+  }
+  static Reg load(const float* p) { return _mm256_loadu_ps(p); }
+  static Reg load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
+  static void store(float* p, Reg r) { _mm256_storeu_ps(p, r); }
+  static void store_first(float* p, Reg r, std::size_t n) { _mm256_maskstore_ps(p, first(n), r); }
+  static Reg broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static Reg set(float x) { return _mm256_set1_ps(x); }
+  static Reg zero() { return _mm256_setzero_ps(); }
+  static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+  static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+  static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+  static Reg div(Reg a, Reg b) { return _mm256_div_ps(a, b); }
+  static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  // max returns its second operand when either is NaN.
+  static Reg relu(Reg x) { return _mm256_max_ps(zero(), x); }
+  static Reg keep_positive(Reg y, Reg x) { return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_GT_OQ), x); }
+};
+
+constexpr int kMaxRows1 = 12, kMaxRows2 = 6, kMaxRows3 = 4;
+
+#include "kernels/fp32_body.inc"
+
+}  // namespace
+
+const KernelTable kAvx2Kernels = make_table("avx2");
+
+}  // namespace qarepvgg

@@ -1,0 +1,105 @@
+// The contract between ops and micro-kernels: plain structs of pointers and strides, one table of functions per ISA.
+//
+// All strides are counted in floats. Activations are channels-last and their channel count is padded to a multiple of
+// 16 (see ops/feature_map.h), so that elementwise kernels have no tails.
+#pragma once
+
+#include <cstddef>
+
+namespace qarepvgg {
+
+// One tile of a convolution, accumulated in registers over the whole reduction:
+//   out[m][lane] = bias[lane] + sum over taps t and depth k of input[m * input_pixel + taps[t] + k] * weights[t][k][lane]
+// for m = 0..MR-1 pixels and NV vectors of lanes. This is im2col x weights without the patch matrix: a tap is a
+// pointer offset into the padded image.
+struct ConvTile {
+  const float* input;            // pixel 0 of the tile, tap offset 0
+  std::ptrdiff_t input_pixel;    // from one pixel of the tile to the next, in the input
+  const std::ptrdiff_t* taps;    // [tap_count] offsets into the input
+  std::size_t tap_count;
+  std::size_t depth;             // input channels of the group, >= 1
+  const float* weights;          // [tap_count][depth][NV * lanes]
+  const float* bias;             // [NV * lanes], or null for zero
+  float* out;
+  std::ptrdiff_t out_pixel;
+  std::size_t valid;             // lanes to store, 1..NV * lanes
+  bool accumulate;               // adds to what is in out
+  bool relu;
+};
+
+// One tile of a weight gradient, an outer product accumulated over pixels:
+//   out[m][lane] += sum over rows r and pixels p of input[r * input_row + p * input_pixel + m]
+//                                                 * grad[r * grad_row + p * grad_pixel + lane]
+// for m = 0..MR-1 input channels and NV vectors of output channels.
+struct OuterTile {
+  const float* input;
+  std::ptrdiff_t input_pixel, input_row;
+  const float* grad;
+  std::ptrdiff_t grad_pixel, grad_row;
+  std::size_t pixels, rows;
+  float* out;                    // [MR][out_row]
+  std::ptrdiff_t out_row;
+  std::size_t valid;
+};
+
+// A rectangle of pixels: `rows` rows of `pixels` pixels of `channels` floats (a multiple of 16).
+struct Region {
+  std::size_t rows, pixels, channels;
+};
+
+// Where an operand's rectangle starts and how far its rows are apart. Pixels are `channels` apart.
+struct Rows {
+  const float* data;
+  std::ptrdiff_t row;
+};
+struct MutableRows {
+  float* data;
+  std::ptrdiff_t row;
+};
+
+inline constexpr int kMaxTileRows = 14;
+inline constexpr int kMaxTileVectors = 3;
+
+struct KernelTable {
+  const char* isa;
+  int lanes;
+  // Largest MR for a tile of NV vectors, indexed by NV - 1; MR * NV + NV + 1 registers are in use.
+  int max_rows[kMaxTileVectors];
+  // Indexed by [NV - 1][MR - 1].
+  void (*conv[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
+  void (*outer[kMaxTileVectors][kMaxTileRows])(const OuterTile&);
+
+  // Mean and sum of squared deviations of every channel of the region.
+  void (*moments)(const Region&, Rows x, float* mean, float* m2);
+  // y = (x - mean) * scale + shift per channel, then ReLU if asked.
+  void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, bool relu,
+                    MutableRows y);
+  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where the ReLU output y is not positive
+  // (y.data is null without ReLU).
+  void (*normalize_sums)(const Region&, Rows grad, Rows y, Rows x, const float* mean, float* sum, float* dot);
+  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above.
+  void (*normalize_backward)(const Region&, Rows grad, Rows y, Rows x, const float* mean, const float* scale,
+                             const float* slope, const float* offset, bool accumulate, MutableRows out);
+  // out = sum of `count` operands, then ReLU if asked. out may be one of the operands.
+  void (*add)(const Region&, const Rows* operands, std::size_t count, bool relu, MutableRows out);
+  // out (+)= x * factor.
+  void (*scale)(const Region&, Rows x, float factor, bool accumulate, MutableRows out);
+  // out (+)= grad where y > 0, else zero.
+  void (*relu_backward)(const Region&, Rows grad, Rows y, bool accumulate, MutableRows out);
+  // Sum of a * b over the region.
+  double (*dot)(const Region&, Rows a, Rows b);
+  // Per channel: sum of x over the region.
+  void (*sums)(const Region&, Rows x, float* sum);
+  // out (+)= (sum of the 3x3 neighbourhood of x) / 9. x has a halo of at least one pixel.
+  void (*average3x3)(const Region&, Rows x, bool accumulate, MutableRows out);
+
+  // Register-only loop of independent FMAs: the machine's peak. Returns floating-point operations done.
+  double (*fma_peak)(std::size_t iterations);
+};
+
+// Null where this build has no such ISA.
+extern const KernelTable kScalarKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+
+}  // namespace qarepvgg

@@ -1,0 +1,136 @@
+// 2-D convolution and its two gradients as implicit im2col GEMM: a tap of the kernel is a pointer offset into the
+// padded image, so no patch matrix is ever written.
+//
+// A plan holds what depends on shapes alone; running it allocates nothing. Weights are handed over in PyTorch's layout
+// [out][in / groups][kernel][kernel] and packed into panels before use.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/kernel_table.h"
+#include "ops/feature_map.h"
+
+namespace qarepvgg {
+
+struct ConvShape {
+  std::size_t n, in_c, in_h, in_w;
+  std::size_t out_c;
+  std::size_t kernel;  // square
+  std::size_t stride, padding, dilation, groups;
+
+  std::size_t reach() const { return dilation * (kernel - 1); }
+  std::size_t out_h() const { return (in_h + 2 * padding - reach() - 1) / stride + 1; }
+  std::size_t out_w() const { return (in_w + 2 * padding - reach() - 1) / stride + 1; }
+  std::size_t weight_elements() const { return out_c * (in_c / groups) * kernel * kernel; }
+  // Multiply-accumulates of one direction.
+  double macs() const {
+    return static_cast<double>(n * out_h() * out_w()) * static_cast<double>(weight_elements());
+  }
+  // Throws ERR_INVALID_ARG or ERR_SHAPE when the numbers do not describe a convolution. Sizes of memory are checked
+  // where memory is planned.
+  void validate() const;
+};
+
+// How the output channels of a group are cut into panels of whole vectors. The last panel may be narrower.
+struct Panels {
+  std::size_t channels;  // per group
+  int vectors;           // of a full panel
+  std::size_t lanes;
+
+  std::size_t width() const { return static_cast<std::size_t>(vectors) * lanes; }
+  std::size_t count() const { return ceil_div(channels, width()); }
+  std::size_t valid(std::size_t panel) const;
+  int panel_vectors(std::size_t panel) const { return static_cast<int>(ceil_div(valid(panel), lanes)); }
+  // Lanes of all panels together: the padded channel count of a group.
+  std::size_t padded() const { return round_up(channels, lanes); }
+};
+
+// A convolution over an explicit list of taps: the forward pass, or the gradient with respect to the input, which is
+// one such convolution per residue class of the stride.
+class TapConvolution {
+ public:
+  // Input needs a halo of `shape.padding`.
+  static TapConvolution forward(const ConvShape& shape, const KernelTable& kernels);
+  // From the gradient of the output to the gradient of the input. The former needs a halo of data_gradient_halo().
+  static TapConvolution data_gradient(const ConvShape& shape, const KernelTable& kernels);
+  static std::size_t data_gradient_halo(const ConvShape& shape);
+
+  std::size_t weight_floats() const;
+  std::size_t bias_floats() const;
+  // weight: the forward convolution's, [out][in / groups][kernel][kernel], in both directions.
+  void pack_weights(const float* weight, float* packed, int threads) const;
+  // bias: one per output channel.
+  void pack_bias(const float* bias, float* packed) const;
+
+  struct Options {
+    bool accumulate = false;
+    bool relu = false;
+  };
+  // bias: packed, or null for none. Writes the interior of `out`.
+  void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, Options options,
+           int threads) const;
+
+ private:
+  // A dense sub-convolution: output pixels first + step * i, each reading the same taps.
+  struct Class {
+    std::size_t first_y, first_x;  // output
+    std::size_t rows, columns;
+    std::size_t first_tap, tap_count;
+  };
+  struct Tap {
+    std::size_t ky, kx;         // in the weight
+    std::ptrdiff_t dy, dx;      // in the input, in pixels, relative to the class's first pixel
+  };
+
+  TapConvolution(const ConvShape& shape, const KernelTable& kernels, bool transposed);
+  void add_class(std::size_t y, std::size_t x);
+  std::size_t row_blocks(const Class& cls, const FeatureMap& in, int threads) const;
+  void run_class(const Class& cls, const FeatureMap& in, const float* weights, const float* bias,
+                 const FeatureMap& out, Options options, int threads) const;
+
+  ConvShape shape_;
+  const KernelTable* kernels_;
+  bool transposed_;
+  std::size_t depth_;          // input channels of a group, as this convolution sees them
+  std::size_t in_step_, out_step_;
+  Panels panels_;
+  std::vector<Tap> taps_;
+  std::vector<Class> classes_;
+};
+
+// Gradient with respect to the weights: per tap, an outer product accumulated over pixels. Every element is summed by
+// one thread in a fixed order.
+class WeightGradient {
+ public:
+  WeightGradient(const ConvShape& shape, const KernelTable& kernels);
+
+  std::size_t workspace_floats() const;
+  // Adds to grad_weight, [out][in / groups][kernel][kernel].
+  void run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight, int threads) const;
+
+ private:
+  ConvShape shape_;
+  const KernelTable* kernels_;
+  Panels panels_;
+  std::size_t rows_per_chunk_;
+};
+
+// Adds the sum over pixels of grad_out to grad_bias. workspace: sum_workspace_floats(grad_out.shape).
+void add_bias_gradient(const FeatureMap& grad_out, const KernelTable& kernels, float* workspace, float* grad_bias,
+                       int threads);
+std::size_t sum_workspace_floats(const MapShape& shape);
+
+// First item and length of tile number `tile` when `count` items are split as evenly as possible into `tiles`.
+struct Tile {
+  std::size_t first, length;
+};
+inline Tile even_tile(std::size_t count, std::size_t tiles, std::size_t tile) {
+  const std::size_t first = count * tile / tiles;
+  return {first, count * (tile + 1) / tiles - first};
+}
+
+// Vectors per panel with the lowest estimated cost for tiles over `items` rows (pixels or input channels).
+Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels);
+
+}  // namespace qarepvgg

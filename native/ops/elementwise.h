@@ -1,0 +1,28 @@
+// Ops that treat every channel alike: sum of branches, scaling, ReLU, 3x3 average, and their gradients.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/kernel_table.h"
+#include "ops/feature_map.h"
+
+namespace qarepvgg {
+
+inline constexpr std::size_t kMaxSummands = 8;
+
+// out = sum of the operands, then ReLU if asked. out may be one of them.
+void add_maps(const FeatureMap* const* operands, std::size_t count, bool relu, const FeatureMap& out,
+              const KernelTable& kernels, int threads);
+// out (+)= x * factor.
+void scale_map(const FeatureMap& x, float factor, bool accumulate, const FeatureMap& out, const KernelTable& kernels,
+               int threads);
+// grad_x (+)= grad where y > 0. grad_x may be grad.
+void relu_backward(const FeatureMap& grad, const FeatureMap& y, bool accumulate, const FeatureMap& grad_x,
+                   const KernelTable& kernels, int threads);
+// 3x3 average, stride 1, padding 1, padding counted (torch.nn.AvgPool2d(3, 1, 1)); x needs a halo of one.
+// The operation is its own gradient.
+void average3x3(const FeatureMap& x, bool accumulate, const FeatureMap& out, const KernelTable& kernels, int threads);
+// Sum of a * b over all elements; the same bits for any thread count. workspace: one double per chunk of rows.
+double dot_maps(const FeatureMap& a, const FeatureMap& b, double* workspace, const KernelTable& kernels, int threads);
+
+}  // namespace qarepvgg

@@ -1,0 +1,67 @@
+// An image batch in memory: channels-last, the channel count padded to a multiple of 16, every image surrounded by a
+// halo of zero pixels so that convolution taps never need a bounds test. Padding lanes hold zero.
+#pragma once
+
+#include <cstddef>
+
+#include "base/arena.h"
+#include "base/checked.h"
+#include "kernels/kernel_table.h"
+
+namespace qarepvgg {
+
+struct MapShape {
+  std::size_t n = 0, c = 0, h = 0, w = 0;
+  std::size_t halo = 0;
+
+  // Floats from one pixel, row, image to the next.
+  std::size_t pixel() const { return round_up(c, kAlignedFloats); }
+  std::size_t row() const { return checked_mul(checked_add(w, 2 * halo), pixel()); }
+  std::size_t image() const { return checked_mul(checked_add(h, 2 * halo), row()); }
+  std::size_t floats() const { return checked_mul(n, image()); }
+  // Elements of the same batch as NCHW.
+  std::size_t elements() const { return checked_product({n, c, h, w}); }
+  bool same_dims(const MapShape& other) const {
+    return n == other.n && c == other.c && h == other.h && w == other.w;
+  }
+};
+
+// A view; whoever holds the arena owns the memory.
+struct FeatureMap {
+  float* data = nullptr;  // first halo pixel of image 0
+  MapShape shape;
+
+  // Coordinates are those of the image; -halo .. size + halo - 1 is legal.
+  float* at(std::size_t n, std::ptrdiff_t y, std::ptrdiff_t x) const {
+    const std::ptrdiff_t halo = static_cast<std::ptrdiff_t>(shape.halo);
+    return data + static_cast<std::ptrdiff_t>(n * shape.image()) +
+           (y + halo) * static_cast<std::ptrdiff_t>(shape.row()) +
+           (x + halo) * static_cast<std::ptrdiff_t>(shape.pixel());
+  }
+};
+
+// NCHW -> channels-last; writes the interior only.
+void import_nchw(const float* nchw, const FeatureMap& map, int threads);
+// Channels-last -> NCHW.
+void export_nchw(const FeatureMap& map, float* nchw, int threads);
+// Zeroes the halo; with `all`, the interior too.
+void clear_map(const FeatureMap& map, bool all, int threads);
+
+// A map's pixels in chunks of whole rows of one image, about 32 KiB each, so that a kernel's second pass over a chunk
+// finds it in the first-level cache. The split depends on the shape alone, never on the number of threads: sums over
+// chunks are the same bits for any thread count.
+class RowChunks {
+ public:
+  explicit RowChunks(const MapShape& shape);
+
+  std::size_t count() const { return shape_.n * chunks_per_image_; }
+  Region region(std::size_t chunk) const;
+  Rows rows(const FeatureMap& map, std::size_t chunk) const;
+  MutableRows mutable_rows(const FeatureMap& map, std::size_t chunk) const;
+
+ private:
+  MapShape shape_;
+  std::size_t rows_per_chunk_, chunks_per_image_;
+};
+
+}  // namespace qarepvgg

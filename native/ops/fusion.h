@@ -1,0 +1,50 @@
+// Re-parameterisation: parallel branches and their batch norms folded into one 3x3 convolution. Everything is computed
+// in double and rounded to float once, at the end.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace qarepvgg {
+
+// Per-channel arrays, [out_channels].
+struct FoldedBatchNorm {
+  const float* weight;  // gamma
+  const float* bias;    // beta
+  const float* mean;
+  const float* var;
+  double eps;
+};
+
+class Fusion {
+ public:
+  // Throws ERR_INVALID_ARG when groups do not divide the channels.
+  Fusion(std::size_t in_channels, std::size_t out_channels, std::size_t groups);
+
+  // Adds a convolution branch: scale * (weight * x + bias), then batch norm. kernel is 1 (its weight goes to the centre
+  // tap) or 3. weight: [out][in / groups][kernel][kernel]; bias and norm may be null.
+  void add_convolution(const float* weight, std::size_t kernel, const float* bias, double scale,
+                       const FoldedBatchNorm* norm);
+  // Adds the input itself, as a convolution with 1 at (o, o mod in / groups, centre). Needs equal channel counts.
+  void add_identity(const FoldedBatchNorm* norm);
+  // Adds the 3x3 average of the input (AvgPool2d(3, 1, 1)): 1/9 at all taps of (o, o mod in / groups).
+  void add_average(const FoldedBatchNorm* norm);
+  // Folds a batch norm over the sum of all branches added so far.
+  void apply_batch_norm(const FoldedBatchNorm& norm);
+
+  // Rounds to float. Throws ERR_NON_FINITE, naming the output channel, when a value is not finite.
+  void round_to(float* weight, float* bias) const;
+  std::size_t weight_elements() const { return weight_.size(); }
+
+ private:
+  static constexpr std::size_t kTaps = 9, kCentre = 4;
+
+  void add_per_channel(std::size_t first_tap, std::size_t last_tap, double value, const FoldedBatchNorm* norm);
+
+  std::size_t out_, depth_;      // depth: input channels per group
+  bool square_;                  // as many input as output channels
+  std::vector<double> weight_;   // [out][depth][9]
+  std::vector<double> bias_;     // [out]
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,150 @@
+#include "program/memory_plan.h"
+
+#include <algorithm>
+
+namespace qarepvgg {
+namespace {
+
+struct Life {
+  std::size_t first, last;
+
+  void reach(std::size_t step) {
+    first = std::min(first, step);
+    last = std::max(last, step);
+  }
+};
+
+// A map in the arena, remembered to find out whether it shares its memory.
+struct Placement {
+  std::size_t offset, floats, first;
+  std::size_t value;
+  bool grad;
+};
+
+class Planner {
+ public:
+  Planner(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values, bool gradients)
+      : nodes_(nodes), values_(values), gradients_(gradients), steps_{nodes.size()} {}
+
+  MemoryPlan plan() {
+    plan_.steps = steps_.count();
+    place_maps();
+    if (gradients_) place_gradients();
+    place_workspaces();
+    find_shared();
+    plan_.floats = arena_.size();
+    return std::move(plan_);
+  }
+
+ private:
+  void place_maps() {
+    for (std::size_t id = 0; id < values_.size(); ++id) {
+      Life life{id, id};  // value i + 1 is written by node i at step i + 1, value 0 is imported at step 0
+      if (id + 1 == values_.size()) life.reach(steps_.export_output());
+      if (gradients_ && id > 0 && nodes_[id - 1]->backward_reads_output()) life.reach(steps_.backward(id - 1));
+      for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        if (!reads(i, id)) continue;
+        life.reach(steps_.forward(i));
+        if (gradients_ && nodes_[i]->backward_reads_input()) life.reach(steps_.backward(i));
+      }
+      const MapShape& shape = values_[id].map.shape;
+      plan_.maps.push_back({reserve(shape, life, id, false), shape.halo});
+    }
+  }
+
+  // Gradients of a sum's operands are the gradient of the sum itself: where nothing else writes them, no copy is made.
+  void place_gradients() {
+    const std::size_t count = values_.size();
+    std::vector<std::size_t> root(count);
+    for (std::size_t id = 0; id < count; ++id) root[id] = id;
+    for (std::size_t i = nodes_.size(); i-- > 0;) {
+      if (nodes_[i]->spec().kind != OpKind::kAdd) continue;
+      for (ValueId id : nodes_[i]->spec().inputs)
+        if (may_alias(id)) root[id] = root[i + 1];
+    }
+
+    std::vector<Life> lives(count, Life{steps_.count(), 0});
+    std::vector<std::size_t> halos(count, 0);
+    for (std::size_t id = 0; id < count; ++id) {
+      Life& life = lives[root[id]];
+      life.reach(id == 0 ? steps_.export_gradient() : steps_.backward(id - 1));
+      if (id + 1 == count) life.reach(steps_.import_gradient());
+      for (std::size_t i = 0; i < nodes_.size(); ++i)
+        if (reads(i, id)) life.reach(steps_.backward(i));
+      if (id > 0) halos[root[id]] = std::max(halos[root[id]], nodes_[id - 1]->output_gradient_halo());
+    }
+    plan_.grads.resize(count);
+    for (std::size_t id = 0; id < count; ++id) {
+      if (root[id] != id) continue;
+      MapShape shape = values_[id].map.shape;
+      shape.halo = halos[id];
+      plan_.grads[id] = {reserve(shape, lives[id], id, true), halos[id]};
+    }
+    for (std::size_t id = 0; id < count; ++id) plan_.grads[id] = plan_.grads[root[id]];
+
+    std::vector<bool> written(count);
+    plan_.accumulate.resize(nodes_.size());
+    for (std::size_t i = nodes_.size(); i-- > 0;)
+      for (ValueId id : nodes_[i]->spec().inputs) {
+        plan_.accumulate[i].push_back(written[id]);
+        written[id] = true;
+      }
+  }
+
+  void place_workspaces() {
+    plan_.accumulate.resize(nodes_.size());
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const std::size_t forward = steps_.forward(i), backward = steps_.backward(i);
+      plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward, gradients_ ? backward : forward));
+      plan_.forward_scratch.push_back(arena_.reserve(nodes_[i]->forward_scratch_floats(), forward, forward));
+      plan_.backward_scratch.push_back(
+          gradients_ ? arena_.reserve(nodes_[i]->backward_scratch_floats(), backward, backward) : 0);
+    }
+  }
+
+  // Whatever is written over a map's halo or padding lanes between two runs must be cleared again.
+  void find_shared() {
+    for (const Placement& map : placements_)
+      if (arena_.overlaps(map.offset, map.floats)) plan_.clears.push_back({map.first, map.value, map.grad});
+  }
+
+  std::size_t reserve(const MapShape& shape, const Life& life, std::size_t value, bool grad) {
+    const std::size_t floats = shape.floats(), offset = arena_.reserve(floats, life.first, life.last);
+    placements_.push_back({offset, floats, life.first, value, grad});
+    return offset;
+  }
+
+  bool reads(std::size_t node, std::size_t value) const {
+    const auto& inputs = nodes_[node]->spec().inputs;
+    return std::find(inputs.begin(), inputs.end(), value) != inputs.end();
+  }
+
+  // An operand's gradient may be the sum's own: nothing else reads the value, and its producer does not overwrite the
+  // gradient it is given (a fused ReLU of a convolution or sum masks it in place).
+  bool may_alias(ValueId id) const {
+    if (id == 0) return false;
+    std::size_t readers = 0;
+    for (const auto& node : nodes_) {
+      const auto& inputs = node->spec().inputs;
+      readers += static_cast<std::size_t>(std::count(inputs.begin(), inputs.end(), id));
+    }
+    return readers == 1 && !nodes_[id - 1]->overwrites_output_gradient();
+  }
+
+  const std::vector<std::unique_ptr<Node>>& nodes_;
+  const std::vector<Value>& values_;
+  bool gradients_;
+  StepNumbers steps_;
+  ArenaPlanner arena_;
+  MemoryPlan plan_;
+  std::vector<Placement> placements_;
+};
+
+}  // namespace
+
+MemoryPlan plan_memory(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values,
+                       bool gradients) {
+  return Planner(nodes, values, gradients).plan();
+}
+
+}  // namespace qarepvgg

@@ -1,0 +1,28 @@
+#include "program/node.h"
+
+#include <algorithm>
+
+namespace qarepvgg {
+
+int Run::team(double work) const {
+  // Waking a thread costs a few microseconds, about as much as this many elementary operations.
+  constexpr double kWorkPerThread = 1 << 16;
+  return static_cast<int>(std::clamp(work / kWorkPerThread, 1.0, static_cast<double>(threads)));
+}
+
+NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool training, bool gradients) {
+  switch (spec.kind) {
+    case OpKind::kConv:
+      return make_conv_node(spec, inputs.front(), gradients);
+    case OpKind::kBatchNorm:
+      return make_batch_norm_node(spec, inputs.front(), training);
+    case OpKind::kAdd:
+    case OpKind::kScale:
+    case OpKind::kAveragePool:
+    case OpKind::kRelu:
+      break;
+  }
+  return make_elementwise_node(spec, inputs);
+}
+
+}  // namespace qarepvgg

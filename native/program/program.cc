@@ -1,0 +1,146 @@
+#include "program/program.h"
+
+#include <algorithm>
+
+#include "base/threads.h"
+#include "program/memory_plan.h"
+
+namespace qarepvgg {
+namespace {
+
+void check_tensor(const ProgramSpec& spec, const char* what, StateOffset offset, std::size_t floats) {
+  if (offset == kNoTensor || floats > spec.state_length || offset > spec.state_length - floats)
+    fail(code::kInvalidArg, "expected ", what, " to lie inside a state of ", spec.state_length,
+         " floats, received offset ", offset, " and ", floats, " floats");
+}
+
+// Every tensor that an op names lies inside the state.
+void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input) {
+  switch (op.kind) {
+    case OpKind::kConv: {
+      const std::size_t depth = input.c / op.groups;
+      check_tensor(spec, "a convolution's weight", op.weight,
+                   checked_product({op.out_channels, depth, op.kernel, op.kernel}));
+      if (op.bias != kNoTensor) check_tensor(spec, "a convolution's bias", op.bias, op.out_channels);
+      break;
+    }
+    case OpKind::kBatchNorm:
+      for (StateOffset offset : {op.weight, op.bias, op.running_mean, op.running_var})
+        check_tensor(spec, "a batch norm's tensor", offset, input.c);
+      check_tensor(spec, "a batch norm's batch count", op.batches, 1);
+      break;
+    case OpKind::kScale:
+      check_tensor(spec, "a factor", op.weight, 1);
+      break;
+    case OpKind::kAdd:
+    case OpKind::kAveragePool:
+    case OpKind::kRelu:
+      break;
+  }
+}
+
+}  // namespace
+
+Program::Program(const ProgramSpec& spec) : spec_(spec) {
+  threads_ = spec.threads > 0 ? spec.threads : thread_budget().count;
+  build();
+  place();
+}
+
+// Makes the nodes, infers every shape, and widens halos to what the nodes need.
+void Program::build() {
+  if (spec_.ops.empty()) fail(code::kInvalidArg, "expected at least one op, received none");
+  for (std::size_t dim : {spec_.n, spec_.c, spec_.h, spec_.w})
+    if (dim == 0) fail(code::kShape, "expected input dims of at least 1, received 0");
+
+  values_.resize(spec_.ops.size() + 1);
+  values_[0].map.shape = {spec_.n, spec_.c, spec_.h, spec_.w};
+  std::vector<bool> used(values_.size());
+  const Run probe{nullptr, nullptr, nullptr, threads_};
+  for (std::size_t i = 0; i < spec_.ops.size(); ++i) {
+    const OpSpec& op = spec_.ops[i];
+    std::vector<MapShape> shapes;
+    for (ValueId id : op.inputs) {
+      if (id > i) fail(code::kInvalidArg, "expected op ", i, " to read values 0 to ", i, ", received ", id);
+      used[id] = true;
+      shapes.push_back(values_[id].map.shape);
+      shapes.back().halo = 0;
+    }
+    NewNode made = make_node(op, shapes, spec_.training, spec_.gradients);
+    check_state(spec_, op, shapes.front());
+    values_[i + 1].map.shape = made.output;
+    for (ValueId id : op.inputs) {
+      std::size_t& halo = values_[id].map.shape.halo;
+      halo = std::max(halo, made.node->input_halo());
+    }
+    serial_ = serial_ && probe.team(made.node->work()) == 1;
+    nodes_.push_back(std::move(made.node));
+  }
+  used.back() = true;
+  for (std::size_t id = 0; id < used.size(); ++id)
+    if (!used[id]) fail(code::kInvalidArg, "expected every value to be used, value ", id, " is not");
+}
+
+void Program::place() {
+  const MemoryPlan plan = plan_memory(nodes_, values_, spec_.gradients);
+  arena_ = AlignedBuffer(plan.floats);
+  const auto at = [this](std::size_t offset) { return arena_.data() + offset; };
+  for (std::size_t id = 0; id < values_.size(); ++id) {
+    values_[id].map.data = at(plan.maps[id].offset);
+    if (!spec_.gradients) continue;
+    values_[id].grad = {at(plan.grads[id].offset), values_[id].map.shape};
+    values_[id].grad.shape.halo = plan.grads[id].halo;
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    Node::Wiring wiring;
+    for (ValueId id : nodes_[i]->spec().inputs) wiring.inputs.push_back(&values_[id]);
+    wiring.output = &values_[i + 1];
+    wiring.accumulate = plan.accumulate[i];
+    wiring.saved = at(plan.saved[i]);
+    wiring.forward_scratch = at(plan.forward_scratch[i]);
+    wiring.backward_scratch = at(plan.backward_scratch[i]);
+    nodes_[i]->wire(std::move(wiring));
+  }
+  clears_.resize(plan.steps);
+  for (const MemoryPlan::Clear& clear : plan.clears) {
+    const Value& value = values_[clear.value];
+    clears_[clear.step].push_back({clear.grad ? &value.grad : &value.map, value.map.shape.c % kAlignedFloats != 0});
+  }
+}
+
+void Program::clear_for(std::size_t step, int threads) const {
+  for (const Clear& clear : clears_[step]) clear_map(*clear.map, clear.all, threads);
+}
+
+void Program::forward(const float* input, float* state, float* output) {
+  graph_kept_ = false;
+  const Run run{state, spec_.training ? state : nullptr, nullptr, threads_};
+  const StepNumbers steps{nodes_.size()};
+  const int edge_team = serial_ ? 1 : threads_;
+  clear_for(steps.import_input(), edge_team);
+  import_nchw(input, values_.front().map, edge_team);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    clear_for(steps.forward(i), edge_team);
+    nodes_[i]->forward(run);
+  }
+  export_nchw(values_.back().map, output, edge_team);
+  graph_kept_ = spec_.gradients;
+}
+
+void Program::backward(const float* grad_output, const float* state, float* gradients, float* grad_input) {
+  if (!graph_kept_)
+    fail(code::kInvalidState, "expected one forward with gradients before each backward, there was none");
+  graph_kept_ = false;
+  const Run run{state, nullptr, gradients, threads_};
+  const StepNumbers steps{nodes_.size()};
+  const int edge_team = serial_ ? 1 : threads_;
+  clear_for(steps.import_gradient(), edge_team);
+  import_nchw(grad_output, values_.back().grad, edge_team);
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    clear_for(steps.backward(i), edge_team);
+    nodes_[i]->backward(run);
+  }
+  export_nchw(values_.front().grad, grad_input, edge_team);
+}
+
+}  // namespace qarepvgg

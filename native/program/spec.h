@@ -1,0 +1,42 @@
+// What a program is compiled from: plain data, the C++ side of `ProgramSpec` in binding.d.ts.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace qarepvgg {
+
+// Offset of a tensor in the flat state, in floats.
+using StateOffset = std::size_t;
+inline constexpr StateOffset kNoTensor = static_cast<StateOffset>(-1);
+
+// Value 0 is the network's input, op number i produces value i + 1.
+using ValueId = std::size_t;
+
+enum class OpKind { kConv, kBatchNorm, kAdd, kScale, kAveragePool, kRelu };
+
+struct OpSpec {
+  OpKind kind{};
+  std::vector<ValueId> inputs;
+  bool relu = false;  // fused into the store of conv, batch norm and add
+
+  // conv
+  std::size_t out_channels = 0, kernel = 0, stride = 0, padding = 0, dilation = 0, groups = 0;
+  // conv and batch norm; scale uses `weight` for its factor
+  StateOffset weight = kNoTensor, bias = kNoTensor;
+  // batch norm
+  StateOffset running_mean = kNoTensor, running_var = kNoTensor, batches = kNoTensor;
+  double eps = 0, momentum = 0;
+};
+
+struct ProgramSpec {
+  std::size_t n = 0, c = 0, h = 0, w = 0;
+  std::vector<OpSpec> ops;
+  std::size_t state_length = 0;
+  bool training = false;   // batch norm uses and updates batch statistics
+  bool gradients = false;  // keep activations for a backward pass
+  int threads = 0;         // upper limit; 0: the process's budget
+};
+
+}  // namespace qarepvgg
