@@ -27,19 +27,20 @@ struct ConvTile {
   bool relu;
 };
 
-// One tile of a weight gradient, an outer product accumulated over pixels:
-//   out[m][lane] += sum over rows r and pixels p of input[r * input_row + p * input_pixel + m]
-//                                                 * grad[r * grad_row + p * grad_pixel + lane]
+// One tile of a weight gradient, an outer product accumulated in registers over pixels:
+//   out[m][lane] (+)= sum over images i, rows r and pixels p of
+//       input[i * input_image + r * input_row + p * input_pixel + m] * grad[i * grad_image + r * grad_row + ... + lane]
 // for m = 0..MR-1 input channels and NV vectors of output channels.
 struct OuterTile {
   const float* input;
-  std::ptrdiff_t input_pixel, input_row;
+  std::ptrdiff_t input_pixel, input_row, input_image;
   const float* grad;
-  std::ptrdiff_t grad_pixel, grad_row;
-  std::size_t pixels, rows;
+  std::ptrdiff_t grad_pixel, grad_row, grad_image;
+  std::size_t pixels, rows, images;
   float* out;                    // [MR][out_row]
   std::ptrdiff_t out_row;
   std::size_t valid;
+  bool accumulate;
 };
 
 // A rectangle of pixels: `rows` rows of `pixels` pixels of `channels` floats (a multiple of 16).

@@ -1,7 +1,6 @@
 #include "ops/convolution.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/parallel.h"
 
@@ -24,12 +23,6 @@ std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t
 void check_range(const char* what, std::size_t value, std::size_t low, std::size_t high) {
   if (value < low || value > high)
     fail(code::kInvalidArg, "expected ", what, " from ", low, " to ", high, ", received ", value);
-}
-
-// Where each tap of a packed weight comes from, per output channel and depth.
-float weight_at(const float* weight, const ConvShape& shape, std::size_t out, std::size_t in, std::size_t ky,
-                std::size_t kx) {
-  return weight[((out * (shape.in_c / shape.groups) + in) * shape.kernel + ky) * shape.kernel + kx];
 }
 
 }  // namespace
@@ -137,18 +130,22 @@ std::size_t TapConvolution::bias_floats() const { return checked_mul(shape_.grou
 
 void TapConvolution::pack_weights(const float* weight, float* packed, int threads) const {
   const std::size_t panel_count = panels_.count(), steps = taps_.size() * depth_;
+  const std::size_t taps_total = shape_.kernel * shape_.kernel;
   parallel_for(threads, shape_.groups * panel_count, [&](std::size_t item) {
     const std::size_t group = item / panel_count, panel = item % panel_count;
     const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
     const std::size_t valid = panels_.valid(panel), first = panel * panels_.width();
     float* out = packed + (group * panels_.padded() + first) * steps;
-    for (const Tap& tap : taps_)
-      for (std::size_t k = 0; k < depth_; ++k, out += width) {
-        for (std::size_t lane = 0; lane < valid; ++lane)
-          out[lane] = transposed_ ? weight_at(weight, shape_, group * depth_ + k, first + lane, tap.ky, tap.kx)
-                                  : weight_at(weight, shape_, group * panels_.channels + first + lane, k, tap.ky,
-                                              tap.kx);
-        std::fill(out + valid, out + width, 0.0f);
+    // Depth outside, taps inside: the source is then read in the order in which it lies in memory.
+    for (std::size_t k = 0; k < depth_; ++k)
+      for (std::size_t t = 0; t < taps_.size(); ++t) {
+        float* lanes = out + (t * depth_ + k) * width;
+        const std::size_t tap = taps_[t].ky * shape_.kernel + taps_[t].kx;
+        const float* source = weight + tap + (transposed_ ? ((group * depth_ + k) * panels_.channels + first) * taps_total
+                                                          : ((group * panels_.channels + first) * depth_ + k) * taps_total);
+        const std::size_t step = (transposed_ ? 1 : depth_) * taps_total;
+        for (std::size_t lane = 0; lane < valid; ++lane) lanes[lane] = source[lane * step];
+        std::fill(lanes + valid, lanes + width, 0.0f);
       }
   });
 }
@@ -230,7 +227,8 @@ WeightGradient::WeightGradient(const ConvShape& shape, const KernelTable& kernel
     : shape_(shape),
       kernels_(&kernels),
       panels_(choose_panels(shape.out_c / shape.groups, shape.in_c / shape.groups, kernels)),
-      rows_per_chunk_(std::max<std::size_t>(1, kPixelsPerChunk / shape.out_w())) {}
+      rows_per_chunk_(std::clamp<std::size_t>(kPixelsPerChunk / shape.out_w(), 1, shape.out_h())),
+      images_per_chunk_(std::clamp<std::size_t>(kPixelsPerChunk / (shape.out_w() * shape.out_h()), 1, shape.n)) {}
 
 std::size_t WeightGradient::workspace_floats() const {
   return checked_product(
@@ -246,19 +244,18 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
   // Cut for full panels; a narrower last panel allows at least as many rows.
   const std::size_t channel_tiles =
       ceil_div(depth, static_cast<std::size_t>(kernels_->max_rows[panels_.vectors - 1]));
-  std::memset(workspace, 0, workspace_floats() * sizeof(float));
 
   // Each thread owns some (group, panel, channel tile, tap) and walks the pixels in the same order as any other would.
   const std::size_t items = shape_.groups * panel_count * channel_tiles * taps;
   parallel_ranges(threads, items, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t step = 0; step < shape_.n * chunks; ++step) {
-      const std::size_t image = step / chunks, first_row = step % chunks * rows_per_chunk_;
+    for (std::size_t step = 0; step < chunks * ceil_div(shape_.n, images_per_chunk_); ++step) {
+      const std::size_t image = step / chunks * images_per_chunk_, first_row = step % chunks * rows_per_chunk_;
       for (std::size_t item = begin; item < end; ++item) {
         const std::size_t tap = item % taps;
-        const std::size_t channels_tile = item / taps % channel_tiles;
+        const std::size_t channel_tile = item / taps % channel_tiles;
         const std::size_t panel = item / (taps * channel_tiles) % panel_count;
         const std::size_t group = item / (taps * channel_tiles * panel_count);
-        const Tile channels = even_tile(depth, channel_tiles, channels_tile);
+        const Tile channels = even_tile(depth, channel_tiles, channel_tile);
         const std::ptrdiff_t y = signed_size(first_row * shape_.stride + tap / kernel * shape_.dilation) -
                                  signed_size(shape_.padding);
         const std::ptrdiff_t x = signed_size(tap % kernel * shape_.dilation) - signed_size(shape_.padding);
@@ -267,25 +264,34 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
         tile.input = in.at(image, y, x) + group * depth + channels.first;
         tile.input_pixel = signed_size(shape_.stride * in.shape.pixel());
         tile.input_row = signed_size(shape_.stride * in.shape.row());
+        tile.input_image = signed_size(in.shape.image());
         tile.grad = grad_out.at(image, signed_size(first_row), 0) + group * panels_.channels + panel * panels_.width();
         tile.grad_pixel = signed_size(grad_out.shape.pixel());
         tile.grad_row = signed_size(grad_out.shape.row());
+        tile.grad_image = signed_size(grad_out.shape.image());
         tile.pixels = shape_.out_w();
         tile.rows = std::min(rows_per_chunk_, out_h - first_row);
+        tile.images = std::min(images_per_chunk_, shape_.n - image);
         tile.out = workspace + ((group * taps + tap) * depth + channels.first) * padded + panel * panels_.width();
         tile.out_row = signed_size(padded);
         tile.valid = panels_.valid(panel);
+        tile.accumulate = step > 0;
         kernels_->outer[panels_.panel_vectors(panel) - 1][channels.length - 1](tile);
       }
     }
   });
 
-  parallel_for(threads, shape_.out_c, [&](std::size_t out) {
-    const std::size_t group = out / panels_.channels, lane = out % panels_.channels;
-    float* target = grad_weight + out * depth * taps;
+  // Back to [out][in][tap], a cache line of output channels at a time.
+  const std::size_t lines = ceil_div(panels_.channels, kAlignedFloats);
+  parallel_for(threads, shape_.groups * lines, [&](std::size_t item) {
+    const std::size_t group = item / lines, first = item % lines * kAlignedFloats;
+    const std::size_t lanes = std::min(kAlignedFloats, panels_.channels - first);
+    float* target = grad_weight + (group * panels_.channels + first) * depth * taps;
     for (std::size_t k = 0; k < depth; ++k)
-      for (std::size_t tap = 0; tap < taps; ++tap)
-        target[k * taps + tap] += workspace[((group * taps + tap) * depth + k) * padded + lane];
+      for (std::size_t tap = 0; tap < taps; ++tap) {
+        const float* sums = workspace + ((group * taps + tap) * depth + k) * padded + first;
+        for (std::size_t lane = 0; lane < lanes; ++lane) target[(lane * depth + k) * taps + tap] += sums[lane];
+      }
   });
 }
 

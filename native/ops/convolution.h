@@ -113,7 +113,7 @@ class WeightGradient {
   ConvShape shape_;
   const KernelTable* kernels_;
   Panels panels_;
-  std::size_t rows_per_chunk_;
+  std::size_t rows_per_chunk_, images_per_chunk_;
 };
 
 // Adds the sum over pixels of grad_out to grad_bias. workspace: sum_workspace_floats(grad_out.shape).
