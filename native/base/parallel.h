@@ -5,7 +5,29 @@
 #include <cstddef>
 #include <exception>
 
+#include <omp.h>
+
 namespace qarepvgg {
+
+// One of the threads inside parallel_region.
+struct Member {
+  std::size_t index, count;
+
+  // This member's contiguous part of [0, items).
+  std::size_t begin(std::size_t items) const { return items * index / count; }
+  std::size_t end(std::size_t items) const { return items * (index + 1) / count; }
+  // Waits until every member has come here.
+  void barrier() const {
+#pragma omp barrier
+  }
+};
+
+// Runs body(member) once on each of at most `threads` threads. body must not throw: the others would wait for ever.
+template <class Body>
+void parallel_region(int threads, const Body& body) {
+#pragma omp parallel num_threads(threads)
+  body(Member{static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
+}
 
 // Runs body(begin, end) over [0, count) on at most `threads` threads. The first exception thrown by a body is rethrown
 // here, after all of them have ended.

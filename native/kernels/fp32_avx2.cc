@@ -28,7 +28,7 @@ struct Vec {
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
   // max returns its second operand when either is NaN.
   static Reg relu(Reg x) { return _mm256_max_ps(zero(), x); }
-  static Reg keep_positive(Reg y, Reg x) { return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_GT_OQ), x); }
+  static Reg relu_gradient(Reg y, Reg x) { return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_NLE_UQ), x); }
 };
 
 constexpr int kMaxRows1 = 12, kMaxRows2 = 6, kMaxRows3 = 4;

@@ -44,10 +44,10 @@ struct Vec {
     return map([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
   }
   static Reg relu(Reg x) {
-    return map([&](int i) { return x.v[i] <= 0.0f ? 0.0f : x.v[i]; });
+    return map([&](int i) { return x.v[i] < 0.0f ? 0.0f : x.v[i]; });
   }
-  static Reg keep_positive(Reg y, Reg x) {
-    return map([&](int i) { return y.v[i] > 0.0f ? x.v[i] : 0.0f; });
+  static Reg relu_gradient(Reg y, Reg x) {
+    return map([&](int i) { return y.v[i] <= 0.0f ? 0.0f : x.v[i]; });
   }
 };
 

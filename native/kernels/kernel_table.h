@@ -58,6 +58,32 @@ struct MutableRows {
   std::ptrdiff_t row;
 };
 
+// Winograd F(4x4, 3x3) of Lavin and Gray (arXiv 1509.09308) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, and the
+// nested F(2, 3) on the points 0, +-sqrt(1/2), infinity for a last tile of two pixels: both use the same transformed
+// weights. A tile of 4 (2) output pixels a side reads 6 (4) input pixels a side. Points are numbered row * 6 + column,
+// each of row and column counting the six points in the order above.
+inline constexpr int kWinogradPoints = 36;
+
+// 6x6 (4x6, 6x4, 4x4) input pixels -> the points that the tile has.
+struct WinogradInput {
+  const float* in;
+  std::ptrdiff_t pixel, row;
+  float* out;                    // [point][channels]
+  std::ptrdiff_t point;
+  std::size_t channels;          // a multiple of 16
+};
+
+// Products at the points -> 4x4 (2x4, 4x2, 2x2) output pixels, plus bias, then ReLU if asked.
+struct WinogradOutput {
+  const float* in;               // [point][channels]
+  std::ptrdiff_t point;
+  const float* bias;
+  float* out;
+  std::ptrdiff_t pixel, row;
+  std::size_t channels;          // a multiple of the lanes
+  bool relu;
+};
+
 inline constexpr int kMaxTileRows = 14;
 inline constexpr int kMaxTileVectors = 3;
 
@@ -75,7 +101,7 @@ struct KernelTable {
   // y = (x - mean) * scale + shift per channel, then ReLU if asked.
   void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, bool relu,
                     MutableRows y);
-  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where the ReLU output y is not positive
+  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where the ReLU output y <= 0
   // (y.data is null without ReLU).
   void (*normalize_sums)(const Region&, Rows grad, Rows y, Rows x, const float* mean, float* sum, float* dot);
   // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above.
@@ -85,14 +111,18 @@ struct KernelTable {
   void (*add)(const Region&, const Rows* operands, std::size_t count, bool relu, MutableRows out);
   // out (+)= x * factor.
   void (*scale)(const Region&, Rows x, float factor, bool accumulate, MutableRows out);
-  // out (+)= grad where y > 0, else zero.
+  // out (+)= zero where y <= 0, else grad.
   void (*relu_backward)(const Region&, Rows grad, Rows y, bool accumulate, MutableRows out);
-  // Sum of a * b over the region.
-  double (*dot)(const Region&, Rows a, Rows b);
+  // Per channel: sum of a * b over the region.
+  void (*dots)(const Region&, Rows a, Rows b, float* sum);
   // Per channel: sum of x over the region.
   void (*sums)(const Region&, Rows x, float* sum);
   // out (+)= (sum of the 3x3 neighbourhood of x) / 9. x has a halo of at least one pixel.
   void (*average3x3)(const Region&, Rows x, bool accumulate, MutableRows out);
+
+  // Indexed by [two rows instead of four][two columns instead of four].
+  void (*winograd_input[2][2])(const WinogradInput&);
+  void (*winograd_output[2][2])(const WinogradOutput&);
 
   // Register-only loop of independent FMAs: the machine's peak. Returns floating-point operations done.
   double (*fma_peak)(std::size_t iterations);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kMaxKernel = 7;
 constexpr std::size_t kMaxTaps = kMaxKernel * kMaxKernel;
 constexpr std::size_t kMaxPadding = 1 << 12;
-constexpr std::size_t kMaxStride = 1 << 12;
+constexpr std::size_t kMaxStride = 128;
 constexpr std::size_t kMaxDilation = 1 << 12;
 
 // A block of input rows and a panel of weights share the second-level cache (512 KiB and up on the CPUs meant here).
@@ -158,67 +158,88 @@ void TapConvolution::pack_bias(const float* bias, float* packed) const {
   }
 }
 
+struct TapConvolution::Pass {
+  const Class& cls;
+  const FeatureMap &in, &out;
+  const float *weights, *bias;
+  Options options;
+  std::ptrdiff_t offsets[kMaxTaps];
+  std::size_t blocks, items;  // blocks: of a class's rows
+};
+
 void TapConvolution::run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
                          Options options, int threads) const {
-  for (const Class& cls : classes_) run_class(cls, in, weights, bias, out, options, threads);
+  for (const Class& cls : classes_) {
+    const Pass work = pass(cls, in, weights, bias, out, options, static_cast<std::size_t>(threads));
+    parallel_for(threads, work.items, [&](std::size_t item) { run_item(work, item); });
+  }
 }
 
-// Blocks that a class's rows are cut into: small enough for the cache, and enough of them for the threads.
-std::size_t TapConvolution::row_blocks(const Class& cls, const FeatureMap& in, int threads) const {
-  const std::size_t row_bytes = in.shape.row() * in_step_ * sizeof(float);
-  const std::size_t rows = std::max<std::size_t>(1, kBlockBytes / row_bytes);
-  std::size_t blocks = ceil_div(cls.rows, rows);
-  const std::size_t team = static_cast<std::size_t>(threads);
-  const std::size_t items = shape_.n * shape_.groups * panels_.count() * blocks;
-  if (items % team != 0 && items < 8 * team) blocks *= ceil_div(8 * team, items);
-  return std::min(blocks, cls.rows);
+void TapConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                              Options options, const Member& member) const {
+  for (const Class& cls : classes_) {
+    const Pass work = pass(cls, in, weights, bias, out, options, member.count);
+    for (std::size_t item = member.begin(work.items); item < member.end(work.items); ++item) run_item(work, item);
+  }
 }
 
-void TapConvolution::run_class(const Class& cls, const FeatureMap& in, const float* weights, const float* bias,
-                               const FeatureMap& out, Options options, int threads) const {
-  std::ptrdiff_t offsets[kMaxTaps];
+TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in, const float* weights,
+                                          const float* bias, const FeatureMap& out, Options options,
+                                          std::size_t threads) const {
+  Pass pass{cls, in, out, weights, bias, options, {}, 0, 0};
   for (std::size_t t = 0; t < cls.tap_count; ++t) {
     const Tap& tap = taps_[cls.first_tap + t];
-    offsets[t] = tap.dy * signed_size(in.shape.row()) + tap.dx * signed_size(in.shape.pixel());
+    pass.offsets[t] = tap.dy * signed_size(in.shape.row()) + tap.dx * signed_size(in.shape.pixel());
   }
-  const std::size_t blocks = row_blocks(cls, in, threads), panel_count = panels_.count();
-  const std::size_t steps = taps_.size() * depth_;
+  // Blocks of rows small enough for the cache, and enough of them for the threads.
+  const std::size_t row_bytes = in.shape.row() * in_step_ * sizeof(float);
+  const std::size_t parts = in.shape.n * shape_.groups * panels_.count();
+  pass.blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
+  if (parts * pass.blocks % threads != 0 && parts * pass.blocks < 8 * threads)
+    pass.blocks *= ceil_div(8 * threads, parts * pass.blocks);
+  pass.blocks = std::min(pass.blocks, cls.rows);
+  pass.items = parts * pass.blocks;
+  return pass;
+}
 
-  // Panels vary fastest: a block of input rows stays in the cache while all panels pass over it.
-  parallel_for(threads, shape_.n * blocks * shape_.groups * panel_count, [&](std::size_t item) {
-    const std::size_t panel = item % panel_count;
-    const std::size_t group = item / panel_count % shape_.groups;
-    const std::size_t block = item / (panel_count * shape_.groups) % blocks;
-    const std::size_t image = item / (panel_count * shape_.groups * blocks);
-    const std::size_t first = panel * panels_.width(), padded_first = group * panels_.padded() + first;
-    const int vectors = panels_.panel_vectors(panel);
-    const std::size_t panel_width = static_cast<std::size_t>(vectors) * panels_.lanes;
-    const std::size_t tiles = ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
-    const Tile rows = even_tile(cls.rows, blocks, block);
+// An item is one panel over one block of rows. Panels vary fastest: a block of input rows stays in the cache while all
+// panels pass over it.
+void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
+  const Class& cls = pass.cls;
+  const std::size_t panel_count = panels_.count(), steps = taps_.size() * depth_;
+  const std::size_t panel = item % panel_count;
+  const std::size_t group = item / panel_count % shape_.groups;
+  const std::size_t block = item / (panel_count * shape_.groups) % pass.blocks;
+  const std::size_t image = item / (panel_count * shape_.groups * pass.blocks);
+  const std::size_t first = panel * panels_.width(), padded_first = group * panels_.padded() + first;
+  const int vectors = panels_.panel_vectors(panel);
+  const std::size_t panel_width = static_cast<std::size_t>(vectors) * panels_.lanes;
+  const std::size_t tiles = ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
+  const Tile rows = even_tile(cls.rows, pass.blocks, block);
 
-    ConvTile tile{};
-    tile.input_pixel = signed_size(in_step_ * in.shape.pixel());
-    tile.taps = offsets;
-    tile.tap_count = cls.tap_count;
-    tile.depth = depth_;
-    tile.weights = weights + padded_first * steps + cls.first_tap * depth_ * panel_width;
-    tile.bias = bias != nullptr ? bias + padded_first : nullptr;
-    tile.out_pixel = signed_size(out_step_ * out.shape.pixel());
-    tile.valid = panels_.valid(panel);
-    tile.accumulate = options.accumulate;
-    tile.relu = options.relu;
-    for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
-      const float* in_row = in.at(image, signed_size(row * in_step_), 0) + group * depth_;
-      float* out_row = out.at(image, signed_size(cls.first_y + row * out_step_), signed_size(cls.first_x)) +
-                       group * panels_.channels + first;
-      for (std::size_t t = 0; t < tiles; ++t) {
-        const Tile columns = even_tile(cls.columns, tiles, t);
-        tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
-        tile.out = out_row + signed_size(columns.first) * tile.out_pixel;
-        kernels_->conv[vectors - 1][columns.length - 1](tile);
-      }
+  ConvTile tile{};
+  tile.input_pixel = signed_size(in_step_ * pass.in.shape.pixel());
+  tile.taps = pass.offsets;
+  tile.tap_count = cls.tap_count;
+  tile.depth = depth_;
+  tile.weights = pass.weights + padded_first * steps + cls.first_tap * depth_ * panel_width;
+  tile.bias = pass.bias != nullptr ? pass.bias + padded_first : nullptr;
+  tile.out_pixel = signed_size(out_step_ * pass.out.shape.pixel());
+  tile.valid = panels_.valid(panel);
+  tile.accumulate = pass.options.accumulate;
+  tile.relu = pass.options.relu;
+  for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
+    const float* in_row = pass.in.at(image, signed_size(row * in_step_), 0) + group * depth_;
+    float* out_row =
+        pass.out.at(image, signed_size(cls.first_y + row * out_step_), signed_size(cls.first_x)) +
+        group * panels_.channels + first;
+    for (std::size_t t = 0; t < tiles; ++t) {
+      const Tile columns = even_tile(cls.columns, tiles, t);
+      tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
+      tile.out = out_row + signed_size(columns.first) * tile.out_pixel;
+      kernels_->conv[vectors - 1][columns.length - 1](tile);
     }
-  });
+  }
 }
 
 // ---- weight gradient ---------------------------------------------------------------------------------------------
@@ -293,27 +314,6 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
         for (std::size_t lane = 0; lane < lanes; ++lane) target[(lane * depth + k) * taps + tap] += sums[lane];
       }
   });
-}
-
-// ---- bias gradient -----------------------------------------------------------------------------------------------
-
-std::size_t sum_workspace_floats(const MapShape& shape) {
-  return checked_mul(RowChunks(shape).count(), shape.pixel());
-}
-
-void add_bias_gradient(const FeatureMap& grad_out, const KernelTable& kernels, float* workspace, float* grad_bias,
-                       int threads) {
-  const RowChunks chunks(grad_out.shape);
-  const std::size_t pixel = grad_out.shape.pixel();
-  parallel_for(threads, chunks.count(), [&](std::size_t chunk) {
-    kernels.sums(chunks.region(chunk), chunks.rows(grad_out, chunk), workspace + chunk * pixel);
-  });
-  for (std::size_t c = 0; c < grad_out.shape.c; ++c) {
-    double sum = 0;
-    for (std::size_t chunk = 0; chunk < chunks.count(); ++chunk)
-      sum += static_cast<double>(workspace[chunk * pixel + c]);
-    grad_bias[c] += static_cast<float>(sum);
-  }
 }
 
 }  // namespace qarepvgg

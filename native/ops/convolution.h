@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/parallel.h"
 #include "kernels/kernel_table.h"
 #include "ops/feature_map.h"
 
@@ -70,6 +71,9 @@ class TapConvolution {
   // bias: packed, or null for none. Writes the interior of `out`.
   void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, Options options,
            int threads) const;
+  // One member's part of run(), inside a parallel region. Does not wait for the others.
+  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, Options options,
+                const Member& member) const;
 
  private:
   // A dense sub-convolution: output pixels first + step * i, each reading the same taps.
@@ -85,9 +89,11 @@ class TapConvolution {
 
   TapConvolution(const ConvShape& shape, const KernelTable& kernels, bool transposed);
   void add_class(std::size_t y, std::size_t x);
-  std::size_t row_blocks(const Class& cls, const FeatureMap& in, int threads) const;
-  void run_class(const Class& cls, const FeatureMap& in, const float* weights, const float* bias,
-                 const FeatureMap& out, Options options, int threads) const;
+  // One class of one call: its work as numbered items.
+  struct Pass;
+  Pass pass(const Class& cls, const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+            Options options, std::size_t threads) const;
+  void run_item(const Pass& pass, std::size_t item) const;
 
   ConvShape shape_;
   const KernelTable* kernels_;
@@ -115,11 +121,6 @@ class WeightGradient {
   Panels panels_;
   std::size_t rows_per_chunk_, images_per_chunk_;
 };
-
-// Adds the sum over pixels of grad_out to grad_bias. workspace: sum_workspace_floats(grad_out.shape).
-void add_bias_gradient(const FeatureMap& grad_out, const KernelTable& kernels, float* workspace, float* grad_bias,
-                       int threads);
-std::size_t sum_workspace_floats(const MapShape& shape);
 
 // First item and length of tile number `tile` when `count` items are split as evenly as possible into `tiles`.
 struct Tile {

@@ -43,15 +43,32 @@ void average3x3(const FeatureMap& x, bool accumulate, const FeatureMap& out, con
   });
 }
 
-double dot_maps(const FeatureMap& a, const FeatureMap& b, double* workspace, const KernelTable& kernels,
-                int threads) {
-  const RowChunks chunks(a.shape);
-  parallel_for(threads, chunks.count(), [&](std::size_t chunk) {
-    workspace[chunk] = kernels.dot(chunks.region(chunk), chunks.rows(a, chunk), chunks.rows(b, chunk));
+std::size_t sum_workspace_floats(const MapShape& shape) {
+  return checked_mul(RowChunks(shape).count(), shape.pixel());
+}
+
+double dot_maps(const FeatureMap& a, const FeatureMap& b, float* workspace, const KernelTable& kernels, int threads) {
+  const std::size_t pixel = a.shape.pixel();
+  for_each_chunk(a, threads, [&](const RowChunks& chunks, std::size_t chunk) {
+    kernels.dots(chunks.region(chunk), chunks.rows(a, chunk), chunks.rows(b, chunk), workspace + chunk * pixel);
   });
   double total = 0;
-  for (std::size_t chunk = 0; chunk < chunks.count(); ++chunk) total += workspace[chunk];
+  for (std::size_t chunk = 0; chunk < RowChunks(a.shape).count(); ++chunk)
+    for (std::size_t c = 0; c < a.shape.c; ++c) total += static_cast<double>(workspace[chunk * pixel + c]);
   return total;
+}
+
+void add_channel_sums(const FeatureMap& x, float* workspace, float* sums, const KernelTable& kernels, int threads) {
+  const std::size_t pixel = x.shape.pixel();
+  for_each_chunk(x, threads, [&](const RowChunks& chunks, std::size_t chunk) {
+    kernels.sums(chunks.region(chunk), chunks.rows(x, chunk), workspace + chunk * pixel);
+  });
+  for (std::size_t c = 0; c < x.shape.c; ++c) {
+    double sum = 0;
+    for (std::size_t chunk = 0; chunk < RowChunks(x.shape).count(); ++chunk)
+      sum += static_cast<double>(workspace[chunk * pixel + c]);
+    sums[c] += static_cast<float>(sum);
+  }
 }
 
 }  // namespace qarepvgg

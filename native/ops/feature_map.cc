@@ -66,7 +66,7 @@ void clear_map(const FeatureMap& map, bool all, int threads) {
 
 RowChunks::RowChunks(const MapShape& shape)
     : shape_(shape),
-      rows_per_chunk_(std::clamp<std::size_t>(kChunkFloats / (shape.w * shape.pixel()), 1, shape.h)),
+      rows_per_chunk_(std::clamp<std::size_t>(kChunkFloats / checked_mul(shape.w, shape.pixel()), 1, shape.h)),
       chunks_per_image_(ceil_div(shape.h, rows_per_chunk_)) {}
 
 Region RowChunks::region(std::size_t chunk) const {

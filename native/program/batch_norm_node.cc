@@ -49,7 +49,7 @@ class BatchNormNode final : public Node {
 }  // namespace
 
 NewNode make_batch_norm_node(const OpSpec& spec, const MapShape& input, bool training) {
-  if (training && input.n * input.h * input.w < 2)
+  if (training && checked_product({input.n, input.h, input.w}) < 2)
     fail(code::kShape, "expected more than one value per channel when training, received input dims [", input.n, ", ",
          input.c, ", ", input.h, ", ", input.w, "]");
   return {std::make_unique<BatchNormNode>(spec, input, training), input};

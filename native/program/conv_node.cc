@@ -59,7 +59,7 @@ class ConvNode final : public Node {
     const KernelTable& kernels = active_kernels();
     if (spec_.relu) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
     if (spec_.bias != kNoTensor)
-      add_bias_gradient(grad_y(), kernels, scratch, run.gradients + spec_.bias, team);
+      add_channel_sums(grad_y(), scratch, run.gradients + spec_.bias, kernels, team);
     weight_gradient_->run(x(), grad_y(), scratch, run.gradients + spec_.weight, team);
     data_gradient_->pack_weights(run.state + spec_.weight, scratch, team);
     data_gradient_->run(grad_y(), scratch, nullptr, grad_x(), {wiring_.accumulate[0], false}, team);

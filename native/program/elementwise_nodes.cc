@@ -41,7 +41,7 @@ class ScaleNode final : public ElementwiseNode {
   ScaleNode(const OpSpec& spec, const MapShape& shape) : ElementwiseNode(spec, shape), shape_(shape) {}
 
   bool backward_reads_input() const override { return true; }
-  std::size_t backward_scratch_floats() const override { return 2 * RowChunks(shape_).count(); }
+  std::size_t backward_scratch_floats() const override { return sum_workspace_floats(shape_); }
 
   void forward(const Run& run) override {
     scale_map(x(), run.state[spec_.weight], false, y(), active_kernels(), run.team(work()));
@@ -50,8 +50,8 @@ class ScaleNode final : public ElementwiseNode {
   void backward(const Run& run) override {
     const KernelTable& kernels = active_kernels();
     const int team = run.team(work());
-    double* partial = reinterpret_cast<double*>(wiring_.backward_scratch);  // 64-byte aligned
-    run.gradients[spec_.weight] += static_cast<float>(dot_maps(grad_y(), x(), partial, kernels, team));
+    run.gradients[spec_.weight] +=
+        static_cast<float>(dot_maps(grad_y(), x(), wiring_.backward_scratch, kernels, team));
     scale_map(grad_y(), run.state[spec_.weight], wiring_.accumulate[0], grad_x(), kernels, team);
   }
 
@@ -91,6 +91,8 @@ class ReluNode final : public ElementwiseNode {
 
 NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& inputs) {
   const MapShape& shape = inputs.front();
+  if (spec.relu && spec.kind != OpKind::kAdd)
+    fail(code::kInvalidArg, "expected a fused ReLU on a convolution, batch norm or sum only");
   switch (spec.kind) {
     case OpKind::kAdd:
       for (const MapShape& other : inputs)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/elementwise.h"
+
 namespace qarepvgg {
 
 int Run::team(double work) const {
@@ -11,6 +13,9 @@ int Run::team(double work) const {
 }
 
 NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool training, bool gradients) {
+  const std::size_t limit = spec.kind == OpKind::kAdd ? kMaxSummands : 1;
+  if (inputs.empty() || inputs.size() > limit)
+    fail(code::kInvalidArg, "expected 1 to ", limit, " operands, received ", inputs.size());
   switch (spec.kind) {
     case OpKind::kConv:
       return make_conv_node(spec, inputs.front(), gradients);
