@@ -1,0 +1,69 @@
+// Our side of torch.mjs. Same requests, replies and files as torch_step.py, whose head describes them; there is only one
+// variant, called 'qarepvgg'. Threads: QAREPVGG_NUM_THREADS.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { info, QARepVGGBlock, tensor } from 'qarepvgg';
+
+/** @param {string} path @param {number[]} dims */
+function read(path, dims) {
+  const bytes = readFileSync(path);
+  return tensor(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)), dims);
+}
+
+/** @param {{ folder: string, dims: number[], state: Record<string, number[]> }} request */
+function prepare({ folder, dims, state }) {
+  const channels = Number(dims[1]);
+  const block = new QARepVGGBlock({ inChannels: channels, outChannels: channels });
+  block.loadStateDict(
+    Object.fromEntries(Object.entries(state).map(([key, keyDims]) => [key, read(join(folder, key), keyDims)])),
+  );
+  block.train();
+  const x = read(join(folder, 'input'), dims);
+  let gradOutput = x;
+
+  const step = () => {
+    block.zeroGrad();
+    block.forward(x);
+    return block.backward(gradOutput);
+  };
+
+  return {
+    /** @param {{ into: string }} request */
+    forward({ into }) {
+      writeFileSync(join(into, 'output'), block.forward(x).data);
+      return {};
+    },
+    /** @param {{ into: string }} request */
+    backward({ into }) {
+      gradOutput = read(join(folder, 'gradOutput'), dims);
+      writeFileSync(join(into, 'gradInput'), step().data);
+      for (const [name, { grad }] of Object.entries(block.parameters())) writeFileSync(join(into, name), grad);
+      return {};
+    },
+    /** @param {{ steps: number }} request */
+    time({ steps }) {
+      const ms = Array.from({ length: steps }, () => {
+        const start = performance.now();
+        step();
+        return performance.now() - start;
+      });
+      return { ms };
+    },
+  };
+}
+
+/** @type {ReturnType<typeof prepare> | undefined} */
+let side;
+for await (const line of createInterface({ input: process.stdin })) {
+  const request = JSON.parse(line);
+  let reply;
+  if (request.do === 'prepare') {
+    side = prepare(request);
+    reply = { variants: ['qarepvgg'], isa: info().isa, threads: info().threads };
+  } else {
+    reply = side?.[/** @type {keyof typeof side} */ (request.do)](request);
+  }
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}

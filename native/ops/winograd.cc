@@ -1,0 +1,256 @@
+#include "ops/winograd.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace qarepvgg {
+namespace {
+
+constexpr std::size_t kPoints = kWinogradPoints;
+constexpr std::size_t kSide = 6, kTaps = 9;
+constexpr std::size_t kPatchPixels = kSide * kSide;
+
+// The transformed input of a block should stay in the second-level cache.
+constexpr std::size_t kBlockBytes = 800 * 1024;
+constexpr std::size_t kMinBlockTiles = 16, kMaxBlockTiles = 56;
+// A team shares an image by tiles while each member gets at least so many; below that, by panels.
+constexpr std::size_t kMinTilesPerMember = 20;
+
+std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
+
+// The weight transform G: a polynomial with the weights as coefficients, evaluated at the points, over the product of a
+// point's distances from the others.
+using Row = std::array<double, 3>;
+constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
+constexpr std::array<Row, kSide> kG{{{1, 0, 0},
+                                     {-1 / 1.5, -kA / 1.5, -0.5 / 1.5},
+                                     {-1 / 1.5, kA / 1.5, -0.5 / 1.5},
+                                     {1 / 6.0, kB / 6.0, 2 / 6.0},
+                                     {1 / 6.0, -kB / 6.0, 2 / 6.0},
+                                     {0, 0, 1}}};
+
+// G g G^T
+void transform_weight(const float* g, double* u) {
+  double half[kSide][3];
+  for (std::size_t p = 0; p < kSide; ++p)
+    for (std::size_t x = 0; x < 3; ++x) {
+      half[p][x] = 0;
+      for (std::size_t y = 0; y < 3; ++y) half[p][x] += kG[p][y] * static_cast<double>(g[y * 3 + x]);
+    }
+  for (std::size_t p = 0; p < kSide; ++p)
+    for (std::size_t q = 0; q < kSide; ++q) {
+      u[p * kSide + q] = 0;
+      for (std::size_t x = 0; x < 3; ++x) u[p * kSide + q] += half[p][x] * kG[q][x];
+    }
+}
+
+// Cuts a side into tiles of four pixels, the last of two where that is enough.
+std::size_t side_tiles(std::size_t size) { return ceil_div(size, 4); }
+
+}  // namespace
+
+bool WinogradConvolution::supports(const ConvShape& shape) {
+  return shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.dilation == 1 &&
+         shape.in_c / shape.groups % kAlignedFloats == 0 && shape.out_c / shape.groups % kAlignedFloats == 0;
+}
+
+Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
+  const std::size_t tiles = side_tiles(shape.in_h) * side_tiles(shape.in_w);
+  return choose_panels(shape.out_c / shape.groups, std::min(tiles, kMaxBlockTiles), kernels);
+}
+
+WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members,
+                                         const KernelTable& kernels)
+    : shape_(shape), panels_(panels), kernels_(&kernels), pixel_(shape.in_c) {
+  const std::size_t limit =
+      std::clamp(kBlockBytes / (kPoints * pixel_ * sizeof(float)), kMinBlockTiles, kMaxBlockTiles);
+  const std::size_t per_image = side_tiles(shape.in_h) * side_tiles(shape.in_w);
+  if (per_image * 2 > limit) {
+    std::size_t cuts = ceil_div(per_image, limit);
+    if (per_image / members >= kMinTilesPerMember) cuts = round_up(cuts, members);
+    for (std::size_t image = 0; image < shape.n; ++image) {
+      const std::vector<TileRef> tiles = tiles_of_image(image);
+      for (std::size_t cut = 0; cut < cuts; ++cut) {
+        const auto [first, length] = even_tile(tiles.size(), cuts, cut);
+        const auto begin = tiles.begin() + signed_size(first);
+        blocks_.push_back(make_block({begin, begin + signed_size(length)}));
+      }
+    }
+  } else {
+    const std::size_t blocks = ceil_div(shape.n, limit / per_image);
+    for (std::size_t block = 0; block < blocks; ++block) {
+      const auto [first, length] = even_tile(shape.n, blocks, block);
+      std::vector<TileRef> tiles;
+      for (std::size_t image = first; image < first + length; ++image)
+        for (const TileRef& tile : tiles_of_image(image)) tiles.push_back(tile);
+      blocks_.push_back(make_block(std::move(tiles)));
+    }
+  }
+  for (const Block& block : blocks_) largest_block_ = std::max(largest_block_, block.tiles.size());
+}
+
+std::vector<WinogradConvolution::TileRef> WinogradConvolution::tiles_of_image(std::size_t image) const {
+  const auto sides = [](std::size_t size) {
+    std::vector<Side> result;
+    for (std::size_t first = 0; first < size; first += 4) {
+      const std::size_t length = std::min<std::size_t>(4, size - first);
+      result.push_back({first, length, length <= 2});
+    }
+    return result;
+  };
+  std::vector<TileRef> tiles;
+  for (const Side& rows : sides(shape_.in_h))
+    for (const Side& columns : sides(shape_.in_w)) tiles.push_back({image, rows, columns});
+  return tiles;
+}
+
+WinogradConvolution::Block WinogradConvolution::make_block(std::vector<TileRef> tiles) {
+  // Short rows, then full tiles, then short columns, then both short: every range below is contiguous.
+  const auto rank = [](const TileRef& tile) {
+    if (tile.rows.is_short) return tile.columns.is_short ? 3 : 0;
+    return tile.columns.is_short ? 2 : 1;
+  };
+  std::stable_sort(tiles.begin(), tiles.end(),
+                   [&](const TileRef& a, const TileRef& b) { return rank(a) < rank(b); });
+  std::size_t counts[4] = {};
+  for (const TileRef& tile : tiles) ++counts[rank(tile)];
+  return {std::move(tiles),
+          {counts[0], counts[1] + counts[2]},
+          {0, counts[0] + counts[1]},
+          {counts[0], counts[1]}};
+}
+
+std::size_t WinogradConvolution::weight_floats() const {
+  return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
+}
+
+void WinogradConvolution::pack_weights(const float* weight, float* packed, int threads) const {
+  const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
+  // One input channel of one group at a time: [group][panel][point][depth][width].
+  parallel_for(threads, shape_.groups * depth, [&](std::size_t item) {
+    const std::size_t group = item / depth, k = item % depth;
+    double u[kPoints];
+    for (std::size_t panel = 0; panel < panels_.count(); ++panel) {
+      const std::size_t first = panel * panels_.width(), valid = panels_.valid(panel);
+      const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
+      float* out = packed + (group * padded + first) * kPoints * depth + k * width;
+      for (std::size_t lane = 0; lane < valid; ++lane) {
+        transform_weight(weight + ((group * panels_.channels + first + lane) * depth + k) * kTaps, u);
+        for (std::size_t point = 0; point < kPoints; ++point)
+          out[point * depth * width + lane] = static_cast<float>(u[point]);
+      }
+    }
+  });
+}
+
+void WinogradConvolution::pack_bias(const float* bias, float* packed) const {
+  std::copy_n(bias, shape_.out_c, packed);
+}
+
+std::size_t WinogradConvolution::v_point() const { return largest_block_ * pixel_ + kAlignedFloats; }
+
+std::size_t WinogradConvolution::m_point() const { return largest_block_ * panels_.width() + kAlignedFloats; }
+
+std::size_t WinogradConvolution::scratch_floats() const {
+  // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
+  const std::size_t patch = kPatchPixels * std::max(pixel_, panels_.width());
+  return checked_add(checked_mul(kPoints, checked_add(v_point(), m_point())), patch);
+}
+
+void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias,
+                                   const FeatureMap& out, bool relu, float* scratch, const Member& member) const {
+  const std::size_t panels = shape_.groups * panels_.count();
+  if (blocks_.size() >= member.count) {
+    for (std::size_t block = member.begin(blocks_.size()); block < member.end(blocks_.size()); ++block)
+      run_block(blocks_[block], 0, panels, in, weights, bias, out, relu, scratch);
+    return;
+  }
+  // Too few blocks for the team: each member transforms the input for itself and takes some of the panels.
+  for (const Block& block : blocks_)
+    if (member.begin(panels) < member.end(panels))
+      run_block(block, member.begin(panels), member.end(panels), in, weights, bias, out, relu, scratch);
+}
+
+void WinogradConvolution::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel,
+                                    const FeatureMap& in, const float* weights, const float* bias,
+                                    const FeatureMap& out, bool relu, float* scratch) const {
+  const std::size_t depth = shape_.in_c / shape_.groups, count = block.tiles.size();
+  float* v = scratch;
+  float* m = v + kPoints * v_point();
+  float* patch = m + kPoints * m_point();
+  for (std::size_t t = 0; t < count; ++t) transform_input(block.tiles[t], in, v + t * pixel_, patch);
+
+  const std::ptrdiff_t tap = 0;
+  for (std::size_t index = first_panel; index < last_panel; ++index) {
+    const std::size_t group = index / panels_.count(), panel = index % panels_.count();
+    const std::size_t first = group * panels_.channels + panel * panels_.width();
+    const int vectors = panels_.panel_vectors(panel);
+    const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
+    const std::size_t most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
+
+    ConvTile tile{};
+    tile.input_pixel = signed_size(pixel_);
+    tile.taps = &tap;
+    tile.tap_count = 1;
+    tile.depth = depth;
+    tile.out_pixel = signed_size(width);
+    tile.valid = width;
+    for (std::size_t point = 0; point < kPoints; ++point) {
+      const auto only_full = [](std::size_t side) { return side == 3 || side == 4; };
+      const bool rows = only_full(point / kSide), columns = only_full(point % kSide);
+      const Tile range = rows ? (columns ? block.full : block.full_rows)
+                              : (columns ? block.full_columns : Tile{0, count});
+      tile.weights = weights + (first * kPoints + point * width) * depth;
+      const std::size_t cuts = ceil_div(range.length, most);
+      for (std::size_t cut = 0; cut < cuts; ++cut) {
+        const Tile part = even_tile(range.length, cuts, cut);
+        tile.input = v + point * v_point() + (range.first + part.first) * pixel_ + group * depth;
+        tile.out = m + point * m_point() + (range.first + part.first) * width;
+        kernels_->conv[vectors - 1][part.length - 1](tile);
+      }
+    }
+    for (std::size_t t = 0; t < count; ++t)
+      transform_output(block.tiles[t], m + t * width, bias + first, first, width, out, relu, patch);
+  }
+}
+
+void WinogradConvolution::transform_input(const TileRef& tile, const FeatureMap& in, float* v, float* patch) const {
+  const std::ptrdiff_t y = signed_size(tile.rows.first) - 1, x = signed_size(tile.columns.first) - 1;
+  WinogradInput call{in.at(tile.image, y, x), signed_size(in.shape.pixel()), signed_size(in.shape.row()), v,
+                     signed_size(v_point()), pixel_};
+  const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
+  if (tile.rows.length < rows || tile.columns.length < columns) {
+    // The tile hangs over the border by more than the halo: what lies there is not zero but the next row.
+    const std::size_t line = (columns + 2) * pixel_;
+    std::memset(patch, 0, (rows + 2) * line * sizeof(float));
+    for (std::size_t r = 0; r < tile.rows.length + 2; ++r)
+      std::copy_n(call.in + signed_size(r) * call.row, (tile.columns.length + 2) * pixel_, patch + r * line);
+    call.in = patch;
+    call.row = signed_size(line);
+  }
+  kernels_->winograd_input[tile.rows.is_short][tile.columns.is_short](call);
+}
+
+void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias,
+                                           std::size_t channel, std::size_t width, const FeatureMap& out, bool relu,
+                                           float* patch) const {
+  float* target = out.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel;
+  WinogradOutput call{m,     signed_size(m_point()), bias, target, signed_size(out.shape.pixel()),
+                      signed_size(out.shape.row()), width, relu};
+  const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
+  const bool overhangs = tile.rows.length < rows || tile.columns.length < columns;
+  if (overhangs) {
+    call.out = patch;
+    call.pixel = signed_size(width);
+    call.row = signed_size(columns * width);
+  }
+  kernels_->winograd_output[tile.rows.is_short][tile.columns.is_short](call);
+  if (!overhangs) return;
+  for (std::size_t r = 0; r < tile.rows.length; ++r)
+    for (std::size_t c = 0; c < tile.columns.length; ++c)
+      std::copy_n(patch + (r * columns + c) * width, width,
+                  target + r * out.shape.row() + c * out.shape.pixel());
+}
+
+}  // namespace qarepvgg
