@@ -68,12 +68,18 @@ export interface AveragePoolOp {
   readonly input: ValueId;
 }
 
+/** Mean over the pixels of each channel: [n, c, h, w] -> [n, c, 1, 1]. */
+export interface GlobalAverageOp {
+  readonly op: 'globalAverage';
+  readonly input: ValueId;
+}
+
 export interface ReluOp {
   readonly op: 'relu';
   readonly input: ValueId;
 }
 
-export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | ReluOp;
+export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | ReluOp;
 
 export interface ProgramSpec {
   /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */

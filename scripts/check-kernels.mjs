@@ -13,6 +13,8 @@ const build = join(dirname(dirname(fileURLToPath(import.meta.url))), 'build');
 
 /** Translation units that are compiled with instruction-set flags of their own. */
 const PER_ISA = /_avx\w*\.cc\.o$/;
+/** Problems printed per check. */
+const SHOWN = 10;
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
 /**
@@ -168,7 +170,8 @@ function main() {
   };
   for (const [name, { counted, problems }] of Object.entries(outcomes)) {
     console.log(`${problems.length === 0 ? 'ok  ' : 'FAIL'} ${name}: ${counted}`);
-    for (const problem of problems) console.log(`       ${problem}`);
+    for (const problem of problems.slice(0, SHOWN)) console.log(`       ${problem}`);
+    if (problems.length > SHOWN) console.log(`       and ${problems.length - SHOWN} more`);
     if (problems.length > 0) process.exitCode = 1;
   }
 }

@@ -15,6 +15,7 @@ inline constexpr const char* kSizeOverflow = "ERR_SIZE_OVERFLOW";
 inline constexpr const char* kLimit = "ERR_LIMIT";
 inline constexpr const char* kBufferDetached = "ERR_BUFFER_DETACHED";
 inline constexpr const char* kBufferSize = "ERR_BUFFER_SIZE";
+inline constexpr const char* kModelIncompatible = "ERR_MODEL_INCOMPATIBLE";
 inline constexpr const char* kNonFinite = "ERR_NON_FINITE";
 inline constexpr const char* kOutOfMemory = "ERR_OUT_OF_MEMORY";
 inline constexpr const char* kInvalidState = "ERR_INVALID_STATE";

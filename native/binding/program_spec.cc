@@ -59,11 +59,14 @@ OpSpec read_op(const Napi::Object& object) {
   } else if (name == "averagePool") {
     op.kind = OpKind::kAveragePool;
     op.inputs = {input_of(object)};
+  } else if (name == "globalAverage") {
+    op.kind = OpKind::kGlobalAverage;
+    op.inputs = {input_of(object)};
   } else if (name == "relu") {
     op.kind = OpKind::kRelu;
     op.inputs = {input_of(object)};
   } else {
-    fail(code::kInvalidArg, "expected op to be conv, batchNorm, add, scale, averagePool or relu, received '", name,
+    fail(code::kInvalidArg, "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage or relu, received '", name,
          "'");
   }
   op.relu = flag_of(object, "relu");

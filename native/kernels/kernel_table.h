@@ -104,7 +104,8 @@ struct KernelTable {
   // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where the ReLU output y <= 0
   // (y.data is null without ReLU).
   void (*normalize_sums)(const Region&, Rows grad, Rows y, Rows x, const float* mean, float* sum, float* dot);
-  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above.
+  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. x.data is null where the mean and variance
+  // are constants: then out (+)= g * scale.
   void (*normalize_backward)(const Region&, Rows grad, Rows y, Rows x, const float* mean, const float* scale,
                              const float* slope, const float* offset, bool accumulate, MutableRows out);
   // out = sum of `count` operands, then ReLU if asked. out may be one of the operands.

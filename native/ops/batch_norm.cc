@@ -105,7 +105,8 @@ void BatchNorm::backward(const Backward& call, BatchNormWeights weights, const f
   }
   parallel_for(threads, chunks_.count(), [&](std::size_t chunk) {
     kernels_->normalize_backward(chunks_.region(chunk), chunks_.rows(call.grad, chunk), relu_rows(chunk),
-                                 chunks_.rows(call.x, chunk), mean, scale, slope, offset, call.accumulate,
+                                 call.batch_statistics ? chunks_.rows(call.x, chunk) : Rows{nullptr, 0}, mean, scale,
+                                 slope, offset, call.accumulate,
                                  chunks_.mutable_rows(call.grad_x, chunk));
   });
 }

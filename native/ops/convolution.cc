@@ -72,6 +72,7 @@ TapConvolution::TapConvolution(const ConvShape& shape, const KernelTable& kernel
     : shape_(shape),
       kernels_(&kernels),
       transposed_(transposed),
+      product_(is_matrix_product(shape)),
       depth_((transposed ? shape.out_c : shape.in_c) / shape.groups),
       in_step_(transposed ? 1 : shape.stride),
       out_step_(transposed ? shape.stride : 1) {
@@ -84,13 +85,19 @@ TapConvolution TapConvolution::forward(const ConvShape& shape, const KernelTable
   return TapConvolution(shape, kernels, false);
 }
 
+TapConvolution TapConvolution::forward(const ConvShape& shape, const Panels& panels, const KernelTable& kernels) {
+  TapConvolution plan(shape, kernels, false);
+  plan.panels_ = panels;
+  return plan;
+}
+
 TapConvolution TapConvolution::data_gradient(const ConvShape& shape, const KernelTable& kernels) {
   return TapConvolution(shape, kernels, true);
 }
 
 void TapConvolution::add_class(std::size_t y, std::size_t x) {
   const std::size_t height = transposed_ ? shape_.in_h : shape_.out_h();
-  const std::size_t width = transposed_ ? shape_.in_w : shape_.out_w();
+  const std::size_t width = product_ ? shape_.n : transposed_ ? shape_.in_w : shape_.out_w();
   if (y >= height || x >= width) return;
   Class cls{y, x, ceil_div(height - y, out_step_), ceil_div(width - x, out_step_), taps_.size(), 0};
   const std::ptrdiff_t stride = signed_size(shape_.stride), padding = signed_size(shape_.padding);
@@ -111,6 +118,7 @@ void TapConvolution::add_class(std::size_t y, std::size_t x) {
 }
 
 std::size_t TapConvolution::data_gradient_halo(const ConvShape& shape) {
+  if (is_matrix_product(shape)) return 0;
   const TapConvolution plan(shape, kScalarKernels, true);
   std::ptrdiff_t halo = 0;
   for (const Class& cls : plan.classes_)
@@ -164,7 +172,8 @@ struct TapConvolution::Pass {
   const float *weights, *bias;
   Options options;
   std::ptrdiff_t offsets[kMaxTaps];
-  std::size_t blocks, items;  // blocks: of a class's rows
+  std::size_t in_pixel, out_pixel;  // from one pixel of a row to the next, in floats
+  std::size_t blocks, items;        // blocks: of a class's rows
 };
 
 void TapConvolution::run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
@@ -176,9 +185,9 @@ void TapConvolution::run(const FeatureMap& in, const float* weights, const float
 }
 
 void TapConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                              Options options, const Member& member) const {
+                              bool relu, const Member& member) const {
   for (const Class& cls : classes_) {
-    const Pass work = pass(cls, in, weights, bias, out, options, member.count);
+    const Pass work = pass(cls, in, weights, bias, out, {false, relu}, member.count);
     for (std::size_t item = member.begin(work.items); item < member.end(work.items); ++item) run_item(work, item);
   }
 }
@@ -186,14 +195,18 @@ void TapConvolution::run_part(const FeatureMap& in, const float* weights, const 
 TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in, const float* weights,
                                           const float* bias, const FeatureMap& out, Options options,
                                           std::size_t threads) const {
-  Pass pass{cls, in, out, weights, bias, options, {}, 0, 0};
+  Pass pass{cls, in, out, weights, bias, options, {}, in_step_ * in.shape.pixel(), out_step_ * out.shape.pixel(), 0, 0};
+  if (product_) {
+    pass.in_pixel = in.shape.image();
+    pass.out_pixel = out.shape.image();
+  }
   for (std::size_t t = 0; t < cls.tap_count; ++t) {
     const Tap& tap = taps_[cls.first_tap + t];
     pass.offsets[t] = tap.dy * signed_size(in.shape.row()) + tap.dx * signed_size(in.shape.pixel());
   }
   // Blocks of rows small enough for the cache, and enough of them for the threads.
   const std::size_t row_bytes = in.shape.row() * in_step_ * sizeof(float);
-  const std::size_t parts = in.shape.n * shape_.groups * panels_.count();
+  const std::size_t parts = (product_ ? 1 : in.shape.n) * shape_.groups * panels_.count();
   pass.blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
   if (parts * pass.blocks % threads != 0 && parts * pass.blocks < 8 * threads)
     pass.blocks *= ceil_div(8 * threads, parts * pass.blocks);
@@ -218,13 +231,13 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   const Tile rows = even_tile(cls.rows, pass.blocks, block);
 
   ConvTile tile{};
-  tile.input_pixel = signed_size(in_step_ * pass.in.shape.pixel());
+  tile.input_pixel = signed_size(pass.in_pixel);
   tile.taps = pass.offsets;
   tile.tap_count = cls.tap_count;
   tile.depth = depth_;
   tile.weights = pass.weights + padded_first * steps + cls.first_tap * depth_ * panel_width;
   tile.bias = pass.bias != nullptr ? pass.bias + padded_first : nullptr;
-  tile.out_pixel = signed_size(out_step_ * pass.out.shape.pixel());
+  tile.out_pixel = signed_size(pass.out_pixel);
   tile.valid = panels_.valid(panel);
   tile.accumulate = pass.options.accumulate;
   tile.relu = pass.options.relu;

@@ -47,16 +47,24 @@ struct Panels {
   std::size_t padded() const { return round_up(channels, lanes); }
 };
 
+// Images of one pixel under a 1x1 kernel, as in a linear layer.
+inline bool is_matrix_product(const ConvShape& shape) {
+  return shape.kernel == 1 && shape.in_h == 1 && shape.in_w == 1 && shape.stride == 1 && shape.padding == 0;
+}
+
 // A convolution over an explicit list of taps: the forward pass, or the gradient with respect to the input, which is
 // one such convolution per residue class of the stride.
 class TapConvolution {
  public:
-  // Input needs a halo of `shape.padding`.
+  // Input needs a halo of `shape.padding`. Weights packed by one plan fit any other of the same channels, groups and
+  // panels.
   static TapConvolution forward(const ConvShape& shape, const KernelTable& kernels);
+  static TapConvolution forward(const ConvShape& shape, const Panels& panels, const KernelTable& kernels);
   // From the gradient of the output to the gradient of the input. The former needs a halo of data_gradient_halo().
   static TapConvolution data_gradient(const ConvShape& shape, const KernelTable& kernels);
   static std::size_t data_gradient_halo(const ConvShape& shape);
 
+  const Panels& panels() const { return panels_; }
   std::size_t weight_floats() const;
   std::size_t bias_floats() const;
   // weight: the forward convolution's, [out][in / groups][kernel][kernel], in both directions.
@@ -72,7 +80,7 @@ class TapConvolution {
   void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, Options options,
            int threads) const;
   // One member's part of run(), inside a parallel region. Does not wait for the others.
-  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, Options options,
+  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, bool relu,
                 const Member& member) const;
 
  private:
@@ -98,6 +106,7 @@ class TapConvolution {
   ConvShape shape_;
   const KernelTable* kernels_;
   bool transposed_;
+  bool product_;               // images of one pixel: a matrix product, the images are the pixels of one row
   std::size_t depth_;          // input channels of a group, as this convolution sees them
   std::size_t in_step_, out_step_;
   Panels panels_;

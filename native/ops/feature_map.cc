@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/parallel.h"
 
 namespace qarepvgg {
 namespace {
@@ -11,41 +10,57 @@ namespace {
 constexpr std::size_t kChunkFloats = 8192;
 constexpr std::size_t kTile = 16;
 
-// Calls visit(nchw_plane, map_pixel, stride, channels, pixels) for tiles of at most 16 channels x 16 pixels of a row:
-// both sides of the transposition then stay in the first-level cache.
+// Calls visit(offset in chw, pixel of the map, channels, pixels) for tiles of at most 16 channels x 16 pixels of a row of
+// one image: both sides of the transposition then stay in the first-level cache.
 template <class Visit>
-void for_each_tile(const FeatureMap& map, std::size_t row, const Visit& visit) {
+void for_each_tile(const FeatureMap& map, std::size_t image, std::size_t y, const Visit& visit) {
   const MapShape& s = map.shape;
-  const std::size_t n = row / s.h, y = row % s.h, plane = s.h * s.w;
-  float* pixels = map.at(n, static_cast<std::ptrdiff_t>(y), 0);
-  const std::size_t source = n * s.c * plane + y * s.w;
+  float* pixels = map.at(image, static_cast<std::ptrdiff_t>(y), 0);
   for (std::size_t c = 0; c < s.c; c += kTile)
     for (std::size_t x = 0; x < s.w; x += kTile)
-      visit(source + c * plane + x, pixels + x * s.pixel() + c, std::min(kTile, s.c - c), std::min(kTile, s.w - x));
+      visit((c * s.h + y) * s.w + x, pixels + x * s.pixel() + c, std::min(kTile, s.c - c), std::min(kTile, s.w - x));
+}
+
+void import_row(const float* chw, const FeatureMap& map, std::size_t image, std::size_t y) {
+  const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
+  for_each_tile(map, image, y, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
+    const float* in = chw + offset;
+    for (std::size_t x = 0; x < pixels; ++x)
+      for (std::size_t c = 0; c < channels; ++c) out[x * pixel + c] = in[c * plane + x];
+  });
+}
+
+void export_row(const FeatureMap& map, std::size_t image, std::size_t y, float* chw) {
+  const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
+  for_each_tile(map, image, y, [&](std::size_t offset, const float* in, std::size_t channels, std::size_t pixels) {
+    float* out = chw + offset;
+    for (std::size_t c = 0; c < channels; ++c)
+      for (std::size_t x = 0; x < pixels; ++x) out[c * plane + x] = in[x * pixel + c];
+  });
 }
 
 }  // namespace
 
 void import_nchw(const float* nchw, const FeatureMap& map, int threads) {
-  const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
-  parallel_for(threads, map.shape.n * map.shape.h, [&](std::size_t row) {
-    for_each_tile(map, row, [&](std::size_t source, float* out, std::size_t channels, std::size_t pixels) {
-      const float* in = nchw + source;
-      for (std::size_t x = 0; x < pixels; ++x)
-        for (std::size_t c = 0; c < channels; ++c) out[x * pixel + c] = in[c * plane + x];
-    });
+  const MapShape& s = map.shape;
+  parallel_for(threads, s.n * s.h, [&](std::size_t row) {
+    import_row(nchw + row / s.h * s.c * s.h * s.w, map, row / s.h, row % s.h);
   });
 }
 
 void export_nchw(const FeatureMap& map, float* nchw, int threads) {
-  const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
-  parallel_for(threads, map.shape.n * map.shape.h, [&](std::size_t row) {
-    for_each_tile(map, row, [&](std::size_t target, const float* in, std::size_t channels, std::size_t pixels) {
-      float* out = nchw + target;
-      for (std::size_t c = 0; c < channels; ++c)
-        for (std::size_t x = 0; x < pixels; ++x) out[c * plane + x] = in[x * pixel + c];
-    });
+  const MapShape& s = map.shape;
+  parallel_for(threads, s.n * s.h, [&](std::size_t row) {
+    export_row(map, row / s.h, row % s.h, nchw + row / s.h * s.c * s.h * s.w);
   });
+}
+
+void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const Member& member) {
+  for (std::size_t y = member.begin(map.shape.h); y < member.end(map.shape.h); ++y) import_row(chw, map, image, y);
+}
+
+void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const Member& member) {
+  for (std::size_t y = member.begin(map.shape.h); y < member.end(map.shape.h); ++y) export_row(map, image, y, chw);
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {

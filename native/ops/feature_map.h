@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/checked.h"
+#include "base/parallel.h"
 #include "kernels/kernel_table.h"
 
 namespace qarepvgg {
@@ -44,6 +45,9 @@ struct FeatureMap {
 void import_nchw(const float* nchw, const FeatureMap& map, int threads);
 // Channels-last -> NCHW.
 void export_nchw(const FeatureMap& map, float* nchw, int threads);
+// One member's part of one image, inside a parallel region.
+void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const Member& member);
+void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const Member& member);
 // Zeroes the halo; with `all`, the interior too.
 void clear_map(const FeatureMap& map, bool all, int threads);
 

@@ -1,7 +1,6 @@
 #include "ops/winograd.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 namespace qarepvgg {
@@ -19,33 +18,38 @@ constexpr std::size_t kMinTilesPerMember = 20;
 
 std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
 
-// The weight transform G: a polynomial with the weights as coefficients, evaluated at the points, over the product of a
-// point's distances from the others.
-using Row = std::array<double, 3>;
-constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
-constexpr std::array<Row, kSide> kG{{{1, 0, 0},
-                                     {-1 / 1.5, -kA / 1.5, -0.5 / 1.5},
-                                     {-1 / 1.5, kA / 1.5, -0.5 / 1.5},
-                                     {1 / 6.0, kB / 6.0, 2 / 6.0},
-                                     {1 / 6.0, -kB / 6.0, 2 / 6.0},
-                                     {0, 0, 1}}};
-
-// G g G^T
-void transform_weight(const float* g, double* u) {
-  double half[kSide][3];
-  for (std::size_t p = 0; p < kSide; ++p)
-    for (std::size_t x = 0; x < 3; ++x) {
-      half[p][x] = 0;
-      for (std::size_t y = 0; y < 3; ++y) half[p][x] += kG[p][y] * static_cast<double>(g[y * 3 + x]);
-    }
-  for (std::size_t p = 0; p < kSide; ++p)
-    for (std::size_t q = 0; q < kSide; ++q) {
-      u[p * kSide + q] = 0;
-      for (std::size_t x = 0; x < 3; ++x) u[p * kSide + q] += half[p][x] * kG[q][x];
-    }
+// The weight transform G: the polynomial with the weights as coefficients, evaluated at the points, over the product of
+// a point's distances from the other points. L output channels side by side.
+template <std::size_t L>
+void transform_side(const double (&g0)[L], const double (&g1)[L], const double (&g2)[L], double (&u)[kSide][L]) {
+  constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
+  for (std::size_t i = 0; i < L; ++i) {
+    const double even_a = g0[i] + 0.5 * g2[i], odd_a = kA * g1[i];
+    const double even_b = g0[i] + 2.0 * g2[i], odd_b = kB * g1[i];
+    u[0][i] = g0[i];
+    u[1][i] = (even_a + odd_a) * (-1 / 1.5);
+    u[2][i] = (even_a - odd_a) * (-1 / 1.5);
+    u[3][i] = (even_b + odd_b) * (1 / 6.0);
+    u[4][i] = (even_b - odd_b) * (1 / 6.0);
+    u[5][i] = g2[i];
+  }
 }
 
-// Cuts a side into tiles of four pixels, the last of two where that is enough.
+// L kernels of 3x3, `stride` floats apart -> out[point * point_stride + lane].
+template <std::size_t L>
+void transform_weights(const float* weight, std::size_t stride, float* out, std::size_t point_stride) {
+  double g[kTaps][L], half[3][kSide][L], u[kSide][L];
+  for (std::size_t i = 0; i < L; ++i)
+    for (std::size_t t = 0; t < kTaps; ++t) g[t][i] = static_cast<double>(weight[i * stride + t]);
+  for (std::size_t x = 0; x < 3; ++x) transform_side<L>(g[x], g[3 + x], g[6 + x], half[x]);
+  for (std::size_t p = 0; p < kSide; ++p) {
+    transform_side<L>(half[0][p], half[1][p], half[2][p], u);
+    for (std::size_t q = 0; q < kSide; ++q)
+      for (std::size_t i = 0; i < L; ++i) out[(p * kSide + q) * point_stride + i] = static_cast<float>(u[q][i]);
+  }
+}
+
+// Tiles of four pixels along a side, the last of two where that is enough.
 std::size_t side_tiles(std::size_t size) { return ceil_div(size, 4); }
 
 }  // namespace
@@ -127,19 +131,18 @@ std::size_t WinogradConvolution::weight_floats() const {
 
 void WinogradConvolution::pack_weights(const float* weight, float* packed, int threads) const {
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
-  // One input channel of one group at a time: [group][panel][point][depth][width].
+  // One input channel of one group at a time, into [group][panel][point][depth][width].
   parallel_for(threads, shape_.groups * depth, [&](std::size_t item) {
     const std::size_t group = item / depth, k = item % depth;
-    double u[kPoints];
-    for (std::size_t panel = 0; panel < panels_.count(); ++panel) {
-      const std::size_t first = panel * panels_.width(), valid = panels_.valid(panel);
+    for (std::size_t lane = 0; lane < panels_.channels; lane += panels_.lanes) {
+      const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
       const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-      float* out = packed + (group * padded + first) * kPoints * depth + k * width;
-      for (std::size_t lane = 0; lane < valid; ++lane) {
-        transform_weight(weight + ((group * panels_.channels + first + lane) * depth + k) * kTaps, u);
-        for (std::size_t point = 0; point < kPoints; ++point)
-          out[point * depth * width + lane] = static_cast<float>(u[point]);
-      }
+      const float* source = weight + ((group * panels_.channels + lane) * depth + k) * kTaps;
+      float* out = packed + (group * padded + first) * kPoints * depth + k * width + lane - first;
+      const auto transform = panels_.lanes == 16  ? transform_weights<16>
+                             : panels_.lanes == 8 ? transform_weights<8>
+                                                  : transform_weights<4>;
+      transform(source, depth * kTaps, out, depth * width);
     }
   });
 }

@@ -24,6 +24,7 @@ class WinogradConvolution {
   WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members, const KernelTable& kernels);
   static Panels choose(const ConvShape& shape, const KernelTable& kernels);
 
+  const Panels& panels() const { return panels_; }
   std::size_t weight_floats() const;
   std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
   // Transforms in double and rounds once. weight: [out][in / groups][3][3].

@@ -1,5 +1,6 @@
 #include "kernels/dispatch.h"
 #include "ops/elementwise.h"
+#include "ops/pooling.h"
 #include "program/node.h"
 
 namespace qarepvgg {
@@ -87,6 +88,19 @@ class ReluNode final : public ElementwiseNode {
   }
 };
 
+class GlobalAverageNode final : public ElementwiseNode {
+ public:
+  using ElementwiseNode::ElementwiseNode;
+
+  void forward(const Run& run) override {
+    parallel_region(run.team(work()),
+                    [&](const Member& member) { global_average_part(x(), y(), active_kernels(), member); });
+  }
+  void backward(const Run& run) override {
+    global_average_backward(grad_y(), wiring_.accumulate[0], grad_x(), run.team(work()));
+  }
+};
+
 }  // namespace
 
 NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& inputs) {
@@ -102,6 +116,8 @@ NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& i
       return {std::make_unique<ScaleNode>(spec, shape), shape};
     case OpKind::kAveragePool:
       return {std::make_unique<AveragePoolNode>(spec, shape), shape};
+    case OpKind::kGlobalAverage:
+      return {std::make_unique<GlobalAverageNode>(spec, shape), {shape.n, shape.c, 1, 1}};
     default:
       return {std::make_unique<ReluNode>(spec, shape), shape};
   }

@@ -25,6 +25,7 @@ NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool 
     case OpKind::kScale:
     case OpKind::kAveragePool:
     case OpKind::kRelu:
+    case OpKind::kGlobalAverage:
       break;
   }
   return make_elementwise_node(spec, inputs);

@@ -14,7 +14,7 @@ inline constexpr StateOffset kNoTensor = static_cast<StateOffset>(-1);
 // Value 0 is the network's input, op number i produces value i + 1.
 using ValueId = std::size_t;
 
-enum class OpKind { kConv, kBatchNorm, kAdd, kScale, kAveragePool, kRelu };
+enum class OpKind { kConv, kBatchNorm, kAdd, kScale, kAveragePool, kRelu, kGlobalAverage };
 
 struct OpSpec {
   OpKind kind{};
@@ -38,5 +38,12 @@ struct ProgramSpec {
   bool gradients = false;  // keep activations for a backward pass
   int threads = 0;         // upper limit; 0: the process's budget
 };
+
+struct MapShape;
+
+// Throws ERR_INVALID_ARG unless every tensor that the op names lies inside the state. input: shape of its first operand.
+void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input);
+// Throws ERR_MODEL_INCOMPATIBLE unless each op reads just the value before it.
+void check_chain(const ProgramSpec& spec);
 
 }  // namespace qarepvgg

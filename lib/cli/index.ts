@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+
+/** Exit codes: 0 when all went well, 1 when the work failed, 2 when the command line makes no sense. */
+const failed = 1;
+const badUsage = 2;
+
+function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(path.join(__dirname, '../../package.json'), 'utf8')) as {
+    version: string;
+  };
+  const program = new Command('qarepvgg')
+    .description('Train, re-parameterise and serve QARepVGG blocks on native kernels.')
+    .version(version)
+    .exitOverride();
+
+  program
+    .command('demo')
+    .description('Fuse a stack of QARepVGG blocks, prove on photographs that nothing changed, and time both forms.')
+    .argument('[files...]', 'binary PPM images of one size (default: four photographs that come with the package)')
+    .option('--runs <n>', 'timed runs of each form', positiveInteger, 15)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  $ qarepvgg demo --runs 30')
+    .action(async (files: string[], options: { runs: number; json?: true }) => {
+      // Imported late, so that --help works where the addon does not load.
+      const { demo } = await import('./demo.js');
+      process.exitCode = (await demo(files, options)) ? 0 : failed;
+    });
+
+  program
+    .command('info')
+    .description('Print the version, the instruction set in use and the number of threads.')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  $ QAREPVGG_ISA=avx2 qarepvgg info --json')
+    .action(async (options: { json?: true }) => {
+      const { printInfo } = await import('./info.js');
+      printInfo(options);
+    });
+
+  return program;
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('Expected an integer from 1.');
+}
+
+async function main(): Promise<void> {
+  try {
+    await createProgram().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed its message; it also throws after --help and --version.
+      process.exitCode = error.exitCode === 0 ? 0 : badUsage;
+      return;
+    }
+    process.stderr.write(`error: ${(error as Error).message}\n`);
+    process.exitCode = failed;
+  }
+}
+
+void main();

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { mismatch } from '../errors';
+import { placeOf, systemError } from './files';
+
+const temporaryName = /^\.qarepvgg-[\da-f]{16}\.tmp$/;
+
+/** A temporary file that nobody has written to for so long belongs to a process that was killed. Milliseconds. */
+const abandonedAfter = 3_600_000;
+
+/**
+ * Writes a file so that, whatever happens, its path holds either all of the old content or all of the new: the bytes go
+ * into a temporary file in the same folder, which is flushed to the disk and then renamed. A link to a file stays a link,
+ * and an existing file keeps its permissions.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG when the path is that of a folder, pipe or device, or may not be written;
+ * ERR_LIMIT when the disk is full. No temporary file remains then.
+ */
+export async function writeAtomically(path: string, bytes: Uint8Array, where: string): Promise<void> {
+  const place = placeOf(path, where);
+  try {
+    const target = (await orMissing(realpath(path))) ?? path;
+    const existing = await orMissing(stat(target));
+    if (existing && !existing.isFile()) {
+      throw mismatch('ERR_INVALID_ARG', place, 'a file', existing.isDirectory() ? 'a folder' : 'a pipe or device');
+    }
+    const folder = dirname(target);
+    await removeAbandoned(folder);
+    const temporary = join(folder, `.qarepvgg-${randomBytes(8).toString('hex')}.tmp`);
+    const handle = await open(temporary, 'wx');
+    try {
+      await fill(handle, bytes, existing?.mode);
+      await rename(temporary, target);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+    await syncFolder(folder);
+  } catch (error) {
+    throw systemError(place, 'a path that can be written', error);
+  }
+}
+
+async function fill(handle: FileHandle, bytes: Uint8Array, mode: number | undefined): Promise<void> {
+  try {
+    if (mode !== undefined) await handle.chmod(mode & 0o777);
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes a rename durable. Windows does not open folders, and needs none of this. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What processes that were killed while they wrote into this folder have left. Failing to clean up is no failure. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => temporaryName.test(name));
+  for (const name of names) {
+    const temporary = join(folder, name);
+    const age = Date.now() - ((await stat(temporary).catch(() => undefined))?.mtimeMs ?? Number.NaN);
+    if (age > abandonedAfter) await rm(temporary, { force: true }).catch(() => undefined);
+  }
+}
+
+/** `undefined` instead of the error that there is no such file. */
+async function orMissing<T>(promise: Promise<T>): Promise<T | undefined> {
+  return promise.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}

@@ -1,0 +1,119 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { getSystemErrorMap } from 'node:util';
+import { describe, type ErrorCode, mismatch, QARepVGGError } from '../errors';
+
+/** A file open for reading, from its beginning to its end. */
+export interface InputFile {
+  /** The caller's function and the path it gave, for messages. */
+  readonly where: string;
+  /** Size in bytes when it was opened. */
+  readonly size: number;
+  /** The next `length` bytes, in memory of their own at offset 0. */
+  read(length: number): Promise<Uint8Array>;
+}
+
+// Without O_NONBLOCK, opening a named pipe that nobody writes would wait for ever; O_NOCTTY is for terminals. Windows
+// has neither.
+const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/** One call of the system reads less than 2 GiB. */
+const maxReadBytes = 2 ** 30;
+
+/**
+ * Opens a regular file, lets `use` read it, and closes it.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG when there is no such file, when it may not be read, or when it is a folder, a
+ * pipe or a device; ERR_INVALID_STATE when it changes meanwhile; ERR_OUT_OF_MEMORY; whatever `use` throws.
+ */
+export async function withFile<T>(path: string, where: string, use: (file: InputFile) => Promise<T>): Promise<T> {
+  const place = placeOf(path, where);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, openFlags);
+    const before = await handle.stat();
+    if (!before.isFile()) {
+      throw mismatch('ERR_INVALID_ARG', place, 'a file', before.isDirectory() ? 'a folder' : 'a pipe or device');
+    }
+    const source = handle;
+    const result = await use({ where: place, size: before.size, read: (length) => readFrom(source, length, place) });
+    const after = await handle.stat();
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changed(place);
+    return result;
+  } catch (error) {
+    throw systemError(place, 'a file that can be read', error);
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** All bytes of a regular file. @throws {QARepVGGError} as {@link withFile} */
+export function readWholeFile(path: string, where: string): Promise<Uint8Array> {
+  return withFile(path, where, (file) => file.read(file.size));
+}
+
+/** "where, path". @throws {QARepVGGError} ERR_INVALID_ARG for what cannot be a path. */
+export function placeOf(path: unknown, where: string): string {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, path`, 'a path', describe(path));
+  }
+  return `${where}, ${quote(path)}`;
+}
+
+/** A name or path for a message: on one line, and not longer than a screen. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}...` : text);
+}
+
+/** @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory. */
+export function allocateBytes(length: number, where: string): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (error) {
+    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${length} bytes, received none`, {
+      cause: error,
+    });
+  }
+}
+
+async function readFrom(handle: FileHandle, length: number, where: string): Promise<Uint8Array> {
+  const bytes = allocateBytes(length, where);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, maxReadBytes));
+    if (bytesRead === 0) throw changed(where);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+function changed(where: string): QARepVGGError {
+  return mismatch('ERR_INVALID_STATE', where, 'a file that stays as it is while it is read', 'one that has changed');
+}
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'ERR_LIMIT',
+  EDQUOT: 'ERR_LIMIT',
+  EFBIG: 'ERR_LIMIT',
+  EMFILE: 'ERR_LIMIT',
+  ENFILE: 'ERR_LIMIT',
+  ENOMEM: 'ERR_OUT_OF_MEMORY',
+};
+
+/**
+ * What the operating system refused, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
+ * ERR_INVALID_ARG. Its cause carries the system's `code`; the path in the system's message is left out, for it may be
+ * one that the caller does not know. Errors of other kinds come back as they are.
+ */
+export function systemError(where: string, expected: string, error: unknown): unknown {
+  const { errno, code } = error as NodeJS.ErrnoException;
+  if (error instanceof QARepVGGError || typeof errno !== 'number' || code === undefined) return error;
+  const text = getSystemErrorMap().get(errno)?.[1] ?? 'refused by the system';
+  const cause = Object.assign(new Error(`${code}: ${text}`), { code, errno });
+  return new QARepVGGError(
+    codes[code] ?? 'ERR_INVALID_ARG',
+    `${where}: expected ${expected}, received ${code} (${text})`,
+    {
+      cause,
+    },
+  );
+}

@@ -1,0 +1,122 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mismatch } from '../errors';
+import { type Field, integer, oneOf, parseOptions } from '../options';
+import { Dataset } from './dataset';
+import { type DecodedImage, decodeImage, type ImageTarget } from './decode';
+import { allocateBytes, placeOf, systemError } from './files';
+
+/** Options of {@link loadImageFolder}. */
+export interface ImageFolderOptions {
+  /** Height in pixels that all images shall have; needs `width` too. By default all images must be of one size. */
+  readonly height?: number;
+  readonly width?: number;
+  /** 1: grey, 3: red, green, blue. @default 3 */
+  readonly channels?: 1 | 3;
+}
+
+const optionalSide: Field<number | undefined> = (value, where) =>
+  value === undefined ? undefined : integer(1, 65_535)(value, where);
+
+const fields = { height: optionalSide, width: optionalSide, channels: oneOf([1, 3], 3) };
+
+const imageName = /\.(ppm|jpe?g|png|webp|gif|tiff?|avif)$/i;
+
+/** Most bytes of all images together. */
+const maxBytes = 2 ** 31 - 1;
+
+/** Images decoded at the same time: enough to keep the threads that decode them busy. */
+const batchSize = 8;
+
+/**
+ * Loads images from a folder that has one folder per class, named as the class: `cats/1.jpg`, `dogs/a.png`. Classes and
+ * images are in the order of their names; hidden files, and files that are not named as images, are left out.
+ *
+ * PPM images are read as they are; for JPEG, PNG and others, and to scale, install sharp.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a folder without classes, a class without images, and a file that is no
+ * image; ERR_SHAPE for images of different sizes when no size is asked for; ERR_LIMIT above 2 GiB; ERR_ADDON_LOAD when
+ * sharp is needed and not installed.
+ *
+ * @example
+ * const pets = await loadImageFolder('photos', { height: 224, width: 224 });
+ * console.log(pets.length, pets.classes); // 25000 [ 'cats', 'dogs' ]
+ */
+export async function loadImageFolder(folder: string, options: ImageFolderOptions = {}): Promise<Dataset> {
+  const where = 'loadImageFolder';
+  const target = readTarget(options, where);
+  const classes = await listClasses(folder, where);
+  const files: { path: string; label: number }[] = [];
+  for (const [label, name] of classes.entries()) {
+    for (const path of await listImages(join(folder, name), where)) files.push({ path, label });
+  }
+
+  const { height, width } = await decodeImage((files[0] as { path: string }).path, target, where);
+  const size = height * width * target.channels;
+  if (size * files.length > maxBytes) {
+    const received = `${files.length} images of ${size} bytes`;
+    throw mismatch('ERR_LIMIT', placeOf(folder, where), `at most ${maxBytes} bytes of images`, received);
+  }
+  const images = allocateBytes(size * files.length, where);
+  for (let start = 0; start < files.length; start += batchSize) {
+    const batch = files.slice(start, start + batchSize);
+    const decoded = await Promise.all(batch.map(({ path }) => decodeImage(path, target, where)));
+    decoded.forEach((image, i) => {
+      checkSize(image, height, width, placeOf(batch[i]?.path, where));
+      images.set(image.data, (start + i) * size);
+    });
+  }
+  const labels = Int32Array.from(files, ({ label }) => label);
+  return new Dataset({ images, dims: [height, width, target.channels], labels, classes });
+}
+
+function readTarget(options: ImageFolderOptions, where: string): ImageTarget {
+  const { height, width, channels } = parseOptions(where, fields, options);
+  if (height === undefined && width === undefined) return { size: undefined, channels };
+  if (height === undefined || width === undefined) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, options`, 'both height and width', 'one of them');
+  }
+  return { size: { height, width }, channels };
+}
+
+async function listClasses(folder: string, where: string): Promise<string[]> {
+  const names = await listNames(folder, where);
+  const folders = await Promise.all(names.map((name) => isFolder(join(folder, name), where)));
+  const classes = names.filter((_, i) => folders[i]);
+  if (classes.length === 0) {
+    throw mismatch('ERR_INVALID_ARG', placeOf(folder, where), 'a folder with a folder for each class', 'none');
+  }
+  return classes;
+}
+
+async function listImages(folder: string, where: string): Promise<string[]> {
+  const names = (await listNames(folder, where)).filter((name) => imageName.test(name));
+  if (names.length === 0) {
+    throw mismatch('ERR_INVALID_ARG', placeOf(folder, where), 'at least one image in the folder of a class', 'none');
+  }
+  return names.map((name) => join(folder, name));
+}
+
+/** What is in a folder, sorted, without what is hidden. */
+async function listNames(folder: string, where: string): Promise<string[]> {
+  const place = placeOf(folder, where);
+  try {
+    return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
+  } catch (error) {
+    throw systemError(place, 'a folder that can be read', error);
+  }
+}
+
+async function isFolder(path: string, where: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw systemError(placeOf(path, where), 'a file or folder', error);
+  }
+}
+
+function checkSize(image: DecodedImage, height: number, width: number, where: string): void {
+  if (image.height === height && image.width === width) return;
+  const expected = `${width} x ${height} pixels as the first image, or the options height and width`;
+  throw mismatch('ERR_SHAPE', where, expected, `${image.width} x ${image.height}`);
+}

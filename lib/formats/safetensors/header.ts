@@ -1,0 +1,135 @@
+import { TextDecoder } from 'node:util';
+import { describe, describeList, mismatch } from '../../errors';
+import { maxRank } from '../../limits';
+import { arrayOf, bytesPerElement, type Dtype, dtypes, isDtype, type RawTensor, rawTensor } from '../dtypes';
+import { quote } from '../files';
+import { JsonScanner } from './json';
+
+/** Bytes in front of the header: its length. */
+export const prefixBytes = 8;
+
+/** The format allows 100 MB; no network comes near this, and a hostile header cannot keep the reader busy for long. */
+export const maxHeaderBytes = 2 ** 24;
+
+/** What a header says: where in the data each tensor lies. */
+export interface Header {
+  /** In the order of the data. */
+  readonly entries: readonly Entry[];
+  readonly metadata: Record<string, string>;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly dims: number[];
+  /** In bytes from the start of the data. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** The length of the header in bytes. @param prefix The first bytes of a file of `fileBytes`. */
+export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: string): number {
+  if (fileBytes < prefixBytes) {
+    throw mismatch('ERR_MODEL_FORMAT', where, 'a safetensors file of at least 8 bytes', `${fileBytes} bytes`);
+  }
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
+  if (length > BigInt(fileBytes - prefixBytes)) {
+    throw mismatch(
+      'ERR_MODEL_FORMAT',
+      where,
+      `a safetensors header of at most ${fileBytes - prefixBytes} bytes, the rest of the file`,
+      `${length}`,
+    );
+  }
+  if (length > maxHeaderBytes) {
+    throw mismatch('ERR_LIMIT', where, `a header of at most ${maxHeaderBytes} bytes`, `${length}`);
+  }
+  return Number(length);
+}
+
+/**
+ * Reads and checks a header, so that afterwards the tensors are known to fill the data without holes or overlaps.
+ *
+ * @param dataBytes What the file holds behind the header.
+ */
+export function parseHeader(header: Uint8Array, dataBytes: number, where: string): Header {
+  const place = `${where}, header`;
+  const text = decode(header, place);
+  if (!text.startsWith('{')) throw mismatch('ERR_MODEL_FORMAT', place, '"{"', describe(text.slice(0, 20)));
+  const scanner = new JsonScanner(text, place);
+  const entries: Entry[] = [];
+  const metadata = Object.create(null) as Record<string, string>;
+  scanner.object((name) => {
+    if (name === '__metadata__') {
+      scanner.object((key) => {
+        metadata[key] = scanner.string();
+      });
+    } else {
+      entries.push(readEntry(scanner, name));
+    }
+  });
+  scanner.end();
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  checkEntries(entries, dataBytes, where);
+  return { entries, metadata };
+}
+
+/** The tensors, as views of the data wherever their place in memory allows it. */
+export function viewTensors({ entries }: Header, data: Uint8Array): Record<string, RawTensor> {
+  const tensors = Object.create(null) as Record<string, RawTensor>;
+  for (const { name, dtype, dims, begin, end } of entries) {
+    tensors[name] = rawTensor(dtype, arrayOf(dtype, data.subarray(begin, end)), dims);
+  }
+  return tensors;
+}
+
+function decode(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw mismatch('ERR_MODEL_FORMAT', where, 'text in UTF-8', 'other bytes');
+  }
+}
+
+function readEntry(scanner: JsonScanner, name: string): Entry {
+  let dtype: string | undefined;
+  let dims: number[] | undefined;
+  let offsets: number[] | undefined;
+  scanner.object((key) => {
+    if (key === 'dtype') dtype = scanner.string();
+    else if (key === 'shape') dims = scanner.array(maxRank, () => scanner.integer());
+    else if (key === 'data_offsets') offsets = scanner.array(2, () => scanner.integer());
+    else throw scanner.failure('"dtype", "shape" or "data_offsets"', describe(key));
+  });
+  const [begin, end] = offsets ?? [];
+  if (dtype === undefined || dims === undefined || begin === undefined || end === undefined) {
+    throw scanner.failure(`dtype, shape and two data_offsets of tensor ${quote(name)}`, 'less');
+  }
+  if (!isDtype(dtype)) {
+    throw scanner.failure(`a dtype among ${dtypes.join(', ')} in tensor ${quote(name)}`, describe(dtype));
+  }
+  return { name, dtype, dims, begin, end };
+}
+
+function checkEntries(entries: readonly Entry[], dataBytes: number, where: string): void {
+  let position = 0;
+  for (const { name, dtype, dims, begin, end } of entries) {
+    const place = `${where}, tensor ${quote(name)}`;
+    if (begin !== position) {
+      throw mismatch('ERR_MODEL_FORMAT', place, `data from byte ${position} on, without hole or overlap`, `${begin}`);
+    }
+    if (end < begin || end > dataBytes) {
+      throw mismatch('ERR_MODEL_FORMAT', place, `data up to a byte from ${begin} to ${dataBytes}`, `${end}`);
+    }
+    // Products beyond 2^53 are rounded, but stay beyond: they never equal the size of data in a file.
+    const size = dims.reduce((product, dim) => product * dim, bytesPerElement(dtype));
+    if (size !== end - begin) {
+      const expected = `${size} bytes for ${dtype} of dims ${describeList(dims)}`;
+      throw mismatch('ERR_MODEL_FORMAT', place, expected, `${end - begin}`);
+    }
+    position = end;
+  }
+  if (position !== dataBytes) {
+    throw mismatch('ERR_MODEL_FORMAT', where, `${position} bytes of data, all of them used`, `${dataBytes}`);
+  }
+}

@@ -1,0 +1,149 @@
+import { describe, describeList, mismatch } from '../../errors';
+import { checkedProduct, maxRank } from '../../limits';
+import { readForeign } from '../../options';
+import { checkTensor, readTensor, type TensorLike } from '../../tensor';
+import {
+  arrayName,
+  arrayOf,
+  bytesPerElement,
+  type Dtype,
+  dtypes,
+  holds,
+  isDtype,
+  type RawTensor,
+  rawTensor,
+} from '../dtypes';
+import { allocateBytes, quote } from '../files';
+import { maxHeaderBytes, prefixBytes } from './header';
+
+/** Tensors to be written, by name. Without a `dtype` they are float32. */
+export type WritableTensors = Readonly<Record<string, TensorLike | RawTensor>>;
+
+/**
+ * The bytes of a safetensors file. The same tensors and metadata give the same bytes, whatever the order of their keys:
+ * wide elements come first, so that all are aligned, then names decide; the header is padded to a multiple of 8 bytes.
+ *
+ * @throws {QARepVGGError} as {@link checkTensor} for a tensor; ERR_INVALID_ARG for names and metadata; ERR_LIMIT when the
+ * header grows beyond what the reader accepts; ERR_OUT_OF_MEMORY.
+ */
+export function serializeSafetensors(
+  tensors: WritableTensors,
+  metadata: Readonly<Record<string, string>> = {},
+  where = 'serializeSafetensors',
+): Uint8Array {
+  // All that may run the caller's code comes first.
+  const given = readMembers(tensors, `${where}, tensors`).map(([name, value]) => readNamed(name, value, where));
+  const notes = readMembers(metadata, `${where}, metadata`).map(([key, value]) => checkNote(key, value, where));
+  const checked = given.map(({ name, dtype, data, dims }) => ({
+    name: checkName(name, where),
+    tensor: checkRaw(dtype, data, dims, `${where}, tensor ${quote(name)}`),
+  }));
+  checked.sort(
+    (a, b) => dtypes.indexOf(b.tensor.dtype) - dtypes.indexOf(a.tensor.dtype) || compareUtf8(a.name, b.name),
+  );
+
+  let position = 0;
+  const entries = checked.map(({ name, tensor: { dtype, dims } }): [string, WrittenEntry] => {
+    const begin = position;
+    position += dims.reduce((size, dim) => size * dim, bytesPerElement(dtype));
+    return [name, { dtype, shape: dims, data_offsets: [begin, position] }];
+  });
+  const header = encodeHeader(entries, notes, where);
+  const file = allocateBytes(prefixBytes + header.length + position, where);
+  new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
+  file.set(header, prefixBytes);
+  const data = file.subarray(prefixBytes + header.length);
+  entries.forEach(([, { dtype, data_offsets }], i) => {
+    // A view, as all is aligned. `set` goes by what the source holds, not by properties that the caller has put there. Both
+    // sides are of one class; the compiler only cannot see it.
+    const target = arrayOf(dtype, data.subarray(...data_offsets)) as Float32Array;
+    target.set(checked[i]?.tensor.data as Float32Array);
+  });
+  return file;
+}
+
+/** As in the header; its members are in the order that the reference implementation writes. */
+interface WrittenEntry {
+  readonly dtype: Dtype;
+  readonly shape: number[];
+  readonly data_offsets: [begin: number, end: number];
+}
+
+/** JSON by hand: an object of JavaScript would put names that look like numbers first. */
+function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string][], where: string): Uint8Array {
+  const members = entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+  if (notes.length > 0) {
+    notes.sort(([a], [b]) => compareUtf8(a, b));
+    const pairs = notes.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+    members.unshift(`"__metadata__":{${pairs.join(',')}}`);
+  }
+  const header = Buffer.from(`{${members.join(',')}}`);
+  const length = Math.ceil(header.length / 8) * 8;
+  if (length > maxHeaderBytes) {
+    throw mismatch('ERR_LIMIT', where, `names and metadata of at most ${maxHeaderBytes} bytes`, `${length}`);
+  }
+  return Buffer.concat([header, Buffer.alloc(length - header.length, ' ')]);
+}
+
+function readMembers(value: unknown, where: string): [string, unknown][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
+  }
+  return readForeign(where, () => Object.entries(value));
+}
+
+function readNamed(name: string, value: unknown, where: string) {
+  const place = `${where}, tensor ${quote(name)}`;
+  const { data, dims } = readTensor(value, place);
+  const dtype = readForeign(place, () => (value as { dtype?: unknown }).dtype ?? 'F32');
+  return { name, dtype, data, dims };
+}
+
+function checkName(name: string, where: string): string {
+  if (name === '__metadata__' || !isUnicode(name)) {
+    throw mismatch('ERR_INVALID_ARG', where, 'a name of Unicode text other than "__metadata__"', quote(name));
+  }
+  return name;
+}
+
+function checkNote(key: string, value: unknown, where: string): [string, string] {
+  if (typeof value !== 'string' || !isUnicode(key) || !isUnicode(value)) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, metadata ${quote(key)}`, 'Unicode text', describe(value));
+  }
+  return [key, value];
+}
+
+function isUnicode(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')?.get as (
+  this: unknown,
+) => number;
+
+function checkRaw(dtype: unknown, data: unknown, dims: unknown, where: string): RawTensor {
+  if (!isDtype(dtype)) {
+    throw mismatch('ERR_DTYPE', `${where} dtype`, dtypes.join(', '), describe(dtype));
+  }
+  if (dtype === 'F32') return { dtype, ...checkTensor(data, dims, where) };
+  if (!holds(dtype, data)) throw mismatch('ERR_DTYPE', `${where} data`, `a ${arrayName(dtype)}`, describe(data));
+  const checked = checkDims(dims, where);
+  const count = checkedProduct(checked, `${where} dims`);
+  if (lengthOf.call(data) !== count) {
+    throw mismatch('ERR_BUFFER_SIZE', `${where} data`, `${count} numbers`, `${lengthOf.call(data)}`);
+  }
+  return rawTensor(dtype, data, checked);
+}
+
+function checkDims(dims: unknown, where: string): number[] {
+  if (!Array.isArray(dims) || dims.length > maxRank || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 1)) {
+    const received = Array.isArray(dims) ? describeList(dims) : describe(dims);
+    throw mismatch('ERR_SHAPE', `${where} dims`, `at most ${maxRank} integers from 1`, received);
+  }
+  return dims as number[];
+}
+
+/** The order of the reference implementation, which sorts bytes and not UTF-16. */
+function compareUtf8(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,102 @@
+import { TextDecoder } from 'node:util';
+import { mismatch, type QARepVGGError } from '../../errors';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Longest name of a module or class. */
+const maxLine = 200;
+
+/** Reads the opcodes of a pickle and their arguments. */
+export class PickleReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #where: string;
+  #at = 0;
+  #opcodeAt = 0;
+
+  constructor(bytes: Uint8Array, where: string) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#where = where;
+  }
+
+  /** Where the last opcode stands, for messages. */
+  get place(): string {
+    return `${this.#where}, byte ${this.#opcodeAt}`;
+  }
+
+  atEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  opcode(): string {
+    this.#opcodeAt = this.#at;
+    return String.fromCharCode(this.uint8());
+  }
+
+  uint8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  uint16(): number {
+    return this.#view.getUint16(this.#take(2), true);
+  }
+
+  int32(): number {
+    return this.#view.getInt32(this.#take(4), true);
+  }
+
+  uint32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  float64(): number {
+    return this.#view.getFloat64(this.#take(8), false);
+  }
+
+  /** An integer of up to 255 bytes, in two's complement; a bigint when a number cannot hold it. */
+  long(): number | bigint {
+    const length = this.uint8();
+    const start = this.#take(length);
+    let value = 0n;
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#view.getUint8(start + i));
+    const signed = BigInt.asIntN(8 * length, value);
+    const number = Number(signed);
+    return Number.isSafeInteger(number) ? number : signed;
+  }
+
+  /** Text with its length in front. */
+  text(): string {
+    const length = this.uint32();
+    return this.#decode(this.#take(length), length);
+  }
+
+  /** Text up to the end of the line. */
+  line(): string {
+    const start = this.#at;
+    const length = this.#bytes.subarray(start, start + maxLine + 1).indexOf(0x0a);
+    if (length === -1) throw this.#broken(`a line of at most ${maxLine} bytes`, 'none');
+    this.#at += length + 1;
+    return this.#decode(start, length);
+  }
+
+  /** Moves on by `length` bytes. Where they start. */
+  #take(length: number): number {
+    const start = this.#at;
+    if (length > this.#bytes.length - start) throw this.#broken(`${length} more bytes`, 'the end');
+    this.#at += length;
+    return start;
+  }
+
+  #decode(start: number, length: number): string {
+    try {
+      return utf8.decode(this.#bytes.subarray(start, start + length));
+    } catch {
+      throw this.#broken('text in UTF-8', 'other bytes');
+    }
+  }
+
+  #broken(expected: string, received: string): QARepVGGError {
+    return mismatch('ERR_MODEL_FORMAT', this.place, expected, received);
+  }
+}

@@ -1,0 +1,46 @@
+import { mismatch, QARepVGGError } from './errors';
+
+/** More than any published network uses; keeps every product of sizes far from overflow. */
+export const maxChannels = 65536;
+
+/** Largest dilation and padding: the memory of a halo grows with them. */
+export const maxHalo = 256;
+
+/** Most dims a tensor may have. */
+export const maxRank = 8;
+
+/** Most floats in one array that this package allocates: 8 GiB. */
+const maxFloats = 2 ** 31 - 1;
+
+/**
+ * The product of sizes, each a positive integer.
+ *
+ * @throws {QARepVGGError} ERR_SIZE_OVERFLOW when that many floats have more than 2^53 - 1 bytes.
+ */
+export function checkedProduct(sizes: readonly number[], where: string): number {
+  let product = 1;
+  for (const size of sizes) {
+    // Exact: both factors are below 2^53, and a rounded product is at least 2^53.
+    product *= size;
+    if (product * Float32Array.BYTES_PER_ELEMENT > Number.MAX_SAFE_INTEGER) {
+      throw mismatch('ERR_SIZE_OVERFLOW', where, 'a size below 2^53 bytes', `[${sizes.join(', ')}]`);
+    }
+  }
+  return product;
+}
+
+/**
+ * A new array of `count` zeros.
+ *
+ * @throws {QARepVGGError} ERR_LIMIT above 2^31 - 1 floats, ERR_OUT_OF_MEMORY when the machine has not enough memory.
+ */
+export function allocateFloats(count: number, where: string): Float32Array {
+  if (count > maxFloats) throw mismatch('ERR_LIMIT', where, `at most ${maxFloats} numbers`, String(count));
+  try {
+    return new Float32Array(count);
+  } catch (error) {
+    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${count} numbers, received none`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,156 @@
+import type { FuseBatchNorm, FuseBranch, FuseSpec, Op, ValueId } from '../../binding';
+import type { SlotSpec, Store } from './state';
+
+/**
+ * What one block computes: a sum of branches, then perhaps a batch norm and a ReLU.
+ *
+ * Every form of a block is a structure: the trained one has several branches, a re-parameterised one has a single
+ * plain convolution. State, op list and fusion are all derived from it, so they cannot disagree. Strings are tensor
+ * names in the 'official' layout.
+ */
+export interface BlockStructure {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly groups: number;
+  readonly eps: number;
+  readonly momentum: number;
+  readonly branches: readonly Branch[];
+  /** Batch norm over the sum of the branches. */
+  readonly postBatchNorm?: string;
+  readonly relu: boolean;
+}
+
+export type Branch =
+  | {
+      readonly kind: 'conv';
+      readonly kernel: 1 | 3;
+      readonly weight: string;
+      readonly bias?: string | undefined;
+      /** A learnable number that multiplies the convolution and its bias. */
+      readonly scale?: string | undefined;
+      readonly batchNorm?: string | undefined;
+    }
+  | { readonly kind: 'identity'; readonly batchNorm?: string | undefined }
+  /** 3x3 average pool that counts the padding. */
+  | { readonly kind: 'average'; readonly batchNorm?: undefined };
+
+type ConvBranch = Extract<Branch, { kind: 'conv' }>;
+
+/** The tensors of a block, in the order in which PyTorch lists them. */
+export function slotsOf(block: BlockStructure): SlotSpec[] {
+  return [
+    ...block.branches.flatMap((branch) => [
+      ...(branch.kind === 'conv' ? convSlots(block, branch) : []),
+      ...batchNormSlots(block, branch.batchNorm),
+    ]),
+    ...batchNormSlots(block, block.postBatchNorm),
+  ];
+}
+
+/** [outChannels, inChannels / groups, kernel, kernel] */
+function weightDims(block: BlockStructure, kernel: number): number[] {
+  return [block.outChannels, block.inChannels / block.groups, kernel, kernel];
+}
+
+function convSlots(block: BlockStructure, { kernel, weight, bias, scale }: ConvBranch): SlotSpec[] {
+  const slots: SlotSpec[] = [{ name: weight, dims: weightDims(block, kernel), kind: 'parameter' }];
+  if (bias) slots.push({ name: bias, dims: [block.outChannels], kind: 'parameter' });
+  if (scale) slots.push({ name: scale, dims: [1], kind: 'parameter' });
+  return slots;
+}
+
+function batchNormSlots({ outChannels }: BlockStructure, prefix: string | undefined): SlotSpec[] {
+  if (!prefix) return [];
+  return [
+    { name: `${prefix}.weight`, dims: [outChannels], kind: 'parameter' },
+    { name: `${prefix}.bias`, dims: [outChannels], kind: 'parameter' },
+    { name: `${prefix}.running_mean`, dims: [outChannels], kind: 'buffer' },
+    { name: `${prefix}.running_var`, dims: [outChannels], kind: 'buffer' },
+    { name: `${prefix}.num_batches_tracked`, dims: [], kind: 'buffer' },
+  ];
+}
+
+/** The ops that compute a block from value 0, the input. */
+export function lower(block: BlockStructure, store: Store): Op[] {
+  const ops: Op[] = [];
+  const push = (op: Op): ValueId => ops.push(op);
+  const offset = (name: string): number => store.slot(name).offset;
+
+  const normalise = (input: ValueId, prefix: string | undefined, relu: boolean): ValueId =>
+    prefix === undefined
+      ? input
+      : push({
+          op: 'batchNorm',
+          input,
+          eps: block.eps,
+          momentum: block.momentum,
+          weight: offset(`${prefix}.weight`),
+          bias: offset(`${prefix}.bias`),
+          runningMean: offset(`${prefix}.running_mean`),
+          runningVar: offset(`${prefix}.running_var`),
+          batches: offset(`${prefix}.num_batches_tracked`),
+          relu,
+        });
+
+  const convolve = ({ kernel, weight, bias, scale }: ConvBranch, relu: boolean): ValueId => {
+    const value = push({
+      op: 'conv',
+      input: 0,
+      outChannels: block.outChannels,
+      kernel,
+      stride: block.stride,
+      // Keeps the centre tap of both kernels on the same pixel, which is what makes them addable.
+      padding: kernel === 3 ? block.dilation : 0,
+      dilation: kernel === 3 ? block.dilation : 1,
+      groups: block.groups,
+      weight: offset(weight),
+      ...(bias !== undefined && { bias: offset(bias) }),
+      relu,
+    });
+    return scale === undefined ? value : push({ op: 'scale', input: value, factor: offset(scale) });
+  };
+
+  // The ReLU goes along with whichever op comes last.
+  const single = block.branches.length === 1;
+  const reluBeforePost = block.relu && block.postBatchNorm === undefined;
+  const values = block.branches.map((branch) => {
+    if (branch.kind === 'average') return push({ op: 'averagePool', input: 0 });
+    const value = branch.kind === 'conv' ? convolve(branch, single && reluBeforePost) : 0;
+    return normalise(value, branch.batchNorm, false);
+  });
+  const sum = single ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu: reluBeforePost });
+  normalise(sum, block.postBatchNorm, block.relu);
+  return ops;
+}
+
+/** What the native fusion needs to fold `block` into one convolution; without `foldPost` the post batch norm stays. */
+export function fuseSpec(block: BlockStructure, store: Store, foldPost: boolean): FuseSpec {
+  const batchNorm = (prefix: string): FuseBatchNorm => ({
+    weight: store.view(`${prefix}.weight`),
+    bias: store.view(`${prefix}.bias`),
+    runningMean: store.view(`${prefix}.running_mean`),
+    runningVar: store.view(`${prefix}.running_var`),
+    eps: block.eps,
+  });
+  const branch = (from: Branch): FuseBranch => ({
+    ...(from.kind === 'conv'
+      ? {
+          kind: from.kind,
+          kernel: from.kernel,
+          weight: store.view(from.weight),
+          ...(from.bias !== undefined && { bias: store.view(from.bias) }),
+          ...(from.scale !== undefined && { scale: store.view(from.scale)[0] as number }),
+        }
+      : { kind: from.kind }),
+    ...(from.batchNorm !== undefined && { batchNorm: batchNorm(from.batchNorm) }),
+  });
+  return {
+    inChannels: block.inChannels,
+    outChannels: block.outChannels,
+    groups: block.groups,
+    branches: block.branches.map(branch),
+    ...(foldPost && block.postBatchNorm !== undefined && { postBatchNorm: batchNorm(block.postBatchNorm) }),
+  };
+}

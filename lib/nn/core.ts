@@ -1,0 +1,126 @@
+import type { Op, Program } from '../../binding';
+import { describeList, mismatch, QARepVGGError } from '../errors';
+import { inferShapes } from '../graph/shapes';
+import { asImages, asTensor, type Tensor } from '../tensor';
+import type { Layout } from './layouts';
+import { ProgramCache } from './programs';
+import type { Store } from './state';
+
+/** What a module is: its tensors and the ops that compute it. A block gets a new one when it changes its form. */
+export interface Definition {
+  /** For messages: "QARepVGGBlock(64 -> 64, stride 1)". */
+  readonly summary: string;
+  readonly inChannels: number;
+  readonly store: Store;
+  readonly ops: readonly Op[];
+  /** Layouts in which the tensors have names. */
+  readonly layouts: readonly Layout[];
+}
+
+/**
+ * The engine behind every module: a definition, compiled programs, and the graph that waits for `backward`.
+ * Modules are the thin public face over it.
+ */
+export class ModuleCore {
+  /** Name of the module's class, for messages. */
+  readonly name: string;
+  training = true;
+  #definition: Definition;
+  readonly #programs = new ProgramCache();
+  /** The program that holds the activations of the last forward that kept them. */
+  #graph: { program: Program; inputDims: number[] } | undefined;
+
+  constructor(name: string, definition: Definition) {
+    this.name = name;
+    this.#definition = definition;
+  }
+
+  get definition(): Definition {
+    return this.#definition;
+  }
+
+  set definition(definition: Definition) {
+    this.#definition = definition;
+    this.#programs.clear();
+    this.dropGraph();
+  }
+
+  /** After a change of the weights, activations of before say nothing about the gradient. */
+  dropGraph(): void {
+    this.#graph = undefined;
+  }
+
+  forward(x: unknown, keepGraph: boolean): Tensor {
+    const where = `${this.name}.forward`;
+    const { input, program } = this.#prepare(x, this.training, keepGraph, where);
+    if (keepGraph) this.dropGraph();
+    const data = program.forward(input.data, this.#definition.store.values);
+    if (keepGraph) this.#graph = { program, inputDims: input.dims };
+    return { data, dims: [...program.outputDims] };
+  }
+
+  async forwardAsync(x: unknown): Promise<Tensor> {
+    const where = `${this.name}.forwardAsync`;
+    if (this.training) {
+      throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
+    }
+    const { input, program } = this.#prepare(x, false, false, where);
+    const data = await program.forwardAsync(input.data, this.#definition.store.values);
+    return { data, dims: [...program.outputDims] };
+  }
+
+  backward(gradOutput: unknown): Tensor {
+    const where = `${this.name}.backward`;
+    const gradient = asTensor(gradOutput, `${where}, gradOutput`);
+    const graph = this.#graph;
+    if (!graph) {
+      const received = 'none (each forward serves one backward, and loading weights or changing the form ends it)';
+      throw mismatch('ERR_INVALID_STATE', where, 'a forward that kept its graph', received);
+    }
+    const expected = describeList(graph.program.outputDims);
+    const received = describeList(gradient.dims);
+    if (received !== expected) {
+      throw mismatch('ERR_SHAPE', `${where}, gradOutput dims`, `${expected} as the last output`, received);
+    }
+    const { store } = this.#definition;
+    store.checkAttached(where);
+    this.dropGraph();
+    return { data: graph.program.backward(gradient.data, store.values, store.gradients), dims: [...graph.inputDims] };
+  }
+
+  /** Checks everything that can be checked before native memory is touched. */
+  #prepare(x: unknown, training: boolean, gradients: boolean, where: string): { input: Tensor; program: Program } {
+    const input = asImages(x, this.#definition.inChannels, `${where}, input`);
+    // Not before: reading x may run code of the caller's that changes the form.
+    const { ops, store } = this.#definition;
+    store.checkAttached(where);
+    const mode = { input: input.dims, training, gradients };
+    const program = this.#programs.get(mode, () => {
+      inferShapes(ops, input.dims, training, where);
+      return { ...mode, ops, stateLength: store.values.length };
+    });
+    return { input, program };
+  }
+}
+
+const cores = new WeakMap<object, ModuleCore>();
+
+/** Makes `module` a module; called once, by its constructor. */
+export function giveCore(module: object, core: ModuleCore): void {
+  cores.set(module, core);
+}
+
+/**
+ * The core of a module. Every public method starts here, so that one called on a wrong `this` (a clone that a worker
+ * got, a bare prototype, some other object) ends in an error that says so.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG
+ */
+export function coreOf(module: unknown, where: string): ModuleCore {
+  const core = typeof module === 'object' && module !== null ? cores.get(module) : undefined;
+  if (core) return core;
+  throw new QARepVGGError(
+    'ERR_INVALID_ARG',
+    `${where}: expected a module made by its constructor, received another object (modules cannot be cloned or posted to a worker; send stateDict() instead)`,
+  );
+}

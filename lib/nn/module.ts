@@ -1,0 +1,149 @@
+import { boolean, oneOf, parseOptions } from '../options';
+import type { Tensor, TensorLike } from '../tensor';
+import { coreOf, giveCore, type ModuleCore } from './core';
+import { type Layout, nameIn } from './layouts';
+import { type LoadResult, loadInto, readStateDict } from './load';
+import type { Parameter, StateDict } from './state';
+
+/** Options of {@link Module.forward}. */
+export interface ForwardOptions {
+  /** Keep what `backward` needs. @default true in training mode, false in eval mode */
+  readonly grad?: boolean;
+}
+
+/** Options of {@link Module.stateDict}. */
+export interface StateDictOptions {
+  /** Naming scheme of the keys. @default 'official' */
+  readonly layout?: Layout;
+}
+
+/** Options of {@link Module.loadStateDict}. */
+export interface LoadStateDictOptions extends StateDictOptions {
+  /** Refuse missing and unexpected keys. Wrong shapes are refused always. @default true */
+  readonly strict?: boolean;
+}
+
+/**
+ * What blocks and layers have in common. A module begins in training mode, as in PyTorch.
+ *
+ * Every method throws {@link QARepVGGError}; nothing changes when one does.
+ */
+export abstract class Module {
+  /** @internal */
+  protected constructor(core: ModuleCore) {
+    giveCore(this, core);
+  }
+
+  /** Whether batch norm uses and updates batch statistics (true) or uses running statistics (false). */
+  get training(): boolean {
+    return coreOf(this, 'Module.training').training;
+  }
+
+  /** Switches to training mode. */
+  train(): this {
+    coreOf(this, 'Module.train').training = true;
+    return this;
+  }
+
+  /** Switches to eval mode. */
+  eval(): this {
+    coreOf(this, 'Module.eval').training = false;
+    return this;
+  }
+
+  /**
+   * The module's output for images [n, inChannels, h, w], computed on the calling thread.
+   *
+   * In training mode batch norm needs more than one value per channel and updates its running statistics. In eval
+   * mode with `grad`, gradients flow through frozen statistics.
+   *
+   * @throws {QARepVGGError} ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*, ERR_SIZE_OVERFLOW, ERR_OUT_OF_MEMORY
+   */
+  forward(x: TensorLike, options?: ForwardOptions): Tensor {
+    const core = coreOf(this, 'Module.forward');
+    return core.forward(x, options ? forwardOptions(core, options) : core.training);
+  }
+
+  /**
+   * As {@link forward} in eval mode, off the JavaScript thread. Input and weights are copied before the call returns:
+   * what happens to them afterwards cannot reach the result.
+   *
+   * @throws {QARepVGGError} (rejects) as {@link forward}, and ERR_INVALID_STATE in training mode.
+   */
+  async forwardAsync(x: TensorLike): Promise<Tensor> {
+    return coreOf(this, 'Module.forwardAsync').forwardAsync(x);
+  }
+
+  /**
+   * Back-propagates through the last forward that kept its graph: adds to the gradients of the parameters and returns
+   * the gradient of the input. Once per forward. Weights must not be written between the two calls.
+   *
+   * @param gradOutput Gradient of the loss with respect to the output; dims of the output.
+   * @throws {QARepVGGError} ERR_INVALID_STATE without such a forward, or after `loadStateDict` or a change of form;
+   * ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.
+   */
+  backward(gradOutput: TensorLike): Tensor {
+    return coreOf(this, 'Module.backward').backward(gradOutput);
+  }
+
+  /** Sets the gradients of all parameters to zero. */
+  zeroGrad(): this {
+    coreOf(this, 'Module.zeroGrad').definition.store.gradients.fill(0);
+    return this;
+  }
+
+  /**
+   * The trained tensors by name, keyed as {@link stateDict}: live views, so that an optimiser can write them.
+   * A change of form makes a new set.
+   */
+  parameters(): Record<string, Parameter> {
+    return coreOf(this, 'Module.parameters').definition.store.parameters();
+  }
+
+  /**
+   * Copies of all tensors by name, batch norm statistics included. `num_batches_tracked` is a tensor of dims [].
+   *
+   * @throws {QARepVGGError} ERR_INVALID_ARG for a layout that has no names for this module.
+   */
+  stateDict(options: StateDictOptions = {}): StateDict {
+    const core = coreOf(this, 'Module.stateDict');
+    const { layout } = parseOptions(`${core.name}.stateDict`, { layout: layoutField(core) }, options);
+    const { store } = core.definition;
+    store.checkAttached(`${core.name}.stateDict`);
+    return Object.fromEntries(Object.entries(store.copy()).map(([name, value]) => [nameIn(layout, name), value]));
+  }
+
+  /**
+   * Copies all tensors from a state dict; a refused one changes nothing. Ends a pending `backward`.
+   *
+   * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming missing keys, unexpected keys and wrong shapes;
+   * ERR_INVALID_ARG, ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.
+   *
+   * @example
+   * block.loadStateDict(seedBlock, { layout: 'seed' });
+   */
+  loadStateDict(stateDict: Readonly<Record<string, TensorLike>>, options: LoadStateDictOptions = {}): LoadResult {
+    const core = coreOf(this, 'Module.loadStateDict');
+    const where = `${core.name}.loadStateDict`;
+    const { strict, layout } = parseOptions(where, { strict: boolean(true), layout: layoutField(core) }, options);
+    const given = readStateDict(stateDict, where);
+    const { store } = core.definition;
+    store.checkAttached(where);
+    const result = loadInto(store, given, (slot) => nameIn(layout, slot.name), strict, where);
+    core.dropGraph();
+    return result;
+  }
+
+  /** "QARepVGGBlock(64 -> 64, stride 1, S4, train form)" */
+  toString(): string {
+    return coreOf(this, 'Module.toString').definition.summary;
+  }
+}
+
+function forwardOptions(core: ModuleCore, options: ForwardOptions): boolean {
+  return parseOptions(`${core.name}.forward`, { grad: boolean(core.training) }, options).grad;
+}
+
+function layoutField(core: ModuleCore) {
+  return oneOf(core.definition.layouts, 'official');
+}

@@ -1,0 +1,27 @@
+import type { Program, ProgramSpec } from '../../binding';
+import { addon } from '../binding';
+
+/** A program owns native memory in proportion to its input, so few are kept; a server meets few input sizes. */
+const capacity = 4;
+
+/** Compiled programs by mode and input dims; the one that was used longest ago makes way. */
+export class ProgramCache {
+  readonly #programs = new Map<string, Program>();
+
+  get(
+    { input, training, gradients }: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>,
+    compile: () => ProgramSpec,
+  ): Program {
+    const key = `${training} ${gradients} ${input.join(' ')}`;
+    const program = this.#programs.get(key) ?? new addon.Program(compile());
+    // A Map iterates in order of insertion: inserting anew makes this the youngest.
+    this.#programs.delete(key);
+    this.#programs.set(key, program);
+    if (this.#programs.size > capacity) this.#programs.delete(this.#programs.keys().next().value as string);
+    return program;
+  }
+
+  clear(): void {
+    this.#programs.clear();
+  }
+}

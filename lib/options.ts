@@ -1,0 +1,79 @@
+import { describe, mismatch, QARepVGGError } from './errors';
+
+/** Checks one option and fills its default in. Given the value and the name to blame. */
+export type Field<T> = (value: unknown, where: string) => T;
+
+type Fields = Record<string, Field<unknown>>;
+
+/** The type of the checked options that a table of fields gives. */
+export type Parsed<F extends Fields> = { readonly [K in keyof F]: ReturnType<F[K]> };
+
+/**
+ * Reads an options object against a table of fields; each property is read once.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG naming the option, also for names that are not in the table.
+ */
+export function parseOptions<F extends Fields>(where: string, fields: F, value: unknown): Parsed<F> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, options`, 'an object', describe(value));
+  }
+  const given = readForeign(`${where}, options`, () => ({ ...value })) as Record<string, unknown>;
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(fields, name));
+  if (unknown !== undefined) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, options`, `only ${Object.keys(fields).join(', ')}`, describe(unknown));
+  }
+  const parsed = Object.entries(fields).map(([name, field]) => [name, field(given[name], `${where}, option ${name}`)]);
+  return Object.fromEntries(parsed) as Parsed<F>;
+}
+
+/** An integer from `low` to `high`; without a default it must be given. */
+export function integer(low: number, high: number, fallback?: number): Field<number> {
+  return (value = fallback, where) => {
+    if (Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high) return value as number;
+    throw mismatch('ERR_INVALID_ARG', where, `an integer from ${low} to ${high}`, describe(value));
+  };
+}
+
+/** A number from `low` to `high`; `low` itself is excluded when `open` is set. */
+export function number(low: number, high: number, fallback: number, { open = false } = {}): Field<number> {
+  return (value = fallback, where) => {
+    const inside = typeof value === 'number' && (open ? value > low : value >= low) && value <= high;
+    if (inside) return value;
+    const expected = open ? `a number above ${low} and up to ${high}` : `a number from ${low} to ${high}`;
+    throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
+  };
+}
+
+export function boolean(fallback: boolean): Field<boolean> {
+  return (value = fallback, where) => {
+    if (typeof value === 'boolean') return value;
+    throw mismatch('ERR_INVALID_ARG', where, 'true or false', describe(value));
+  };
+}
+
+/** One of a few values. */
+export function oneOf<const T extends string | number>(values: readonly T[], fallback: T): Field<T> {
+  return (value = fallback, where) => {
+    if (values.includes(value as T)) return value as T;
+    throw mismatch('ERR_INVALID_ARG', where, values.map(describe).join(' or '), describe(value));
+  };
+}
+
+/** The seed of a random generator. */
+export const seedField: Field<number> = integer(0, Number.MAX_SAFE_INTEGER, 0);
+
+/**
+ * Runs `read`, which may run code of the caller's objects (getters, proxy traps).
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG with the caller's exception as its cause.
+ */
+export function readForeign<T>(where: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof QARepVGGError) throw error;
+    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected a readable object, received one that throws`, {
+      cause: error,
+    });
+  }
+}

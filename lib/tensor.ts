@@ -1,0 +1,193 @@
+import { types } from 'node:util';
+import { describe, describeList, mismatch } from './errors';
+import { allocateFloats, checkedProduct, maxRank } from './limits';
+import { number, parseOptions, readForeign, seedField } from './options';
+import { Random } from './random';
+
+/** Numbers in row-major order. Images are NCHW: dims are [batch, channels, height, width]. */
+export interface Tensor {
+  data: Float32Array;
+  dims: number[];
+}
+
+/** What functions accept as a tensor: anything with `data` and `dims`, an onnxruntime tensor of float32 too. */
+export interface TensorLike {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+
+/** Options of {@link randn}. */
+export interface RandnOptions {
+  /** An integer from 0 to 2^53 - 1. @default 0 */
+  readonly seed?: number;
+  /** @default 0 */
+  readonly mean?: number;
+  /** Standard deviation. @default 1 */
+  readonly std?: number;
+}
+
+/**
+ * A tensor of checked data: every dim an integer from 1, and exactly as many numbers as the dims say.
+ * A Float32Array is kept, not copied; an array of numbers becomes a new Float32Array.
+ *
+ * @throws {QARepVGGError} ERR_SHAPE, ERR_SIZE_OVERFLOW for dims; ERR_DTYPE, ERR_BUFFER_* for data.
+ *
+ * @example
+ * const x = tensor([1, 2, 3, 4], [1, 1, 2, 2]);
+ */
+export function tensor(data: Float32Array | readonly number[], dims: readonly number[]): Tensor {
+  const where = 'tensor';
+  const checked = readDims(dims, where);
+  const count = checkedProduct(checked, `${where} dims`);
+  const floats = readForeign(where, () => (Array.isArray(data) ? copyNumbers(data, count, where) : data));
+  return { data: checkFloats(floats, count, where), dims: checked };
+}
+
+/**
+ * Normal deviates, the same for the same seed.
+ *
+ * @throws {QARepVGGError} ERR_SHAPE, ERR_SIZE_OVERFLOW, ERR_LIMIT for dims; ERR_INVALID_ARG for options.
+ *
+ * @example
+ * const x = randn([2, 3, 224, 224], { seed: 42 });
+ */
+export function randn(dims: readonly number[], options: RandnOptions = {}): Tensor {
+  const where = 'randn';
+  const { seed, mean, std } = parseOptions(where, randnFields, options);
+  const checked = readDims(dims, where);
+  const data = allocateFloats(checkedProduct(checked, where), where);
+  new Random(seed).fillNormal(data, mean, std);
+  return { data, dims: checked };
+}
+
+const randnFields = {
+  seed: seedField,
+  mean: number(-Number.MAX_VALUE, Number.MAX_VALUE, 0),
+  std: number(0, Number.MAX_VALUE, 1),
+};
+
+/**
+ * Reads a foreign tensor once and checks it; the result holds the same data and a copy of the dims.
+ *
+ * @throws {QARepVGGError} as {@link tensor}, and ERR_INVALID_ARG when `value` is no object.
+ */
+export function asTensor(value: unknown, where: string): Tensor {
+  const { data, dims } = readTensor(value, where);
+  return checkTensor(data, dims, where);
+}
+
+/** As {@link asTensor}, for images: exactly four dims, `channels` channels. */
+export function asImages(value: unknown, channels: number, where: string): Tensor {
+  const images = asTensor(value, where);
+  if (images.dims.length !== 4) {
+    throw mismatch('ERR_SHAPE', `${where} dims`, '4 dims [n, c, h, w]', describeList(images.dims));
+  }
+  if (images.dims[1] !== channels) {
+    throw mismatch('ERR_SHAPE', `${where} dims`, `${channels} channels in dims[1]`, describeList(images.dims));
+  }
+  return images;
+}
+
+/** The part of {@link asTensor} that may run the caller's code. Nothing is checked yet but that it can be read. */
+export function readTensor(value: unknown, where: string): { data: unknown; dims: unknown } {
+  if (typeof value !== 'object' || value === null) {
+    throw mismatch('ERR_INVALID_ARG', where, 'a tensor { data, dims }', describe(value));
+  }
+  return readForeign(where, () => {
+    const { data, dims } = value as { data?: unknown; dims?: unknown };
+    return { data, dims: copyDims(dims) };
+  });
+}
+
+/** The part of {@link asTensor} that runs no code of the caller's: what it has checked stays true. */
+export function checkTensor(data: unknown, dims: unknown, where: string): Tensor {
+  const checked = checkDims(dims, where);
+  const count = checkedProduct(checked, `${where} dims`);
+  return { data: checkFloats(data, count, where), dims: checked };
+}
+
+function readDims(dims: unknown, where: string): number[] {
+  const copy = readForeign(where, () => copyDims(dims));
+  return checkDims(copy, where);
+}
+
+function copyDims(dims: unknown): unknown {
+  if (!Array.isArray(dims)) return dims;
+  // One more than is legal is enough to see that there are too many.
+  const length = Math.min(dims.length, maxRank + 1);
+  return Array.from({ length }, (_, i) => dims[i] as unknown);
+}
+
+function checkDims(dims: unknown, where: string): number[] {
+  if (!Array.isArray(dims)) {
+    throw mismatch('ERR_SHAPE', `${where} dims`, 'an array of integers', describe(dims));
+  }
+  if (dims.length > maxRank) {
+    throw mismatch('ERR_SHAPE', `${where} dims`, `at most ${maxRank} dims`, 'more');
+  }
+  dims.forEach((dim: unknown, i) => {
+    if (!Number.isInteger(dim) || (dim as number) < 1) {
+      throw mismatch('ERR_SHAPE', `${where} dims[${i}]`, 'an integer from 1', describe(dim));
+    }
+    if (!Number.isSafeInteger(dim)) {
+      throw mismatch('ERR_SIZE_OVERFLOW', `${where} dims[${i}]`, 'an integer below 2^53', describe(dim));
+    }
+  });
+  return dims;
+}
+
+function copyNumbers(values: readonly unknown[], count: number, where: string): Float32Array {
+  checkLength(values.length, count, where);
+  const copy = allocateFloats(count, `${where} data`);
+  for (let i = 0; i < count; i++) {
+    const value = values[i];
+    if (typeof value !== 'number') throw mismatch('ERR_DTYPE', `${where} data[${i}]`, 'a number', describe(value));
+    copy[i] = value;
+  }
+  return copy;
+}
+
+/** A getter of the language itself: reads an object's internal slot, past any property that the object has put there. */
+function intrinsic<T>(prototype: object, name: string): ((object: object) => T) | undefined {
+  const get = Object.getOwnPropertyDescriptor(prototype, name)?.get;
+  return get && ((object) => get.call(object) as T);
+}
+
+const typedArrayPrototype = Object.getPrototypeOf(Float32Array.prototype) as object;
+const lengthOf = intrinsic<number>(typedArrayPrototype, 'length') as (object: object) => number;
+const bufferOf = intrinsic<ArrayBufferLike>(typedArrayPrototype, 'buffer') as (object: object) => ArrayBufferLike;
+const isResizable = intrinsic<boolean>(ArrayBuffer.prototype, 'resizable') ?? (() => false);
+
+/** Checks a buffer without running anyone's code; `count` is at least 1. */
+function checkFloats(data: unknown, count: number, where: string): Float32Array {
+  const place = `${where} data`;
+  if (!types.isFloat32Array(data)) throw mismatch('ERR_DTYPE', place, 'a Float32Array', describe(data));
+  const buffer = bufferOf(data);
+  if (types.isSharedArrayBuffer(buffer)) {
+    throw mismatch('ERR_BUFFER_SHARED', place, 'memory that no other thread writes', 'a view of a SharedArrayBuffer');
+  }
+  if (isResizable(buffer)) {
+    throw mismatch('ERR_BUFFER_RESIZED', place, 'memory of a fixed size', 'a view of a resizable ArrayBuffer');
+  }
+  const length = lengthOf(data);
+  if (length === 0 && isDetached(buffer)) {
+    throw mismatch('ERR_BUFFER_DETACHED', place, `${count} numbers`, 'a view of a detached ArrayBuffer');
+  }
+  checkLength(length, count, where);
+  return data;
+}
+
+function checkLength(length: number, count: number, where: string): void {
+  if (length !== count) {
+    throw mismatch('ERR_BUFFER_SIZE', `${where} data`, `${count} numbers, the product of dims`, String(length));
+  }
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
+  }
+}

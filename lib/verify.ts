@@ -1,0 +1,134 @@
+import { describe, describeList, mismatch } from './errors';
+import { coreOf } from './nn/core';
+import type { Module } from './nn/module';
+import { integer, parseOptions, readForeign, seedField } from './options';
+import { Random } from './random';
+import { asImages, randn, type Tensor, type TensorLike } from './tensor';
+
+/** How far the outputs of b are from those of a, the worst of all inputs. */
+export interface Difference {
+  readonly name: string;
+  /** max |a - b| */
+  readonly maxAbsolute: number;
+  /** max |a - b| / max |a|, both over the whole output: the largest error against the output's magnitude. */
+  readonly maxRelative: number;
+  /** |a - b| / |a|, Euclidean norms over the whole output. The measure to judge by: it does not grow with the output. */
+  readonly relativeL2: number;
+}
+
+/** Result of {@link verifyEquivalence}. */
+export interface EquivalenceReport {
+  /** Number of inputs compared. */
+  readonly samples: number;
+  /** One entry for each block; a single block or layer has one. */
+  readonly blocks: readonly Difference[];
+  readonly whole: Difference;
+}
+
+/** Options of {@link verifyEquivalence}. */
+export interface VerifyOptions {
+  /** Number of random inputs. @default 4 */
+  readonly samples?: number;
+  /** Seed of the random inputs, which are normal deviates. @default 0 */
+  readonly seed?: number;
+  /** Dims of the random inputs. @default [1, inChannels, 32, 32] */
+  readonly inputDims?: readonly number[];
+  /** Compare on these inputs instead of on random ones. */
+  readonly inputs?: readonly TensorLike[];
+}
+
+const fields = {
+  samples: integer(1, 10_000, 4),
+  seed: seedField,
+  inputDims: (value: unknown) => value as readonly number[] | undefined,
+  inputs: (value: unknown) => value as readonly TensorLike[] | undefined,
+};
+
+/**
+ * Runs two modules on the same inputs, in eval mode, and measures how far they differ; `a` is the one to trust.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_STATE when one is in training mode (its output depends on the batch);
+ * ERR_SHAPE when they do not map the same inputs to outputs of the same dims; ERR_NON_FINITE when an output is not
+ * finite, so that there is no difference to speak of.
+ *
+ * @example
+ * const { whole } = verifyEquivalence(block.eval(), block.reparameterize(), { seed: 7 });
+ * if (whole.relativeL2 > 1e-5) throw new Error(`fusion is off by ${whole.relativeL2}`);
+ */
+export function verifyEquivalence(a: Module, b: Module, options: VerifyOptions = {}): EquivalenceReport {
+  const where = 'verifyEquivalence';
+  const { name, inChannels } = evalCore(a, `${where}, first module`);
+  evalCore(b, `${where}, second module`);
+  const checked = parseOptions(where, fields, options);
+  const inputs = checked.inputs
+    ? readInputs(checked.inputs, inChannels, where)
+    : randomInputs(checked.inputDims ?? [1, inChannels, 32, 32], checked.samples, checked.seed);
+  const whole = inputs.map((input) => compareOutputs(name, a.forward(input), b.forward(input), where)).reduce(worse);
+  return { samples: inputs.length, blocks: [whole], whole };
+}
+
+function evalCore(module: Module, where: string): { name: string; inChannels: number } {
+  const core = coreOf(module, where);
+  if (core.training) {
+    throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
+  }
+  return { name: core.name, inChannels: core.definition.inChannels };
+}
+
+function readInputs(inputs: unknown, channels: number, where: string): Tensor[] {
+  const list = readForeign(`${where}, option inputs`, () => (Array.isArray(inputs) ? [...inputs] : inputs));
+  if (!Array.isArray(list) || list.length === 0) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, option inputs`, 'an array of at least one tensor', describe(list));
+  }
+  return list.map((input: unknown, i) => asImages(input, channels, `${where}, inputs[${i}]`));
+}
+
+function randomInputs(dims: readonly number[], samples: number, seed: number): Tensor[] {
+  const random = new Random(seed);
+  return Array.from({ length: samples }, () => randn(dims, { seed: random.bits() }));
+}
+
+/**
+ * The difference of two outputs.
+ *
+ * @throws {QARepVGGError} ERR_SHAPE, ERR_NON_FINITE as {@link verifyEquivalence}.
+ */
+export function compareOutputs(name: string, a: Tensor, b: Tensor, where: string): Difference {
+  if (a.dims.join() !== b.dims.join()) {
+    throw mismatch('ERR_SHAPE', `${where}, output dims`, describeList(a.dims), describeList(b.dims));
+  }
+  let maxAbsolute = 0;
+  let maxMagnitude = 0;
+  let squares = 0;
+  let differences = 0;
+  a.data.forEach((expected, i) => {
+    const difference = expected - (b.data[i] as number);
+    if (!Number.isFinite(difference)) {
+      throw mismatch('ERR_NON_FINITE', `${where}, output[${i}]`, 'finite numbers', `${expected} and ${b.data[i]}`);
+    }
+    maxAbsolute = Math.max(maxAbsolute, Math.abs(difference));
+    maxMagnitude = Math.max(maxMagnitude, Math.abs(expected));
+    squares += expected ** 2;
+    differences += difference ** 2;
+  });
+  return {
+    name,
+    maxAbsolute,
+    maxRelative: ratio(maxAbsolute, maxMagnitude),
+    relativeL2: ratio(Math.sqrt(differences), Math.sqrt(squares)),
+  };
+}
+
+/** Of two outputs that are all zero, the difference is none. */
+function ratio(difference: number, magnitude: number): number {
+  return difference === 0 ? 0 : difference / magnitude;
+}
+
+function worse(a: Difference, b: Difference): Difference {
+  return {
+    name: a.name,
+    maxAbsolute: Math.max(a.maxAbsolute, b.maxAbsolute),
+    maxRelative: Math.max(a.maxRelative, b.maxRelative),
+    relativeL2: Math.max(a.relativeL2, b.relativeL2),
+  };
+}

@@ -1,0 +1,74 @@
+#include "program/inference.h"
+
+#include <algorithm>
+
+#include "base/threads.h"
+#include "program/inference_plan.h"
+
+namespace qarepvgg {
+namespace {
+
+// Plans own memory in proportion to the input, so few are kept; a server meets few input sizes.
+constexpr std::size_t kMaxPlans = 4;
+// More images than this no longer help the reuse of weights.
+constexpr std::size_t kMaxTogether = 4;
+
+}  // namespace
+
+InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm)
+    : input_{1, spec.c, spec.h, spec.w},
+      threads_(spec.threads > 0 ? spec.threads : thread_budget().count),
+      together_(std::clamp<std::size_t>(spec.n, 1, kMaxTogether)) {
+  check_chain(spec);
+  MapShape shape = input_;
+  for (std::size_t i = 0; i < spec.ops.size(); ++i) {
+    const OpSpec& op = spec.ops[i];
+    if (i == 0 && !reads_image(op, shape)) layers_.push_back(make_import_layer());
+    layers_.push_back(layers_.empty() ? make_stem_layer(op, shape) : make_inference_layer(op, shape, algorithm));
+    check_state(spec, op, shape);
+    shape = layers_.back()->output(shape);
+  }
+
+  std::vector<std::size_t> offsets;
+  std::size_t floats = 0;
+  for (const auto& layer : layers_) {
+    offsets.push_back(floats);
+    floats = checked_add(floats, round_up(layer->weight_floats(), kAlignedFloats));
+  }
+  weights_ = AlignedBuffer(floats);
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    layers_[i]->pack(state, weights_.data() + offsets[i], threads_);
+  plan_for({input_.h, input_.w});
+}
+
+InferenceProgram::~InferenceProgram() = default;
+
+MapShape InferenceProgram::output_shape(ImageSize size) const {
+  MapShape shape{1, input_.c, size.h, size.w};
+  for (const auto& layer : layers_) shape = layer->output(shape);
+  return shape;
+}
+
+std::size_t InferenceProgram::memory_bytes() const {
+  std::size_t bytes = weights_.bytes();
+  for (const auto& plan : plans_) bytes += plan->memory_bytes();
+  return bytes;
+}
+
+InferencePlan& InferenceProgram::plan_for(ImageSize size) {
+  const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const auto& plan) { return plan->size() == size; });
+  if (found != plans_.end()) {
+    std::rotate(found, found + 1, plans_.end());
+  } else {
+    const MapShape input{1, input_.c, size.h, size.w};
+    plans_.push_back(std::make_unique<InferencePlan>(layers_, input, together_, threads_));
+    if (plans_.size() > kMaxPlans) plans_.erase(plans_.begin());
+  }
+  return *plans_.back();
+}
+
+void InferenceProgram::run(ImageSize size, const ImageTask* tasks, std::size_t count, const std::atomic<bool>& stop) {
+  plan_for(size).run(tasks, count, stop);
+}
+
+}  // namespace qarepvgg

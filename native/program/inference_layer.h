@@ -1,0 +1,52 @@
+// A layer of an inference program: its packed weights, and plans to run it for given shapes.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "base/parallel.h"
+#include "ops/feature_map.h"
+#include "program/spec.h"
+
+namespace qarepvgg {
+
+enum class Algorithm { kAuto, kGemm, kWinograd };
+
+// What a step works on: a map, or for the first step of a program one NCHW image.
+struct StepInput {
+  FeatureMap map;
+  const float* image = nullptr;
+};
+
+// A layer planned for fixed shapes and team. Runs inside a parallel region, allocates nothing and does not wait for the
+// other members.
+class InferenceStep {
+ public:
+  virtual ~InferenceStep() = default;
+  // Of each member of the team.
+  virtual std::size_t scratch_floats() const { return 0; }
+  virtual void run_part(const StepInput& in, const FeatureMap& out, float* scratch, const Member& member) const = 0;
+};
+
+class InferenceLayer {
+ public:
+  virtual ~InferenceLayer() = default;
+  virtual MapShape output(const MapShape& input) const = 0;
+  virtual std::size_t input_halo() const { return 0; }
+  virtual std::size_t weight_floats() const { return 0; }
+  // state: as the op's offsets say; packed: weight_floats() of memory that outlives the layer.
+  virtual void pack(const float* /*state*/, float* /*packed*/, int /*threads*/) {}
+  virtual std::unique_ptr<InferenceStep> plan(const MapShape& input, std::size_t members) const = 0;
+};
+
+// The layer of an op; `input` is the shape of its input at the program's nominal size. Which algorithm a convolution
+// runs depends on this shape and the instruction set alone.
+std::unique_ptr<InferenceLayer> make_inference_layer(const OpSpec& op, const MapShape& input, Algorithm algorithm);
+
+// The first layer of every program reads NCHW: a convolution of few channels does so itself, others need their input
+// imported first.
+bool reads_image(const OpSpec& op, const MapShape& input);
+std::unique_ptr<InferenceLayer> make_stem_layer(const OpSpec& op, const MapShape& input);
+std::unique_ptr<InferenceLayer> make_import_layer();
+
+}  // namespace qarepvgg

@@ -1,0 +1,133 @@
+#include "program/inference_plan.h"
+
+#include <algorithm>
+
+namespace qarepvgg {
+namespace {
+
+// Layers with larger maps take images one by one: their maps fill the cache, their weights are small. Later layers
+// stream large weights and share them between images.
+constexpr std::size_t kSinglePixels = 256;
+
+}  // namespace
+
+InferencePlan::InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>& layers, const MapShape& input,
+                             std::size_t together, int threads)
+    : input_(input), together_(together), threads_(threads) {
+  plan_places(layers);
+  for (std::size_t images = 1; images <= together_; ++images) alone_.push_back(make_chain(layers, images, 1));
+  shared_ = make_chain(layers, 1, static_cast<std::size_t>(threads));
+  const auto reach = [this](const Chain& chain) {
+    for (const auto& step : chain.steps)
+      scratch_floats_ = std::max(scratch_floats_, round_up(step->scratch_floats(), kAlignedFloats));
+  };
+  for (const Chain& chain : alone_) reach(chain);
+  reach(shared_);
+  memory_ = AlignedBuffer(checked_mul(checked_add(map_floats_, scratch_floats_), static_cast<std::size_t>(threads)));
+}
+
+void InferencePlan::plan_places(const std::vector<std::unique_ptr<InferenceLayer>>& layers) {
+  struct Pool {
+    MapShape shape;
+    bool batched;
+    std::size_t offsets[2];
+    std::size_t used;
+  };
+  std::vector<Pool> pools;
+  MapShape shape = input_;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    shape = layers[i]->output(shape);
+    shape.halo = i + 1 < layers.size() ? layers[i + 1]->input_halo() : 0;
+    const bool batched = !places_.empty() && (places_.back().batched || shape.h * shape.w <= kSinglePixels);
+    if (!batched) single_ = i + 1;
+    const auto same = [&](const Pool& pool) {
+      return pool.batched == batched && pool.shape.same_dims(shape) && pool.shape.halo == shape.halo;
+    };
+    auto pool = std::find_if(pools.begin(), pools.end(), same);
+    if (pool == pools.end()) pool = pools.insert(pool, Pool{shape, batched, {0, 0}, 0});
+    if (pool->used < 2) {
+      const std::size_t images = batched ? together_ : 1;
+      pool->offsets[pool->used] = map_floats_;
+      map_floats_ = checked_add(map_floats_, round_up(checked_mul(images, shape.image()), kAlignedFloats));
+    }
+    places_.push_back({pool->offsets[pool->used % 2], shape, batched});
+    ++pool->used;
+  }
+}
+
+InferencePlan::Chain InferencePlan::make_chain(const std::vector<std::unique_ptr<InferenceLayer>>& layers,
+                                               std::size_t images, std::size_t members) const {
+  Chain chain{images, members, {}};
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    MapShape in = i == 0 ? input_ : places_[i - 1].shape;
+    in.n = i == 0 || !places_[i - 1].batched ? 1 : images;
+    chain.steps.push_back(layers[i]->plan(in, members));
+  }
+  return chain;
+}
+
+FeatureMap InferencePlan::map_of(std::size_t layer, float* memory, std::size_t first_image, std::size_t images) const {
+  const Place& place = places_[layer];
+  FeatureMap map{memory + place.offset, place.shape};
+  if (place.batched) map.data += first_image * place.shape.image();
+  map.shape.n = images;
+  return map;
+}
+
+void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, float* memory, float* scratch,
+                              const Member& member, const std::atomic<bool>& stop) {
+  const std::size_t last = chain.steps.size() - 1;
+  // Steps [first, end) over images [image, image + count) of the chain.
+  const auto run_steps = [&](std::size_t first, std::size_t end, std::size_t image, std::size_t count) {
+    for (std::size_t i = first; i < end; ++i) {
+      StepInput in;
+      if (i == 0)
+        in.image = tasks[image].input;
+      else
+        in.map = map_of(i - 1, memory, image, count);
+      chain.steps[i]->run_part(in, map_of(i, memory, image, count), scratch, member);
+      if (member.count == 1) {
+        if (stop.load(std::memory_order_relaxed)) return false;
+        continue;
+      }
+      std::atomic<bool>& stopping = stopping_[i % 2];
+      if (member.index == 0) stopping.store(stop.load(std::memory_order_relaxed), std::memory_order_relaxed);
+      member.barrier();
+      if (stopping.load(std::memory_order_relaxed)) return false;
+    }
+    return true;
+  };
+  // The step that fills the first batched map still takes its images one by one.
+  const std::size_t split = std::min(single_ + 1, last + 1);
+  for (std::size_t image = 0; image < chain.images; ++image)
+    if (!run_steps(0, split, image, 1)) return;
+  if (!run_steps(split, last + 1, 0, chain.images)) return;
+  for (std::size_t image = 0; image < chain.images; ++image) {
+    const FeatureMap output = map_of(last, memory, places_[last].batched ? image : 0, 1);
+    export_image_part(output, 0, tasks[image].output, member);
+  }
+}
+
+void InferencePlan::run(const ImageTask* tasks, std::size_t count, const std::atomic<bool>& stop) {
+  const std::size_t stride = map_floats_ + scratch_floats_;
+  parallel_region(threads_, [&](const Member& member) {
+    float* own = memory_.data() + member.index * stride;
+    // As many images as give every member the same number; each takes its share through the network by itself.
+    const std::size_t whole = count / member.count * member.count;
+    std::size_t image = member.begin(whole);
+    while (image < member.end(whole)) {
+      const std::size_t images = std::min(together_, member.end(whole) - image);
+      run_chain(alone_[images - 1], tasks + image, own, own + map_floats_, Member{0, 1}, stop);
+      image += images;
+    }
+    if (member.count == 1) return;
+    // The rest, and single images, are shared by all.
+    member.barrier();
+    for (std::size_t rest = whole; rest < count; ++rest) {
+      run_chain(shared_, tasks + rest, memory_.data(), own + map_floats_, member, stop);
+      member.barrier();
+    }
+  });
+}
+
+}  // namespace qarepvgg

@@ -1,0 +1,52 @@
+#include "program/spec.h"
+
+#include "base/checked.h"
+#include "ops/feature_map.h"
+
+namespace qarepvgg {
+namespace {
+
+void check_tensor(const ProgramSpec& spec, const char* what, StateOffset offset, std::size_t floats) {
+  if (offset == kNoTensor || floats > spec.state_length || offset > spec.state_length - floats)
+    fail(code::kInvalidArg, "expected ", what, " to lie inside a state of ", spec.state_length,
+         " floats, received offset ", offset, " and ", floats, " floats");
+}
+
+}  // namespace
+
+void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input) {
+  switch (op.kind) {
+    case OpKind::kConv: {
+      const std::size_t depth = input.c / op.groups;
+      check_tensor(spec, "a convolution's weight", op.weight,
+                   checked_product({op.out_channels, depth, op.kernel, op.kernel}));
+      if (op.bias != kNoTensor) check_tensor(spec, "a convolution's bias", op.bias, op.out_channels);
+      break;
+    }
+    case OpKind::kBatchNorm:
+      for (StateOffset offset : {op.weight, op.bias, op.running_mean, op.running_var})
+        check_tensor(spec, "a batch norm's tensor", offset, input.c);
+      check_tensor(spec, "a batch norm's batch count", op.batches, 1);
+      break;
+    case OpKind::kScale:
+      check_tensor(spec, "a factor", op.weight, 1);
+      break;
+    case OpKind::kAdd:
+    case OpKind::kAveragePool:
+    case OpKind::kRelu:
+    case OpKind::kGlobalAverage:
+      break;
+  }
+}
+
+void check_chain(const ProgramSpec& spec) {
+  if (spec.ops.empty()) fail(code::kInvalidArg, "expected at least one op, received none");
+  for (std::size_t dim : {spec.c, spec.h, spec.w})
+    if (dim == 0) fail(code::kShape, "expected input dims of at least 1, received 0");
+  for (std::size_t i = 0; i < spec.ops.size(); ++i)
+    if (spec.ops[i].inputs != std::vector<ValueId>{i})
+      fail(code::kModelIncompatible,
+           "expected a re-parameterised network, a chain without branches: call switchToDeploy() first");
+}
+
+}  // namespace qarepvgg

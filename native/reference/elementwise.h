@@ -1,0 +1,21 @@
+// Sum, scaling, ReLU and 3x3 average by definition, with gradients where they are more than the op itself.
+#pragma once
+
+#include <vector>
+
+#include "reference/tensor.h"
+
+namespace qarepvgg::reference {
+
+Tensor add(const std::vector<const Tensor*>& operands);
+Tensor scale(const Tensor& x, double factor);
+// Gradient of the factor: the sum of grad_y * x.
+double dot(const Tensor& a, const Tensor& b);
+// NaN stays NaN.
+Tensor relu(const Tensor& x);
+// Zero where y, the output, is not above zero; a NaN lets the gradient pass.
+Tensor relu_gradient(const Tensor& grad_y, const Tensor& y);
+// torch.nn.AvgPool2d(3, 1, 1): padding zeros count. Its gradient is the same op.
+Tensor average3x3(const Tensor& x);
+
+}  // namespace qarepvgg::reference

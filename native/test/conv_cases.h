@@ -1,0 +1,41 @@
+// Random convolutions, by family: what the sweeps of all three directions draw from.
+#pragma once
+
+#include <functional>
+#include <ostream>
+#include <vector>
+
+#include "ops/convolution.h"
+#include "reference/convolution.h"
+#include "test/harness.h"
+#include "test/random.h"
+#include "test/tensors.h"
+
+namespace qarepvgg {
+std::ostream& operator<<(std::ostream& out, const ConvShape& shape);
+}
+
+namespace qarepvgg::test {
+
+struct ConvFamily {
+  const char* name;
+  std::function<ConvShape(Rng&)> draw;
+};
+const std::vector<ConvFamily>& conv_families();
+
+// Any legal convolution of a random family.
+ConvShape random_convolution(Rng& rng);
+
+reference::Convolution reference_of(const ConvShape& shape);
+inline reference::Dims input_dims(const ConvShape& s) { return {s.n, s.in_c, s.in_h, s.in_w}; }
+inline reference::Dims output_dims(const ConvShape& s) { return {s.n, s.out_c, s.out_h(), s.out_w()}; }
+
+using ConvCase = void (*)(Rng&, const ConvShape&, Data);
+
+// Registers <direction>_<family> for every family: 2,000 random shapes with whole numbers and 500 with reals;
+// <direction>_specials: random shapes with NaN, infinities and -0 here and there, which must stay in their groups;
+// <direction>_tails: every count of output channels up to two vectors and one more, by every width up to two tiles and
+// one more.
+bool register_convolution_sweep(const char* direction, ConvCase body);
+
+}  // namespace qarepvgg::test

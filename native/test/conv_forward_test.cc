@@ -1,0 +1,66 @@
+// Convolution, fused with bias and ReLU, on every instruction set against the reference.
+#include "kernels/dispatch.h"
+#include "reference/elementwise.h"
+#include "reference/im2col_gemm.h"
+#include "test/conv_cases.h"
+#include "test/guarded_memory.h"
+
+namespace qarepvgg::test {
+namespace {
+
+void forward_case(Rng& rng, const ConvShape& shape, Data data) {
+  const reference::Tensor x = random_tensor(rng, input_dims(shape), data);
+  const reference::Tensor before = random_tensor(rng, output_dims(shape), data);
+  const reference::Values weight = random_values(rng, shape.weight_elements(), data);
+  const reference::Values bias = random_values(rng, rng.chance(0.5) ? shape.out_c : 0, data);
+  const TapConvolution::Options options{rng.chance(0.3), rng.chance(0.5)};
+  const std::size_t extra_halo = rng.between(0, 1), out_halo = rng.between(0, 1);
+
+  reference::Tensor expected = reference::convolve(x, weight, bias, reference_of(shape));
+  if (options.accumulate) expected = reference::add({&expected, &before});
+  if (options.relu) expected = reference::relu(expected);
+  const std::size_t terms = shape.weight_elements() / shape.out_c + 2;  // bias and what was there before
+  const double tolerance = sum_tolerance(data, 1, terms);
+
+  for (const KernelTable* kernels : available_kernels()) {
+    GuardedMemory memory(rng);
+    const TapConvolution plan = TapConvolution::forward(shape, *kernels);
+    float* packed = memory.floats(plan.weight_floats());
+    plan.pack_weights(memory.floats(weight), packed, 1);
+    float* packed_bias = nullptr;
+    if (!bias.empty()) plan.pack_bias(memory.floats(bias), packed_bias = memory.floats(plan.bias_floats()));
+    const FeatureMap in = memory.map(x, shape.padding + extra_halo);
+    const MapShape out_shape{shape.n, shape.out_c, shape.out_h(), shape.out_w(), out_halo};
+    const FeatureMap out = options.accumulate ? memory.map(before, out_halo) : memory.map(out_shape);
+    plan.run(in, packed, packed_bias, out, options, 1);
+    CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape);
+    CHECK(zero_border(out), kernels->isa, ", ", shape);
+  }
+}
+
+const bool registered = register_convolution_sweep("conv_forward", forward_case);
+
+// The textbook convolution is an oracle of its own, and the benchmark's baseline.
+TEST(im2col_convolution) {
+  test.repeat(2000, [](Rng& rng) {
+    const ConvShape s = random_convolution(rng);
+    const reference::Tensor x = random_tensor(rng, input_dims(s), Data::kIntegers);
+    const reference::Values weight = random_values(rng, s.weight_elements(), Data::kIntegers);
+    const reference::Values bias = random_values(rng, rng.chance(0.5) ? s.out_c : 0, Data::kIntegers);
+    const bool relu = rng.chance(0.5);
+    reference::Tensor expected = reference::convolve(x, weight, bias, reference_of(s));
+    if (relu) expected = reference::relu(expected);
+
+    GuardedMemory memory(rng);
+    const reference::Im2colShape shape{s.n,      s.in_c,   s.in_h,    s.in_w,     s.out_c,
+                                       s.kernel, s.stride, s.padding, s.dilation, s.groups};
+    float* y = memory.floats(expected.data.size());
+    reference::im2col_convolution(shape, memory.floats(x.data), memory.floats(weight),
+                                  bias.empty() ? nullptr : memory.floats(bias), relu, y,
+                                  memory.floats(shape.patch_floats()), 1);
+    CHECK_VALUES(read(y, expected.data.size()), expected.data, 0.0, s);
+  });
+}
+
+}  // namespace
+}  // namespace qarepvgg::test

@@ -1,0 +1,43 @@
+// Memory for tests between two pages that may not be touched: a tensor ends exactly where the second one begins, or
+// begins exactly where the first one ends. Everything starts as NaN, so what an op reads without having been given it
+// shows in its result.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "ops/feature_map.h"
+#include "reference/tensor.h"
+#include "test/random.h"
+
+namespace qarepvgg::test {
+
+class GuardedMemory {
+ public:
+  explicit GuardedMemory(Rng& rng) : rng_(rng) {}
+  ~GuardedMemory();
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+
+  // Exactly `count` floats: what a user's array, packed weights and workspaces are.
+  float* floats(std::size_t count);
+  float* floats(const reference::Values& values);
+  double* doubles(std::size_t count) { return reinterpret_cast<double*>(floats(2 * count)); }
+  // A map with the zero halo and zero padding lanes that ops may rely on, and NaN inside; 64 spare bytes follow, as in
+  // an AlignedBuffer. Or one that holds `values`.
+  FeatureMap map(const MapShape& shape);
+  FeatureMap map(const reference::Tensor& values, std::size_t halo);
+
+  struct Slot;
+
+ private:
+  float* take(std::size_t floats);
+
+  Rng& rng_;
+  std::vector<Slot*> taken_;
+};
+
+reference::Values read(const float* data, std::size_t count);
+reference::Tensor read(const FeatureMap& map);
+
+}  // namespace qarepvgg::test

@@ -1,0 +1,38 @@
+// Runs the ops of a program one after the other with the reference, every tensor in memory of its own.
+#pragma once
+
+#include <vector>
+
+#include "program/spec.h"
+#include "reference/batch_norm.h"
+#include "reference/tensor.h"
+
+namespace qarepvgg::test {
+
+class ReferenceProgram {
+ public:
+  explicit ReferenceProgram(const ProgramSpec& spec) : spec_(spec) {}
+
+  // Running statistics in `state` are updated when training.
+  const reference::Tensor& forward(const reference::Tensor& input, reference::Values& state);
+  // Gradient of the last forward's input; adds to `gradients`.
+  reference::Tensor backward(const reference::Tensor& grad_output, const reference::Values& state,
+                             reference::Values& gradients) const;
+
+  // How near the last forward came to a kink of a ReLU: the smallest magnitude of an input other than zero, relative to
+  // the largest input of the same ReLU.
+  double margin() const { return margin_; }
+
+ private:
+  reference::Tensor run(std::size_t op, reference::Values& state);
+  void differentiate(std::size_t op, const reference::Tensor& grad_y, const reference::Values& state,
+                     reference::Values& gradients, std::vector<reference::Tensor>& grads) const;
+  reference::Tensor relu(const reference::Tensor& x);
+
+  ProgramSpec spec_;
+  std::vector<reference::Tensor> values_;
+  std::vector<reference::Statistics> statistics_;  // of every batch norm, by op
+  double margin_ = 1;
+};
+
+}  // namespace qarepvgg::test

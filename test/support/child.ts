@@ -1,0 +1,23 @@
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import path from 'node:path';
+
+/** The package's root folder. */
+export const root: string = path.join(__dirname, '..', '..');
+
+/**
+ * Runs JavaScript in a fresh Node process, in which `require('.')` is the built package. Needed wherever something is
+ * read when the package is loaded, or where the process might die.
+ */
+export function runScript(script: string, env: Record<string, string> = {}): SpawnSyncReturns<string> {
+  return runNode(['-e', script], env);
+}
+
+/** Runs Node with these arguments, in the package's root folder. */
+export function runNode(args: readonly string[], env: Record<string, string> = {}): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    timeout: 100_000,
+  });
+}

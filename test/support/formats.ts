@@ -1,0 +1,29 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+/** A folder for the files of one test file, removed after its last test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'qarepvgg-test-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A safetensors file of this header, in JSON or as it is, in front of that many bytes of data. */
+export function safetensorsFile(header: unknown, dataBytes: number): Buffer {
+  const text = Buffer.from(
+    typeof header === 'string' || header instanceof Uint8Array ? header : JSON.stringify(header),
+  );
+  const prefix = Buffer.alloc(8);
+  prefix.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([prefix, text, Buffer.alloc(dataBytes, 1)]);
+}
+
+/** What `read` returns, or the code of the error that it throws. */
+export function outcome<T>(read: () => T): T | { code: string } {
+  try {
+    return read();
+  } catch (error) {
+    return { code: (error as { code?: string }).code ?? String(error) };
+  }
+}
