@@ -74,12 +74,28 @@ export interface GlobalAverageOp {
   readonly input: ValueId;
 }
 
+/** Gates every channel: y = x * sigmoid(up(relu(down(mean of x)))), with two linear layers. */
+export interface SqueezeExciteOp {
+  readonly op: 'squeezeExcite';
+  readonly input: ValueId;
+  /** Outputs of the first linear layer. */
+  readonly reduced: number;
+  /** [reduced, channels] and [reduced] */
+  readonly downWeight: StateOffset;
+  readonly downBias: StateOffset;
+  /** [channels, reduced] and [channels] */
+  readonly upWeight: StateOffset;
+  readonly upBias: StateOffset;
+  /** Fuses a ReLU into the store. */
+  readonly relu?: boolean;
+}
+
 export interface ReluOp {
   readonly op: 'relu';
   readonly input: ValueId;
 }
 
-export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | ReluOp;
+export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | SqueezeExciteOp | ReluOp;
 
 export interface ProgramSpec {
   /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */
@@ -109,6 +125,110 @@ export interface Program {
    * Needs `gradients: true` and one forward before each backward.
    */
   backward(gradOutput: Float32Array, state: Float32Array, gradients: Float32Array): Float32Array;
+}
+
+/** Part of the state, in floats. */
+export interface StateRange {
+  readonly offset: StateOffset;
+  readonly length: number;
+}
+
+/** The paper's customL2 (Alg. 1) on one RepVGG block: tensors of its 3x3 and 1x1 branches and their batch norms. */
+export interface CustomL2Block {
+  readonly outChannels: number;
+  /** Input channels per group. */
+  readonly depth: number;
+  readonly eps: number;
+  readonly weight3x3: StateOffset;
+  readonly gamma3x3: StateOffset;
+  readonly var3x3: StateOffset;
+  readonly weight1x1: StateOffset;
+  readonly gamma1x1: StateOffset;
+  readonly var1x1: StateOffset;
+}
+
+/** A network trained by cross-entropy: its output must be [n, classes, 1, 1]. */
+export interface TrainerSpec extends Omit<ProgramSpec, 'training' | 'gradients'> {
+  readonly optimizer: 'sgd' | 'adamw';
+  /** SGD: PyTorch's momentum (dampening 0). AdamW: beta1. */
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  /** AdamW. */
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly labelSmoothing: number;
+  /** Upper limit of the L2 norm of all gradients together; 0: none. */
+  readonly clipNorm: number;
+  /** What is trained. */
+  readonly parameters: readonly StateRange[];
+  /** What weight decay applies to: SGD adds decay * w to the gradient, AdamW subtracts lr * decay * w. */
+  readonly decayed: readonly StateRange[];
+  /** Blocks whose customL2, times decay / 2, is added to the loss. */
+  readonly customL2: readonly CustomL2Block[];
+  /** What a byte counts as, per channel: byte * byteScale[c] + byteShift[c]. */
+  readonly byteScale?: Float32Array;
+  readonly byteShift?: Float32Array;
+}
+
+export interface StepResult {
+  /** Mean cross-entropy of the batch, label smoothing included, customL2 not. */
+  readonly loss: number;
+  /** Images whose largest logit is the label's. */
+  readonly correct: number;
+}
+
+/** Owns a copy of the state and the optimiser's memory; one step is one call off the JavaScript thread. */
+export interface Trainer {
+  /** Length of the optimiser's memory in floats: momentum (SGD), or both moments (AdamW). */
+  readonly optimizerLength: number;
+  readonly memoryBytes: number;
+  /**
+   * One training step on images Float32Array [n, c, h, w] or Uint8Array [n, h, w, c]. `augment`, Int16Array [n, 3], is
+   * (shift down, shift right, mirror 0 or 1) per image: pixels that come from outside count as zero after byteScale.
+   * A loss that is not finite rejects with ERR_NON_FINITE and leaves state and optimiser as they were.
+   */
+  step(
+    images: Float32Array | Uint8Array,
+    labels: Int32Array,
+    augment: Int16Array | undefined,
+    learningRate: number,
+    weightDecay: number,
+  ): Promise<StepResult>;
+  /** Steps taken, as AdamW counts them. */
+  stepCount: number;
+  readState(into: Float32Array): void;
+  writeState(from: Float32Array): void;
+  readOptimizer(into: Float32Array): void;
+  writeOptimizer(from: Float32Array): void;
+}
+
+/** A network for inference. `input[0]` images at most go through it together on one thread. */
+export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients'> {
+  readonly algorithm: 'auto' | 'gemm' | 'winograd';
+  /** What a byte counts as, per channel: byte * byteScale[c] + byteShift[c]. */
+  readonly byteScale?: Float32Array;
+  readonly byteShift?: Float32Array;
+}
+
+/** A run under way. `cancel` makes its promise reject with ERR_ABORTED, unless it is settled. */
+export interface SessionRun {
+  readonly promise: Promise<Float32Array>;
+  cancel(): void;
+}
+
+/**
+ * Weights packed for inference. Images are Float32Array [count, c, h, w] or, with at most four channels, Uint8Array
+ * [count, h, w, c]; all methods but `dispose` throw ERR_DISPOSED after it.
+ */
+export interface Session {
+  /** Dims [c, h, w] of the output of one image of that size. */
+  outputDims(height: number, width: number): number[];
+  memoryBytes(): number;
+  /** Off the JavaScript thread; the images are copied before it returns. */
+  run(images: Float32Array | Uint8Array, count: number, height: number, width: number): SessionRun;
+  runSync(images: Float32Array | Uint8Array, count: number, height: number, width: number): Float32Array;
+  /** Runs under way finish. */
+  dispose(): void;
 }
 
 export interface FuseBatchNorm {
@@ -169,6 +289,9 @@ export interface Addon {
   /** Throws ERR_ISA when QAREPVGG_ISA names an unknown or unsupported instruction set. */
   info(): NativeInfo;
   Program: new (spec: ProgramSpec) => Program;
+  Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
+  /** Packs the weights off the JavaScript thread; `state` is copied before it returns. */
+  createSession(spec: SessionSpec, state: Float32Array): Promise<Session>;
   /** Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. */
   fuse(spec: FuseSpec): FusedConv;
 }

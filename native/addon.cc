@@ -6,6 +6,7 @@
 #include "binding/guard.h"
 #include "binding/info_binding.h"
 #include "binding/program_binding.h"
+#include "binding/session_binding.h"
 
 namespace {
 
@@ -17,12 +18,14 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   using namespace qarepvgg::binding;
   auto state = std::make_unique<Environment>();
+  state->float32_array = Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>());
   state->completions = Completions::create(env);
   env.SetInstanceData(state.release());
   exports.Set("setErrorClass", Napi::Function::New<set_error_class>(env, "setErrorClass"));
   define_info(env, exports);
   define_fuse(env, exports);
   define_program(env, exports);
+  define_session(env, exports);
   return exports;
 }
 

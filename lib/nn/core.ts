@@ -53,6 +53,7 @@ export class ModuleCore {
   forward(x: unknown, keepGraph: boolean): Tensor {
     const where = `${this.name}.forward`;
     const { input, program } = this.#prepare(x, this.training, keepGraph, where);
+    // First: a run that fails leaves no activations to trust.
     if (keepGraph) this.dropGraph();
     const data = program.forward(input.data, this.#definition.store.values);
     if (keepGraph) this.#graph = { program, inputDims: input.dims };

@@ -6,24 +6,47 @@
 
 namespace qarepvgg::binding {
 
-Floats floats_of(const Napi::Value& value, const char* what) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
-    fail(code::kDtype, "expected ", what, " to be a Float32Array");
+namespace {
+
+struct Memory {
+  void* data;
+  std::size_t length;
+};
+
+Memory memory_of(const Napi::Value& value, const char* what, napi_typedarray_type type, const char* type_name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    fail(code::kDtype, "expected ", what, " to be a ", type_name);
   napi_value buffer = nullptr;
-  void* data = nullptr;
-  std::size_t length = 0;
-  napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, &buffer, nullptr);
+  Memory memory{};
+  napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &memory.data, &buffer, nullptr);
   bool detached = false;
   napi_is_detached_arraybuffer(value.Env(), buffer, &detached);
   if (detached) fail(code::kBufferDetached, "expected ", what, " to have its memory, it is detached");
-  return {static_cast<float*>(data), length};
+  return memory;
+}
+
+void check_length(const char* what, std::size_t received, std::size_t expected) {
+  if (received != expected)
+    fail(code::kBufferSize, "expected ", what, " to have ", expected, " elements, received ", received);
+}
+
+}  // namespace
+
+Floats floats_of(const Napi::Value& value, const char* what) {
+  const Memory memory = memory_of(value, what, napi_float32_array, "Float32Array");
+  return {static_cast<float*>(memory.data), memory.length};
 }
 
 Floats floats_of(const Napi::Value& value, const char* what, std::size_t length) {
   const Floats floats = floats_of(value, what);
-  if (floats.size != length)
-    fail(code::kBufferSize, "expected ", what, " to have ", length, " elements, received ", floats.size);
+  check_length(what, floats.size, length);
   return floats;
+}
+
+const std::uint8_t* bytes_of(const Napi::Value& value, const char* what, std::size_t length) {
+  const Memory memory = memory_of(value, what, napi_uint8_array, "Uint8Array");
+  check_length(what, memory.length, length);
+  return static_cast<const std::uint8_t*>(memory.data);
 }
 
 std::size_t to_size(const Napi::Value& value, const char* what) {

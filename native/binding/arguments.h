@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace qarepvgg::binding {
@@ -18,6 +19,9 @@ struct Floats {
 Floats floats_of(const Napi::Value& value, const char* what);
 // Also throws ERR_BUFFER_SIZE when its length is another.
 Floats floats_of(const Napi::Value& value, const char* what, std::size_t length);
+
+// The same for a Uint8Array.
+const std::uint8_t* bytes_of(const Napi::Value& value, const char* what, std::size_t length);
 
 // A property that is a whole number from 0 to 2^53 - 1. Throws ERR_INVALID_ARG.
 std::size_t size_of(const Napi::Object& object, const char* name);

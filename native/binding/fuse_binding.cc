@@ -4,6 +4,7 @@
 
 #include "binding/arguments.h"
 #include "binding/guard.h"
+#include "binding/results.h"
 #include "ops/fusion.h"
 
 namespace qarepvgg::binding {
@@ -54,8 +55,8 @@ Napi::Value fuse(const Napi::CallbackInfo& info) {
       add_branch(fusion, object_of(branches.Get(i), "a branch"), channels);
     if (const auto norm = read_optional_norm(spec, "postBatchNorm", channels.out)) fusion.apply_batch_norm(*norm);
 
-    Napi::Float32Array weight = Napi::Float32Array::New(env, fusion.weight_elements());
-    Napi::Float32Array bias = Napi::Float32Array::New(env, channels.out);
+    Napi::Float32Array weight = new_floats(env, fusion.weight_elements());
+    Napi::Float32Array bias = new_floats(env, channels.out);
     fusion.round_to(weight.Data(), bias.Data());
     const Napi::Object fused = Napi::Object::New(env);
     fused.Set("weight", weight);

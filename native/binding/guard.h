@@ -16,6 +16,8 @@ class Completions;
 // What the addon keeps per JavaScript environment (the main thread and every Worker have their own).
 struct Environment {
   Napi::FunctionReference error_class;
+  Napi::FunctionReference session_class;
+  Napi::FunctionReference float32_array;  // the constructor, as it was when the addon was loaded
   std::shared_ptr<Completions> completions;
 };
 
@@ -33,7 +35,7 @@ auto guard(Napi::Env env, const Body& body) {
   try {
     return body();
   } catch (const Napi::Error&) {
-    throw;
+    throw;  // JavaScript's own
   } catch (...) {
     throw translate(env, std::current_exception());
   }

@@ -1,6 +1,5 @@
 #include "binding/program_binding.h"
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "binding/completions.h"
 #include "binding/guard.h"
 #include "binding/program_spec.h"
+#include "binding/results.h"
 #include "program/program.h"
 
 namespace qarepvgg::binding {
@@ -20,10 +20,6 @@ struct Job {
   std::vector<float> input, state, output;
   std::exception_ptr failure;
 };
-
-Napi::Float32Array new_floats(Napi::Env env, std::size_t length) {
-  return Napi::Float32Array::New(env, length);
-}
 
 class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
  public:
@@ -74,7 +70,7 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
       const std::shared_ptr<Completions> completions = environment(env).completions;
       const Completions::Ticket ticket = completions->expect(env, [this, self, deferred, job](Napi::Env later) {
         --pending_;
-        settle(later, deferred, *job);
+        settle(later, deferred, job->failure, [&] { return new_floats(later, job->output); });
       });
       ++pending_;
       compute_later([job, completions, ticket] {
@@ -115,17 +111,6 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
       run();
     else
       compute_now(run);
-  }
-
-  static void settle(Napi::Env env, const Napi::Promise::Deferred& deferred, const Job& job) {
-    try {
-      if (job.failure) return deferred.Reject(translate(env, job.failure).Value());
-      Napi::Float32Array output = new_floats(env, job.output.size());
-      std::copy(job.output.begin(), job.output.end(), output.Data());
-      deferred.Resolve(output);
-    } catch (const Napi::Error& error) {
-      deferred.Reject(error.Value());
-    }
   }
 
   std::shared_ptr<Program> program_;

@@ -36,23 +36,28 @@ void StemConvolution::pack_bias(const float* bias, float* packed) const {
   std::fill(packed + shape_.out_c, packed + panels_.padded(), 0.0f);
 }
 
-void StemConvolution::copy_rows(const float* image, std::size_t out_row, float* lines) const {
+void StemConvolution::copy_line(const Image& image, std::size_t channel, std::size_t row, float* line) const {
+  if (image.bytes == nullptr) {
+    std::copy_n(image.floats + (channel * shape_.in_h + row) * shape_.in_w, shape_.in_w, line);
+    return;
+  }
+  const std::uint8_t* bytes = image.bytes + row * shape_.in_w * shape_.in_c + channel;
+  const float scale = image.scale[channel], shift = image.shift[channel];
+  for (std::size_t x = 0; x < shape_.in_w; ++x) line[x] = static_cast<float>(bytes[x * shape_.in_c]) * scale + shift;
+}
+
+void StemConvolution::copy_rows(const Image& image, std::size_t out_row, float* lines) const {
   for (std::size_t c = 0; c < shape_.in_c; ++c)
     for (std::size_t ky = 0; ky < shape_.kernel; ++ky) {
       float* line = lines + (c * shape_.kernel + ky) * line_;
       const std::size_t padded_row = out_row * shape_.stride + ky * shape_.dilation;
-      if (padded_row < shape_.padding || padded_row >= shape_.in_h + shape_.padding) {
-        std::fill_n(line, line_, 0.0f);
-        continue;
-      }
-      std::fill_n(line, shape_.padding, 0.0f);
-      std::copy_n(image + (c * shape_.in_h + padded_row - shape_.padding) * shape_.in_w, shape_.in_w,
-                  line + shape_.padding);
-      std::fill(line + shape_.padding + shape_.in_w, line + line_, 0.0f);
+      std::fill_n(line, line_, 0.0f);
+      if (padded_row >= shape_.padding && padded_row < shape_.in_h + shape_.padding)
+        copy_line(image, c, padded_row - shape_.padding, line + shape_.padding);
     }
 }
 
-void StemConvolution::run_part(const float* image, const float* weights, const float* bias, const FeatureMap& out,
+void StemConvolution::run_part(const Image& image, const float* weights, const float* bias, const FeatureMap& out,
                                bool relu, float* scratch, const Member& member) const {
   const std::size_t rows = shape_.out_h(), columns = shape_.out_w();
   ConvTile tile{};

@@ -3,12 +3,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "base/parallel.h"
 #include "ops/convolution.h"
 
 namespace qarepvgg {
+
+// One image: floats as [channels][height][width], or bytes as [height][width][channels] whose value in channel c counts
+// as byte * scale[c] + shift[c].
+struct Image {
+  const float* floats = nullptr;
+  const std::uint8_t* bytes = nullptr;
+  const float *scale = nullptr, *shift = nullptr;
+};
 
 class StemConvolution {
  public:
@@ -26,12 +35,13 @@ class StemConvolution {
 
   // Scratch of one member of the team.
   std::size_t scratch_floats() const { return shape_.in_c * shape_.kernel * line_; }
-  // One member's part of one image, inside a parallel region. image: [channels][height][width].
-  void run_part(const float* image, const float* weights, const float* bias, const FeatureMap& out, bool relu,
+  // One member's part of one image, inside a parallel region.
+  void run_part(const Image& image, const float* weights, const float* bias, const FeatureMap& out, bool relu,
                 float* scratch, const Member& member) const;
 
  private:
-  void copy_rows(const float* image, std::size_t out_row, float* lines) const;
+  void copy_rows(const Image& image, std::size_t out_row, float* lines) const;
+  void copy_line(const Image& image, std::size_t channel, std::size_t row, float* line) const;
 
   ConvShape shape_;
   Panels panels_;

@@ -23,7 +23,8 @@ InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, 
   MapShape shape = input_;
   for (std::size_t i = 0; i < spec.ops.size(); ++i) {
     const OpSpec& op = spec.ops[i];
-    if (i == 0 && !reads_image(op, shape)) layers_.push_back(make_import_layer());
+    if (i == 0) takes_bytes_ = reads_image(op, shape);
+    if (i == 0 && !takes_bytes_) layers_.push_back(make_import_layer());
     layers_.push_back(layers_.empty() ? make_stem_layer(op, shape) : make_inference_layer(op, shape, algorithm));
     check_state(spec, op, shape);
     shape = layers_.back()->output(shape);

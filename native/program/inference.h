@@ -17,8 +17,8 @@ namespace qarepvgg {
 
 // One image of a run.
 struct ImageTask {
-  const float* input;  // [c][h][w]
-  float* output;       // InferenceProgram::output_shape of its size
+  Image input;
+  float* output;  // InferenceProgram::output_shape of its size
 };
 
 struct ImageSize {
@@ -40,6 +40,9 @@ class InferenceProgram {
   // Shape of one image's output. Throws ERR_SHAPE for images that are too small.
   MapShape output_shape(ImageSize size) const;
   std::size_t memory_bytes() const;
+  // Whether images may be bytes.
+  bool takes_bytes() const { return takes_bytes_; }
+  int threads() const { return threads_; }
 
   // All tasks have the given size. `stop` is looked at between layers; the outputs are undefined once it is true.
   // Throws ERR_OUT_OF_MEMORY when a size that is new needs memory that is not there.
@@ -51,6 +54,7 @@ class InferenceProgram {
   MapShape input_;
   int threads_;
   std::size_t together_;  // images of one pass of one thread
+  bool takes_bytes_ = false;
   std::vector<std::unique_ptr<InferenceLayer>> layers_;
   AlignedBuffer weights_;
   std::vector<std::unique_ptr<InferencePlan>> plans_;  // last used last

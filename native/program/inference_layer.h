@@ -6,16 +6,17 @@
 
 #include "base/parallel.h"
 #include "ops/feature_map.h"
+#include "ops/stem_convolution.h"
 #include "program/spec.h"
 
 namespace qarepvgg {
 
 enum class Algorithm { kAuto, kGemm, kWinograd };
 
-// What a step works on: a map, or for the first step of a program one NCHW image.
+// What a step works on: a map, or for the first step of a program one image.
 struct StepInput {
   FeatureMap map;
-  const float* image = nullptr;
+  Image image;
 };
 
 // A layer planned for fixed shapes and team. Runs inside a parallel region, allocates nothing and does not wait for the
@@ -43,8 +44,8 @@ class InferenceLayer {
 // runs depends on this shape and the instruction set alone.
 std::unique_ptr<InferenceLayer> make_inference_layer(const OpSpec& op, const MapShape& input, Algorithm algorithm);
 
-// The first layer of every program reads NCHW: a convolution of few channels does so itself, others need their input
-// imported first.
+// The first layer of every program reads images: a convolution of few channels does so itself, others need their input
+// imported first, which takes floats only.
 bool reads_image(const OpSpec& op, const MapShape& input);
 std::unique_ptr<InferenceLayer> make_stem_layer(const OpSpec& op, const MapShape& input);
 std::unique_ptr<InferenceLayer> make_import_layer();

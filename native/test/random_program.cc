@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "ops/elementwise.h"
 #include "test/reference_program.h"
@@ -182,6 +183,15 @@ class Builder {
   std::size_t smallest_ = std::numeric_limits<std::size_t>::max();  // values per channel of a batch norm
 };
 
+std::optional<reference::Tensor> try_input(Rng& rng, const RandomProgram& program, double margin) {
+  reference::Tensor input = program.random_input(rng);
+  ReferenceProgram run(program.spec);
+  reference::Values state = program.state;
+  run.forward(input, state);
+  if (run.margin() < margin) return std::nullopt;
+  return input;
+}
+
 }  // namespace
 
 reference::Tensor RandomProgram::random_input(Rng& rng) const { return random_tensor(rng, input, Data::kReals); }
@@ -192,14 +202,16 @@ reference::Tensor RandomProgram::random_output_gradient(Rng& rng) const {
 
 RandomProgram random_program(Rng& rng, const reference::Dims& limits) { return Builder(rng, limits).build(); }
 
-reference::Tensor input_off_kinks(Rng& rng, const RandomProgram& program, const reference::Values& state,
-                                  double margin) {
+reference::Tensor input_off_kinks(Rng& rng, const RandomProgram& program, double margin) {
+  for (;;)
+    if (auto input = try_input(rng, program, margin)) return *std::move(input);
+}
+
+RandomProgram random_program_off_kinks(Rng& rng, const reference::Dims& limits, double margin) {
   for (;;) {
-    reference::Tensor input = program.random_input(rng);
-    ReferenceProgram run(program.spec);
-    reference::Values scratch = state;
-    run.forward(input, scratch);
-    if (run.margin() >= margin) return input;
+    RandomProgram program = random_program(rng, limits);
+    for (int attempts = 0; attempts < 10; ++attempts)
+      if (try_input(rng, program, margin)) return program;
   }
 }
 

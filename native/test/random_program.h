@@ -19,11 +19,13 @@ struct RandomProgram {
   reference::Tensor random_output_gradient(Rng& rng) const;
 };
 
-// Upper limits of the input's dims.
+// limits: of the input's dims.
 RandomProgram random_program(Rng& rng, const reference::Dims& limits);
 
-// An input that keeps the program's ReLUs away from their kinks, so that rounding cannot change a gradient's mask.
-reference::Tensor input_off_kinks(Rng& rng, const RandomProgram& program, const reference::Values& state,
-                                  double margin);
+// An input that keeps the program's ReLUs away from their kinks by a relative `margin`, so that rounding cannot change
+// which gradients pass. Programs from random_program_off_kinks have such inputs; in others a ReLU may read what depends
+// on parameters alone.
+reference::Tensor input_off_kinks(Rng& rng, const RandomProgram& program, double margin);
+RandomProgram random_program_off_kinks(Rng& rng, const reference::Dims& limits, double margin);
 
 }  // namespace qarepvgg::test

@@ -27,3 +27,14 @@ export function outcome<T>(read: () => T): T | { code: string } {
     return { code: (error as { code?: string }).code ?? String(error) };
   }
 }
+
+/** Runs `use` without the rights of the superuser, which no permission of a file holds back. */
+export async function asNobody(use: () => Promise<void>): Promise<void> {
+  const user = process.geteuid?.();
+  if (user === 0) process.seteuid?.(65_534);
+  try {
+    await use();
+  } finally {
+    if (user === 0) process.seteuid?.(0);
+  }
+}

@@ -1,0 +1,10 @@
+// `createSession` and `Session` of binding.d.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace qarepvgg::binding {
+
+void define_session(Napi::Env env, Napi::Object exports);
+
+}  // namespace qarepvgg::binding

@@ -1,0 +1,170 @@
+// Whole programs, forward and backward, several times over: memory that ops share, gradients that are summed or shared,
+// halos that are cleared.
+#include "program/program.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "kernels/dispatch.h"
+#include "test/guarded_memory.h"
+#include "test/random_program.h"
+#include "test/reference_program.h"
+#include "test/tensors.h"
+
+namespace qarepvgg::test {
+namespace {
+
+constexpr double kMargin = 1e-5;
+
+// Programs take the active kernels.
+class UseKernels {
+ public:
+  explicit UseKernels(const KernelTable& kernels) { use_kernels_for_test(kernels); }
+  ~UseKernels() { use_kernels_for_test(*available_kernels().back()); }
+  UseKernels(const UseKernels&) = delete;
+  UseKernels& operator=(const UseKernels&) = delete;
+};
+
+struct Results {
+  reference::Values output, state, grad_input, gradients;
+};
+
+void check_identical(const Results& received, const Results& expected, const std::string& where) {
+  CHECK_VALUES(received.output, expected.output, 0.0, where);
+  CHECK_VALUES(received.state, expected.state, 0.0, where);
+  CHECK_VALUES(received.grad_input, expected.grad_input, 0.0, where);
+  CHECK_VALUES(received.gradients, expected.gradients, 0.0, where);
+}
+
+// One forward and, in programs with gradients, one backward; all arrays end or begin at a page that may not be touched.
+Results run(Program& program, Rng& rng, const reference::Tensor& input, const reference::Values& state,
+            const reference::Tensor& grad_output, const reference::Values& gradients_before) {
+  GuardedMemory memory(rng);
+  float *state_data = memory.floats(state), *output = memory.floats(grad_output.data.size());
+  program.forward(memory.floats(input.data), state_data, output);
+  Results results{read(output, grad_output.data.size()), read(state_data, state.size()), {}, {}};
+  if (!program.spec().gradients) return results;
+  float *gradients = memory.floats(gradients_before), *grad_input = memory.floats(input.data.size());
+  program.backward(memory.floats(grad_output.data), state_data, gradients, grad_input);
+  results.grad_input = read(grad_input, input.data.size());
+  results.gradients = read(gradients, gradients_before.size());
+  return results;
+}
+
+std::string describe(const RandomProgram& program) {
+  return text_of("a program of ", program.spec.ops.size(), " ops from ", program.input, " to ", program.output,
+                 program.spec.training ? ", training" : ", evaluation");
+}
+
+TEST(program_equals_reference) {
+  test.repeat(1000, [](Rng& rng) {
+    const RandomProgram random = random_program_off_kinks(rng, {3, 40, 9, 9}, kMargin);
+    for (const KernelTable* kernels : available_kernels()) {
+      const UseKernels use(*kernels);
+      Program program(random.spec);
+      ReferenceProgram oracle(random.spec);
+      reference::Values state = random.state;
+      for (int i = 0; i < 3; ++i) {
+        const std::string where = text_of(describe(random), ", ", kernels->isa, ", run ", i);
+        const reference::Tensor input = input_off_kinks(rng, random, kMargin);
+        const reference::Tensor grad_output = random.random_output_gradient(rng);
+        const reference::Values before = random_values(rng, state.size(), Data::kReals);
+        const Results received = run(program, rng, input, state, grad_output, before);
+
+        reference::Values gradients = before;
+        const reference::Tensor output = oracle.forward(input, state);
+        CHECK_VALUES(received.output, output.data, 1e-5 * largest(output.data), where);
+        CHECK_VALUES(received.state, state, 1e-5 * largest(output.data), where);
+        const reference::Tensor grad_input = oracle.backward(grad_output, state, gradients);
+        const double tolerance = 1e-5 * std::max(largest(grad_input.data), largest(gradients));
+        CHECK_VALUES(received.grad_input, grad_input.data, tolerance, where);
+        CHECK_VALUES(received.gradients, gradients, tolerance, where);
+        state = received.state;  // floats, as the next run sees them
+      }
+    }
+  });
+}
+
+// A run on nothing but NaN leaves nothing behind: not in halos, not in padding lanes, not in workspaces.
+TEST(program_forgets_nan) {
+  test.repeat(500, [](Rng& rng) {
+    RandomProgram random = random_program(rng, {3, 40, 9, 9});
+    random.spec.gradients = rng.chance(0.7);
+    const auto all_nan = [](std::size_t count) {
+      return reference::Values(count, std::numeric_limits<double>::quiet_NaN());
+    };
+    const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
+    const reference::Values zeros(random.state.size(), 0.0);
+    for (const KernelTable* kernels : available_kernels()) {
+      const UseKernels use(*kernels);
+      Program fresh(random.spec), poisoned(random.spec);
+      const Results expected = run(fresh, rng, input, random.state, grad_output, zeros);
+      run(poisoned, rng, {random.input, all_nan(input.data.size())}, all_nan(random.state.size()),
+          {random.output, all_nan(grad_output.data.size())}, all_nan(random.state.size()));
+      const Results received = run(poisoned, rng, input, random.state, grad_output, zeros);
+      check_identical(received, expected, text_of(describe(random), ", ", kernels->isa));
+    }
+  });
+}
+
+// Without gradients more memory is shared; the numbers stay the same.
+TEST(program_without_gradients) {
+  test.repeat(500, [](Rng& rng) {
+    RandomProgram random = random_program(rng, {3, 40, 9, 9});
+    const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
+    const reference::Values zeros(random.state.size(), 0.0);
+    Program with(random.spec);
+    random.spec.gradients = false;
+    Program without(random.spec);
+    CHECK(without.memory_bytes() <= with.memory_bytes(), describe(random));
+    const Results expected = run(with, rng, input, random.state, grad_output, zeros);
+    for (int i = 0; i < 2; ++i) {
+      const Results received = run(without, rng, input, random.state, grad_output, zeros);
+      CHECK_VALUES(received.output, expected.output, 0.0, describe(random));
+      CHECK_VALUES(received.state, expected.state, 0.0, describe(random));
+    }
+  });
+}
+
+TEST(program_on_any_number_of_threads) {
+  test.repeat(60, [](Rng& rng) {
+    RandomProgram random = random_program(rng, {3, 64, 40, 40});
+    const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
+    const reference::Values zeros(random.state.size(), 0.0);
+    random.spec.threads = 1;
+    Program serial(random.spec);
+    const Results expected = run(serial, rng, input, random.state, grad_output, zeros);
+    for (int threads : {2, 3, 7}) {
+      random.spec.threads = threads;
+      Program program(random.spec);
+      for (int i = 0; i < 2; ++i)
+        check_identical(run(program, rng, input, random.state, grad_output, zeros), expected,
+                        text_of(describe(random), ", ", threads, " threads"));
+    }
+  });
+}
+
+TEST(program_backward_needs_a_forward) {
+  test.repeat(20, [](Rng& rng) {
+    RandomProgram random = random_program(rng, {1, 4, 4, 4});
+    GuardedMemory memory(rng);
+    float *input = memory.floats(random.random_input(rng).data), *state = memory.floats(random.state),
+          *output = memory.floats(random.random_output_gradient(rng).data),
+          *gradients = memory.floats(reference::Values(random.state.size(), 0.0));
+    Program program(random.spec);
+    const auto backward = [&] { program.backward(output, state, gradients, input); };
+    CHECK_EQUAL(code_of(backward), code::kInvalidState, "before the first forward");
+    program.forward(input, state, output);
+    CHECK_EQUAL(code_of(backward), "no error", "after a forward");
+    CHECK_EQUAL(code_of(backward), code::kInvalidState, "twice after one forward");
+    random.spec.gradients = false;
+    Program inference(random.spec);
+    inference.forward(input, state, output);
+    CHECK_EQUAL(code_of([&] { inference.backward(output, state, gradients, input); }), code::kInvalidState,
+                "in a program without gradients");
+  });
+}
+
+}  // namespace
+}  // namespace qarepvgg::test

@@ -1,0 +1,130 @@
+// Every op computes the same bits on 1, 2, 3 and 7 threads.
+#include <vector>
+
+#include "kernels/dispatch.h"
+#include "ops/batch_norm.h"
+#include "ops/elementwise.h"
+#include "test/conv_cases.h"
+#include "test/guarded_memory.h"
+
+namespace qarepvgg::test {
+namespace {
+
+// op(threads) returns all that it computed, as one list; it may fill in `where`.
+template <class Op>
+void check_threads(const std::string& where, const Op& op) {
+  const reference::Values expected = op(1);
+  for (int threads : {2, 3, 7}) CHECK_VALUES(op(threads), expected, 0.0, where, ", ", threads, " threads");
+}
+
+void append(reference::Values& all, const reference::Values& values) {
+  all.insert(all.end(), values.begin(), values.end());
+}
+
+// Large enough for several chunks of rows.
+reference::Dims random_dims(Rng& rng) {
+  return {rng.between(1, 3), random_channels(rng), rng.between(1, 60), rng.between(1, 40)};
+}
+
+TEST(threads_convolution) {
+  test.repeat(300, [](Rng& rng) {
+    const ConvShape shape = random_convolution(rng);
+    const reference::Tensor x = random_tensor(rng, input_dims(shape), Data::kReals);
+    const reference::Tensor grad_y = random_tensor(rng, output_dims(shape), Data::kReals);
+    const reference::Values weight = random_values(rng, shape.weight_elements(), Data::kReals);
+    const reference::Values bias = random_values(rng, shape.out_c, Data::kReals);
+    for (const KernelTable* kernels : available_kernels())
+      check_threads(text_of(kernels->isa, ", ", shape), [&](int threads) {
+        GuardedMemory memory(rng);
+        reference::Values all;
+        float* weights = memory.floats(weight);
+        const FeatureMap in = memory.map(x, shape.padding), grad_x = memory.map(in.shape);
+        const FeatureMap grad_out = memory.map(grad_y, TapConvolution::data_gradient_halo(shape));
+        const FeatureMap out = memory.map(grad_out.shape);
+
+        const TapConvolution forward = TapConvolution::forward(shape, *kernels);
+        float *packed = memory.floats(forward.weight_floats()), *packed_bias = memory.floats(forward.bias_floats());
+        forward.pack_weights(weights, packed, threads);
+        forward.pack_bias(memory.floats(bias), packed_bias);
+        forward.run(in, packed, packed_bias, out, {false, true}, threads);
+        append(all, read(out).data);
+
+        const TapConvolution backward = TapConvolution::data_gradient(shape, *kernels);
+        float* packed_back = memory.floats(backward.weight_floats());
+        backward.pack_weights(weights, packed_back, threads);
+        backward.run(grad_out, packed_back, nullptr, grad_x, {}, threads);
+        append(all, read(grad_x).data);
+
+        const WeightGradient plan(shape, *kernels);
+        float* grad_weight = memory.floats(weight);
+        plan.run(in, grad_out, memory.floats(plan.workspace_floats()), grad_weight, threads);
+        append(all, read(grad_weight, weight.size()));
+        return all;
+      });
+  });
+}
+
+TEST(threads_batch_norm) {
+  test.repeat(100, [](Rng& rng) {
+    const reference::Tensor x = random_tensor(rng, random_dims(rng), Data::kReals);
+    const reference::Tensor grad_y = random_tensor(rng, x.dims, Data::kReals);
+    const std::size_t channels = x.dims.c;
+    const reference::Values gamma = random_values(rng, channels, Data::kReals), zeros(channels, 0.0);
+    if (x.dims.n * x.dims.h * x.dims.w < 2) return;
+    for (const KernelTable* kernels : available_kernels())
+      check_threads(text_of(kernels->isa, ", ", x.dims), [&](int threads) {
+        GuardedMemory memory(rng);
+        const FeatureMap in = memory.map(x, 1), grad = memory.map(grad_y, 0);
+        const FeatureMap out = memory.map(in.shape), grad_x = memory.map(grad.shape);
+        float *mean = memory.floats(zeros), *var = memory.floats(zeros),
+              *batches = memory.floats(reference::Values{0.0}), *grad_weight = memory.floats(zeros),
+              *grad_bias = memory.floats(zeros);
+        const BatchNorm norm(in.shape, *kernels);
+        const BatchNormWeights weights{memory.floats(gamma), memory.floats(gamma), 1e-5};
+        float *saved = memory.floats(norm.saved_floats()), *scratch = memory.floats(norm.forward_workspace_floats());
+        norm.measure(in, weights.eps, {mean, var, batches, 0.1}, saved, scratch, threads);
+        norm.normalize(in, weights, saved, true, out, scratch, threads);
+        norm.backward({grad, &out, in, grad_x, false, true, grad_weight, grad_bias}, weights, saved,
+                      memory.floats(norm.backward_workspace_floats()), threads);
+        reference::Values all = read(out).data;
+        append(all, read(grad_x).data);
+        for (const float* values : {mean, var, grad_weight, grad_bias}) append(all, read(values, channels));
+        return all;
+      });
+  });
+}
+
+TEST(threads_elementwise) {
+  test.repeat(100, [](Rng& rng) {
+    const reference::Tensor a = random_tensor(rng, random_dims(rng), Data::kReals);
+    const reference::Tensor b = random_tensor(rng, a.dims, Data::kReals);
+    for (const KernelTable* kernels : available_kernels())
+      check_threads(text_of(kernels->isa, ", ", a.dims), [&](int threads) {
+        GuardedMemory memory(rng);
+        reference::Values all;
+        const FeatureMap x = memory.map(a, 1), y = memory.map(b, 0);
+        const FeatureMap* operands[]{&x, &y};
+        const auto with_result = [&](const auto& op) {
+          const FeatureMap out = memory.map(x.shape);
+          op(out);
+          append(all, read(out).data);
+        };
+        with_result([&](const FeatureMap& out) { add_maps(operands, 2, true, out, *kernels, threads); });
+        with_result([&](const FeatureMap& out) { scale_map(x, 0.3f, false, out, *kernels, threads); });
+        with_result([&](const FeatureMap& out) { relu_backward(x, y, false, out, *kernels, threads); });
+        with_result([&](const FeatureMap& out) { average3x3(x, false, out, *kernels, threads); });
+        with_result([&](const FeatureMap& out) { import_nchw(memory.floats(b.data), out, threads); });
+        float *nchw = memory.floats(a.data.size()), *sums = memory.floats(reference::Values(a.dims.c, 0.0)),
+              *workspace = memory.floats(sum_workspace_floats(x.shape));
+        export_nchw(x, nchw, threads);
+        append(all, read(nchw, a.data.size()));
+        append(all, {dot_maps(x, y, workspace, *kernels, threads)});
+        add_channel_sums(x, workspace, sums, *kernels, threads);
+        append(all, read(sums, a.dims.c));
+        return all;
+      });
+  });
+}
+
+}  // namespace
+}  // namespace qarepvgg::test
