@@ -7,6 +7,7 @@
 #include "binding/info_binding.h"
 #include "binding/program_binding.h"
 #include "binding/session_binding.h"
+#include "binding/trainer_binding.h"
 
 namespace {
 
@@ -26,6 +27,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   define_fuse(env, exports);
   define_program(env, exports);
   define_session(env, exports);
+  define_trainer(env, exports);
   return exports;
 }
 

@@ -22,6 +22,12 @@ import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** Undefined behaviour ends the program; a request for too much memory fails as it does without sanitizers. */
+const SANITIZER_ENV = {
+  UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
+  ASAN_OPTIONS: 'allocator_may_return_null=1',
+};
+
 /**
  * Runs a program with this one's terminal; ends this process with its exit code when it fails.
  * @param {string} program
@@ -102,7 +108,5 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== configuration) {
 cmakeJs('build', '--target', target, '--parallel', String(availableParallelism()));
 
 if (values.run) {
-  // Without this, UndefinedBehaviorSanitizer prints and goes on.
-  const halt = sanitize ? { UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' } : {};
-  run(join(out, target), positionals, { ...halt, ...process.env });
+  run(join(out, target), positionals, { ...(sanitize ? SANITIZER_ENV : {}), ...process.env });
 }

@@ -1,82 +1,71 @@
 import { mismatch } from '../errors';
-import { boolean, type Field, oneOf, parseOptions } from '../options';
-import { type BlockStructure, lower, slotsOf } from './branches';
+import { type Field, oneOf } from '../options';
+import { Random } from '../random';
 import { Conv2d } from './conv2d';
-import { coreOf, type Definition, ModuleCore } from './core';
 import { fuse } from './fuse';
 import { initialise } from './initialise';
-import { Module } from './module';
+import type { BlockLayer } from './layers';
 import { type BlockOptions, type CheckedBlockOptions, checkBlockOptions, type Variant } from './options';
-import { Store } from './state';
+import { type Blueprint, RepCore } from './rep-core';
+import { RepModule, repCoreOf } from './rep-module';
 import { type Form, structureOf } from './structure';
+import type { Traits } from './traits';
 
-/** Options of {@link RepBlock.switchToDeploy}. */
-export interface SwitchToDeployOptions {
-  /** Keep the batch norm after the branches, to train on (partial form). @default false */
-  readonly keepPostBn?: boolean;
-}
-
-/** The core of a module that is a block. */
-class BlockCore extends ModuleCore {
+class BlockBlueprint implements Blueprint {
+  readonly name: string;
   readonly options: CheckedBlockOptions;
-  form: Form = 'train';
-  structure: BlockStructure;
 
   constructor(name: string, options: CheckedBlockOptions) {
-    const structure = structureOf(options, 'train');
-    super(name, define(name, options, 'train', structure));
+    this.name = name;
     this.options = options;
-    this.structure = structure;
   }
 
-  /** Takes on another form, all tensors zero. */
-  become(form: Form): Store {
-    const structure = structureOf(this.options, form);
-    const definition = define(this.name, this.options, form, structure);
-    // Nothing has changed up to here: the lines above may run out of memory.
-    this.structure = structure;
-    this.form = form;
-    this.definition = definition;
-    return definition.store;
+  get inChannels(): number {
+    return this.options.inChannels;
+  }
+
+  get kind(): CheckedBlockOptions {
+    return this.options;
+  }
+
+  layers(form: Form): [BlockLayer] {
+    return [{ kind: 'block', name: this.name, block: structureOf(this.options, form) }];
+  }
+
+  summary(form: Form): string {
+    const { inChannels, outChannels, stride, variant } = this.options;
+    return `${this.name}(${inChannels} -> ${outChannels}, stride ${stride}, ${variant}, ${form} form)`;
+  }
+
+  traits(form: Form): Traits {
+    const { stride, dilation, activation, eps, averageBranch } = this.options;
+    return {
+      ...{ stride: `${stride}`, dilation: `${dilation}`, activation },
+      ...(form !== 'deploy' && { eps: `${eps}` }),
+      ...(form === 'train' && { averageBranch: `${averageBranch}` }),
+    };
   }
 }
 
-function define(name: string, options: CheckedBlockOptions, form: Form, structure: BlockStructure): Definition {
-  const { inChannels, outChannels, stride, variant } = options;
-  const store = new Store(slotsOf(structure), name);
-  return {
-    summary: `${name}(${inChannels} -> ${outChannels}, stride ${stride}, ${variant}, ${form} form)`,
-    inChannels,
-    store,
-    ops: lower(structure, store),
-    layouts: variant === 'S4' ? ['official', 'seed'] : ['official'],
-  };
+function blueprintOf(block: unknown, where: string): BlockBlueprint {
+  const { name, blueprint } = repCoreOf(block, where);
+  if (blueprint instanceof BlockBlueprint) return blueprint;
+  throw mismatch('ERR_INVALID_ARG', where, 'a block', `a ${name}`);
 }
 
-function blockCoreOf(block: unknown, where: string): BlockCore {
-  const core = coreOf(block, where);
-  if (core instanceof BlockCore) return core;
-  throw mismatch('ERR_INVALID_ARG', where, 'a block', `a ${core.name}`);
-}
-
-/** What {@link QARepVGGBlock} and {@link RepVGGBlock} have in common: branches that fold into one convolution. */
-export abstract class RepBlock<V extends Variant = Variant> extends Module {
+/** What {@link QARepVGGBlock} and {@link RepVGGBlock} have in common. */
+export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
   /** @internal */
   protected constructor(name: string, variant: Field<V>, options: unknown) {
-    const checked = checkBlockOptions(name, variant, options);
-    const core = new BlockCore(name, checked);
-    initialise(core.structure, core.definition.store, checked.seed);
+    const blueprint = new BlockBlueprint(name, checkBlockOptions(name, variant, options));
+    const core = new RepCore(blueprint, 'train');
+    initialise(core.layers, core.definition.store, new Random(blueprint.options.seed));
     super(core);
   }
 
   /** The options of construction, defaults filled in; another block can be made from them. */
   get options(): CheckedBlockOptions<V> {
-    return blockCoreOf(this, 'RepBlock.options').options as CheckedBlockOptions<V>;
-  }
-
-  /** What is left of the branches; see {@link Form}. */
-  get form(): Form {
-    return blockCoreOf(this, 'RepBlock.form').form;
+    return blueprintOf(this, 'RepBlock.options').options as CheckedBlockOptions<V>;
   }
 
   /**
@@ -94,8 +83,9 @@ export abstract class RepBlock<V extends Variant = Variant> extends Module {
    * console.log(verifyEquivalence(block, conv).whole.relativeL2); // about 1e-7
    */
   reparameterize(): Conv2d {
-    const { structure, definition, name, options } = blockCoreOf(this, 'RepBlock.reparameterize');
-    const fused = fuse(structure, definition.store, true, `${name}.reparameterize`);
+    const { options } = blueprintOf(this, 'RepBlock.reparameterize');
+    const { name, form, definition } = repCoreOf(this, 'RepBlock.reparameterize');
+    const fused = fuse(structureOf(options, form), definition.store, true, `${name}.reparameterize`);
     const { inChannels, outChannels, stride, dilation, groups, activation } = options;
     const conv = new Conv2d({
       inChannels,
@@ -110,46 +100,6 @@ export abstract class RepBlock<V extends Variant = Variant> extends Module {
     weight?.data.set(fused.weight);
     bias?.data.set(fused.bias);
     return conv;
-  }
-
-  /**
-   * Folds the branches into one convolution, in place: train -> deploy, or with `keepPostBn` train -> partial;
-   * a partial block can go on to deploy. Repeating a call changes nothing. Ends a pending `backward`; weights move to
-   * new memory, so take `parameters()` again.
-   *
-   * @throws {QARepVGGError} ERR_INVALID_STATE in training mode, and for `keepPostBn` once that batch norm is folded;
-   * ERR_INVALID_ARG for `keepPostBn` when the variant has no such batch norm; ERR_NON_FINITE naming the tensors at
-   * fault. The block is unchanged after an error.
-   */
-  switchToDeploy(options: SwitchToDeployOptions = {}): this {
-    const core = blockCoreOf(this, 'RepBlock.switchToDeploy');
-    const where = `${core.name}.switchToDeploy`;
-    const { keepPostBn } = parseOptions(where, { keepPostBn: boolean(false) }, options);
-    if (core.training) {
-      // Nearly every report of fused networks that differ comes down to this.
-      throw mismatch('ERR_INVALID_STATE', where, 'a block in eval mode', 'one in training mode; call eval() first');
-    }
-    const form = keepPostBn ? 'partial' : 'deploy';
-    if (core.form === form) return this;
-    if (keepPostBn) checkKeepPostBn(core, where);
-
-    const before = core.definition.store;
-    const fused = fuse(core.structure, before, !keepPostBn, where);
-    const after = core.become(form);
-    for (const { name } of after.slots) if (before.has(name)) after.view(name).set(before.view(name));
-    after.view('rbr_reparam.weight').set(fused.weight);
-    after.view('rbr_reparam.bias').set(fused.bias);
-    return this;
-  }
-}
-
-function checkKeepPostBn({ options, form }: BlockCore, where: string): void {
-  if (options.variant !== 'S4') {
-    const expected = 'false for a variant without a batch norm after the sum';
-    throw mismatch('ERR_INVALID_ARG', `${where}, option keepPostBn`, expected, `true for ${options.variant}`);
-  }
-  if (form === 'deploy') {
-    throw mismatch('ERR_INVALID_STATE', where, 'a block that still has its batch norm', 'one in deploy form');
   }
 }
 

@@ -1,8 +1,9 @@
 import type { FuseBatchNorm, FuseBranch, FuseSpec, Op, ValueId } from '../../binding';
+import { squeezeExciteOp, type SqueezeExcite, squeezeExciteSlots } from './squeeze-excite';
 import type { SlotSpec, Store } from './state';
 
 /**
- * What one block computes: a sum of branches, then perhaps a batch norm and a ReLU.
+ * What one block computes: a sum of branches, then perhaps a batch norm, a squeeze-and-excitation and a ReLU.
  *
  * Every form of a block is a structure: the trained one has several branches, a re-parameterised one has a single
  * plain convolution. State, op list and fusion are all derived from it, so they cannot disagree. Strings are tensor
@@ -19,6 +20,7 @@ export interface BlockStructure {
   readonly branches: readonly Branch[];
   /** Batch norm over the sum of the branches. */
   readonly postBatchNorm?: string;
+  readonly squeezeExcite?: SqueezeExcite;
   readonly relu: boolean;
 }
 
@@ -46,6 +48,7 @@ export function slotsOf(block: BlockStructure): SlotSpec[] {
       ...batchNormSlots(block, branch.batchNorm),
     ]),
     ...batchNormSlots(block, block.postBatchNorm),
+    ...(block.squeezeExcite ? squeezeExciteSlots(block.squeezeExcite, block.outChannels) : []),
   ];
 }
 
@@ -72,9 +75,8 @@ function batchNormSlots({ outChannels }: BlockStructure, prefix: string | undefi
   ];
 }
 
-/** The ops that compute a block from value 0, the input. */
-export function lower(block: BlockStructure, store: Store): Op[] {
-  const ops: Op[] = [];
+/** Appends the ops that compute a block from the value `source`, by default the output of the ops so far. */
+export function lower(block: BlockStructure, store: Store, ops: Op[], source: ValueId = ops.length): void {
   const push = (op: Op): ValueId => ops.push(op);
   const offset = (name: string): number => store.slot(name).offset;
 
@@ -97,7 +99,7 @@ export function lower(block: BlockStructure, store: Store): Op[] {
   const convolve = ({ kernel, weight, bias, scale }: ConvBranch, relu: boolean): ValueId => {
     const value = push({
       op: 'conv',
-      input: 0,
+      input: source,
       outChannels: block.outChannels,
       kernel,
       stride: block.stride,
@@ -114,15 +116,16 @@ export function lower(block: BlockStructure, store: Store): Op[] {
 
   // The ReLU goes along with whichever op comes last.
   const single = block.branches.length === 1;
-  const reluBeforePost = block.relu && block.postBatchNorm === undefined;
+  const reluOnPost = block.relu && block.squeezeExcite === undefined;
+  const reluOnSum = reluOnPost && block.postBatchNorm === undefined;
   const values = block.branches.map((branch) => {
-    if (branch.kind === 'average') return push({ op: 'averagePool', input: 0 });
-    const value = branch.kind === 'conv' ? convolve(branch, single && reluBeforePost) : 0;
+    if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
+    const value = branch.kind === 'conv' ? convolve(branch, single && reluOnSum) : source;
     return normalise(value, branch.batchNorm, false);
   });
-  const sum = single ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu: reluBeforePost });
-  normalise(sum, block.postBatchNorm, block.relu);
-  return ops;
+  const sum = single ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu: reluOnSum });
+  const normalised = normalise(sum, block.postBatchNorm, reluOnPost);
+  if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalised, block.relu));
 }
 
 /** What the native fusion needs to fold `block` into one convolution; without `foldPost` the post batch norm stays. */

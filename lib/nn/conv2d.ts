@@ -2,6 +2,7 @@ import { maxChannels, maxHalo } from '../limits';
 import { boolean, integer, oneOf, type Parsed, parseOptions, seedField } from '../options';
 import { Random } from '../random';
 import { type Definition, ModuleCore } from './core';
+import { allLayouts } from './layouts';
 import { Module } from './module';
 import { checkGroups } from './options';
 import { type SlotSpec, Store } from './state';
@@ -85,7 +86,10 @@ function define(options: Parsed<typeof fields>): Definition {
     ...(options.bias && { bias: store.slot('bias').offset }),
     relu: activation === 'relu',
   };
-  return { summary, inChannels, store, ops: [op], layouts: ['official', 'seed'] };
+  return {
+    ...{ summary, inChannels, store, ops: [op], layouts: allLayouts },
+    traits: { stride: `${stride}`, dilation: `${dilation}`, padding: `${padding}`, activation },
+  };
 }
 
 function initialise(store: Store, { inChannels, groups, kernelSize, seed }: Parsed<typeof fields>): void {

@@ -5,6 +5,7 @@ import { asImages, asTensor, type Tensor } from '../tensor';
 import type { Layout } from './layouts';
 import { ProgramCache } from './programs';
 import type { Store } from './state';
+import type { Traits } from './traits';
 
 /** What a module is: its tensors and the ops that compute it. A block gets a new one when it changes its form. */
 export interface Definition {
@@ -15,6 +16,12 @@ export interface Definition {
   readonly ops: readonly Op[];
   /** Layouts in which the tensors have names. */
   readonly layouts: readonly Layout[];
+  /** What a state dict does not show but its meaning depends on, by the name of the option. */
+  readonly traits: Traits;
+  /** Outputs are [n, c] and not [n, c, 1, 1]. */
+  readonly flat?: boolean;
+  /** Side of the images that it is made for; other sizes work too. */
+  readonly inputSize?: number;
 }
 
 /**
@@ -22,7 +29,7 @@ export interface Definition {
  * Modules are the thin public face over it.
  */
 export class ModuleCore {
-  /** Name of the module's class, for messages. */
+  /** Name of the module's class, or of a layer in its network; for messages. */
   readonly name: string;
   training = true;
   #definition: Definition;
@@ -57,7 +64,7 @@ export class ModuleCore {
     if (keepGraph) this.dropGraph();
     const data = program.forward(input.data, this.#definition.store.values);
     if (keepGraph) this.#graph = { program, inputDims: input.dims };
-    return { data, dims: [...program.outputDims] };
+    return { data, dims: this.#outputDims(program) };
   }
 
   async forwardAsync(x: unknown): Promise<Tensor> {
@@ -67,7 +74,7 @@ export class ModuleCore {
     }
     const { input, program } = this.#prepare(x, false, false, where);
     const data = await program.forwardAsync(input.data, this.#definition.store.values);
-    return { data, dims: [...program.outputDims] };
+    return { data, dims: this.#outputDims(program) };
   }
 
   backward(gradOutput: unknown): Tensor {
@@ -78,7 +85,7 @@ export class ModuleCore {
       const received = 'none (each forward serves one backward, and loading weights or changing the form ends it)';
       throw mismatch('ERR_INVALID_STATE', where, 'a forward that kept its graph', received);
     }
-    const expected = describeList(graph.program.outputDims);
+    const expected = describeList(this.#outputDims(graph.program));
     const received = describeList(gradient.dims);
     if (received !== expected) {
       throw mismatch('ERR_SHAPE', `${where}, gradOutput dims`, `${expected} as the last output`, received);
@@ -87,6 +94,15 @@ export class ModuleCore {
     store.checkAttached(where);
     this.dropGraph();
     return { data: graph.program.backward(gradient.data, store.values, store.gradients), dims: [...graph.inputDims] };
+  }
+
+  /** Modules that compute this one when run one after the other, on the same memory: what a comparison looks at. */
+  parts(): readonly ModuleCore[] {
+    return [this];
+  }
+
+  #outputDims({ outputDims }: Program): number[] {
+    return this.#definition.flat ? outputDims.slice(0, 2) : [...outputDims];
   }
 
   /** Checks everything that can be checked before native memory is touched. */

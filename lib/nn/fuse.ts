@@ -1,8 +1,8 @@
 import type { FusedConv } from '../../binding';
 import { addon } from '../binding';
-import { mismatch } from '../errors';
-import { type BlockStructure, fuseSpec } from './branches';
-import type { Store } from './state';
+import { mismatch, QARepVGGError } from '../errors';
+import { type BlockStructure, fuseSpec, slotsOf } from './branches';
+import type { SlotSpec, Store } from './state';
 
 /**
  * Folds the branches of a block into one 3x3 convolution, and with `foldPost` the batch norm after them too, from
@@ -13,12 +13,26 @@ import type { Store } from './state';
  */
 export function fuse(block: BlockStructure, store: Store, foldPost: boolean, where: string): FusedConv {
   store.checkAttached(where);
-  const broken = store.slots.filter(({ name }) => !isSane(name, store.view(name)));
-  if (broken.length > 0) {
-    const names = broken.map(({ name }) => name).join(', ');
-    throw mismatch('ERR_NON_FINITE', where, 'finite tensors and variances from zero', `others in ${names}`);
+  const slots = slotsOf(block);
+  // Of a kernel, which is large, anything that is not finite shows in the result: it is looked for only then.
+  checkSane(
+    slots.filter(({ dims }) => dims.length < 4),
+    store,
+    where,
+  );
+  try {
+    return addon.fuse(fuseSpec(block, store, foldPost));
+  } catch (error) {
+    if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store, where);
+    throw error;
   }
-  return addon.fuse(fuseSpec(block, store, foldPost));
+}
+
+function checkSane(slots: readonly SlotSpec[], store: Store, where: string): void {
+  const broken = slots.filter(({ name }) => !isSane(name, store.view(name)));
+  if (broken.length === 0) return;
+  const names = broken.map(({ name }) => name).join(', ');
+  throw mismatch('ERR_NON_FINITE', where, 'finite tensors and variances from zero', `others in ${names}`);
 }
 
 /** Finite throughout, and a variance is not negative. */

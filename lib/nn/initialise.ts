@@ -1,20 +1,30 @@
-import { Random } from '../random';
+import type { Random } from '../random';
 import type { BlockStructure } from './branches';
+import type { Layer } from './layers';
+import type { SqueezeExcite } from './squeeze-excite';
 import type { Store } from './state';
 
 /**
- * Initial state of a block in train form, from a seed.
+ * Initial state of layers in train form; all tensors are zero before.
  *
  * - 3x3: Kaiming normal, fan-out, gain of ReLU: N(0, 2 / (9 outChannels)), as the seed article and PyTorch's
  *   `kaiming_normal_` (which does not divide the fan by groups).
  * - 1x1 without batch norm: zeros, as the seed article; the identity stands in for it at first.
  * - 1x1 with batch norm (S0 to S2): PyTorch's default, uniform within 1 / sqrt(fan-in), as the official code. Zeros
  *   would give the batch norm a variance of zero: a branch that starts dead, with gradients scaled by 1 / sqrt(eps).
- * - biases: zeros. `alpha`: 1 with noise of deviation 0.01, as super-gradients.
+ * - biases of convolutions: zeros. `alpha`: 1 with noise of deviation 0.01, as super-gradients.
  * - batch norm: weight 1, bias 0, running mean 0, running variance 1.
+ * - linear layers, those of squeeze-and-excitation too: PyTorch's default, weight and bias uniform within
+ *   1 / sqrt(fan-in).
  */
-export function initialise(block: BlockStructure, store: Store, seed: number): void {
-  const random = new Random(seed);
+export function initialise(layers: readonly Layer[], store: Store, random: Random): void {
+  for (const layer of layers) {
+    if (layer.kind === 'block') initialiseBlock(layer.block, store, random);
+    else initialiseLinear(layer.name, layer.features, store, random);
+  }
+}
+
+function initialiseBlock(block: BlockStructure, store: Store, random: Random): void {
   for (const branch of block.branches) {
     if (branch.kind !== 'conv') continue;
     const weight = store.view(branch.weight);
@@ -31,4 +41,16 @@ export function initialise(block: BlockStructure, store: Store, seed: number): v
     store.view(`${prefix}.weight`).fill(1);
     store.view(`${prefix}.running_var`).fill(1);
   }
+  if (block.squeezeExcite) initialiseSqueezeExcite(block.squeezeExcite, block.outChannels, store, random);
+}
+
+function initialiseSqueezeExcite({ name, reduced }: SqueezeExcite, channels: number, store: Store, random: Random) {
+  initialiseLinear(`${name}.down`, channels, store, random);
+  initialiseLinear(`${name}.up`, reduced, store, random);
+}
+
+function initialiseLinear(name: string, fanIn: number, store: Store, random: Random): void {
+  const bound = 1 / Math.sqrt(fanIn);
+  random.fillUniform(store.view(`${name}.weight`), -bound, bound);
+  random.fillUniform(store.view(`${name}.bias`), -bound, bound);
 }

@@ -8,40 +8,60 @@ import type { CheckedBlockOptions } from './options';
  */
 export type Form = 'train' | 'partial' | 'deploy';
 
-/** What a block with these options computes in the given form. The only place that knows the variants. */
-export function structureOf(options: CheckedBlockOptions, form: Form): BlockStructure {
-  const { inChannels, outChannels, stride, dilation, groups, eps, momentum } = options;
-  const keepPost = options.variant === 'S4' && form !== 'deploy';
+/** What a structure is made from: the options of a block, and what only networks ask of one. */
+export interface BlockShape extends CheckedBlockOptions {
+  /** Squeeze-and-excitation with a sixteenth of the channels inside, between the last batch norm and the ReLU. */
+  readonly squeezeExcite?: boolean;
+}
+
+/** The convolution that the branches fold into. */
+export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: string };
+
+/**
+ * What a block computes in the given form. The only place that knows the variants.
+ *
+ * @param prefix In front of the name of every tensor: "stage1.0.", or nothing.
+ */
+export function structureOf(shape: BlockShape, form: Form, prefix = ''): BlockStructure {
+  const { inChannels, outChannels, stride, dilation, groups, eps, momentum } = shape;
+  const keepPost = shape.variant === 'S4' && form !== 'deploy';
   return {
     ...{ inChannels, outChannels, stride, dilation, groups, eps, momentum },
-    branches: form === 'train' ? trainBranches(options) : [fused],
-    ...(keepPost && { postBatchNorm: 'bn' }),
-    relu: options.activation === 'relu',
+    branches: form === 'train' ? trainBranches(shape, prefix) : [fusedBranch(prefix)],
+    ...(keepPost && { postBatchNorm: `${prefix}bn` }),
+    ...(shape.squeezeExcite && { squeezeExcite: { name: `${prefix}se`, reduced: reducedOf(outChannels) } }),
+    relu: shape.activation === 'relu',
   };
 }
 
-const fused: Branch = { kind: 'conv', kernel: 3, weight: 'rbr_reparam.weight', bias: 'rbr_reparam.bias' };
+function reducedOf(channels: number): number {
+  return Math.max(1, Math.floor(channels / 16));
+}
 
-function trainBranches(options: CheckedBlockOptions): Branch[] {
+export function fusedBranch(prefix: string): FusedBranch {
+  return { kind: 'conv', kernel: 3, weight: `${prefix}rbr_reparam.weight`, bias: `${prefix}rbr_reparam.bias` };
+}
+
+function trainBranches(options: BlockShape, prefix: string): Branch[] {
   const { variant, inChannels, outChannels, stride, pointwiseBias, alpha, averageBranch } = options;
   const normalisesPointwise = variant === 'S0' || variant === 'S1' || variant === 'S2';
   const normalisesIdentity = variant === 'S0' || variant === 'S1';
   // PyTorch nests convolution and batch norm in one module, where there is a batch norm.
-  const pointwise = normalisesPointwise ? 'rbr_1x1.conv' : 'rbr_1x1';
+  const pointwise = `${prefix}rbr_1x1${normalisesPointwise ? '.conv' : ''}`;
 
   const branches: Branch[] = [
-    { kind: 'conv', kernel: 3, weight: 'rbr_dense.conv.weight', batchNorm: 'rbr_dense.bn' },
+    { kind: 'conv', kernel: 3, weight: `${prefix}rbr_dense.conv.weight`, batchNorm: `${prefix}rbr_dense.bn` },
     {
       kind: 'conv',
       kernel: 1,
       weight: `${pointwise}.weight`,
       bias: pointwiseBias ? `${pointwise}.bias` : undefined,
-      scale: alpha ? 'alpha' : undefined,
-      batchNorm: normalisesPointwise ? 'rbr_1x1.bn' : undefined,
+      scale: alpha ? `${prefix}alpha` : undefined,
+      batchNorm: normalisesPointwise ? `${prefix}rbr_1x1.bn` : undefined,
     },
   ];
   if (inChannels === outChannels && stride === 1) {
-    branches.push({ kind: 'identity', batchNorm: normalisesIdentity ? 'rbr_identity' : undefined });
+    branches.push({ kind: 'identity', batchNorm: normalisesIdentity ? `${prefix}rbr_identity` : undefined });
     if (averageBranch) branches.push({ kind: 'average' });
   }
   return branches;

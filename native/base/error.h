@@ -19,6 +19,7 @@ inline constexpr const char* kModelIncompatible = "ERR_MODEL_INCOMPATIBLE";
 inline constexpr const char* kNonFinite = "ERR_NON_FINITE";
 inline constexpr const char* kOutOfMemory = "ERR_OUT_OF_MEMORY";
 inline constexpr const char* kInvalidState = "ERR_INVALID_STATE";
+inline constexpr const char* kBusy = "ERR_BUSY";
 inline constexpr const char* kDisposed = "ERR_DISPOSED";
 inline constexpr const char* kAborted = "ERR_ABORTED";
 inline constexpr const char* kIsa = "ERR_ISA";

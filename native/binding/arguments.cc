@@ -13,9 +13,24 @@ struct Memory {
   std::size_t length;
 };
 
-Memory memory_of(const Napi::Value& value, const char* what, napi_typedarray_type type, const char* type_name) {
+const char* name_of(napi_typedarray_type type) {
+  switch (type) {
+    case napi_float32_array:
+      return "Float32Array";
+    case napi_int32_array:
+      return "Int32Array";
+    case napi_int16_array:
+      return "Int16Array";
+    case napi_uint8_array:
+      return "Uint8Array";
+    default:
+      return "typed array of another type";
+  }
+}
+
+Memory memory_of(const Napi::Value& value, const char* what, napi_typedarray_type type) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
-    fail(code::kDtype, "expected ", what, " to be a ", type_name);
+    fail(code::kDtype, "expected ", what, " to be a ", name_of(type));
   napi_value buffer = nullptr;
   Memory memory{};
   napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &memory.data, &buffer, nullptr);
@@ -25,28 +40,22 @@ Memory memory_of(const Napi::Value& value, const char* what, napi_typedarray_typ
   return memory;
 }
 
-void check_length(const char* what, std::size_t received, std::size_t expected) {
-  if (received != expected)
-    fail(code::kBufferSize, "expected ", what, " to have ", expected, " elements, received ", received);
-}
-
 }  // namespace
 
+void* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t length) {
+  const Memory memory = memory_of(value, what, type);
+  if (memory.length != length)
+    fail(code::kBufferSize, "expected ", what, " to have ", length, " elements, received ", memory.length);
+  return memory.data;
+}
+
 Floats floats_of(const Napi::Value& value, const char* what) {
-  const Memory memory = memory_of(value, what, napi_float32_array, "Float32Array");
+  const Memory memory = memory_of(value, what, napi_float32_array);
   return {static_cast<float*>(memory.data), memory.length};
 }
 
 Floats floats_of(const Napi::Value& value, const char* what, std::size_t length) {
-  const Floats floats = floats_of(value, what);
-  check_length(what, floats.size, length);
-  return floats;
-}
-
-const std::uint8_t* bytes_of(const Napi::Value& value, const char* what, std::size_t length) {
-  const Memory memory = memory_of(value, what, napi_uint8_array, "Uint8Array");
-  check_length(what, memory.length, length);
-  return static_cast<const std::uint8_t*>(memory.data);
+  return {typed_array_of<float>(value, what, napi_float32_array, length), length};
 }
 
 std::size_t to_size(const Napi::Value& value, const char* what) {

@@ -20,8 +20,12 @@ Floats floats_of(const Napi::Value& value, const char* what);
 // Also throws ERR_BUFFER_SIZE when its length is another.
 Floats floats_of(const Napi::Value& value, const char* what, std::size_t length);
 
-// The same for a Uint8Array.
-const std::uint8_t* bytes_of(const Napi::Value& value, const char* what, std::size_t length);
+// The memory of any typed array of that type and length. Errors as above.
+void* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t length);
+template <class T>
+T* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t length) {
+  return static_cast<T*>(typed_array_of(value, what, type, length));
+}
 
 // A property that is a whole number from 0 to 2^53 - 1. Throws ERR_INVALID_ARG.
 std::size_t size_of(const Napi::Object& object, const char* name);

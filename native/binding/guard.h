@@ -31,7 +31,7 @@ Napi::Error translate(Napi::Env env, std::exception_ptr failure);
 
 // Runs the body of an exported function.
 template <class Body>
-auto guard(Napi::Env env, const Body& body) {
+decltype(auto) guard(Napi::Env env, const Body& body) {
   try {
     return body();
   } catch (const Napi::Error&) {

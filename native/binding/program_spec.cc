@@ -35,6 +35,15 @@ void read_batch_norm(const Napi::Object& object, OpSpec& op) {
   op.batches = offset_of(object, "batches");
 }
 
+void read_squeeze_excite(const Napi::Object& object, OpSpec& op) {
+  op.inputs = {input_of(object)};
+  op.reduced = size_of(object, "reduced");
+  op.weight = offset_of(object, "downWeight");
+  op.bias = offset_of(object, "downBias");
+  op.up_weight = offset_of(object, "upWeight");
+  op.up_bias = offset_of(object, "upBias");
+}
+
 void read_add(const Napi::Object& object, OpSpec& op) {
   const Napi::Array inputs = array_of(object.Get("inputs"), "inputs");
   for (std::uint32_t i = 0; i < inputs.Length(); ++i) op.inputs.push_back(to_size(inputs.Get(i), "an operand"));
@@ -62,11 +71,14 @@ OpSpec read_op(const Napi::Object& object) {
   } else if (name == "globalAverage") {
     op.kind = OpKind::kGlobalAverage;
     op.inputs = {input_of(object)};
+  } else if (name == "squeezeExcite") {
+    op.kind = OpKind::kSqueezeExcite;
+    read_squeeze_excite(object, op);
   } else if (name == "relu") {
     op.kind = OpKind::kRelu;
     op.inputs = {input_of(object)};
   } else {
-    fail(code::kInvalidArg, "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage or relu, received '", name,
+    fail(code::kInvalidArg, "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite or relu, received '", name,
          "'");
   }
   op.relu = flag_of(object, "relu");

@@ -8,14 +8,13 @@
 #include "binding/arguments.h"
 #include "binding/completions.h"
 #include "binding/guard.h"
+#include "binding/image_arguments.h"
 #include "binding/program_spec.h"
 #include "binding/results.h"
 #include "program/inference_queue.h"
 
 namespace qarepvgg::binding {
 namespace {
-
-constexpr std::size_t kMaxChannels = StemConvolution::kMaxChannels;
 
 Algorithm algorithm_of(const Napi::Object& spec) {
   const std::string name = string_of(spec, "algorithm");
@@ -25,30 +24,12 @@ Algorithm algorithm_of(const Napi::Object& spec) {
   fail(code::kInvalidArg, "expected algorithm to be auto, gemm or winograd, received '", name, "'");
 }
 
-// What counts as the value of a byte, per channel.
-struct ByteScale {
-  float scale[kMaxChannels], shift[kMaxChannels];
-};
-
-ByteScale byte_scale_of(const Napi::Object& spec) {
-  ByteScale result{};
-  std::fill_n(result.scale, kMaxChannels, 1.0f);
-  const auto read = [&](const char* name, float* to) {
-    const Napi::Value value = spec.Get(name);
-    if (value.IsUndefined()) return;
-    const Floats floats = floats_of(value, name);
-    std::copy_n(floats.data, std::min(floats.size, kMaxChannels), to);
-  };
-  read("byteScale", result.scale);
-  read("byteShift", result.shift);
-  return result;
-}
-
 // Everything an asynchronous run touches: it outlives the JavaScript objects, and the environment if need be.
 struct SessionRun {
   InferenceRequest request;
-  std::vector<float> floats, output;
-  std::vector<std::uint8_t> bytes;
+  std::shared_ptr<const ByteScale> bytes;
+  ImageCopy images;
+  std::vector<float> output;
 
   Napi::Value result(Napi::Env env) const {
     if (request.cancelled) fail(code::kAborted, "expected the run to finish, it was aborted");
@@ -56,14 +37,22 @@ struct SessionRun {
   }
 };
 
-// What the images of a call are, before they are copied or borrowed.
-struct Images {
+// What a call is about; its images are borrowed.
+struct Call {
   std::size_t count;
   ImageSize size;
-  const float* floats = nullptr;
-  const std::uint8_t* bytes = nullptr;
-  std::size_t elements;  // of all images
+  ImageMemory images;
+  std::size_t output_elements;  // of one image
 };
+
+void add_tasks(InferenceRequest& request, const Call& call, const ImageMemory& images, const ByteScale& bytes,
+               float* output) {
+  request.size = call.size;
+  for (const Image& image : images_in(images, call.count, bytes)) {
+    request.tasks.push_back({image, output});
+    output += call.output_elements;
+  }
+}
 
 class SessionObject final : public Napi::ObjectWrap<SessionObject> {
  public:
@@ -82,7 +71,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
 
   struct Made {
     std::shared_ptr<InferenceQueue> queue;
-    ByteScale bytes;
+    std::shared_ptr<const ByteScale> bytes;
   };
 
   Napi::Value output_dims(const Napi::CallbackInfo& info) {
@@ -103,12 +92,10 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
 
   Napi::Value run_sync(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      const Images images = images_of(info);
-      const std::size_t per_image = queue().program().output_shape(images.size).elements();
-      Napi::Float32Array output = new_floats(info.Env(), checked_mul(images.count, per_image));
+      const Call call = call_of(info);
+      Napi::Float32Array output = new_floats(info.Env(), checked_mul(call.count, call.output_elements));
       InferenceRequest request;
-      request.size = images.size;
-      add_tasks(request, images, images.floats, images.bytes, output.Data(), per_image);
+      add_tasks(request, call, call.images, *bytes_, output.Data());
       queue().run_now(request);
       return output;
     });
@@ -118,17 +105,12 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     return guard(env, [&]() -> Napi::Value {
-      const Images images = images_of(info);
-      const std::size_t per_image = queue().program().output_shape(images.size).elements();
+      const Call call = call_of(info);
       auto run = std::make_shared<SessionRun>();
-      run->output.resize(checked_mul(images.count, per_image));
-      if (images.floats != nullptr)
-        run->floats.assign(images.floats, images.floats + images.elements);
-      else
-        run->bytes.assign(images.bytes, images.bytes + images.elements);
-      run->request.size = images.size;
-      add_tasks(run->request, images, images.floats != nullptr ? run->floats.data() : nullptr, run->bytes.data(),
-                run->output.data(), per_image);
+      run->bytes = bytes_;
+      run->images = ImageCopy(call.images);
+      run->output.resize(checked_mul(call.count, call.output_elements));
+      add_tasks(run->request, call, run->images.memory(), *bytes_, run->output.data());
 
       const Napi::Promise::Deferred deferred(env);
       const std::shared_ptr<Completions> completions = environment(env).completions;
@@ -168,37 +150,21 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     memory_ = 0;
   }
 
-  // Arguments: data, count, height, width.
-  Images images_of(const Napi::CallbackInfo& info) const {
+  // Arguments: images, count, height, width.
+  Call call_of(const Napi::CallbackInfo& info) const {
     const InferenceProgram& program = queue().program();
-    Images images{to_size(info[1], "count"), {to_size(info[2], "height"), to_size(info[3], "width")}, nullptr, nullptr, 0};
-    images.elements = checked_product({images.count, program.input_shape().c, images.size.h, images.size.w});
-    if (info[0].IsTypedArray() && info[0].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
-      if (!program.takes_bytes())
-        fail(code::kDtype, "expected a Float32Array: bytes are for networks of at most ", kMaxChannels,
-             " input channels");
-      images.bytes = bytes_of(info[0], "input", images.elements);
-    } else {
-      images.floats = floats_of(info[0], "input", images.elements).data;
-    }
-    return images;
-  }
-
-  void add_tasks(InferenceRequest& request, const Images& images, const float* floats, const std::uint8_t* bytes,
-                 float* output, std::size_t output_elements) const {
-    const std::size_t elements = images.count == 0 ? 0 : images.elements / images.count;
-    for (std::size_t i = 0; i < images.count; ++i) {
-      Image image;
-      if (floats != nullptr)
-        image.floats = floats + i * elements;
-      else
-        image = {nullptr, bytes + i * elements, bytes_.scale, bytes_.shift};
-      request.tasks.push_back({image, output + i * output_elements});
-    }
+    Call call{to_size(info[1], "count"), {to_size(info[2], "height"), to_size(info[3], "width")}, {}, 0};
+    const std::size_t elements = checked_product({call.count, program.input_shape().c, call.size.h, call.size.w});
+    call.images = image_memory_of(info[0], elements);
+    if (call.images.bytes != nullptr && !program.takes_bytes())
+      fail(code::kDtype, "expected a Float32Array: bytes are for networks of at most ", StemConvolution::kMaxChannels,
+           " input channels");
+    call.output_elements = program.output_shape(call.size).elements();
+    return call;
   }
 
   std::shared_ptr<InferenceQueue> queue_;
-  ByteScale bytes_{};
+  std::shared_ptr<const ByteScale> bytes_;
   std::int64_t memory_ = 0;
 };
 
@@ -217,7 +183,7 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
     auto creation = std::make_shared<Creation>();
     creation->spec = read_program_spec(object);
     creation->algorithm = algorithm_of(object);
-    creation->made.bytes = byte_scale_of(object);
+    creation->made.bytes = std::make_shared<ByteScale>(byte_scale_of(object, creation->spec.c));
     const Floats state = floats_of(info[1], "state", creation->spec.state_length);
     creation->state.assign(state.data, state.data + state.size);
 

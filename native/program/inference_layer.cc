@@ -5,6 +5,7 @@
 #include "kernels/dispatch.h"
 #include "ops/convolution.h"
 #include "ops/pooling.h"
+#include "ops/squeeze_excite.h"
 #include "ops/stem_convolution.h"
 #include "ops/winograd.h"
 
@@ -140,6 +141,54 @@ class PoolLayer final : public InferenceLayer {
   }
 };
 
+class SqueezeExciteStep final : public InferenceStep {
+ public:
+  SqueezeExciteStep(SqueezeExcite gate, SqueezeExciteWeights weights, bool relu)
+      : gate_(std::move(gate)), weights_(weights), relu_(relu) {}
+  std::size_t scratch_floats() const override { return gate_.saved_per_image(); }
+  // Every member measures for itself: that is cheaper than to wait for one that does.
+  void run_part(const StepInput& in, const FeatureMap& out, float* scratch, const Member& member) const override {
+    const std::size_t rows = in.map.shape.h;
+    for (std::size_t image = 0; image < in.map.shape.n; ++image) {
+      gate_.measure(in.map, image, weights_, scratch);
+      gate_.apply(in.map, image, scratch, relu_, out, member.begin(rows), member.end(rows));
+    }
+  }
+
+ private:
+  SqueezeExcite gate_;
+  SqueezeExciteWeights weights_;
+  bool relu_;
+};
+
+class SqueezeExciteLayer final : public InferenceLayer {
+ public:
+  SqueezeExciteLayer(const OpSpec& op, const MapShape& input) : op_(op), channels_(input.c) {}
+
+  MapShape output(const MapShape& input) const override { return {input.n, input.c, input.h, input.w}; }
+  std::size_t weight_floats() const override { return checked_add(2 * op_.reduced * channels_, op_.reduced + channels_); }
+  void pack(const float* state, float* packed, int) override {
+    const auto keep = [&](StateOffset offset, std::size_t floats) {
+      const float* kept = std::copy_n(state + offset, floats, packed) - floats;
+      packed += floats;
+      return kept;
+    };
+    weights_.reduced = op_.reduced;
+    weights_.down = keep(op_.weight, op_.reduced * channels_);
+    weights_.down_bias = keep(op_.bias, op_.reduced);
+    weights_.up = keep(op_.up_weight, op_.reduced * channels_);
+    weights_.up_bias = keep(op_.up_bias, channels_);
+  }
+  std::unique_ptr<InferenceStep> plan(const MapShape& input, std::size_t) const override {
+    return std::make_unique<SqueezeExciteStep>(SqueezeExcite(input, op_.reduced, active_kernels()), weights_, op_.relu);
+  }
+
+ private:
+  OpSpec op_;
+  std::size_t channels_;
+  SqueezeExciteWeights weights_{};
+};
+
 class ImportStep final : public InferenceStep {
  public:
   void run_part(const StepInput& in, const FeatureMap& out, float*, const Member& member) const override {
@@ -159,6 +208,7 @@ class ImportLayer final : public InferenceLayer {
 
 std::unique_ptr<InferenceLayer> make_inference_layer(const OpSpec& op, const MapShape& input, Algorithm algorithm) {
   if (op.kind == OpKind::kGlobalAverage) return std::make_unique<PoolLayer>();
+  if (op.kind == OpKind::kSqueezeExcite) return std::make_unique<SqueezeExciteLayer>(op, input);
   if (op.kind != OpKind::kConv)
     fail(code::kModelIncompatible,
          "expected a re-parameterised network (convolutions, pooling, linear): call switchToDeploy() first");

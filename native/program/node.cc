@@ -21,6 +21,8 @@ NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool 
       return make_conv_node(spec, inputs.front(), gradients);
     case OpKind::kBatchNorm:
       return make_batch_norm_node(spec, inputs.front(), training);
+    case OpKind::kSqueezeExcite:
+      return make_squeeze_excite_node(spec, inputs.front());
     case OpKind::kAdd:
     case OpKind::kScale:
     case OpKind::kAveragePool:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/feature_map.h"
+#include "ops/squeeze_excite.h"
 #include "program/spec.h"
 
 namespace qarepvgg {
@@ -84,6 +85,8 @@ struct NewNode {
 NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool training, bool gradients);
 NewNode make_conv_node(const OpSpec& spec, const MapShape& input, bool gradients);
 NewNode make_batch_norm_node(const OpSpec& spec, const MapShape& input, bool training);
+NewNode make_squeeze_excite_node(const OpSpec& spec, const MapShape& input);
+SqueezeExciteWeights squeeze_excite_weights(const OpSpec& spec, const float* state);
 NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& inputs);
 
 }  // namespace qarepvgg

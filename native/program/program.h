@@ -21,6 +21,7 @@ class Program {
   // Dims of input and output; their halos are the program's own business.
   const MapShape& input_shape() const { return values_.front().map.shape; }
   const MapShape& output_shape() const { return values_.back().map.shape; }
+  const MapShape& value_shape(ValueId id) const { return values_[id].map.shape; }
   std::size_t memory_bytes() const { return arena_.bytes(); }
   // Too little work to wake a second thread for.
   bool serial() const { return serial_; }

@@ -31,6 +31,12 @@ void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& inpu
     case OpKind::kScale:
       check_tensor(spec, "a factor", op.weight, 1);
       break;
+    case OpKind::kSqueezeExcite:
+      for (StateOffset offset : {op.weight, op.up_weight})
+        check_tensor(spec, "a squeeze-and-excitation weight", offset, checked_mul(op.reduced, input.c));
+      check_tensor(spec, "a squeeze-and-excitation bias", op.bias, op.reduced);
+      check_tensor(spec, "a squeeze-and-excitation bias", op.up_bias, input.c);
+      break;
     case OpKind::kAdd:
     case OpKind::kAveragePool:
     case OpKind::kRelu:

@@ -14,17 +14,20 @@ inline constexpr StateOffset kNoTensor = static_cast<StateOffset>(-1);
 // Value 0 is the network's input, op number i produces value i + 1.
 using ValueId = std::size_t;
 
-enum class OpKind { kConv, kBatchNorm, kAdd, kScale, kAveragePool, kRelu, kGlobalAverage };
+enum class OpKind { kConv, kBatchNorm, kAdd, kScale, kAveragePool, kRelu, kGlobalAverage, kSqueezeExcite };
 
 struct OpSpec {
   OpKind kind{};
   std::vector<ValueId> inputs;
-  bool relu = false;  // fused into the store of conv, batch norm and add
+  bool relu = false;  // fused into the store of conv, batch norm, add and squeeze-excite
 
   // conv
   std::size_t out_channels = 0, kernel = 0, stride = 0, padding = 0, dilation = 0, groups = 0;
   // conv and batch norm; scale uses `weight` for its factor
   StateOffset weight = kNoTensor, bias = kNoTensor;
+  // squeeze and excitation, beside `weight` and `bias` of its first linear layer
+  std::size_t reduced = 0;
+  StateOffset up_weight = kNoTensor, up_bias = kNoTensor;
   // batch norm
   StateOffset running_mean = kNoTensor, running_var = kNoTensor, batches = kNoTensor;
   double eps = 0, momentum = 0;

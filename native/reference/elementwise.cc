@@ -45,4 +45,21 @@ Tensor average3x3(const Tensor& x) {
   return y;
 }
 
+Tensor global_average(const Tensor& x) {
+  Tensor y(Dims{x.dims.n, x.dims.c, 1, 1});
+  for_each_element(x.dims, [&](std::size_t n, std::size_t c, std::size_t row, std::size_t column) {
+    y.at(n, c, 0, 0) += x.at(n, c, row, column);
+  });
+  for (double& sum : y.data) sum /= static_cast<double>(x.dims.h * x.dims.w);
+  return y;
+}
+
+Tensor global_average_gradient(const Tensor& grad_y, const Dims& input) {
+  Tensor grad_x(input);
+  for_each_element(input, [&](std::size_t n, std::size_t c, std::size_t row, std::size_t column) {
+    grad_x.at(n, c, row, column) = grad_y.at(n, c, 0, 0) / static_cast<double>(input.h * input.w);
+  });
+  return grad_x;
+}
+
 }  // namespace qarepvgg::reference

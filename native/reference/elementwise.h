@@ -1,4 +1,4 @@
-// Sum, scaling, ReLU and 3x3 average by definition, with gradients where they are more than the op itself.
+// Sum, scaling, ReLU and averages by definition, with gradients where they are more than the op itself.
 #pragma once
 
 #include <vector>
@@ -17,5 +17,8 @@ Tensor relu(const Tensor& x);
 Tensor relu_gradient(const Tensor& grad_y, const Tensor& y);
 // torch.nn.AvgPool2d(3, 1, 1): padding zeros count. Its gradient is the same op.
 Tensor average3x3(const Tensor& x);
+// Mean over the pixels of every channel: [n, c, 1, 1].
+Tensor global_average(const Tensor& x);
+Tensor global_average_gradient(const Tensor& grad_y, const Dims& input);
 
 }  // namespace qarepvgg::reference

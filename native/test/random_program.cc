@@ -27,7 +27,7 @@ class Builder {
   RandomProgram build() {
     const std::size_t segments = rng_.between(1, 3);
     for (std::size_t i = 0; i < segments; ++i) {
-      if (i > 0) change_shape();
+      if (i > 0) rng_.chance(0.2) ? add_global_average() : change_shape();
       add_segment();
     }
     program_.output = dims_;
@@ -91,6 +91,12 @@ class Builder {
       dims_ = out;
       return;
     }
+  }
+
+  void add_global_average() {
+    unread_ = {last()};
+    add_plain(OpKind::kGlobalAverage, last());
+    dims_.h = dims_.w = 1;
   }
 
   OpSpec convolution(ValueId input, std::size_t out_channels) {

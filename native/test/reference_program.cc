@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "reference/convolution.h"
 #include "reference/elementwise.h"
@@ -91,10 +92,13 @@ Tensor ReferenceProgram::run(std::size_t index, Values& state) {
       return reference::scale(x, state[op.weight]);
     case OpKind::kAveragePool:
       return reference::average3x3(x);
+    case OpKind::kGlobalAverage:
+      return reference::global_average(x);
     case OpKind::kRelu:
-      break;
+      return x;  // forward() does the rest
+    default:
+      throw std::logic_error("expected an op that the reference knows");
   }
-  return x;  // its ReLU comes after the switch
 }
 
 Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state, Values& gradients) const {
@@ -135,9 +139,13 @@ void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, co
       return add_to_input(reference::scale(grad_y, state[op.weight]));
     case OpKind::kAveragePool:
       return add_to_input(reference::average3x3(grad_y));
+    case OpKind::kGlobalAverage:
+      return add_to_input(reference::global_average_gradient(grad_y, x.dims));
     case OpKind::kAdd:
     case OpKind::kRelu:
       return add_to_input(grad_y);
+    default:
+      throw std::logic_error("expected an op that the reference knows");
   }
 }
 

@@ -1,0 +1,98 @@
+import { type Definition, ModuleCore } from './core';
+import { fuse } from './fuse';
+import { type Layer, layerSlots, lowerLayers } from './layers';
+import { layoutsOf } from './layouts';
+import { Store } from './state';
+import type { BlockShape, Form, FusedBranch } from './structure';
+import type { Traits } from './traits';
+
+/** What a re-parameterisable module is, in each of its forms. */
+export interface Blueprint {
+  /** Name of its class, for messages. */
+  readonly name: string;
+  readonly inChannels: number;
+  readonly inputSize?: number;
+  /** Variant and branches of every block. */
+  readonly kind: Pick<BlockShape, 'variant' | 'alpha'>;
+  layers(form: Form): readonly Layer[];
+  summary(form: Form): string;
+  traits(form: Form): Traits;
+}
+
+/** The core of a module whose branches fold into single convolutions: a block, or a network of blocks. */
+export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
+  readonly blueprint: B;
+  #form: Form;
+  #layers: readonly Layer[];
+
+  /** All tensors are zero. @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY */
+  constructor(blueprint: B, form: Form) {
+    const layers = blueprint.layers(form);
+    super(blueprint.name, define(blueprint, form, layers));
+    this.blueprint = blueprint;
+    this.#form = form;
+    this.#layers = layers;
+  }
+
+  get form(): Form {
+    return this.#form;
+  }
+
+  get layers(): readonly Layer[] {
+    return this.#layers;
+  }
+
+  /** A new core of another form that computes the same in eval mode. */
+  fused(form: 'partial' | 'deploy', where: string): RepCore<B> {
+    const from = this.definition.store;
+    const result = new RepCore(this.blueprint, form);
+    const into = result.definition.store;
+    for (const { name } of into.slots) if (from.has(name)) into.view(name).set(from.view(name));
+    this.#layers.forEach((layer, i) => {
+      const target = result.#layers[i];
+      if (layer.kind !== 'block' || target?.kind !== 'block') return;
+      const { weight, bias } = target.block.branches[0] as FusedBranch;
+      const convolution = fuse(layer.block, from, form === 'deploy', where);
+      into.view(weight).set(convolution.weight);
+      into.view(bias).set(convolution.bias);
+    });
+    return result;
+  }
+
+  /** Takes on form, tensors and ops of another core of the same blueprint, which is not used any more. */
+  become(other: RepCore<B>): void {
+    this.definition = other.definition;
+    this.#form = other.#form;
+    this.#layers = other.#layers;
+  }
+
+  override parts(): readonly ModuleCore[] {
+    if (this.#layers.length === 1) return [this];
+    const { store } = this.definition;
+    return this.#layers.map((layer) => {
+      const part = new ModuleCore(layer.name, {
+        ...this.definition,
+        inChannels: layer.kind === 'block' ? layer.block.inChannels : layer.features,
+        ops: lowerLayers([layer], store),
+        flat: layer.kind === 'classifier',
+      });
+      part.training = this.training;
+      return part;
+    });
+  }
+}
+
+function define(blueprint: Blueprint, form: Form, layers: readonly Layer[]): Definition {
+  const { name, inChannels, inputSize, kind } = blueprint;
+  const store = new Store(layerSlots(layers), name);
+  return {
+    summary: blueprint.summary(form),
+    inChannels,
+    ...(inputSize !== undefined && { inputSize }),
+    store,
+    ops: lowerLayers(layers, store),
+    layouts: layoutsOf(kind, form),
+    traits: blueprint.traits(form),
+    flat: layers.at(-1)?.kind === 'classifier',
+  };
+}

@@ -1,0 +1,62 @@
+import { mismatch } from '../errors';
+import { boolean, parseOptions } from '../options';
+import { coreOf } from './core';
+import { Module } from './module';
+import { RepCore } from './rep-core';
+import type { Form } from './structure';
+
+/** Options of {@link RepModule.switchToDeploy}. */
+export interface SwitchToDeployOptions {
+  /** Keep the batch norm after the branches, to train on (partial form). @default false */
+  readonly keepPostBn?: boolean;
+}
+
+/** The core of a block or network. @throws {QARepVGGError} ERR_INVALID_ARG for any other object. */
+export function repCoreOf(module: unknown, where: string): RepCore {
+  const core = coreOf(module, where);
+  if (core instanceof RepCore) return core;
+  throw mismatch('ERR_INVALID_ARG', where, 'a block or network', `a ${core.name}`);
+}
+
+/** What blocks and networks have in common: branches that fold into one convolution each. */
+export abstract class RepModule extends Module {
+  /** What is left of the branches; see {@link Form}. */
+  get form(): Form {
+    return repCoreOf(this, 'RepModule.form').form;
+  }
+
+  /**
+   * Folds the branches of each block into one convolution, in place: train -> deploy, or with `keepPostBn` train ->
+   * partial; the partial form can go on to deploy. Repeating a call changes nothing. Ends a pending `backward`; weights
+   * move to new memory, so take `parameters()` again.
+   *
+   * @throws {QARepVGGError} ERR_INVALID_STATE in training mode, and for `keepPostBn` once that batch norm is folded;
+   * ERR_INVALID_ARG for `keepPostBn` when the variant has no such batch norm; ERR_NON_FINITE naming the tensors at
+   * fault. The module is unchanged after an error.
+   */
+  switchToDeploy(options: SwitchToDeployOptions = {}): this {
+    const core = repCoreOf(this, 'RepModule.switchToDeploy');
+    const where = `${core.name}.switchToDeploy`;
+    const { keepPostBn } = parseOptions(where, { keepPostBn: boolean(false) }, options);
+    if (core.training) {
+      // Nearly every report of fused networks that differ comes down to this.
+      throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
+    }
+    const form = keepPostBn ? 'partial' : 'deploy';
+    if (core.form === form) return this;
+    if (keepPostBn) checkKeepPostBn(core, where);
+    core.become(core.fused(form, where));
+    return this;
+  }
+}
+
+function checkKeepPostBn({ blueprint, form }: RepCore, where: string): void {
+  const { variant } = blueprint.kind;
+  if (variant !== 'S4') {
+    const expected = 'false for a variant without a batch norm after the sum';
+    throw mismatch('ERR_INVALID_ARG', `${where}, option keepPostBn`, expected, `true for ${variant}`);
+  }
+  if (form === 'deploy') {
+    throw mismatch('ERR_INVALID_STATE', where, 'a module that still has its batch norm', 'one in deploy form');
+  }
+}

@@ -1,0 +1,49 @@
+#include "binding/image_arguments.h"
+
+#include "binding/arguments.h"
+
+namespace qarepvgg::binding {
+
+ByteScale byte_scale_of(const Napi::Object& object, std::size_t channels) {
+  const auto read = [&](const char* name, float fallback) {
+    const Napi::Value value = object.Get(name);
+    if (value.IsUndefined()) return std::vector<float>(channels, fallback);
+    const Floats floats = floats_of(value, name, channels);
+    return std::vector<float>(floats.data, floats.data + floats.size);
+  };
+  return {read("byteScale", 1.0f), read("byteShift", 0.0f)};
+}
+
+ImageMemory image_memory_of(const Napi::Value& value, std::size_t elements) {
+  ImageMemory memory;
+  memory.elements = elements;
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array)
+    memory.bytes = typed_array_of<std::uint8_t>(value, "images", napi_uint8_array, elements);
+  else
+    memory.floats = floats_of(value, "images", elements).data;
+  return memory;
+}
+
+ImageCopy::ImageCopy(const ImageMemory& memory) {
+  if (memory.floats != nullptr) floats_.assign(memory.floats, memory.floats + memory.elements);
+  if (memory.bytes != nullptr) bytes_.assign(memory.bytes, memory.bytes + memory.elements);
+}
+
+ImageMemory ImageCopy::memory() const {
+  if (bytes_.empty()) return {floats_.data(), nullptr, floats_.size()};
+  return {nullptr, bytes_.data(), bytes_.size()};
+}
+
+std::vector<Image> images_in(const ImageMemory& memory, std::size_t count, const ByteScale& scale) {
+  std::vector<Image> images(count);
+  const std::size_t elements = count == 0 ? 0 : memory.elements / count;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (memory.bytes == nullptr)
+      images[i].floats = memory.floats + i * elements;
+    else
+      images[i] = {nullptr, memory.bytes + i * elements, scale.scale.data(), scale.shift.data()};
+  }
+  return images;
+}
+
+}  // namespace qarepvgg::binding

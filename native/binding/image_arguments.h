@@ -1,0 +1,44 @@
+// Images as JavaScript hands them over: Float32Array [n, c, h, w], or Uint8Array [n, h, w, c] with a scale per channel.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/stem_convolution.h"
+
+namespace qarepvgg::binding {
+
+// What counts as the value of a byte, per channel; lives as long as the images that refer to it.
+struct ByteScale {
+  std::vector<float> scale, shift;
+};
+// From the properties byteScale and byteShift: byte * 1 + 0 where they are absent.
+ByteScale byte_scale_of(const Napi::Object& object, std::size_t channels);
+
+// Borrowed memory: valid until JavaScript runs again.
+struct ImageMemory {
+  const float* floats = nullptr;
+  const std::uint8_t* bytes = nullptr;
+  std::size_t elements = 0;
+};
+// Throws ERR_DTYPE, ERR_BUFFER_SIZE or ERR_BUFFER_DETACHED.
+ImageMemory image_memory_of(const Napi::Value& value, std::size_t elements);
+
+// A copy that a job can keep.
+class ImageCopy {
+ public:
+  ImageCopy() = default;
+  explicit ImageCopy(const ImageMemory& memory);
+  ImageMemory memory() const;
+
+ private:
+  std::vector<float> floats_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+// One Image per image of `count` equal parts of the memory.
+std::vector<Image> images_in(const ImageMemory& memory, std::size_t count, const ByteScale& scale);
+
+}  // namespace qarepvgg::binding

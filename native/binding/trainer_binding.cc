@@ -1,0 +1,216 @@
+#include "binding/trainer_binding.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/compute_queue.h"
+#include "binding/arguments.h"
+#include "binding/completions.h"
+#include "binding/guard.h"
+#include "binding/image_arguments.h"
+#include "binding/program_spec.h"
+#include "binding/results.h"
+#include "program/trainer.h"
+
+namespace qarepvgg::binding {
+namespace {
+
+std::vector<StateRange> read_ranges(const Napi::Object& object, const char* name) {
+  const Napi::Array array = array_of(object.Get(name), name);
+  std::vector<StateRange> ranges;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Object range = object_of(array.Get(i), name);
+    ranges.push_back({size_of(range, "offset"), size_of(range, "length")});
+  }
+  return ranges;
+}
+
+std::vector<CustomL2Block> read_custom_l2(const Napi::Object& object) {
+  const Napi::Array array = array_of(object.Get("customL2"), "customL2");
+  std::vector<CustomL2Block> blocks;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Object block = object_of(array.Get(i), "customL2");
+    blocks.push_back({size_of(block, "outChannels"), size_of(block, "depth"), number_of(block, "eps"),
+                      size_of(block, "weight3x3"), size_of(block, "gamma3x3"), size_of(block, "var3x3"),
+                      size_of(block, "weight1x1"), size_of(block, "gamma1x1"), size_of(block, "var1x1")});
+  }
+  return blocks;
+}
+
+TrainerSpec read_trainer_spec(const Napi::Value& value) {
+  const Napi::Object object = object_of(value, "the trainer");
+  TrainerSpec spec;
+  spec.program = read_program_spec(value);
+  spec.program.training = spec.program.gradients = true;
+  const std::string optimizer = string_of(object, "optimizer");
+  if (optimizer != "sgd" && optimizer != "adamw")
+    fail(code::kInvalidArg, "expected optimizer to be sgd or adamw, received '", optimizer, "'");
+  spec.optimizer = optimizer == "sgd" ? OptimizerKind::kSgd : OptimizerKind::kAdamW;
+  spec.momentum = number_of(object, "momentum");
+  spec.nesterov = flag_of(object, "nesterov");
+  spec.beta2 = number_of(object, "beta2");
+  spec.epsilon = number_of(object, "epsilon");
+  spec.label_smoothing = number_of(object, "labelSmoothing");
+  spec.clip_norm = number_of(object, "clipNorm");
+  spec.parameters = read_ranges(object, "parameters");
+  spec.decayed = read_ranges(object, "decayed");
+  spec.custom_l2 = read_custom_l2(object);
+  return spec;
+}
+
+// Everything one step touches.
+struct StepJob {
+  std::shared_ptr<Trainer> trainer;
+  ByteScale bytes;
+  ImageCopy images;
+  std::vector<std::int32_t> labels;
+  std::vector<Augmentation> augment;
+  double learning_rate, weight_decay;
+  LossResult result{};
+  std::exception_ptr failure;
+
+  void run() {
+    Batch batch{images_in(images.memory(), labels.size(), bytes), labels.data(), nullptr};
+    if (!augment.empty()) batch.augment = augment.data();
+    result = trainer->step(batch, learning_rate, weight_decay);
+  }
+};
+
+class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
+ public:
+  explicit TrainerObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrainerObject>(info) {
+    guard(info.Env(), [&] {
+      const TrainerSpec spec = read_trainer_spec(info[0]);
+      bytes_ = byte_scale_of(info[0].As<Napi::Object>(), spec.program.c);
+      const Floats state = floats_of(info[1], "state", spec.program.state_length);
+      trainer_ = std::make_shared<Trainer>(spec, state.data);
+    });
+    memory_ = static_cast<std::int64_t>(trainer_->memory_bytes());
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), memory_);
+  }
+
+  void Finalize(Napi::Env env) override { Napi::MemoryManagement::AdjustExternalMemory(env, -memory_); }
+
+  Napi::Value optimizer_length(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(trainer_->optimizer_state().size()));
+  }
+  Napi::Value memory_bytes(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(memory_));
+  }
+  Napi::Value step_count(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(trainer_->step_count()));
+  }
+  void set_step_count(const Napi::CallbackInfo& info, const Napi::Value& value) {
+    guard(info.Env(), [&] { idle().set_step_count(to_size(value, "stepCount")); });
+  }
+
+  Napi::Value step(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guard(env, [&]() -> Napi::Value {
+      const ProgramSpec& spec = trainer_->program_spec();
+      auto job = std::make_shared<StepJob>();
+      job->trainer = trainer_;
+      job->bytes = bytes_;
+      job->images = ImageCopy(image_memory_of(info[0], spec.n * spec.c * spec.h * spec.w));
+      job->labels = labels_of(info[1]);
+      job->augment = augmentation_of(info[2]);
+      job->learning_rate = info[3].ToNumber();
+      job->weight_decay = info[4].ToNumber();
+
+      const Napi::Promise::Deferred deferred(env);
+      const std::shared_ptr<Completions> completions = environment(env).completions;
+      const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
+      const Completions::Ticket ticket = completions->expect(env, [this, self, deferred, job](Napi::Env later) {
+        --pending_;
+        settle(later, deferred, job->failure, [&] {
+          const Napi::Object result = Napi::Object::New(later);
+          result.Set("loss", job->result.loss);
+          result.Set("correct", static_cast<double>(job->result.correct));
+          return result;
+        });
+      });
+      ++pending_;
+      compute_later([job, completions, ticket] {
+        try {
+          job->run();
+        } catch (...) {
+          job->failure = std::current_exception();
+        }
+        completions->deliver(ticket);
+      });
+      return deferred.Promise();
+    });
+  }
+
+  Napi::Value read_state(const Napi::CallbackInfo& info) { return read(info, idle(info).state()); }
+  Napi::Value write_state(const Napi::CallbackInfo& info) { return write(info, idle(info).state()); }
+  Napi::Value read_optimizer(const Napi::CallbackInfo& info) { return read(info, idle(info).optimizer_state()); }
+  Napi::Value write_optimizer(const Napi::CallbackInfo& info) { return write(info, idle(info).optimizer_state()); }
+
+ private:
+  // State and optimiser belong to the compute thread while a step is under way.
+  Trainer& idle() const {
+    if (pending_ > 0) fail(code::kBusy, "expected no step under way, ", pending_, " are: await them first");
+    return *trainer_;
+  }
+  Trainer& idle(const Napi::CallbackInfo& info) const {
+    return guard(info.Env(), [&]() -> Trainer& { return idle(); });
+  }
+
+  static Napi::Value read(const Napi::CallbackInfo& info, const std::vector<float>& from) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      std::copy(from.begin(), from.end(), floats_of(info[0], "the array", from.size()).data);
+      return info.Env().Undefined();
+    });
+  }
+  static Napi::Value write(const Napi::CallbackInfo& info, std::vector<float>& to) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      std::copy_n(floats_of(info[0], "the array", to.size()).data, to.size(), to.begin());
+      return info.Env().Undefined();
+    });
+  }
+
+  std::vector<std::int32_t> labels_of(const Napi::Value& value) const {
+    const std::size_t count = trainer_->program_spec().n;
+    const std::int32_t* labels = typed_array_of<std::int32_t>(value, "labels", napi_int32_array, count);
+    for (std::size_t i = 0; i < count; ++i)
+      if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= trainer_->classes())
+        fail(code::kInvalidArg, "expected labels from 0 to ", trainer_->classes() - 1, ", received ", labels[i],
+             " at position ", i);
+    return {labels, labels + count};
+  }
+
+  std::vector<Augmentation> augmentation_of(const Napi::Value& value) const {
+    if (value.IsUndefined()) return {};
+    const std::size_t count = trainer_->program_spec().n;
+    const std::int16_t* numbers = typed_array_of<std::int16_t>(value, "augment", napi_int16_array, 3 * count);
+    std::vector<Augmentation> result;
+    for (std::size_t i = 0; i < count; ++i)
+      result.push_back({numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
+    return result;
+  }
+
+  std::shared_ptr<Trainer> trainer_;
+  ByteScale bytes_;
+  std::int64_t memory_ = 0;
+  std::size_t pending_ = 0;  // steps under way; JavaScript thread only
+};
+
+}  // namespace
+
+void define_trainer(Napi::Env env, Napi::Object exports) {
+  using Object = TrainerObject;
+  exports.Set(
+      "Trainer",
+      Object::DefineClass(
+          env, "Trainer",
+          {Object::InstanceAccessor<&Object::optimizer_length>("optimizerLength"),
+           Object::InstanceAccessor<&Object::memory_bytes>("memoryBytes"),
+           Object::InstanceAccessor<&Object::step_count, &Object::set_step_count>("stepCount"),
+           Object::InstanceMethod<&Object::step>("step"), Object::InstanceMethod<&Object::read_state>("readState"),
+           Object::InstanceMethod<&Object::write_state>("writeState"),
+           Object::InstanceMethod<&Object::read_optimizer>("readOptimizer"),
+           Object::InstanceMethod<&Object::write_optimizer>("writeOptimizer")}));
+}
+
+}  // namespace qarepvgg::binding

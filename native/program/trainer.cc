@@ -1,0 +1,162 @@
+#include "program/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/parallel.h"
+#include "base/threads.h"
+
+namespace qarepvgg {
+namespace {
+
+std::size_t total_length(const std::vector<StateRange>& ranges) {
+  std::size_t total = 0;
+  for (const StateRange& range : ranges) total += range.length;
+  return total;
+}
+
+void check_ranges(const std::vector<StateRange>& ranges, std::size_t state_length) {
+  for (const StateRange& range : ranges)
+    if (range.length > state_length || range.offset > state_length - range.length)
+      fail(code::kInvalidArg, "expected ranges inside a state of ", state_length, " floats, received offset ",
+           range.offset, " and ", range.length, " floats");
+}
+
+void check_custom_l2(const CustomL2Block& block, std::size_t state_length) {
+  const std::size_t pairs = checked_mul(block.out_channels, block.depth), channels = block.out_channels;
+  check_ranges({{block.weight3x3, checked_mul(pairs, 9)},
+                {block.weight1x1, pairs},
+                {block.gamma3x3, channels},
+                {block.var3x3, channels},
+                {block.gamma1x1, channels},
+                {block.var1x1, channels}},
+               state_length);
+}
+
+// The value of one pixel, whatever the image is made of.
+float pixel_of(const Image& image, const ProgramSpec& spec, std::size_t c, std::size_t y, std::size_t x) {
+  if (image.bytes == nullptr) return image.floats[(c * spec.h + y) * spec.w + x];
+  return static_cast<float>(image.bytes[(y * spec.w + x) * spec.c + c]) * image.scale[c] + image.shift[c];
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainerSpec& spec, const float* state)
+    : spec_(spec), program_(spec.program), threads_(spec.program.threads > 0 ? spec.program.threads
+                                                                             : thread_budget().count) {
+  const std::size_t length = spec.program.state_length;
+  const MapShape& output = program_.output_shape();
+  if (output.h != 1 || output.w != 1)
+    fail(code::kShape, "expected a classifier's output, [n, classes, 1, 1], received [", output.n, ", ", output.c, ", ",
+         output.h, ", ", output.w, "]");
+  check_ranges(spec.parameters, length);
+  check_ranges(spec.decayed, length);
+  for (const CustomL2Block& block : spec.custom_l2) check_custom_l2(block, length);
+  for (std::size_t i = 0; i < spec.program.ops.size(); ++i) {
+    const OpSpec& op = spec.program.ops[i];
+    if (op.kind != OpKind::kBatchNorm) continue;
+    const std::size_t channels = program_.value_shape(i + 1).c;
+    statistics_.insert(statistics_.end(), {{op.running_mean, channels}, {op.running_var, channels}, {op.batches, 1}});
+  }
+  state_.assign(state, state + length);
+  gradients_.resize(length);
+  optimizer_state_.resize(checked_mul(length, spec.optimizer == OptimizerKind::kAdamW ? 2 : 1));
+  input_.resize(program_.input_shape().elements());
+  logits_.resize(output.elements());
+  grad_logits_.resize(logits_.size());
+  grad_input_.resize(input_.size());
+  remembered_.resize(total_length(statistics_));
+}
+
+std::size_t Trainer::memory_bytes() const {
+  std::size_t floats = 0;
+  for (const auto* array : {&state_, &gradients_, &optimizer_state_, &input_, &logits_, &grad_logits_, &grad_input_})
+    floats += array->size();
+  return program_.memory_bytes() + floats * sizeof(float);
+}
+
+LossResult Trainer::step(const Batch& batch, double learning_rate, double weight_decay) {
+  import(batch);
+  remember_statistics();
+  program_.forward(input_.data(), state_.data(), logits_.data());
+  const LossResult result = cross_entropy(logits_.data(), batch.labels, spec_.program.n, classes(),
+                                          spec_.label_smoothing, grad_logits_.data());
+  if (!std::isfinite(result.loss)) {
+    restore_statistics();
+    fail(code::kNonFinite, "expected a finite loss, received ", result.loss, " at step ", step_count_ + 1);
+  }
+  std::fill(gradients_.begin(), gradients_.end(), 0.0f);
+  program_.backward(grad_logits_.data(), state_.data(), gradients_.data(), grad_input_.data());
+  const double norm = gradient_norm();
+  if (!std::isfinite(norm)) {
+    restore_statistics();
+    fail(code::kNonFinite, "expected finite gradients, received a norm of ", norm, " at step ", step_count_ + 1);
+  }
+  // As torch.nn.utils.clip_grad_norm_.
+  if (spec_.clip_norm > 0 && norm > spec_.clip_norm)
+    for (const StateRange& range : spec_.parameters)
+      scale_range(range, spec_.clip_norm / (norm + 1e-6), gradients_.data(), threads_);
+  apply_gradients(learning_rate, weight_decay);
+  return result;
+}
+
+// Into NCHW floats, shifted and mirrored; what comes from outside an image is zero.
+void Trainer::import(const Batch& batch) {
+  const ProgramSpec& spec = spec_.program;
+  parallel_for(threads_, spec.n * spec.c, [&](std::size_t item) {
+    const std::size_t n = item / spec.c, c = item % spec.c;
+    const Augmentation augment = batch.augment != nullptr ? batch.augment[n] : Augmentation{0, 0, 0};
+    float* out = input_.data() + item * spec.h * spec.w;
+    for (std::size_t y = 0; y < spec.h; ++y)
+      for (std::size_t x = 0; x < spec.w; ++x) {
+        const std::ptrdiff_t from_y = static_cast<std::ptrdiff_t>(y) - augment.down;
+        const std::size_t mirrored = augment.mirror != 0 ? spec.w - 1 - x : x;
+        const std::ptrdiff_t from_x = static_cast<std::ptrdiff_t>(mirrored) - augment.right;
+        const bool inside = from_y >= 0 && from_y < static_cast<std::ptrdiff_t>(spec.h) && from_x >= 0 &&
+                            from_x < static_cast<std::ptrdiff_t>(spec.w);
+        *out++ = inside ? pixel_of(batch.images[n], spec, c, static_cast<std::size_t>(from_y),
+                                   static_cast<std::size_t>(from_x))
+                        : 0.0f;
+      }
+  });
+}
+
+void Trainer::remember_statistics() {
+  float* out = remembered_.data();
+  for (const StateRange& range : statistics_) out = std::copy_n(state_.data() + range.offset, range.length, out);
+}
+
+void Trainer::restore_statistics() {
+  const float* in = remembered_.data();
+  for (const StateRange& range : statistics_) {
+    std::copy_n(in, range.length, state_.data() + range.offset);
+    in += range.length;
+  }
+}
+
+double Trainer::gradient_norm() const {
+  double sum = 0;
+  for (const StateRange& range : spec_.parameters) sum += sum_of_squares(range, gradients_.data(), threads_);
+  return std::sqrt(sum);
+}
+
+void Trainer::apply_gradients(double learning_rate, double weight_decay) {
+  float *state = state_.data(), *gradients = gradients_.data(), *first = optimizer_state_.data();
+  for (const CustomL2Block& block : spec_.custom_l2) add_custom_l2_gradient(block, state, weight_decay, gradients);
+  ++step_count_;
+  if (spec_.optimizer == OptimizerKind::kSgd) {
+    if (weight_decay != 0)
+      for (const StateRange& range : spec_.decayed) add_scaled(range, state, weight_decay, gradients, threads_);
+    for (const StateRange& range : spec_.parameters)
+      sgd_step({learning_rate, spec_.momentum, spec_.nesterov}, range, gradients, first, state, threads_);
+    return;
+  }
+  if (weight_decay != 0)
+    for (const StateRange& range : spec_.decayed)
+      scale_range(range, 1 - learning_rate * weight_decay, state, threads_);
+  const AdamStep adam{learning_rate, spec_.momentum, spec_.beta2, spec_.epsilon, static_cast<double>(step_count_)};
+  for (const StateRange& range : spec_.parameters)
+    adam_step(adam, range, gradients, first, first + state_.size(), state, threads_);
+}
+
+}  // namespace qarepvgg

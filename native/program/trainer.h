@@ -1,0 +1,73 @@
+// A training program: forward, loss, backward and optimiser step in one call, on memory planned once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/arena.h"
+#include "ops/loss.h"
+#include "ops/optimizer.h"
+#include "ops/stem_convolution.h"
+#include "program/program.h"
+
+namespace qarepvgg {
+
+enum class OptimizerKind { kSgd, kAdamW };
+
+struct TrainerSpec {
+  ProgramSpec program;
+  OptimizerKind optimizer{};
+  double momentum = 0, beta2 = 0, epsilon = 0;
+  bool nesterov = false;
+  double label_smoothing = 0, clip_norm = 0;
+  std::vector<StateRange> parameters, decayed;
+  std::vector<CustomL2Block> custom_l2;
+};
+
+// Shift down, shift right and mirroring of one image.
+struct Augmentation {
+  std::int16_t down, right, mirror;
+};
+
+struct Batch {
+  std::vector<Image> images;               // as many as the program's n
+  const std::int32_t* labels;              // 0..classes - 1
+  const Augmentation* augment = nullptr;   // one per image, or none at all
+};
+
+class Trainer {
+ public:
+  // The program's output must be [n, classes, 1, 1]. Throws what Program throws.
+  Trainer(const TrainerSpec& spec, const float* state);
+
+  const ProgramSpec& program_spec() const { return program_.spec(); }
+  std::size_t classes() const { return program_.output_shape().c; }
+  std::size_t memory_bytes() const;
+  std::vector<float>& state() { return state_; }
+  // Momentum (SGD), or first and second moment (AdamW).
+  std::vector<float>& optimizer_state() { return optimizer_state_; }
+  std::size_t step_count() const { return step_count_; }
+  void set_step_count(std::size_t count) { step_count_ = count; }
+
+  // Throws ERR_NON_FINITE when the loss or a gradient is not finite, and then leaves everything as it was.
+  LossResult step(const Batch& batch, double learning_rate, double weight_decay);
+
+ private:
+  void import(const Batch& batch);
+  void remember_statistics();
+  void restore_statistics();
+  double gradient_norm() const;
+  void apply_gradients(double learning_rate, double weight_decay);
+
+  TrainerSpec spec_;
+  Program program_;
+  int threads_;
+  std::vector<float> state_, gradients_, optimizer_state_;
+  std::vector<float> input_, logits_, grad_logits_, grad_input_;
+  std::vector<StateRange> statistics_;  // running statistics, which a failed step must not change
+  std::vector<float> remembered_;
+  std::size_t step_count_ = 0;
+};
+
+}  // namespace qarepvgg
