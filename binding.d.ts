@@ -116,15 +116,23 @@ export interface Program {
   readonly outputDims: number[];
   /** Bytes of native memory that this program owns. */
   readonly memoryBytes: number;
-  /** Runs on the calling thread. With `training`, updates running statistics in `state`. */
-  forward(input: Float32Array, state: Float32Array): Float32Array;
+  /**
+   * Runs while the caller waits. With `training`, updates running statistics in `state`. Results go to `output` where
+   * one is given, which may be the input.
+   */
+  forward(input: Float32Array, state: Float32Array, output?: Float32Array): Float32Array;
   /** Runs off the JavaScript thread; input and state are copied before it returns. Refused with `training`. */
   forwardAsync(input: Float32Array, state: Float32Array): Promise<Float32Array>;
   /**
    * Gradient of the last forward's input; adds parameter gradients to `gradients` (same offsets as `state`).
    * Needs `gradients: true` and one forward before each backward.
    */
-  backward(gradOutput: Float32Array, state: Float32Array, gradients: Float32Array): Float32Array;
+  backward(
+    gradOutput: Float32Array,
+    state: Float32Array,
+    gradients: Float32Array,
+    output?: Float32Array,
+  ): Float32Array;
 }
 
 /** Part of the state, in floats. */

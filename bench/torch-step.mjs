@@ -1,15 +1,15 @@
 // Our side of torch.mjs. Same requests, replies and files as torch_step.py, whose head describes them; there is only one
 // variant, called 'qarepvgg'. Threads: QAREPVGG_NUM_THREADS.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { info, QARepVGGBlock, tensor } from 'qarepvgg';
+import { readFloats } from './lib/numbers.mjs';
+import { answer } from './lib/server.mjs';
 
 /** @param {string} path @param {number[]} dims */
 function read(path, dims) {
-  const bytes = readFileSync(path);
-  return tensor(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)), dims);
+  return tensor(readFloats(path), dims);
 }
 
 /** @param {{ folder: string, dims: number[], state: Record<string, number[]> }} request */
@@ -56,14 +56,12 @@ function prepare({ folder, dims, state }) {
 
 /** @type {ReturnType<typeof prepare> | undefined} */
 let side;
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  let reply;
-  if (request.do === 'prepare') {
+await answer({
+  prepare(request) {
     side = prepare(request);
-    reply = { variants: ['qarepvgg'], isa: info().isa, threads: info().threads };
-  } else {
-    reply = side?.[/** @type {keyof typeof side} */ (request.do)](request);
-  }
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-}
+    return { variants: ['qarepvgg'], isa: info().isa, threads: info().threads };
+  },
+  forward: (request) => side?.forward(request),
+  backward: (request) => side?.backward(request),
+  time: (request) => side?.time(request),
+});

@@ -4,14 +4,15 @@
 // input and output gradient, and must agree before anything is timed. Each side is a process of its own that sleeps
 // while the other computes. PyTorch runs in several variants (torch_step.py); the fastest one counts.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { randn } from 'qarepvgg';
+import { difference, median, product, readFloats } from './lib/numbers.mjs';
+import { Server } from './lib/server.mjs';
 
 const usage = `usage: npm run bench:torch -- [options]
   --threads LIST   thread counts, default 1,2
@@ -50,44 +51,14 @@ function batchNormDims(prefix) {
   };
 }
 
-/** @param {number[]} numbers */
-function product(numbers) {
-  return numbers.reduce((a, b) => a * b, 1);
+/** @param {string} file */
+function beside(file) {
+  return join(import.meta.dirname, file);
 }
 
 /** A python3 that can import torch. */
 function findPython() {
   return ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
-}
-
-/** A process that answers one line of JSON with one line of JSON. */
-class Server {
-  #child;
-  #replies;
-
-  /** @param {string} command @param {string} script @param {Record<string, string>} settings environment variables */
-  constructor(command, script, settings) {
-    const env = { ...process.env, ...settings };
-    // The default waits briefly and then sleeps; anything else would burn the other side's cores or slow this one.
-    delete env.OMP_WAIT_POLICY;
-    delete env.GOMP_SPINCOUNT;
-    this.#child = spawn(command, [join(import.meta.dirname, script)], { stdio: ['pipe', 'pipe', 'inherit'], env });
-    // A process that has died shows as the end of its replies.
-    this.#child.stdin.on('error', () => {});
-    this.#replies = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
-  }
-
-  /** @param {Record<string, unknown>} request */
-  async ask(request) {
-    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
-    const { value, done } = await this.#replies.next();
-    if (done) throw new Error(`${this.#child.spawnfile} ended without an answer to '${request.do}'`);
-    return JSON.parse(value);
-  }
-
-  close() {
-    this.#child.stdin.end();
-  }
 }
 
 /** Writes state and input, normal except where batch norm wants positive numbers. @param {string} folder */
@@ -101,23 +72,6 @@ function writeInputs(folder) {
     writeFileSync(join(folder, key), isPositive ? data.map((value) => 1 + value) : data);
   });
   writeFileSync(join(folder, 'input'), randn(dims, { seed: 100 }).data);
-}
-
-/** @param {string} path */
-function readFloats(path) {
-  const bytes = readFileSync(path);
-  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-}
-
-/** Relative L2 difference. @param {Float32Array} actual @param {Float32Array} expected */
-function difference(actual, expected) {
-  let error = 0;
-  let norm = 0;
-  expected.forEach((value, i) => {
-    error += (Number(actual[i]) - value) ** 2;
-    norm += value ** 2;
-  });
-  return Math.sqrt(error / norm);
 }
 
 /**
@@ -166,9 +120,8 @@ async function measure(sides, rounds, steps) {
     }
   }
   return sides.map(({ label }, i) => {
-    const sorted = (times[i] ?? []).sort((a, b) => a - b);
-    const minMs = Number(sorted[0]);
-    const medianMs = (Number(sorted[(sorted.length - 1) >> 1]) + Number(sorted[sorted.length >> 1])) / 2;
+    const ms = times[i] ?? [];
+    const [minMs, medianMs] = [Math.min(...ms), median(ms)];
     return { label, minMs, medianMs, gflops: flops / medianMs / 1e6 };
   });
 }
@@ -176,8 +129,8 @@ async function measure(sides, rounds, steps) {
 /** @param {string} python @param {number} threads @param {number} rounds @param {number} steps */
 async function run(python, threads, rounds, steps) {
   const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
-  const ours = new Server(process.execPath, 'torch-step.mjs', { QAREPVGG_NUM_THREADS: String(threads) });
-  const torch = new Server(python, 'torch_step.py', { OMP_NUM_THREADS: String(threads), ...keepMemory });
+  const ours = new Server(process.execPath, [beside('torch-step.mjs')], { QAREPVGG_NUM_THREADS: String(threads) });
+  const torch = new Server(python, [beside('torch_step.py')], { OMP_NUM_THREADS: String(threads), ...keepMemory });
   try {
     writeInputs(folder);
     const request = { do: 'prepare', folder, dims, state: stateDims };

@@ -1,14 +1,26 @@
 /** The public surface of `qarepvgg`. */
 
 export { type ErrorCode, QARepVGGError } from './errors';
+export { loadModel, saveModel } from './formats/model-files';
+export { exportOnnx, importOnnx } from './formats/onnx';
+export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './formats/state-files';
 export { info, type NativeInfo } from './info';
-export { QARepVGGBlock, type RepBlock, RepVGGBlock, type SwitchToDeployOptions } from './nn/block';
+export type { ArchitectureName } from './nn/architectures';
+export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/block';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d';
 export type { Layout } from './nn/layouts';
 export type { LoadResult } from './nn/load';
 export type { ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
+export { createModel, type Network } from './nn/network';
+export type { CheckedNetworkOptions, NetworkOptions } from './nn/network-options';
 export type { BlockOptions, CheckedBlockOptions, Variant } from './nn/options';
 export type { Parameter, StateDict } from './nn/state';
+export type { RepModule, SwitchToDeployOptions } from './nn/rep-module';
 export type { Form } from './nn/structure';
+export type { LayerSummary, NetworkSummary } from './nn/summary';
+export type { Preprocessing } from './preprocessing';
+export type { ByteImages, Images } from './runtime/images';
+export type { Algorithm, SessionOptions } from './runtime/options';
+export { type Feeds, type Fetches, InferenceSession, type RunOptions } from './runtime/session';
 export { type RandnOptions, randn, type Tensor, type TensorLike, tensor } from './tensor';
 export { type Difference, type EquivalenceReport, type VerifyOptions, verifyEquivalence } from './verify';

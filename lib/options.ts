@@ -51,6 +51,9 @@ export function boolean(fallback: boolean): Field<boolean> {
   };
 }
 
+/** A value that is checked elsewhere. */
+export const anything: Field<unknown> = (value) => value;
+
 /** One of a few values. */
 export function oneOf<const T extends string | number>(values: readonly T[], fallback: T): Field<T> {
   return (value = fallback, where) => {

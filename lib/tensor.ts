@@ -106,6 +106,15 @@ export function checkTensor(data: unknown, dims: unknown, where: string): Tensor
   return { data: checkFloats(data, count, where), dims: checked };
 }
 
+/** As {@link checkTensor}, for bytes. */
+export function checkBytes(data: unknown, dims: unknown, where: string): { data: Uint8Array; dims: number[] } {
+  const checked = checkDims(dims, where);
+  const count = checkedProduct(checked, `${where} dims`);
+  if (!types.isUint8Array(data)) throw mismatch('ERR_DTYPE', `${where} data`, 'a Uint8Array', describe(data));
+  checkMemory(data, count, where);
+  return { data, dims: checked };
+}
+
 function readDims(dims: unknown, where: string): number[] {
   const copy = readForeign(where, () => copyDims(dims));
   return checkDims(copy, where);
@@ -155,13 +164,21 @@ function intrinsic<T>(prototype: object, name: string): ((object: object) => T) 
 
 const typedArrayPrototype = Object.getPrototypeOf(Float32Array.prototype) as object;
 const lengthOf = intrinsic<number>(typedArrayPrototype, 'length') as (object: object) => number;
-const bufferOf = intrinsic<ArrayBufferLike>(typedArrayPrototype, 'buffer') as (object: object) => ArrayBufferLike;
+/** The memory under a typed array. */
+export const bufferOf = intrinsic<ArrayBufferLike>(typedArrayPrototype, 'buffer') as (
+  object: object,
+) => ArrayBufferLike;
 const isResizable = intrinsic<boolean>(ArrayBuffer.prototype, 'resizable') ?? (() => false);
 
-/** Checks a buffer without running anyone's code; `count` is at least 1. */
+/** Runs no one's code; `count` is at least 1. */
 function checkFloats(data: unknown, count: number, where: string): Float32Array {
+  if (!types.isFloat32Array(data)) throw mismatch('ERR_DTYPE', `${where} data`, 'a Float32Array', describe(data));
+  checkMemory(data, count, where);
+  return data;
+}
+
+function checkMemory(data: NodeJS.TypedArray, count: number, where: string): void {
   const place = `${where} data`;
-  if (!types.isFloat32Array(data)) throw mismatch('ERR_DTYPE', place, 'a Float32Array', describe(data));
   const buffer = bufferOf(data);
   if (types.isSharedArrayBuffer(buffer)) {
     throw mismatch('ERR_BUFFER_SHARED', place, 'memory that no other thread writes', 'a view of a SharedArrayBuffer');
@@ -174,7 +191,6 @@ function checkFloats(data: unknown, count: number, where: string): Float32Array 
     throw mismatch('ERR_BUFFER_DETACHED', place, `${count} numbers`, 'a view of a detached ArrayBuffer');
   }
   checkLength(length, count, where);
-  return data;
 }
 
 function checkLength(length: number, count: number, where: string): void {

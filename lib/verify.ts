@@ -1,5 +1,5 @@
 import { describe, describeList, mismatch } from './errors';
-import { coreOf } from './nn/core';
+import { coreOf, type ModuleCore } from './nn/core';
 import type { Module } from './nn/module';
 import { integer, parseOptions, readForeign, seedField } from './options';
 import { Random } from './random';
@@ -20,7 +20,10 @@ export interface Difference {
 export interface EquivalenceReport {
   /** Number of inputs compared. */
   readonly samples: number;
-  /** One entry for each block; a single block or layer has one. */
+  /**
+   * One entry for each block, and one for the classifier of a network: each judged by itself, on what comes out of the
+   * blocks of `a` before it. A single block or layer has one entry, and so do modules of different depths.
+   */
   readonly blocks: readonly Difference[];
   readonly whole: Difference;
 }
@@ -31,7 +34,7 @@ export interface VerifyOptions {
   readonly samples?: number;
   /** Seed of the random inputs, which are normal deviates. @default 0 */
   readonly seed?: number;
-  /** Dims of the random inputs. @default [1, inChannels, 32, 32] */
+  /** Dims of the random inputs. @default [1, inChannels, size, size] with the network's inputSize, or 32 */
   readonly inputDims?: readonly number[];
   /** Compare on these inputs instead of on random ones. */
   readonly inputs?: readonly TensorLike[];
@@ -57,22 +60,41 @@ const fields = {
  */
 export function verifyEquivalence(a: Module, b: Module, options: VerifyOptions = {}): EquivalenceReport {
   const where = 'verifyEquivalence';
-  const { name, inChannels } = evalCore(a, `${where}, first module`);
-  evalCore(b, `${where}, second module`);
+  const first = evalCore(a, `${where}, first module`);
+  const second = evalCore(b, `${where}, second module`);
+  const { inChannels, inputSize = 32 } = first.definition;
   const checked = parseOptions(where, fields, options);
   const inputs = checked.inputs
     ? readInputs(checked.inputs, inChannels, where)
-    : randomInputs(checked.inputDims ?? [1, inChannels, 32, 32], checked.samples, checked.seed);
-  const whole = inputs.map((input) => compareOutputs(name, a.forward(input), b.forward(input), where)).reduce(worse);
-  return { samples: inputs.length, blocks: [whole], whole };
+    : randomInputs(checked.inputDims ?? [1, inChannels, inputSize, inputSize], checked.samples, checked.seed);
+
+  const { difference: whole } = compare(first, second, inputs, where);
+  const [parts, others] = [first.parts(), second.parts()];
+  if (parts.length === 1 || parts.length !== others.length) return { samples: inputs.length, blocks: [whole], whole };
+  let flowing = inputs;
+  const blocks = parts.map((part, i) => {
+    const { difference, outputs } = compare(part, others[i] as ModuleCore, flowing, where);
+    flowing = outputs;
+    return difference;
+  });
+  return { samples: inputs.length, blocks, whole };
 }
 
-function evalCore(module: Module, where: string): { name: string; inChannels: number } {
+/** The worst difference over all inputs, and what `a` puts out. */
+function compare(a: ModuleCore, b: ModuleCore, inputs: readonly Tensor[], where: string) {
+  const outputs = inputs.map((input) => a.forward(input, false));
+  const differences = inputs.map((input, i) =>
+    compareOutputs(a.name, outputs[i] as Tensor, b.forward(input, false), where),
+  );
+  return { difference: differences.reduce(worse), outputs };
+}
+
+function evalCore(module: Module, where: string): ModuleCore {
   const core = coreOf(module, where);
   if (core.training) {
     throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
   }
-  return { name: core.name, inChannels: core.definition.inChannels };
+  return core;
 }
 
 function readInputs(inputs: unknown, channels: number, where: string): Tensor[] {

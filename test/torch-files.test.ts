@@ -93,7 +93,7 @@ describe('files that are refused, with advice', () => {
 describe('finding the state dict', () => {
   const tensor = (value: number): RawTensor => ({ dtype: 'F32', data: Float32Array.of(value), dims: [1] });
   const nothing = {} as TorchValue;
-  const valueOf = (found: Record<string, Tensor>) => Object.entries(found).map(([name, { data }]) => [name, data[0]]);
+  const valuesOf = (found: Record<string, Tensor>) => Object.entries(found).map(([name, { data }]) => [name, data[0]]);
 
   test.each(['state_dict.pt', 'half.pt', 'parameters.pt', 'many.pt'])('%s is one', async (name) => {
     const found = findStateDict(await read(name));
@@ -124,7 +124,7 @@ describe('finding the state dict', () => {
       const checkpoint = Object.fromEntries(
         present.toReversed().map((key) => [key, { w: tensor(order.indexOf(key)) }]),
       );
-      expect(valueOf(findStateDict(checkpoint))).toEqual([['w', order.indexOf(name)]]);
+      expect(valuesOf(findStateDict(checkpoint))).toEqual([['w', order.indexOf(name)]]);
     },
   );
 
@@ -135,12 +135,12 @@ describe('finding the state dict', () => {
       model: { inner: { w: tensor(1) } },
       state_dict: { w: tensor(2) },
     };
-    expect(valueOf(findStateDict(checkpoint))).toEqual([['w', 2]]);
+    expect(valuesOf(findStateDict(checkpoint))).toEqual([['w', 2]]);
   });
 
   test('prefixes of wrappers', () => {
     const wrapped = { 'module.module.a': tensor(1), 'module.module.module_list.b': tensor(2), n_averaged: tensor(3) };
-    expect(valueOf(findStateDict(wrapped))).toEqual([
+    expect(valuesOf(findStateDict(wrapped))).toEqual([
       ['a', 1],
       ['module_list.b', 2],
     ]);
@@ -148,15 +148,21 @@ describe('finding the state dict', () => {
     expect(Object.keys(findStateDict(halfWrapped))).toEqual(['module.a', 'b', 'n_averaged']);
   });
 
-  test.each([
+  test.each<readonly [title: string, checkpoint: unknown, message: string]>([
     ['a number', 7, 'received 7'],
     ['a tensor', tensor(1), 'received an object'],
     ['a list', [tensor(1)], 'received an array'],
     ['no tensors', { epoch: 1, lr: 0.1 }, 'the keys ["epoch", "lr"]'],
     ['an empty dict', nothing, 'the keys []'],
-    ['a name of nature', { a: 1 }, 'under "constructor", received the keys ["a"]', { key: 'constructor' }],
-  ] as const)('%s has none', (_, checkpoint, message, options?: { key: string }) => {
-    expectRefusal(() => findStateDict(checkpoint as TorchValue, options), 'ERR_MODEL_INCOMPATIBLE', message);
+  ])('%s has none', (_, checkpoint, message) => {
+    expectRefusal(() => findStateDict(checkpoint as TorchValue), 'ERR_MODEL_INCOMPATIBLE', message);
+  });
+
+  test('a name that is not there, or that objects have by nature', () => {
+    for (const key of ['weights', 'constructor']) {
+      const find = () => findStateDict({ a: { w: tensor(1) } }, { key });
+      expectRefusal(find, 'ERR_MODEL_INCOMPATIBLE', `under "${key}", received the keys ["a"]`);
+    }
   });
 
   test('a block loads it', () => {

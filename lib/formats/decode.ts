@@ -19,7 +19,11 @@ export interface DecodedImage {
 }
 
 /** The part of sharp that is used here; its own types would make everyone install it. */
-type Sharp = (file: Uint8Array) => SharpPipeline;
+type Sharp = (bytes: Uint8Array, options?: SharpOptions) => SharpPipeline;
+interface SharpOptions {
+  /** The bytes are pixels, not a file. */
+  readonly raw?: { readonly width: number; readonly height: number; readonly channels: 3 };
+}
 interface SharpPipeline {
   rotate(): SharpPipeline;
   resize(width: number, height: number, options: { fit: 'cover' }): SharpPipeline;
@@ -32,9 +36,9 @@ interface SharpPipeline {
 }
 
 /**
- * Reads an image file. Binary PPM in colour and of the right size is read here, everything else by sharp
- * (https://sharp.pixelplumbing.com), an optional dependency: turned as its EXIF data say, scaled to cover the size and cut
- * in the middle, without transparency.
+ * Reads an image file. Binary PPM is read here; other formats, scaling and grey are left to sharp
+ * (https://sharp.pixelplumbing.com), an optional dependency: images are turned as their EXIF data say, scaled to cover the
+ * size and cut in the middle, without transparency.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for a file that is no image; ERR_ADDON_LOAD when sharp is needed and not
  * installed; as {@link readWholeFile} for the path.
@@ -42,13 +46,12 @@ interface SharpPipeline {
 export async function decodeImage(path: string, target: ImageTarget, where: string): Promise<DecodedImage> {
   const place = placeOf(path, where);
   const file = await readWholeFile(path, where);
-  if (target.channels === 3 && file[0] === 0x50 && file[1] === 0x36) {
-    const image = toBytes(readPpm(file, place));
-    if (fits(image, target)) return image;
-  }
+  const ppm = file[0] === 0x50 && file[1] === 0x36 ? toBytes(readPpm(file, place)) : undefined;
+  if (ppm && target.channels === 3 && fits(ppm, target)) return ppm;
   const sharp = await loadSharp(place);
   try {
-    const upright = sharp(file).rotate();
+    const { width = 0, height = 0 } = ppm ?? {};
+    const upright = ppm ? sharp(ppm.data, { raw: { width, height, channels: 3 } }) : sharp(file).rotate();
     const scaled = target.size ? upright.resize(target.size.width, target.size.height, { fit: 'cover' }) : upright;
     const { data, info } = await scaled
       .removeAlpha()
@@ -93,7 +96,7 @@ async function loadSharp(where: string): Promise<Sharp> {
   } catch (error) {
     throw new QARepVGGError(
       'ERR_ADDON_LOAD',
-      `${where}: expected the package sharp, to read anything but PPM in colour and of the right size, received none; ` +
+      `${where}: expected the package sharp, for anything but PPM in colour and of the right size, received none; ` +
         'install it: npm install sharp',
       { cause: error },
     );

@@ -9,7 +9,7 @@ import { type BlockOptions, type CheckedBlockOptions, checkBlockOptions, type Va
 import { type Blueprint, RepCore } from './rep-core';
 import { RepModule, repCoreOf } from './rep-module';
 import { type Form, structureOf } from './structure';
-import type { Traits } from './traits';
+import { formTraits, type Traits, traitsFrom } from './traits';
 
 class BlockBlueprint implements Blueprint {
   readonly name: string;
@@ -39,11 +39,7 @@ class BlockBlueprint implements Blueprint {
 
   traits(form: Form): Traits {
     const { stride, dilation, activation, eps, averageBranch } = this.options;
-    return {
-      ...{ stride: `${stride}`, dilation: `${dilation}`, activation },
-      ...(form !== 'deploy' && { eps: `${eps}` }),
-      ...(form === 'train' && { averageBranch: `${averageBranch}` }),
-    };
+    return traitsFrom({ stride, dilation, activation, ...formTraits(form, { eps, averageBranch }) });
   }
 }
 

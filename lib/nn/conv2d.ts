@@ -6,6 +6,7 @@ import { allLayouts } from './layouts';
 import { Module } from './module';
 import { checkGroups } from './options';
 import { type SlotSpec, Store } from './state';
+import { traitsFrom } from './traits';
 
 /** Options of {@link Conv2d}. */
 export interface Conv2dOptions {
@@ -88,11 +89,12 @@ function define(options: Parsed<typeof fields>): Definition {
   };
   return {
     ...{ summary, inChannels, store, ops: [op], layouts: allLayouts },
-    traits: { stride: `${stride}`, dilation: `${dilation}`, padding: `${padding}`, activation },
+    traits: traitsFrom({ stride, dilation, padding, activation }),
   };
 }
 
 function initialise(store: Store, { inChannels, groups, kernelSize, seed }: Parsed<typeof fields>): void {
   const bound = 1 / Math.sqrt((inChannels / groups) * kernelSize ** 2);
-  new Random(seed).fillUniform(store.values, -bound, bound);
+  const random = new Random(seed);
+  for (const { name } of store.slots) random.fillUniform(store.view(name), -bound, bound);
 }

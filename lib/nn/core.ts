@@ -1,6 +1,7 @@
 import type { Op, Program } from '../../binding';
 import { describeList, mismatch, QARepVGGError } from '../errors';
 import { inferShapes } from '../graph/shapes';
+import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, type Tensor } from '../tensor';
 import type { Layout } from './layouts';
 import { ProgramCache } from './programs';
@@ -22,6 +23,8 @@ export interface Definition {
   readonly flat?: boolean;
   /** Side of the images that it is made for; other sizes work too. */
   readonly inputSize?: number;
+  /** What turns bytes of images into its inputs. */
+  readonly preprocessing?: Preprocessing;
 }
 
 /**
@@ -57,14 +60,17 @@ export class ModuleCore {
     this.#graph = undefined;
   }
 
-  forward(x: unknown, keepGraph: boolean): Tensor {
+  forward(x: unknown, keepGraph: boolean, out?: unknown): Tensor {
     const where = `${this.name}.forward`;
+    const target = out === undefined ? undefined : asTensor(out, `${where}, out`);
     const { input, program } = this.#prepare(x, this.training, keepGraph, where);
+    const dims = this.#outputDims(program);
+    if (target) checkDims(target, dims, 'the output', `${where}, out`);
     // First: a run that fails leaves no activations to trust.
     if (keepGraph) this.dropGraph();
-    const data = program.forward(input.data, this.#definition.store.values);
+    const data = program.forward(input.data, this.#definition.store.values, target?.data);
     if (keepGraph) this.#graph = { program, inputDims: input.dims };
-    return { data, dims: this.#outputDims(program) };
+    return { data, dims };
   }
 
   async forwardAsync(x: unknown): Promise<Tensor> {
@@ -77,23 +83,22 @@ export class ModuleCore {
     return { data, dims: this.#outputDims(program) };
   }
 
-  backward(gradOutput: unknown): Tensor {
+  backward(gradOutput: unknown, out?: unknown): Tensor {
     const where = `${this.name}.backward`;
     const gradient = asTensor(gradOutput, `${where}, gradOutput`);
+    const target = out === undefined ? undefined : asTensor(out, `${where}, out`);
     const graph = this.#graph;
     if (!graph) {
       const received = 'none (each forward serves one backward, and loading weights or changing the form ends it)';
       throw mismatch('ERR_INVALID_STATE', where, 'a forward that kept its graph', received);
     }
-    const expected = describeList(this.#outputDims(graph.program));
-    const received = describeList(gradient.dims);
-    if (received !== expected) {
-      throw mismatch('ERR_SHAPE', `${where}, gradOutput dims`, `${expected} as the last output`, received);
-    }
+    checkDims(gradient, this.#outputDims(graph.program), 'the last output', `${where}, gradOutput`);
+    if (target) checkDims(target, graph.inputDims, 'the last input', `${where}, out`);
     const { store } = this.#definition;
     store.checkAttached(where);
     this.dropGraph();
-    return { data: graph.program.backward(gradient.data, store.values, store.gradients), dims: [...graph.inputDims] };
+    const data = graph.program.backward(gradient.data, store.values, store.gradients, target?.data);
+    return { data, dims: [...graph.inputDims] };
   }
 
   /** Modules that compute this one when run one after the other, on the same memory: what a comparison looks at. */
@@ -118,6 +123,12 @@ export class ModuleCore {
     });
     return { input, program };
   }
+}
+
+function checkDims(given: Tensor, dims: readonly number[], of: string, where: string): void {
+  const expected = describeList(dims);
+  const received = describeList(given.dims);
+  if (received !== expected) throw mismatch('ERR_SHAPE', `${where} dims`, `${expected} as ${of}`, received);
 }
 
 const cores = new WeakMap<object, ModuleCore>();

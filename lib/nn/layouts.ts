@@ -73,7 +73,7 @@ const names: Readonly<Record<Layout, Names>> = {
 export const allLayouts = Object.keys(names) as Layout[];
 
 /** The layouts that have names, of the same meaning, for the tensors of blocks in the given form. */
-export function layoutsOf({ variant, alpha }: BlockShape, form: Form): readonly Layout[] {
+export function layoutsOf({ variant, alpha }: Pick<BlockShape, 'variant' | 'alpha'>, form: Form): readonly Layout[] {
   if (form === 'deploy') return allLayouts;
   switch (variant) {
     case 'S4':

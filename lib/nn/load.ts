@@ -1,8 +1,10 @@
 import { describe, describeList, mismatch, QARepVGGError } from '../errors';
 import { readForeign } from '../options';
-import { checkTensor, readTensor, type Tensor } from '../tensor';
-import { recognise } from './layouts';
-import type { Slot, Store } from './state';
+import { bufferOf, checkTensor, readTensor, type Tensor } from '../tensor';
+import type { Definition } from './core';
+import { type Layout, nameIn, placeholders, recognise } from './layouts';
+import type { Slot } from './state';
+import { checkTraits, type Traits } from './traits';
 
 /** What `loadStateDict` found; both lists are empty after a strict load. */
 export interface LoadResult {
@@ -16,37 +18,45 @@ export interface LoadResult {
 export type UncheckedState = ReadonlyMap<string, { data: unknown; dims: unknown }>;
 
 /**
- * Copies a state dict into a store: everything is checked first, so that a refused one changes nothing.
+ * Copies a state dict into a module's store: everything is checked first, so that a refused one changes nothing.
  *
- * @param nameOf The key of a slot in the state dict's layout.
- * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every missing key, unexpected key and wrong shape;
- * the errors of {@link checkTensor} for a tensor that is broken in itself.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming missing keys, unexpected keys and wrong shapes; the errors of
+ * {@link checkTensor} for a tensor that is broken in itself.
  */
 export function loadInto(
-  store: Store,
+  { store, layouts, traits }: Definition,
   given: UncheckedState,
-  nameOf: (slot: Slot) => string,
-  strict: boolean,
+  { layout, strict, madeWith }: { layout: Layout; strict: boolean; madeWith: Traits },
   where: string,
 ): LoadResult {
-  const slots = new Map(store.slots.map((slot) => [nameOf(slot), slot]));
+  const slots = new Map(store.slots.map((slot) => [nameIn(layout, slot.name), slot]));
+  const ignored = new Set(placeholders(layout, store.slots).map(({ name }) => name));
   const missing = [...slots.keys()].filter((name) => !given.has(name));
-  const unexpected = [...given.keys()].filter((name) => !slots.has(name));
+  const unexpected = [...given.keys()].filter((name) => !slots.has(name) && !ignored.has(name));
 
-  const next = store.values.slice();
+  const sources: [Slot, Float32Array][] = [];
   const wrong: string[] = [];
   for (const [name, slot] of slots) {
     const source = given.get(name);
     if (source === undefined) continue;
     const { data, dims } = checkTensor(source.data, source.dims, `${where}, ${quote(name)}`);
-    if (sameDims(dims, slot.dims)) next.set(data, slot.offset);
+    if (sameDims(dims, slot.dims)) sources.push([slot, data]);
     else wrong.push(`${quote(name)} (expected ${describeList(slot.dims)}, received ${describeList(dims)})`);
   }
   if (wrong.length > 0 || (strict && missing.length + unexpected.length > 0)) {
-    throw incompatible(where, [...slots.keys()], [...given.keys()], { missing, unexpected, wrong });
+    const own = store.slots.map(({ name }) => name);
+    throw incompatible(where, layout, own, layouts, [...given.keys()], { missing, unexpected, wrong });
   }
-  store.values.set(next);
+  if (strict) checkTraits(traits, madeWith, where);
+  copyInto(store.values, sources);
   return { missing, unexpected };
+}
+
+function copyInto(values: Float32Array, sources: readonly [Slot, Float32Array][]): void {
+  // Tensors that are views of this very memory would be overwritten before they are read.
+  const overlapping = sources.some(([, data]) => bufferOf(data) === values.buffer);
+  const safe = overlapping ? sources.map(([slot, data]) => [slot, data.slice()] as const) : sources;
+  for (const [slot, data] of safe) values.set(data, slot.offset);
 }
 
 /**
@@ -76,29 +86,61 @@ interface Complaints {
   readonly wrong: readonly string[];
 }
 
+/** Most names in one list of a message. */
+const maxListed = 16;
+
+function list(names: readonly string[]): string {
+  const more = names.length > maxListed ? ` and ${names.length - maxListed} more` : '';
+  return names.slice(0, maxListed).join(', ') + more;
+}
+
 function incompatible(
   where: string,
-  own: readonly string[],
+  layout: Layout,
+  names: readonly string[],
+  layouts: readonly Layout[],
   given: readonly string[],
   { missing, unexpected, wrong }: Complaints,
 ): QARepVGGError {
+  const own = names.map((name) => nameIn(layout, name));
   const expected = recognise(own);
   const received = recognise(given);
   const lines = [
     `${where}: expected the ${own.length} tensors of ${expected}, ` +
       `received ${given.length}${received && received !== expected ? ` that look like ${received}` : ''}`,
   ];
-  if (missing.length > 0) lines.push(`  missing: ${missing.map(quote).join(', ')}`);
-  if (unexpected.length > 0) lines.push(`  unexpected: ${unexpected.map(quote).join(', ')}`);
-  if (wrong.length > 0) lines.push(`  wrong dims: ${wrong.join(', ')}`);
-  const prefix = commonPrefix(own, given);
-  if (prefix) lines.push(`  the received keys fit when the prefix ${quote(prefix)} is taken off`);
+  if (missing.length > 0) lines.push(`  missing: ${list(missing.map(quote))}`);
+  if (unexpected.length > 0) lines.push(`  unexpected: ${list(unexpected.map(quote))}`);
+  if (wrong.length > 0) lines.push(`  wrong dims: ${list(wrong)}`);
+  const advice = adviseOn(names, layouts, given) ?? adviseOnForm(expected, received);
+  if (advice) lines.push(`  ${advice}`);
   return new QARepVGGError('ERR_MODEL_INCOMPATIBLE', lines.join('\n'));
 }
 
-/** "module." and the like: what stands in front of every given key, if the rest are this module's keys. */
-function commonPrefix(own: readonly string[], given: readonly string[]): string | undefined {
-  const first = own[0] as string;
-  const prefix = given.find((key) => key.endsWith(`.${first}`))?.slice(0, -first.length);
-  return prefix && own.every((name) => given.includes(prefix + name)) ? prefix : undefined;
+/** What makes the given keys fit: a layout, a prefix to take off, or both. */
+function adviseOn(names: readonly string[], layouts: readonly Layout[], given: readonly string[]): string | undefined {
+  const keys = new Set(given);
+  for (const layout of layouts) {
+    const own = names.map((name) => nameIn(layout, name));
+    const isOfficial = own.every((name, i) => name === names[i]);
+    const first = own[0] as string;
+    const prefixes = given
+      .filter((key) => key === first || key.endsWith(`.${first}`))
+      .map((key) => key.slice(0, -first.length));
+    const prefix = prefixes.find((candidate) => own.every((name) => keys.has(candidate + name)));
+    if (prefix === undefined || (prefix === '' && isOfficial)) continue;
+    const option = isOfficial ? '' : ` with { layout: '${layout}' }`;
+    return `the received keys fit${option}${prefix && ` when the prefix ${quote(prefix)} is taken off`}`;
+  }
+  return undefined;
+}
+
+function adviseOnForm(expected = '', received = ''): string | undefined {
+  const form = (text: string): string | undefined => /in (train|partial|deploy) form/.exec(text)?.[1];
+  const [own, given] = [form(expected), form(received)];
+  if (own === given || given === undefined) return undefined;
+  if (given === 'train') return 'to load these weights, make the module anew and switch it after loading';
+  const option = given === 'partial' ? '{ keepPostBn: true }' : '';
+  if (own === 'deploy') return 'to load these weights, make the module anew';
+  return `to load these weights, first call eval().switchToDeploy(${option}) on the module`;
 }

@@ -1,14 +1,27 @@
-import { boolean, oneOf, parseOptions } from '../options';
+import { anything, boolean, oneOf, parseOptions } from '../options';
 import type { Tensor, TensorLike } from '../tensor';
 import { coreOf, giveCore, type ModuleCore } from './core';
-import { type Layout, nameIn } from './layouts';
+import { type Layout, nameIn, placeholders } from './layouts';
 import { type LoadResult, loadInto, readStateDict } from './load';
 import type { Parameter, StateDict } from './state';
+import { noteTraits, traitsOf } from './traits';
 
 /** Options of {@link Module.forward}. */
 export interface ForwardOptions {
   /** Keep what `backward` needs. @default true in training mode, false in eval mode */
   readonly grad?: boolean;
+  /**
+   * Where the output goes: a tensor of its dims, which may be the input. Saves a server or training loop the price of
+   * fresh memory.
+   * @default a new tensor
+   */
+  readonly out?: TensorLike;
+}
+
+/** Options of {@link Module.backward}. */
+export interface BackwardOptions {
+  /** Where the gradient of the input goes: a tensor of the input's dims. @default a new tensor */
+  readonly out?: TensorLike;
 }
 
 /** Options of {@link Module.stateDict}. */
@@ -19,7 +32,11 @@ export interface StateDictOptions {
 
 /** Options of {@link Module.loadStateDict}. */
 export interface LoadStateDictOptions extends StateDictOptions {
-  /** Refuse missing and unexpected keys. Wrong shapes are refused always. @default true */
+  /**
+   * Refuse missing and unexpected keys, and weights that are known to have been made with options that the keys do not
+   * show, such as another `eps` or `averageBranch`. Wrong shapes are refused always.
+   * @default true
+   */
   readonly strict?: boolean;
 }
 
@@ -61,7 +78,10 @@ export abstract class Module {
    */
   forward(x: TensorLike, options?: ForwardOptions): Tensor {
     const core = coreOf(this, 'Module.forward');
-    return core.forward(x, options ? forwardOptions(core, options) : core.training);
+    if (!options) return core.forward(x, core.training);
+    const fields = { grad: boolean(core.training), out: anything };
+    const { grad, out } = parseOptions(`${core.name}.forward`, fields, options);
+    return core.forward(x, grad, out);
   }
 
   /**
@@ -82,8 +102,9 @@ export abstract class Module {
    * @throws {QARepVGGError} ERR_INVALID_STATE without such a forward, or after `loadStateDict` or a change of form;
    * ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.
    */
-  backward(gradOutput: TensorLike): Tensor {
-    return coreOf(this, 'Module.backward').backward(gradOutput);
+  backward(gradOutput: TensorLike, options: BackwardOptions = {}): Tensor {
+    const core = coreOf(this, 'Module.backward');
+    return core.backward(gradOutput, parseOptions(`${core.name}.backward`, { out: anything }, options).out);
   }
 
   /** Sets the gradients of all parameters to zero. */
@@ -108,9 +129,13 @@ export abstract class Module {
   stateDict(options: StateDictOptions = {}): StateDict {
     const core = coreOf(this, 'Module.stateDict');
     const { layout } = parseOptions(`${core.name}.stateDict`, { layout: layoutField(core) }, options);
-    const { store } = core.definition;
+    const { store, traits } = core.definition;
     store.checkAttached(`${core.name}.stateDict`);
-    return Object.fromEntries(Object.entries(store.copy()).map(([name, value]) => [nameIn(layout, name), value]));
+    const own = Object.entries(store.copy()).map(([name, value]) => [nameIn(layout, name), value] as const);
+    const empty = placeholders(layout, store.slots).map(({ name, dims }) => [name, zeros(dims)] as const);
+    const stateDict = Object.fromEntries([...own, ...empty]);
+    noteTraits(stateDict, traits);
+    return stateDict;
   }
 
   /**
@@ -127,9 +152,9 @@ export abstract class Module {
     const where = `${core.name}.loadStateDict`;
     const { strict, layout } = parseOptions(where, { strict: boolean(true), layout: layoutField(core) }, options);
     const given = readStateDict(stateDict, where);
-    const { store } = core.definition;
-    store.checkAttached(where);
-    const result = loadInto(store, given, (slot) => nameIn(layout, slot.name), strict, where);
+    const { definition } = core;
+    definition.store.checkAttached(where);
+    const result = loadInto(definition, given, { layout, strict, madeWith: traitsOf(stateDict) }, where);
     core.dropGraph();
     return result;
   }
@@ -140,8 +165,8 @@ export abstract class Module {
   }
 }
 
-function forwardOptions(core: ModuleCore, options: ForwardOptions): boolean {
-  return parseOptions(`${core.name}.forward`, { grad: boolean(core.training) }, options).grad;
+function zeros(dims: readonly number[]): Tensor {
+  return { data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims: [...dims] };
 }
 
 function layoutField(core: ModuleCore) {

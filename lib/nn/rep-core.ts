@@ -1,3 +1,4 @@
+import type { Preprocessing } from '../preprocessing';
 import { type Definition, ModuleCore } from './core';
 import { fuse } from './fuse';
 import { type Layer, layerSlots, lowerLayers } from './layers';
@@ -12,6 +13,7 @@ export interface Blueprint {
   readonly name: string;
   readonly inChannels: number;
   readonly inputSize?: number;
+  readonly preprocessing?: Preprocessing;
   /** Variant and branches of every block. */
   readonly kind: Pick<BlockShape, 'variant' | 'alpha'>;
   layers(form: Form): readonly Layer[];
@@ -25,10 +27,10 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
   #form: Form;
   #layers: readonly Layer[];
 
-  /** All tensors are zero. @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY */
-  constructor(blueprint: B, form: Form) {
+  /** All tensors are zero, or lie in `values`; see {@link Store}. @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY */
+  constructor(blueprint: B, form: Form, values?: Float32Array) {
     const layers = blueprint.layers(form);
-    super(blueprint.name, define(blueprint, form, layers));
+    super(blueprint.name, define(blueprint, form, layers, values));
     this.blueprint = blueprint;
     this.#form = form;
     this.#layers = layers;
@@ -82,13 +84,14 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
   }
 }
 
-function define(blueprint: Blueprint, form: Form, layers: readonly Layer[]): Definition {
-  const { name, inChannels, inputSize, kind } = blueprint;
-  const store = new Store(layerSlots(layers), name);
+function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], values?: Float32Array): Definition {
+  const { name, inChannels, inputSize, preprocessing, kind } = blueprint;
+  const store = new Store(layerSlots(layers), name, values);
   return {
     summary: blueprint.summary(form),
     inChannels,
     ...(inputSize !== undefined && { inputSize }),
+    ...(preprocessing !== undefined && { preprocessing }),
     store,
     ops: lowerLayers(layers, store),
     layouts: layoutsOf(kind, form),

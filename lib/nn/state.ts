@@ -26,24 +26,27 @@ export interface Slot extends SlotSpec {
   readonly size: number;
 }
 
-/** All tensors of a module in one flat array, and their gradients in another of the same layout. */
+/**
+ * All tensors of a module in one flat array, and their gradients in another of the same layout. Tensors lie in the order
+ * of their names: as in a safetensors file, whose data can then be used where they are.
+ */
 export class Store {
+  /** In the order in which they were given, that of PyTorch. */
   readonly slots: readonly Slot[];
   readonly values: Float32Array;
   readonly gradients: Float32Array;
   readonly #byName: ReadonlyMap<string, Slot>;
 
-  /** All zeros. @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY */
-  constructor(specs: readonly SlotSpec[], where: string) {
-    let length = 0;
-    this.slots = specs.map((spec) => {
-      const slot = { ...spec, offset: length, size: checkedProduct(spec.dims, `${where}, ${spec.name}`) };
-      length += slot.size;
-      return slot;
-    });
-    this.values = allocateFloats(length, `${where}, state`);
+  /**
+   * @param values Memory to use, which has the tensors in it; by default new memory, all zero.
+   * @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY
+   */
+  constructor(specs: readonly SlotSpec[], where: string, values?: Float32Array) {
+    const { slots, length } = place(specs, where);
+    this.#byName = new Map(slots.map((slot) => [slot.name, slot]));
+    this.slots = specs.map(({ name }) => this.slot(name));
+    this.values = values ?? allocateFloats(length, `${where}, state`);
     this.gradients = allocateFloats(length, `${where}, gradients`);
-    this.#byName = new Map(this.slots.map((slot) => [slot.name, slot]));
   }
 
   slot(name: string): Slot {
@@ -85,6 +88,30 @@ export class Store {
       `${where}: expected the module's own memory, received a detached ArrayBuffer (a view of parameters() was transferred)`,
     );
   }
+}
+
+function place(specs: readonly SlotSpec[], where: string): { slots: Slot[]; length: number } {
+  let length = 0;
+  const slots = [...specs]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((spec) => {
+      const slot = { ...spec, offset: length, size: checkedProduct(spec.dims, `${where}, ${spec.name}`) };
+      length += slot.size;
+      return slot;
+    });
+  return { slots, length };
+}
+
+/** The memory that the given tensors lie in, if it is as a {@link Store} of them needs it. */
+export function inPlace(specs: readonly SlotSpec[], tensors: Readonly<StateDict>, where: string) {
+  const { slots, length } = place(specs, where);
+  const buffer = tensors[slots[0]?.name ?? '']?.data.buffer;
+  const fits = slots.every(({ name, offset }) => {
+    const data = tensors[name]?.data;
+    return data?.buffer === buffer && data?.byteOffset === offset * Float32Array.BYTES_PER_ELEMENT;
+  });
+  if (!buffer || !fits || buffer.byteLength !== length * Float32Array.BYTES_PER_ELEMENT) return undefined;
+  return new Float32Array(buffer);
 }
 
 function viewOf(flat: Float32Array, { offset, size }: Slot): Float32Array {

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, describeList, mismatch } from '../errors';
+import { describeList, mismatch } from '../errors';
 import { checkBytes, checkTensor, type TensorLike } from '../tensor';
 
 /** 8-bit images in channels-last order, as decoders of image files give them. */

@@ -1,22 +1,66 @@
 #include "base/arena.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <new>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "base/checked.h"
 
 namespace qarepvgg {
 
+namespace {
+
+#ifdef __linux__
+constexpr std::size_t kHugePage = 2 << 20;
+constexpr std::size_t kMappedFrom = 2 * kHugePage;
+
+// Zero pages from the system, on a huge-page boundary; null when there are none.
+void* map_pages(std::size_t bytes) {
+  const std::size_t asked = checked_add(bytes, kHugePage);
+  void* memory = mmap(nullptr, asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  char* first = static_cast<char*>(memory);
+  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
+  char* start = first + before;
+  if (before > 0) munmap(first, before);
+  if (before < kHugePage) munmap(start + bytes, kHugePage - before);
+  madvise(start, bytes, MADV_HUGEPAGE);  // a wish: small pages do as well
+  return start;
+}
+#endif
+
+}  // namespace
+
 AlignedBuffer::AlignedBuffer(std::size_t floats) : size_(floats) {
   const std::size_t bytes = checked_add(checked_mul(floats, sizeof(float)), kAlignment);
-  void* memory = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
+  void* memory = nullptr;
+  Free free{0};
+#ifdef __linux__
+  if (bytes >= kMappedFrom) {
+    free.mapped_bytes = round_up(bytes, kHugePage);
+    memory = map_pages(free.mapped_bytes);
+  } else
+#endif
+  {
+    memory = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
+    if (memory != nullptr) std::memset(memory, 0, bytes);
+  }
   if (memory == nullptr) fail(code::kOutOfMemory, "expected ", bytes, " bytes of memory, the system has too little");
-  std::memset(memory, 0, bytes);
-  data_.reset(static_cast<float*>(memory));
+  data_ = std::unique_ptr<float, Free>(static_cast<float*>(memory), free);
 }
 
 void AlignedBuffer::Free::operator()(float* data) const noexcept {
+#ifdef __linux__
+  if (mapped_bytes > 0) {
+    munmap(data, mapped_bytes);
+    return;
+  }
+#endif
   ::operator delete(data, std::align_val_t{kAlignment});
 }
 

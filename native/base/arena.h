@@ -11,7 +11,8 @@ namespace qarepvgg {
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
 
-// Zero-filled floats on a 64-byte boundary, followed by 64 spare bytes that a full vector load may touch.
+// Zero-filled floats on a 64-byte boundary, followed by 64 spare bytes that a full vector load may touch. Large buffers
+// ask for huge pages: with small ones, the first touch of a network's weights can cost more than packing them.
 // Throws ERR_OUT_OF_MEMORY.
 class AlignedBuffer {
  public:
@@ -25,9 +26,10 @@ class AlignedBuffer {
 
  private:
   struct Free {
+    std::size_t mapped_bytes;  // 0: from operator new
     void operator()(float* data) const noexcept;
   };
-  std::unique_ptr<float, Free> data_;
+  std::unique_ptr<float, Free> data_{nullptr, Free{0}};
   std::size_t size_ = 0;
 };
 

@@ -45,9 +45,9 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
 
   Napi::Value forward(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      Napi::Float32Array output = new_floats(info.Env(), program_->output_shape().elements());
-      const Floats input = input_of(info[0]), state = state_of(info[1]);
-      compute([&] { program_->forward(input.data, state.data, output.Data()); });
+      const Napi::Value output = output_of(info[2], program_->output_shape());
+      const Floats input = input_of(info[0]), state = state_of(info[1]), result = floats_of(output, "output");
+      compute([&] { program_->forward(input.data, state.data, result.data); });
       return output;
     });
   }
@@ -87,11 +87,12 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
 
   Napi::Value backward(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      Napi::Float32Array grad_input = new_floats(info.Env(), program_->input_shape().elements());
+      const Napi::Value grad_input = output_of(info[3], program_->input_shape());
       const Floats grad_output = floats_of(info[0], "gradOutput", program_->output_shape().elements());
       const Floats state = state_of(info[1]);
       const Floats gradients = floats_of(info[2], "gradients", program_->spec().state_length);
-      compute([&] { program_->backward(grad_output.data, state.data, gradients.data, grad_input.Data()); });
+      const Floats result = floats_of(grad_input, "output");
+      compute([&] { program_->backward(grad_output.data, state.data, gradients.data, result.data); });
       return grad_input;
     });
   }
@@ -102,6 +103,13 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
   }
   Floats state_of(const Napi::Value& value) const {
     return floats_of(value, "state", program_->spec().state_length);
+  }
+
+  // Where a result goes: the caller's array, or a new one.
+  static Napi::Value output_of(const Napi::Value& given, const MapShape& shape) {
+    if (given.IsUndefined()) return new_floats(given.Env(), shape.elements());
+    floats_of(given, "output", shape.elements());
+    return given;
   }
 
   // Small runs stay on this thread, unless one of the same program is waiting: they share its arena.

@@ -15,6 +15,7 @@ struct Vec {
   static Reg map(const F& f) {
     return {{f(0), f(1), f(2), f(3)}};
   }
+  static void prefetch(const float*) {}
   static Reg load(const float* p) {
     return map([&](int i) { return p[i]; });
   }

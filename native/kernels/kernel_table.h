@@ -25,6 +25,10 @@ struct ConvTile {
   std::size_t valid;             // lanes to store, 1..NV * lanes
   bool accumulate;               // adds to what is in out
   bool relu;
+  // For conv_prefetch: memory that the next tiles will stream, touched while this one computes. Each step of depth asks
+  // for NV cache lines and moves on by prefetch_step floats.
+  const float* prefetch;
+  std::size_t prefetch_step;
 };
 
 // One tile of a weight gradient, an outer product accumulated in registers over pixels:
@@ -77,10 +81,11 @@ struct WinogradInput {
 struct WinogradOutput {
   const float* in;               // [point][channels]
   std::ptrdiff_t point;
-  const float* bias;
+  const float* bias;             // or null for zero
   float* out;
   std::ptrdiff_t pixel, row;
   std::size_t channels;          // a multiple of the lanes
+  bool accumulate;               // adds to what is in out
   bool relu;
 };
 
@@ -94,6 +99,7 @@ struct KernelTable {
   int max_rows[kMaxTileVectors];
   // Indexed by [NV - 1][MR - 1].
   void (*conv[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
+  void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
   void (*outer[kMaxTileVectors][kMaxTileRows])(const OuterTile&);
 
   // Mean and sum of squared deviations of every channel of the region.

@@ -42,13 +42,12 @@ void ConvShape::validate() const {
 
 std::size_t Panels::valid(std::size_t panel) const { return std::min(width(), channels - panel * width()); }
 
-Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels) {
+Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels, int preferred) {
   const std::size_t lanes = static_cast<std::size_t>(kernels.lanes);
   Panels best{channels, 0, lanes};
   double best_cost = 0;
   // Cycles of one step of a tile: two FMAs and two loads start per cycle, and a chain of FMAs has a latency of four.
-  // Ties go to two vectors, the tile with the most rows per weight loaded.
-  for (int vectors : {2, 3, 1}) {
+  for (int vectors : {preferred, 5 - preferred, 1}) {
     const Panels panels{channels, vectors, lanes};
     const auto cycles = [&](std::size_t panel) {
       const int nv = panels.panel_vectors(panel);
@@ -170,14 +169,14 @@ struct TapConvolution::Pass {
   const Class& cls;
   const FeatureMap &in, &out;
   const float *weights, *bias;
-  Options options;
+  ConvOptions options;
   std::ptrdiff_t offsets[kMaxTaps];
   std::size_t in_pixel, out_pixel;  // from one pixel of a row to the next, in floats
   std::size_t blocks, items;        // blocks: of a class's rows
 };
 
 void TapConvolution::run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                         Options options, int threads) const {
+                         ConvOptions options, int threads) const {
   for (const Class& cls : classes_) {
     const Pass work = pass(cls, in, weights, bias, out, options, static_cast<std::size_t>(threads));
     parallel_for(threads, work.items, [&](std::size_t item) { run_item(work, item); });
@@ -193,7 +192,7 @@ void TapConvolution::run_part(const FeatureMap& in, const float* weights, const 
 }
 
 TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in, const float* weights,
-                                          const float* bias, const FeatureMap& out, Options options,
+                                          const float* bias, const FeatureMap& out, ConvOptions options,
                                           std::size_t threads) const {
   Pass pass{cls, in, out, weights, bias, options, {}, in_step_ * in.shape.pixel(), out_step_ * out.shape.pixel(), 0, 0};
   if (product_) {

@@ -47,6 +47,11 @@ struct Panels {
   std::size_t padded() const { return round_up(channels, lanes); }
 };
 
+struct ConvOptions {
+  bool accumulate = false;  // adds to what is in the output
+  bool relu = false;
+};
+
 // Images of one pixel under a 1x1 kernel, as in a linear layer.
 inline bool is_matrix_product(const ConvShape& shape) {
   return shape.kernel == 1 && shape.in_h == 1 && shape.in_w == 1 && shape.stride == 1 && shape.padding == 0;
@@ -72,12 +77,8 @@ class TapConvolution {
   // bias: one per output channel.
   void pack_bias(const float* bias, float* packed) const;
 
-  struct Options {
-    bool accumulate = false;
-    bool relu = false;
-  };
   // bias: packed, or null for none. Writes the interior of `out`.
-  void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, Options options,
+  void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
            int threads) const;
   // One member's part of run(), inside a parallel region. Does not wait for the others.
   void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, bool relu,
@@ -100,7 +101,7 @@ class TapConvolution {
   // One class of one call: its work as numbered items.
   struct Pass;
   Pass pass(const Class& cls, const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-            Options options, std::size_t threads) const;
+            ConvOptions options, std::size_t threads) const;
   void run_item(const Pass& pass, std::size_t item) const;
 
   ConvShape shape_;
@@ -141,6 +142,7 @@ inline Tile even_tile(std::size_t count, std::size_t tiles, std::size_t tile) {
 }
 
 // Vectors per panel with the lowest estimated cost for tiles over `items` rows (pixels or input channels).
-Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels);
+// Ties go to `preferred`.
+Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels, int preferred = 2);
 
 }  // namespace qarepvgg

@@ -10,29 +10,42 @@ namespace {
 constexpr std::size_t kChunkFloats = 8192;
 constexpr std::size_t kTile = 16;
 
-// Calls visit(offset in chw, pixel of the map, channels, pixels) for tiles of at most 16 channels x 16 pixels of a row of
-// one image: both sides of the transposition then stay in the first-level cache.
-template <class Visit>
-void for_each_tile(const FeatureMap& map, std::size_t image, std::size_t y, const Visit& visit) {
-  const MapShape& s = map.shape;
-  float* pixels = map.at(image, static_cast<std::ptrdiff_t>(y), 0);
-  for (std::size_t c = 0; c < s.c; c += kTile)
-    for (std::size_t x = 0; x < s.w; x += kTile)
-      visit((c * s.h + y) * s.w + x, pixels + x * s.pixel() + c, std::min(kTile, s.c - c), std::min(kTile, s.w - x));
+// A line is 16 channels (a cache line of every pixel) of one row of one image. Lines are numbered with the row fastest:
+// a thread that walks them in order reads and writes few streams of memory.
+struct Line {
+  std::size_t image, channel, y;
+};
+
+std::size_t line_count(const MapShape& s) { return ceil_div(s.c, kTile) * s.h; }
+
+Line line_of(const MapShape& s, std::size_t index) {
+  const std::size_t lines = line_count(s);
+  return {index / lines, index % lines / s.h * kTile, index % s.h};
 }
 
-void import_row(const float* chw, const FeatureMap& map, std::size_t image, std::size_t y) {
+// Calls visit(offset in chw, pixel of the map, channels, pixels) for tiles of at most 16 pixels of a line: both sides of
+// the transposition then stay in the first-level cache.
+template <class Visit>
+void for_each_tile(const FeatureMap& map, const Line& line, const Visit& visit) {
+  const MapShape& s = map.shape;
+  float* pixels = map.at(line.image, static_cast<std::ptrdiff_t>(line.y), 0) + line.channel;
+  for (std::size_t x = 0; x < s.w; x += kTile)
+    visit((line.channel * s.h + line.y) * s.w + x, pixels + x * s.pixel(), std::min(kTile, s.c - line.channel),
+          std::min(kTile, s.w - x));
+}
+
+void import_line(const float* chw, const FeatureMap& map, const Line& line) {
   const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
-  for_each_tile(map, image, y, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
+  for_each_tile(map, line, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
     const float* in = chw + offset;
     for (std::size_t x = 0; x < pixels; ++x)
       for (std::size_t c = 0; c < channels; ++c) out[x * pixel + c] = in[c * plane + x];
   });
 }
 
-void export_row(const FeatureMap& map, std::size_t image, std::size_t y, float* chw) {
+void export_line(const FeatureMap& map, const Line& line, float* chw) {
   const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
-  for_each_tile(map, image, y, [&](std::size_t offset, const float* in, std::size_t channels, std::size_t pixels) {
+  for_each_tile(map, line, [&](std::size_t offset, const float* in, std::size_t channels, std::size_t pixels) {
     float* out = chw + offset;
     for (std::size_t c = 0; c < channels; ++c)
       for (std::size_t x = 0; x < pixels; ++x) out[c * plane + x] = in[x * pixel + c];
@@ -43,24 +56,30 @@ void export_row(const FeatureMap& map, std::size_t image, std::size_t y, float* 
 
 void import_nchw(const float* nchw, const FeatureMap& map, int threads) {
   const MapShape& s = map.shape;
-  parallel_for(threads, s.n * s.h, [&](std::size_t row) {
-    import_row(nchw + row / s.h * s.c * s.h * s.w, map, row / s.h, row % s.h);
+  parallel_for(threads, s.n * line_count(s), [&](std::size_t index) {
+    const Line line = line_of(s, index);
+    import_line(nchw + line.image * s.c * s.h * s.w, map, line);
   });
 }
 
 void export_nchw(const FeatureMap& map, float* nchw, int threads) {
   const MapShape& s = map.shape;
-  parallel_for(threads, s.n * s.h, [&](std::size_t row) {
-    export_row(map, row / s.h, row % s.h, nchw + row / s.h * s.c * s.h * s.w);
+  parallel_for(threads, s.n * line_count(s), [&](std::size_t index) {
+    const Line line = line_of(s, index);
+    export_line(map, line, nchw + line.image * s.c * s.h * s.w);
   });
 }
 
 void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const Member& member) {
-  for (std::size_t y = member.begin(map.shape.h); y < member.end(map.shape.h); ++y) import_row(chw, map, image, y);
+  const std::size_t lines = line_count(map.shape);
+  for (std::size_t i = member.begin(lines); i < member.end(lines); ++i)
+    import_line(chw, map, line_of(map.shape, image * lines + i));
 }
 
 void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const Member& member) {
-  for (std::size_t y = member.begin(map.shape.h); y < member.end(map.shape.h); ++y) export_row(map, image, y, chw);
+  const std::size_t lines = line_count(map.shape);
+  for (std::size_t i = member.begin(lines); i < member.end(lines); ++i)
+    export_line(map, line_of(map.shape, image * lines + i), chw);
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {

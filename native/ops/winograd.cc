@@ -35,12 +35,13 @@ void transform_side(const double (&g0)[L], const double (&g1)[L], const double (
   }
 }
 
-// L kernels of 3x3, `stride` floats apart -> out[point * point_stride + lane].
+// L kernels of 3x3, `stride` floats apart, turned by 180 degrees if asked -> out[point * point_stride + lane].
 template <std::size_t L>
-void transform_weights(const float* weight, std::size_t stride, float* out, std::size_t point_stride) {
+void transform_weights(const float* weight, std::size_t stride, bool turned, float* out, std::size_t point_stride) {
   double g[kTaps][L], half[3][kSide][L], u[kSide][L];
   for (std::size_t i = 0; i < L; ++i)
-    for (std::size_t t = 0; t < kTaps; ++t) g[t][i] = static_cast<double>(weight[i * stride + t]);
+    for (std::size_t t = 0; t < kTaps; ++t)
+      g[turned ? kTaps - 1 - t : t][i] = static_cast<double>(weight[i * stride + t]);
   for (std::size_t x = 0; x < 3; ++x) transform_side<L>(g[x], g[3 + x], g[6 + x], half[x]);
   for (std::size_t p = 0; p < kSide; ++p) {
     transform_side<L>(half[0][p], half[1][p], half[2][p], u);
@@ -61,7 +62,8 @@ bool WinogradConvolution::supports(const ConvShape& shape) {
 
 Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
   const std::size_t tiles = side_tiles(shape.in_h) * side_tiles(shape.in_w);
-  return choose_panels(shape.out_c / shape.groups, std::min(tiles, kMaxBlockTiles), kernels);
+  // Wide panels read the transformed input less often.
+  return choose_panels(shape.out_c / shape.groups, std::min(tiles, kMaxBlockTiles), kernels, 3);
 }
 
 WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members,
@@ -129,21 +131,38 @@ std::size_t WinogradConvolution::weight_floats() const {
   return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
 }
 
-void WinogradConvolution::pack_weights(const float* weight, float* packed, int threads) const {
+// source_of(group, output channel in the group, input channel in the group): where a kernel lies in the weights; those of
+// neighbouring output channels are `stride` floats apart.
+template <class SourceOf>
+void WinogradConvolution::pack(float* packed, std::size_t stride, bool turned, int threads,
+                               const SourceOf& source_of) const {
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
+  const auto transform = panels_.lanes == 16  ? transform_weights<16>
+                         : panels_.lanes == 8 ? transform_weights<8>
+                                              : transform_weights<4>;
   // One input channel of one group at a time, into [group][panel][point][depth][width].
   parallel_for(threads, shape_.groups * depth, [&](std::size_t item) {
     const std::size_t group = item / depth, k = item % depth;
     for (std::size_t lane = 0; lane < panels_.channels; lane += panels_.lanes) {
       const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
       const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-      const float* source = weight + ((group * panels_.channels + lane) * depth + k) * kTaps;
       float* out = packed + (group * padded + first) * kPoints * depth + k * width + lane - first;
-      const auto transform = panels_.lanes == 16  ? transform_weights<16>
-                             : panels_.lanes == 8 ? transform_weights<8>
-                                                  : transform_weights<4>;
-      transform(source, depth * kTaps, out, depth * width);
+      transform(source_of(group, lane, k), stride, turned, out, depth * width);
     }
+  });
+}
+
+void WinogradConvolution::pack_weights(const float* weight, float* packed, int threads) const {
+  const std::size_t depth = shape_.in_c / shape_.groups;
+  pack(packed, depth * kTaps, false, threads, [&](std::size_t group, std::size_t out, std::size_t in) {
+    return weight + ((group * panels_.channels + out) * depth + in) * kTaps;
+  });
+}
+
+void WinogradConvolution::pack_transposed_weights(const float* weight, float* packed, int threads) const {
+  const std::size_t depth = shape_.in_c / shape_.groups;
+  pack(packed, kTaps, true, threads, [&](std::size_t group, std::size_t out, std::size_t in) {
+    return weight + ((group * depth + in) * panels_.channels + out) * kTaps;
   });
 }
 
@@ -162,22 +181,22 @@ std::size_t WinogradConvolution::scratch_floats() const {
 }
 
 void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias,
-                                   const FeatureMap& out, bool relu, float* scratch, const Member& member) const {
+                                   const FeatureMap& out, ConvOptions options, float* scratch, const Member& member) const {
   const std::size_t panels = shape_.groups * panels_.count();
   if (blocks_.size() >= member.count) {
     for (std::size_t block = member.begin(blocks_.size()); block < member.end(blocks_.size()); ++block)
-      run_block(blocks_[block], 0, panels, in, weights, bias, out, relu, scratch);
+      run_block(blocks_[block], 0, panels, in, weights, bias, out, options, scratch);
     return;
   }
   // Too few blocks for the team: each member transforms the input for itself and takes some of the panels.
   for (const Block& block : blocks_)
     if (member.begin(panels) < member.end(panels))
-      run_block(block, member.begin(panels), member.end(panels), in, weights, bias, out, relu, scratch);
+      run_block(block, member.begin(panels), member.end(panels), in, weights, bias, out, options, scratch);
 }
 
 void WinogradConvolution::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel,
                                     const FeatureMap& in, const float* weights, const float* bias,
-                                    const FeatureMap& out, bool relu, float* scratch) const {
+                                    const FeatureMap& out, ConvOptions options, float* scratch) const {
   const std::size_t depth = shape_.in_c / shape_.groups, count = block.tiles.size();
   float* v = scratch;
   float* m = v + kPoints * v_point();
@@ -206,15 +225,18 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
                               : (columns ? block.full_columns : Tile{0, count});
       tile.weights = weights + (first * kPoints + point * width) * depth;
       const std::size_t cuts = ceil_div(range.length, most);
+      // Weights stream from memory: each cut asks for its part of the next point's.
+      tile.prefetch_step = ceil_div(width, cuts);
       for (std::size_t cut = 0; cut < cuts; ++cut) {
         const Tile part = even_tile(range.length, cuts, cut);
+        tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * depth;
         tile.input = v + point * v_point() + (range.first + part.first) * pixel_ + group * depth;
         tile.out = m + point * m_point() + (range.first + part.first) * width;
-        kernels_->conv[vectors - 1][part.length - 1](tile);
+        kernels_->conv_prefetch[vectors - 1][part.length - 1](tile);
       }
     }
     for (std::size_t t = 0; t < count; ++t)
-      transform_output(block.tiles[t], m + t * width, bias + first, first, width, out, relu, patch);
+      transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out, options, patch);
   }
 }
 
@@ -236,17 +258,20 @@ void WinogradConvolution::transform_input(const TileRef& tile, const FeatureMap&
 }
 
 void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias,
-                                           std::size_t channel, std::size_t width, const FeatureMap& out, bool relu,
+                                           std::size_t channel, std::size_t width, const FeatureMap& out, ConvOptions options,
                                            float* patch) const {
   float* target = out.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel;
   WinogradOutput call{m,     signed_size(m_point()), bias, target, signed_size(out.shape.pixel()),
-                      signed_size(out.shape.row()), width, relu};
+                      signed_size(out.shape.row()), width, options.accumulate, options.relu};
   const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
   const bool overhangs = tile.rows.length < rows || tile.columns.length < columns;
   if (overhangs) {
     call.out = patch;
     call.pixel = signed_size(width);
     call.row = signed_size(columns * width);
+    for (std::size_t r = 0; options.accumulate && r < tile.rows.length; ++r)
+      for (std::size_t c = 0; c < tile.columns.length; ++c)
+        std::copy_n(target + r * out.shape.row() + c * out.shape.pixel(), width, patch + (r * columns + c) * width);
   }
   kernels_->winograd_output[tile.rows.is_short][tile.columns.is_short](call);
   if (!overhangs) return;

@@ -29,14 +29,17 @@ class WinogradConvolution {
   std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
   // Transforms in double and rounds once. weight: [out][in / groups][3][3].
   void pack_weights(const float* weight, float* packed, int threads) const;
+  // For the data gradient: this convolution goes from the gradient of the output to that of the input, so its weights are
+  // the forward convolution's, [in][out / groups][3][3] as this one sees it, each turned by 180 degrees.
+  void pack_transposed_weights(const float* weight, float* packed, int threads) const;
   void pack_bias(const float* bias, float* packed) const;
 
   // Scratch of one member of the team.
   std::size_t scratch_floats() const;
   // One member's part, inside a parallel region. Does not wait for the others. in: halo of 1. Writes the interior of
   // `out`.
-  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, bool relu,
-                float* scratch, const Member& member) const;
+  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                ConvOptions options, float* scratch, const Member& member) const;
 
  private:
   // Output pixels of a tile: 4 or 2 each way, less at an odd border.
@@ -54,13 +57,16 @@ class WinogradConvolution {
     Tile full_rows, full_columns, full;  // ranges of tiles that have four rows, four columns, both
   };
 
+  template <class SourceOf>
+  void pack(float* packed, std::size_t stride, bool turned, int threads, const SourceOf& source_of) const;
   std::vector<TileRef> tiles_of_image(std::size_t image) const;
   static Block make_block(std::vector<TileRef> tiles);
   void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const FeatureMap& in,
-                 const float* weights, const float* bias, const FeatureMap& out, bool relu, float* scratch) const;
+                 const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
+                 float* scratch) const;
   void transform_input(const TileRef& tile, const FeatureMap& in, float* v, float* patch) const;
   void transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,
-                        std::size_t width, const FeatureMap& out, bool relu, float* patch) const;
+                        std::size_t width, const FeatureMap& out, ConvOptions options, float* patch) const;
   std::size_t v_point() const;     // floats from one point to the next in the transformed input
   std::size_t m_point() const;     // ... in the products of one panel
 

@@ -4,24 +4,89 @@
 #include "kernels/dispatch.h"
 #include "ops/convolution.h"
 #include "ops/elementwise.h"
+#include "ops/winograd.h"
 #include "program/node.h"
 
 namespace qarepvgg {
 namespace {
 
-ConvShape conv_shape(const OpSpec& spec, const MapShape& input) {
-  const ConvShape shape{input.n,     input.c,      input.h,       input.w,      spec.out_channels,
-                        spec.kernel, spec.stride, spec.padding, spec.dilation, spec.groups};
-  shape.validate();
+// From so many pixels an image on, Winograd's saving in multiplications outweighs transforming weights in every run.
+constexpr std::size_t kWinogradPixels = 196;
+constexpr std::size_t kWinogradChannels = 32;
+
+bool winograd_pays(const ConvShape& shape) {
+  return WinogradConvolution::supports(shape) && shape.in_h * shape.in_w >= kWinogradPixels &&
+         shape.in_c / shape.groups >= kWinogradChannels && shape.out_c / shape.groups >= kWinogradChannels;
+}
+
+// The convolution from the gradient of the output to that of the input, for stride 1 and padding 1.
+ConvShape turned(ConvShape shape) {
+  std::swap(shape.in_c, shape.out_c);
   return shape;
 }
 
+// One direction of a convolution, by the algorithm that its shape calls for. Packs its weights in every run: they may
+// have changed.
+class Direction {
+ public:
+  Direction(const ConvShape& shape, bool gradient, int threads)
+      : gradient_(gradient), members_(static_cast<std::size_t>(threads)) {
+    const KernelTable& kernels = active_kernels();
+    if (winograd_pays(shape)) {
+      const ConvShape seen = gradient ? turned(shape) : shape;
+      winograd_.emplace(seen, WinogradConvolution::choose(seen, kernels), 1, kernels);
+    } else {
+      direct_.emplace(gradient ? TapConvolution::data_gradient(shape, kernels) : TapConvolution::forward(shape, kernels));
+    }
+  }
+
+  std::size_t scratch_floats() const {
+    return checked_add(bias_offset() + bias_floats(), winograd_ ? checked_mul(members_, member_floats()) : 0);
+  }
+
+  // bias: one per output channel, or null.
+  void run(const float* weight, const float* bias, const FeatureMap& in, const FeatureMap& out, ConvOptions options,
+           float* scratch, int team) const {
+    float* packed_bias = bias != nullptr ? scratch + bias_offset() : nullptr;
+    if (direct_) {
+      direct_->pack_weights(weight, scratch, team);
+      if (bias != nullptr) direct_->pack_bias(bias, packed_bias);
+      direct_->run(in, scratch, packed_bias, out, options, team);
+      return;
+    }
+    if (gradient_)
+      winograd_->pack_transposed_weights(weight, scratch, team);
+    else
+      winograd_->pack_weights(weight, scratch, team);
+    if (bias != nullptr) winograd_->pack_bias(bias, packed_bias);
+    float* member_scratch = scratch + bias_offset() + bias_floats();
+    parallel_region(team, [&](const Member& member) {
+      winograd_->run_part(in, scratch, packed_bias, out, options, member_scratch + member.index * member_floats(),
+                          member);
+    });
+  }
+
+ private:
+  std::size_t bias_offset() const {
+    return round_up(direct_ ? direct_->weight_floats() : winograd_->weight_floats(), kAlignedFloats);
+  }
+  std::size_t bias_floats() const {
+    return round_up(direct_ ? direct_->bias_floats() : winograd_->bias_floats(), kAlignedFloats);
+  }
+  std::size_t member_floats() const { return round_up(winograd_->scratch_floats(), kAlignedFloats); }
+
+  bool gradient_;
+  std::size_t members_;
+  std::optional<TapConvolution> direct_;
+  std::optional<WinogradConvolution> winograd_;
+};
+
 class ConvNode final : public Node {
  public:
-  ConvNode(const OpSpec& spec, const ConvShape& shape, bool gradients)
-      : Node(spec), shape_(shape), forward_(TapConvolution::forward(shape, active_kernels())) {
-    if (!gradients) return;
-    data_gradient_.emplace(TapConvolution::data_gradient(shape, active_kernels()));
+  ConvNode(const OpSpec& spec, const ConvShape& shape, const NodeOptions& options)
+      : Node(spec), shape_(shape), forward_(shape, false, options.threads) {
+    if (!options.gradients) return;
+    data_gradient_.emplace(shape, true, options.threads);
     weight_gradient_.emplace(shape, active_kernels());
   }
 
@@ -31,26 +96,18 @@ class ConvNode final : public Node {
   bool overwrites_output_gradient() const override { return spec_.relu; }
   double work() const override { return shape_.macs() / 8; }
 
-  std::size_t forward_scratch_floats() const override {
-    return checked_add(round_up(forward_.weight_floats(), kAlignedFloats), forward_.bias_floats());
-  }
+  std::size_t forward_scratch_floats() const override { return forward_.scratch_floats(); }
   std::size_t backward_scratch_floats() const override {
     if (!data_gradient_) return 0;
     const MapShape output{shape_.n, shape_.out_c, shape_.out_h(), shape_.out_w()};
-    return std::max({data_gradient_->weight_floats(), weight_gradient_->workspace_floats(),
+    return std::max({data_gradient_->scratch_floats(), weight_gradient_->workspace_floats(),
                      sum_workspace_floats(output)});
   }
 
   void forward(const Run& run) override {
-    const int team = run.team(work());
-    float* weights = wiring_.forward_scratch;
-    float* bias = nullptr;
-    forward_.pack_weights(run.state + spec_.weight, weights, team);
-    if (spec_.bias != kNoTensor) {
-      bias = weights + round_up(forward_.weight_floats(), kAlignedFloats);
-      forward_.pack_bias(run.state + spec_.bias, bias);
-    }
-    forward_.run(x(), weights, bias, y(), {false, spec_.relu}, team);
+    const float* bias = spec_.bias != kNoTensor ? run.state + spec_.bias : nullptr;
+    forward_.run(run.state + spec_.weight, bias, x(), y(), {false, spec_.relu}, wiring_.forward_scratch,
+                 run.team(work()));
   }
 
   void backward(const Run& run) override {
@@ -58,25 +115,26 @@ class ConvNode final : public Node {
     float* scratch = wiring_.backward_scratch;
     const KernelTable& kernels = active_kernels();
     if (spec_.relu) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
-    if (spec_.bias != kNoTensor)
-      add_channel_sums(grad_y(), scratch, run.gradients + spec_.bias, kernels, team);
+    if (spec_.bias != kNoTensor) add_channel_sums(grad_y(), scratch, run.gradients + spec_.bias, kernels, team);
     weight_gradient_->run(x(), grad_y(), scratch, run.gradients + spec_.weight, team);
-    data_gradient_->pack_weights(run.state + spec_.weight, scratch, team);
-    data_gradient_->run(grad_y(), scratch, nullptr, grad_x(), {wiring_.accumulate[0], false}, team);
+    data_gradient_->run(run.state + spec_.weight, nullptr, grad_y(), grad_x(), {wiring_.accumulate[0], false}, scratch,
+                        team);
   }
 
  private:
   ConvShape shape_;
-  TapConvolution forward_;
-  std::optional<TapConvolution> data_gradient_;
+  Direction forward_;
+  std::optional<Direction> data_gradient_;
   std::optional<WeightGradient> weight_gradient_;
 };
 
 }  // namespace
 
-NewNode make_conv_node(const OpSpec& spec, const MapShape& input, bool gradients) {
-  const ConvShape shape = conv_shape(spec, input);
-  return {std::make_unique<ConvNode>(spec, shape, gradients),
+NewNode make_conv_node(const OpSpec& spec, const MapShape& input, const NodeOptions& options) {
+  const ConvShape shape{input.n,     input.c,     input.h,      input.w,       spec.out_channels,
+                        spec.kernel, spec.stride, spec.padding, spec.dilation, spec.groups};
+  shape.validate();
+  return {std::make_unique<ConvNode>(spec, shape, options),
           MapShape{shape.n, shape.out_c, shape.out_h(), shape.out_w()}};
 }
 

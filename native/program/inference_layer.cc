@@ -46,7 +46,7 @@ struct Winograd {
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
   static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias,
                   const FeatureMap& out, bool relu, float* scratch, const Member& member) {
-    plan.run_part(in.map, weights, bias, out, relu, scratch, member);
+    plan.run_part(in.map, weights, bias, out, {false, relu}, scratch, member);
   }
 };
 

@@ -82,8 +82,12 @@ struct NewNode {
   std::unique_ptr<Node> node;
   MapShape output;
 };
-NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool training, bool gradients);
-NewNode make_conv_node(const OpSpec& spec, const MapShape& input, bool gradients);
+struct NodeOptions {
+  bool training, gradients;
+  int threads;  // the largest team
+};
+NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, const NodeOptions& options);
+NewNode make_conv_node(const OpSpec& spec, const MapShape& input, const NodeOptions& options);
 NewNode make_batch_norm_node(const OpSpec& spec, const MapShape& input, bool training);
 NewNode make_squeeze_excite_node(const OpSpec& spec, const MapShape& input);
 SqueezeExciteWeights squeeze_excite_weights(const OpSpec& spec, const float* state);

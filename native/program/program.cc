@@ -31,7 +31,7 @@ void Program::build() {
       shapes.push_back(values_[id].map.shape);
       shapes.back().halo = 0;
     }
-    NewNode made = make_node(op, shapes, spec_.training, spec_.gradients);
+    NewNode made = make_node(op, shapes, {spec_.training, spec_.gradients, threads_});
     check_state(spec_, op, shapes.front());
     values_[i + 1].map.shape = made.output;
     for (ValueId id : op.inputs) {

@@ -13,7 +13,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   const reference::Tensor before = random_tensor(rng, output_dims(shape), data);
   const reference::Values weight = random_values(rng, shape.weight_elements(), data);
   const reference::Values bias = random_values(rng, rng.chance(0.5) ? shape.out_c : 0, data);
-  const TapConvolution::Options options{rng.chance(0.3), rng.chance(0.5)};
+  const ConvOptions options{rng.chance(0.3), rng.chance(0.5)};
   const std::size_t extra_halo = rng.between(0, 1), out_halo = rng.between(0, 1);
 
   reference::Tensor expected = reference::convolve(x, weight, bias, reference_of(shape));

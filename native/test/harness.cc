@@ -7,6 +7,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <utility>
@@ -62,6 +63,14 @@ void install_crash_report() {
   action.sa_handler = report_crash;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the faulting instruction runs again, and then ends the process
   for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);
+}
+
+// Some tests use more threads than there are CPUs. OpenMP's threads then wait many times longer for each other unless
+// they sleep, which its runtime must be told before the process starts.
+void wait_without_spinning(char** arguments) {
+  if (getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  execv("/proc/self/exe", arguments);  // comes back where there is no such file: the tests are slower, not wrong
 }
 
 bool run(const Registered& registered, const Options& options) {
@@ -141,6 +150,7 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "usage: native_test [--filter TEXT] [--seed N] [--quick]\n");
     return 2;
   }
+  wait_without_spinning(arguments);
   install_crash_report();
   auto& tests = registry();
   std::sort(tests.begin(), tests.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -49,10 +49,12 @@ void store_statistics(const OpSpec& op, const reference::BatchNorm& norm, Values
 
 const Tensor& ReferenceProgram::forward(const Tensor& input, Values& state) {
   margin_ = 1;
+  largest_value_ = largest(input.data);
   values_ = {input};
   statistics_.assign(spec_.ops.size(), {});
   for (std::size_t i = 0; i < spec_.ops.size(); ++i) {
     Tensor y = run(i, state);
+    largest_value_ = std::max(largest_value_, largest(y.data));
     values_.push_back(spec_.ops[i].relu || spec_.ops[i].kind == OpKind::kRelu ? relu(y) : std::move(y));
   }
   return values_.back();
@@ -101,7 +103,7 @@ Tensor ReferenceProgram::run(std::size_t index, Values& state) {
   }
 }
 
-Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state, Values& gradients) const {
+Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state, Values& gradients) {
   std::vector<Tensor> grads;
   for (const Tensor& value : values_) grads.emplace_back(value.dims);
   grads.back() = grad_output;
@@ -110,6 +112,8 @@ Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state
     const Tensor grad_y = relu ? reference::relu_gradient(grads[i + 1], values_[i + 1]) : grads[i + 1];
     differentiate(i, grad_y, state, gradients, grads);
   }
+  largest_gradient_ = largest(gradients);
+  for (const Tensor& grad : grads) largest_gradient_ = std::max(largest_gradient_, largest(grad.data));
   return grads.front();
 }
 

@@ -17,8 +17,11 @@ class ReferenceProgram {
   const reference::Tensor& forward(const reference::Tensor& input, reference::Values& state);
   // Gradient of the last forward's input; adds to `gradients`.
   reference::Tensor backward(const reference::Tensor& grad_output, const reference::Values& state,
-                             reference::Values& gradients) const;
+                             reference::Values& gradients);
 
+  // Largest magnitude of any value between ops, and of any of their gradients: what rounding errors are relative to.
+  double largest_value() const { return largest_value_; }
+  double largest_gradient() const { return largest_gradient_; }
   // How near the last forward came to a kink of a ReLU: the smallest magnitude of an input other than zero, relative to
   // the largest input of the same ReLU.
   double margin() const { return margin_; }
@@ -32,7 +35,7 @@ class ReferenceProgram {
   ProgramSpec spec_;
   std::vector<reference::Tensor> values_;
   std::vector<reference::Statistics> statistics_;  // of every batch norm, by op
-  double margin_ = 1;
+  double largest_value_ = 0, largest_gradient_ = 0, margin_ = 1;
 };
 
 }  // namespace qarepvgg::test

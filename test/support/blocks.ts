@@ -38,7 +38,8 @@ export function randomBlock(options: BlockOptions, seed: number, spread: Spread)
   return block;
 }
 
-function randomState(state: StateDict, seed: number, { minVariance, maxVariance }: Spread): StateDict {
+/** Other values for all tensors, fit for a network of some depth. */
+export function randomState(state: StateDict, seed: number, { minVariance, maxVariance }: Spread): StateDict {
   const random = new Random(seed);
   return mapState(state, (name, { data, dims }) => {
     if (name.endsWith('running_var')) {

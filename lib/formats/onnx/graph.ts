@@ -38,7 +38,11 @@ export function onnxGraph({ ops, store, inChannels }: Definition, size: ImageSiz
   nodes[nodes.length - 1] = { ...last, outputs: [outputName] };
 
   const outputChannels = ops.findLast((op) => op.op === 'conv')?.outChannels ?? inChannels;
-  const outputPixels = size && inferShapes(ops, [1, inChannels, ...size], false, where).at(-1)?.slice(2);
+  const outputPixels =
+    size &&
+    inferShapes(ops, [1, inChannels, ...size], false, where)
+      .at(-1)
+      ?.slice(2);
   const isFlat = last.opType === 'Gemm';
   return {
     nodes,

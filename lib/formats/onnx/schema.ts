@@ -32,7 +32,8 @@ const node = {
   attributes: many(5, attribute),
 };
 
-const graph = {
+/** GraphProto */
+export const graph = {
   nodes: many(1, node),
   name: one(2, 'string'),
   initializers: many(5, tensor),
@@ -41,7 +42,7 @@ const graph = {
 };
 
 /** ModelProto */
-export const model = {
+export const modelFields = {
   irVersion: one(1, 'int'),
   producerName: one(2, 'string'),
   producerVersion: one(3, 'string'),
@@ -56,7 +57,7 @@ export type Node = Draft<typeof node>;
 export type Attribute = Draft<typeof attribute>;
 export type Initializer = Draft<typeof tensor>;
 export type Graph = Draft<typeof graph>;
-export type ModelFile = Message<typeof model>;
+export type ModelFile = Message<typeof modelFields>;
 
 /** TensorProto.DataType */
 export const float32 = 1;

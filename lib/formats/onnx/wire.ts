@@ -8,7 +8,7 @@ export interface Fields {
   readonly [name: string]: Field;
 }
 
-interface Field<K extends Kind = Kind, Many extends boolean = boolean> {
+export interface Field<K extends Kind = Kind, Many extends boolean = boolean> {
   readonly number: number;
   readonly kind: K;
   readonly many: Many;
@@ -28,9 +28,7 @@ type Value<K> = K extends Fields ? Message<K> : K extends keyof Scalars ? Scalar
 
 /** A message as it is read: what is absent is undefined, or an empty array. */
 export type Message<F extends Fields> = {
-  readonly [N in keyof F]: F[N]['many'] extends true
-    ? readonly Value<F[N]['kind']>[]
-    : Value<F[N]['kind']> | undefined;
+  readonly [N in keyof F]: F[N]['many'] extends true ? readonly Value<F[N]['kind']>[] : Value<F[N]['kind']> | undefined;
 };
 
 /** A message to be written. */

@@ -1,0 +1,135 @@
+// A side of onnxruntime.mjs: one engine in a process of its own. Started with the engine's name, 'qarepvgg' or
+// 'onnxruntime'; the engine that is not asked for is not loaded. Requests:
+//
+// create  { file, threads, algorithm? }   a session from a file, instead of the one before; replies { ms }
+// load    { input, dims }                 images to run on: a file of float32, [n, c, h, w]
+// check   { output }                      runs once, writes the result to a file
+// time    { runs }                        one run after the other; replies { ms: [of each] }
+// delay   { runs }                        the same; replies { p99, max }, the event loop's delay in ms
+// queue   { count }                       that many runs of the first image, asked for at once; replies { ms } until all are done
+// memory  {}                              replies { peakMiB } of the process so far
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { product, readFloats } from './lib/numbers.mjs';
+import { answer } from './lib/server.mjs';
+
+/**
+ * @typedef {{ file: string, threads: number, algorithm?: 'auto' | 'gemm' }} Setup
+ * @typedef {{ run(data: Float32Array, dims: number[]): Promise<Float32Array>, close(): void | Promise<void> }} Session
+ */
+
+/** @type {Record<string, () => Promise<{ create(setup: Setup): Promise<Session>, facts?: object }>>} */
+const engines = {
+  async qarepvgg() {
+    const { info, InferenceSession } = await import('qarepvgg');
+    return {
+      facts: info(),
+      async create({ file, threads, algorithm = 'auto' }) {
+        const session = await InferenceSession.create(file, { threads, algorithm });
+        return {
+          run: async (data, dims) => (await session.run({ input: { data, dims } })).logits.data,
+          close: () => session.dispose(),
+        };
+      },
+    };
+  },
+
+  async onnxruntime() {
+    const { default: ort } = await import('onnxruntime-node');
+    return {
+      facts: { version: ort.env.versions.node },
+      async create({ file, threads }) {
+        const session = await ort.InferenceSession.create(file, {
+          intraOpNumThreads: threads,
+          interOpNumThreads: 1,
+          graphOptimizationLevel: 'all',
+          executionMode: 'sequential',
+          enableCpuMemArena: true,
+          enableMemPattern: true,
+        });
+        return {
+          async run(data, dims) {
+            const { logits } = await session.run({ input: new ort.Tensor('float32', data, dims) });
+            return /** @type {Float32Array} */ (logits?.data);
+          },
+          close: () => session.release(),
+        };
+      },
+    };
+  },
+};
+
+const engine = await engines[String(process.argv[2])]?.();
+if (!engine) throw new Error(`expected ${Object.keys(engines).join(' or ')}, received ${process.argv[2]}`);
+
+/** @type {Session | undefined} */
+let session;
+/** @type {Float32Array} */
+let data = new Float32Array();
+/** @type {number[]} */
+let dims = [];
+
+/** @template T @param {() => Promise<T>} work @returns {Promise<[milliseconds: number, T]>} */
+async function timed(work) {
+  const start = performance.now();
+  const result = await work();
+  return [performance.now() - start, result];
+}
+
+/** @param {Float32Array} images @param {number[]} imageDims */
+async function run(images = data, imageDims = dims) {
+  if (!session) throw new Error('expected create before run');
+  return session.run(images, imageDims);
+}
+
+await answer({
+  /** @param {Setup} setup */
+  async create(setup) {
+    await session?.close();
+    const [ms, made] = await timed(() => engine.create(setup));
+    session = made;
+    return { ms, facts: engine.facts };
+  },
+
+  /** @param {{ input: string, dims: number[] }} request */
+  load(request) {
+    data = readFloats(request.input);
+    dims = request.dims;
+  },
+
+  /** @param {{ output: string }} request */
+  async check({ output }) {
+    writeFileSync(output, await run());
+  },
+
+  /** @param {{ runs: number }} request */
+  async time({ runs }) {
+    const ms = [];
+    for (let i = 0; i < runs; i++) ms.push((await timed(() => run()))[0]);
+    return { ms };
+  },
+
+  /** @param {{ runs: number }} request */
+  async delay({ runs }) {
+    const histogram = monitorEventLoopDelay({ resolution: 1 });
+    histogram.enable();
+    for (let i = 0; i < runs; i++) await run();
+    histogram.disable();
+    return { p99: histogram.percentile(99) / 1e6, max: histogram.max / 1e6 };
+  },
+
+  /** @param {{ count: number }} request */
+  async queue({ count }) {
+    const one = [1, ...dims.slice(1)];
+    const image = data.slice(0, product(one));
+    const [ms] = await timed(() => Promise.all(Array.from({ length: count }, () => run(image, one))));
+    return { ms };
+  },
+
+  memory() {
+    const [, peak] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    return { peakMiB: Number(peak) / 1024 };
+  },
+});
+await session?.close();

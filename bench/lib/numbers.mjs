@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+
+/** @param {readonly number[]} numbers */
+export function product(numbers) {
+  return numbers.reduce((a, b) => a * b, 1);
+}
+
+/** @param {readonly number[]} values */
+export function median(values) {
+  return percentile(values, 50);
+}
+
+/** Linear between the two nearest. @param {readonly number[]} values @param {number} percent */
+export function percentile(values, percent) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const place = ((sorted.length - 1) * percent) / 100;
+  const low = Number(sorted[Math.floor(place)]);
+  const high = Number(sorted[Math.ceil(place)]);
+  return low + (high - low) * (place - Math.floor(place));
+}
+
+/** Relative L2 difference. @param {Float32Array} actual @param {Float32Array} expected */
+export function difference(actual, expected) {
+  let error = 0;
+  let norm = 0;
+  expected.forEach((value, i) => {
+    error += (Number(actual[i]) - value) ** 2;
+    norm += value ** 2;
+  });
+  return Math.sqrt(error / norm);
+}
+
+/** A file of raw float32. @param {string} path */
+export function readFloats(path) {
+  const bytes = readFileSync(path);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}

@@ -1,0 +1,98 @@
+import { describeList, mismatch } from '../errors';
+import { layerSlots } from '../nn/layers';
+import { emptyNetwork, type Network, networkCoreOf } from '../nn/network';
+import { NetworkBlueprint } from '../nn/network-blueprint';
+import { inPlace, type SlotSpec, type StateDict } from '../nn/state';
+import type { Tensor } from '../tensor';
+import { placeOf, quote } from './files';
+import { describeNetwork, type NetworkDescription, readDescription } from './model-metadata';
+import { readSafetensors, writeSafetensors } from './safetensors';
+
+/** Tensors whose name begins like this are no part of the network. */
+export const extraPrefix = 'training.';
+
+/** What a model file holds beside the network; names of tensors begin with {@link extraPrefix}. */
+export interface Extras {
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Writes a network with everything that is needed to use it again, as a safetensors file: all of it or nothing, whatever
+ * happens meanwhile. The tensors have their names of the layout 'official'; the metadata hold the options of the network,
+ * its form, labels and preprocessing.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, and for a module that is no network;
+ * ERR_LIMIT when the disk is full.
+ *
+ * @example
+ * await saveModel(model.eval().switchToDeploy(), 'deploy.safetensors');
+ */
+export function saveModel(model: Network, path: string): Promise<void> {
+  return saveModelWith(model, { tensors: {}, metadata: {} }, path, 'saveModel');
+}
+
+/**
+ * Reads a network that {@link saveModel} or a training run has written, in the form that it had, in eval mode.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_INVALID_ARG for a
+ * path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ *
+ * @example
+ * const model = await loadModel('model.safetensors');
+ * console.log(model.options.labels, model.form);
+ */
+export async function loadModel(path: string): Promise<Network> {
+  return (await loadModelWith(path, 'loadModel')).model;
+}
+
+/** As {@link saveModel}, with more in the file. */
+export async function saveModelWith(model: Network, extras: Extras, path: string, where: string): Promise<void> {
+  const { blueprint, form, definition } = networkCoreOf(model, where);
+  const { store } = definition;
+  store.checkAttached(where);
+  const own = store.slots.map(({ name, dims }) => [name, { data: store.view(name), dims }] as const);
+  const tensors = { ...Object.fromEntries(own), ...extras.tensors };
+  await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata });
+}
+
+/** As {@link loadModel}, with what else is in the file. */
+export async function loadModelWith(path: string, where: string): Promise<{ model: Network; extras: Extras }> {
+  const place = placeOf(path, where);
+  const { tensors, metadata } = await readSafetensors(path);
+  const { model, others } = assembleNetwork(readDescription(metadata, place), tensors, place);
+  return { model, extras: { tensors: others, metadata } };
+}
+
+/** Makes a network of what a file holds; `others` are tensors that are no part of it. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+export function assembleNetwork(
+  { options, form }: NetworkDescription,
+  tensors: Readonly<StateDict>,
+  where: string,
+): { model: Network; others: StateDict } {
+  const slots = layerSlots(new NetworkBlueprint(options).layers(form));
+  const others = checkTensors(slots, tensors, where);
+  const values = inPlace(slots, tensors, where);
+  const model = emptyNetwork(options, form, values).eval();
+  if (!values) {
+    const { store } = networkCoreOf(model, where).definition;
+    for (const { name } of slots) store.view(name).set((tensors[name] as Tensor).data);
+  }
+  return { model, others };
+}
+
+/** The tensors that are no part of the network. Checked before memory for the network is taken. */
+function checkTensors(slots: readonly SlotSpec[], tensors: Readonly<StateDict>, where: string): StateDict {
+  const others = { ...tensors };
+  for (const { name, dims } of slots) {
+    const received = tensors[name]?.dims;
+    if (received?.length !== dims.length || !dims.every((dim, i) => dim === received[i])) {
+      const expected = `tensor ${quote(name)} of dims ${describeList(dims)}, as the metadata say`;
+      throw mismatch('ERR_MODEL_FORMAT', where, expected, received ? describeList(received) : 'none');
+    }
+    delete others[name];
+  }
+  const odd = Object.keys(others).find((name) => !name.startsWith(extraPrefix));
+  if (odd === undefined) return others;
+  throw mismatch('ERR_MODEL_FORMAT', where, `the ${slots.length} tensors that the metadata say`, `${quote(odd)} too`);
+}

@@ -1,0 +1,80 @@
+import { describe, mismatch, QARepVGGError } from '../errors';
+import { type Field, readForeign } from '../options';
+
+/** The part of AbortSignal that is used. */
+type Signal = Pick<AbortSignal, 'aborted' | 'reason' | 'addEventListener' | 'removeEventListener'>;
+
+/** Work under way that can be called off: its promise then rejects with ERR_ABORTED, unless it is settled. */
+export interface Cancellable<T> {
+  readonly promise: Promise<T>;
+  cancel(): void;
+}
+
+/** An AbortSignal of any realm, or nothing. */
+export const signalField: Field<AbortSignal | undefined> = (value, where) => {
+  if (value === undefined || isSignal(value, where)) return value;
+  throw mismatch('ERR_INVALID_ARG', where, 'an AbortSignal', describe(value));
+};
+
+function isSignal(value: unknown, where: string): value is AbortSignal {
+  if (typeof value !== 'object' || value === null) return false;
+  return readForeign(where, () => {
+    const { aborted, addEventListener, removeEventListener } = value as Partial<Signal>;
+    return [typeof aborted, typeof addEventListener, typeof removeEventListener].join() === 'boolean,function,function';
+  });
+}
+
+/** @throws {QARepVGGError} ERR_ABORTED with the signal's reason as its cause. */
+export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
+  if (signal?.aborted) throw aborted(signal, where);
+}
+
+/** The result of work that `signal` calls off. Listens to the signal only until the work is settled. */
+export async function withSignal<T>(work: Cancellable<T>, signal: AbortSignal | undefined, where: string): Promise<T> {
+  if (!signal) return work.promise;
+  const cancel = (): void => work.cancel();
+  try {
+    listen(signal, cancel);
+    return await work.promise;
+  } catch (error) {
+    throw error instanceof QARepVGGError && error.code === 'ERR_ABORTED' ? aborted(signal, where) : error;
+  } finally {
+    unlisten(signal, cancel);
+  }
+}
+
+interface Listener {
+  readonly cancels: Set<() => void>;
+  readonly onAbort: () => void;
+}
+
+/** One for each signal in use, however many runs share it: Node warns of more than ten. */
+const listeners = new WeakMap<AbortSignal, Listener>();
+
+function listen(signal: AbortSignal, cancel: () => void): void {
+  const known = listeners.get(signal);
+  if (known) {
+    known.cancels.add(cancel);
+    return;
+  }
+  const cancels = new Set([cancel]);
+  const onAbort = (): void => {
+    for (const each of cancels) each();
+  };
+  signal.addEventListener('abort', onAbort);
+  listeners.set(signal, { cancels, onAbort });
+}
+
+function unlisten(signal: AbortSignal, cancel: () => void): void {
+  const known = listeners.get(signal);
+  if (!known) return;
+  known.cancels.delete(cancel);
+  if (known.cancels.size > 0) return;
+  listeners.delete(signal);
+  signal.removeEventListener('abort', known.onAbort);
+}
+
+function aborted(signal: AbortSignal, where: string): QARepVGGError {
+  const message = `${where}: expected the work to be wanted until it is done, received an abort`;
+  return new QARepVGGError('ERR_ABORTED', message, { cause: signal.reason });
+}

@@ -1,0 +1,193 @@
+import type { Session, SessionSpec } from '../../binding';
+import { addon } from '../binding';
+import { describe, mismatch } from '../errors';
+import { openModel } from '../formats/open-model';
+import { deployOps } from '../graph/deploy';
+import { inferShapes } from '../graph/shapes';
+import { coreOf, type Definition } from '../nn/core';
+import type { Module } from '../nn/module';
+import { parseOptions, readForeign } from '../options';
+import { byteScaling, defaultPreprocessing, readPreprocessing } from '../preprocessing';
+import { readTensor, type Tensor } from '../tensor';
+import { signalField, throwIfAborted, withSignal } from './abort';
+import { checkImages, type Images } from './images';
+import { type CheckedSessionOptions, type SessionOptions, sessionFields } from './options';
+
+/** What goes into a run, by name. */
+export interface Feeds {
+  readonly input: Images;
+}
+
+/** What comes out of a run, by name: [n, classes] for a network, [n, c, h, w] for a block or convolution. */
+export interface Fetches {
+  readonly logits: Tensor;
+}
+
+/** Options of {@link InferenceSession.run}. */
+export interface RunOptions {
+  /** Calls the run off: a waiting one is never computed, one under way stops between two layers. */
+  readonly signal?: AbortSignal;
+}
+
+/** As Node and the helpers of compilers name them where the language does not have them yet. */
+const dispose: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
+const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
+
+/** Known to `create` alone. */
+const key = Symbol('InferenceSession');
+
+/** Used where nothing says what size of images is to be expected. */
+const defaultSide = 32;
+
+/**
+ * A re-parameterised model, ready to run: its weights copied and packed once, in native memory. The shape follows
+ * onnxruntime-node's class of the same name; `run` does not block the JavaScript thread.
+ *
+ * Any number of runs may be under way at a time, on any number of sessions and in any number of worker threads; one run
+ * computes at a time, on all threads of the session. Runs that wait together and have images of one size are computed
+ * together. An image's result is the same bits whichever images are computed with it, and on however many threads.
+ *
+ * @example
+ * const session = await InferenceSession.create('model.safetensors');
+ * const { logits } = await session.run({ input: randn([8, 3, 224, 224]) });
+ * console.log(logits.dims); // [8, 1000]
+ * session.dispose();
+ */
+export class InferenceSession {
+  readonly inputNames: readonly string[] = Object.freeze(['input']);
+  readonly outputNames: readonly string[] = Object.freeze(['logits']);
+  readonly #native: Session;
+  readonly #inChannels: number;
+  readonly #isFlat: boolean;
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  /** @internal */
+  constructor(caller: unknown, native: Session, definition: Definition) {
+    if (caller !== key) {
+      throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'one of new');
+    }
+    this.#native = native;
+    this.#inChannels = definition.inChannels;
+    this.#isFlat = definition.flat === true;
+  }
+
+  /**
+   * Makes a session from a model in deploy form, or from a file that `saveModel` or `exportOnnx` (name ending in .onnx) has
+   * written. The weights are copied: what happens to the model afterwards does not reach the session.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG naming
+   * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_LIMIT, ERR_OUT_OF_MEMORY; as `loadModel` and
+   * `importOnnx` for a file.
+   */
+  static async create(modelOrPath: Module | string, options: SessionOptions = {}): Promise<InferenceSession> {
+    const where = 'InferenceSession.create';
+    const checked = parseOptions(where, sessionFields, options);
+    const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath) : modelOrPath;
+    const { definition } = coreOf(model, where);
+    definition.store.checkAttached(where);
+    const native = await addon.createSession(sessionSpec(definition, checked, where), definition.store.values);
+    return new InferenceSession(key, native, definition);
+  }
+
+  /**
+   * Runs the model on images: floats [n, c, h, w], taken as they are, or bytes [n, h, w, c], which go through the session's
+   * preprocessing. n is 1 or more and any size is allowed that the model's kernels fit into. The images are copied before
+   * the call returns its promise.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*, ERR_SIZE_OVERFLOW for the images; ERR_ABORTED, its
+   * cause the signal's reason; ERR_DISPOSED; ERR_OUT_OF_MEMORY.
+   *
+   * @example
+   * const { logits } = await session.run({ input: { data: pixels, dims: [1, 224, 224, 3] } }, { signal });
+   */
+  async run(feeds: Feeds, options: RunOptions = {}): Promise<Fetches> {
+    const where = 'InferenceSession.run';
+    const session = InferenceSession.#check(this, where);
+    const { signal } = parseOptions(where, { signal: signalField }, options);
+    const { images, dims } = session.#prepare(feeds, where, signal);
+    const run = session.#native.run(images.data, images.count, images.height, images.width);
+    const result = withSignal(run, signal, where);
+    session.#underWay.add(result);
+    try {
+      return { logits: { data: await result, dims } };
+    } finally {
+      session.#underWay.delete(result);
+    }
+  }
+
+  /** As {@link run}, while the JavaScript thread waits: for scripts and worker threads. */
+  runSync(feeds: Feeds): Fetches {
+    const where = 'InferenceSession.runSync';
+    const session = InferenceSession.#check(this, where);
+    const { images, dims } = session.#prepare(feeds, where);
+    const data = session.#native.runSync(images.data, images.count, images.height, images.width);
+    return { logits: { data, dims } };
+  }
+
+  /**
+   * Native memory of the session: packed weights, and activations for the image sizes in use.
+   *
+   * @throws {QARepVGGError} ERR_DISPOSED
+   */
+  memoryUsage(): { readonly bytes: number } {
+    return { bytes: InferenceSession.#check(this, 'InferenceSession.memoryUsage').#native.memoryBytes() };
+  }
+
+  /** Gives the memory back as soon as the runs under way are done. New ones are refused. May be called again. */
+  dispose(): void {
+    InferenceSession.#check(this, 'InferenceSession.dispose').#native.dispose();
+  }
+
+  [dispose](): void {
+    this.dispose();
+  }
+
+  /** As {@link dispose}; waits for the runs under way. */
+  async [asyncDispose](): Promise<void> {
+    this.dispose();
+    await Promise.allSettled(this.#underWay);
+  }
+
+  /** A method called on another object must not end in an error that names private fields. */
+  static #check(session: unknown, where: string): InferenceSession {
+    if (typeof session === 'object' && session !== null && #native in session) return session;
+    const expected = 'a session made by InferenceSession.create (sessions cannot be cloned or posted to a worker)';
+    throw mismatch('ERR_INVALID_ARG', where, expected, describe(session));
+  }
+
+  /** Checks the images of a call; `dims` are those of the output. */
+  #prepare(feeds: unknown, where: string, signal?: AbortSignal) {
+    const place = `${where}, input`;
+    const read = readTensor(readInput(feeds, where), place);
+    // Not before: reading may run code of the caller's, which may abort.
+    throwIfAborted(signal, where);
+    const images = checkImages(read, this.#inChannels, place);
+    const [channels, ...pixels] = this.#native.outputDims(images.height, images.width) as [number, number, number];
+    return { images, dims: [images.count, channels, ...(this.#isFlat ? [] : pixels)] };
+  }
+}
+
+function readInput(feeds: unknown, where: string): unknown {
+  if (typeof feeds !== 'object' || feeds === null) {
+    throw mismatch('ERR_INVALID_ARG', where, 'an object { input }', describe(feeds));
+  }
+  const input = readForeign(where, () => (feeds as Partial<Feeds>).input);
+  if (input !== undefined) return input;
+  throw mismatch('ERR_INVALID_ARG', where, 'images under the name input', 'nothing of that name');
+}
+
+function sessionSpec(definition: Definition, options: CheckedSessionOptions, where: string): SessionSpec {
+  const { ops, store, inChannels, inputSize = defaultSide } = definition;
+  const [height, width] = options.inputSize ?? [inputSize, inputSize];
+  const input = [options.maxBatch, inChannels, height, width];
+  const preprocessing = options.preprocessing ?? definition.preprocessing ?? defaultPreprocessing(inChannels);
+  inferShapes(deployOps(ops, where), input, false, where);
+  return {
+    input,
+    ops,
+    stateLength: store.values.length,
+    algorithm: options.algorithm,
+    ...(options.threads !== undefined && { threads: options.threads }),
+    ...byteScaling(readPreprocessing(preprocessing, inChannels, `${where}, option preprocessing`)),
+  };
+}
