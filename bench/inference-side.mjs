@@ -19,12 +19,11 @@ import { answer } from './lib/server.mjs';
  * @typedef {{ run(data: Float32Array, dims: number[]): Promise<Float32Array>, close(): void | Promise<void> }} Session
  */
 
-/** @type {Record<string, () => Promise<{ create(setup: Setup): Promise<Session>, facts?: object }>>} */
+/** @type {Record<string, () => Promise<{ create(setup: Setup): Promise<Session> }>>} */
 const engines = {
   async qarepvgg() {
-    const { info, InferenceSession } = await import('qarepvgg');
+    const { InferenceSession } = await import('qarepvgg');
     return {
-      facts: info(),
       async create({ file, threads, algorithm = 'auto' }) {
         const session = await InferenceSession.create(file, { threads, algorithm });
         return {
@@ -38,7 +37,6 @@ const engines = {
   async onnxruntime() {
     const { default: ort } = await import('onnxruntime-node');
     return {
-      facts: { version: ort.env.versions.node },
       async create({ file, threads }) {
         const session = await ort.InferenceSession.create(file, {
           intraOpNumThreads: threads,
@@ -89,7 +87,7 @@ await answer({
     await session?.close();
     const [ms, made] = await timed(() => engine.create(setup));
     session = made;
-    return { ms, facts: engine.facts };
+    return { ms };
   },
 
   /** @param {{ input: string, dims: number[] }} request */

@@ -5,19 +5,12 @@
 // sleeps while the other computes. A ratio is theirs / ours within one round; tables show the median round and the range.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { env } from 'onnxruntime-common';
 import { info } from 'qarepvgg';
-import {
-  makeModel,
-  measureCreation,
-  measureDelay,
-  measureMemory,
-  measureQueue,
-  measureSpeed,
-} from './lib/inference.mjs';
+import { makeModel, measureDelay, measureQueue, measureSpeed, measureStart } from './lib/inference.mjs';
 import { barChart } from './lib/plot.mjs';
 import { toMarkdown, toTable, toText } from './lib/report.mjs';
 
@@ -47,8 +40,7 @@ async function run({ threads, batches, others, rounds, size }, onSection) {
     onSection({
       title: 'Serving',
       rows: [
-        await measureCreation(model, most, rounds),
-        await measureMemory(model, most, 8, Math.min(3, rounds)),
+        ...(await measureStart(model, most, 8, rounds)),
         await measureDelay(model, most, 8, rounds),
         await measureQueue(model, most, 32, rounds),
       ],
@@ -78,19 +70,17 @@ function writeDocument(facts, sections) {
     join(folder, 'benchmarks.svg'),
     barChart(title, series, groups, (value) => value.toFixed(0)),
   );
-  writeFileSync(
-    join(folder, 'benchmarks.md'),
-    [
-      '# Inference, side by side with onnxruntime-node',
-      'Written by `npm run bench:ort -- --write`; run it on your machine.',
-      facts.map((fact) => `- ${fact}`).join('\n'),
-      'Both sides load the same weights and must compute the same logits before anything is timed. Each is a process of its\n' +
-        'own that sleeps while the other computes; they take turns in one run. Smaller numbers are better. A ratio is\n' +
-        'onnxruntime / qarepvgg within one round: the median round, and the range over all rounds.',
-      '![Images per second](benchmarks.svg)',
-      ...sections.flatMap(({ title, rows }) => [`## ${title}`, toMarkdown(toTable(rows)).trimEnd()]),
-    ].join('\n\n') + '\n',
-  );
+  const parts = [
+    '# Inference, side by side with onnxruntime-node',
+    'Written by `npm run bench:ort -- --write`; run it on your machine.',
+    facts.map((fact) => `- ${fact}`).join('\n'),
+    'Both sides load the same weights and must compute the same logits before anything is timed. Each is a process of its\n' +
+      'own that sleeps while the other computes; they take turns in one run. Smaller numbers are better. A ratio is\n' +
+      'onnxruntime / qarepvgg within one round: the median round, and the range over all rounds.',
+    '![Images per second](benchmarks.svg)',
+    ...sections.flatMap(({ title, rows }) => [`## ${title}`, toMarkdown(toTable(rows)).trimEnd()]),
+  ];
+  writeFileSync(join(folder, 'benchmarks.md'), `${parts.join('\n\n')}\n`);
 }
 
 async function main() {
@@ -125,9 +115,10 @@ async function main() {
     return;
   }
 
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json');
   const facts = [
     `${cpus()[0]?.model ?? 'unknown CPU'}, ${all} threads, ${isa}; Node ${process.version}`,
-    `qarepvgg ${info().version}, onnxruntime-node ${env.versions.common}; images of ${setting.size} x ${setting.size}, float32`,
+    `qarepvgg ${info().version}, onnxruntime-node ${version}; images of ${setting.size} x ${setting.size}, float32`,
     `${setting.rounds} rounds, the sides in turn, one warm-up round`,
   ];
   if (!values.json) console.log(facts.join('\n'));

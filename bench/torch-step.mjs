@@ -22,11 +22,14 @@ function prepare({ folder, dims, state }) {
   block.train();
   const x = read(join(folder, 'input'), dims);
   let gradOutput = x;
+  // Results go to the same memory in every step, as PyTorch's allocator does for the other side (torch.mjs).
+  const like = () => tensor(new Float32Array(x.data.length), dims);
+  const [output, gradInput] = [like(), like()];
 
   const step = () => {
     block.zeroGrad();
-    block.forward(x);
-    return block.backward(gradOutput);
+    block.forward(x, { out: output });
+    return block.backward(gradOutput, { out: gradInput });
   };
 
   return {

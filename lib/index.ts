@@ -1,6 +1,10 @@
 /** The public surface of `qarepvgg`. */
 
 export { type ErrorCode, QARepVGGError } from './errors';
+export { Dataset, type DatasetSource } from './formats/dataset';
+export { fashionMnistClasses, loadFashionMnist } from './formats/fashion-mnist';
+export { loadIdx } from './formats/idx';
+export { type ImageFolderOptions, loadImageFolder } from './formats/images';
 export { loadModel, saveModel } from './formats/model-files';
 export { exportOnnx, importOnnx } from './formats/onnx';
 export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './formats/state-files';
@@ -23,4 +27,9 @@ export type { ByteImages, Images } from './runtime/images';
 export type { Algorithm, SessionOptions } from './runtime/options';
 export { type Feeds, type Fetches, InferenceSession, type RunOptions } from './runtime/session';
 export { type RandnOptions, randn, type Tensor, type TensorLike, tensor } from './tensor';
+export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate';
+export type { EpochProgress, FitResult, ProgressEvent, StepProgress } from './train/fit';
+export type { FitOptions } from './train/fit-options';
+export type { TrainerOptions } from './train/options';
+export { type StepReport, Trainer } from './train/trainer';
 export { type Difference, type EquivalenceReport, type VerifyOptions, verifyEquivalence } from './verify';

@@ -62,6 +62,11 @@ export function oneOf<const T extends string | number>(values: readonly T[], fal
   };
 }
 
+/** An option that may be left out and has no default. */
+export function optional<T>(field: Field<T>): Field<T | undefined> {
+  return (value, where) => (value === undefined ? undefined : field(value, where));
+}
+
 /** The seed of a random generator. */
 export const seedField: Field<number> = integer(0, Number.MAX_SAFE_INTEGER, 0);
 

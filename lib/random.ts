@@ -43,6 +43,11 @@ export class Random {
     return low + ((high - low) * this.bits()) / 2 ** 32;
   }
 
+  /** An integer from 0 to `count` - 1; `count` is at most 2^32. */
+  below(count: number): number {
+    return Math.floor((this.bits() / 2 ** 32) * count);
+  }
+
   /** Fills `target` with uniform values between `low` and `high`. */
   fillUniform(target: Float32Array, low: number, high: number): void {
     for (let i = 0; i < target.length; i++) target[i] = this.uniform(low, high);

@@ -188,8 +188,8 @@ describe('on the wrong object', () => {
   });
 
   test('new, without create', () => {
-    const constructor = InferenceSession as unknown as new () => unknown;
-    expectRefusal(() => new constructor(), 'ERR_INVALID_ARG', 'InferenceSession.create');
+    const Session = InferenceSession as unknown as new () => unknown;
+    expectRefusal(() => new Session(), 'ERR_INVALID_ARG', 'InferenceSession.create');
   });
 });
 

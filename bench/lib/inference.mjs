@@ -2,10 +2,11 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createModel, exportOnnx, randn, saveModel } from 'qarepvgg';
 import { difference, readFloats } from './numbers.mjs';
 import { Server } from './server.mjs';
-import { compare, takeTurns } from './turns.mjs';
+import { compare, pauseMs, takeTurns } from './turns.mjs';
 
 /**
  * @typedef {'auto' | 'gemm'} Algorithm
@@ -55,32 +56,43 @@ export function measureSpeed(model, threads, batches, rounds) {
   });
 }
 
-/** Creating a session from a file that the system has in memory already. @param {Model} model @param {number} threads @param {number} rounds */
-export function measureCreation(model, threads, rounds) {
-  return withSides(['auto', 'gemm'], async (sides) => {
-    const results = await takeTurns(sides, rounds, (side) => createSession(side, model, threads));
-    return row('creating a session from a file', 'ms', { threads }, sides, results);
-  });
-}
-
-/** Peak memory of a process that makes a session and runs it. @param {Model} model @param {number} threads @param {number} batch @param {number} rounds */
-export async function measureMemory(model, threads, batch, rounds) {
-  /** @type {Row | undefined} */
-  let result;
+/**
+ * What a process that serves a model has to pay first: creating the session from a file that the system has in memory, and
+ * the most memory it uses until it has answered. New processes in each round.
+ *
+ * @param {Model} model @param {number} threads @param {number} batch @param {number} rounds
+ */
+export async function measureStart(model, threads, batch, rounds) {
+  /** @type {{ label: string }[]} */
+  let labels = [];
   /** @type {number[][][]} */
-  const all = [[], [], []];
-  for (let round = 0; round < rounds; round++) {
+  const times = [[], [], []];
+  /** @type {number[][][]} */
+  const peaks = [[], [], []];
+  for (let round = 0; round <= rounds; round++) {
     await withSides(['auto', 'gemm'], async (sides) => {
-      for (const side of sides) await createSession(side, model, threads);
+      labels = [...sides];
+      /** @type {number[]} */
+      const created = [];
+      for (const side of sides) {
+        await sleep(pauseMs);
+        created.push(await createSession(side, model, threads));
+      }
       await loadImages(sides, model, batch);
       for (const [i, { server }] of sides.entries()) {
         await server.ask({ do: 'time', runs: 5 });
-        all[i]?.push([(await server.ask({ do: 'memory' })).peakMiB]);
+        const { peakMiB } = await server.ask({ do: 'memory' });
+        // The first round has read the files.
+        if (round === 0) continue;
+        times[i]?.push([Number(created[i])]);
+        peaks[i]?.push([peakMiB]);
       }
-      result = row('peak memory of a process that makes a session and runs it', 'MiB', { threads, batch }, sides, all);
     });
   }
-  return /** @type {Row} */ (result);
+  return [
+    row('creating a session from a file', 'ms', { threads }, labels, times),
+    row('peak memory of a process that makes a session and runs it', 'MiB', { threads, batch }, labels, peaks),
+  ];
 }
 
 /** How late timers of the JavaScript thread are while runs follow each other. @param {Model} model @param {number} threads @param {number} batch @param {number} rounds */
@@ -116,7 +128,7 @@ export async function measureQueue(model, threads, count, rounds) {
 
 /**
  * @param {string} what @param {string} unit @param {{ threads: number, batch?: number, macs?: number }} setting
- * @param {readonly Side[]} sides @param {number[][][]} results @returns {Row}
+ * @param {readonly { label: string }[]} sides @param {number[][][]} results @returns {Row}
  */
 function row(what, unit, setting, sides, results) {
   return { what, unit, ...setting, ...compare(sides, results) };

@@ -5,19 +5,7 @@ export function product(numbers) {
   return numbers.reduce((a, b) => a * b, 1);
 }
 
-/** @param {readonly number[]} values */
-export function median(values) {
-  return percentile(values, 50);
-}
-
-/** Linear between the two nearest. @param {readonly number[]} values @param {number} percent */
-export function percentile(values, percent) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const place = ((sorted.length - 1) * percent) / 100;
-  const low = Number(sorted[Math.floor(place)]);
-  const high = Number(sorted[Math.ceil(place)]);
-  return low + (high - low) * (place - Math.floor(place));
-}
+export { median, percentile } from '../../dist/cli/numbers.js';
 
 /** Relative L2 difference. @param {Float32Array} actual @param {Float32Array} expected */
 export function difference(actual, expected) {

@@ -10,8 +10,8 @@ import { median } from './numbers.mjs';
  * @typedef {{ ours: Ours[], theirs: Spread }} Comparison
  */
 
-// Longer than thread pools spin after their last piece of work.
-const pauseMs = 50;
+/** Longer than thread pools spin after their last piece of work. */
+export const pauseMs = 50;
 
 /**
  * The first round warms up and does not count.

@@ -5,6 +5,7 @@ import { mismatch } from '../errors';
 import { readPpm } from '../formats/ppm';
 import { type Difference, info, type QARepVGGBlock, type Tensor, type TensorLike, verifyEquivalence } from '../index';
 import { compareOutputs } from '../verify';
+import { median } from './numbers';
 import { buildStack, deployStack, runStack } from './stack';
 import { formatTable } from './table';
 
@@ -93,12 +94,6 @@ function measure(
 
 function total(series: number[][], run: number): number {
   return series.reduce((time, block) => time + (block[run] as number), 0);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] as number) + (sorted[Math.ceil(middle)] as number)) / 2;
 }
 
 function print(rows: readonly Row[], whole: Row, images: TensorLike, runs: number, passed: boolean): void {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { BenchOptions } from './bench';
 
 /** Exit codes: 0 when all went well, 1 when the work failed, 2 when the command line makes no sense. */
 const failed = 1;
@@ -37,6 +38,34 @@ function createProgram(): Command {
     .action(async (options: { json?: true }) => {
       const { printInfo } = await import('./info.js');
       printInfo(options);
+    });
+
+  program
+    .command('export')
+    .description('Write a model in deploy form as an ONNX file (opset 13, any number of images).')
+    .argument('<model>', 'model file in deploy form')
+    .argument('<file>', 'ONNX file to write')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  $ qarepvgg export deploy.safetensors model.onnx')
+    .action(async (model: string, file: string, options: { json?: true }) => {
+      const { exportModel } = await import('./export.js');
+      await exportModel(model, file, options);
+    });
+
+  program
+    .command('bench')
+    .description('Time a model in deploy form on random images: latency, images/s, GFLOP/s.')
+    .argument('<model>', 'model file in deploy form, safetensors or ONNX')
+    .option('--batch <n>', 'images of a run', positiveInteger, 1)
+    .option('--threads <n>', 'threads (default: all)', positiveInteger)
+    .option('--size <n>', "side of the images in pixels (default: the model's)", positiveInteger)
+    .option('--seconds <n>', 'how long to measure', positiveInteger, 3)
+    .addOption(new Option('--algorithm <name>').choices(['auto', 'gemm', 'winograd']).default('auto'))
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  $ qarepvgg bench model.onnx --batch 8 --threads 1')
+    .action(async (model: string, options: BenchOptions) => {
+      const { bench } = await import('./bench.js');
+      await bench(model, options);
     });
 
   return program;

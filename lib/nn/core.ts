@@ -37,6 +37,7 @@ export class ModuleCore {
   training = true;
   #definition: Definition;
   readonly #programs = new ProgramCache();
+  #revision = 0;
   /** The program that holds the activations of the last forward that kept them. */
   #graph: { program: Program; inputDims: number[] } | undefined;
 
@@ -52,12 +53,18 @@ export class ModuleCore {
   set definition(definition: Definition) {
     this.#definition = definition;
     this.#programs.clear();
-    this.dropGraph();
+    this.weightsChanged();
   }
 
-  /** After a change of the weights, activations of before say nothing about the gradient. */
-  dropGraph(): void {
+  /** How often weights have been replaced. A trainer, which has a copy of them, takes them anew when it goes up. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Activations of before say nothing about the gradient now. */
+  weightsChanged(): void {
     this.#graph = undefined;
+    this.#revision++;
   }
 
   forward(x: unknown, keepGraph: boolean, out?: unknown): Tensor {
@@ -67,7 +74,7 @@ export class ModuleCore {
     const dims = this.#outputDims(program);
     if (target) checkDims(target, dims, 'the output', `${where}, out`);
     // First: a run that fails leaves no activations to trust.
-    if (keepGraph) this.dropGraph();
+    if (keepGraph) this.#graph = undefined;
     const data = program.forward(input.data, this.#definition.store.values, target?.data);
     if (keepGraph) this.#graph = { program, inputDims: input.dims };
     return { data, dims };
@@ -96,7 +103,7 @@ export class ModuleCore {
     if (target) checkDims(target, graph.inputDims, 'the last input', `${where}, out`);
     const { store } = this.#definition;
     store.checkAttached(where);
-    this.dropGraph();
+    this.#graph = undefined;
     const data = graph.program.backward(gradient.data, store.values, store.gradients, target?.data);
     return { data, dims: [...graph.inputDims] };
   }

@@ -155,7 +155,7 @@ export abstract class Module {
     const { definition } = core;
     definition.store.checkAttached(where);
     const result = loadInto(definition, given, { layout, strict, madeWith: traitsOf(stateDict) }, where);
-    core.dropGraph();
+    core.weightsChanged();
     return result;
   }
 

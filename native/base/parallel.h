@@ -1,5 +1,5 @@
-// The only place with OpenMP. Work is split into contiguous ranges by index, so which thread computes an item never
-// changes what is computed: results are the same bits for any thread count.
+// The only place with OpenMP. An item of work computes the same whichever thread takes it, and no two items write the same
+// memory: results are the same bits for any number of threads.
 #pragma once
 
 #include <cstddef>
@@ -29,21 +29,21 @@ void parallel_region(int threads, const Body& body) {
   body(Member{static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
 }
 
-// Runs body(begin, end) over [0, count) on at most `threads` threads. The first exception thrown by a body is rethrown
-// here, after all of them have ended.
+// Runs body(begin, end) over consecutive ranges of [0, count) on at most `threads` threads, in `ranges` ranges. Ranges are
+// dealt out as threads become free: on a shared machine one core is often slower than the others. The first exception
+// thrown by a body is rethrown here, after all of them have ended.
 template <class Body>
-void parallel_ranges(int threads, std::size_t count, const Body& body) {
+void parallel_ranges(int threads, std::size_t count, std::size_t ranges, const Body& body) {
   if (count == 0) return;
-  if (static_cast<std::size_t>(threads) > count) threads = static_cast<int>(count);
-  if (threads <= 1) {
+  if (ranges > count) ranges = count;
+  if (threads <= 1 || ranges == 1) {
     body(std::size_t{0}, count);
     return;
   }
-  // The runtime may grant fewer threads than asked for, so ranges are numbered and dealt out by the loop schedule.
-  const std::size_t ranges = static_cast<std::size_t>(threads);
   std::exception_ptr failure;
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int range = 0; range < threads; ++range) {
+  const int last = static_cast<int>(ranges);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (int range = 0; range < last; ++range) {
     const std::size_t index = static_cast<std::size_t>(range);
     try {
       body(count * index / ranges, count * (index + 1) / ranges);
@@ -58,9 +58,11 @@ void parallel_ranges(int threads, std::size_t count, const Body& body) {
 // Runs body(index) for every index in [0, count).
 template <class Body>
 void parallel_for(int threads, std::size_t count, const Body& body) {
-  parallel_ranges(threads, count, [&body](std::size_t begin, std::size_t end) {
-    for (std::size_t index = begin; index < end; ++index) body(index);
-  });
+  constexpr std::size_t kRangesPerThread = 8;
+  parallel_ranges(threads, count, kRangesPerThread * static_cast<std::size_t>(threads),
+                  [&body](std::size_t begin, std::size_t end) {
+                    for (std::size_t index = begin; index < end; ++index) body(index);
+                  });
 }
 
 }  // namespace qarepvgg

@@ -25,7 +25,7 @@ struct ConvTile {
   std::size_t valid;             // lanes to store, 1..NV * lanes
   bool accumulate;               // adds to what is in out
   bool relu;
-  // For conv_prefetch: memory that the next tiles will stream, touched while this one computes. Each step of depth asks
+  // For conv_prefetch: memory that the next tiles will stream, asked for while this one computes. Each step of depth asks
   // for NV cache lines and moves on by prefetch_step floats.
   const float* prefetch;
   std::size_t prefetch_step;

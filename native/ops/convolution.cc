@@ -280,7 +280,7 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
 
   // Each thread owns some (group, panel, channel tile, tap) and walks the pixels in the same order as any other would.
   const std::size_t items = shape_.groups * panel_count * channel_tiles * taps;
-  parallel_ranges(threads, items, [&](std::size_t begin, std::size_t end) {
+  parallel_ranges(threads, items, 2 * static_cast<std::size_t>(threads), [&](std::size_t begin, std::size_t end) {
     for (std::size_t step = 0; step < chunks * ceil_div(shape_.n, images_per_chunk_); ++step) {
       const std::size_t image = step / chunks * images_per_chunk_, first_row = step % chunks * rows_per_chunk_;
       for (std::size_t item = begin; item < end; ++item) {

@@ -11,8 +11,8 @@ constexpr std::size_t kSide = 6, kTaps = 9;
 constexpr std::size_t kPatchPixels = kSide * kSide;
 
 // The transformed input of a block should stay in the second-level cache.
-constexpr std::size_t kBlockBytes = 800 * 1024;
-constexpr std::size_t kMinBlockTiles = 16, kMaxBlockTiles = 56;
+constexpr std::size_t kBlockBytes = 1024 * 1024;
+constexpr std::size_t kMinBlockTiles = 32, kMaxBlockTiles = 56;
 // A team shares an image by tiles while each member gets at least so many; below that, by panels.
 constexpr std::size_t kMinTilesPerMember = 20;
 

@@ -59,7 +59,7 @@ void im2col_convolution(const Im2colShape& s, const float* x, const float* weigh
       im2col(s, x + (n * s.in_c + group * in_group) * s.in_h * s.in_w, patches, threads);
       const std::size_t first = group * out_group;
       float* out = y + (n * s.out_c + first) * pixels;
-      parallel_ranges(threads, out_group, [&](std::size_t begin, std::size_t end) {
+      parallel_ranges(threads, out_group, static_cast<std::size_t>(threads), [&](std::size_t begin, std::size_t end) {
         for (std::size_t m = begin; m < end; ++m)
           std::fill_n(out + m * pixels, pixels, bias != nullptr ? bias[first + m] : 0.0f);
         multiply(weight + first * depth, patches, out, begin, end, depth, pixels);

@@ -99,7 +99,7 @@ TEST(parallel_ranges_cover_everything_once) {
     const int threads = static_cast<int>(rng.between(1, 9));
     const std::size_t count = rng.between(0, 50);
     std::vector<std::atomic<int>> visits(count);
-    parallel_ranges(threads, count, [&](std::size_t begin, std::size_t end) {
+    parallel_ranges(threads, count, rng.between(1, 20), [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) ++visits[i];
     });
     CHECK(std::all_of(visits.begin(), visits.end(), [](const auto& n) { return n == 1; }), threads, " for ", count);

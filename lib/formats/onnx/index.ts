@@ -12,12 +12,15 @@ import { placeOf, quote, readWholeFile } from '../files';
 import { assembleNetwork } from '../model-files';
 import { describeNetwork, readDescription } from '../model-metadata';
 import { onnxGraph } from './graph';
-import { float32, type Graph, graph as graphFields, type Initializer, type ModelFile, modelFields } from './schema';
+import { float32, type Graph, graph as graphFields, type ModelFile, modelFields } from './schema';
 import { decode, encode } from './wire';
 
 /** Read by everything since 2021, and the first that quantises per channel. Its files are of version 7. */
 const opset = 13;
 const irVersion = 7;
+
+/** Protocol buffers end at 2 GiB; the rest of the file is far smaller than what is left. */
+const maxTensorBytes = 2 ** 31 - 2 ** 24;
 
 /** Keys of metadata are in a space of their own: other tools add theirs. */
 const metadataPrefix = 'qarepvgg.';
@@ -35,7 +38,7 @@ const metadataPrefix = 'qarepvgg.';
  */
 export async function exportOnnx(model: Module, path: string): Promise<void> {
   const where = 'exportOnnx';
-  await writeAtomically(path, encodeModel(coreOf(model, where), where), where);
+  await writeAtomically(path, serializeOnnx(model, where), where);
 }
 
 /**
@@ -49,8 +52,14 @@ export async function exportOnnx(model: Module, path: string): Promise<void> {
  * const model = await importOnnx('model.onnx');
  */
 export async function importOnnx(path: string): Promise<Network> {
-  const where = placeOf(path, 'importOnnx');
-  const file = decodeFile(await readWholeFile(path, 'importOnnx'), where);
+  const where = 'importOnnx';
+  const place = placeOf(path, where);
+  return parseOnnx(await readWholeFile(path, where), place);
+}
+
+/** As {@link importOnnx}, from bytes. */
+export function parseOnnx(bytes: Uint8Array, where = 'parseOnnx'): Network {
+  const file = decodeFile(bytes, where);
   const description = readDescription(readMetadata(file, where), where);
   const { model } = assembleNetwork(description, readTensors(file, where), where);
   if (!sameGraph(file.graph, graphOf(coreOf(model, where), where))) {
@@ -59,18 +68,33 @@ export async function importOnnx(path: string): Promise<Network> {
   return model;
 }
 
-function encodeModel(core: ModuleCore, where: string): Uint8Array {
-  core.definition.store.checkAttached(where);
-  const isNetwork = core instanceof RepCore && core.blueprint instanceof NetworkBlueprint;
-  const metadata = isNetwork ? describeNetwork(core.blueprint.options, core.form) : {};
-  return encode(modelFields, {
+/** As {@link exportOnnx}, to bytes: the same for the same model. */
+export function serializeOnnx(model: Module, where = 'serializeOnnx'): Uint8Array {
+  const core = coreOf(model, where);
+  const { store } = core.definition;
+  store.checkAttached(where);
+  if (store.values.byteLength > maxTensorBytes) {
+    throw mismatch('ERR_LIMIT', where, `at most ${maxTensorBytes} bytes of tensors`, `${store.values.byteLength}`);
+  }
+  const file = {
     irVersion,
     producerName: 'qarepvgg',
     producerVersion: info().version,
     graph: graphOf(core, where),
     opsets: [{ domain: '', version: opset }],
-    metadata: Object.entries(metadata).map(([key, value]) => ({ key: metadataPrefix + key, value })),
-  });
+    metadata: Object.entries(metadataOf(core)).map(([key, value]) => ({ key: metadataPrefix + key, value })),
+  };
+  try {
+    return encode(modelFields, file);
+  } catch (error) {
+    const message = `${where}: expected memory for ${store.values.byteLength} bytes and some copies, received none`;
+    throw new QARepVGGError('ERR_OUT_OF_MEMORY', message, { cause: error });
+  }
+}
+
+function metadataOf(core: ModuleCore): Readonly<Record<string, string>> {
+  const isNetwork = core instanceof RepCore && core.blueprint instanceof NetworkBlueprint;
+  return isNetwork ? describeNetwork(core.blueprint.options, core.form) : {};
 }
 
 function graphOf({ definition }: ModuleCore, where: string): Graph {
@@ -122,7 +146,7 @@ function readTensors({ graph }: ModelFile, where: string): StateDict {
 function sameGraph(a: Graph | undefined, b: Graph): boolean {
   const skeleton = (graph: Graph): Uint8Array => {
     const initializers = (graph.initializers ?? []).map(({ name, dims, dataType }) => ({ name, dims, dataType }));
-    return encode(graphFields, { ...graph, initializers: initializers as Initializer[] });
+    return encode(graphFields, { ...graph, initializers });
   };
   return a !== undefined && Buffer.compare(skeleton(a), skeleton(b)) === 0;
 }

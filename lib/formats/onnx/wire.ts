@@ -31,9 +31,11 @@ export type Message<F extends Fields> = {
   readonly [N in keyof F]: F[N]['many'] extends true ? readonly Value<F[N]['kind']>[] : Value<F[N]['kind']> | undefined;
 };
 
-/** A message to be written. */
+/** A message to be written; one that was read is one, too. */
 export type Draft<F extends Fields> = {
-  readonly [N in keyof F]?: F[N]['many'] extends true ? readonly DraftValue<F[N]['kind']>[] : DraftValue<F[N]['kind']>;
+  readonly [N in keyof F]?:
+    | (F[N]['many'] extends true ? readonly DraftValue<F[N]['kind']>[] : DraftValue<F[N]['kind']>)
+    | undefined;
 };
 
 type DraftValue<K> = K extends Fields ? Draft<K> : K extends keyof Scalars ? Scalars[K] : never;

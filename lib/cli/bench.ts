@@ -1,0 +1,109 @@
+import path from 'node:path';
+import { openModel } from '../formats/open-model';
+import { countMacs } from '../graph/macs';
+import { type Algorithm, InferenceSession, info, randn } from '../index';
+import { coreOf } from '../nn/core';
+import { percentile } from './numbers';
+import { formatTable } from './table';
+
+/** Options of the `bench` command. */
+export interface BenchOptions {
+  readonly batch: number;
+  readonly seconds: number;
+  readonly algorithm: Algorithm;
+  readonly threads?: number;
+  readonly size?: number;
+  readonly json?: boolean;
+}
+
+/** What `bench` has measured. Times in milliseconds. */
+interface Result {
+  readonly file: string;
+  readonly model: string;
+  readonly isa: string;
+  readonly threads: number;
+  readonly algorithm: Algorithm;
+  readonly inputDims: number[];
+  readonly createMs: number;
+  readonly memoryBytes: number;
+  readonly runs: number;
+  readonly latencyMs: Readonly<Record<'min' | 'p50' | 'p90' | 'p99' | 'max', number>>;
+  /** From the median. */
+  readonly imagesPerSecond: number;
+  /** Of direct convolution: Winograd needs fewer, and counts as faster. From the median. */
+  readonly gflops: number;
+}
+
+/** The `bench` command: runs of one model on random images, one after the other. */
+export async function bench(file: string, options: BenchOptions): Promise<void> {
+  const result = await measure(file, options);
+  if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  else print(result);
+}
+
+async function measure(file: string, { batch, seconds, algorithm, threads, size }: BenchOptions): Promise<Result> {
+  const { isa, threads: all } = info();
+  const model = await openModel(file);
+  const side = size ?? model.options.inputSize;
+  const inputDims = [batch, model.options.inChannels, side, side];
+  const start = performance.now();
+  const session = await InferenceSession.create(model, {
+    algorithm,
+    inputSize: side,
+    maxBatch: batch,
+    ...(threads !== undefined && { threads }),
+  });
+  const createMs = performance.now() - start;
+
+  const input = randn(inputDims);
+  const times: number[] = [];
+  const run = async (): Promise<number> => {
+    const began = performance.now();
+    await session.run({ input });
+    return performance.now() - began;
+  };
+  for (let i = 0; i < 3; i++) await run();
+  const end = performance.now() + seconds * 1000;
+  do times.push(await run());
+  while (performance.now() < end);
+
+  const memoryBytes = session.memoryUsage().bytes;
+  session.dispose();
+  const p50 = percentile(times, 50);
+  const latencyMs = {
+    min: Math.min(...times),
+    p50,
+    p90: percentile(times, 90),
+    p99: percentile(times, 99),
+    max: Math.max(...times),
+  };
+  const macs = countMacs(coreOf(model, 'bench').definition.ops, inputDims, 'bench');
+  return {
+    file: path.basename(file),
+    model: model.toString(),
+    isa,
+    threads: threads ?? all,
+    algorithm,
+    inputDims,
+    createMs,
+    memoryBytes,
+    runs: times.length,
+    latencyMs,
+    imagesPerSecond: (batch * 1000) / p50,
+    gflops: (2 * macs) / p50 / 1e6,
+  };
+}
+
+function print(result: Result): void {
+  const ms = (value: number): string => value.toFixed(2).padStart(9);
+  const rows = [
+    ['model', result.model],
+    ['input', `${result.inputDims.join(' x ')}, random`],
+    ['runs', `${result.runs}, ${result.algorithm}, ${result.isa}, ${result.threads} threads`],
+    ['session', `${result.createMs.toFixed(0)} ms to create, ${(result.memoryBytes / 2 ** 20).toFixed(1)} MiB`],
+    ...Object.entries(result.latencyMs).map(([name, value]) => [`latency ${name}`, `${ms(value)} ms`]),
+    ['images/s', result.imagesPerSecond.toFixed(1).padStart(9)],
+    ['GFLOP/s', `${result.gflops.toFixed(1).padStart(9)} (direct convolution's count)`],
+  ];
+  process.stdout.write(formatTable(rows, ['left', 'left']));
+}

@@ -1,0 +1,70 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** Parsers of arguments and options. They judge the text alone; what the numbers may be, the library says. */
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('Expected an integer from 1.');
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError('Expected an integer from 0.');
+}
+
+export function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('Expected a number.');
+}
+
+/** "1,2,3" */
+export function numberList(text: string): number[] {
+  return text.split(',').map(finiteNumber);
+}
+
+/** "a,b,c" */
+export function nameList(text: string): string[] {
+  return text.split(',');
+}
+
+/** Options that describe a network, as in `createModel`. */
+export interface NetworkFlags {
+  readonly model?: string;
+  readonly numClasses?: number;
+  readonly inChannels?: number;
+  readonly inputSize?: number;
+  readonly blocks?: number[];
+  readonly channels?: number[];
+  readonly strides?: number[];
+  readonly variant?: string;
+  readonly eps?: number;
+}
+
+/** Options for a file that need not be a model file. */
+export interface FileFlags extends NetworkFlags {
+  readonly layout?: string;
+  readonly key?: string;
+}
+
+export function addNetworkFlags(command: Command, model: string): Command {
+  return command
+    .option('--model <name>', model)
+    .option('--num-classes <n>', 'classes (default: as many as the data have)', positiveInteger)
+    .option('--in-channels <n>', 'channels of the images', positiveInteger)
+    .option('--input-size <n>', 'side of the images in pixels', positiveInteger)
+    .option('--blocks <list>', 'depths of the four stages, such as 2,4,14,1', numberList)
+    .option('--channels <list>', 'channels of the stem and the four stages, such as 48,48,96,192,1280', numberList)
+    .option('--strides <list>', 'strides of the stem and the four stages, such as 2,2,2,2,2', numberList)
+    .addOption(new Option('--variant <name>', 'kind of the blocks').choices(['S0', 'S1', 'S2', 'S3', 'S4']))
+    .option('--eps <number>', 'of the batch norms', finiteNumber);
+}
+
+export function addFileFlags(command: Command): Command {
+  const layouts = ['official', 'yolov6', 'repvgg', 'seed', 'super-gradients', 'timm'];
+  return addNetworkFlags(command, 'name of the network, for a file that has but tensors (.safetensors, .pt, .pth)')
+    .addOption(new Option('--layout <name>', 'naming scheme of the tensors in such a file').choices(layouts))
+    .option('--key <name>', 'name of the state dict in a checkpoint of PyTorch');
+}

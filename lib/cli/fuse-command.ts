@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { addFileFlags, type FileFlags } from './flags';
+
+export interface FuseFlags extends FileFlags {
+  readonly keepPostBn?: true;
+  readonly json?: true;
+}
+
+export function addFuseCommand(program: Command): void {
+  const command = program
+    .command('fuse')
+    .description('Re-parameterise a model: every block becomes one 3x3 convolution.')
+    .argument('<from>', 'model file, or with --model a file of tensors: a checkpoint of PyTorch, for example')
+    .argument('<to>', 'model file to write');
+  addFileFlags(command)
+    .option('--keep-post-bn', 'keep the batch norm after the branches, to train on (partial form)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      [
+        '\nExamples:',
+        '  $ qarepvgg fuse trained.safetensors deploy.safetensors',
+        '  $ qarepvgg fuse RepVGG-A0-train.pth deploy.safetensors --model repvgg_a0',
+        '  $ qarepvgg fuse timm.safetensors deploy.safetensors --model repvgg_a0 --layout timm',
+      ].join('\n'),
+    )
+    .action(async (from: string, to: string, flags: FuseFlags) => {
+      const { fuseFile } = await import('./fuse.js');
+      await fuseFile(from, to, flags);
+    });
+}

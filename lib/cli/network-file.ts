@@ -1,0 +1,35 @@
+import { openModel } from '../formats/open-model';
+import { loadStateDict, type Network } from '../index';
+import { type Layout, nameIn } from '../nn/layouts';
+import { emptyNetwork } from '../nn/network';
+import { checkNetworkOptions } from '../nn/network-options';
+import type { StateDict } from '../nn/state';
+import type { Form } from '../nn/structure';
+import type { FileFlags, NetworkFlags } from './flags';
+
+/** What of the flags `createModel` takes as its options. */
+export function networkOptions({ model: _, ...flags }: NetworkFlags): Record<string, unknown> {
+  const names = ['numClasses', 'inChannels', 'inputSize', 'blocks', 'channels', 'strides', 'variant', 'eps'] as const;
+  return Object.fromEntries(names.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])));
+}
+
+/**
+ * Opens a model file; or, with the flag `model`, a file of nothing but tensors, as the network that the flags describe, in
+ * the form that the tensors have.
+ */
+export async function openNetwork(path: string, flags: FileFlags): Promise<Network> {
+  if (flags.model === undefined) return openModel(path);
+  const layout = (flags.layout ?? 'official') as Layout;
+  const state = await loadStateDict(path, flags.key === undefined ? {} : { key: flags.key });
+  const numClasses = state[nameIn(layout, 'linear.weight')]?.dims[0];
+  const options = { ...(numClasses !== undefined && { numClasses }), ...networkOptions(flags) };
+  const network = emptyNetwork(checkNetworkOptions(flags.model, options, path), formOf(state, layout)).eval();
+  network.loadStateDict(state, { layout });
+  return network;
+}
+
+function formOf(state: StateDict, layout: Layout): Form {
+  const has = (name: string): boolean => nameIn(layout, `stage0.${name}`) in state;
+  if (has('rbr_dense.conv.weight') || !has('rbr_reparam.weight')) return 'train';
+  return has('bn.weight') ? 'partial' : 'deploy';
+}

@@ -1,0 +1,36 @@
+import type { Command } from 'commander';
+import { addFileFlags, type FileFlags, finiteNumber, positiveInteger, wholeNumber } from './flags';
+
+export interface VerifyFlags extends FileFlags {
+  readonly deploy?: string;
+  readonly samples: number;
+  readonly seed: number;
+  readonly tolerance: number;
+  readonly json?: true;
+}
+
+export function addVerifyCommand(program: Command): void {
+  const command = program
+    .command('verify')
+    .description(
+      'Prove that re-parameterisation changes nothing: compare the forms of a model, block by block, on random and on given images.',
+    )
+    .argument('<model>', 'model file in train or partial form, or with --model a file of tensors')
+    .argument('[images...]', 'image files to compare on, too');
+  addFileFlags(command)
+    .option('--deploy <file>', 'model file to compare with (default: what fuse would make of the model)')
+    .option('--samples <n>', 'random images', positiveInteger, 4)
+    .option('--seed <n>', 'seed of the random images', wholeNumber, 0)
+    .option('--tolerance <number>', 'largest relative L2 difference of a block and of the whole', finiteNumber, 1e-5)
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      '\nExit code 1 when a difference is larger than the tolerance.\n\nExamples:\n' +
+        '  $ qarepvgg verify trained.safetensors cat.jpg dog.jpg\n' +
+        '  $ qarepvgg verify trained.safetensors --deploy deploy.safetensors',
+    )
+    .action(async (model: string, images: string[], flags: VerifyFlags) => {
+      const { verifyFile } = await import('./verify.js');
+      process.exitCode = (await verifyFile(model, images, flags)) ? 0 : 1;
+    });
+}

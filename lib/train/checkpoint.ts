@@ -1,0 +1,99 @@
+import { mismatch, QARepVGGError } from '../errors';
+import { placeOf } from '../formats/files';
+import { extraPrefix, loadModelWith, saveModelWith } from '../formats/model-files';
+import { networkCoreOf } from '../nn/network';
+import type { CheckedNetworkOptions } from '../nn/network-options';
+import { asText } from '../nn/traits';
+import { boolean, type Field, integer, number, oneOf, parseOptions, seedField } from '../options';
+import type { Engine } from './engine';
+import type { Position } from './fit';
+
+/** The optimiser's memory, beside the tensors of the network. */
+const memoryName = `${extraPrefix}optimizer`;
+
+/** Key of the metadata that hold the rest, in JSON. */
+const noteName = 'training';
+
+/** @throws {QARepVGGError} (rejects) ERR_NON_FINITE, without touching the file; as `saveModel`. */
+export async function saveCheckpoint(
+  engine: Engine,
+  position: Position | undefined,
+  path: string,
+  where: string,
+): Promise<void> {
+  engine.pull(where);
+  const { store } = networkCoreOf(engine.model, where).definition;
+  const broken = store.slots.find(({ name }) => !store.view(name).every(Number.isFinite));
+  if (broken) throw mismatch('ERR_NON_FINITE', where, 'finite weights', `others in ${broken.name}`);
+  const { memory, stepCount } = engine.optimizerState();
+  const tensors = { [memoryName]: { data: memory, dims: [memory.length] } };
+  const note = { optimizer: engine.optimizer, stepCount, position };
+  await saveModelWith(engine.model, { tensors, metadata: { [noteName]: JSON.stringify(note) } }, path, where);
+}
+
+/** Puts the engine back to where it was. @throws {QARepVGGError} (rejects) as `Trainer.loadCheckpoint` */
+export async function loadCheckpoint(engine: Engine, path: string, where: string): Promise<Position | undefined> {
+  const place = placeOf(path, where);
+  const { model, extras } = await loadModelWith(path, where);
+  const memory = extras.tensors[memoryName];
+  const note = extras.metadata[noteName];
+  if (!memory || note === undefined) {
+    throw mismatch('ERR_MODEL_FORMAT', place, 'a checkpoint of a training', 'a model without one');
+  }
+  const { optimizer, stepCount, position } = readNote(note, place);
+  const [own, given] = [networkCoreOf(engine.model, where), networkCoreOf(model, where)];
+  if (own.form !== given.form) throw other(place, `${own.form} form`, `${given.form} form`);
+  checkNetwork(own.blueprint.options, given.blueprint.options, place);
+  if (optimizer !== engine.optimizer) throw other(place, `optimizer ${engine.optimizer}`, optimizer);
+  const { length } = engine.optimizerState().memory;
+  if (memory.data.length !== length) {
+    throw mismatch('ERR_MODEL_FORMAT', `${place}, ${memoryName}`, `${length} numbers`, `${memory.data.length}`);
+  }
+  own.definition.store.values.set(given.definition.store.values);
+  own.weightsChanged();
+  engine.restore({ memory: memory.data, stepCount });
+  return position;
+}
+
+function checkNetwork(own: CheckedNetworkOptions, given: CheckedNetworkOptions, where: string): void {
+  for (const [name, value] of Object.entries(own) as [keyof CheckedNetworkOptions, unknown][]) {
+    // What the weights began with does not matter any more.
+    if (name === 'seed' || name === 'labels') continue;
+    const [expected, received] = [asText(value), asText(given[name])];
+    if (expected !== received) throw other(where, `a network with ${name} ${expected}`, received);
+  }
+}
+
+function other(where: string, expected: string, received: string): QARepVGGError {
+  return mismatch('ERR_MODEL_INCOMPATIBLE', where, `a checkpoint of ${expected}`, received);
+}
+
+const count = integer(0, Number.MAX_SAFE_INTEGER);
+
+const courseFields = { seed: seedField, images: count, batchSize: count, flip: boolean(false), shift: count };
+
+const positionFields = {
+  course: (value: unknown, where: string) => parseOptions(where, courseFields, value),
+  ...{ epoch: count, batch: count, loss: number(0, Number.MAX_VALUE, 0), correct: count },
+};
+
+const readPosition: Field<Position | undefined> = (value, where) =>
+  value === undefined ? undefined : parseOptions(where, positionFields, value);
+
+const noteFields = { optimizer: oneOf(['sgd', 'adamw'], 'sgd'), stepCount: count, position: readPosition };
+
+/** @throws {QARepVGGError} ERR_MODEL_FORMAT */
+function readNote(text: string, where: string) {
+  try {
+    return parseOptions(`${where}, metadata ${noteName}`, noteFields, JSON.parse(text));
+  } catch (error) {
+    const { message } = error as Error;
+    throw new QARepVGGError(
+      'ERR_MODEL_FORMAT',
+      `${where}: expected a note on the training, received another: ${message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,126 @@
+import type { Trainer as NativeTrainer, StepResult } from '../../binding';
+import { addon } from '../binding';
+import { mismatch } from '../errors';
+import { inferShapes } from '../graph/shapes';
+import type { Definition } from '../nn/core';
+import { type Network, networkCoreOf } from '../nn/network';
+import type { CheckedTrainerOptions } from './options';
+import { trainerSpec } from './spec';
+
+/** What an optimiser remembers between steps. */
+export interface OptimizerState {
+  readonly memory: Float32Array;
+  /** Steps taken. */
+  readonly stepCount: number;
+}
+
+/** What a step computes with. */
+export interface StepInput {
+  /** Floats [n, c, h, w] or bytes [n, h, w, c]. */
+  readonly images: Float32Array | Uint8Array;
+  /** Dims [n, c, h, w] of the images. */
+  readonly dims: readonly number[];
+  readonly labels: Int32Array;
+  readonly augment?: Int16Array | undefined;
+  readonly learningRate: number;
+}
+
+/**
+ * A network and the native trainer that has a copy of its weights. The native trainer is made for batches of certain dims;
+ * when others come, weights and memory of the optimiser move on to another one.
+ */
+export class Engine {
+  readonly model: Network;
+  readonly optimizer: CheckedTrainerOptions['optimizer'];
+  readonly #core: ReturnType<typeof networkCoreOf>;
+  readonly #definition: Definition;
+  readonly #spec: ReturnType<typeof trainerSpec>;
+  readonly #weightDecay: number;
+  #native: NativeTrainer | undefined;
+  #dims = '';
+  /** The revision of the network's weights that the native trainer has gone on from. */
+  #revision = 0;
+  /** Where the next native trainer goes on from. */
+  #optimizer: OptimizerState;
+
+  /** @throws {QARepVGGError} ERR_INVALID_ARG for `customL2` where blocks have no batch norms for it. */
+  constructor(model: Network, options: CheckedTrainerOptions) {
+    const core = networkCoreOf(model, 'Trainer');
+    const customL2 = options.customL2 ?? (core.blueprint.options.variant === 'S0' && core.form === 'train');
+    const { preprocessing } = core.blueprint;
+    this.model = model;
+    this.optimizer = options.optimizer;
+    this.#core = core;
+    this.#definition = core.definition;
+    this.#spec = trainerSpec(core.definition, core.layers, { ...options, customL2 }, preprocessing);
+    this.#weightDecay = options.weightDecay;
+    const moments = options.optimizer === 'adamw' ? 2 : 1;
+    this.#optimizer = { memory: new Float32Array(moments * this.#spec.stateLength), stepCount: 0 };
+  }
+
+  get stepCount(): number {
+    return this.#native?.stepCount ?? this.#optimizer.stepCount;
+  }
+
+  /**
+   * One step; the network has the new weights after {@link pull}.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_INVALID_STATE when the network has changed its form; ERR_SHAPE for images that are
+   * too small; ERR_NON_FINITE, and then nothing has changed.
+   */
+  async step({ images, dims, labels, augment, learningRate }: StepInput, where: string): Promise<StepResult> {
+    const native = this.#prepare(dims, where);
+    return native.step(images, labels, augment, learningRate, this.#weightDecay);
+  }
+
+  /** Gives the network the weights of the last step. */
+  pull(where: string): void {
+    if (!this.#native) return;
+    this.#check(where);
+    // What was loaded into the network meanwhile counts.
+    if (this.#revision !== this.#core.revision) return;
+    this.#native.readState(this.#definition.store.values);
+    this.#core.weightsChanged();
+    this.#revision = this.#core.revision;
+  }
+
+  /** The optimiser's memory, a copy. */
+  optimizerState(): OptimizerState {
+    if (!this.#native) return this.#optimizer;
+    const memory = new Float32Array(this.#native.optimizerLength);
+    this.#native.readOptimizer(memory);
+    return { memory, stepCount: this.#native.stepCount };
+  }
+
+  /** Goes on from here, with the weights that the network has. */
+  restore(state: OptimizerState): void {
+    this.#optimizer = state;
+    this.#native = undefined;
+  }
+
+  #check(where: string): void {
+    if (this.#core.definition !== this.#definition) {
+      const received = `one in ${this.#core.form} form; make a new Trainer for it`;
+      throw mismatch('ERR_INVALID_STATE', where, 'a network in the form that the trainer was made for', received);
+    }
+    this.#definition.store.checkAttached(where);
+  }
+
+  #prepare(dims: readonly number[], where: string): NativeTrainer {
+    this.#check(where);
+    const { values } = this.#definition.store;
+    if (!this.#native || this.#dims !== dims.join()) {
+      inferShapes(this.#spec.ops, dims, true, where);
+      this.pull(where);
+      this.restore(this.optimizerState());
+      this.#native = new addon.Trainer({ ...this.#spec, input: dims }, values);
+      this.#native.writeOptimizer(this.#optimizer.memory);
+      this.#native.stepCount = this.#optimizer.stepCount;
+      this.#dims = dims.join();
+    } else if (this.#revision !== this.#core.revision) {
+      this.#native.writeState(values);
+    }
+    this.#revision = this.#core.revision;
+    return this.#native;
+  }
+}

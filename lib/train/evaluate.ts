@@ -1,0 +1,95 @@
+import type { Dataset } from '../formats/dataset';
+import { type Network, networkCoreOf } from '../nn/network';
+import { integer, optional, parseOptions } from '../options';
+import { signalField } from '../runtime/abort';
+import { InferenceSession } from '../runtime/session';
+import { checkDataset } from './datasets';
+
+/** Options of {@link evaluate}. */
+export interface EvaluateOptions {
+  /** Images at a time. @default 64 */
+  readonly batchSize?: number;
+  /** Upper limit of threads. @default info().threads */
+  readonly threads?: number;
+  /** Stops the work. */
+  readonly signal?: AbortSignal;
+}
+
+const fields = { batchSize: integer(1, 65_536, 64), threads: optional(integer(1, 1024)), signal: signalField };
+
+/** How well a network does on labelled images. */
+export interface Evaluation {
+  /** Mean cross-entropy. */
+  readonly loss: number;
+  /** Share of images whose largest logit is that of their class. */
+  readonly accuracy: number;
+  /** Class of the largest logit, one for each image. */
+  readonly predictions: Int32Array;
+}
+
+/**
+ * Judges a network on labelled images, in the deploy form of its present weights, off the JavaScript thread. The network
+ * does not change.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_INVALID_ARG for a data set that does not fit; ERR_NON_FINITE for weights
+ * that are not finite; ERR_ABORTED, ERR_OUT_OF_MEMORY.
+ *
+ * @example
+ * const test = await loadFashionMnist('/usr/share/datasets/fashion-mnist', 'test');
+ * const { accuracy } = await evaluate(await loadModel('model.safetensors'), test);
+ */
+export async function evaluate(model: Network, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const where = 'evaluate';
+  const { blueprint } = networkCoreOf(model, where);
+  checkDataset(dataset, blueprint.options, where);
+  const checked = parseOptions(where, fields, options);
+  const session = await InferenceSession.create(model.reparameterize(), {
+    maxBatch: checked.batchSize,
+    preprocessing: blueprint.preprocessing,
+    ...(checked.threads !== undefined && { threads: checked.threads }),
+  });
+  try {
+    return await judge(session, dataset, checked.batchSize, checked.signal);
+  } finally {
+    session.dispose();
+  }
+}
+
+async function judge(
+  session: InferenceSession,
+  dataset: Dataset,
+  batchSize: number,
+  signal: AbortSignal | undefined,
+): Promise<Evaluation> {
+  const predictions = new Int32Array(dataset.length);
+  const size = dataset.images.length / dataset.length;
+  let [loss, correct] = [0, 0];
+  for (let start = 0; start < dataset.length; start += batchSize) {
+    const count = Math.min(batchSize, dataset.length - start);
+    const data = dataset.images.subarray(start * size, (start + count) * size);
+    const input = { data, dims: [count, ...dataset.dims] };
+    const { logits } = await session.run({ input }, signal ? { signal } : {});
+    const classes = logits.dims[1] as number;
+    for (let i = 0; i < count; i++) {
+      const row = logits.data.subarray(i * classes, (i + 1) * classes);
+      const label = dataset.label(start + i);
+      const best = largest(row);
+      predictions[start + i] = best;
+      if (best === label) correct++;
+      loss += crossEntropy(row, label);
+    }
+  }
+  return { loss: loss / dataset.length, accuracy: correct / dataset.length, predictions };
+}
+
+/** The first of equals, as PyTorch's argmax. */
+function largest(row: Float32Array): number {
+  return row.reduce((best, value, i) => (value > (row[best] as number) ? i : best), 0);
+}
+
+/** log(sum of exp) - logit, with the largest taken out so that nothing overflows. */
+function crossEntropy(row: Float32Array, label: number): number {
+  const top = row[largest(row)] as number;
+  const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
+  return Math.log(sum) + top - (row[label] as number);
+}

@@ -1,0 +1,74 @@
+import { describe, mismatch } from '../errors';
+import type { Dataset } from '../formats/dataset';
+import { placeOf } from '../formats/files';
+import type { CheckedNetworkOptions } from '../nn/network-options';
+import { anything, boolean, integer, optional, type Parsed, parseOptions } from '../options';
+import { signalField } from '../runtime/abort';
+import { checkDataset } from './datasets';
+import type { ProgressEvent } from './fit';
+
+/** Options of `Trainer.fit`. */
+export interface FitOptions {
+  /** How often the data set is gone through. */
+  readonly epochs: number;
+  /** Images per step; in each epoch, those that do not fill a batch are left out. @default 64 */
+  readonly batchSize?: number;
+  /** Mirror about half of the images, left to right. @default false */
+  readonly flip?: boolean;
+  /** Shift images by up to so many pixels in each direction. @default 0 */
+  readonly shift?: number;
+  /** Images to judge the network on after each epoch. */
+  readonly validation?: Dataset;
+  /** Hears of every step and every epoch. */
+  readonly onProgress?: (event: ProgressEvent) => void;
+  /** Stops after the step under way, and then writes a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** File that a checkpoint is written to, after every epoch and when the training is aborted. */
+  readonly checkpoint?: string;
+  /** Write a checkpoint after so many steps, too. */
+  readonly checkpointSteps?: number;
+}
+
+const fields = {
+  epochs: integer(1, 1_000_000),
+  batchSize: integer(1, 65_536, 64),
+  flip: boolean(false),
+  shift: integer(0, 4096, 0),
+  validation: anything,
+  onProgress: optional(readFunction),
+  signal: signalField,
+  checkpoint: optional((value, where) => placeOf(value, where) && (value as string)),
+  checkpointSteps: optional(integer(1, Number.MAX_SAFE_INTEGER)),
+};
+
+/** Checked options, with the data set. */
+export interface CheckedFitOptions extends Omit<Parsed<typeof fields>, 'validation'> {
+  readonly dataset: Dataset;
+  readonly validation: Dataset | undefined;
+}
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG, ERR_SHAPE */
+export function readFitOptions(
+  dataset: unknown,
+  options: unknown,
+  network: CheckedNetworkOptions,
+  where: string,
+): CheckedFitOptions {
+  const checked = parseOptions(where, fields, options);
+  const images = checkDataset(dataset, network, where);
+  if (checked.batchSize > images.length) {
+    const expected = `at most ${images.length}, the size of the data set`;
+    throw mismatch('ERR_INVALID_ARG', `${where}, option batchSize`, expected, `${checked.batchSize}`);
+  }
+  const { validation } = checked;
+  return {
+    ...checked,
+    dataset: images,
+    validation: validation === undefined ? undefined : checkDataset(validation, network, `${where}, validation`),
+  };
+}
+
+function readFunction(value: unknown, where: string) {
+  if (typeof value === 'function') return value as (event: ProgressEvent) => void;
+  throw mismatch('ERR_INVALID_ARG', where, 'a function', describe(value));
+}

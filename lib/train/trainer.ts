@@ -1,0 +1,173 @@
+import { types } from 'node:util';
+import { describe, mismatch } from '../errors';
+import type { Dataset } from '../formats/dataset';
+import { type Network, networkCoreOf } from '../nn/network';
+import { readForeign } from '../options';
+import { asImages, type TensorLike } from '../tensor';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint';
+import { Engine } from './engine';
+import { Fit, type FitResult, type Position } from './fit';
+import { type FitOptions, readFitOptions } from './fit-options';
+import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './options';
+import { learningRateAt } from './schedule';
+
+/** What a training step tells. */
+export interface StepReport {
+  /** Mean cross-entropy of the batch before the step, label smoothing included. */
+  readonly loss: number;
+  /** Share of the batch whose largest logit was that of its class. */
+  readonly accuracy: number;
+  /** What the step was taken with. */
+  readonly learningRate: number;
+  /** How many steps have been taken, this one included. */
+  readonly step: number;
+}
+
+/**
+ * Trains a network on labelled images: forward, cross-entropy, backward and optimiser in one native call per step, off the
+ * JavaScript thread. The same seed gives the same bits, on any number of threads.
+ *
+ * A trainer has a copy of the weights. The network has the new ones after each {@link step}, and during {@link fit} at the
+ * end of every epoch. Weights that `loadStateDict` puts into the network are taken over; what is written to `parameters()`
+ * is not.
+ *
+ * @example
+ * const model = createModel('qarepvgg_a0', { numClasses: 10, inChannels: 1, inputSize: 28 });
+ * const trainer = new Trainer(model, { lr: 0.1, schedule: 'cosine', warmup: 0.05 });
+ * await trainer.fit(dataset, { epochs: 30, batchSize: 128, flip: true, shift: 2, validation: test });
+ * await saveModel(model, 'model.safetensors');
+ */
+export class Trainer {
+  readonly #options: CheckedTrainerOptions;
+  readonly #engine: Engine;
+  #position: Position | undefined;
+  #isBusy = false;
+
+  /**
+   * @param model In train or partial form; its mode does not matter.
+   * @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_INVALID_STATE for a network in deploy form.
+   */
+  constructor(model: Network, options: TrainerOptions = {}) {
+    const core = networkCoreOf(model, 'Trainer');
+    if (core.form === 'deploy') {
+      const received = 'one in deploy form, which does not learn well; train first and re-parameterise afterwards';
+      throw mismatch('ERR_INVALID_STATE', 'Trainer', 'a network in train or partial form', received);
+    }
+    this.#options = checkTrainerOptions(options, 'Trainer');
+    this.#engine = new Engine(model, this.#options);
+  }
+
+  /** Steps taken, those before a checkpoint that was loaded included. */
+  get stepCount(): number {
+    return this.#engine.stepCount;
+  }
+
+  /**
+   * One step on a batch of images [n, c, h, w], which the preprocessing of the network has been applied to, and the class of
+   * each.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images; ERR_SHAPE, ERR_INVALID_ARG for labels;
+   * ERR_NON_FINITE when the loss or a gradient is not finite, and then nothing has changed; ERR_BUSY while another step is
+   * under way; ERR_INVALID_STATE when the schedule needs the option `steps` and does not have it, or when the network has
+   * changed its form; ERR_OUT_OF_MEMORY.
+   *
+   * @example
+   * const { loss } = await trainer.step(randn([8, 3, 224, 224]), [0, 3, 2, 2, 9, 1, 0, 5]);
+   */
+  async step(images: TensorLike, labels: readonly number[] | Int32Array): Promise<StepReport> {
+    const where = 'Trainer.step';
+    return this.#alone(where, async () => {
+      const { options } = this.#engine.model;
+      const { data, dims } = asImages(images, options.inChannels, `${where}, images`);
+      const classes = readLabels(labels, dims[0] as number, options.numClasses, `${where}, labels`);
+      const learningRate = this.#learningRate(where);
+      const { loss, correct } = await this.#engine.step({ images: data, dims, labels: classes, learningRate }, where);
+      this.#engine.pull(where);
+      return { loss, accuracy: correct / classes.length, learningRate, step: this.stepCount };
+    });
+  }
+
+  /**
+   * Trains on a data set, or goes on with a training whose checkpoint has been loaded.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_SHAPE for options and data sets that do not fit, or are not those
+   * of the checkpoint; ERR_ABORTED, with a checkpoint written; ERR_NON_FINITE when the loss or a gradient is not finite:
+   * the last checkpoint is then still there; ERR_BUSY; as {@link saveCheckpoint}; whatever `onProgress` throws.
+   */
+  async fit(dataset: Dataset, options: FitOptions): Promise<FitResult> {
+    const where = 'Trainer.fit';
+    return this.#alone(where, async () => {
+      const network = this.#engine.model.options;
+      const run = readFitOptions(dataset, options, network, where);
+      const fit = new Fit(this.#engine, { ...this.#options, ...run }, this.#position, where);
+      try {
+        const result = await fit.run();
+        this.#position = undefined;
+        return result;
+      } catch (error) {
+        this.#position = fit.position;
+        throw error;
+      } finally {
+        this.#engine.pull(where);
+      }
+    });
+  }
+
+  /**
+   * Writes all that the training needs to go on: the network, the optimiser's memory, and the place in the training. The
+   * file is also a model file: `loadModel` reads it.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_LIMIT for the path; ERR_NON_FINITE, without touching the file, for
+   * weights that are not finite; ERR_BUSY
+   */
+  async saveCheckpoint(path: string): Promise<void> {
+    const where = 'Trainer.saveCheckpoint';
+    return this.#alone(where, () => saveCheckpoint(this.#engine, this.#position, path, where));
+  }
+
+  /**
+   * Puts network, optimiser and place in the training back to what they were when the checkpoint was written. What follows
+   * is bit for bit what would have followed then, if the options are the same.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is no checkpoint; ERR_MODEL_INCOMPATIBLE for one of
+   * another network or optimiser; ERR_INVALID_ARG for the path; ERR_BUSY
+   */
+  async loadCheckpoint(path: string): Promise<void> {
+    const where = 'Trainer.loadCheckpoint';
+    return this.#alone(where, async () => {
+      this.#position = await loadCheckpoint(this.#engine, path, where);
+    });
+  }
+
+  #learningRate(where: string): number {
+    const { schedule, warmup, steps } = this.#options;
+    if (steps === undefined && (schedule !== 'constant' || warmup > 0)) {
+      throw mismatch('ERR_INVALID_STATE', where, 'the option steps for a schedule', 'none');
+    }
+    const step = Math.min(this.stepCount, (steps ?? Number.POSITIVE_INFINITY) - 1);
+    return learningRateAt(this.#options, step, steps ?? 1);
+  }
+
+  async #alone<T>(where: string, work: () => Promise<T>): Promise<T> {
+    if (this.#isBusy) throw mismatch('ERR_BUSY', where, 'one call at a time; await the one before', 'another');
+    this.#isBusy = true;
+    try {
+      return await work();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+}
+
+function readLabels(labels: unknown, count: number, classes: number, where: string): Int32Array {
+  const list = readForeign(where, () =>
+    Array.isArray(labels) || types.isInt32Array(labels) ? [...labels] : undefined,
+  );
+  if (!list) throw mismatch('ERR_INVALID_ARG', where, 'an array of class indices', describe(labels));
+  if (list.length !== count) throw mismatch('ERR_SHAPE', where, `${count}, one for each image`, `${list.length}`);
+  const odd = list.findIndex(
+    (label: unknown) => !Number.isSafeInteger(label) || (label as number) < 0 || (label as number) >= classes,
+  );
+  if (odd === -1) return Int32Array.from(list as number[]);
+  throw mismatch('ERR_INVALID_ARG', `${where}[${odd}]`, `an integer from 0 to ${classes - 1}`, describe(list[odd]));
+}

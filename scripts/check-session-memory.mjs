@@ -1,0 +1,57 @@
+// npm run check:memory -- [cycles] [runs]: resident memory must not grow over many sessions made, run and disposed of (default
+// 1,000), nor over many runs of one (default 100,000). Prints JSON; exit code 1 above the limit.
+
+import { createModel, InferenceSession, randn } from 'qarepvgg';
+
+const maxGrowthMiB = 8;
+const [cycles = 1000, runs = 100_000] = process.argv.slice(2).map(Number);
+
+const options = { numClasses: 10, inputSize: 32, blocks: [1, 1, 1, 1], channels: [16, 16, 32, 64, 64] };
+const model = createModel('qarepvgg_a0', options).reparameterize();
+const input = randn([1, 3, 16, 16]);
+const wide = randn([3, 3, 20, 28]);
+
+async function cycle() {
+  const session = await InferenceSession.create(model);
+  const pending = [session.run({ input }), session.run({ input: wide }, { signal: new AbortController().signal })];
+  session.runSync({ input });
+  const aborted = session.run({ input }, { signal: AbortSignal.abort() }).catch(() => {});
+  // In flight, for every other one.
+  if (Math.random() < 0.5) await Promise.all(pending);
+  session.dispose();
+  await Promise.all([...pending, aborted]);
+}
+
+/** Some at a time, as a server would. @param {InferenceSession} session @param {number} count */
+async function manyRuns(session, count) {
+  for (let done = 0; done < count; done += 8) {
+    await Promise.all(Array.from({ length: 8 }, () => session.run({ input })));
+  }
+}
+
+async function residentMiB() {
+  for (let i = 0; i < 4; i++) {
+    globalThis.gc?.();
+    // Finalizers run when the event loop turns.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return process.memoryUsage().rss / 2 ** 20;
+}
+
+/** Growth over `count` steps after a tenth of them as warm-up. @param {number} count @param {(count: number) => Promise<void>} work */
+async function growthOf(count, work) {
+  await work(Math.ceil(count / 10));
+  const before = await residentMiB();
+  await work(count);
+  return (await residentMiB()) - before;
+}
+
+if (!globalThis.gc) throw new Error('expected node --expose-gc');
+const cyclesMiB = await growthOf(cycles, async (count) => {
+  for (let i = 0; i < count; i++) await cycle();
+});
+const session = await InferenceSession.create(model);
+const runsMiB = await growthOf(runs, (count) => manyRuns(session, count));
+session.dispose();
+console.log(JSON.stringify({ cycles, cyclesMiB, runs, runsMiB, maxGrowthMiB }));
+process.exitCode = Math.max(cyclesMiB, runsMiB) <= maxGrowthMiB ? 0 : 1;

@@ -1,0 +1,27 @@
+import { runNode } from './support/child';
+
+/**
+ * In a process of its own: onnxruntime-node does not know the typed arrays of a jest realm. It makes networks, exports them,
+ * runs the files in onnxruntime and the networks in our session, and prints the relative L2 differences.
+ */
+function compare(models: readonly (readonly [name: string, options: object])[]): Record<string, number> {
+  const { stdout, stderr, status } = runNode(['test/support/onnxruntime.mjs', JSON.stringify(models)]);
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  return JSON.parse(stdout) as Record<string, number>;
+}
+
+function expectSame(models: readonly (readonly [string, object])[]): void {
+  const differences = compare(models);
+  expect(Object.keys(differences)).toEqual(models.map(([name]) => name));
+  expect(Math.max(...Object.values(differences))).toBeLessThan(1e-5);
+}
+
+test('networks of all architectures, narrow', () => {
+  const narrow = { inputSize: 64, numClasses: 100, channels: [16, 32, 48, 64, 160] };
+  const sizes = ['a0', 'a1', 'a2', 'b0', 'b1', 'b1g2', 'b1g4', 'b2', 'b2g2', 'b2g4', 'b3', 'b3g2', 'b3g4', 'd2se'];
+  expectSame(sizes.flatMap((size) => [`qarepvgg_${size}`, `repvgg_${size}`].map((name) => [name, narrow] as const)));
+});
+
+test.each([[['a0', 'a1', 'a2', 'b0']], [['b1', 'b1g2', 'b1g4']]])('networks in their full width: %s', (sizes) => {
+  expectSame(sizes.map((size) => [`qarepvgg_${size}`, { inputSize: 64 }] as const));
+});

@@ -1,0 +1,62 @@
+// node test/support/onnxruntime.mjs '[["qarepvgg_a0", { "inputSize": 64 }], ...]'
+//
+// Exports random networks of these architectures and options, runs the files in onnxruntime and the networks in our session
+// ('gemm'), and prints by name the largest relative L2 difference of the logits, over batches of 1 and 3.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import ort from 'onnxruntime-node';
+import { createModel, exportOnnx, InferenceSession, randn } from 'qarepvgg';
+
+/** @param {Float32Array} actual @param {Float32Array} expected */
+function relativeL2(actual, expected) {
+  const norm = (/** @type {Float32Array} */ values) => Math.hypot(...values);
+  return norm(actual.map((value, i) => value - Number(expected[i]))) / norm(expected);
+}
+
+/** Draws all tensors anew: biases that are not zero, activations that keep their size. @param {import('qarepvgg').Network} network */
+function randomise(network) {
+  Object.values(network.parameters()).forEach(({ data, dims }, seed) => {
+    const fanIn = dims.slice(1).reduce((product, dim) => product * dim, 1);
+    data.set(randn(dims, { seed, std: dims.length === 1 ? 0.1 : Math.sqrt(2 / fanIn) }).data);
+  });
+  return network;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-onnxruntime-'));
+/** @type {Record<string, number>} */
+const differences = {};
+try {
+  for (const [name, options] of JSON.parse(String(process.argv[2]))) {
+    const network = randomise(createModel(name, options).reparameterize());
+    const path = join(folder, 'model.onnx');
+    await exportOnnx(network, path);
+    const theirs = await ort.InferenceSession.create(path);
+    const ours = await InferenceSession.create(network, { algorithm: 'gemm' });
+    const { inChannels, inputSize } = network.options;
+    differences[name] = 0;
+    for (const batch of [1, 3]) {
+      const input = new ort.Tensor('float32', randn([batch, inChannels, inputSize, inputSize]).data, [
+        batch,
+        inChannels,
+        inputSize,
+        inputSize,
+      ]);
+      const expected = (await theirs.run({ input })).logits;
+      // A tensor of onnxruntime goes into our session as it is.
+      const { logits } = await ours.run({ input: /** @type {any} */ (input) });
+      if (logits.dims.join() !== expected?.dims.join())
+        throw new Error(`${name}: dims ${logits.dims}, theirs ${expected?.dims}`);
+      differences[name] = Math.max(
+        differences[name],
+        relativeL2(logits.data, /** @type {Float32Array} */ (expected?.data)),
+      );
+    }
+    ours.dispose();
+    await theirs.release();
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(JSON.stringify(differences));
