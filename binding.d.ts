@@ -296,6 +296,8 @@ export interface Addon {
   setErrorClass(errorClass: new (code: string, message: string) => Error): void;
   /** Throws ERR_ISA when QAREPVGG_ISA names an unknown or unsupported instruction set. */
   info(): NativeInfo;
+  /** Asks for huge pages in a large buffer that nothing has touched yet; a wish that systems may ignore. */
+  adviseHugePages(buffer: ArrayBuffer): void;
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
   /** Packs the weights off the JavaScript thread; `state` is copied before it returns. */

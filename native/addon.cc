@@ -5,6 +5,7 @@
 #include "binding/fuse_binding.h"
 #include "binding/guard.h"
 #include "binding/info_binding.h"
+#include "binding/memory_binding.h"
 #include "binding/program_binding.h"
 #include "binding/session_binding.h"
 #include "binding/trainer_binding.h"
@@ -25,6 +26,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("setErrorClass", Napi::Function::New<set_error_class>(env, "setErrorClass"));
   define_info(env, exports);
   define_fuse(env, exports);
+  define_memory(env, exports);
   define_program(env, exports);
   define_session(env, exports);
   define_trainer(env, exports);

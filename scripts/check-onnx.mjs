@@ -33,7 +33,9 @@ const models = {
 
 const python = findPython();
 if (!python) {
-  console.error('no python3 with onnx found (tried python3, /usr/bin/python3); on Debian: apt-get install python3-onnx');
+  console.error(
+    'no python3 with onnx found (tried python3, /usr/bin/python3); on Debian: apt-get install python3-onnx',
+  );
   process.exit(1);
 }
 const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-onnx-'));

@@ -139,6 +139,22 @@ describe('a network', () => {
     expect(model.summary()).toEqual(deploy.summary());
   });
 
+  test('fused twice is fused once', () => {
+    const deploy = randomNetwork('qarepvgg_a0').reparameterize();
+    expect(deploy.reparameterize().stateDict()).toEqual(deploy.stateDict());
+    expect(deploy.switchToDeploy().reparameterize().stateDict()).toEqual(deploy.stateDict());
+    expectRefusal(() => deploy.switchToDeploy({ keepPostBn: true }), 'ERR_INVALID_STATE', 'one in deploy form');
+  });
+
+  test('a tensor that is not finite is named, and nothing changes', () => {
+    const model = randomNetwork('qarepvgg_a0');
+    const name = 'stage3.1.rbr_dense.conv.weight';
+    model.parameters()[name]?.data.fill(Number.NaN, 7, 8);
+    expectRefusal(() => model.reparameterize(), 'ERR_NON_FINITE', `others in ${name}`);
+    expectRefusal(() => model.switchToDeploy(), 'ERR_NON_FINITE', `others in ${name}`);
+    expect(model.form).toBe('train');
+  });
+
   test('a fault is found in the block that has it', () => {
     const model = randomNetwork('qarepvgg_a0');
     const deploy = model.reparameterize();

@@ -10,9 +10,12 @@ import {
   type ProgressEvent,
   QARepVGGBlock,
   randn,
+  saveModel,
+  type Tensor,
   Trainer,
   type TrainerOptions,
 } from '../lib';
+import { readSafetensors, writeSafetensors } from '../lib/formats/safetensors';
 import { bits } from './support/compare';
 import { temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
@@ -194,6 +197,12 @@ describe('step', () => {
   });
 });
 
+test('methods on another object', async () => {
+  const { step, fit } = Trainer.prototype;
+  await expectRejection(step.call({} as Trainer, x, labels), 'ERR_INVALID_ARG', 'a trainer made by new Trainer');
+  await expectRejection(fit.call(null as never, data, { epochs: 1 }), 'ERR_INVALID_ARG', 'received null');
+});
+
 describe('options', () => {
   test.each([
     [{ lr: Number.NaN }, 'option lr'],
@@ -358,6 +367,35 @@ describe('fit', () => {
     await expectRejection(trainer.saveCheckpoint(file('good')), 'ERR_NON_FINITE', 'others in linear.bias');
     await trainer.loadCheckpoint(file('good'));
     expect(state(model)).toBe(state(make()));
+  });
+
+  test('checkpoints that are damaged, or none', async () => {
+    const model = make();
+    const trainer = new Trainer(model);
+    await trainer.fit(data, { epochs: 1, batchSize: 16, checkpoint: file('good') });
+    const { tensors, metadata } = await readSafetensors(file('good'));
+    const { 'training.optimizer': memory, ...weights } = tensors;
+    const after = state(model);
+    const load = async (changed: Record<string, Tensor>, note = metadata.training) => {
+      await writeSafetensors(file('bad'), changed, { ...metadata, ...(note !== undefined && { training: note }) });
+      return trainer.loadCheckpoint(file('bad'));
+    };
+    const short = { data: (memory as Tensor).data.slice(1), dims: [(memory as Tensor).data.length - 1] };
+    const cases: [Record<string, Tensor>, string | undefined, string][] = [
+      [weights, undefined, 'a model without one'],
+      [{ ...tensors, 'training.optimizer': short }, undefined, 'training.optimizer: expected'],
+      [tensors, '{', 'expected a note on the training'],
+      [tensors, '{"optimizer":"sgd","stepCount":-1}', 'option stepCount'],
+      [tensors, '{"optimizer":"sgd","stepCount":1,"position":{"epoch":0.5}}', 'option'],
+      [{ ...tensors, more: short }, undefined, 'received "more" too'],
+    ];
+    for (const [changed, note, message] of cases) {
+      await expectRejection(load(changed, note), 'ERR_MODEL_FORMAT', message);
+      expect([state(model), trainer.stepCount]).toEqual([after, 3]);
+    }
+    await saveModel(make(), file('bad'));
+    await expectRejection(trainer.loadCheckpoint(file('bad')), 'ERR_MODEL_FORMAT', 'a model without one');
+    await trainer.loadCheckpoint(file('good'));
   });
 
   test('checkpoints of other trainings', async () => {

@@ -3,18 +3,9 @@ import { openModel } from '../formats/open-model';
 import { countMacs } from '../graph/macs';
 import { type Algorithm, InferenceSession, info, randn } from '../index';
 import { coreOf } from '../nn/core';
+import type { BenchFlags } from './bench-command';
 import { percentile } from './numbers';
 import { formatTable } from './table';
-
-/** Options of the `bench` command. */
-export interface BenchOptions {
-  readonly batch: number;
-  readonly seconds: number;
-  readonly algorithm: Algorithm;
-  readonly threads?: number;
-  readonly size?: number;
-  readonly json?: boolean;
-}
 
 /** What `bench` has measured. Times in milliseconds. */
 interface Result {
@@ -35,13 +26,13 @@ interface Result {
 }
 
 /** The `bench` command: runs of one model on random images, one after the other. */
-export async function bench(file: string, options: BenchOptions): Promise<void> {
+export async function bench(file: string, options: BenchFlags): Promise<void> {
   const result = await measure(file, options);
   if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else print(result);
 }
 
-async function measure(file: string, { batch, seconds, algorithm, threads, size }: BenchOptions): Promise<Result> {
+async function measure(file: string, { batch, seconds, algorithm, threads, size }: BenchFlags): Promise<Result> {
   const { isa, threads: all } = info();
   const model = await openModel(file);
   const side = size ?? model.options.inputSize;

@@ -30,9 +30,13 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
   }
   const blocks = `${layers.length - 1} blocks in ${milliseconds.toFixed(0)} ms`;
   const sizes = model.form === 'deploy' ? `, ${count(parameters)} -> ${count(deployParameters)} parameters` : '';
-  process.stdout.write(`${model}: ${blocks}${sizes}\n${to}: ${(size / 2 ** 20).toFixed(1)} MiB\n`);
+  process.stdout.write(`${model}: ${blocks}${sizes}\n${to}: ${bytes(size)}\n`);
 }
 
 function count(value: number): string {
   return value.toLocaleString('en-US');
+}
+
+function bytes(size: number): string {
+  return size < 2 ** 20 ? `${(size / 2 ** 10).toFixed(1)} KiB` : `${(size / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -1,8 +1,14 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { BenchOptions } from './bench';
+import { Command, CommanderError } from 'commander';
+import { addBenchCommand } from './bench-command';
+import { addExportCommand } from './export-command';
+import { positiveInteger } from './flags';
+import { addFuseCommand } from './fuse-command';
+import { addInfoCommand } from './info-command';
+import { addTrainCommand } from './train-command';
+import { addVerifyCommand } from './verify-command';
 
 /** Exit codes: 0 when all went well, 1 when the work failed, 2 when the command line makes no sense. */
 const failed = 1;
@@ -30,51 +36,14 @@ function createProgram(): Command {
       process.exitCode = (await demo(files, options)) ? 0 : failed;
     });
 
-  program
-    .command('info')
-    .description('Print the version, the instruction set in use and the number of threads.')
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ QAREPVGG_ISA=avx2 qarepvgg info --json')
-    .action(async (options: { json?: true }) => {
-      const { printInfo } = await import('./info.js');
-      printInfo(options);
-    });
-
-  program
-    .command('export')
-    .description('Write a model in deploy form as an ONNX file (opset 13, any number of images).')
-    .argument('<model>', 'model file in deploy form')
-    .argument('<file>', 'ONNX file to write')
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ qarepvgg export deploy.safetensors model.onnx')
-    .action(async (model: string, file: string, options: { json?: true }) => {
-      const { exportModel } = await import('./export.js');
-      await exportModel(model, file, options);
-    });
-
-  program
-    .command('bench')
-    .description('Time a model in deploy form on random images: latency, images/s, GFLOP/s.')
-    .argument('<model>', 'model file in deploy form, safetensors or ONNX')
-    .option('--batch <n>', 'images of a run', positiveInteger, 1)
-    .option('--threads <n>', 'threads (default: all)', positiveInteger)
-    .option('--size <n>', "side of the images in pixels (default: the model's)", positiveInteger)
-    .option('--seconds <n>', 'how long to measure', positiveInteger, 3)
-    .addOption(new Option('--algorithm <name>').choices(['auto', 'gemm', 'winograd']).default('auto'))
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ qarepvgg bench model.onnx --batch 8 --threads 1')
-    .action(async (model: string, options: BenchOptions) => {
-      const { bench } = await import('./bench.js');
-      await bench(model, options);
-    });
+  addInfoCommand(program);
+  addTrainCommand(program);
+  addFuseCommand(program);
+  addVerifyCommand(program);
+  addExportCommand(program);
+  addBenchCommand(program);
 
   return program;
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('Expected an integer from 1.');
 }
 
 async function main(): Promise<void> {

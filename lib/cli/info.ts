@@ -1,5 +1,5 @@
 import { info } from '../index';
-import { architectureNames, type ArchitectureName } from '../nn/architectures';
+import { type ArchitectureName, architectureNames } from '../nn/architectures';
 import { networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import { checkNetworkOptions } from '../nn/network-options';

@@ -59,7 +59,7 @@ export class Trainer {
 
   /** Steps taken, those before a checkpoint that was loaded included. */
   get stepCount(): number {
-    return this.#engine.stepCount;
+    return Trainer.#check(this, 'Trainer.stepCount').#engine.stepCount;
   }
 
   /**
@@ -76,14 +76,18 @@ export class Trainer {
    */
   async step(images: TensorLike, labels: readonly number[] | Int32Array): Promise<StepReport> {
     const where = 'Trainer.step';
-    return this.#alone(where, async () => {
-      const { options } = this.#engine.model;
+    const trainer = Trainer.#check(this, where);
+    return trainer.#alone(where, async () => {
+      const { options } = trainer.#engine.model;
       const { data, dims } = asImages(images, options.inChannels, `${where}, images`);
       const classes = readLabels(labels, dims[0] as number, options.numClasses, `${where}, labels`);
-      const learningRate = this.#learningRate(where);
-      const { loss, correct } = await this.#engine.step({ images: data, dims, labels: classes, learningRate }, where);
-      this.#engine.pull(where);
-      return { loss, accuracy: correct / classes.length, learningRate, step: this.stepCount };
+      const learningRate = trainer.#learningRate(where);
+      const { loss, correct } = await trainer.#engine.step(
+        { images: data, dims, labels: classes, learningRate },
+        where,
+      );
+      trainer.#engine.pull(where);
+      return { loss, accuracy: correct / classes.length, learningRate, step: trainer.stepCount };
     });
   }
 
@@ -96,19 +100,20 @@ export class Trainer {
    */
   async fit(dataset: Dataset, options: FitOptions): Promise<FitResult> {
     const where = 'Trainer.fit';
-    return this.#alone(where, async () => {
-      const network = this.#engine.model.options;
+    const trainer = Trainer.#check(this, where);
+    return trainer.#alone(where, async () => {
+      const network = trainer.#engine.model.options;
       const run = readFitOptions(dataset, options, network, where);
-      const fit = new Fit(this.#engine, { ...this.#options, ...run }, this.#position, where);
+      const fit = new Fit(trainer.#engine, { ...trainer.#options, ...run }, trainer.#position, where);
       try {
         const result = await fit.run();
-        this.#position = undefined;
+        trainer.#position = undefined;
         return result;
       } catch (error) {
-        this.#position = fit.position;
+        trainer.#position = fit.position;
         throw error;
       } finally {
-        this.#engine.pull(where);
+        trainer.#engine.pull(where);
       }
     });
   }
@@ -122,7 +127,8 @@ export class Trainer {
    */
   async saveCheckpoint(path: string): Promise<void> {
     const where = 'Trainer.saveCheckpoint';
-    return this.#alone(where, () => saveCheckpoint(this.#engine, this.#position, path, where));
+    const trainer = Trainer.#check(this, where);
+    return trainer.#alone(where, () => saveCheckpoint(trainer.#engine, trainer.#position, path, where));
   }
 
   /**
@@ -134,9 +140,16 @@ export class Trainer {
    */
   async loadCheckpoint(path: string): Promise<void> {
     const where = 'Trainer.loadCheckpoint';
-    return this.#alone(where, async () => {
-      this.#position = await loadCheckpoint(this.#engine, path, where);
+    const trainer = Trainer.#check(this, where);
+    return trainer.#alone(where, async () => {
+      trainer.#position = await loadCheckpoint(trainer.#engine, path, where);
     });
+  }
+
+  /** A method called on another object must not end in an error that names private fields. */
+  static #check(trainer: unknown, where: string): Trainer {
+    if (typeof trainer === 'object' && trainer !== null && #engine in trainer) return trainer;
+    throw mismatch('ERR_INVALID_ARG', where, 'a trainer made by new Trainer', describe(trainer));
   }
 
   #learningRate(where: string): number {

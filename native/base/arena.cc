@@ -29,12 +29,21 @@ void* map_pages(std::size_t bytes) {
   char* start = first + before;
   if (before > 0) munmap(first, before);
   if (before < kHugePage) munmap(start + bytes, kHugePage - before);
-  madvise(start, bytes, MADV_HUGEPAGE);  // a wish: small pages do as well
+  advise_huge_pages(start, bytes);
   return start;
 }
 #endif
 
 }  // namespace
+
+void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
+#ifdef __linux__
+  if (bytes < kMappedFrom) return;
+  char* const start = static_cast<char*>(data);
+  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(start) % kHugePage) % kHugePage;
+  madvise(start + before, (bytes - before) / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: small pages do as well
+#endif
+}
 
 AlignedBuffer::AlignedBuffer(std::size_t floats) : size_(floats) {
   const std::size_t bytes = checked_add(checked_mul(floats, sizeof(float)), kAlignment);

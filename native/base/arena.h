@@ -11,9 +11,12 @@ namespace qarepvgg {
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
 
+// Asks the system for huge pages in memory that nothing has touched yet: the first touch of a small page can cost more
+// than computing what goes into it. Does nothing to small buffers, and on systems without such a call.
+void advise_huge_pages(void* data, std::size_t bytes) noexcept;
+
 // Zero-filled floats on a 64-byte boundary, followed by 64 spare bytes that a full vector load may touch. Large buffers
-// ask for huge pages: with small ones, the first touch of a network's weights can cost more than packing them.
-// Throws ERR_OUT_OF_MEMORY.
+// ask for huge pages. Throws ERR_OUT_OF_MEMORY.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;

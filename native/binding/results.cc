@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "base/arena.h"
 #include "binding/guard.h"
 
 namespace qarepvgg::binding {
@@ -10,7 +11,9 @@ namespace qarepvgg::binding {
 Napi::Float32Array new_floats(Napi::Env env, std::size_t length) {
   try {
     const Napi::Object made = environment(env).float32_array.New({Napi::Number::New(env, static_cast<double>(length))});
-    return made.As<Napi::Float32Array>();
+    Napi::Float32Array floats = made.As<Napi::Float32Array>();
+    advise_huge_pages(floats.Data(), length * sizeof(float));
+    return floats;
   } catch (const Napi::Error&) {
     throw std::bad_alloc();
   }

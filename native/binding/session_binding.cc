@@ -125,8 +125,13 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
 
       const Napi::Object result = Napi::Object::New(env);
       result.Set("promise", deferred.Promise());
-      result.Set("cancel", Napi::Function::New(env, [queue = queue_, request](const Napi::CallbackInfo&) {
-                   queue->cancel(request);
+      // Weak: a function that waits for the garbage collector must not keep weights and images.
+      const std::weak_ptr<InferenceQueue> weak_queue(queue_);
+      const std::weak_ptr<InferenceRequest> weak_request(request);
+      result.Set("cancel", Napi::Function::New(env, [weak_queue, weak_request](const Napi::CallbackInfo&) {
+                   const auto queue = weak_queue.lock();
+                   const auto waiting = weak_request.lock();
+                   if (queue != nullptr && waiting != nullptr) queue->cancel(waiting);
                  }));
       return result;
     });
@@ -158,7 +163,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     call.images = image_memory_of(info[0], elements);
     if (call.images.bytes != nullptr && !program.takes_bytes())
       fail(code::kDtype, "expected a Float32Array: bytes are for networks of at most ", StemConvolution::kMaxChannels,
-           " input channels");
+           " input channels, received bytes");
     call.output_elements = program.output_shape(call.size).elements();
     return call;
   }
@@ -175,7 +180,7 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
     struct Creation {
       ProgramSpec spec;
       Algorithm algorithm;
-      std::vector<float> state;
+      AlignedBuffer state;
       SessionObject::Made made;
       std::exception_ptr failure;
     };
@@ -185,7 +190,8 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
     creation->algorithm = algorithm_of(object);
     creation->made.bytes = std::make_shared<ByteScale>(byte_scale_of(object, creation->spec.c));
     const Floats state = floats_of(info[1], "state", creation->spec.state_length);
-    creation->state.assign(state.data, state.data + state.size);
+    creation->state = AlignedBuffer(state.size);
+    std::copy_n(state.data, state.size, creation->state.data());
 
     const Napi::Promise::Deferred deferred(env);
     const std::shared_ptr<Completions> completions = environment(env).completions;

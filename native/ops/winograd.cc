@@ -224,6 +224,7 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
       const Tile range = rows ? (columns ? block.full : block.full_rows)
                               : (columns ? block.full_columns : Tile{0, count});
       tile.weights = weights + (first * kPoints + point * width) * depth;
+      if (range.length == 0) continue;
       const std::size_t cuts = ceil_div(range.length, most);
       // Weights stream from memory: each cut asks for its part of the next point's.
       tile.prefetch_step = ceil_div(width, cuts);

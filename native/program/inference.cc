@@ -50,11 +50,7 @@ MapShape InferenceProgram::output_shape(ImageSize size) const {
   return shape;
 }
 
-std::size_t InferenceProgram::memory_bytes() const {
-  std::size_t bytes = weights_.bytes();
-  for (const auto& plan : plans_) bytes += plan->memory_bytes();
-  return bytes;
-}
+std::size_t InferenceProgram::memory_bytes() const { return weights_.bytes() + plan_bytes_; }
 
 InferencePlan& InferenceProgram::plan_for(ImageSize size) {
   const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const auto& plan) { return plan->size() == size; });
@@ -64,6 +60,9 @@ InferencePlan& InferenceProgram::plan_for(ImageSize size) {
     const MapShape input{1, input_.c, size.h, size.w};
     plans_.push_back(std::make_unique<InferencePlan>(layers_, input, together_, threads_));
     if (plans_.size() > kMaxPlans) plans_.erase(plans_.begin());
+    std::size_t bytes = 0;
+    for (const auto& plan : plans_) bytes += plan->memory_bytes();
+    plan_bytes_ = bytes;
   }
   return *plans_.back();
 }

@@ -57,6 +57,7 @@ class InferenceProgram {
   bool takes_bytes_ = false;
   std::vector<std::unique_ptr<InferenceLayer>> layers_;
   AlignedBuffer weights_;
+  std::atomic<std::size_t> plan_bytes_{0};  // read by other threads than the one that plans
   std::vector<std::unique_ptr<InferencePlan>> plans_;  // last used last
 };
 

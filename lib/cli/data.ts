@@ -1,0 +1,66 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { placeOf, systemError } from '../formats/files';
+import { Dataset, loadFashionMnist, loadImageFolder } from '../index';
+
+/** How the images of a folder are to be read. */
+export interface DataOptions {
+  /** Side in pixels, for image files. */
+  readonly inputSize?: number;
+  /** For image files. */
+  readonly inChannels?: number;
+  /** Names of the classes, for IDX files. */
+  readonly labels?: readonly string[];
+}
+
+/** Images to train on, and images to judge on where the folder has some. */
+export interface TrainingData {
+  readonly train: Dataset;
+  readonly validation?: Dataset;
+}
+
+/**
+ * Opens a folder: IDX files with the names of Fashion-MNIST; or folders `train` and `val` or `test` with a folder of images
+ * for each class; or a folder of images for each class.
+ */
+export async function openData(folder: string, options: DataOptions): Promise<TrainingData> {
+  const names = await list(folder);
+  if (hasIdx(names)) {
+    const train = named(await loadFashionMnist(folder, 'train'), options.labels);
+    if (!names.some((name) => name.startsWith('t10k-images'))) return { train };
+    return { train, validation: named(await loadFashionMnist(folder, 'test'), options.labels) };
+  }
+  if (!names.includes('train')) return { train: await openImages(folder, options) };
+  const other = ['val', 'test'].find((name) => names.includes(name));
+  const train = await openImages(join(folder, 'train'), options);
+  return other ? { train, validation: await openImages(join(folder, other), options) } : { train };
+}
+
+/** Images to judge on: of IDX files those to test, otherwise a folder of images for each class. */
+export async function openValidation(folder: string, options: DataOptions): Promise<Dataset> {
+  if (hasIdx(await list(folder))) return named(await loadFashionMnist(folder, 'test'), options.labels);
+  return openImages(folder, options);
+}
+
+function openImages(folder: string, { inputSize, inChannels }: DataOptions): Promise<Dataset> {
+  return loadImageFolder(folder, {
+    ...(inputSize !== undefined && { height: inputSize, width: inputSize }),
+    ...(inChannels !== undefined && { channels: inChannels as 1 | 3 }),
+  });
+}
+
+function hasIdx(names: readonly string[]): boolean {
+  return names.some((name) => /^(train|t10k)-images-idx3-ubyte(\.gz)?$/.test(name));
+}
+
+function named({ images, dims, labels, classes }: Dataset, names = classes): Dataset {
+  return new Dataset({ images, dims, labels, classes: names });
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw systemError(placeOf(folder, 'train'), 'a folder that can be read', error);
+  }
+}

@@ -1,0 +1,71 @@
+import { SingleBar } from 'cli-progress';
+import type { EpochProgress, ProgressEvent } from '../index';
+
+/** Shows how a training goes: lines for machines, or lines and, on a terminal, a bar for people. */
+export class TrainingProgress {
+  readonly #json: boolean;
+  readonly #bar: SingleBar | undefined;
+
+  /** @param terminal Where the bar goes, if it is a terminal. */
+  constructor(json: boolean, terminal: NodeJS.WriteStream = process.stderr) {
+    this.#json = json;
+    if (json || !terminal.isTTY) return;
+    const format = 'epoch {epoch} [{bar}] {percentage}% | {speed} images/s | {left} left | loss {loss} | {accuracy}';
+    this.#bar = new SingleBar({ format, barsize: 24, stream: terminal, clearOnComplete: true, hideCursor: true });
+  }
+
+  /** Hears of every step and epoch. */
+  show(event: ProgressEvent): void {
+    if (event.kind === 'epoch') this.#showEpoch(event);
+    else this.#showStep(event);
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+
+  #showStep(event: Exclude<ProgressEvent, EpochProgress>): void {
+    if (!this.#bar) return;
+    const perEpoch = event.steps / event.epochs;
+    const payload = {
+      epoch: `${event.epoch}/${event.epochs}`,
+      speed: Math.round(event.imagesPerSecond).toLocaleString('en-US'),
+      left: duration(event.secondsLeft),
+      loss: event.loss.toFixed(3),
+      accuracy: percent(event.accuracy),
+    };
+    const done = event.step - (event.epoch - 1) * perEpoch;
+    if (this.#bar.isActive) this.#bar.update(done, payload);
+    else this.#bar.start(perEpoch, done, payload);
+  }
+
+  #showEpoch(event: EpochProgress): void {
+    this.#bar?.stop();
+    if (this.#json) {
+      process.stdout.write(`${JSON.stringify(event)}\n`);
+      return;
+    }
+    const { epoch, epochs, loss, accuracy, learningRate, seconds, imagesPerSecond, validation } = event;
+    const parts = [
+      `epoch ${`${epoch}`.padStart(`${epochs}`.length)}/${epochs}`,
+      `loss ${loss.toFixed(4)}`,
+      percent(accuracy),
+      ...(validation ? [`validation: loss ${validation.loss.toFixed(4)}, ${percent(validation.accuracy)}`] : []),
+      `lr ${learningRate.toPrecision(3)}`,
+      `${duration(seconds)}, ${Math.round(imagesPerSecond).toLocaleString('en-US')} images/s`,
+    ];
+    process.stdout.write(`${parts.join(' | ')}\n`);
+  }
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}
+
+/** "1:02:03", "2:03" */
+function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const rest = `${whole % 60}`.padStart(2, '0');
+  return hours > 0 ? `${hours}:${`${minutes}`.padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
+}

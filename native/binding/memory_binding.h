@@ -1,0 +1,10 @@
+// `adviseHugePages` of binding.d.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace qarepvgg::binding {
+
+void define_memory(Napi::Env env, Napi::Object exports);
+
+}  // namespace qarepvgg::binding
