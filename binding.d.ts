@@ -218,10 +218,10 @@ export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients'>
   readonly byteShift?: Float32Array;
 }
 
-/** A run under way. `cancel` makes its promise reject with ERR_ABORTED, unless it is settled. */
+/** A run under way, and its name for `Session.cancel`. */
 export interface SessionRun {
   readonly promise: Promise<Float32Array>;
-  cancel(): void;
+  readonly ticket: number;
 }
 
 /**
@@ -235,6 +235,8 @@ export interface Session {
   /** Off the JavaScript thread; the images are copied before it returns. */
   run(images: Float32Array | Uint8Array, count: number, height: number, width: number): SessionRun;
   runSync(images: Float32Array | Uint8Array, count: number, height: number, width: number): Float32Array;
+  /** Makes the promise of a run reject with ERR_ABORTED, unless it is settled. */
+  cancel(ticket: number): void;
   /** Runs under way finish. */
   dispose(): void;
 }

@@ -1,3 +1,4 @@
+import { addon } from './binding';
 import { mismatch, QARepVGGError } from './errors';
 
 /** More than any published network uses; keeps every product of sizes far from overflow. */
@@ -8,6 +9,9 @@ export const maxHalo = 256;
 
 /** Most dims a tensor may have. */
 export const maxRank = 8;
+
+/** From here on, an array is worth huge pages, which are of 2 MiB on most machines. */
+const hugeBytes = 2 ** 22;
 
 /** Most floats in one array that this package allocates: 8 GiB. */
 const maxFloats = 2 ** 31 - 1;
@@ -36,11 +40,24 @@ export function checkedProduct(sizes: readonly number[], where: string): number 
  */
 export function allocateFloats(count: number, where: string): Float32Array {
   if (count > maxFloats) throw mismatch('ERR_LIMIT', where, `at most ${maxFloats} numbers`, String(count));
+  return new Float32Array(allocate(count * Float32Array.BYTES_PER_ELEMENT, where));
+}
+
+/**
+ * A new buffer of zeros. Large ones are asked to lie in huge pages: where a page is slow to get, as in virtual machines,
+ * touching a large buffer for the first time may take longer than anything that is done with it.
+ *
+ * @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory.
+ */
+export function allocate(bytes: number, where: string): ArrayBuffer {
+  let buffer: ArrayBuffer;
   try {
-    return new Float32Array(count);
+    buffer = new ArrayBuffer(bytes);
   } catch (error) {
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${count} numbers, received none`, {
+    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${bytes} bytes, received none`, {
       cause: error,
     });
   }
+  if (bytes >= hugeBytes) addon.adviseHugePages(buffer);
+  return buffer;
 }

@@ -7,13 +7,15 @@ import {
   type Network,
   QARepVGGBlock,
   randn,
+  type StateDict,
   saveModel,
   saveStateDict,
-  type StateDict,
+  type Tensor,
 } from '../lib';
 import { parseSafetensors } from '../lib/formats/safetensors';
 import { networkCoreOf } from '../lib/nn/network';
-import { bits } from './support/compare';
+import { loadTrainingFixtures, type TrainingFixture } from './fixtures/load';
+import { bits, relativeL2 } from './support/compare';
 import { safetensorsFile, temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
 import { expectRejection } from './support/refusal';
@@ -271,6 +273,17 @@ describe('state dict files', () => {
     expect(Object.keys(direct).length).toBeGreaterThan(0);
     await saveStateDict(direct, file('weights.pt'));
     expect(await loadStateDict(file('weights.pt'))).toEqual(direct);
+  });
+
+  test('of a network that PyTorch has trained: to a deploy model, and the same logits', async () => {
+    const [{ network, trainedState, images }] = loadTrainingFixtures() as [TrainingFixture];
+    const model = createModel('qarepvgg_a0', network).eval();
+    model.loadStateDict(await loadStateDict(fixture('network.pth')));
+    expect({ ...model.stateDict() }).toEqual(trainedState);
+    await saveModel(model.reparameterize(), file('deploy'));
+    const deploy = await loadModel(file('deploy'));
+    const expected = model.forward(images[0] as Tensor).data;
+    expect(relativeL2(deploy.forward(images[0] as Tensor).data, expected)).toBeLessThan(1e-5);
   });
 
   test('refused: old files, programs, other things; with advice', async () => {

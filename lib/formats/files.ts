@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { getSystemErrorMap } from 'node:util';
 import { describe, type ErrorCode, mismatch, QARepVGGError } from '../errors';
+import { allocate } from '../limits';
 
 /** A file open for reading, from its beginning to its end. */
 export interface InputFile {
@@ -67,13 +68,7 @@ export function quote(text: string): string {
 
 /** @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory. */
 export function allocateBytes(length: number, where: string): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (error) {
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${length} bytes, received none`, {
-      cause: error,
-    });
-  }
+  return new Uint8Array(allocate(length, where));
 }
 
 async function readFrom(handle: FileHandle, length: number, where: string): Promise<Uint8Array> {

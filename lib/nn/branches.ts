@@ -1,5 +1,5 @@
 import type { FuseBatchNorm, FuseBranch, FuseSpec, Op, ValueId } from '../../binding';
-import { squeezeExciteOp, type SqueezeExcite, squeezeExciteSlots } from './squeeze-excite';
+import { type SqueezeExcite, squeezeExciteOp, squeezeExciteSlots } from './squeeze-excite';
 import type { SlotSpec, Store } from './state';
 
 /**

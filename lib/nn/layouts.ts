@@ -1,5 +1,5 @@
-import type { BlockShape, Form } from './structure';
 import type { SlotSpec } from './state';
+import type { BlockShape, Form } from './structure';
 
 /**
  * Naming schemes of state dicts.

@@ -38,7 +38,7 @@ function reducedOf(channels: number): number {
   return Math.max(1, Math.floor(channels / 16));
 }
 
-export function fusedBranch(prefix: string): FusedBranch {
+function fusedBranch(prefix: string): FusedBranch {
   return { kind: 'conv', kernel: 3, weight: `${prefix}rbr_reparam.weight`, bias: `${prefix}rbr_reparam.bias` };
 }
 

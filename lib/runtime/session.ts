@@ -105,8 +105,8 @@ export class InferenceSession {
     const session = InferenceSession.#check(this, where);
     const { signal } = parseOptions(where, { signal: signalField }, options);
     const { images, dims } = session.#prepare(feeds, where, signal);
-    const run = session.#native.run(images.data, images.count, images.height, images.width);
-    const result = withSignal(run, signal, where);
+    const { promise, ticket } = session.#native.run(images.data, images.count, images.height, images.width);
+    const result = withSignal({ promise, cancel: () => session.#native.cancel(ticket) }, signal, where);
     session.#underWay.add(result);
     try {
       return { logits: { data: await result, dims } };

@@ -72,7 +72,6 @@ export class Fit {
   readonly #where: string;
   readonly #batches: number;
   #position: Position;
-  #learningRate = 0;
   #speed = new Speed();
 
   /** @throws {QARepVGGError} ERR_INVALID_ARG when `from` belongs to a training on another course. */
@@ -124,12 +123,10 @@ export class Fit {
   }
 
   async #step({ images, labels, augment }: Batch): Promise<void> {
-    const { dataset, epochs } = this.#options;
-    const { epoch, batch, loss, correct } = this.#position;
-    const [height, width, channels] = dataset.dims;
+    const { batch, loss, correct } = this.#position;
+    const [height, width, channels] = this.#options.dataset.dims;
     const dims = [labels.length, channels, height, width];
-    this.#learningRate = learningRateAt(this.#options, epoch * this.#batches + batch, epochs * this.#batches);
-    const input = { images, dims, labels, augment, learningRate: this.#learningRate };
+    const input = { images, dims, labels, augment, learningRate: this.#learningRateAfter(0) };
     const result = await this.#engine.step(input, this.#where);
     this.#speed.count(labels.length);
     this.#position = {
@@ -145,9 +142,15 @@ export class Fit {
     const { epoch, batch, loss, correct } = this.#position;
     return {
       ...{ epoch: epoch + 1, epochs, step: epoch * this.#batches + batch, steps: epochs * this.#batches },
-      ...{ loss: loss / batch, accuracy: correct / (batch * batchSize), learningRate: this.#learningRate },
+      ...{ loss: loss / batch, accuracy: correct / (batch * batchSize), learningRate: this.#learningRateAfter(-1) },
       imagesPerSecond: this.#speed.perSecond,
     };
+  }
+
+  /** Of the step that comes next (0), or of the one before it (-1). */
+  #learningRateAfter(offset: 0 | -1): number {
+    const { epoch, batch } = this.#position;
+    return learningRateAt(this.#options, epoch * this.#batches + batch + offset, this.#options.epochs * this.#batches);
   }
 
   async #stopIfAborted(): Promise<void> {

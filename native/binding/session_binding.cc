@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "base/compute_queue.h"
@@ -30,6 +31,7 @@ struct SessionRun {
   std::shared_ptr<const ByteScale> bytes;
   ImageCopy images;
   std::vector<float> output;
+  Completions::Ticket ticket = 0;
 
   Napi::Value result(Napi::Env env) const {
     if (request.cancelled) fail(code::kAborted, "expected the run to finish, it was aborted");
@@ -101,7 +103,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     });
   }
 
-  // Returns { promise, cancel }: cancel() makes the promise reject with ERR_ABORTED, unless it is settled.
+  // Returns { promise, ticket }.
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     return guard(env, [&]() -> Napi::Value {
@@ -114,26 +116,34 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
 
       const Napi::Promise::Deferred deferred(env);
       const std::shared_ptr<Completions> completions = environment(env).completions;
-      const Completions::Ticket ticket =
-          completions->expect(env, [deferred, run](Napi::Env later) {
-            settle(later, deferred, run->request.failure, [&] { return run->result(later); });
-          });
+      const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
+      const Completions::Ticket ticket = completions->expect(env, [this, self, deferred, run](Napi::Env later) {
+        under_way_.erase(run->ticket);
+        settle(later, deferred, run->request.failure, [&] { return run->result(later); });
+      });
+      run->ticket = ticket;
       run->request.done = [completions, ticket] { completions->deliver(ticket); };
       // The request is part of the run and keeps it alive.
       const std::shared_ptr<InferenceRequest> request(run, &run->request);
+      under_way_.emplace(ticket, UnderWay{queue_, request});
       queue_->submit(request);
 
       const Napi::Object result = Napi::Object::New(env);
       result.Set("promise", deferred.Promise());
-      // Weak: a function that waits for the garbage collector must not keep weights and images.
-      const std::weak_ptr<InferenceQueue> weak_queue(queue_);
-      const std::weak_ptr<InferenceRequest> weak_request(request);
-      result.Set("cancel", Napi::Function::New(env, [weak_queue, weak_request](const Napi::CallbackInfo&) {
-                   const auto queue = weak_queue.lock();
-                   const auto waiting = weak_request.lock();
-                   if (queue != nullptr && waiting != nullptr) queue->cancel(waiting);
-                 }));
+      result.Set("ticket", static_cast<double>(ticket));
       return result;
+    });
+  }
+
+  // Works after dispose() too: the run is under way all the same.
+  Napi::Value cancel(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      const auto found = under_way_.find(to_size(info[0], "the ticket"));
+      if (found != under_way_.end()) {
+        const UnderWay run = found->second;
+        run.queue->cancel(run.request);
+      }
+      return info.Env().Undefined();
     });
   }
 
@@ -168,8 +178,14 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     return call;
   }
 
+  struct UnderWay {
+    std::shared_ptr<InferenceQueue> queue;
+    std::shared_ptr<InferenceRequest> request;
+  };
+
   std::shared_ptr<InferenceQueue> queue_;
   std::shared_ptr<const ByteScale> bytes_;
+  std::unordered_map<Completions::Ticket, UnderWay> under_way_;  // JavaScript thread only
   std::int64_t memory_ = 0;
 };
 
@@ -222,7 +238,7 @@ void define_session(Napi::Env env, Napi::Object exports) {
       env, "Session",
       {Object::InstanceMethod<&Object::output_dims>("outputDims"),
        Object::InstanceMethod<&Object::memory_bytes>("memoryBytes"), Object::InstanceMethod<&Object::run>("run"),
-       Object::InstanceMethod<&Object::run_sync>("runSync"), Object::InstanceMethod<&Object::dispose>("dispose")});
+       Object::InstanceMethod<&Object::run_sync>("runSync"), Object::InstanceMethod<&Object::cancel>("cancel"), Object::InstanceMethod<&Object::dispose>("dispose")});
   environment(env).session_class = Napi::Persistent(session);
   exports.Set("createSession", Napi::Function::New<create_session>(env, "createSession"));
 }
