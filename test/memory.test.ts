@@ -1,12 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { root } from './support/child';
-
-/** Runs in a shell that limits the address space of the process, in KiB. */
-function runLimited(script: string, limit: number) {
-  const shell = `ulimit -v ${limit} && exec "$NODE" -e "$SCRIPT"`;
-  const env = { ...process.env, NODE: process.execPath, SCRIPT: script };
-  return spawnSync('sh', ['-c', shell], { cwd: root, env, encoding: 'utf8', timeout: 100_000 });
-}
+import { runLimited } from './support/child';
 
 // Outputs of 64 MiB each: V8 itself, which cannot live with a failed allocation, still finds the little it needs.
 const prelude = `

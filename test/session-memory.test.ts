@@ -1,4 +1,4 @@
-import { runNode } from './support/child';
+import { runLimited, runNode } from './support/child';
 
 test('sessions made and disposed of, and runs, leave no memory behind', () => {
   const flags = ['--expose-gc', '--max-semi-space-size=2'];
@@ -25,4 +25,33 @@ test('memoryUsage grows with image sizes in use, up to a few of them', () => {
   expect(status).toBe(0);
   expect(bytes[1]).toBeGreaterThan(bytes[0] as number);
   expect(bytes[11] as number).toBeLessThan(2 * (bytes[4] as number));
+});
+
+test.each([
+  ['results', 'const runs = Array.from({ length: 60 }, () => session.run({ input: large }));'],
+  ['one result', 'const runs = [session.run({ input: randn([1, 1, 512, 512]) })];'],
+  [
+    'sessions',
+    'const wide = new Conv2d({ inChannels: 4096, outChannels: 4096, kernelSize: 1 });' +
+      'const runs = Array.from({ length: 60 }, () => InferenceSession.create(wide));',
+  ],
+])('no memory for %s: an error, and the next run is right', (_, fill) => {
+  // Results of 64 MiB each.
+  const script = `
+    const { Conv2d, InferenceSession, QARepVGGError, randn } = require('.');
+    const large = randn([1, 1, 64, 64]);
+    const small = randn([1, 1, 2, 2]);
+    (async () => {
+      const session = await InferenceSession.create(new Conv2d({ inChannels: 1, outChannels: 4096, kernelSize: 1 }));
+      const before = session.runSync({ input: small }).logits.data.join();
+      const failures = async () => {
+        ${fill}
+        const settled = await Promise.allSettled(runs);
+        return settled.flatMap(({ reason }) => (reason ? [reason instanceof QARepVGGError ? reason.code : String(reason)] : []));
+      };
+      const codes = new Set(await failures());
+      console.log([...codes].join(), session.runSync({ input: small }).logits.data.join() === before);
+    })();`;
+  const { stdout, stderr, status } = runLimited(script, 2_500_000);
+  expect({ stdout, stderr, status }).toEqual({ stdout: 'ERR_OUT_OF_MEMORY true\n', stderr: '', status: 0 });
 });

@@ -7,26 +7,17 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/dispatch.h"
 #include "test/guarded_memory.h"
 #include "test/random_program.h"
 #include "test/reference_program.h"
 #include "test/tensors.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
 
 // Rounding errors relative to the largest value of a run, and how far from their kinks ReLUs are kept.
 constexpr double kTolerance = 5e-6, kGradientTolerance = 5e-5, kMargin = 1e-5;
-
-// Programs take the active kernels.
-class UseKernels {
- public:
-  explicit UseKernels(const KernelTable& kernels) { use_kernels_for_test(kernels); }
-  ~UseKernels() { use_kernels_for_test(*available_kernels().back()); }
-  UseKernels(const UseKernels&) = delete;
-  UseKernels& operator=(const UseKernels&) = delete;
-};
 
 struct Results {
   reference::Values output, state, grad_input, gradients;

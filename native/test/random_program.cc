@@ -43,7 +43,7 @@ class Builder {
     readable_ = unread_ = {last()};
     for (std::size_t count = rng_.between(1, 7); count > 0; --count) {
       const ValueId input = rng_.chance(0.6) ? any(unread_) : any(readable_);
-      switch (rng_.between(0, 6)) {
+      switch (rng_.between(0, 7)) {
         case 0:
         case 1:
           add_convolution(input);
@@ -56,6 +56,9 @@ class Builder {
           break;
         case 4:
           add_scale(input);
+          break;
+        case 5:
+          add_squeeze_excite(input);
           break;
         default:
           add_plain(rng_.chance(0.5) ? OpKind::kAveragePool : OpKind::kRelu, input);
@@ -124,6 +127,15 @@ class Builder {
     push(std::move(op));
   }
 
+  void add_squeeze_excite(ValueId input) {
+    OpSpec op;
+    op.kind = OpKind::kSqueezeExcite;
+    op.inputs = {input};
+    op.reduced = rng_.between(1, 8);
+    op.relu = rng_.chance(0.3);
+    push(std::move(op));
+  }
+
   void add_sum(std::vector<ValueId> inputs) {
     OpSpec op;
     op.kind = OpKind::kAdd;
@@ -161,6 +173,11 @@ class Builder {
       op.batches = tensor(1, 0, 0, false);
     } else if (op.kind == OpKind::kScale) {
       op.weight = tensor(1, -1.5, 1.5, true);
+    } else if (op.kind == OpKind::kSqueezeExcite) {
+      op.weight = tensor(op.reduced * dims_.c, -1, 1, true);
+      op.bias = tensor(op.reduced, -1, 1, true);
+      op.up_weight = tensor(dims_.c * op.reduced, -1, 1, true);
+      op.up_bias = tensor(dims_.c, -1, 1, true);
     }
     for (ValueId id : op.inputs) unread_.erase(std::remove(unread_.begin(), unread_.end(), id), unread_.end());
     program_.spec.ops.push_back(std::move(op));

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
 
 #include "reference/convolution.h"
 #include "reference/elementwise.h"
+#include "reference/squeeze_excite.h"
 #include "test/tensors.h"
 
 namespace qarepvgg::test {
@@ -35,6 +35,11 @@ reference::BatchNorm batch_norm_of(const OpSpec& op, std::size_t channels, const
   const auto tensor = [&](StateOffset offset) { return slice(state, offset, channels); };
   return {tensor(op.weight),  tensor(op.bias), tensor(op.running_mean), tensor(op.running_var),
           state[op.batches], op.eps,          op.momentum};
+}
+
+reference::SqueezeExcite squeeze_excite_of(const OpSpec& op, std::size_t channels, const Values& state) {
+  return {slice(state, op.weight, op.reduced * channels), slice(state, op.bias, op.reduced),
+          slice(state, op.up_weight, op.reduced * channels), slice(state, op.up_bias, channels)};
 }
 
 void store_statistics(const OpSpec& op, const reference::BatchNorm& norm, Values& state) {
@@ -96,11 +101,14 @@ Tensor ReferenceProgram::run(std::size_t index, Values& state) {
       return reference::average3x3(x);
     case OpKind::kGlobalAverage:
       return reference::global_average(x);
+    case OpKind::kSqueezeExcite: {
+      const reference::SqueezeExcite weights = squeeze_excite_of(op, x.dims.c, state);
+      return reference::excite(x, relu(reference::squeeze(x, weights)), weights);
+    }
     case OpKind::kRelu:
-      return x;  // forward() does the rest
-    default:
-      throw std::logic_error("expected an op that the reference knows");
+      break;  // forward() does the rest
   }
+  return x;
 }
 
 Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state, Values& gradients) {
@@ -145,11 +153,18 @@ void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, co
       return add_to_input(reference::average3x3(grad_y));
     case OpKind::kGlobalAverage:
       return add_to_input(reference::global_average_gradient(grad_y, x.dims));
+    case OpKind::kSqueezeExcite: {
+      const auto grad =
+          reference::squeeze_excite_gradients(x, grad_y, squeeze_excite_of(op, x.dims.c, state));
+      add_slice(gradients, op.weight, grad.weights.down);
+      add_slice(gradients, op.bias, grad.weights.down_bias);
+      add_slice(gradients, op.up_weight, grad.weights.up);
+      add_slice(gradients, op.up_bias, grad.weights.up_bias);
+      return add_to_input(grad.x);
+    }
     case OpKind::kAdd:
     case OpKind::kRelu:
       return add_to_input(grad_y);
-    default:
-      throw std::logic_error("expected an op that the reference knows");
   }
 }
 

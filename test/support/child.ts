@@ -21,3 +21,10 @@ export function runNode(args: readonly string[], env: Record<string, string> = {
     timeout: 100_000,
   });
 }
+
+/** As {@link runScript}, in a shell that limits the address space of the process, in KiB. */
+export function runLimited(script: string, limit: number): SpawnSyncReturns<string> {
+  const shell = `ulimit -v ${limit} && exec "$NODE" -e "$SCRIPT"`;
+  const env = { ...process.env, NODE: process.execPath, SCRIPT: script };
+  return spawnSync('sh', ['-c', shell], { cwd: root, env, encoding: 'utf8', timeout: 100_000 });
+}

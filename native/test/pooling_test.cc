@@ -1,0 +1,57 @@
+// Global average pooling and its gradient against the reference.
+#include "ops/pooling.h"
+
+#include <algorithm>
+
+#include "kernels/dispatch.h"
+#include "reference/elementwise.h"
+#include "test/guarded_memory.h"
+#include "test/tensors.h"
+
+namespace qarepvgg::test {
+namespace {
+
+reference::Dims random_dims(Rng& rng) {
+  return {rng.between(1, 9), random_channels(rng), random_extent(rng, 29), random_extent(rng, 29)};
+}
+
+// Sums of whole numbers are exact; what rounds is one division.
+TEST(global_average) {
+  test.repeat(1000, [](Rng& rng) {
+    const reference::Tensor x = random_tensor(rng, random_dims(rng), rng.chance(0.8) ? Data::kIntegers : Data::kSpecials);
+    const reference::Tensor expected = reference::global_average(x);
+    for (const KernelTable* kernels : available_kernels())
+      for (std::size_t members : {1, 2, 3, 7}) {
+        GuardedMemory memory(rng);
+        const FeatureMap in = memory.map(x, rng.between(0, 2));
+        const FeatureMap out = memory.map(MapShape{x.dims.n, x.dims.c, 1, 1, rng.between(0, 1)});
+        for (std::size_t index = 0; index < members; ++index)
+          global_average_part(in, out, *kernels, Member{index, members});
+        CHECK_VALUES(read(out).data, expected.data, 8 * kEpsilon, kernels->isa, ", ", x.dims, ", ", members, " members");
+        CHECK(zero_border(out), kernels->isa, ", ", x.dims);
+      }
+  });
+}
+
+TEST(global_average_gradient) {
+  test.repeat(1000, [](Rng& rng) {
+    const reference::Dims dims = random_dims(rng);
+    const reference::Tensor grad = random_tensor(rng, {dims.n, dims.c, 1, 1}, Data::kReals);
+    const reference::Tensor before = random_tensor(rng, dims, Data::kReals);
+    const bool accumulate = rng.chance(0.5);
+    reference::Tensor expected = reference::global_average_gradient(grad, dims);
+    if (accumulate) expected = reference::add({&expected, &before});
+    for (int threads : {1, 2, 3, 7}) {
+      GuardedMemory memory(rng);
+      const std::size_t halo = rng.between(0, 2);
+      const FeatureMap out =
+          accumulate ? memory.map(before, halo) : memory.map(MapShape{dims.n, dims.c, dims.h, dims.w, halo});
+      global_average_backward(memory.map(grad, rng.between(0, 1)), accumulate, out, threads);
+      CHECK_VALUES(read(out).data, expected.data, 2 * kEpsilon, dims, ", ", threads, " threads");
+      CHECK(zero_border(out), dims);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace qarepvgg::test

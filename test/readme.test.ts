@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runNode } from './support/child';
+
+const root = join(__dirname, '..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+test('the example of the README is examples/block.mjs, and runs', () => {
+  const [, example] = /```js\n(.*?)```/s.exec(read('README.md')) ?? [];
+  expect(example).toBe(read('examples/block.mjs'));
+  const { stdout, status } = runNode(['examples/block.mjs']);
+  expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/difference [1-9]\.\de-7\n$/) });
+});
