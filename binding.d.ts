@@ -28,6 +28,8 @@ export interface ConvOp {
   readonly weight: StateOffset;
   /** [outChannels] */
   readonly bias?: StateOffset;
+  /** Adds the input itself to the result: kernel 1, stride 1, as many output as input channels. */
+  readonly identity?: boolean;
   /** Fuses a ReLU into the store. */
   readonly relu?: boolean;
 }

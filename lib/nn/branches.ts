@@ -96,7 +96,16 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
           relu,
         });
 
-  const convolve = ({ kernel, weight, bias, scale }: ConvBranch, relu: boolean): ValueId => {
+  // A 1x1 branch as plain as the identity takes it along, as ones on its diagonal: one pass over the images less.
+  const carrier = block.branches.find(
+    (branch): branch is ConvBranch =>
+      branch.kind === 'conv' && branch.kernel === 1 && branch.scale === undefined && branch.batchNorm === undefined,
+  );
+  const isCarried = (branch: Branch): boolean =>
+    carrier !== undefined && branch.kind === 'identity' && branch.batchNorm === undefined;
+
+  const convolve = (branch: ConvBranch, relu: boolean): ValueId => {
+    const { kernel, weight, bias, scale } = branch;
     const value = push({
       op: 'conv',
       input: source,
@@ -109,6 +118,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
       groups: block.groups,
       weight: offset(weight),
       ...(bias !== undefined && { bias: offset(bias) }),
+      ...(branch === carrier && block.branches.some(isCarried) && { identity: true }),
       relu,
     });
     return scale === undefined ? value : push({ op: 'scale', input: value, factor: offset(scale) });
@@ -118,7 +128,8 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const single = block.branches.length === 1;
   const reluOnPost = block.relu && block.squeezeExcite === undefined;
   const reluOnSum = reluOnPost && block.postBatchNorm === undefined;
-  const values = block.branches.map((branch) => {
+  const computed = block.branches.filter((branch) => !isCarried(branch));
+  const values = computed.map((branch) => {
     if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
     const value = branch.kind === 'conv' ? convolve(branch, single && reluOnSum) : source;
     return normalise(value, branch.batchNorm, false);

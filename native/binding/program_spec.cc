@@ -20,6 +20,7 @@ void read_conv(const Napi::Object& object, OpSpec& op) {
   op.padding = size_of(object, "padding");
   op.dilation = size_of(object, "dilation");
   op.groups = size_of(object, "groups");
+  op.identity = flag_of(object, "identity");
   op.weight = offset_of(object, "weight");
   op.bias = offset_of(object, "bias");
 }

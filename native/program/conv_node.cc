@@ -81,6 +81,13 @@ class Direction {
   std::optional<WinogradConvolution> winograd_;
 };
 
+// Weights of a 1x1 convolution with ones added on the diagonal: it then adds its input to its result.
+void add_identity(const float* weight, const ConvShape& shape, float* sum) {
+  const std::size_t depth = shape.in_c / shape.groups;
+  std::copy_n(weight, shape.weight_elements(), sum);
+  for (std::size_t out = 0; out < shape.out_c; ++out) sum[out * depth + out % depth] += 1.0f;
+}
+
 class ConvNode final : public Node {
  public:
   ConvNode(const OpSpec& spec, const ConvShape& shape, const NodeOptions& options)
@@ -96,17 +103,20 @@ class ConvNode final : public Node {
   bool overwrites_output_gradient() const override { return spec_.relu; }
   double work() const override { return shape_.macs() / 8; }
 
-  std::size_t forward_scratch_floats() const override { return forward_.scratch_floats(); }
+  std::size_t forward_scratch_floats() const override {
+    return checked_add(identity_floats(), forward_.scratch_floats());
+  }
   std::size_t backward_scratch_floats() const override {
     if (!data_gradient_) return 0;
     const MapShape output{shape_.n, shape_.out_c, shape_.out_h(), shape_.out_w()};
-    return std::max({data_gradient_->scratch_floats(), weight_gradient_->workspace_floats(),
-                     sum_workspace_floats(output)});
+    return std::max({checked_add(identity_floats(), data_gradient_->scratch_floats()),
+                     weight_gradient_->workspace_floats(), sum_workspace_floats(output)});
   }
 
   void forward(const Run& run) override {
     const float* bias = spec_.bias != kNoTensor ? run.state + spec_.bias : nullptr;
-    forward_.run(run.state + spec_.weight, bias, x(), y(), {false, spec_.relu}, wiring_.forward_scratch,
+    float* scratch = wiring_.forward_scratch;
+    forward_.run(weights(run, scratch), bias, x(), y(), {false, spec_.relu}, scratch + identity_floats(),
                  run.team(work()));
   }
 
@@ -117,11 +127,21 @@ class ConvNode final : public Node {
     if (spec_.relu) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
     if (spec_.bias != kNoTensor) add_channel_sums(grad_y(), scratch, run.gradients + spec_.bias, kernels, team);
     weight_gradient_->run(x(), grad_y(), scratch, run.gradients + spec_.weight, team);
-    data_gradient_->run(run.state + spec_.weight, nullptr, grad_y(), grad_x(), {wiring_.accumulate[0], false}, scratch,
-                        team);
+    data_gradient_->run(weights(run, scratch), nullptr, grad_y(), grad_x(), {wiring_.accumulate[0], false},
+                        scratch + identity_floats(), team);
   }
 
  private:
+  std::size_t identity_floats() const {
+    return spec_.identity ? round_up(shape_.weight_elements(), kAlignedFloats) : 0;
+  }
+  const float* weights(const Run& run, float* scratch) const {
+    const float* stored = run.state + spec_.weight;
+    if (!spec_.identity) return stored;
+    add_identity(stored, shape_, scratch);
+    return scratch;
+  }
+
   ConvShape shape_;
   Direction forward_;
   std::optional<Direction> data_gradient_;
@@ -134,6 +154,8 @@ NewNode make_conv_node(const OpSpec& spec, const MapShape& input, const NodeOpti
   const ConvShape shape{input.n,     input.c,     input.h,      input.w,       spec.out_channels,
                         spec.kernel, spec.stride, spec.padding, spec.dilation, spec.groups};
   shape.validate();
+  if (spec.identity && (shape.kernel != 1 || shape.stride != 1 || shape.padding != 0 || shape.in_c != shape.out_c))
+    fail(code::kInvalidArg, "expected identity on a 1x1 convolution of stride 1 that keeps the number of channels");
   return {std::make_unique<ConvNode>(spec, shape, options),
           MapShape{shape.n, shape.out_c, shape.out_h(), shape.out_w()}};
 }

@@ -45,6 +45,8 @@ InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, 
 InferenceProgram::~InferenceProgram() = default;
 
 MapShape InferenceProgram::output_shape(ImageSize size) const {
+  if (size.h == 0 || size.w == 0)
+    fail(code::kShape, "expected images of at least one pixel, received ", size.h, " x ", size.w);
   MapShape shape{1, input_.c, size.h, size.w};
   for (const auto& layer : layers_) shape = layer->output(shape);
   return shape;
@@ -57,6 +59,7 @@ InferencePlan& InferenceProgram::plan_for(ImageSize size) {
   if (found != plans_.end()) {
     std::rotate(found, found + 1, plans_.end());
   } else {
+    output_shape(size);  // throws for sizes that do not fit
     const MapShape input{1, input_.c, size.h, size.w};
     plans_.push_back(std::make_unique<InferencePlan>(layers_, input, together_, threads_));
     if (plans_.size() > kMaxPlans) plans_.erase(plans_.begin());

@@ -209,7 +209,7 @@ class ImportLayer final : public InferenceLayer {
 std::unique_ptr<InferenceLayer> make_inference_layer(const OpSpec& op, const MapShape& input, Algorithm algorithm) {
   if (op.kind == OpKind::kGlobalAverage) return std::make_unique<PoolLayer>();
   if (op.kind == OpKind::kSqueezeExcite) return std::make_unique<SqueezeExciteLayer>(op, input);
-  if (op.kind != OpKind::kConv)
+  if (op.kind != OpKind::kConv || op.identity)
     fail(code::kModelIncompatible,
          "expected a re-parameterised network (convolutions, pooling, linear): call switchToDeploy() first");
   const ConvShape shape = conv_shape(op, input);

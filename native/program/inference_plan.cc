@@ -97,15 +97,19 @@ void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, float*
     }
     return true;
   };
-  // The step that fills the first batched map still takes its images one by one.
+  const auto export_image = [&](std::size_t image) {
+    export_image_part(map_of(last, memory, image, 1), 0, tasks[image].output, member);
+  };
+  // The step that fills the first batched map still takes its images one by one. Where that is the last step, or there
+  // is no batched map, the next image would overwrite what is not exported at once.
   const std::size_t split = std::min(single_ + 1, last + 1);
-  for (std::size_t image = 0; image < chain.images; ++image)
-    if (!run_steps(0, split, image, 1)) return;
-  if (!run_steps(split, last + 1, 0, chain.images)) return;
   for (std::size_t image = 0; image < chain.images; ++image) {
-    const FeatureMap output = map_of(last, memory, places_[last].batched ? image : 0, 1);
-    export_image_part(output, 0, tasks[image].output, member);
+    if (!run_steps(0, split, image, 1)) return;
+    if (split > last) export_image(image);
   }
+  if (split > last) return;
+  if (!run_steps(split, last + 1, 0, chain.images)) return;
+  for (std::size_t image = 0; image < chain.images; ++image) export_image(image);
 }
 
 void InferencePlan::run(const ImageTask* tasks, std::size_t count, const std::atomic<bool>& stop) {

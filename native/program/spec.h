@@ -23,6 +23,7 @@ struct OpSpec {
 
   // conv
   std::size_t out_channels = 0, kernel = 0, stride = 0, padding = 0, dilation = 0, groups = 0;
+  bool identity = false;  // a 1x1 convolution that adds its input to its result
   // conv and batch norm; scale uses `weight` for its factor
   StateOffset weight = kNoTensor, bias = kNoTensor;
   // squeeze and excitation, beside `weight` and `bias` of its first linear layer
