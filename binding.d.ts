@@ -129,12 +129,7 @@ export interface Program {
    * Gradient of the last forward's input; adds parameter gradients to `gradients` (same offsets as `state`).
    * Needs `gradients: true` and one forward before each backward.
    */
-  backward(
-    gradOutput: Float32Array,
-    state: Float32Array,
-    gradients: Float32Array,
-    output?: Float32Array,
-  ): Float32Array;
+  backward(gradOutput: Float32Array, state: Float32Array, gradients: Float32Array, output?: Float32Array): Float32Array;
 }
 
 /** Part of the state, in floats. */

@@ -1,6 +1,5 @@
 // npm run check:memory -- [cycles] [runs]: resident memory must not grow over many sessions made, run and disposed of (default
-// 1,000), nor over many runs of one (default 100,000). Prints JSON; exit code 1 above the limit. The young generation of V8's
-// heap, which grows as it likes, is kept small meanwhile.
+// 1,000), nor over many runs of one (default 100,000). Prints JSON; exit code 1 above the limit.
 
 import { createModel, InferenceSession, randn } from 'qarepvgg';
 

@@ -78,7 +78,7 @@ describe('usage', () => {
     [['demo', '--runs', 'many']],
     [['demo', '--nonsense']],
     [['nonsense']],
-    [['info', 'nonsense']],
+    [['info', 'a', 'b']],
     [[]],
   ])('%j makes no sense: exit code 2', (args) => {
     const { stdout, stderr, status } = run(...args);
@@ -89,7 +89,7 @@ describe('usage', () => {
   test.each([
     [['--help'], 'Commands:'],
     [['demo', '--help'], 'Example:\n  $ qarepvgg demo'],
-    [['info', '--help'], 'Example:\n'],
+    [['info', '--help'], 'Examples:\n'],
     [['--version'], info().version],
   ])('%j: exit code 0', (args, text) => {
     const { stdout, status } = run(...args);

@@ -1,21 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  createModel,
-  loadModel,
-  loadStateDict,
-  type Network,
-  QARepVGGBlock,
-  randn,
-  type StateDict,
-  saveModel,
-  saveStateDict,
-  type Tensor,
-} from '../lib';
+import { createModel, loadModel, type Network, QARepVGGBlock, randn, saveModel } from '../lib';
 import { parseSafetensors } from '../lib/formats/safetensors';
 import { networkCoreOf } from '../lib/nn/network';
-import { loadTrainingFixtures, type TrainingFixture } from './fixtures/load';
-import { bits, relativeL2 } from './support/compare';
+import { bits } from './support/compare';
 import { safetensorsFile, temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
 import { expectRejection } from './support/refusal';
@@ -217,94 +205,5 @@ describe('model files', () => {
     await expectRejection(loadModel(file('nowhere')), 'ERR_INVALID_ARG', 'ENOENT');
     await expectRejection(loadModel(5 as never), 'ERR_INVALID_ARG', 'a path');
     await expectRejection(loadModel(fixture('state_dict.pt')), 'ERR_MODEL_FORMAT', 'received');
-  });
-});
-
-describe('state dict files', () => {
-  test('of a block, in any layout', async () => {
-    const block = new QARepVGGBlock({ inChannels: 6, outChannels: 6, seed: 3 });
-    const other = new QARepVGGBlock({ inChannels: 6, outChannels: 6, seed: 4 });
-    await saveStateDict(block.stateDict({ layout: 'seed' }), file('block.safetensors'));
-    other.loadStateDict(await loadStateDict(file('block.safetensors')), { layout: 'seed' });
-    expect(other.stateDict()).toEqual(block.stateDict());
-  });
-
-  test('of a network, from a model file', async () => {
-    const model = randomNetwork('qarepvgg_a0');
-    await saveModel(model, file('model.safetensors'));
-    const other = createModel('qarepvgg_a0', tiny);
-    expect(other.loadStateDict(await loadStateDict(file('model.safetensors')))).toEqual({
-      missing: [],
-      unexpected: [],
-    });
-    expect(other.stateDict()).toEqual(model.stateDict());
-  });
-
-  test('what names do not show goes along', async () => {
-    const options = { inChannels: 6, outChannels: 6 };
-    const plain = new QARepVGGBlock(options);
-    const load = async (state: StateDict, name = 'block'): Promise<unknown> => {
-      await saveStateDict(state, file(name));
-      const read = await loadStateDict(file(name));
-      return plain.loadStateDict(read);
-    };
-    await expectRejection(
-      load(new QARepVGGBlock({ ...options, averageBranch: true }).stateDict()),
-      'ERR_MODEL_INCOMPATIBLE',
-      'averageBranch false, received true',
-    );
-    await expectRejection(
-      load(new QARepVGGBlock({ ...options, eps: 1e-3 }).stateDict()),
-      'ERR_MODEL_INCOMPATIBLE',
-      'eps',
-    );
-    await load(new QARepVGGBlock({ ...options, momentum: 0.5 }).stateDict());
-    const network = randomNetwork('qarepvgg_a0', { ...tiny, averageBranch: true });
-    await saveModel(network, file('model.safetensors'));
-    const read = await loadStateDict(file('model.safetensors'));
-    const loading = (async () => createModel('qarepvgg_a0', tiny).loadStateDict(read))();
-    await expectRejection(loading, 'ERR_MODEL_INCOMPATIBLE', 'averageBranch false, received true');
-  });
-
-  test('of PyTorch, whatever they are called', async () => {
-    const direct = await loadStateDict(fixture('state_dict.pt'));
-    const disguised = await loadStateDict(save('weights.safetensors', readFileSync(fixture('state_dict.pt'))));
-    expect(disguised).toEqual(direct);
-    expect(Object.keys(direct).length).toBeGreaterThan(0);
-    await saveStateDict(direct, file('weights.pt'));
-    expect(await loadStateDict(file('weights.pt'))).toEqual(direct);
-  });
-
-  test('of a network that PyTorch has trained: to a deploy model, and the same logits', async () => {
-    const [{ network, trainedState, images }] = loadTrainingFixtures() as [TrainingFixture];
-    const model = createModel('qarepvgg_a0', network).eval();
-    model.loadStateDict(await loadStateDict(fixture('network.pth')));
-    expect({ ...model.stateDict() }).toEqual(trainedState);
-    await saveModel(model.reparameterize(), file('deploy'));
-    const deploy = await loadModel(file('deploy'));
-    const expected = model.forward(images[0] as Tensor).data;
-    expect(relativeL2(deploy.forward(images[0] as Tensor).data, expected)).toBeLessThan(1e-5);
-  });
-
-  test('refused: old files, programs, other things; with advice', async () => {
-    await expectRejection(loadStateDict(fixture('legacy.pt')), 'ERR_MODEL_FORMAT', 'save it anew: torch.save');
-    await expectRejection(loadStateDict(fixture('torchscript.pt')), 'ERR_MODEL_FORMAT', 'TorchScript');
-    await expectRejection(loadStateDict(fixture('evil.pt')), 'ERR_MODEL_FORMAT', 'received');
-    await expectRejection(loadStateDict(save('empty', Buffer.alloc(0))), 'ERR_MODEL_FORMAT', 'received');
-    await expectRejection(
-      loadStateDict(fixture('checkpoint.pt'), { key: 'nonsense' }),
-      'ERR_MODEL_INCOMPATIBLE',
-      'under "nonsense"',
-    );
-    await expectRejection(
-      loadStateDict(fixture('checkpoint.pt'), { prefix: 'x' } as never),
-      'ERR_INVALID_ARG',
-      '"prefix"',
-    );
-    await expectRejection(
-      loadStateDict(fixture('checkpoint.pt'), { key: 5 } as never),
-      'ERR_INVALID_ARG',
-      'option key',
-    );
   });
 });

@@ -34,7 +34,8 @@ export class Store {
   /** In the order in which they were given, that of PyTorch. */
   readonly slots: readonly Slot[];
   readonly values: Float32Array;
-  readonly gradients: Float32Array;
+  #gradients: Float32Array | undefined;
+  readonly #where: string;
   readonly #byName: ReadonlyMap<string, Slot>;
 
   /**
@@ -46,7 +47,13 @@ export class Store {
     this.#byName = new Map(slots.map((slot) => [slot.name, slot]));
     this.slots = specs.map(({ name }) => this.slot(name));
     this.values = values ?? allocateFloats(length, `${where}, state`);
-    this.gradients = allocateFloats(length, `${where}, gradients`);
+    this.#where = where;
+  }
+
+  /** Made when they are first asked for: most modules are not trained. @throws {QARepVGGError} ERR_OUT_OF_MEMORY */
+  get gradients(): Float32Array {
+    this.#gradients ??= allocateFloats(this.values.length, `${this.#where}, gradients`);
+    return this.#gradients;
   }
 
   slot(name: string): Slot {
@@ -64,11 +71,12 @@ export class Store {
 
   /** Live views of what is trained, by name. */
   parameters(): Record<string, Parameter> {
+    const { values, gradients } = this;
     const trained = this.slots.filter((slot) => slot.kind === 'parameter');
     return Object.fromEntries(
       trained.map((slot) => [
         slot.name,
-        { data: viewOf(this.values, slot), grad: viewOf(this.gradients, slot), dims: [...slot.dims] },
+        { data: viewOf(values, slot), grad: viewOf(gradients, slot), dims: [...slot.dims] },
       ]),
     );
   }
@@ -82,7 +90,7 @@ export class Store {
 
   /** Parameter views are the user's to write, and so also to transfer away, memory and all. */
   checkAttached(where: string): void {
-    if (this.values.length > 0 && this.gradients.length > 0) return;
+    if (this.values.length > 0 && this.#gradients?.length !== 0) return;
     throw new QARepVGGError(
       'ERR_BUFFER_DETACHED',
       `${where}: expected the module's own memory, received a detached ArrayBuffer (a view of parameters() was transferred)`,

@@ -1,6 +1,7 @@
 import type { Session, SessionSpec } from '../../binding';
 import { addon } from '../binding';
 import { describe, mismatch } from '../errors';
+import { inputName, outputName } from '../formats/onnx/graph';
 import { openModel } from '../formats/open-model';
 import { deployOps } from '../graph/deploy';
 import { inferShapes } from '../graph/shapes';
@@ -54,8 +55,8 @@ const defaultSide = 32;
  * session.dispose();
  */
 export class InferenceSession {
-  readonly inputNames: readonly string[] = Object.freeze(['input']);
-  readonly outputNames: readonly string[] = Object.freeze(['logits']);
+  readonly inputNames: readonly string[] = Object.freeze([inputName]);
+  readonly outputNames: readonly string[] = Object.freeze([outputName]);
   readonly #native: Session;
   readonly #inChannels: number;
   readonly #isFlat: boolean;

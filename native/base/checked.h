@@ -18,8 +18,7 @@ inline std::size_t checked_mul(std::size_t a, std::size_t b) {
 }
 
 inline std::size_t checked_add(std::size_t a, std::size_t b) {
-  if (a > kMaxSize || b > kMaxSize - a)
-    fail(code::kSizeOverflow, "expected a size below 2^62, received ", a, " + ", b);
+  if (a > kMaxSize || b > kMaxSize - a) fail(code::kSizeOverflow, "expected a size below 2^62, received ", a, " + ", b);
   return a + b;
 }
 

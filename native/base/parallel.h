@@ -1,10 +1,9 @@
-// The only place with OpenMP. An item of work computes the same whichever thread takes it, and no two items write the same
-// memory: results are the same bits for any number of threads.
+// The only place with OpenMP. An item of work computes the same whichever thread takes it, and no two items write the
+// same memory: results are the same bits for any number of threads.
 #pragma once
 
 #include <cstddef>
 #include <exception>
-
 #include <omp.h>
 
 namespace qarepvgg {
@@ -29,9 +28,9 @@ void parallel_region(int threads, const Body& body) {
   body(Member{static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
 }
 
-// Runs body(begin, end) over consecutive ranges of [0, count) on at most `threads` threads, in `ranges` ranges. Ranges are
-// dealt out as threads become free: on a shared machine one core is often slower than the others. The first exception
-// thrown by a body is rethrown here, after all of them have ended.
+// Runs body(begin, end) over consecutive ranges of [0, count) on at most `threads` threads, in `ranges` ranges. Ranges
+// are dealt out as threads become free: on a shared machine one core is often slower than the others. The first
+// exception thrown by a body is rethrown here, after all of them have ended.
 template <class Body>
 void parallel_ranges(int threads, std::size_t count, std::size_t ranges, const Body& body) {
   if (count == 0) return;

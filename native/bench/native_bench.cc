@@ -33,10 +33,10 @@ struct Layer {
 
 // One of each kind of layer in QARepVGG-A0 at 224 x 224.
 constexpr Layer kLayers[] = {
-    {"stem    3 -> 48   @224 /2", 3, 48, 224, 2},   {"stage1 48 -> 48   @112 /2", 48, 48, 112, 2},
-    {"stage1 48 -> 48   @56", 48, 48, 56, 1},       {"stage2 48 -> 96   @56  /2", 48, 96, 56, 2},
-    {"stage2 96 -> 96   @28", 96, 96, 28, 1},       {"stage3 96 -> 192  @28  /2", 96, 192, 28, 2},
-    {"stage3 192 -> 192 @14", 192, 192, 14, 1},     {"stage4 192 -> 1280 @14 /2", 192, 1280, 14, 2},
+    {"stem    3 -> 48   @224 /2", 3, 48, 224, 2}, {"stage1 48 -> 48   @112 /2", 48, 48, 112, 2},
+    {"stage1 48 -> 48   @56", 48, 48, 56, 1},     {"stage2 48 -> 96   @56  /2", 48, 96, 56, 2},
+    {"stage2 96 -> 96   @28", 96, 96, 28, 1},     {"stage3 96 -> 192  @28  /2", 96, 192, 28, 2},
+    {"stage3 192 -> 192 @14", 192, 192, 14, 1},   {"stage4 192 -> 1280 @14 /2", 192, 1280, 14, 2},
 };
 
 constexpr std::size_t kWeightSets = 8;
@@ -66,9 +66,8 @@ double median(std::vector<double> values) {
 double measure_peak(const KernelTable& kernels, int threads) {
   constexpr std::size_t kIterations = 400000;
   std::vector<double> work(static_cast<std::size_t>(threads));
-  const double seconds = seconds_of([&] {
-    parallel_for(threads, work.size(), [&](std::size_t i) { work[i] = kernels.fma_peak(kIterations); });
-  });
+  const double seconds = seconds_of(
+      [&] { parallel_for(threads, work.size(), [&](std::size_t i) { work[i] = kernels.fma_peak(kIterations); }); });
   double total = 0;
   for (double part : work) total += part;
   return total / seconds;
@@ -158,8 +157,8 @@ class LayerBench {
   }
 
   void forward() {
-    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, bias_.data(), out_.map,
-                 {false, true}, threads_);
+    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, bias_.data(), out_.map, {false, true},
+                 threads_);
   }
   void data_gradient() {
     data_gradient_.run(grad_out_.map, gradient_weights_.data() + next_set() * gradient_stride_, nullptr, grad_in_.map,

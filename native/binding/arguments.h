@@ -1,10 +1,9 @@
 // Reads plain JavaScript values. lib/ has validated them already; what is checked here is what memory safety needs.
 #pragma once
 
-#include <napi.h>
-
 #include <cstddef>
 #include <cstdint>
+#include <napi.h>
 #include <string>
 
 namespace qarepvgg::binding {

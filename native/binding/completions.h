@@ -1,12 +1,11 @@
 // Brings word from the compute thread back to the JavaScript thread that asked.
 #pragma once
 
-#include <napi.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <napi.h>
 #include <unordered_map>
 
 namespace qarepvgg::binding {

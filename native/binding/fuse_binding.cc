@@ -19,8 +19,7 @@ FoldedBatchNorm read_norm(const Napi::Object& object, std::size_t channels) {
   return {tensor("weight"), tensor("bias"), tensor("runningMean"), tensor("runningVar"), number_of(object, "eps")};
 }
 
-std::optional<FoldedBatchNorm> read_optional_norm(const Napi::Object& object, const char* name,
-                                                  std::size_t channels) {
+std::optional<FoldedBatchNorm> read_optional_norm(const Napi::Object& object, const char* name, std::size_t channels) {
   const Napi::Value value = object.Get(name);
   if (value.IsUndefined()) return std::nullopt;
   return read_norm(object_of(value, name), channels);

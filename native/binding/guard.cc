@@ -5,8 +5,7 @@ namespace qarepvgg::binding {
 Napi::Error make_error(Napi::Env env, const char* code, const std::string& message) {
   const Napi::FunctionReference& error_class = environment(env).error_class;
   if (!error_class.IsEmpty()) {
-    const Napi::Object error =
-        error_class.New({Napi::String::New(env, code), Napi::String::New(env, message)});
+    const Napi::Object error = error_class.New({Napi::String::New(env, code), Napi::String::New(env, message)});
     return Napi::Error(env, error);
   }
   Napi::Error error = Napi::Error::New(env, message);

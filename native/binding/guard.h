@@ -1,10 +1,9 @@
 // The N-API border: where C++ exceptions become JavaScript errors, once.
 #pragma once
 
-#include <napi.h>
-
 #include <exception>
 #include <memory>
+#include <napi.h>
 #include <new>
 
 #include "base/error.h"

@@ -1,9 +1,8 @@
 // Images as JavaScript hands them over: Float32Array [n, c, h, w], or Uint8Array [n, h, w, c] with a scale per channel.
 #pragma once
 
-#include <napi.h>
-
 #include <cstdint>
+#include <napi.h>
 #include <vector>
 
 #include "ops/stem_convolution.h"

@@ -101,9 +101,7 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
   Floats input_of(const Napi::Value& value) const {
     return floats_of(value, "input", program_->input_shape().elements());
   }
-  Floats state_of(const Napi::Value& value) const {
-    return floats_of(value, "state", program_->spec().state_length);
-  }
+  Floats state_of(const Napi::Value& value) const { return floats_of(value, "state", program_->spec().state_length); }
 
   // Where a result goes: the caller's array, or a new one.
   static Napi::Value output_of(const Napi::Value& given, const MapShape& shape) {

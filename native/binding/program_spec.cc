@@ -79,8 +79,9 @@ OpSpec read_op(const Napi::Object& object) {
     op.kind = OpKind::kRelu;
     op.inputs = {input_of(object)};
   } else {
-    fail(code::kInvalidArg, "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite or relu, received '", name,
-         "'");
+    fail(code::kInvalidArg,
+         "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite or relu, received '",
+         name, "'");
   }
   op.relu = flag_of(object, "relu");
   return op;
@@ -105,8 +106,7 @@ ProgramSpec read_program_spec(const Napi::Value& value) {
   spec.training = flag_of(object, "training");
   spec.gradients = flag_of(object, "gradients");
   const std::size_t threads = size_of(object, "threads", 0);
-  if (threads > kMaxThreads)
-    fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
+  if (threads > kMaxThreads) fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
   spec.threads = static_cast<int>(threads);
   return spec;
 }

@@ -1,10 +1,9 @@
 // Hands results to JavaScript.
 #pragma once
 
-#include <napi.h>
-
 #include <exception>
 #include <functional>
+#include <napi.h>
 #include <vector>
 
 namespace qarepvgg::binding {

@@ -213,8 +213,7 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Completions> completions = environment(env).completions;
     const Completions::Ticket ticket = completions->expect(env, [deferred, creation](Napi::Env later) {
       settle(later, deferred, creation->failure, [&] {
-        return environment(later).session_class.New(
-            {Napi::External<SessionObject::Made>::New(later, &creation->made)});
+        return environment(later).session_class.New({Napi::External<SessionObject::Made>::New(later, &creation->made)});
       });
     });
     compute_later([creation, completions, ticket] {
@@ -238,7 +237,8 @@ void define_session(Napi::Env env, Napi::Object exports) {
       env, "Session",
       {Object::InstanceMethod<&Object::output_dims>("outputDims"),
        Object::InstanceMethod<&Object::memory_bytes>("memoryBytes"), Object::InstanceMethod<&Object::run>("run"),
-       Object::InstanceMethod<&Object::run_sync>("runSync"), Object::InstanceMethod<&Object::cancel>("cancel"), Object::InstanceMethod<&Object::dispose>("dispose")});
+       Object::InstanceMethod<&Object::run_sync>("runSync"), Object::InstanceMethod<&Object::cancel>("cancel"),
+       Object::InstanceMethod<&Object::dispose>("dispose")});
   environment(env).session_class = Napi::Persistent(session);
   exports.Set("createSession", Napi::Function::New<create_session>(env, "createSession"));
 }

@@ -185,8 +185,7 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
     const std::size_t count = trainer_->program_spec().n;
     const std::int16_t* numbers = typed_array_of<std::int16_t>(value, "augment", napi_int16_array, 3 * count);
     std::vector<Augmentation> result;
-    for (std::size_t i = 0; i < count; ++i)
-      result.push_back({numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
+    for (std::size_t i = 0; i < count; ++i) result.push_back({numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
     return result;
   }
 
@@ -200,17 +199,16 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
 
 void define_trainer(Napi::Env env, Napi::Object exports) {
   using Object = TrainerObject;
-  exports.Set(
-      "Trainer",
-      Object::DefineClass(
-          env, "Trainer",
-          {Object::InstanceAccessor<&Object::optimizer_length>("optimizerLength"),
-           Object::InstanceAccessor<&Object::memory_bytes>("memoryBytes"),
-           Object::InstanceAccessor<&Object::step_count, &Object::set_step_count>("stepCount"),
-           Object::InstanceMethod<&Object::step>("step"), Object::InstanceMethod<&Object::read_state>("readState"),
-           Object::InstanceMethod<&Object::write_state>("writeState"),
-           Object::InstanceMethod<&Object::read_optimizer>("readOptimizer"),
-           Object::InstanceMethod<&Object::write_optimizer>("writeOptimizer")}));
+  exports.Set("Trainer",
+              Object::DefineClass(env, "Trainer",
+                                  {Object::InstanceAccessor<&Object::optimizer_length>("optimizerLength"),
+                                   Object::InstanceAccessor<&Object::memory_bytes>("memoryBytes"),
+                                   Object::InstanceAccessor<&Object::step_count, &Object::set_step_count>("stepCount"),
+                                   Object::InstanceMethod<&Object::step>("step"),
+                                   Object::InstanceMethod<&Object::read_state>("readState"),
+                                   Object::InstanceMethod<&Object::write_state>("writeState"),
+                                   Object::InstanceMethod<&Object::read_optimizer>("readOptimizer"),
+                                   Object::InstanceMethod<&Object::write_optimizer>("writeOptimizer")}));
 }
 
 }  // namespace qarepvgg::binding

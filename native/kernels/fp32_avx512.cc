@@ -27,9 +27,7 @@ struct Vec {
   // max returns its second operand when either is NaN. The masked form with a full mask is the same instruction; GCC 12
   // warns about the plain intrinsic's undefined pass-through operand.
   static Reg relu(Reg x) { return _mm512_maskz_max_ps(0xffff, zero(), x); }
-  static Reg relu_gradient(Reg y, Reg x) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, zero(), _CMP_NLE_UQ), x);
-  }
+  static Reg relu_gradient(Reg y, Reg x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, zero(), _CMP_NLE_UQ), x); }
 };
 
 constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;

@@ -9,24 +9,25 @@
 namespace qarepvgg {
 
 // One tile of a convolution, accumulated in registers over the whole reduction:
-//   out[m][lane] = bias[lane] + sum over taps t and depth k of input[m * input_pixel + taps[t] + k] * weights[t][k][lane]
+//   out[m][lane] = bias[lane] + sum over taps t and depth k of input[m * input_pixel + taps[t] + k] *
+//   weights[t][k][lane]
 // for m = 0..MR-1 pixels and NV vectors of lanes. This is im2col x weights without the patch matrix: a tap is a
 // pointer offset into the padded image.
 struct ConvTile {
-  const float* input;            // pixel 0 of the tile, tap offset 0
-  std::ptrdiff_t input_pixel;    // from one pixel of the tile to the next, in the input
-  const std::ptrdiff_t* taps;    // [tap_count] offsets into the input
+  const float* input;          // pixel 0 of the tile, tap offset 0
+  std::ptrdiff_t input_pixel;  // from one pixel of the tile to the next, in the input
+  const std::ptrdiff_t* taps;  // [tap_count] offsets into the input
   std::size_t tap_count;
-  std::size_t depth;             // input channels of the group, >= 1
-  const float* weights;          // [tap_count][depth][NV * lanes]
-  const float* bias;             // [NV * lanes], or null for zero
+  std::size_t depth;     // input channels of the group, >= 1
+  const float* weights;  // [tap_count][depth][NV * lanes]
+  const float* bias;     // [NV * lanes], or null for zero
   float* out;
   std::ptrdiff_t out_pixel;
-  std::size_t valid;             // lanes to store, 1..NV * lanes
-  bool accumulate;               // adds to what is in out
+  std::size_t valid;  // lanes to store, 1..NV * lanes
+  bool accumulate;    // adds to what is in out
   bool relu;
-  // For conv_prefetch: memory that the next tiles will stream, asked for while this one computes. Each step of depth asks
-  // for NV cache lines and moves on by prefetch_step floats.
+  // For conv_prefetch: memory that the next tiles will stream, asked for while this one computes. Each step of depth
+  // asks for NV cache lines and moves on by prefetch_step floats.
   const float* prefetch;
   std::size_t prefetch_step;
 };
@@ -41,7 +42,7 @@ struct OuterTile {
   const float* grad;
   std::ptrdiff_t grad_pixel, grad_row, grad_image;
   std::size_t pixels, rows, images;
-  float* out;                    // [MR][out_row]
+  float* out;  // [MR][out_row]
   std::ptrdiff_t out_row;
   std::size_t valid;
   bool accumulate;
@@ -62,30 +63,30 @@ struct MutableRows {
   std::ptrdiff_t row;
 };
 
-// Winograd F(4x4, 3x3) of Lavin and Gray (arXiv 1509.09308) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, and the
-// nested F(2, 3) on the points 0, +-sqrt(1/2), infinity for a last tile of two pixels: both use the same transformed
-// weights. A tile of 4 (2) output pixels a side reads 6 (4) input pixels a side. Points are numbered row * 6 + column,
-// each of row and column counting the six points in the order above.
+// Winograd F(4x4, 3x3) of Lavin and Gray (arXiv 1509.09308) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, and
+// the nested F(2, 3) on the points 0, +-sqrt(1/2), infinity for a last tile of two pixels: both use the same
+// transformed weights. A tile of 4 (2) output pixels a side reads 6 (4) input pixels a side. Points are numbered row *
+// 6 + column, each of row and column counting the six points in the order above.
 inline constexpr int kWinogradPoints = 36;
 
 // 6x6 (4x6, 6x4, 4x4) input pixels -> the points that the tile has.
 struct WinogradInput {
   const float* in;
   std::ptrdiff_t pixel, row;
-  float* out;                    // [point][channels]
+  float* out;  // [point][channels]
   std::ptrdiff_t point;
-  std::size_t channels;          // a multiple of 16
+  std::size_t channels;  // a multiple of 16
 };
 
 // Products at the points -> 4x4 (2x4, 4x2, 2x2) output pixels, plus bias, then ReLU if asked.
 struct WinogradOutput {
-  const float* in;               // [point][channels]
+  const float* in;  // [point][channels]
   std::ptrdiff_t point;
-  const float* bias;             // or null for zero
+  const float* bias;  // or null for zero
   float* out;
   std::ptrdiff_t pixel, row;
-  std::size_t channels;          // a multiple of the lanes
-  bool accumulate;               // adds to what is in out
+  std::size_t channels;  // a multiple of the lanes
+  bool accumulate;       // adds to what is in out
   bool relu;
 };
 
@@ -110,8 +111,8 @@ struct KernelTable {
   // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where the ReLU output y <= 0
   // (y.data is null without ReLU).
   void (*normalize_sums)(const Region&, Rows grad, Rows y, Rows x, const float* mean, float* sum, float* dot);
-  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. x.data is null where the mean and variance
-  // are constants: then out (+)= g * scale.
+  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. x.data is null where the mean and
+  // variance are constants: then out (+)= g * scale.
   void (*normalize_backward)(const Region&, Rows grad, Rows y, Rows x, const float* mean, const float* scale,
                              const float* slope, const float* offset, bool accumulate, MutableRows out);
   // out = sum of `count` operands, then ReLU if asked. out may be one of the operands.

@@ -31,7 +31,8 @@ void BatchNorm::measure(const FeatureMap& x, double eps, RunningStatistics runni
         for (std::size_t i = 0; i < channels; ++i) visit(i, chunk * pixel_ + first + i, pixels);
       }
     };
-    each_chunk([&](std::size_t i, std::size_t at, double pixels) { mean[i] += pixels * static_cast<double>(means[at]); });
+    each_chunk(
+        [&](std::size_t i, std::size_t at, double pixels) { mean[i] += pixels * static_cast<double>(means[at]); });
     for (double& value : mean) value /= count;
     each_chunk([&](std::size_t i, std::size_t at, double pixels) {
       const double distance = static_cast<double>(means[at]) - mean[i];
@@ -106,8 +107,7 @@ void BatchNorm::backward(const Backward& call, BatchNormWeights weights, const f
   parallel_for(threads, chunks_.count(), [&](std::size_t chunk) {
     kernels_->normalize_backward(chunks_.region(chunk), chunks_.rows(call.grad, chunk), relu_rows(chunk),
                                  call.batch_statistics ? chunks_.rows(call.x, chunk) : Rows{nullptr, 0}, mean, scale,
-                                 slope, offset, call.accumulate,
-                                 chunks_.mutable_rows(call.grad_x, chunk));
+                                 slope, offset, call.accumulate, chunks_.mutable_rows(call.grad_x, chunk));
   });
 }
 

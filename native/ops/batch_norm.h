@@ -47,10 +47,10 @@ class BatchNorm {
     const FeatureMap* relu_y;  // y, when a ReLU was fused; else null
     const FeatureMap& x;
     const FeatureMap& grad_x;
-    bool accumulate;           // adds to grad_x
-    bool batch_statistics;     // the mean and variance depend on x
-    float* grad_weight;        // added to
-    float* grad_bias;          // added to
+    bool accumulate;        // adds to grad_x
+    bool batch_statistics;  // the mean and variance depend on x
+    float* grad_weight;     // added to
+    float* grad_bias;       // added to
   };
   void backward(const Backward& call, BatchNormWeights weights, const float* saved, float* workspace,
                 int threads) const;

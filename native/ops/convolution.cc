@@ -36,8 +36,10 @@ void ConvShape::validate() const {
     fail(code::kInvalidArg, "expected groups to divide ", in_c, " input and ", out_c, " output channels, received ",
          groups);
   if (checked_add(in_h, 2 * padding) <= reach() || checked_add(in_w, 2 * padding) <= reach())
-    fail(code::kShape, "expected an image of at least ", reach() + 1, " pixels a side with its padding, received ", in_h,
-         " x ", in_w, " with padding ", padding);
+    fail(code::kShape, "expected an image of at least ", reach() + 1, " pixels a side with its padding, received ",
+         in_h, " x ", in_w, " with padding ", padding);
+  for (const MapShape& map : {MapShape{n, in_c, in_h, in_w}, MapShape{n, out_c, out_h(), out_w()}}) map.elements();
+  checked_product({out_c, in_c / groups, kernel, kernel});
 }
 
 std::size_t Panels::valid(std::size_t panel) const { return std::min(width(), channels - panel * width()); }
@@ -148,8 +150,9 @@ void TapConvolution::pack_weights(const float* weight, float* packed, int thread
       for (std::size_t t = 0; t < taps_.size(); ++t) {
         float* lanes = out + (t * depth_ + k) * width;
         const std::size_t tap = taps_[t].ky * shape_.kernel + taps_[t].kx;
-        const float* source = weight + tap + (transposed_ ? ((group * depth_ + k) * panels_.channels + first) * taps_total
-                                                          : ((group * panels_.channels + first) * depth_ + k) * taps_total);
+        const float* source = weight + tap +
+                              (transposed_ ? ((group * depth_ + k) * panels_.channels + first) * taps_total
+                                           : ((group * panels_.channels + first) * depth_ + k) * taps_total);
         const std::size_t step = (transposed_ ? 1 : depth_) * taps_total;
         for (std::size_t lane = 0; lane < valid; ++lane) lanes[lane] = source[lane * step];
         std::fill(lanes + valid, lanes + width, 0.0f);
@@ -242,9 +245,8 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.relu = pass.options.relu;
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const float* in_row = pass.in.at(image, signed_size(row * in_step_), 0) + group * depth_;
-    float* out_row =
-        pass.out.at(image, signed_size(cls.first_y + row * out_step_), signed_size(cls.first_x)) +
-        group * panels_.channels + first;
+    float* out_row = pass.out.at(image, signed_size(cls.first_y + row * out_step_), signed_size(cls.first_x)) +
+                     group * panels_.channels + first;
     for (std::size_t t = 0; t < tiles; ++t) {
       const Tile columns = even_tile(cls.columns, tiles, t);
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
@@ -264,8 +266,7 @@ WeightGradient::WeightGradient(const ConvShape& shape, const KernelTable& kernel
       images_per_chunk_(std::clamp<std::size_t>(kPixelsPerChunk / (shape.out_w() * shape.out_h()), 1, shape.n)) {}
 
 std::size_t WeightGradient::workspace_floats() const {
-  return checked_product(
-      {shape_.groups, shape_.kernel * shape_.kernel, shape_.in_c / shape_.groups, panels_.padded()});
+  return checked_product({shape_.groups, shape_.kernel * shape_.kernel, shape_.in_c / shape_.groups, panels_.padded()});
 }
 
 void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight,
@@ -275,8 +276,7 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
   const std::size_t out_h = shape_.out_h(), chunks = ceil_div(out_h, rows_per_chunk_);
 
   // Cut for full panels; a narrower last panel allows at least as many rows.
-  const std::size_t channel_tiles =
-      ceil_div(depth, static_cast<std::size_t>(kernels_->max_rows[panels_.vectors - 1]));
+  const std::size_t channel_tiles = ceil_div(depth, static_cast<std::size_t>(kernels_->max_rows[panels_.vectors - 1]));
 
   // Each thread owns some (group, panel, channel tile, tap) and walks the pixels in the same order as any other would.
   const std::size_t items = shape_.groups * panel_count * channel_tiles * taps;
@@ -289,8 +289,8 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
         const std::size_t panel = item / (taps * channel_tiles) % panel_count;
         const std::size_t group = item / (taps * channel_tiles * panel_count);
         const Tile channels = even_tile(depth, channel_tiles, channel_tile);
-        const std::ptrdiff_t y = signed_size(first_row * shape_.stride + tap / kernel * shape_.dilation) -
-                                 signed_size(shape_.padding);
+        const std::ptrdiff_t y =
+            signed_size(first_row * shape_.stride + tap / kernel * shape_.dilation) - signed_size(shape_.padding);
         const std::ptrdiff_t x = signed_size(tap % kernel * shape_.dilation) - signed_size(shape_.padding);
 
         OuterTile tile{};

@@ -25,11 +25,10 @@ struct ConvShape {
   std::size_t out_w() const { return (in_w + 2 * padding - reach() - 1) / stride + 1; }
   std::size_t weight_elements() const { return out_c * (in_c / groups) * kernel * kernel; }
   // Multiply-accumulates of one direction.
-  double macs() const {
-    return static_cast<double>(n * out_h() * out_w()) * static_cast<double>(weight_elements());
-  }
-  // Throws ERR_INVALID_ARG or ERR_SHAPE when the numbers do not describe a convolution. Sizes of memory are checked
-  // where memory is planned.
+  double macs() const { return static_cast<double>(n * out_h() * out_w()) * static_cast<double>(weight_elements()); }
+  // Throws ERR_INVALID_ARG or ERR_SHAPE when the numbers do not describe a convolution, and ERR_SIZE_OVERFLOW when the
+  // elements of an operand cannot be counted: products of dims wrap nowhere after that. Memory, with its halos and
+  // padding, is checked where it is planned.
   void validate() const;
 };
 
@@ -92,8 +91,8 @@ class TapConvolution {
     std::size_t first_tap, tap_count;
   };
   struct Tap {
-    std::size_t ky, kx;         // in the weight
-    std::ptrdiff_t dy, dx;      // in the input, in pixels, relative to the class's first pixel
+    std::size_t ky, kx;     // in the weight
+    std::ptrdiff_t dy, dx;  // in the input, in pixels, relative to the class's first pixel
   };
 
   TapConvolution(const ConvShape& shape, const KernelTable& kernels, bool transposed);
@@ -107,8 +106,8 @@ class TapConvolution {
   ConvShape shape_;
   const KernelTable* kernels_;
   bool transposed_;
-  bool product_;               // images of one pixel: a matrix product, the images are the pixels of one row
-  std::size_t depth_;          // input channels of a group, as this convolution sees them
+  bool product_;       // images of one pixel: a matrix product, the images are the pixels of one row
+  std::size_t depth_;  // input channels of a group, as this convolution sees them
   std::size_t in_step_, out_step_;
   Panels panels_;
   std::vector<Tap> taps_;

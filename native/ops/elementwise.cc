@@ -43,9 +43,7 @@ void average3x3(const FeatureMap& x, bool accumulate, const FeatureMap& out, con
   });
 }
 
-std::size_t sum_workspace_floats(const MapShape& shape) {
-  return checked_mul(RowChunks(shape).count(), shape.pixel());
-}
+std::size_t sum_workspace_floats(const MapShape& shape) { return checked_mul(RowChunks(shape).count(), shape.pixel()); }
 
 double dot_maps(const FeatureMap& a, const FeatureMap& b, float* workspace, const KernelTable& kernels, int threads) {
   const std::size_t pixel = a.shape.pixel();

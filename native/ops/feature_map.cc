@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-
 namespace qarepvgg {
 namespace {
 
@@ -23,8 +22,8 @@ Line line_of(const MapShape& s, std::size_t index) {
   return {index / lines, index % lines / s.h * kTile, index % s.h};
 }
 
-// Calls visit(offset in chw, pixel of the map, channels, pixels) for tiles of at most 16 pixels of a line: both sides of
-// the transposition then stay in the first-level cache.
+// Calls visit(offset in chw, pixel of the map, channels, pixels) for tiles of at most 16 pixels of a line: both sides
+// of the transposition then stay in the first-level cache.
 template <class Visit>
 void for_each_tile(const FeatureMap& map, const Line& line, const Visit& visit) {
   const MapShape& s = map.shape;

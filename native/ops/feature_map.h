@@ -22,9 +22,7 @@ struct MapShape {
   std::size_t floats() const { return checked_mul(n, image()); }
   // Elements of the same batch as NCHW.
   std::size_t elements() const { return checked_product({n, c, h, w}); }
-  bool same_dims(const MapShape& other) const {
-    return n == other.n && c == other.c && h == other.h && w == other.w;
-  }
+  bool same_dims(const MapShape& other) const { return n == other.n && c == other.c && h == other.h && w == other.w; }
 };
 
 // A view; whoever holds the arena owns the memory.

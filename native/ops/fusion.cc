@@ -14,8 +14,8 @@ struct Affine {
 
 Affine affine_of(const FoldedBatchNorm* norm, std::size_t channel) {
   if (norm == nullptr) return {};
-  const double scale = static_cast<double>(norm->weight[channel]) /
-                       std::sqrt(static_cast<double>(norm->var[channel]) + norm->eps);
+  const double scale =
+      static_cast<double>(norm->weight[channel]) / std::sqrt(static_cast<double>(norm->var[channel]) + norm->eps);
   return {scale, static_cast<double>(norm->bias[channel]) - scale * static_cast<double>(norm->mean[channel])};
 }
 
@@ -38,14 +38,14 @@ void Fusion::add_convolution(const float* weight, std::size_t kernel, const floa
     const double factor = affine.scale * scale;
     for (std::size_t i = 0; i < depth_; ++i)
       for (std::size_t t = 0; t < taps; ++t)
-        weight_[(o * depth_ + i) * kTaps + first + t] += factor * static_cast<double>(weight[(o * depth_ + i) * taps + t]);
+        weight_[(o * depth_ + i) * kTaps + first + t] +=
+            factor * static_cast<double>(weight[(o * depth_ + i) * taps + t]);
     bias_[o] += affine.shift + (bias != nullptr ? factor * static_cast<double>(bias[o]) : 0.0);
   }
 }
 
 void Fusion::add_per_channel(std::size_t first_tap, std::size_t last_tap, double value, const FoldedBatchNorm* norm) {
-  if (!square_)
-    fail(code::kInvalidArg, "expected as many input as output channels for an identity or average branch");
+  if (!square_) fail(code::kInvalidArg, "expected as many input as output channels for an identity or average branch");
   for (std::size_t o = 0; o < out_; ++o) {
     const Affine affine = affine_of(norm, o);
     for (std::size_t t = first_tap; t <= last_tap; ++t)

@@ -41,10 +41,10 @@ class Fusion {
 
   void add_per_channel(std::size_t first_tap, std::size_t last_tap, double value, const FoldedBatchNorm* norm);
 
-  std::size_t out_, depth_;      // depth: input channels per group
-  bool square_;                  // as many input as output channels
-  std::vector<double> weight_;   // [out][depth][9]
-  std::vector<double> bias_;     // [out]
+  std::size_t out_, depth_;     // depth: input channels per group
+  bool square_;                 // as many input as output channels
+  std::vector<double> weight_;  // [out][depth][9]
+  std::vector<double> bias_;    // [out]
 };
 
 }  // namespace qarepvgg

@@ -33,8 +33,8 @@ void sgd_step(const SgdStep& step, StateRange range, const float* gradient, floa
   });
 }
 
-void adam_step(const AdamStep& step, StateRange range, const float* gradient, float* first_moment,
-               float* second_moment, float* weight, int threads) {
+void adam_step(const AdamStep& step, StateRange range, const float* gradient, float* first_moment, float* second_moment,
+               float* weight, int threads) {
   const float beta1 = static_cast<float>(step.beta1), beta2 = static_cast<float>(step.beta2);
   const float size = static_cast<float>(step.learning_rate / (1 - std::pow(step.beta1, step.count)));
   const float root = static_cast<float>(std::sqrt(1 - std::pow(step.beta2, step.count)));

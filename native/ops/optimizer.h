@@ -17,15 +17,16 @@ struct SgdStep {
 
 // velocity = momentum * velocity + gradient; weight -= learning_rate * (nesterov ? gradient + momentum * velocity :
 // velocity). Gradients include weight decay by then.
-void sgd_step(const SgdStep& step, StateRange range, const float* gradient, float* velocity, float* weight, int threads);
+void sgd_step(const SgdStep& step, StateRange range, const float* gradient, float* velocity, float* weight,
+              int threads);
 
 struct AdamStep {
   double learning_rate, beta1, beta2, epsilon;
   double count;  // steps, this one included
 };
 
-void adam_step(const AdamStep& step, StateRange range, const float* gradient, float* first, float* second, float* weight,
-               int threads);
+void adam_step(const AdamStep& step, StateRange range, const float* gradient, float* first, float* second,
+               float* weight, int threads);
 
 // target += source * factor over a range.
 void add_scaled(StateRange range, const float* source, double factor, float* target, int threads);

@@ -2,8 +2,7 @@
 
 namespace qarepvgg {
 
-void global_average_part(const FeatureMap& x, const FeatureMap& out, const KernelTable& kernels,
-                         const Member& member) {
+void global_average_part(const FeatureMap& x, const FeatureMap& out, const KernelTable& kernels, const Member& member) {
   const MapShape& shape = x.shape;
   const Region region{shape.h, shape.w, shape.pixel()};
   const float pixels = static_cast<float>(shape.h * shape.w);
@@ -21,8 +20,7 @@ void global_average_backward(const FeatureMap& grad, bool accumulate, const Feat
     const float* source = grad.at(row / shape.h, 0, 0);
     float* target = grad_x.at(row / shape.h, static_cast<std::ptrdiff_t>(row % shape.h), 0);
     for (std::size_t x = 0; x < shape.w; ++x, target += shape.pixel())
-      for (std::size_t c = 0; c < shape.c; ++c)
-        target[c] = source[c] / pixels + (accumulate ? target[c] : 0.0f);
+      for (std::size_t c = 0; c < shape.c; ++c) target[c] = source[c] / pixels + (accumulate ? target[c] : 0.0f);
   });
 }
 

@@ -12,7 +12,7 @@ constexpr std::size_t kPatchPixels = kSide * kSide;
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
-constexpr std::size_t kMinBlockTiles = 32, kMaxBlockTiles = 56;
+constexpr std::size_t kMinBlockTiles = 32;
 // A team shares an image by tiles while each member gets at least so many; below that, by panels.
 constexpr std::size_t kMinTilesPerMember = 20;
 
@@ -68,71 +68,69 @@ Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& ke
 
 WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members,
                                          const KernelTable& kernels)
-    : shape_(shape), panels_(panels), kernels_(&kernels), pixel_(shape.in_c) {
+    : shape_(shape),
+      panels_(panels),
+      kernels_(&kernels),
+      pixel_(shape.in_c),
+      columns_(side_tiles(shape.in_w)),
+      per_image_(checked_mul(side_tiles(shape.in_h), columns_)) {
   const std::size_t limit =
-      std::clamp(kBlockBytes / (kPoints * pixel_ * sizeof(float)), kMinBlockTiles, kMaxBlockTiles);
-  const std::size_t per_image = side_tiles(shape.in_h) * side_tiles(shape.in_w);
-  if (per_image * 2 > limit) {
-    std::size_t cuts = ceil_div(per_image, limit);
-    if (per_image / members >= kMinTilesPerMember) cuts = round_up(cuts, members);
-    for (std::size_t image = 0; image < shape.n; ++image) {
-      const std::vector<TileRef> tiles = tiles_of_image(image);
-      for (std::size_t cut = 0; cut < cuts; ++cut) {
-        const auto [first, length] = even_tile(tiles.size(), cuts, cut);
-        const auto begin = tiles.begin() + signed_size(first);
-        blocks_.push_back(make_block({begin, begin + signed_size(length)}));
-      }
-    }
+      std::clamp(kBlockBytes / (kPoints * sizeof(float)) / pixel_, kMinBlockTiles, kMaxBlockTiles);
+  if (per_image_ > limit / 2) {
+    cuts_ = ceil_div(per_image_, limit);
+    if (per_image_ / members >= kMinTilesPerMember) cuts_ = round_up(cuts_, members);
+    blocks_ = checked_mul(shape.n, cuts_);
+    largest_block_ = ceil_div(per_image_, cuts_);
   } else {
-    const std::size_t blocks = ceil_div(shape.n, limit / per_image);
-    for (std::size_t block = 0; block < blocks; ++block) {
-      const auto [first, length] = even_tile(shape.n, blocks, block);
-      std::vector<TileRef> tiles;
-      for (std::size_t image = first; image < first + length; ++image)
-        for (const TileRef& tile : tiles_of_image(image)) tiles.push_back(tile);
-      blocks_.push_back(make_block(std::move(tiles)));
-    }
+    blocks_ = ceil_div(shape.n, limit / per_image_);
+    largest_block_ = ceil_div(shape.n, blocks_) * per_image_;
   }
-  for (const Block& block : blocks_) largest_block_ = std::max(largest_block_, block.tiles.size());
 }
 
-std::vector<WinogradConvolution::TileRef> WinogradConvolution::tiles_of_image(std::size_t image) const {
-  const auto sides = [](std::size_t size) {
-    std::vector<Side> result;
-    for (std::size_t first = 0; first < size; first += 4) {
-      const std::size_t length = std::min<std::size_t>(4, size - first);
-      result.push_back({first, length, length <= 2});
-    }
-    return result;
+WinogradConvolution::TileRef WinogradConvolution::tile_at(std::size_t index) const {
+  const auto side = [](std::size_t tile, std::size_t size) {
+    const std::size_t length = std::min<std::size_t>(4, size - 4 * tile);
+    return Side{4 * tile, length, length <= 2};
   };
-  std::vector<TileRef> tiles;
-  for (const Side& rows : sides(shape_.in_h))
-    for (const Side& columns : sides(shape_.in_w)) tiles.push_back({image, rows, columns});
-  return tiles;
+  const std::size_t tile = index % per_image_;
+  return {index / per_image_, side(tile / columns_, shape_.in_h), side(tile % columns_, shape_.in_w)};
 }
 
-WinogradConvolution::Block WinogradConvolution::make_block(std::vector<TileRef> tiles) {
+WinogradConvolution::Block WinogradConvolution::block_at(std::size_t index) const {
+  Tile range;  // of the tiles of all images
+  if (blocks_ == shape_.n * cuts_) {
+    range = even_tile(per_image_, cuts_, index % cuts_);
+    range.first += index / cuts_ * per_image_;
+  } else {
+    const Tile images = even_tile(shape_.n, blocks_, index);
+    range = {images.first * per_image_, images.length * per_image_};
+  }
   // Short rows, then full tiles, then short columns, then both short: every range below is contiguous.
   const auto rank = [](const TileRef& tile) {
     if (tile.rows.is_short) return tile.columns.is_short ? 3 : 0;
     return tile.columns.is_short ? 2 : 1;
   };
-  std::stable_sort(tiles.begin(), tiles.end(),
-                   [&](const TileRef& a, const TileRef& b) { return rank(a) < rank(b); });
   std::size_t counts[4] = {};
-  for (const TileRef& tile : tiles) ++counts[rank(tile)];
-  return {std::move(tiles),
-          {counts[0], counts[1] + counts[2]},
-          {0, counts[0] + counts[1]},
-          {counts[0], counts[1]}};
+  for (std::size_t t = 0; t < range.length; ++t) ++counts[rank(tile_at(range.first + t))];
+  Block block;
+  block.count = range.length;
+  block.full_rows = {counts[0], counts[1] + counts[2]};
+  block.full_columns = {0, counts[0] + counts[1]};
+  block.full = {counts[0], counts[1]};
+  std::size_t next[4] = {0, counts[0], counts[0] + counts[1], counts[0] + counts[1] + counts[2]};
+  for (std::size_t t = 0; t < range.length; ++t) {
+    const TileRef tile = tile_at(range.first + t);
+    block.tiles[next[rank(tile)]++] = tile;
+  }
+  return block;
 }
 
 std::size_t WinogradConvolution::weight_floats() const {
   return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
 }
 
-// source_of(group, output channel in the group, input channel in the group): where a kernel lies in the weights; those of
-// neighbouring output channels are `stride` floats apart.
+// source_of(group, output channel in the group, input channel in the group): where a kernel lies in the weights; those
+// of neighbouring output channels are `stride` floats apart.
 template <class SourceOf>
 void WinogradConvolution::pack(float* packed, std::size_t stride, bool turned, int threads,
                                const SourceOf& source_of) const {
@@ -166,9 +164,7 @@ void WinogradConvolution::pack_transposed_weights(const float* weight, float* pa
   });
 }
 
-void WinogradConvolution::pack_bias(const float* bias, float* packed) const {
-  std::copy_n(bias, shape_.out_c, packed);
-}
+void WinogradConvolution::pack_bias(const float* bias, float* packed) const { std::copy_n(bias, shape_.out_c, packed); }
 
 std::size_t WinogradConvolution::v_point() const { return largest_block_ * pixel_ + kAlignedFloats; }
 
@@ -180,24 +176,24 @@ std::size_t WinogradConvolution::scratch_floats() const {
   return checked_add(checked_mul(kPoints, checked_add(v_point(), m_point())), patch);
 }
 
-void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias,
-                                   const FeatureMap& out, ConvOptions options, float* scratch, const Member& member) const {
+void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                                   ConvOptions options, float* scratch, const Member& member) const {
   const std::size_t panels = shape_.groups * panels_.count();
-  if (blocks_.size() >= member.count) {
-    for (std::size_t block = member.begin(blocks_.size()); block < member.end(blocks_.size()); ++block)
-      run_block(blocks_[block], 0, panels, in, weights, bias, out, options, scratch);
+  if (blocks_ >= member.count) {
+    for (std::size_t index = member.begin(blocks_); index < member.end(blocks_); ++index)
+      run_block(block_at(index), 0, panels, in, weights, bias, out, options, scratch);
     return;
   }
   // Too few blocks for the team: each member transforms the input for itself and takes some of the panels.
-  for (const Block& block : blocks_)
-    if (member.begin(panels) < member.end(panels))
-      run_block(block, member.begin(panels), member.end(panels), in, weights, bias, out, options, scratch);
+  if (member.begin(panels) == member.end(panels)) return;
+  for (std::size_t index = 0; index < blocks_; ++index)
+    run_block(block_at(index), member.begin(panels), member.end(panels), in, weights, bias, out, options, scratch);
 }
 
 void WinogradConvolution::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel,
                                     const FeatureMap& in, const float* weights, const float* bias,
                                     const FeatureMap& out, ConvOptions options, float* scratch) const {
-  const std::size_t depth = shape_.in_c / shape_.groups, count = block.tiles.size();
+  const std::size_t depth = shape_.in_c / shape_.groups, count = block.count;
   float* v = scratch;
   float* m = v + kPoints * v_point();
   float* patch = m + kPoints * m_point();
@@ -221,8 +217,8 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
     for (std::size_t point = 0; point < kPoints; ++point) {
       const auto only_full = [](std::size_t side) { return side == 3 || side == 4; };
       const bool rows = only_full(point / kSide), columns = only_full(point % kSide);
-      const Tile range = rows ? (columns ? block.full : block.full_rows)
-                              : (columns ? block.full_columns : Tile{0, count});
+      const Tile range =
+          rows ? (columns ? block.full : block.full_rows) : (columns ? block.full_columns : Tile{0, count});
       tile.weights = weights + (first * kPoints + point * width) * depth;
       if (range.length == 0) continue;
       const std::size_t cuts = ceil_div(range.length, most);
@@ -237,14 +233,16 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
       }
     }
     for (std::size_t t = 0; t < count; ++t)
-      transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out, options, patch);
+      transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
+                       options, patch);
   }
 }
 
 void WinogradConvolution::transform_input(const TileRef& tile, const FeatureMap& in, float* v, float* patch) const {
   const std::ptrdiff_t y = signed_size(tile.rows.first) - 1, x = signed_size(tile.columns.first) - 1;
-  WinogradInput call{in.at(tile.image, y, x), signed_size(in.shape.pixel()), signed_size(in.shape.row()), v,
-                     signed_size(v_point()), pixel_};
+  WinogradInput call{in.at(tile.image, y, x),     signed_size(in.shape.pixel()),
+                     signed_size(in.shape.row()), v,
+                     signed_size(v_point()),      pixel_};
   const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
   if (tile.rows.length < rows || tile.columns.length < columns) {
     // The tile hangs over the border by more than the halo: what lies there is not zero but the next row.
@@ -258,12 +256,13 @@ void WinogradConvolution::transform_input(const TileRef& tile, const FeatureMap&
   kernels_->winograd_input[tile.rows.is_short][tile.columns.is_short](call);
 }
 
-void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias,
-                                           std::size_t channel, std::size_t width, const FeatureMap& out, ConvOptions options,
+void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,
+                                           std::size_t width, const FeatureMap& out, ConvOptions options,
                                            float* patch) const {
   float* target = out.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel;
-  WinogradOutput call{m,     signed_size(m_point()), bias, target, signed_size(out.shape.pixel()),
-                      signed_size(out.shape.row()), width, options.accumulate, options.relu};
+  WinogradOutput call{
+      m,     signed_size(m_point()), bias,        target, signed_size(out.shape.pixel()), signed_size(out.shape.row()),
+      width, options.accumulate,     options.relu};
   const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
   const bool overhangs = tile.rows.length < rows || tile.columns.length < columns;
   if (overhangs) {
@@ -278,8 +277,7 @@ void WinogradConvolution::transform_output(const TileRef& tile, const float* m, 
   if (!overhangs) return;
   for (std::size_t r = 0; r < tile.rows.length; ++r)
     for (std::size_t c = 0; c < tile.columns.length; ++c)
-      std::copy_n(patch + (r * columns + c) * width, width,
-                  target + r * out.shape.row() + c * out.shape.pixel());
+      std::copy_n(patch + (r * columns + c) * width, width, target + r * out.shape.row() + c * out.shape.pixel());
 }
 
 }  // namespace qarepvgg

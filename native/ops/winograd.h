@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "base/parallel.h"
 #include "ops/convolution.h"
@@ -29,8 +28,8 @@ class WinogradConvolution {
   std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
   // Transforms in double and rounds once. weight: [out][in / groups][3][3].
   void pack_weights(const float* weight, float* packed, int threads) const;
-  // For the data gradient: this convolution goes from the gradient of the output to that of the input, so its weights are
-  // the forward convolution's, [in][out / groups][3][3] as this one sees it, each turned by 180 degrees.
+  // For the data gradient: this convolution goes from the gradient of the output to that of the input, so its weights
+  // are the forward convolution's, [in][out / groups][3][3] as this one sees it, each turned by 180 degrees.
   void pack_transposed_weights(const float* weight, float* packed, int threads) const;
   void pack_bias(const float* bias, float* packed) const;
 
@@ -51,31 +50,35 @@ class WinogradConvolution {
     std::size_t image;
     Side rows, columns;
   };
-  // Tiles that are transformed together, ordered so that each point is used by one contiguous range of them.
+  // Tiles that are transformed together, ordered so that each point is used by one contiguous range of them. Made when
+  // it is run: a list of all blocks would grow with the images, before anyone has checked that these fit the memory.
+  static constexpr std::size_t kMaxBlockTiles = 56;
   struct Block {
-    std::vector<TileRef> tiles;
+    TileRef tiles[kMaxBlockTiles];
+    std::size_t count;
     Tile full_rows, full_columns, full;  // ranges of tiles that have four rows, four columns, both
   };
 
   template <class SourceOf>
   void pack(float* packed, std::size_t stride, bool turned, int threads, const SourceOf& source_of) const;
-  std::vector<TileRef> tiles_of_image(std::size_t image) const;
-  static Block make_block(std::vector<TileRef> tiles);
+  TileRef tile_at(std::size_t index) const;  // of all images, row by row
+  Block block_at(std::size_t index) const;
   void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const FeatureMap& in,
                  const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
                  float* scratch) const;
   void transform_input(const TileRef& tile, const FeatureMap& in, float* v, float* patch) const;
-  void transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,
-                        std::size_t width, const FeatureMap& out, ConvOptions options, float* patch) const;
-  std::size_t v_point() const;     // floats from one point to the next in the transformed input
-  std::size_t m_point() const;     // ... in the products of one panel
+  void transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel, std::size_t width,
+                        const FeatureMap& out, ConvOptions options, float* patch) const;
+  std::size_t v_point() const;  // floats from one point to the next in the transformed input
+  std::size_t m_point() const;  // ... in the products of one panel
 
   ConvShape shape_;
   Panels panels_;
   const KernelTable* kernels_;
-  std::size_t pixel_;              // padded input channels
-  std::size_t largest_block_ = 0;
-  std::vector<Block> blocks_;
+  std::size_t pixel_;                // padded input channels
+  std::size_t columns_, per_image_;  // tiles
+  std::size_t cuts_ = 1;             // blocks of one image; with 1, a block may be several images
+  std::size_t blocks_, largest_block_;
 };
 
 }  // namespace qarepvgg

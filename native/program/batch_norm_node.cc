@@ -8,7 +8,9 @@ namespace {
 class BatchNormNode final : public Node {
  public:
   BatchNormNode(const OpSpec& spec, const MapShape& shape, bool training)
-      : Node(spec), norm_(shape, active_kernels()), elements_(static_cast<double>(shape.elements())),
+      : Node(spec),
+        norm_(shape, active_kernels()),
+        elements_(static_cast<double>(shape.elements())),
         training_(training) {}
 
   std::size_t saved_floats() const override { return norm_.saved_floats(); }

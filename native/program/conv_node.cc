@@ -36,7 +36,8 @@ class Direction {
       const ConvShape seen = gradient ? turned(shape) : shape;
       winograd_.emplace(seen, WinogradConvolution::choose(seen, kernels), 1, kernels);
     } else {
-      direct_.emplace(gradient ? TapConvolution::data_gradient(shape, kernels) : TapConvolution::forward(shape, kernels));
+      direct_.emplace(gradient ? TapConvolution::data_gradient(shape, kernels)
+                               : TapConvolution::forward(shape, kernels));
     }
   }
 

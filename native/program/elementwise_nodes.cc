@@ -51,8 +51,7 @@ class ScaleNode final : public ElementwiseNode {
   void backward(const Run& run) override {
     const KernelTable& kernels = active_kernels();
     const int team = run.team(work());
-    run.gradients[spec_.weight] +=
-        static_cast<float>(dot_maps(grad_y(), x(), wiring_.backward_scratch, kernels, team));
+    run.gradients[spec_.weight] += static_cast<float>(dot_maps(grad_y(), x(), wiring_.backward_scratch, kernels, team));
     scale_map(grad_y(), run.state[spec_.weight], wiring_.accumulate[0], grad_x(), kernels, team);
   }
 

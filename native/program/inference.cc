@@ -37,8 +37,7 @@ InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, 
     floats = checked_add(floats, round_up(layer->weight_floats(), kAlignedFloats));
   }
   weights_ = AlignedBuffer(floats);
-  for (std::size_t i = 0; i < layers_.size(); ++i)
-    layers_[i]->pack(state, weights_.data() + offsets[i], threads_);
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->pack(state, weights_.data() + offsets[i], threads_);
   plan_for({input_.h, input_.w});
 }
 

@@ -1,4 +1,5 @@
-// A re-parameterised network for inference: weights packed once into one arena, activations planned once per input size.
+// A re-parameterised network for inference: weights packed once into one arena, activations planned once per input
+// size.
 //
 // Images are independent of each other, so a batch is shared out by images while every thread gets one (no waiting
 // between layers); what is left over is shared layer by layer with a barrier between. An image's result is the same
@@ -57,7 +58,7 @@ class InferenceProgram {
   bool takes_bytes_ = false;
   std::vector<std::unique_ptr<InferenceLayer>> layers_;
   AlignedBuffer weights_;
-  std::atomic<std::size_t> plan_bytes_{0};  // read by other threads than the one that plans
+  std::atomic<std::size_t> plan_bytes_{0};             // read by other threads than the one that plans
   std::vector<std::unique_ptr<InferencePlan>> plans_;  // last used last
 };
 

@@ -13,7 +13,7 @@ namespace qarepvgg {
 namespace {
 
 ConvShape conv_shape(const OpSpec& op, const MapShape& input) {
-  return {input.n,  input.c,   input.h,    input.w,     op.out_channels,
+  return {input.n,   input.c,   input.h,    input.w,     op.out_channels,
           op.kernel, op.stride, op.padding, op.dilation, op.groups};
 }
 
@@ -29,8 +29,8 @@ struct Direct {
     plan.pack_weights(weight, packed, threads);
   }
   static std::size_t scratch_floats(const Plan&) { return 0; }
-  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias,
-                  const FeatureMap& out, bool relu, float*, const Member& member) {
+  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const FeatureMap& out,
+                  bool relu, float*, const Member& member) {
     plan.run_part(in.map, weights, bias, out, relu, member);
   }
 };
@@ -44,8 +44,8 @@ struct Winograd {
     plan.pack_weights(weight, packed, threads);
   }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
-  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias,
-                  const FeatureMap& out, bool relu, float* scratch, const Member& member) {
+  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const FeatureMap& out,
+                  bool relu, float* scratch, const Member& member) {
     plan.run_part(in.map, weights, bias, out, {false, relu}, scratch, member);
   }
 };
@@ -57,8 +57,8 @@ struct Stem {
   }
   static void pack(const Plan& plan, const float* weight, float* packed, int) { plan.pack_weights(weight, packed); }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
-  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias,
-                  const FeatureMap& out, bool relu, float* scratch, const Member& member) {
+  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const FeatureMap& out,
+                  bool relu, float* scratch, const Member& member) {
     plan.run_part(in.image, weights, bias, out, relu, scratch, member);
   }
 };
@@ -166,7 +166,9 @@ class SqueezeExciteLayer final : public InferenceLayer {
   SqueezeExciteLayer(const OpSpec& op, const MapShape& input) : op_(op), channels_(input.c) {}
 
   MapShape output(const MapShape& input) const override { return {input.n, input.c, input.h, input.w}; }
-  std::size_t weight_floats() const override { return checked_add(2 * op_.reduced * channels_, op_.reduced + channels_); }
+  std::size_t weight_floats() const override {
+    return checked_add(2 * op_.reduced * channels_, op_.reduced + channels_);
+  }
   void pack(const float* state, float* packed, int) override {
     const auto keep = [&](StateOffset offset, std::size_t floats) {
       const float* kept = std::copy_n(state + offset, floats, packed) - floats;
@@ -207,7 +209,10 @@ class ImportLayer final : public InferenceLayer {
 }  // namespace
 
 std::unique_ptr<InferenceLayer> make_inference_layer(const OpSpec& op, const MapShape& input, Algorithm algorithm) {
-  if (op.kind == OpKind::kGlobalAverage) return std::make_unique<PoolLayer>();
+  if (op.kind == OpKind::kGlobalAverage) {
+    if (op.relu) fail(code::kInvalidArg, "expected a global average without a fused ReLU");
+    return std::make_unique<PoolLayer>();
+  }
   if (op.kind == OpKind::kSqueezeExcite) return std::make_unique<SqueezeExciteLayer>(op, input);
   if (op.kind != OpKind::kConv || op.identity)
     fail(code::kModelIncompatible,

@@ -15,8 +15,8 @@ namespace qarepvgg {
 class InferencePlan {
  public:
   // together: most images that one thread takes through the network at once.
-  InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>& layers, const MapShape& input,
-                std::size_t together, int threads);
+  InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>& layers, const MapShape& input, std::size_t together,
+                int threads);
 
   ImageSize size() const { return {input_.h, input_.w}; }
   std::size_t memory_bytes() const { return memory_.bytes(); }
@@ -49,11 +49,11 @@ class InferencePlan {
   std::size_t together_;
   int threads_;
   std::size_t single_ = 0;
-  std::vector<Place> places_;         // by layer
-  std::vector<Chain> alone_;          // by number of images - 1, for one thread
-  Chain shared_;                      // one image, for the whole team
+  std::vector<Place> places_;  // by layer
+  std::vector<Chain> alone_;   // by number of images - 1, for one thread
+  Chain shared_;               // one image, for the whole team
   std::size_t map_floats_ = 0, scratch_floats_ = 0;
-  AlignedBuffer memory_;              // per thread: maps, then scratch
+  AlignedBuffer memory_;  // per thread: maps, then scratch
   // What member 0 read of `stop` before a barrier, so that all members leave after the same one. Two take turns: a slow
   // member may still read one while member 0 writes the other.
   std::atomic<bool> stopping_[2] = {false, false};

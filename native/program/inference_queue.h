@@ -17,9 +17,9 @@ namespace qarepvgg {
 struct InferenceRequest {
   ImageSize size{};
   std::vector<ImageTask> tasks;
-  std::function<void()> done;   // called on the compute thread, or on the caller's when cancelled while waiting
+  std::function<void()> done;  // called on the compute thread, or on the caller's when cancelled while waiting
   std::exception_ptr failure;
-  bool cancelled = false;       // set before done() is called
+  bool cancelled = false;  // set before done() is called
 };
 
 class InferenceQueue : public std::enable_shared_from_this<InferenceQueue> {

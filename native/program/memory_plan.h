@@ -34,8 +34,8 @@ struct MemoryPlan {
   };
 
   std::size_t floats = 0, steps = 0;
-  std::vector<Placed> maps, grads;                // by value
-  std::vector<std::vector<bool>> accumulate;      // by node, per input: a later reader wrote the gradient already
+  std::vector<Placed> maps, grads;            // by value
+  std::vector<std::vector<bool>> accumulate;  // by node, per input: a later reader wrote the gradient already
   std::vector<std::size_t> saved, forward_scratch, backward_scratch;  // offsets, by node
   std::vector<Clear> clears;
 };

@@ -45,7 +45,8 @@ struct ProgramSpec {
 
 struct MapShape;
 
-// Throws ERR_INVALID_ARG unless every tensor that the op names lies inside the state. input: shape of its first operand.
+// Throws ERR_INVALID_ARG unless every tensor that the op names lies inside the state. input: shape of its first
+// operand.
 void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input);
 // Throws ERR_MODEL_INCOMPATIBLE unless each op reads just the value before it.
 void check_chain(const ProgramSpec& spec);

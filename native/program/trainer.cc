@@ -42,8 +42,9 @@ float pixel_of(const Image& image, const ProgramSpec& spec, std::size_t c, std::
 }  // namespace
 
 Trainer::Trainer(const TrainerSpec& spec, const float* state)
-    : spec_(spec), program_(spec.program), threads_(spec.program.threads > 0 ? spec.program.threads
-                                                                             : thread_budget().count) {
+    : spec_(spec),
+      program_(spec.program),
+      threads_(spec.program.threads > 0 ? spec.program.threads : thread_budget().count) {
   const std::size_t length = spec.program.state_length;
   const MapShape& output = program_.output_shape();
   if (output.h != 1 || output.w != 1)
@@ -81,21 +82,17 @@ LossResult Trainer::step(const Batch& batch, double learning_rate, double weight
   program_.forward(input_.data(), state_.data(), logits_.data());
   const LossResult result = cross_entropy(logits_.data(), batch.labels, spec_.program.n, classes(),
                                           spec_.label_smoothing, grad_logits_.data());
-  if (!std::isfinite(result.loss)) {
-    restore_statistics();
-    fail(code::kNonFinite, "expected a finite loss, received ", result.loss, " at step ", step_count_ + 1);
-  }
+  require_finite("loss", result.loss);
+  // A variance may overflow where the loss does not: what is divided by it is merely zero.
+  require_finite("norm of the running statistics", norm(statistics_, state_));
   std::fill(gradients_.begin(), gradients_.end(), 0.0f);
   program_.backward(grad_logits_.data(), state_.data(), gradients_.data(), grad_input_.data());
-  const double norm = gradient_norm();
-  if (!std::isfinite(norm)) {
-    restore_statistics();
-    fail(code::kNonFinite, "expected finite gradients, received a norm of ", norm, " at step ", step_count_ + 1);
-  }
+  const double length = norm(spec_.parameters, gradients_);
+  require_finite("norm of the gradients", length);
   // As torch.nn.utils.clip_grad_norm_.
-  if (spec_.clip_norm > 0 && norm > spec_.clip_norm)
+  if (spec_.clip_norm > 0 && length > spec_.clip_norm)
     for (const StateRange& range : spec_.parameters)
-      scale_range(range, spec_.clip_norm / (norm + 1e-6), gradients_.data(), threads_);
+      scale_range(range, spec_.clip_norm / (length + 1e-6), gradients_.data(), threads_);
   apply_gradients(learning_rate, weight_decay);
   return result;
 }
@@ -134,9 +131,15 @@ void Trainer::restore_statistics() {
   }
 }
 
-double Trainer::gradient_norm() const {
+void Trainer::require_finite(const char* what, double value) {
+  if (std::isfinite(value)) return;
+  restore_statistics();
+  fail(code::kNonFinite, "expected a finite ", what, ", received ", value, " at step ", step_count_ + 1);
+}
+
+double Trainer::norm(const std::vector<StateRange>& ranges, const std::vector<float>& values) const {
   double sum = 0;
-  for (const StateRange& range : spec_.parameters) sum += sum_of_squares(range, gradients_.data(), threads_);
+  for (const StateRange& range : ranges) sum += sum_of_squares(range, values.data(), threads_);
   return std::sqrt(sum);
 }
 
@@ -152,8 +155,7 @@ void Trainer::apply_gradients(double learning_rate, double weight_decay) {
     return;
   }
   if (weight_decay != 0)
-    for (const StateRange& range : spec_.decayed)
-      scale_range(range, 1 - learning_rate * weight_decay, state, threads_);
+    for (const StateRange& range : spec_.decayed) scale_range(range, 1 - learning_rate * weight_decay, state, threads_);
   const AdamStep adam{learning_rate, spec_.momentum, spec_.beta2, spec_.epsilon, static_cast<double>(step_count_)};
   for (const StateRange& range : spec_.parameters)
     adam_step(adam, range, gradients, first, first + state_.size(), state, threads_);

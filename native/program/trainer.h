@@ -31,9 +31,9 @@ struct Augmentation {
 };
 
 struct Batch {
-  std::vector<Image> images;               // as many as the program's n
-  const std::int32_t* labels;              // 0..classes - 1
-  const Augmentation* augment = nullptr;   // one per image, or none at all
+  std::vector<Image> images;              // as many as the program's n
+  const std::int32_t* labels;             // 0..classes - 1
+  const Augmentation* augment = nullptr;  // one per image, or none at all
 };
 
 class Trainer {
@@ -50,14 +50,17 @@ class Trainer {
   std::size_t step_count() const { return step_count_; }
   void set_step_count(std::size_t count) { step_count_ = count; }
 
-  // Throws ERR_NON_FINITE when the loss or a gradient is not finite, and then leaves everything as it was.
+  // Throws ERR_NON_FINITE when the loss, a gradient or a running statistic is not finite, and then leaves everything as
+  // it was.
   LossResult step(const Batch& batch, double learning_rate, double weight_decay);
 
  private:
   void import(const Batch& batch);
   void remember_statistics();
   void restore_statistics();
-  double gradient_norm() const;
+  // Takes a failed step back.
+  void require_finite(const char* what, double value);
+  double norm(const std::vector<StateRange>& ranges, const std::vector<float>& values) const;
   void apply_gradients(double learning_rate, double weight_decay);
 
   TrainerSpec spec_;

@@ -37,8 +37,7 @@ void update_running_statistics(BatchNorm& norm, const Statistics& batch, const D
 Tensor normalize(const Tensor& x, const BatchNorm& norm, const Statistics& statistics) {
   Tensor y(x.dims);
   for_each_element(x.dims, [&](std::size_t n, std::size_t c, std::size_t row, std::size_t column) {
-    const double normalized =
-        (x.at(n, c, row, column) - statistics.mean[c]) / std::sqrt(statistics.var[c] + norm.eps);
+    const double normalized = (x.at(n, c, row, column) - statistics.mean[c]) / std::sqrt(statistics.var[c] + norm.eps);
     y.at(n, c, row, column) = normalized * norm.weight[c] + norm.bias[c];
   });
   return y;

@@ -46,12 +46,11 @@ Tensor convolution_data_gradient(const Tensor& grad_y, const Values& weight, con
   Tensor grad_x(input);
   for_each_element(grad_y.dims, [&](std::size_t n, std::size_t out, std::size_t row, std::size_t column) {
     const double grad = grad_y.at(n, out, row, column);
-    for_each_term(conv, input.c, out, row, column,
-                  [&](std::size_t w, std::size_t in, std::ptrdiff_t in_y, std::ptrdiff_t in_x) {
-                    if (grad_x.inside(in_y, in_x))
-                      grad_x.at(n, in, static_cast<std::size_t>(in_y), static_cast<std::size_t>(in_x)) +=
-                          grad * weight[w];
-                  });
+    for_each_term(
+        conv, input.c, out, row, column, [&](std::size_t w, std::size_t in, std::ptrdiff_t in_y, std::ptrdiff_t in_x) {
+          if (grad_x.inside(in_y, in_x))
+            grad_x.at(n, in, static_cast<std::size_t>(in_y), static_cast<std::size_t>(in_x)) += grad * weight[w];
+        });
   });
   return grad_x;
 }

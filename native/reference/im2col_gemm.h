@@ -21,9 +21,7 @@ struct Im2colShape {
   std::size_t patch_floats() const { return patch_rows() * out_h() * out_w(); }
 
  private:
-  std::size_t out_size(std::size_t in) const {
-    return (in + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-  }
+  std::size_t out_size(std::size_t in) const { return (in + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1; }
 };
 
 // x: [n][in_c][in_h][in_w]. weight: [out_c][in_c / groups][kernel][kernel]. bias: [out_c], or null. y:

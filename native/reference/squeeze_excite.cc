@@ -44,8 +44,7 @@ SqueezeExciteGradients squeeze_excite_gradients(const Tensor& x, const Tensor& g
     const double slope = g.at(n, c, 0, 0) * (1 - g.at(n, c, 0, 0));
     grad_logit.at(n, c, 0, 0) += grad_y.at(n, c, row, column) * x.at(n, c, row, column) * slope;
   });
-  const Tensor grad_hidden =
-      relu_gradient(convolution_data_gradient(grad_logit, weights.up, up, hidden.dims), hidden);
+  const Tensor grad_hidden = relu_gradient(convolution_data_gradient(grad_logit, weights.up, up, hidden.dims), hidden);
   const Tensor through_mean =
       global_average_gradient(convolution_data_gradient(grad_hidden, weights.down, down, mean.dims), x.dims);
   const Tensor direct = times_gate(grad_y, g);

@@ -71,7 +71,8 @@ TEST(aligned_buffer) {
     const float* end = buffer.data() + buffer.size() + kAlignedFloats;  // the spare bytes are there, and zero too
     CHECK(std::all_of(buffer.data(), end, [](float value) { return value == 0.0f; }), buffer.size());
   });
-  CHECK_EQUAL(code_of([] { AlignedBuffer buffer(std::size_t{1} << 46); }), code::kOutOfMemory, "more than an address space");
+  CHECK_EQUAL(code_of([] { AlignedBuffer buffer(std::size_t{1} << 46); }), code::kOutOfMemory,
+              "more than an address space");
   CHECK_EQUAL(code_of([] { AlignedBuffer buffer(kMaxSize); }), code::kSizeOverflow, "4 bytes each");
 }
 

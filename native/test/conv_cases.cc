@@ -40,9 +40,16 @@ template <class DrawChannels>
 ConvShape draw(Rng& rng, const DrawChannels& channels, std::size_t kernel, std::size_t stride, std::size_t dilation) {
   for (;;) {
     const Channels c = channels(rng);
-    ConvShape shape{rng.between(1, 3), c.in,   random_extent(rng, kMaxExtent), random_extent(rng, kMaxExtent),
-                    c.out,             kernel, stride,                         0,
-                    dilation,          c.groups};
+    ConvShape shape{rng.between(1, 3),
+                    c.in,
+                    random_extent(rng, kMaxExtent),
+                    random_extent(rng, kMaxExtent),
+                    c.out,
+                    kernel,
+                    stride,
+                    0,
+                    dilation,
+                    c.groups};
     shape.padding = rng.chance(0.7) ? shape.reach() / 2 : rng.between(0, shape.reach() + 1);
     if (shape.in_h + 2 * shape.padding <= shape.reach() || shape.in_w + 2 * shape.padding <= shape.reach()) continue;
     if (shape.macs() <= kMaxMacs) return shape;

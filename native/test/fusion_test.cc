@@ -80,8 +80,8 @@ class Block {
       for (double& value : values) value = std::abs(value);
       return values;
     };
-    const reference::Tensor terms = reference::convolve({x_.dims, magnitudes(x_.data)}, magnitudes(wide(weight)),
-                                                        magnitudes(wide(bias)), conv);
+    const reference::Tensor terms =
+        reference::convolve({x_.dims, magnitudes(x_.data)}, magnitudes(wide(weight)), magnitudes(wide(bias)), conv);
     for (std::size_t i = 0; i < fused.data.size(); ++i) {
       const double tolerance = terms.data[i] * kEpsilon / 2 + largest_branch_ * 1e-14;
       CHECK(std::abs(fused.data[i] - sum_.data[i]) <= tolerance, "received ", fused.data[i], ", expected ",

@@ -1,12 +1,11 @@
 #include "test/guarded_memory.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
 #include <memory>
 #include <new>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace qarepvgg::test {
 namespace {

@@ -1,8 +1,5 @@
 #include "test/harness.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -10,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <signal.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -59,7 +58,7 @@ void report_crash(int signal_number) {
 }
 
 void install_crash_report() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = report_crash;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the faulting instruction runs again, and then ends the process
   for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);

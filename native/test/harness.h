@@ -28,9 +28,9 @@ class Test {
 // Returns true, so that a static variable can be its caller.
 bool register_test(std::string name, std::function<void(Test&)> body);
 
-#define TEST(name)                                                       \
-  static void name(::qarepvgg::test::Test& test);                        \
-  static const bool name##_registered = register_test(#name, name);     \
+#define TEST(name)                                                  \
+  static void name(::qarepvgg::test::Test& test);                   \
+  static const bool name##_registered = register_test(#name, name); \
   static void name([[maybe_unused]] ::qarepvgg::test::Test& test)
 
 // Counts a check that passed.
@@ -46,23 +46,23 @@ std::string text_of(const Parts&... parts) {
 }
 
 // The trailing arguments say where: they are written one after the other, and only on failure.
-#define CHECK(condition, ...)                                                                                \
-  do {                                                                                                       \
-    if (!(condition))                                                                                        \
-      ::qarepvgg::test::fail_check(                                                                          \
-          __FILE__, __LINE__, ::qarepvgg::test::text_of("expected " #condition ", at ", __VA_ARGS__));       \
-    ::qarepvgg::test::count_check();                                                                         \
+#define CHECK(condition, ...)                                                                               \
+  do {                                                                                                      \
+    if (!(condition))                                                                                       \
+      ::qarepvgg::test::fail_check(__FILE__, __LINE__,                                                      \
+                                   ::qarepvgg::test::text_of("expected " #condition ", at ", __VA_ARGS__)); \
+    ::qarepvgg::test::count_check();                                                                        \
   } while (false)
 
-#define CHECK_EQUAL(received, expected, ...)                                                                 \
-  do {                                                                                                       \
-    const auto& received_ = received;                                                                        \
-    const auto& expected_ = expected;                                                                        \
-    if (!(received_ == expected_))                                                                           \
-      ::qarepvgg::test::fail_check(__FILE__, __LINE__,                                                       \
-                                   ::qarepvgg::test::text_of("expected " #received " to be ", expected_,     \
+#define CHECK_EQUAL(received, expected, ...)                                                                   \
+  do {                                                                                                         \
+    const auto& received_ = received;                                                                          \
+    const auto& expected_ = expected;                                                                          \
+    if (!(received_ == expected_))                                                                             \
+      ::qarepvgg::test::fail_check(__FILE__, __LINE__,                                                         \
+                                   ::qarepvgg::test::text_of("expected " #received " to be ", expected_,       \
                                                              ", received ", received_, ", at ", __VA_ARGS__)); \
-    ::qarepvgg::test::count_check();                                                                         \
+    ::qarepvgg::test::count_check();                                                                           \
   } while (false)
 
 // The error code that body throws; "no error" when it does not.

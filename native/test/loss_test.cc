@@ -39,8 +39,7 @@ long double definition(const Case& c, const reference::Values& logits) {
     for (std::size_t k = 0; k < c.classes; ++k) sum += std::exp(static_cast<long double>(z[k] - top));
     for (std::size_t k = 0; k < c.classes; ++k) {
       const bool is_label = static_cast<std::size_t>(c.labels[row]) == k;
-      const long double target =
-          c.smoothing / static_cast<double>(c.classes) + (is_label ? 1 - c.smoothing : 0.0);
+      const long double target = c.smoothing / static_cast<double>(c.classes) + (is_label ? 1 - c.smoothing : 0.0);
       loss -= target * (static_cast<long double>(z[k] - top) - std::log(sum));
     }
   }

@@ -47,8 +47,7 @@ TEST(sgd_steps) {
       sgd_step(step, array.range, memory.floats(gradient), velocity_data, weight_data, random_threads(rng));
       each(array.range, [&](std::size_t at) {
         velocity[at] = step.momentum * velocity[at] + gradient[at];
-        weight[at] -=
-            step.learning_rate * (step.nesterov ? gradient[at] + step.momentum * velocity[at] : velocity[at]);
+        weight[at] -= step.learning_rate * (step.nesterov ? gradient[at] + step.momentum * velocity[at] : velocity[at]);
       });
     }
     CHECK_VALUES(read(velocity_data, array.length), velocity, 10 * kTolerance, "velocity, ", array.length);
@@ -71,7 +70,8 @@ TEST(adam_steps) {
       each(array.range, [&](std::size_t at) {
         first[at] = step.beta1 * first[at] + (1 - step.beta1) * gradient[at];
         second[at] = step.beta2 * second[at] + (1 - step.beta2) * gradient[at] * gradient[at];
-        const double mean = first[at] / (1 - std::pow(step.beta1, i)), square = second[at] / (1 - std::pow(step.beta2, i));
+        const double mean = first[at] / (1 - std::pow(step.beta1, i)),
+                     square = second[at] / (1 - std::pow(step.beta2, i));
         weight[at] -= step.learning_rate * mean / (std::sqrt(square) + step.epsilon);
       });
     }

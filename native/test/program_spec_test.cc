@@ -69,7 +69,8 @@ std::string code_of_program(const ProgramSpec& spec) {
 
 // `change` makes the second op of conv, batch norm, convolution wrong. The input is so large that asking for its memory
 // could only end in another error.
-void check_bad_op(const char* expected, const std::string& what, OpSpec good, const std::function<void(OpSpec&)>& change) {
+void check_bad_op(const char* expected, const std::string& what, OpSpec good,
+                  const std::function<void(OpSpec&)>& change) {
   good.inputs = {1};
   ProgramSpec spec = program({convolution(0), good, scale(2)});
   CHECK_EQUAL(code_of_program(spec), "no error", what, ", not yet wrong");
@@ -106,16 +107,17 @@ TEST(program_spec_bad_ops) {
   check_bad_op(code::kInvalidArg, "weight past the state", conv, [](OpSpec& op) { op.weight = 1000 - 8 * 8 * 9 + 1; });
   check_bad_op(code::kInvalidArg, "bias past the state", conv, [](OpSpec& op) { op.bias = 993; });
   check_bad_op(code::kInvalidArg, "factor past the state", scale(1), [](OpSpec& op) { op.weight = 1000; });
-  for (StateOffset OpSpec::*tensor :
+  for (StateOffset OpSpec::* tensor :
        {&OpSpec::weight, &OpSpec::bias, &OpSpec::running_mean, &OpSpec::running_var, &OpSpec::batches})
     for (StateOffset offset : {kNoTensor, kNoTensor - 1, StateOffset{1000}})
-      check_bad_op(code::kInvalidArg, text_of("batch norm at ", offset), norm, [&](OpSpec& op) { op.*tensor = offset; });
+      check_bad_op(code::kInvalidArg, text_of("batch norm at ", offset), norm,
+                   [&](OpSpec& op) { op.*tensor = offset; });
   check_bad_op(code::kInvalidArg, "variance past the state", norm, [](OpSpec& op) { op.running_var = 993; });
 }
 
 TEST(program_spec_bad_shapes) {
   CHECK_EQUAL(code_of_program(program({})), code::kInvalidArg, "no ops");
-  for (std::size_t ProgramSpec::*dim : {&ProgramSpec::n, &ProgramSpec::c, &ProgramSpec::h, &ProgramSpec::w}) {
+  for (std::size_t ProgramSpec::* dim : {&ProgramSpec::n, &ProgramSpec::c, &ProgramSpec::h, &ProgramSpec::w}) {
     ProgramSpec spec = program({convolution(0)});
     spec.*dim = 0;
     CHECK_EQUAL(code_of_program(spec), code::kShape, "a dim of 0");
@@ -148,7 +150,7 @@ TEST(program_spec_huge_dims) {
     spec.training = rng.chance(0.5);
     spec.gradients = rng.chance(0.5);
     spec.state_length = std::size_t{1} << 62;
-    for (std::size_t ProgramSpec::*dim : {&ProgramSpec::n, &ProgramSpec::c, &ProgramSpec::h, &ProgramSpec::w}) {
+    for (std::size_t ProgramSpec::* dim : {&ProgramSpec::n, &ProgramSpec::c, &ProgramSpec::h, &ProgramSpec::w}) {
       spec.*dim = std::size_t{1} << rng.between(0, 63);
       if (rng.chance(0.2)) spec.*dim += rng.between(0, 2);
     }
@@ -186,8 +188,8 @@ TEST(program_memory_of_a_convolution) {
     const std::size_t output = spec.n * ((spec.h + 1) / 2) * ((spec.w + 1) / 2) * line(op.out_channels);
     const std::size_t weights = line(op.out_channels) * spec.c * 9 + line(op.out_channels);
     const Program made(spec);
-    CHECK(made.memory_bytes() <= (input + output + weights) * sizeof(float), made.memory_bytes(), " bytes for [", spec.n,
-          ", ", spec.c, ", ", spec.h, ", ", spec.w, "] to ", op.out_channels, " channels");
+    CHECK(made.memory_bytes() <= (input + output + weights) * sizeof(float), made.memory_bytes(), " bytes for [",
+          spec.n, ", ", spec.c, ", ", spec.h, ", ", spec.w, "] to ", op.out_channels, " channels");
   });
 }
 

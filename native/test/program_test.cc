@@ -45,46 +45,59 @@ Results run(Program& program, Rng& rng, const reference::Tensor& input, const re
   return results;
 }
 
+RandomProgram any_program(Rng& rng) {
+  return rng.chance(0.8) ? random_program(rng, kOnes, {3, 40, 9, 9})
+                         : random_program(rng, kWinogradDims, {2, 48, 18, 18});
+}
+
 std::string describe(const RandomProgram& program) {
   return text_of("a program of ", program.spec.ops.size(), " ops from ", program.input, " to ", program.output,
                  program.spec.training ? ", training" : ", evaluation");
 }
 
+void compare_with_reference(Rng& rng, const RandomProgram& random) {
+  std::vector<std::unique_ptr<Program>> programs;
+  for (const KernelTable* kernels : available_kernels()) {
+    const UseKernels use(*kernels);
+    programs.push_back(std::make_unique<Program>(random.spec));
+  }
+  ReferenceProgram oracle(random.spec);
+  reference::Values state = random.state;
+  for (int i = 0; i < 3; ++i) {
+    const reference::Tensor input = input_off_kinks(rng, random, kMargin);
+    const reference::Tensor grad_output = random.random_output_gradient(rng);
+    const reference::Values state_before = state, before = random_values(rng, state.size(), Data::kReals);
+    reference::Values gradients = before;
+    const reference::Tensor output = oracle.forward(input, state);
+    const reference::Tensor grad_input = oracle.backward(grad_output, state, gradients);
+    for (std::size_t isa = 0; isa < programs.size(); ++isa) {
+      const UseKernels use(*available_kernels()[isa]);
+      const Results received = run(*programs[isa], rng, input, state_before, grad_output, before);
+      const std::string where = text_of(describe(random), ", ", available_kernels()[isa]->isa, ", run ", i);
+      CHECK_VALUES(received.output, output.data, kTolerance * oracle.largest_value(), where);
+      CHECK_VALUES(received.state, state, kTolerance * oracle.largest_value() * oracle.largest_value(), where);
+      CHECK_VALUES(received.grad_input, grad_input.data, kGradientTolerance * oracle.largest_gradient(), where);
+      CHECK_VALUES(received.gradients, gradients, kGradientTolerance * oracle.largest_gradient(), where);
+    }
+    for (double& value : state) value = static_cast<double>(static_cast<float>(value));
+  }
+}
+
 TEST(program_equals_reference) {
-  test.repeat(500, [](Rng& rng) {
-    const RandomProgram random = random_program_off_kinks(rng, {3, 24, 8, 8}, kMargin);
-    std::vector<std::unique_ptr<Program>> programs;
-    for (const KernelTable* kernels : available_kernels()) {
-      const UseKernels use(*kernels);
-      programs.push_back(std::make_unique<Program>(random.spec));
-    }
-    ReferenceProgram oracle(random.spec);
-    reference::Values state = random.state;
-    for (int i = 0; i < 3; ++i) {
-      const reference::Tensor input = input_off_kinks(rng, random, kMargin);
-      const reference::Tensor grad_output = random.random_output_gradient(rng);
-      const reference::Values state_before = state, before = random_values(rng, state.size(), Data::kReals);
-      reference::Values gradients = before;
-      const reference::Tensor output = oracle.forward(input, state);
-      const reference::Tensor grad_input = oracle.backward(grad_output, state, gradients);
-      for (std::size_t isa = 0; isa < programs.size(); ++isa) {
-        const UseKernels use(*available_kernels()[isa]);
-        const Results received = run(*programs[isa], rng, input, state_before, grad_output, before);
-        const std::string where = text_of(describe(random), ", ", available_kernels()[isa]->isa, ", run ", i);
-        CHECK_VALUES(received.output, output.data, kTolerance * oracle.largest_value(), where);
-        CHECK_VALUES(received.state, state, kTolerance * oracle.largest_value() * oracle.largest_value(), where);
-        CHECK_VALUES(received.grad_input, grad_input.data, kGradientTolerance * oracle.largest_gradient(), where);
-        CHECK_VALUES(received.gradients, gradients, kGradientTolerance * oracle.largest_gradient(), where);
-      }
-      for (double& value : state) value = static_cast<double>(static_cast<float>(value));
-    }
+  test.repeat(
+      500, [](Rng& rng) { compare_with_reference(rng, random_program_off_kinks(rng, kOnes, {3, 24, 8, 8}, kMargin)); });
+}
+
+TEST(program_equals_reference_on_winograd) {
+  test.repeat(12, [](Rng& rng) {
+    compare_with_reference(rng, random_program_off_kinks(rng, kWinogradDims, {2, 48, 18, 18}, kMargin));
   });
 }
 
 // A run on nothing but NaN leaves nothing behind: not in halos, not in padding lanes, not in workspaces.
 TEST(program_forgets_nan) {
   test.repeat(500, [](Rng& rng) {
-    RandomProgram random = random_program(rng, {3, 40, 9, 9});
+    RandomProgram random = any_program(rng);
     random.spec.gradients = rng.chance(0.7);
     const auto all_nan = [](std::size_t count) {
       return reference::Values(count, std::numeric_limits<double>::quiet_NaN());
@@ -106,7 +119,7 @@ TEST(program_forgets_nan) {
 // Without gradients more memory is shared; the numbers stay the same.
 TEST(program_without_gradients) {
   test.repeat(500, [](Rng& rng) {
-    RandomProgram random = random_program(rng, {3, 40, 9, 9});
+    RandomProgram random = any_program(rng);
     const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
     const reference::Values zeros(random.state.size(), 0.0);
     Program with(random.spec);
@@ -124,7 +137,7 @@ TEST(program_without_gradients) {
 
 TEST(program_on_any_number_of_threads) {
   test.repeat(60, [](Rng& rng) {
-    RandomProgram random = random_program(rng, {3, 64, 40, 40});
+    RandomProgram random = random_program(rng, rng.chance(0.5) ? kOnes : kWinogradDims, {3, 64, 40, 40});
     const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
     const reference::Values zeros(random.state.size(), 0.0);
     random.spec.threads = 1;
@@ -142,7 +155,7 @@ TEST(program_on_any_number_of_threads) {
 
 TEST(program_backward_needs_a_forward) {
   test.repeat(20, [](Rng& rng) {
-    RandomProgram random = random_program(rng, {1, 4, 4, 4});
+    RandomProgram random = random_program(rng, kOnes, {1, 4, 4, 4});
     GuardedMemory memory(rng);
     float *input = memory.floats(random.random_input(rng).data), *state = memory.floats(random.state),
           *output = memory.floats(random.random_output_gradient(rng).data),

@@ -21,9 +21,7 @@ class Rng {
   std::size_t between(std::size_t low, std::size_t high) { return low + next() % (high - low + 1); }
   // -limit..limit, whole.
   int integer(int limit) { return static_cast<int>(next() % static_cast<std::uint64_t>(2 * limit + 1)) - limit; }
-  double uniform(double low, double high) {
-    return low + (high - low) * static_cast<double>(next() >> 11) * 0x1p-53;
-  }
+  double uniform(double low, double high) { return low + (high - low) * static_cast<double>(next() >> 11) * 0x1p-53; }
   bool chance(double probability) { return uniform(0, 1) < probability; }
   template <class T, std::size_t N>
   T pick(const T (&choices)[N]) {

@@ -14,9 +14,9 @@ namespace {
 
 class Builder {
  public:
-  Builder(Rng& rng, const reference::Dims& limits) : rng_(rng) {
-    const auto extent = [&](std::size_t limit) { return rng.between(1, limit); };
-    dims_ = {extent(limits.n), extent(limits.c), extent(limits.h), extent(limits.w)};
+  Builder(Rng& rng, const reference::Dims& least, const reference::Dims& most) : rng_(rng) {
+    dims_ = {rng.between(least.n, most.n), rng.between(least.c, most.c), rng.between(least.h, most.h),
+             rng.between(least.w, most.w)};
     program_.input = dims_;
     program_.spec.n = dims_.n;
     program_.spec.c = dims_.c;
@@ -65,8 +65,8 @@ class Builder {
       }
     }
     while (unread_.size() > 1) {
-      std::vector<ValueId> operands(unread_.begin(),
-                                    unread_.begin() + static_cast<std::ptrdiff_t>(std::min(unread_.size(), kMaxSummands)));
+      std::vector<ValueId> operands(
+          unread_.begin(), unread_.begin() + static_cast<std::ptrdiff_t>(std::min(unread_.size(), kMaxSummands)));
       add_sum(std::move(operands));
     }
   }
@@ -202,7 +202,7 @@ class Builder {
   Rng& rng_;
   RandomProgram program_;
   reference::Dims dims_;
-  std::vector<ValueId> readable_, unread_;  // of the present shape
+  std::vector<ValueId> readable_, unread_;                          // of the present shape
   std::size_t smallest_ = std::numeric_limits<std::size_t>::max();  // values per channel of a batch norm
 };
 
@@ -223,16 +223,19 @@ reference::Tensor RandomProgram::random_output_gradient(Rng& rng) const {
   return random_tensor(rng, output, Data::kReals);
 }
 
-RandomProgram random_program(Rng& rng, const reference::Dims& limits) { return Builder(rng, limits).build(); }
+RandomProgram random_program(Rng& rng, const reference::Dims& least, const reference::Dims& most) {
+  return Builder(rng, least, most).build();
+}
 
 reference::Tensor input_off_kinks(Rng& rng, const RandomProgram& program, double margin) {
   for (;;)
     if (auto input = try_input(rng, program, margin)) return *std::move(input);
 }
 
-RandomProgram random_program_off_kinks(Rng& rng, const reference::Dims& limits, double margin) {
+RandomProgram random_program_off_kinks(Rng& rng, const reference::Dims& least, const reference::Dims& most,
+                                       double margin) {
   for (;;) {
-    RandomProgram program = random_program(rng, limits);
+    RandomProgram program = random_program(rng, least, most);
     for (int attempts = 0; attempts < 10; ++attempts)
       if (try_input(rng, program, margin)) return program;
   }

@@ -33,8 +33,9 @@ Values weight_of(const OpSpec& op, const Tensor& x, const Values& state) {
 
 reference::BatchNorm batch_norm_of(const OpSpec& op, std::size_t channels, const Values& state) {
   const auto tensor = [&](StateOffset offset) { return slice(state, offset, channels); };
-  return {tensor(op.weight),  tensor(op.bias), tensor(op.running_mean), tensor(op.running_var),
-          state[op.batches], op.eps,          op.momentum};
+  return {
+      tensor(op.weight), tensor(op.bias), tensor(op.running_mean), tensor(op.running_var), state[op.batches], op.eps,
+      op.momentum};
 }
 
 reference::SqueezeExcite squeeze_excite_of(const OpSpec& op, std::size_t channels, const Values& state) {
@@ -154,8 +155,7 @@ void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, co
     case OpKind::kGlobalAverage:
       return add_to_input(reference::global_average_gradient(grad_y, x.dims));
     case OpKind::kSqueezeExcite: {
-      const auto grad =
-          reference::squeeze_excite_gradients(x, grad_y, squeeze_excite_of(op, x.dims.c, state));
+      const auto grad = reference::squeeze_excite_gradients(x, grad_y, squeeze_excite_of(op, x.dims.c, state));
       add_slice(gradients, op.weight, grad.weights.down);
       add_slice(gradients, op.bias, grad.weights.down_bias);
       add_slice(gradients, op.up_weight, grad.weights.up);

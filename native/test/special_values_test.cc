@@ -29,26 +29,26 @@ void check_keeps_denormals(Test& test, const Op& op) {
 }
 
 TEST(denormals_pass_a_convolution) {
-  check_keeps_denormals(test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x,
-                                 const FeatureMap& out) {
-    const std::size_t channels = x.shape.c;
-    const TapConvolution plan =
-        TapConvolution::forward({1, channels, x.shape.h, x.shape.w, channels, 1, 1, 0, 1, channels}, kernels);
-    float* packed = memory.floats(plan.weight_floats());
-    plan.pack_weights(memory.floats(reference::Values(channels, 1.0)), packed, 1);
-    plan.run(x, packed, nullptr, out, {}, 1);
-  });
+  check_keeps_denormals(
+      test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x, const FeatureMap& out) {
+        const std::size_t channels = x.shape.c;
+        const TapConvolution plan =
+            TapConvolution::forward({1, channels, x.shape.h, x.shape.w, channels, 1, 1, 0, 1, channels}, kernels);
+        float* packed = memory.floats(plan.weight_floats());
+        plan.pack_weights(memory.floats(reference::Values(channels, 1.0)), packed, 1);
+        plan.run(x, packed, nullptr, out, {}, 1);
+      });
 }
 
 TEST(denormals_pass_a_batch_norm) {
-  check_keeps_denormals(test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x,
-                                 const FeatureMap& out) {
-    const BatchNorm norm(x.shape, kernels);
-    float *zeros = memory.floats(reference::Values(x.shape.c, 0.0)),
-          *ones = memory.floats(reference::Values(x.shape.c, 1.0)), *saved = memory.floats(norm.saved_floats());
-    norm.recall(zeros, ones, 0, saved);
-    norm.normalize(x, {ones, zeros, 0}, saved, false, out, memory.floats(norm.forward_workspace_floats()), 1);
-  });
+  check_keeps_denormals(
+      test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x, const FeatureMap& out) {
+        const BatchNorm norm(x.shape, kernels);
+        float *zeros = memory.floats(reference::Values(x.shape.c, 0.0)),
+              *ones = memory.floats(reference::Values(x.shape.c, 1.0)), *saved = memory.floats(norm.saved_floats());
+        norm.recall(zeros, ones, 0, saved);
+        norm.normalize(x, {ones, zeros, 0}, saved, false, out, memory.floats(norm.forward_workspace_floats()), 1);
+      });
 }
 
 TEST(denormals_pass_a_scale) {
@@ -57,12 +57,12 @@ TEST(denormals_pass_a_scale) {
 }
 
 TEST(denormals_pass_a_sum) {
-  check_keeps_denormals(test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x,
-                                 const FeatureMap& out) {
-    const FeatureMap zeros = memory.map(reference::Tensor({1, x.shape.c, x.shape.h, x.shape.w}), 1);
-    const FeatureMap* operands[]{&x, &zeros};
-    add_maps(operands, 2, false, out, kernels, 1);
-  });
+  check_keeps_denormals(
+      test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x, const FeatureMap& out) {
+        const FeatureMap zeros = memory.map(reference::Tensor({1, x.shape.c, x.shape.h, x.shape.w}), 1);
+        const FeatureMap* operands[]{&x, &zeros};
+        add_maps(operands, 2, false, out, kernels, 1);
+      });
 }
 
 }  // namespace

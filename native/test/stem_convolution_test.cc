@@ -11,8 +11,16 @@ namespace {
 
 ConvShape random_shape(Rng& rng) {
   for (;;) {
-    ConvShape shape{1, rng.between(1, StemConvolution::kMaxChannels), random_extent(rng, 40), random_extent(rng, 40),
-                    random_channels(rng), rng.between(1, 7), rng.between(1, 4), 0, rng.between(1, 3), 1};
+    ConvShape shape{1,
+                    rng.between(1, StemConvolution::kMaxChannels),
+                    random_extent(rng, 40),
+                    random_extent(rng, 40),
+                    random_channels(rng),
+                    rng.between(1, 7),
+                    rng.between(1, 4),
+                    0,
+                    rng.between(1, 3),
+                    1};
     shape.padding = rng.chance(0.7) ? shape.reach() / 2 : rng.between(0, shape.reach() + 2);
     if (shape.in_h + 2 * shape.padding <= shape.reach() || shape.in_w + 2 * shape.padding <= shape.reach()) continue;
     if (shape.macs() <= 120e3) return shape;

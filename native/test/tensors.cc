@@ -26,6 +26,14 @@ std::size_t random_extent(Rng& rng, std::size_t max) {
 
 std::size_t random_channels(Rng& rng) { return rng.chance(0.75) ? random_extent(rng, 33) : rng.between(1, 130); }
 
+reference::Dims small_dims(Rng& rng, std::size_t side) {
+  for (;;) {
+    const reference::Dims dims{rng.between(1, 3), random_channels(rng), random_extent(rng, side),
+                               random_extent(rng, side)};
+    if (dims.elements() <= 12000) return dims;
+  }
+}
+
 double largest(const reference::Values& values) {
   double magnitude = 0;
   for (double value : values) magnitude = std::max(magnitude, std::abs(value));

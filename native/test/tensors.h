@@ -34,6 +34,8 @@ reference::Tensor random_tensor(Rng& rng, const reference::Dims& dims, Data data
 
 // 1..max; half of the draws are at most 8, so that products of several stay small.
 std::size_t random_extent(Rng& rng, std::size_t max);
+// Dims of at most 12,000 elements, images of up to `side` pixels a side.
+reference::Dims small_dims(Rng& rng, std::size_t side = 29);
 // 1..130, most of them 1..33 (up to two vectors of any ISA, and one more).
 std::size_t random_channels(Rng& rng);
 
@@ -51,17 +53,17 @@ double sum_tolerance(Data data, double largest_term, std::size_t terms);
 // NaN equals NaN); `count` when there is none.
 std::size_t first_difference(const reference::Values& received, const reference::Values& expected, double tolerance);
 
-#define CHECK_VALUES(received, expected, tolerance, ...)                                                             \
-  do {                                                                                                               \
-    const ::qarepvgg::reference::Values& r_ = received;                                                              \
-    const ::qarepvgg::reference::Values& e_ = expected;                                                              \
-    CHECK_EQUAL(r_.size(), e_.size(), __VA_ARGS__);                                                                  \
-    const std::size_t at_ = ::qarepvgg::test::first_difference(r_, e_, tolerance);                                   \
-    if (at_ != e_.size())                                                                                            \
-      ::qarepvgg::test::fail_check(                                                                                  \
-          __FILE__, __LINE__,                                                                                        \
-          ::qarepvgg::test::text_of("expected " #received "[", at_, "] to be ", e_[at_], " +- ", tolerance,          \
-                                    ", received ", r_[at_], ", at ", __VA_ARGS__));                                  \
+#define CHECK_VALUES(received, expected, tolerance, ...)                                                    \
+  do {                                                                                                      \
+    const ::qarepvgg::reference::Values& r_ = received;                                                     \
+    const ::qarepvgg::reference::Values& e_ = expected;                                                     \
+    CHECK_EQUAL(r_.size(), e_.size(), __VA_ARGS__);                                                         \
+    const std::size_t at_ = ::qarepvgg::test::first_difference(r_, e_, tolerance);                          \
+    if (at_ != e_.size())                                                                                   \
+      ::qarepvgg::test::fail_check(                                                                         \
+          __FILE__, __LINE__,                                                                               \
+          ::qarepvgg::test::text_of("expected " #received "[", at_, "] to be ", e_[at_], " +- ", tolerance, \
+                                    ", received ", r_[at_], ", at ", __VA_ARGS__));                         \
   } while (false)
 
 // Whether the halo and the padding lanes are all zero.

@@ -22,7 +22,7 @@ void append(reference::Values& all, const reference::Values& values) {
 }
 
 // Large enough for several chunks of rows.
-reference::Dims random_dims(Rng& rng) {
+reference::Dims large_dims(Rng& rng) {
   return {rng.between(1, 3), random_channels(rng), rng.between(2, 60), rng.between(1, 40)};
 }
 
@@ -66,7 +66,7 @@ TEST(threads_convolution) {
 
 TEST(threads_batch_norm) {
   test.repeat(40, [](Rng& rng) {
-    const reference::Tensor x = random_tensor(rng, random_dims(rng), Data::kReals);
+    const reference::Tensor x = random_tensor(rng, large_dims(rng), Data::kReals);
     const reference::Tensor grad_y = random_tensor(rng, x.dims, Data::kReals);
     const std::size_t channels = x.dims.c;
     const reference::Values gamma = random_values(rng, channels, Data::kReals), zeros(channels, 0.0);
@@ -95,7 +95,7 @@ TEST(threads_batch_norm) {
 
 TEST(threads_elementwise) {
   test.repeat(40, [](Rng& rng) {
-    const reference::Tensor a = random_tensor(rng, random_dims(rng), Data::kReals);
+    const reference::Tensor a = random_tensor(rng, large_dims(rng), Data::kReals);
     const reference::Tensor b = random_tensor(rng, a.dims, Data::kReals);
     for (const KernelTable* kernels : available_kernels())
       check_threads(text_of(kernels->isa, ", ", a.dims), [&](int threads) {

@@ -1,0 +1,170 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Writable } from 'node:stream';
+import { type EpochProgress, loadModel, type StepProgress } from '../lib';
+import { TrainingProgress } from '../lib/cli/progress';
+import { root, runNode } from './support/child';
+import { temporaryFolder } from './support/formats';
+
+const folder = temporaryFolder();
+const file = (name: string): string => path.join(folder, name);
+const run = (...args: string[]) => runNode(['dist/cli/index.js', ...args]);
+const small = ['--blocks', '1,1,1,1', '--channels', '8,8,16,24,32', '--strides', '1,2,2,2,1', '--batch-size', '64'];
+const images = 'examples/data/fashion-mnist';
+
+describe('train', () => {
+  test('a line for every epoch, and a model file with all that belongs to it', async () => {
+    const out = file('out.safetensors');
+    const { stdout, stderr, status } = run(
+      'train',
+      images,
+      ...small,
+      '--epochs',
+      '2',
+      '--mean',
+      '0.3',
+      '--std',
+      '0.4',
+      '--out',
+      out,
+    );
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toContain('512 images of 28 x 28, 1000 to judge on');
+    expect(stdout).toMatch(
+      /\nepoch 2\/2 \| loss \d\.\d{4} \| \d+\.\d\d % \| validation: loss \d+\.\d{4}, \d+\.\d\d % \| lr /,
+    );
+    const model = await loadModel(out);
+    expect(model.options).toMatchObject({ numClasses: 10, inChannels: 1, inputSize: 28, channels: [8, 8, 16, 24, 32] });
+    expect(model.options.labels?.[9]).toBe('Ankle boot');
+    expect(model.options.preprocessing).toEqual({ mean: [0.3], std: [0.4] });
+  });
+
+  test('the same command gives the same bits; lines of JSON', async () => {
+    const args = [
+      'train',
+      images,
+      ...small,
+      '--epochs',
+      '1',
+      '--flip',
+      '--shift',
+      '2',
+      '--optimizer',
+      'adamw',
+      '--json',
+    ];
+    const [one, two] = [run(...args, '--out', file('one')), run(...args, '--out', file('two'), '--threads', '1')];
+    const events = one.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as EpochProgress);
+    expect(events).toMatchObject([{ kind: 'epoch', epoch: 1, epochs: 1, step: 8, steps: 8 }]);
+    expect(two.status).toBe(0);
+    expect((await loadModel(file('one'))).stateDict()).toEqual((await loadModel(file('two'))).stateDict());
+  });
+
+  test('stopped by Ctrl-C, it goes on where it was and ends with the same bits', async () => {
+    const args = ['dist/cli/index.js', 'train', images, ...small, '--epochs', '4', '--json', '--flip', '--seed', '3'];
+    const stopped = [...args, '--checkpoint', file('run'), '--out', file('stopped')];
+    const child = spawn(process.execPath, stopped, { cwd: root });
+    child.stdout.once('data', () => child.kill('SIGINT'));
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk;
+    });
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    expect(status).toBe(1);
+    expect(errors).toMatch(/^stopped after step \d+; go on with --resume\n$/);
+    expect(existsSync(file('stopped'))).toBe(false);
+    expect(runNode([...stopped, '--resume']).status).toBe(0);
+    expect(runNode([...args, '--out', file('whole')]).status).toBe(0);
+    expect((await loadModel(file('stopped'))).stateDict()).toEqual((await loadModel(file('whole'))).stateDict());
+  });
+
+  test('folders of images of two classes, to train on and to judge on', async () => {
+    for (const [split, count] of Object.entries({ train: 4, val: 2 })) {
+      for (const [label, name] of ['dark', 'light'].entries()) {
+        mkdirSync(file(`photos/${split}/${name}`), { recursive: true });
+        for (let i = 0; i < count; i++) {
+          const pixels = Buffer.alloc(3 * 12 * 12, 40 + 160 * label + i);
+          writeFileSync(
+            file(`photos/${split}/${name}/${i}.ppm`),
+            Buffer.concat([Buffer.from('P6\n12 12\n255\n'), pixels]),
+          );
+        }
+      }
+    }
+    const args = [file('photos'), ...small, '--batch-size', '4', '--epochs', '2', '--out', file('photos.safetensors')];
+    const { stdout, status } = run('train', ...args);
+    expect(status).toBe(0);
+    expect(stdout).toContain('8 images of 12 x 12, 4 to judge on');
+    const { options } = await loadModel(file('photos.safetensors'));
+    expect(options).toMatchObject({ numClasses: 2, inChannels: 3, inputSize: 12, labels: ['dark', 'light'] });
+    expect(run('train', ...args, '--validation', file('photos/val')).stdout).toContain('4 to judge on');
+  });
+
+  test.each([
+    [['nowhere'], 'ENOENT'],
+    [[images, '--lr', '0'], 'option lr'],
+    [[images, '--channels', '8,8'], 'option channels'],
+    [[images, '--model', 'resnet50'], 'qarepvgg_a0, qarepvgg_a1'],
+    [[images, '--resume'], '--checkpoint with --resume'],
+    [[images, '--mean', '0.5'], 'both --mean and --std'],
+    [[images, '--labels', 'a,b'], 'an index into 2 classes'],
+  ])('%j fails with one line', (args, message) => {
+    const { stdout, stderr, status } = run('train', ...args, '--epochs', '1', '--out', file('never'));
+    expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
+    expect(stderr).toMatch(/^error: .*\n$/);
+    expect(stderr).toContain(message);
+    expect(readdirSync(folder)).not.toContain('never');
+  });
+});
+
+describe('the bar', () => {
+  const running = {
+    epoch: 2,
+    epochs: 3,
+    step: 15,
+    steps: 30,
+    loss: 1.25,
+    accuracy: 0.5,
+    learningRate: 0.1,
+    imagesPerSecond: 1234,
+  };
+  const step: StepProgress = { kind: 'step', ...running, secondsLeft: 3725 };
+  const epoch: EpochProgress = { kind: 'epoch', ...running, seconds: 61, validation: { loss: 1, accuracy: 0.75 } };
+
+  function show(json: boolean, isTTY: boolean): { terminal: string; lines: string } {
+    let [terminal, lines] = ['', ''];
+    const write = (chunk: Buffer, _: unknown, done: () => void): void => {
+      terminal += chunk;
+      done();
+    };
+    const stream = Object.assign(new Writable({ write }), { isTTY, columns: 120 }) as unknown as NodeJS.WriteStream;
+    const spy = jest.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+      lines += chunk;
+      return true;
+    });
+    const progress = new TrainingProgress(json, stream);
+    for (const event of [step, step, epoch]) progress.show(event);
+    progress.stop();
+    spy.mockRestore();
+    return { terminal, lines };
+  }
+
+  test('is for terminals', () => {
+    const { terminal, lines } = show(false, true);
+    expect(terminal).toContain('epoch 2/3 [');
+    expect(terminal).toContain('50% | 1,234 images/s | 1:02:05 left | loss 1.250 | 50.00 %');
+    expect(lines).toBe(
+      'epoch 2/3 | loss 1.2500 | 50.00 % | validation: loss 1.0000, 75.00 % | lr 0.100 | 1:01, 1,234 images/s\n',
+    );
+  });
+
+  test('and not for files and machines', () => {
+    expect(show(false, false)).toEqual({ terminal: '', lines: expect.stringContaining('epoch 2/3 | loss') });
+    const { terminal, lines } = show(true, true);
+    expect({ terminal, event: JSON.parse(lines) }).toEqual({ terminal: '', event: epoch });
+  });
+});
