@@ -189,7 +189,7 @@ export interface Trainer {
   readonly memoryBytes: number;
   /**
    * One training step on images Float32Array [n, c, h, w] or Uint8Array [n, h, w, c]. `augment`, Int16Array [n, 3], is
-   * (shift down, shift right, mirror 0 or 1) per image: pixels that come from outside count as zero after byteScale.
+   * (shift down, shift right, mirror 0 or 1) per image: pixels that come from outside are black, byte 0; in floats they are 0.
    * A loss that is not finite rejects with ERR_NON_FINITE and leaves state and optimiser as they were.
    */
   step(

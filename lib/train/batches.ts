@@ -5,7 +5,7 @@ import { Random } from '../random';
 export interface Augmentation {
   /** Mirror every second image or so, left to right. */
   readonly flip: boolean;
-  /** Shift images by up to so many pixels up, down, left and right; what comes in is zero, as numbers that a network sees. */
+  /** Shift images by up to so many pixels up, down, left and right; what comes in is black. */
   readonly shift: number;
 }
 

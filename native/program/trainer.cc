@@ -39,6 +39,9 @@ float pixel_of(const Image& image, const ProgramSpec& spec, std::size_t c, std::
   return static_cast<float>(image.bytes[(y * spec.w + x) * spec.c + c]) * image.scale[c] + image.shift[c];
 }
 
+// What an image has outside its edges: black, as far as its pixels are bytes.
+float outside_of(const Image& image, std::size_t c) { return image.bytes == nullptr ? 0.0f : image.shift[c]; }
+
 }  // namespace
 
 Trainer::Trainer(const TrainerSpec& spec, const float* state)
@@ -97,7 +100,7 @@ LossResult Trainer::step(const Batch& batch, double learning_rate, double weight
   return result;
 }
 
-// Into NCHW floats, shifted and mirrored; what comes from outside an image is zero.
+// Into NCHW floats, shifted and mirrored.
 void Trainer::import(const Batch& batch) {
   const ProgramSpec& spec = spec_.program;
   parallel_for(threads_, spec.n * spec.c, [&](std::size_t item) {
@@ -113,7 +116,7 @@ void Trainer::import(const Batch& batch) {
                             from_x < static_cast<std::ptrdiff_t>(spec.w);
         *out++ = inside ? pixel_of(batch.images[n], spec, c, static_cast<std::size_t>(from_y),
                                    static_cast<std::size_t>(from_x))
-                        : 0.0f;
+                        : outside_of(batch.images[n], c);
       }
   });
 }

@@ -166,9 +166,12 @@ reference::Tensor input_of(const Images& images, const ProgramSpec& spec) {
     const Augmentation augment = images.augment.empty() ? Augmentation{} : images.augment[n];
     const int from_x = static_cast<int>(augment.mirror != 0 ? spec.w - 1 - x : x) - augment.right;
     const int from_y = static_cast<int>(y) - augment.down;
-    if (!input.inside(from_y, from_x)) return;
-    const std::size_t row = static_cast<std::size_t>(from_y), column = static_cast<std::size_t>(from_x);
     double& value = input.at(n, c, y, x);
+    if (!input.inside(from_y, from_x)) {
+      if (!images.bytes.empty()) value = static_cast<double>(images.shift[c]);
+      return;
+    }
+    const std::size_t row = static_cast<std::size_t>(from_y), column = static_cast<std::size_t>(from_x);
     if (images.bytes.empty())
       value = static_cast<double>(images.floats[n][(c * spec.h + row) * spec.w + column]);
     else
