@@ -271,13 +271,6 @@ export interface FuseSpec {
   readonly postBatchNorm?: FuseBatchNorm;
 }
 
-export interface FusedConv {
-  /** [outChannels, inChannels / groups, 3, 3] */
-  readonly weight: Float32Array;
-  /** [outChannels] */
-  readonly bias: Float32Array;
-}
-
 export interface NativeInfo {
   /** Version the addon was built for; equals package.json's. */
   readonly version: string;
@@ -301,6 +294,9 @@ export interface Addon {
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
   /** Packs the weights off the JavaScript thread; `state` is copied before it returns. */
   createSession(spec: SessionSpec, state: Float32Array): Promise<Session>;
-  /** Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. */
-  fuse(spec: FuseSpec): FusedConv;
+  /**
+   * Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. Writes weight
+   * [outChannels, inChannels / groups, 3, 3] and bias [outChannels]; they are undefined when it throws ERR_NON_FINITE.
+   */
+  fuse(spec: FuseSpec, weight: Float32Array, bias: Float32Array): void;
 }
