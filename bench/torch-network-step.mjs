@@ -25,7 +25,10 @@ await answer({
     return { threads: info().threads, isa: info().isa };
   },
   async steps({ count }) {
-    const [ms, losses] = [[], []];
+    /** @type {number[]} */
+    const ms = [];
+    /** @type {number[]} */
+    const losses = [];
     for (let i = 0; i < count; i++) {
       const start = performance.now();
       const { loss } = await step();

@@ -80,14 +80,15 @@ async function run(python, threads, { model, dims, rounds }) {
     const times = await takeTurns(sides, rounds, async ({ server }) => {
       return (await server.ask({ do: 'steps', count: stepsInTurn })).ms;
     });
+    /** @type {number[]} */
     const memory = [];
     for (const { server } of sides) memory.push((await server.ask({ do: 'memory' })).peakBytes);
     const comparisons = sides.slice(1).map((side, i) => ({
       label: side.label,
-      peakBytes: memory[i + 1],
+      peakBytes: Number(memory[i + 1]),
       ...compare([/** @type {typeof side} */ (sides[0]), side], [times[0] ?? [], times[i + 1] ?? []]),
     }));
-    return { threads, worstDifference: Math.max(...differences), peakBytes: memory[0], comparisons };
+    return { threads, worstDifference: Math.max(...differences), peakBytes: Number(memory[0]), comparisons };
   } finally {
     for (const { server } of sides) server.close();
     rmSync(folder, { recursive: true, force: true });

@@ -111,6 +111,7 @@ class LayerBench {
  public:
   LayerBench(const Layer& layer, const KernelTable& kernels, int threads)
       : shape_{kBatch, layer.in_c, layer.in_size, layer.in_size, layer.out_c, 3, layer.stride, 1, 1, 1},
+        kernels_(kernels),
         threads_(threads),
         forward_(TapConvolution::forward(shape_, kernels)),
         data_gradient_(TapConvolution::data_gradient(shape_, kernels)),
@@ -130,8 +131,8 @@ class LayerBench {
     x_ = noise.fill(in_.map.shape.elements());
     weight_ = noise.fill(shape_.weight_elements());
     bias_source_ = noise.fill(shape_.out_c);
-    import_nchw(x_.data(), in_.map, 1);
-    import_nchw(noise.fill(out_.map.shape.elements()).data(), grad_out_.map, 1);
+    import_nchw(x_.data(), in_.map, kernels, 1);
+    import_nchw(noise.fill(out_.map.shape.elements()).data(), grad_out_.map, kernels, 1);
     forward_.pack_bias(bias_source_.data(), bias_.data());
     for (std::size_t set = 0; set < kWeightSets; ++set) {
       forward_.pack_weights(weight_.data(), forward_weights_.data() + set * forward_stride_, 1);
@@ -151,7 +152,7 @@ class LayerBench {
     for (double& value : want) value = std::max(value, 0.0);
     std::vector<float> got(want.size());
     forward();
-    export_nchw(out_.map, got.data(), 1);
+    export_nchw(out_.map, got.data(), kernels_, 1);
     textbook();
     return std::max(relative_l2(got, want), relative_l2(result_, want));
   }
@@ -180,6 +181,7 @@ class LayerBench {
   std::size_t next_set() { return set_ = (set_ + 1) % kWeightSets; }
 
   ConvShape shape_;
+  const KernelTable& kernels_;
   int threads_;
   TapConvolution forward_, data_gradient_;
   WeightGradient weight_gradient_;

@@ -194,7 +194,7 @@ class SqueezeExciteLayer final : public InferenceLayer {
 class ImportStep final : public InferenceStep {
  public:
   void run_part(const StepInput& in, const FeatureMap& out, float*, const Member& member) const override {
-    import_image_part(in.image.floats, out, 0, member);
+    import_image_part(in.image.floats, out, 0, active_kernels(), member);
   }
 };
 
