@@ -19,6 +19,7 @@
 #include "base/parallel.h"
 #include "base/threads.h"
 #include "kernels/dispatch.h"
+#include "kernels/peak.h"
 #include "ops/convolution.h"
 #include "reference/convolution.h"
 #include "reference/im2col_gemm.h"
@@ -60,17 +61,6 @@ double seconds_of(const std::function<void()>& body) {
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
-}
-
-// FLOP/s of the register-only loop on `threads` threads together.
-double measure_peak(const KernelTable& kernels, int threads) {
-  constexpr std::size_t kIterations = 400000;
-  std::vector<double> work(static_cast<std::size_t>(threads));
-  const double seconds = seconds_of(
-      [&] { parallel_for(threads, work.size(), [&](std::size_t i) { work[i] = kernels.fma_peak(kIterations); }); });
-  double total = 0;
-  for (double part : work) total += part;
-  return total / seconds;
 }
 
 // A small deterministic generator: values from -1 to 1.
