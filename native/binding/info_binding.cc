@@ -1,5 +1,6 @@
 #include "binding/info_binding.h"
 
+#include "base/compute_queue.h"
 #include "base/threads.h"
 #include "binding/arguments.h"
 #include "binding/guard.h"
@@ -30,7 +31,9 @@ Napi::Value peak_flops(const Napi::CallbackInfo& info) {
     const std::size_t threads = to_size(info[0], "threads");
     if (threads < 1 || threads > static_cast<std::size_t>(kMaxThreads))
       fail(code::kInvalidArg, "expected 1 to ", kMaxThreads, " threads, received ", threads);
-    return Napi::Number::New(info.Env(), measure_peak(active_kernels(), static_cast<int>(threads)));
+    double peak = 0;
+    compute_now([&] { peak = measure_peak(active_kernels(), static_cast<int>(threads)); });
+    return Napi::Number::New(info.Env(), peak);
   });
 }
 

@@ -9,7 +9,7 @@
 namespace qarepvgg {
 
 double measure_peak(const KernelTable& kernels, int threads) {
-  constexpr std::size_t kIterations = 400000;
+  constexpr std::size_t kIterations = 4000000;
   std::vector<double> work(static_cast<std::size_t>(threads));
   const auto start = std::chrono::steady_clock::now();
   parallel_for(threads, work.size(), [&](std::size_t i) { work[i] = kernels.fma_peak(kIterations); });
