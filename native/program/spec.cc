@@ -30,7 +30,7 @@ void check_elements(const ProgramSpec& spec) {
       fail(code::kQuantParam, label, ": expected the scale and zero point of its input, ", written->scale(), " and ",
            zero_point(*written), ", received ", op.from->scale(), " and ", zero_point(*op.from));
     }
-    written = op.to;
+    written = is_quantized(op.kind) ? op.to : std::nullopt;
   }
   if (written) fail(code::kInvalidArg, "expected the last op to write floats, received integers");
 }
