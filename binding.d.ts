@@ -99,6 +99,69 @@ export interface ReluOp {
 
 export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | SqueezeExciteOp | ReluOp;
 
+// Integers in a session. An integer q from 0 to 255 stands for (q - zeroPoint) * scale; scales are positive normal
+// float32 values, zero points whole numbers from 0 to 255. Each op states what its input stands for, and this must be
+// what the op before it wrote. Signed integers are these less 128.
+
+/** float -> integer, as ONNX QuantizeLinear: clamp(round(x / scale) + zeroPoint, 0, 255), ties to even, NaN to 0. */
+export interface QuantizeOp {
+  readonly op: 'quantize';
+  readonly input: ValueId;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** integer -> float: (x - zeroPoint) * scale. */
+export interface DequantizeOp {
+  readonly op: 'dequantize';
+  readonly input: ValueId;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/**
+ * Convolution of integers with signed weights; sums are exact. Without `outputScale` the result is floats,
+ * sum * (inputScale * weightScale); else integers, round(sum * (inputScale * weightScale / outputScale)) +
+ * outputZeroPoint, each operation in float32, as onnxruntime's fused QLinearConv. A linear layer is one of kernel 1 on
+ * [n, c, 1, 1]. Refused with ERR_QUANT_PARAM where a sum could leave 32 bits.
+ */
+export interface QuantizedConvOp {
+  readonly op: 'quantizedConv';
+  readonly input: ValueId;
+  readonly outChannels: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  readonly groups: number;
+  /** [outChannels, inChannels / groups, kernel, kernel] */
+  readonly weight: Int8Array;
+  /** [outChannels], in units of inputScale * weightScale. */
+  readonly bias: Int32Array;
+  readonly inputScale: number;
+  readonly inputZeroPoint: number;
+  /** [outChannels] */
+  readonly weightScale: Float32Array;
+  readonly outputScale?: number;
+  /** Present where `outputScale` is. */
+  readonly outputZeroPoint?: number;
+  /** No result below zero, that is below the zero point. */
+  readonly relu?: boolean;
+}
+
+/** Mean over the pixels of each channel, integer -> integer, as onnxruntime's QLinearGlobalAveragePool. */
+export interface QuantizedGlobalAverageOp {
+  readonly op: 'quantizedGlobalAverage';
+  readonly input: ValueId;
+  readonly inputScale: number;
+  readonly inputZeroPoint: number;
+  readonly outputScale: number;
+  readonly outputZeroPoint: number;
+}
+
+/** Ops of sessions only; their arrays are copied. */
+export type QuantizedOp = QuantizeOp | DequantizeOp | QuantizedConvOp | QuantizedGlobalAverageOp;
+
 export interface ProgramSpec {
   /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */
   readonly input: readonly number[];
@@ -207,8 +270,12 @@ export interface Trainer {
   writeOptimizer(from: Float32Array): void;
 }
 
-/** A network for inference. `input[0]` images at most go through it together on one thread. */
-export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients'> {
+/**
+ * A network for inference, a chain of ops whose last one writes floats. `input[0]` images at most go through it together
+ * on one thread.
+ */
+export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients' | 'ops'> {
+  readonly ops: readonly (Op | QuantizedOp)[];
   readonly algorithm: 'auto' | 'gemm' | 'winograd';
   /** What a byte counts as, per channel: byte * byteScale[c] + byteShift[c]. */
   readonly byteScale?: Float32Array;
