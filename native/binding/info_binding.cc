@@ -32,7 +32,7 @@ Napi::Value peak_flops(const Napi::CallbackInfo& info) {
     if (threads < 1 || threads > static_cast<std::size_t>(kMaxThreads))
       fail(code::kInvalidArg, "expected 1 to ", kMaxThreads, " threads, received ", threads);
     double peak = 0;
-    compute_now([&] { peak = measure_peak(active_kernels(), static_cast<int>(threads)); });
+    compute_now([&] { peak = measure_peak(active_kernels().fma_peak, static_cast<int>(threads)); });
     return Napi::Number::New(info.Env(), peak);
   });
 }

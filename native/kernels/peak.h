@@ -1,11 +1,11 @@
 // The machine's peak: what kernels are measured against.
 #pragma once
 
-#include "kernels/kernel_table.h"
+#include <cstddef>
 
 namespace qarepvgg {
 
-// FLOP/s of the register-only loop on `threads` threads together, over some tens of milliseconds.
-double measure_peak(const KernelTable& kernels, int threads);
+// Operations per second of a register-only loop, which returns how many it has done, on `threads` threads together.
+double measure_peak(double (*loop)(std::size_t iterations), int threads);
 
 }  // namespace qarepvgg
