@@ -99,6 +99,63 @@ export interface ReluOp {
 
 export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | SqueezeExciteOp | ReluOp;
 
+/** float -> u8: clamp(round_half_even(x / scale) + zeroPoint, 0, 255), as ONNX QuantizeLinear. */
+export interface QuantizeOp {
+  readonly op: 'quantize';
+  readonly input: ValueId;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** u8 -> float: (x - zeroPoint) * scale. */
+export interface DequantizeOp {
+  readonly op: 'dequantize';
+  readonly input: ValueId;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/**
+ * u8 x s8 -> s32, plus bias, -> u8; or -> float where `outputScale` is absent. Scales are float32 values: finite, normal and
+ * above 0. Zero points are integers from 0 to 255.
+ */
+export interface QuantizedConvOp {
+  readonly op: 'quantizedConv';
+  readonly input: ValueId;
+  readonly outChannels: number;
+  /** Square kernel, 1 or 3. */
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  readonly groups: number;
+  /** [outChannels, inChannels / groups, kernel, kernel] */
+  readonly weight: Int8Array;
+  /** [outChannels], of scale inputScale * weightScale[channel] */
+  readonly bias: Int32Array;
+  readonly inputScale: number;
+  readonly inputZeroPoint: number;
+  /** [outChannels] */
+  readonly weightScale: Float32Array;
+  readonly outputScale?: number;
+  readonly outputZeroPoint?: number;
+  /** Clamps at the zero point, or at 0 in float. */
+  readonly relu: boolean;
+}
+
+/** Mean over the pixels of each channel, u8 -> u8: [n, c, h, w] -> [n, c, 1, 1]. */
+export interface QuantizedGlobalAverageOp {
+  readonly op: 'quantizedGlobalAverage';
+  readonly input: ValueId;
+  readonly inputScale: number;
+  readonly inputZeroPoint: number;
+  readonly outputScale: number;
+  readonly outputZeroPoint: number;
+}
+
+/** Ops that only inference sessions have. Float and integer ops may follow each other. */
+export type QuantizedOp = QuantizeOp | DequantizeOp | QuantizedConvOp | QuantizedGlobalAverageOp;
+
 export interface ProgramSpec {
   /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */
   readonly input: readonly number[];
@@ -208,7 +265,8 @@ export interface Trainer {
 }
 
 /** A network for inference. `input[0]` images at most go through it together on one thread. */
-export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients'> {
+export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients' | 'ops'> {
+  readonly ops: readonly (Op | QuantizedOp)[];
   readonly algorithm: 'auto' | 'gemm' | 'winograd';
   /** What a byte counts as, per channel: byte * byteScale[c] + byteShift[c]. */
   readonly byteScale?: Float32Array;

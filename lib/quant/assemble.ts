@@ -1,0 +1,58 @@
+import { quantizeConv } from './convolution';
+import type { FloatModel } from './float-model';
+import type { Histogram } from './histogram';
+import type { QuantizationParameters, QuantizedLayer } from './layers';
+import type { CheckedQuantizeOptions } from './options';
+import { QuantizedModel } from './quantized-model';
+import { chooseRange, parametersOf, type Range, type RangeOptions } from './ranges';
+import type { Statistics } from './statistics';
+
+/** What was chosen for a tensor. */
+export interface Choice {
+  readonly range: Range;
+  readonly parameters: QuantizationParameters;
+}
+
+/** A choice for what goes into each layer, and for what comes out of the last one. */
+export function chooseParameters(
+  histograms: readonly Histogram[],
+  { method, scheme, percentile, bits }: CheckedQuantizeOptions,
+): Choice[] {
+  return histograms.map((histogram, i) => {
+    // Images are bytes as they come, and logits are no activations.
+    const inside = i > 0 && i < histograms.length - 1;
+    const options: RangeOptions = { method, scheme, percentile, bits: inside ? bits.activations : 8 };
+    const range = chooseRange(histogram, options);
+    return { range, parameters: parametersOf(range, options) };
+  });
+}
+
+/** The quantised model that follows from statistics and options. Layers in `keepFloat` and squeeze-and-excitations stay in float. */
+export function assemble(
+  model: FloatModel,
+  { layers, images }: Pick<Statistics, 'layers' | 'images'>,
+  choices: readonly Choice[],
+  options: CheckedQuantizeOptions,
+  where: string,
+): QuantizedModel {
+  const { method, scheme, perChannel, bits, biasCorrection, keepFloat, quantizeLogits } = options;
+  const isInteger = layers.map(({ kind, name }) => kind === 'conv' && !keepFloat.includes(name));
+  const quantized = layers.map((layer, i): QuantizedLayer => {
+    const { parameters } = choices[i] as Choice;
+    if (layer.kind === 'conv' && isInteger[i]) {
+      return quantizeConv(layer, parameters, { perChannel, bits: bits.weights });
+    }
+    // An average of integers, where they are there and wanted.
+    const isBetween = layer.kind === 'globalAverage' && isInteger[i - 1] && isInteger[i + 1];
+    return isBetween ? { ...layer, precision: 'int8', input: parameters } : layer;
+  });
+  const parts = {
+    ...{ layers: quantized, output: quantizeLogits && isInteger.at(-1) ? choices.at(-1)?.parameters : undefined },
+    ...{ inChannels: model.inChannels, flat: model.flat, preprocessing: model.preprocessing, network: model.network },
+    recipe: {
+      ...{ method, scheme, perChannel, weightBits: bits.weights, activationBits: bits.activations },
+      ...{ equalize: options.equalize, biasCorrection, images },
+    },
+  };
+  return new QuantizedModel(parts, where);
+}
