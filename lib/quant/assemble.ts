@@ -1,3 +1,4 @@
+import { integerSteps } from './chain';
 import { quantizeConv } from './convolution';
 import type { FloatModel } from './float-model';
 import type { Histogram } from './histogram';
@@ -36,15 +37,13 @@ export function assemble(
   where: string,
 ): QuantizedModel {
   const { method, scheme, perChannel, bits, biasCorrection, keepFloat, quantizeLogits } = options;
-  const isInteger = layers.map(({ kind, name }) => kind === 'conv' && !keepFloat.includes(name));
+  const isInteger = integerSteps(layers, keepFloat);
   const quantized = layers.map((layer, i): QuantizedLayer => {
     const { parameters } = choices[i] as Choice;
-    if (layer.kind === 'conv' && isInteger[i]) {
-      return quantizeConv(layer, parameters, { perChannel, bits: bits.weights });
-    }
-    // An average of integers, where they are there and wanted.
-    const isBetween = layer.kind === 'globalAverage' && isInteger[i - 1] && isInteger[i + 1];
-    return isBetween ? { ...layer, precision: 'int8', input: parameters } : layer;
+    if (!isInteger[i] || layer.kind === 'squeezeExcite') return layer;
+    return layer.kind === 'conv'
+      ? quantizeConv(layer, parameters, { perChannel, bits: bits.weights })
+      : { ...layer, precision: 'int8', input: parameters };
   });
   const parts = {
     ...{ layers: quantized, output: quantizeLogits && isInteger.at(-1) ? choices.at(-1)?.parameters : undefined },

@@ -103,6 +103,17 @@ function squeezeExciteStep(
   };
 }
 
+/**
+ * Which steps compute in integers: all convolutions but those in `keepFloat`, and averages between two of them.
+ * Squeeze-and-excitations never do.
+ */
+export function integerSteps(steps: readonly Pick<Step, 'kind' | 'name'>[], keepFloat: readonly string[]): boolean[] {
+  const convs = steps.map(({ kind, name }) => kind === 'conv' && !keepFloat.includes(name));
+  return steps.map(({ kind }, i) =>
+    kind === 'globalAverage' ? convs[i - 1] === true && convs[i + 1] === true : convs[i] === true,
+  );
+}
+
 /** "stage1.0" of "stage1.0.rbr_reparam.weight", "linear" of "linear.weight", nothing of "weight". */
 function layerOf(tensor: string): string {
   return tensor.replace(/\.?(?:rbr_reparam\.)?weight$/, '');

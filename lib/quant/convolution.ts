@@ -35,9 +35,9 @@ export function quantizeConv(layer: FloatConv, input: QuantizationParameters, op
   const integers = new Int8Array(weight.length);
   channels.forEach((values, i) => {
     const scale = weightScale[i] as number;
-    values.forEach((value, j) => {
-      integers[i * size + j] = Math.max(-levels, Math.min(levels, roundHalfEven(value / scale)));
-    });
+    for (let j = 0; j < size; j++) {
+      integers[i * size + j] = Math.max(-levels, Math.min(levels, roundHalfEven((values[j] as number) / scale)));
+    }
   });
   const steps = Int32Array.from(bias, (value, i) => roundHalfEven(value / biasScale(input, weightScale, i)));
   return { ...step, precision: 'int8', input, weight: integers, weightScale, bias: steps };
@@ -52,15 +52,21 @@ export function biasScale(input: QuantizationParameters, weightScale: Float32Arr
 export function dequantizeConv(layer: IntegerConv): FloatConv {
   const { weight, bias, weightScale, input, precision: _, ...step } = layer;
   const size = weight.length / layer.outChannels;
+  const scaled = new Float32Array(weight);
+  weightScale.forEach((scale, channel) => {
+    for (let i = channel * size; i < (channel + 1) * size; i++) (scaled[i] as number) *= scale;
+  });
   return {
     ...step,
     precision: 'float32',
-    weight: Float32Array.from(weight, (value, i) => value * (weightScale[Math.floor(i / size)] as number)),
+    weight: scaled,
     bias: Float32Array.from(bias, (value, i) => value * biasScale(input, weightScale, i)),
   };
 }
 
 /** The largest absolute value. */
 export function magnitude(values: Float32Array): number {
-  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i] as number));
+  return most;
 }

@@ -7,11 +7,11 @@ import { stateOf } from './lower';
 /** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
 export class LayerRunner {
   readonly #layer: FloatLayer;
-  readonly #threads: number | undefined;
+  readonly #threads: number;
   readonly #where: string;
   #session: Session | undefined;
 
-  constructor(layer: FloatLayer, threads: number | undefined, where: string) {
+  constructor(layer: FloatLayer, threads: number, where: string) {
     this.#layer = layer;
     this.#threads = threads;
     this.#where = where;
@@ -33,8 +33,7 @@ export class LayerRunner {
   #open(dims: readonly number[]): Promise<Session> {
     const state = stateOf(this.#layer, this.#where);
     const spec = { input: dims, ops: [floatOp(this.#layer, 0, 0)], stateLength: state.length } as const;
-    const threads = this.#threads !== undefined && { threads: this.#threads };
-    return addon.createSession({ ...spec, algorithm: 'auto', ...threads }, state);
+    return addon.createSession({ ...spec, algorithm: 'auto', threads: this.#threads }, state);
   }
 }
 
@@ -42,7 +41,7 @@ export class LayerRunner {
 export class ChainRunner {
   readonly #runners: readonly LayerRunner[];
 
-  constructor(layers: readonly FloatLayer[], threads: number | undefined, where: string) {
+  constructor(layers: readonly FloatLayer[], threads: number, where: string) {
     this.#runners = layers.map((layer) => new LayerRunner(layer, threads, where));
   }
 

@@ -1,4 +1,5 @@
 import { describe, mismatch } from '../errors';
+import { info } from '../info';
 import { boolean, integer, number, oneOf, optional, type Parsed, parseOptions, readForeign } from '../options';
 import { signalField } from '../runtime/abort';
 import type { FloatLayer } from './layers';
@@ -62,7 +63,7 @@ export interface QuantizeOptions {
   readonly keepFloat?: readonly string[];
   /** Round logits to 8 bits, too: of use where other runtimes shall give the same bits. @default false */
   readonly quantizeLogits?: boolean;
-  /** Upper limit of threads. @default info().threads */
+  /** Threads that compute layers, beside the one that looks at what comes out. @default info().threads - 1, but at least 1 */
   readonly threads?: number;
   /** Hears how far it is. */
   readonly onProgress?: (progress: QuantizationProgress) => void;
@@ -82,7 +83,7 @@ const fields = {
   biasCorrection: boolean(false),
   keepFloat: readNames,
   quantizeLogits: boolean(false),
-  threads: optional(integer(1, 1024)),
+  threads: (value: unknown, where: string) => integer(1, 1024, Math.max(1, info().threads - 1))(value, where),
   onProgress: optional(readListener),
   signal: signalField,
 };

@@ -68,7 +68,7 @@ export async function makeReport(
   model: QuantizedModel,
   { layers, histograms, sample }: Statistics,
   choices: readonly Choice[],
-  threads: number | undefined,
+  threads: number,
   where: string,
 ): Promise<QuantizationReport> {
   const noise = await measure(layers, model, sample, threads, where);
@@ -117,7 +117,7 @@ async function measure(
   layers: readonly FloatLayer[],
   { layers: quantized, output }: QuantizedModel,
   sample: Statistics['sample'],
-  threads: number | undefined,
+  threads: number,
   where: string,
 ): Promise<number[]> {
   const ratios = layers.map(() => new Ratio());

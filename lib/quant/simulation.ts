@@ -27,7 +27,7 @@ export class Simulation {
     float: readonly FloatLayer[],
     quantized: readonly QuantizedLayer[],
     output: QuantizationParameters | undefined,
-    threads: number | undefined,
+    threads: number,
     where: string,
   ) {
     const runner = (layer: FloatLayer): LayerRunner => new LayerRunner(withoutRelu(layer), threads, where);
