@@ -1,6 +1,8 @@
 import type { FloatConv, IntegerConv, QuantizationParameters } from './layers';
 import { roundHalfEven, scaleOf } from './ranges';
 
+const { abs, fround, max, min } = Math;
+
 /** How weights are quantised. */
 export interface WeightOptions {
   /** A scale for each output channel, or one for all. */
@@ -25,18 +27,18 @@ export function quantizeConv(layer: FloatConv, input: QuantizationParameters, op
   const size = weight.length / layer.outChannels;
   const channels = Array.from({ length: layer.outChannels }, (_, i) => weight.subarray(i * size, (i + 1) * size));
   const largest = channels.map(magnitude);
-  const overall = Math.max(...largest);
+  const overall = max(...largest);
   const weightScale = Float32Array.from(channels, (_, i) => {
     const most = options.perChannel ? (largest[i] as number) : overall;
-    const offset = Math.abs(bias[i] as number) / input.scale;
+    const offset = abs(bias[i] as number) / input.scale;
     if (most === 0) return scaleOf(offset, zeroChannelBias);
-    return Math.max(scaleOf(most, levels), Math.fround(offset / maxBias));
+    return max(scaleOf(most, levels), fround(offset / maxBias));
   });
   const integers = new Int8Array(weight.length);
   channels.forEach((values, i) => {
     const scale = weightScale[i] as number;
     for (let j = 0; j < size; j++) {
-      integers[i * size + j] = Math.max(-levels, Math.min(levels, roundHalfEven((values[j] as number) / scale)));
+      integers[i * size + j] = max(-levels, min(levels, roundHalfEven((values[j] as number) / scale)));
     }
   });
   const steps = Int32Array.from(bias, (value, i) => roundHalfEven(value / biasScale(input, weightScale, i)));
@@ -45,7 +47,7 @@ export function quantizeConv(layer: FloatConv, input: QuantizationParameters, op
 
 /** What a step of a channel's bias stands for, and of its sums: a float32 value, as every runtime computes it. */
 export function biasScale(input: QuantizationParameters, weightScale: Float32Array, channel: number): number {
-  return Math.fround(input.scale * (weightScale[channel] as number));
+  return fround(input.scale * (weightScale[channel] as number));
 }
 
 /** What the integers stand for. */
@@ -67,6 +69,6 @@ export function dequantizeConv(layer: IntegerConv): FloatConv {
 /** The largest absolute value. */
 export function magnitude(values: Float32Array): number {
   let most = 0;
-  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i] as number));
+  for (let i = 0; i < values.length; i++) most = max(most, abs(values[i] as number));
   return most;
 }

@@ -2,6 +2,9 @@ import { type Histogram, sum } from './histogram';
 import type { QuantizationParameters } from './layers';
 import type { QuantizationRecipe } from './quantized-model';
 
+// Looked up once: in realms other than the main one, globals are slow to reach.
+const { ceil, floor, fround, log, max, min, round } = Math;
+
 /** What of a tensor's numbers is kept apart by its integers; what lies beyond is clamped. Holds 0. */
 export interface Range {
   readonly low: number;
@@ -20,7 +23,7 @@ const minScale = 2 ** -60;
 
 /** The scale for `size` in `levels` steps; any will do for a tensor of zeros, and that of NVIDIA's toolkit is 1. */
 export function scaleOf(size: number, levels: number): number {
-  return size === 0 ? 1 : Math.fround(Math.max(size / levels, minScale));
+  return size === 0 ? 1 : fround(max(size / levels, minScale));
 }
 
 /**
@@ -35,11 +38,11 @@ export function scaleOf(size: number, levels: number): number {
 export function parametersOf({ low, high }: Range, { scheme, bits }: RangeOptions): QuantizationParameters {
   if (scheme === 'symmetric') {
     const levels = 2 ** ((low < 0 ? 8 : bits) - 1) - 1;
-    return { scale: scaleOf(Math.max(-low, high), levels), zeroPoint: 255 - levels };
+    return { scale: scaleOf(max(-low, high), levels), zeroPoint: 255 - levels };
   }
   if (low < 0) {
     const scale = scaleOf(high - low, 255);
-    return { scale, zeroPoint: Math.min(255, roundHalfEven(-low / scale)) };
+    return { scale, zeroPoint: min(255, roundHalfEven(-low / scale)) };
   }
   const levels = 2 ** bits - 1;
   return { scale: scaleOf(high, levels), zeroPoint: 255 - levels };
@@ -52,13 +55,13 @@ export function rangeOf({ scale, zeroPoint }: QuantizationParameters, { low }: R
 
 /** To the nearest integer, halves to the even one, as processors round. */
 export function roundHalfEven(value: number): number {
-  const rounded = Math.round(value);
+  const rounded = round(value);
   return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** The range that a method chooses for a tensor, from what was seen of it. */
 export function chooseRange(histogram: Histogram, options: RangeOptions): Range {
-  const whole = { low: Math.min(0, histogram.min), high: Math.max(0, histogram.max) };
+  const whole = { low: min(0, histogram.min), high: max(0, histogram.max) };
   if (histogram.width === 0) return whole;
   switch (options.method) {
     case 'minmax':
@@ -74,7 +77,7 @@ export function chooseRange(histogram: Histogram, options: RangeOptions): Range 
 
 /** Not larger than `limit` on either side. */
 function within({ low, high }: Range, limit: number): Range {
-  return { low: Math.max(low, -limit), high: Math.min(high, limit) };
+  return { low: max(low, -limit), high: min(high, limit) };
 }
 
 /** Sizes of numbers, whatever their sign. */
@@ -92,8 +95,8 @@ function percentileRange(histogram: Histogram, whole: Range, { percentile, schem
   if (scheme === 'symmetric') return within(whole, tailLimit(sizes(histogram), share * count) * width);
   const each = whole.low < 0 ? share / 2 : share;
   return {
-    low: Math.max(whole.low, -tailLimit(negative, each * count) * width),
-    high: Math.min(whole.high, tailLimit(positive, each * count) * width),
+    low: max(whole.low, -tailLimit(negative, each * count) * width),
+    high: min(whole.high, tailLimit(positive, each * count) * width),
   };
 }
 
@@ -133,7 +136,7 @@ function squaredError({ positive, negative, width }: Histogram, range: Range, op
       const count = counts[i] as number;
       if (count === 0) continue;
       const value = sign * (i + 0.5) * width;
-      const kept = Math.min(high, Math.max(low, Math.round(value / scale) * scale));
+      const kept = min(high, max(low, round(value / scale) * scale));
       error += count * (value - kept) ** 2;
     }
   };
@@ -153,9 +156,9 @@ const entropyBins = 2048;
 function entropyLimit(histogram: Histogram, { scheme, bits }: RangeOptions): number {
   const all = sizes(histogram);
   const used = all.findLastIndex((count) => count > 0) + 1;
-  const merge = Math.ceil(used / entropyBins);
-  const counts = new Float64Array(Math.ceil(used / merge));
-  for (let i = 0; i < used; i++) (counts[Math.floor(i / merge)] as number) += all[i] as number;
+  const merge = ceil(used / entropyBins);
+  const counts = new Float64Array(ceil(used / merge));
+  for (let i = 0; i < used; i++) (counts[floor(i / merge)] as number) += all[i] as number;
   counts[0] = counts[1] ?? (counts[0] as number);
 
   const levels = 2 ** (scheme === 'symmetric' || histogram.min < 0 ? bits - 1 : bits);
@@ -177,8 +180,8 @@ function klDivergence(counts: Float64Array, tail: number, levels: number): numbe
   if (total === 0) return Number.POSITIVE_INFINITY;
   let divergence = 0;
   for (let level = 0; level < levels; level++) {
-    const begin = Math.floor((level * counts.length) / levels);
-    const end = Math.floor(((level + 1) * counts.length) / levels);
+    const begin = floor((level * counts.length) / levels);
+    const end = floor(((level + 1) * counts.length) / levels);
     let mass = 0;
     let filled = 0;
     for (let i = begin; i < end; i++) {
@@ -191,7 +194,7 @@ function klDivergence(counts: Float64Array, tail: number, levels: number): numbe
       // A clamped number where the quantised distribution has none: as unlikely as can be.
       const model = (counts[i] as number) > 0 ? mass / filled / total : Number.EPSILON;
       const share = reference / (total + tail);
-      divergence += share * Math.log(share / model);
+      divergence += share * log(share / model);
     }
   }
   return divergence;

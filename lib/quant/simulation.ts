@@ -4,6 +4,8 @@ import { LayerRunner } from './layer-runner';
 import type { FloatLayer, QuantizationParameters, QuantizedLayer } from './layers';
 import { outputParameters } from './quantized-model';
 
+const { fround, max, min } = Math;
+
 /** The same layer in float and quantised, on the same images. */
 export interface Comparison {
   readonly layer: number;
@@ -87,7 +89,7 @@ function round(values: Float32Array, parameters: QuantizationParameters | undefi
   const low = relu ? 0 : -zeroPoint;
   const high = 255 - zeroPoint;
   for (let i = 0; i < values.length; i++) {
-    const step = Math.min(Math.max((values[i] as number) / scale, low), high);
-    values[i] = (Math.fround(step + magic) - magic) * scale;
+    const step = min(max((values[i] as number) / scale, low), high);
+    values[i] = (fround(step + magic) - magic) * scale;
   }
 }

@@ -49,8 +49,9 @@ export async function exportOnnx(model: Module | QuantizedModel, path: string): 
 }
 
 /**
- * Reads a network that {@link exportOnnx} has written: deploy form, eval mode. A graph that another tool has changed is
- * refused, as it would no longer be what the metadata say.
+ * Reads a network that {@link exportOnnx} has written: in deploy form and eval mode, or quantised, as the file says; the type
+ * parameter says what the caller expects. A graph that another tool has changed is refused, as it would no longer be what the
+ * metadata say.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged, or of other origin; ERR_INVALID_ARG for a
  * path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
@@ -65,11 +66,15 @@ export async function importOnnx<M extends Network | QuantizedModel = Network>(p
 /** As {@link importOnnx}, of either kind. */
 export async function readOnnx(path: string, where: string): Promise<Network | QuantizedModel> {
   const place = placeOf(path, where);
-  return parseOnnx(await readWholeFile(path, where), place);
+  return parseModel(await readWholeFile(path, where), place);
 }
 
 /** As {@link importOnnx}, from bytes. */
-export function parseOnnx(bytes: Uint8Array, where = 'parseOnnx'): Network | QuantizedModel {
+export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: Uint8Array, where = 'parseOnnx'): M {
+  return parseModel(bytes, where) as M;
+}
+
+function parseModel(bytes: Uint8Array, where: string): Network | QuantizedModel {
   const file = decodeFile(bytes, where);
   const metadata = readMetadata(file, where);
   const { options, form } = readDescription(metadata, where);
