@@ -99,7 +99,11 @@ export interface ReluOp {
 
 export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | SqueezeExciteOp | ReluOp;
 
-/** float -> u8: clamp(round_half_even(x / scale) + zeroPoint, 0, 255), as ONNX QuantizeLinear. */
+// Integers in a session. An integer q from 0 to 255 stands for (q - zeroPoint) * scale; scales are positive normal
+// float32 values, zero points whole numbers from 0 to 255. Each op states what its input stands for, and this must be
+// what the op before it wrote. Signed integers are these less 128.
+
+/** float -> integer, as ONNX QuantizeLinear: clamp(round(x / scale) + zeroPoint, 0, 255), ties to even, NaN to 0. */
 export interface QuantizeOp {
   readonly op: 'quantize';
   readonly input: ValueId;
@@ -107,7 +111,7 @@ export interface QuantizeOp {
   readonly zeroPoint: number;
 }
 
-/** u8 -> float: (x - zeroPoint) * scale. */
+/** integer -> float: (x - zeroPoint) * scale. */
 export interface DequantizeOp {
   readonly op: 'dequantize';
   readonly input: ValueId;
@@ -116,14 +120,15 @@ export interface DequantizeOp {
 }
 
 /**
- * u8 x s8 -> s32, plus bias, -> u8; or -> float where `outputScale` is absent. Scales are float32 values: finite, normal and
- * above 0. Zero points are integers from 0 to 255.
+ * Convolution of integers with signed weights; sums are exact. Without `outputScale` the result is floats,
+ * sum * (inputScale * weightScale); else integers, round(sum * (inputScale * weightScale / outputScale)) +
+ * outputZeroPoint, each operation in float32, as onnxruntime's fused QLinearConv. A linear layer is one of kernel 1 on
+ * [n, c, 1, 1]. Refused with ERR_QUANT_PARAM where a sum could leave 32 bits.
  */
 export interface QuantizedConvOp {
   readonly op: 'quantizedConv';
   readonly input: ValueId;
   readonly outChannels: number;
-  /** Square kernel, 1 or 3. */
   readonly kernel: number;
   readonly stride: number;
   readonly padding: number;
@@ -131,19 +136,20 @@ export interface QuantizedConvOp {
   readonly groups: number;
   /** [outChannels, inChannels / groups, kernel, kernel] */
   readonly weight: Int8Array;
-  /** [outChannels], of scale inputScale * weightScale[channel] */
+  /** [outChannels], in units of inputScale * weightScale. */
   readonly bias: Int32Array;
   readonly inputScale: number;
   readonly inputZeroPoint: number;
   /** [outChannels] */
   readonly weightScale: Float32Array;
   readonly outputScale?: number;
+  /** Present where `outputScale` is. */
   readonly outputZeroPoint?: number;
-  /** Clamps at the zero point, or at 0 in float. */
-  readonly relu: boolean;
+  /** No result below zero, that is below the zero point. */
+  readonly relu?: boolean;
 }
 
-/** Mean over the pixels of each channel, u8 -> u8: [n, c, h, w] -> [n, c, 1, 1]. */
+/** Mean over the pixels of each channel, integer -> integer, as onnxruntime's QLinearGlobalAveragePool. */
 export interface QuantizedGlobalAverageOp {
   readonly op: 'quantizedGlobalAverage';
   readonly input: ValueId;
@@ -153,7 +159,7 @@ export interface QuantizedGlobalAverageOp {
   readonly outputZeroPoint: number;
 }
 
-/** Ops that only inference sessions have. Float and integer ops may follow each other. */
+/** Ops of sessions only; their arrays are copied. */
 export type QuantizedOp = QuantizeOp | DequantizeOp | QuantizedConvOp | QuantizedGlobalAverageOp;
 
 export interface ProgramSpec {
@@ -264,7 +270,10 @@ export interface Trainer {
   writeOptimizer(from: Float32Array): void;
 }
 
-/** A network for inference. `input[0]` images at most go through it together on one thread. */
+/**
+ * A network for inference, a chain of ops whose last one writes floats. `input[0]` images at most go through it together
+ * on one thread.
+ */
 export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients' | 'ops'> {
   readonly ops: readonly (Op | QuantizedOp)[];
   readonly algorithm: 'auto' | 'gemm' | 'winograd';

@@ -17,6 +17,7 @@ inline constexpr const char* kBufferDetached = "ERR_BUFFER_DETACHED";
 inline constexpr const char* kBufferSize = "ERR_BUFFER_SIZE";
 inline constexpr const char* kModelIncompatible = "ERR_MODEL_INCOMPATIBLE";
 inline constexpr const char* kNonFinite = "ERR_NON_FINITE";
+inline constexpr const char* kQuantParam = "ERR_QUANT_PARAM";
 inline constexpr const char* kOutOfMemory = "ERR_OUT_OF_MEMORY";
 inline constexpr const char* kInvalidState = "ERR_INVALID_STATE";
 inline constexpr const char* kBusy = "ERR_BUSY";

@@ -21,6 +21,8 @@ const char* name_of(napi_typedarray_type type) {
       return "Int32Array";
     case napi_int16_array:
       return "Int16Array";
+    case napi_int8_array:
+      return "Int8Array";
     case napi_uint8_array:
       return "Uint8Array";
     default:
@@ -46,6 +48,12 @@ void* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray
   const Memory memory = memory_of(value, what, type);
   if (memory.length != length)
     fail(code::kBufferSize, "expected ", what, " to have ", length, " elements, received ", memory.length);
+  return memory.data;
+}
+
+void* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t* length) {
+  const Memory memory = memory_of(value, what, type);
+  *length = memory.length;
   return memory.data;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <napi.h>
 #include <string>
+#include <vector>
 
 namespace qarepvgg::binding {
 
@@ -21,9 +22,19 @@ Floats floats_of(const Napi::Value& value, const char* what, std::size_t length)
 
 // The memory of any typed array of that type and length. Errors as above.
 void* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t length);
+// Of any length.
+void* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t* length);
 template <class T>
 T* typed_array_of(const Napi::Value& value, const char* what, napi_typedarray_type type, std::size_t length) {
   return static_cast<T*>(typed_array_of(value, what, type, length));
+}
+
+// A copy of a typed array of any length. Errors as above.
+template <class T>
+std::vector<T> copy_of(const Napi::Value& value, const char* what, napi_typedarray_type type) {
+  std::size_t length = 0;
+  const T* data = static_cast<const T*>(typed_array_of(value, what, type, &length));
+  return {data, data + length};
 }
 
 // A property that is a whole number from 0 to 2^53 - 1. Throws ERR_INVALID_ARG.

@@ -12,7 +12,7 @@ StateOffset offset_of(const Napi::Object& object, const char* name) { return siz
 
 ValueId input_of(const Napi::Object& object) { return size_of(object, "input"); }
 
-void read_conv(const Napi::Object& object, OpSpec& op) {
+void read_geometry(const Napi::Object& object, OpSpec& op) {
   op.inputs = {input_of(object)};
   op.out_channels = size_of(object, "outChannels");
   op.kernel = size_of(object, "kernel");
@@ -20,6 +20,10 @@ void read_conv(const Napi::Object& object, OpSpec& op) {
   op.padding = size_of(object, "padding");
   op.dilation = size_of(object, "dilation");
   op.groups = size_of(object, "groups");
+}
+
+void read_conv(const Napi::Object& object, OpSpec& op) {
+  read_geometry(object, op);
   op.identity = flag_of(object, "identity");
   op.weight = offset_of(object, "weight");
   op.bias = offset_of(object, "bias");
@@ -50,9 +54,34 @@ void read_add(const Napi::Object& object, OpSpec& op) {
   for (std::uint32_t i = 0; i < inputs.Length(); ++i) op.inputs.push_back(to_size(inputs.Get(i), "an operand"));
 }
 
-OpSpec read_op(const Napi::Object& object) {
+Quantization read_quantization(const Napi::Object& object, const char* scale, const char* zero_point,
+                               const std::string& label) {
+  return Quantization(number_of(object, scale), number_of(object, zero_point), label);
+}
+
+Quantization read_input(const Napi::Object& object, const std::string& label) {
+  return read_quantization(object, "inputScale", "inputZeroPoint", label);
+}
+
+Quantization read_output(const Napi::Object& object, const std::string& label) {
+  return read_quantization(object, "outputScale", "outputZeroPoint", label);
+}
+
+void read_quantized_conv(const Napi::Object& object, const std::string& label, OpSpec& op) {
+  read_geometry(object, op);
+  op.from = read_input(object, label);
+  if (!object.Get("outputScale").IsUndefined()) op.to = read_output(object, label);
+  const auto copy = [&](const char* name, auto type, napi_typedarray_type array) {
+    return copy_of<decltype(type)>(object.Get(name), name, array);
+  };
+  op.quantized = std::make_shared<QuantizedWeights>(QuantizedWeights{copy("weight", std::int8_t{}, napi_int8_array),
+                                                                     copy("bias", std::int32_t{}, napi_int32_array),
+                                                                     copy("weightScale", float{}, napi_float32_array)});
+}
+
+OpSpec read_op(const Napi::Object& object, std::size_t index) {
   OpSpec op;
-  const std::string name = string_of(object, "op");
+  const std::string name = string_of(object, "op"), label = op_label(index, name);
   if (name == "conv") {
     op.kind = OpKind::kConv;
     read_conv(object, op);
@@ -78,9 +107,26 @@ OpSpec read_op(const Napi::Object& object) {
   } else if (name == "relu") {
     op.kind = OpKind::kRelu;
     op.inputs = {input_of(object)};
+  } else if (name == "quantize") {
+    op.kind = OpKind::kQuantize;
+    op.inputs = {input_of(object)};
+    op.to = read_quantization(object, "scale", "zeroPoint", label);
+  } else if (name == "dequantize") {
+    op.kind = OpKind::kDequantize;
+    op.inputs = {input_of(object)};
+    op.from = read_quantization(object, "scale", "zeroPoint", label);
+  } else if (name == "quantizedConv") {
+    op.kind = OpKind::kQuantizedConv;
+    read_quantized_conv(object, label, op);
+  } else if (name == "quantizedGlobalAverage") {
+    op.kind = OpKind::kQuantizedGlobalAverage;
+    op.inputs = {input_of(object)};
+    op.from = read_input(object, label);
+    op.to = read_output(object, label);
   } else {
     fail(code::kInvalidArg,
-         "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite or relu, received '",
+         "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite, relu, quantize, "
+         "dequantize, quantizedConv or quantizedGlobalAverage, received '",
          name, "'");
   }
   op.relu = flag_of(object, "relu");
@@ -101,7 +147,7 @@ ProgramSpec read_program_spec(const Napi::Value& value) {
   spec.h = dim(2);
   spec.w = dim(3);
   const Napi::Array ops = array_of(object.Get("ops"), "ops");
-  for (std::uint32_t i = 0; i < ops.Length(); ++i) spec.ops.push_back(read_op(object_of(ops.Get(i), "an op")));
+  for (std::uint32_t i = 0; i < ops.Length(); ++i) spec.ops.push_back(read_op(object_of(ops.Get(i), "an op"), i));
   spec.state_length = size_of(object, "stateLength");
   spec.training = flag_of(object, "training");
   spec.gradients = flag_of(object, "gradients");

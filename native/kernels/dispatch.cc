@@ -16,7 +16,12 @@ std::vector<const KernelTable*> detect() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     tables.push_back(&kAvx2Kernels);
-    if (__builtin_cpu_supports("avx512f")) tables.push_back(&kAvx512Kernels);
+    if (__builtin_cpu_supports("avxvnni")) tables.push_back(&kAvxVnniKernels);
+    // BW and VL: what all CPUs but the Xeon Phi have beside F.
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+      tables.push_back(&kAvx512Kernels);
+      if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&kAvx512VnniKernels);
+    }
   }
 #endif
   return tables;

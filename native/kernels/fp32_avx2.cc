@@ -1,6 +1,7 @@
 // AVX2 + FMA: 16 registers of 8 floats. Tiles: 6 x 16 and 4 x 24 use 12 accumulators.
 #include <immintrin.h>
 
+#include "kernels/attributes.h"
 #include "kernels/kernel_table.h"
 
 namespace qarepvgg {
@@ -38,6 +39,7 @@ constexpr int kMaxRows1 = 12, kMaxRows2 = 6, kMaxRows3 = 4;
 
 }  // namespace
 
-const KernelTable kAvx2Kernels = make_table("avx2");
+const KernelTable kAvx2Kernels = make_table("avx2", kAvx2IntegerKernels);
+const KernelTable kAvxVnniKernels = make_table("avxvnni", kAvxVnniIntegerKernels);
 
 }  // namespace qarepvgg

@@ -1,6 +1,7 @@
 // AVX-512F: 32 registers of 16 floats. Tiles: 14 x 32 uses 28 accumulators, 9 x 48 uses 27.
 #include <immintrin.h>
 
+#include "kernels/attributes.h"
 #include "kernels/kernel_table.h"
 
 namespace qarepvgg {
@@ -36,6 +37,7 @@ constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
 
 }  // namespace
 
-const KernelTable kAvx512Kernels = make_table("avx512");
+const KernelTable kAvx512Kernels = make_table("avx512", kAvx512IntegerKernels);
+const KernelTable kAvx512VnniKernels = make_table("avx512vnni", kAvx512VnniIntegerKernels);
 
 }  // namespace qarepvgg

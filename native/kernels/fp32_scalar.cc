@@ -1,4 +1,5 @@
 // Portable kernels: no instruction set beyond the baseline. The oracle of the other tables.
+#include "kernels/attributes.h"
 #include "kernels/kernel_table.h"
 
 namespace qarepvgg {
@@ -58,6 +59,6 @@ constexpr int kMaxRows1 = 6, kMaxRows2 = 4, kMaxRows3 = 3;
 
 }  // namespace
 
-const KernelTable kScalarKernels = make_table("scalar");
+const KernelTable kScalarKernels = make_table("scalar", kScalarIntegerKernels);
 
 }  // namespace qarepvgg

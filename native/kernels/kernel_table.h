@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "kernels/integer_kernels.h"
+
 namespace qarepvgg {
 
 // One tile of a convolution, accumulated in registers over the whole reduction:
@@ -90,11 +92,9 @@ struct WinogradOutput {
   bool relu;
 };
 
-inline constexpr int kMaxTileRows = 14;
-inline constexpr int kMaxTileVectors = 3;
-
 struct KernelTable {
   const char* isa;
+  const IntegerKernels* integer;
   int lanes;
   // Largest MR for a tile of NV vectors, indexed by NV - 1; MR * NV + NV + 1 registers are in use.
   int max_rows[kMaxTileVectors];
@@ -136,9 +136,11 @@ struct KernelTable {
   double (*fma_peak)(std::size_t iterations);
 };
 
-// Null where this build has no such ISA.
+// Those with VNNI differ from the ones before them in their integer kernels only.
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvxVnniKernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512VnniKernels;
 
 }  // namespace qarepvgg

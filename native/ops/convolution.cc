@@ -7,8 +7,7 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kMaxKernel = 7;
-constexpr std::size_t kMaxTaps = kMaxKernel * kMaxKernel;
+constexpr std::size_t kMaxTaps = ConvShape::kMaxKernel * ConvShape::kMaxKernel;
 constexpr std::size_t kMaxPadding = 1 << 12;
 constexpr std::size_t kMaxStride = 128;
 constexpr std::size_t kMaxDilation = 1 << 12;
@@ -44,8 +43,9 @@ void ConvShape::validate() const {
 
 std::size_t Panels::valid(std::size_t panel) const { return std::min(width(), channels - panel * width()); }
 
-Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels, int preferred) {
-  const std::size_t lanes = static_cast<std::size_t>(kernels.lanes);
+Panels choose_panels(std::size_t channels, std::size_t items, int vector_lanes, const int (&max_rows)[kMaxTileVectors],
+                     int preferred) {
+  const std::size_t lanes = static_cast<std::size_t>(vector_lanes);
   Panels best{channels, 0, lanes};
   double best_cost = 0;
   // Cycles of one step of a tile: two FMAs and two loads start per cycle, and a chain of FMAs has a latency of four.
@@ -53,7 +53,7 @@ Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable&
     const Panels panels{channels, vectors, lanes};
     const auto cycles = [&](std::size_t panel) {
       const int nv = panels.panel_vectors(panel);
-      const double tiles = static_cast<double>(ceil_div(items, static_cast<std::size_t>(kernels.max_rows[nv - 1])));
+      const double tiles = static_cast<double>(ceil_div(items, static_cast<std::size_t>(max_rows[nv - 1])));
       const double rows = static_cast<double>(items) / tiles;
       return tiles * std::max({rows * nv / 2, (rows + nv) / 2, 4.0});
     };

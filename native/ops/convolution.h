@@ -15,6 +15,8 @@
 namespace qarepvgg {
 
 struct ConvShape {
+  static constexpr std::size_t kMaxKernel = 7;
+
   std::size_t n, in_c, in_h, in_w;
   std::size_t out_c;
   std::size_t kernel;  // square
@@ -140,8 +142,12 @@ inline Tile even_tile(std::size_t count, std::size_t tiles, std::size_t tile) {
   return {first, count * (tile + 1) / tiles - first};
 }
 
-// Vectors per panel with the lowest estimated cost for tiles over `items` rows (pixels or input channels).
-// Ties go to `preferred`.
-Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels, int preferred = 2);
+// Vectors per panel with the lowest estimated cost for tiles over `items` rows (pixels or input channels), given the
+// lanes of a vector and the most rows of a tile of 1, 2, 3 vectors. Ties go to `preferred`.
+Panels choose_panels(std::size_t channels, std::size_t items, int lanes, const int (&max_rows)[kMaxTileVectors],
+                     int preferred);
+inline Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels, int preferred = 2) {
+  return choose_panels(channels, items, kernels.lanes, kernels.max_rows, preferred);
+}
 
 }  // namespace qarepvgg

@@ -13,6 +13,22 @@ void global_average_part(const FeatureMap& x, const FeatureMap& out, const Kerne
   }
 }
 
+void integer_global_average_part(const ByteMap& x, const Quantization& input, const ByteMap& out,
+                                 const Quantization& output, const IntegerKernels& kernels, std::int32_t* sums,
+                                 const Member& member) {
+  const MapShape& shape = x.shape;
+  const std::size_t pixels = shape.h * shape.w;
+  const std::int32_t zero = input.zero_point() * static_cast<std::int32_t>(pixels);
+  const float scale = input.scale() / (output.scale() * static_cast<float>(pixels));
+  const SumStore store(input, output, false);
+  for (std::size_t image = member.begin(shape.n); image < member.end(shape.n); ++image) {
+    kernels.channel_sums(x.at(image, 0, 0), shape.h, shape.w, static_cast<std::ptrdiff_t>(x.row()), shape.pixel(),
+                         sums);
+    for (std::size_t c = 0; c < shape.c; ++c)
+      fill_elements(out.at(image, 0, 0) + c * out.element, 1, out.element, store.requantize(sums[c] - zero, scale));
+  }
+}
+
 void global_average_backward(const FeatureMap& grad, bool accumulate, const FeatureMap& grad_x, int threads) {
   const MapShape& shape = grad_x.shape;
   const float pixels = static_cast<float>(shape.h * shape.w);

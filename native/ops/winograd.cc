@@ -12,9 +12,6 @@ constexpr std::size_t kPatchPixels = kSide * kSide;
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
-constexpr std::size_t kMinBlockTiles = 32;
-// A team shares an image by tiles while each member gets at least so many; below that, by panels.
-constexpr std::size_t kMinTilesPerMember = 20;
 
 std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
 
@@ -50,8 +47,10 @@ void transform_weights(const float* weight, std::size_t stride, bool turned, flo
   }
 }
 
-// Tiles of four pixels along a side, the last of two where that is enough.
-std::size_t side_tiles(std::size_t size) { return ceil_div(size, 4); }
+std::size_t block_limit(std::size_t pixel) {
+  return std::clamp(kBlockBytes / (kPoints * sizeof(float)) / pixel, WinogradTiles::kMinBlockTiles,
+                    WinogradTiles::kMaxBlockTiles);
+}
 
 }  // namespace
 
@@ -60,10 +59,14 @@ bool WinogradConvolution::supports(const ConvShape& shape) {
          shape.in_c / shape.groups % kAlignedFloats == 0 && shape.out_c / shape.groups % kAlignedFloats == 0;
 }
 
+bool WinogradConvolution::pays(const ConvShape& shape) {
+  return shape.in_c / shape.groups >= 32 && shape.out_c / shape.groups >= 32 && shape.in_h * shape.in_w >= 36;
+}
+
 Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
-  const std::size_t tiles = side_tiles(shape.in_h) * side_tiles(shape.in_w);
+  const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
   // Wide panels read the transformed input less often.
-  return choose_panels(shape.out_c / shape.groups, std::min(tiles, kMaxBlockTiles), kernels, 3);
+  return choose_panels(shape.out_c / shape.groups, tiles, kernels, 3);
 }
 
 WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members,
@@ -72,58 +75,7 @@ WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& p
       panels_(panels),
       kernels_(&kernels),
       pixel_(shape.in_c),
-      columns_(side_tiles(shape.in_w)),
-      per_image_(checked_mul(side_tiles(shape.in_h), columns_)) {
-  const std::size_t limit =
-      std::clamp(kBlockBytes / (kPoints * sizeof(float)) / pixel_, kMinBlockTiles, kMaxBlockTiles);
-  if (per_image_ > limit / 2) {
-    cuts_ = ceil_div(per_image_, limit);
-    if (per_image_ / members >= kMinTilesPerMember) cuts_ = round_up(cuts_, members);
-    blocks_ = checked_mul(shape.n, cuts_);
-    largest_block_ = ceil_div(per_image_, cuts_);
-  } else {
-    blocks_ = ceil_div(shape.n, limit / per_image_);
-    largest_block_ = ceil_div(shape.n, blocks_) * per_image_;
-  }
-}
-
-WinogradConvolution::TileRef WinogradConvolution::tile_at(std::size_t index) const {
-  const auto side = [](std::size_t tile, std::size_t size) {
-    const std::size_t length = std::min<std::size_t>(4, size - 4 * tile);
-    return Side{4 * tile, length, length <= 2};
-  };
-  const std::size_t tile = index % per_image_;
-  return {index / per_image_, side(tile / columns_, shape_.in_h), side(tile % columns_, shape_.in_w)};
-}
-
-WinogradConvolution::Block WinogradConvolution::block_at(std::size_t index) const {
-  Tile range;  // of the tiles of all images
-  if (blocks_ == shape_.n * cuts_) {
-    range = even_tile(per_image_, cuts_, index % cuts_);
-    range.first += index / cuts_ * per_image_;
-  } else {
-    const Tile images = even_tile(shape_.n, blocks_, index);
-    range = {images.first * per_image_, images.length * per_image_};
-  }
-  // Short rows, then full tiles, then short columns, then both short: every range below is contiguous.
-  const auto rank = [](const TileRef& tile) {
-    if (tile.rows.is_short) return tile.columns.is_short ? 3 : 0;
-    return tile.columns.is_short ? 2 : 1;
-  };
-  std::size_t counts[4] = {};
-  for (std::size_t t = 0; t < range.length; ++t) ++counts[rank(tile_at(range.first + t))];
-  Block block;
-  block.count = range.length;
-  block.full_rows = {counts[0], counts[1] + counts[2]};
-  block.full_columns = {0, counts[0] + counts[1]};
-  block.full = {counts[0], counts[1]};
-  std::size_t next[4] = {0, counts[0], counts[0] + counts[1], counts[0] + counts[1] + counts[2]};
-  for (std::size_t t = 0; t < range.length; ++t) {
-    const TileRef tile = tile_at(range.first + t);
-    block.tiles[next[rank(tile)]++] = tile;
-  }
-  return block;
-}
+      tiles_(shape, block_limit(pixel_), members) {}
 
 std::size_t WinogradConvolution::weight_floats() const {
   return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
@@ -166,9 +118,9 @@ void WinogradConvolution::pack_transposed_weights(const float* weight, float* pa
 
 void WinogradConvolution::pack_bias(const float* bias, float* packed) const { std::copy_n(bias, shape_.out_c, packed); }
 
-std::size_t WinogradConvolution::v_point() const { return largest_block_ * pixel_ + kAlignedFloats; }
+std::size_t WinogradConvolution::v_point() const { return tiles_.largest_block() * pixel_ + kAlignedFloats; }
 
-std::size_t WinogradConvolution::m_point() const { return largest_block_ * panels_.width() + kAlignedFloats; }
+std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block() * panels_.width() + kAlignedFloats; }
 
 std::size_t WinogradConvolution::scratch_floats() const {
   // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
@@ -179,15 +131,16 @@ std::size_t WinogradConvolution::scratch_floats() const {
 void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
                                    ConvOptions options, float* scratch, const Member& member) const {
   const std::size_t panels = shape_.groups * panels_.count();
-  if (blocks_ >= member.count) {
-    for (std::size_t index = member.begin(blocks_); index < member.end(blocks_); ++index)
-      run_block(block_at(index), 0, panels, in, weights, bias, out, options, scratch);
+  if (tiles_.blocks() >= member.count) {
+    for (std::size_t index = member.begin(tiles_.blocks()); index < member.end(tiles_.blocks()); ++index)
+      run_block(tiles_.block_at(index), 0, panels, in, weights, bias, out, options, scratch);
     return;
   }
   // Too few blocks for the team: each member transforms the input for itself and takes some of the panels.
   if (member.begin(panels) == member.end(panels)) return;
-  for (std::size_t index = 0; index < blocks_; ++index)
-    run_block(block_at(index), member.begin(panels), member.end(panels), in, weights, bias, out, options, scratch);
+  for (std::size_t index = 0; index < tiles_.blocks(); ++index)
+    run_block(tiles_.block_at(index), member.begin(panels), member.end(panels), in, weights, bias, out, options,
+              scratch);
 }
 
 void WinogradConvolution::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel,
@@ -215,10 +168,7 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
     tile.out_pixel = signed_size(width);
     tile.valid = width;
     for (std::size_t point = 0; point < kPoints; ++point) {
-      const auto only_full = [](std::size_t side) { return side == 3 || side == 4; };
-      const bool rows = only_full(point / kSide), columns = only_full(point % kSide);
-      const Tile range =
-          rows ? (columns ? block.full : block.full_rows) : (columns ? block.full_columns : Tile{0, count});
+      const Tile range = block.with_point(point);
       tile.weights = weights + (first * kPoints + point * width) * depth;
       if (range.length == 0) continue;
       const std::size_t cuts = ceil_div(range.length, most);
@@ -243,11 +193,10 @@ void WinogradConvolution::transform_input(const TileRef& tile, const FeatureMap&
   WinogradInput call{in.at(tile.image, y, x),     signed_size(in.shape.pixel()),
                      signed_size(in.shape.row()), v,
                      signed_size(v_point()),      pixel_};
-  const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
-  if (tile.rows.length < rows || tile.columns.length < columns) {
+  if (tile.overhangs()) {
     // The tile hangs over the border by more than the halo: what lies there is not zero but the next row.
-    const std::size_t line = (columns + 2) * pixel_;
-    std::memset(patch, 0, (rows + 2) * line * sizeof(float));
+    const std::size_t line = (tile.width() + 2) * pixel_;
+    std::memset(patch, 0, (tile.height() + 2) * line * sizeof(float));
     for (std::size_t r = 0; r < tile.rows.length + 2; ++r)
       std::copy_n(call.in + signed_size(r) * call.row, (tile.columns.length + 2) * pixel_, patch + r * line);
     call.in = patch;
@@ -263,9 +212,8 @@ void WinogradConvolution::transform_output(const TileRef& tile, const float* m, 
   WinogradOutput call{
       m,     signed_size(m_point()), bias,        target, signed_size(out.shape.pixel()), signed_size(out.shape.row()),
       width, options.accumulate,     options.relu};
-  const std::size_t rows = tile.rows.is_short ? 2 : 4, columns = tile.columns.is_short ? 2 : 4;
-  const bool overhangs = tile.rows.length < rows || tile.columns.length < columns;
-  if (overhangs) {
+  const std::size_t columns = tile.width();
+  if (tile.overhangs()) {
     call.out = patch;
     call.pixel = signed_size(width);
     call.row = signed_size(columns * width);
@@ -274,7 +222,7 @@ void WinogradConvolution::transform_output(const TileRef& tile, const float* m, 
         std::copy_n(target + r * out.shape.row() + c * out.shape.pixel(), width, patch + (r * columns + c) * width);
   }
   kernels_->winograd_output[tile.rows.is_short][tile.columns.is_short](call);
-  if (!overhangs) return;
+  if (!tile.overhangs()) return;
   for (std::size_t r = 0; r < tile.rows.length; ++r)
     for (std::size_t c = 0; c < tile.columns.length; ++c)
       std::copy_n(patch + (r * columns + c) * width, width, target + r * out.shape.row() + c * out.shape.pixel());

@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "ops/convolution.h"
+#include "ops/winograd_tiles.h"
 
 namespace qarepvgg {
 
@@ -17,6 +18,9 @@ class WinogradConvolution {
   // Whether a shape can run this way at all: 3x3, stride 1, padding 1, no dilation, channels of a group in whole cache
   // lines.
   static bool supports(const ConvShape& shape);
+  // Where it is faster than the direct form: both channel counts fill the multiplications between the transforms. A
+  // fixed rule, so that results can be reproduced.
+  static bool pays(const ConvShape& shape);
 
   // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan of the same
   // channels and groups that is made with the same panels.
@@ -41,28 +45,11 @@ class WinogradConvolution {
                 ConvOptions options, float* scratch, const Member& member) const;
 
  private:
-  // Output pixels of a tile: 4 or 2 each way, less at an odd border.
-  struct Side {
-    std::size_t first, length;
-    bool is_short;
-  };
-  struct TileRef {
-    std::size_t image;
-    Side rows, columns;
-  };
-  // Tiles that are transformed together, ordered so that each point is used by one contiguous range of them. Made when
-  // it is run: a list of all blocks would grow with the images, before anyone has checked that these fit the memory.
-  static constexpr std::size_t kMaxBlockTiles = 56;
-  struct Block {
-    TileRef tiles[kMaxBlockTiles];
-    std::size_t count;
-    Tile full_rows, full_columns, full;  // ranges of tiles that have four rows, four columns, both
-  };
+  using TileRef = WinogradTiles::TileRef;
+  using Block = WinogradTiles::Block;
 
   template <class SourceOf>
   void pack(float* packed, std::size_t stride, bool turned, int threads, const SourceOf& source_of) const;
-  TileRef tile_at(std::size_t index) const;  // of all images, row by row
-  Block block_at(std::size_t index) const;
   void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const FeatureMap& in,
                  const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
                  float* scratch) const;
@@ -75,10 +62,8 @@ class WinogradConvolution {
   ConvShape shape_;
   Panels panels_;
   const KernelTable* kernels_;
-  std::size_t pixel_;                // padded input channels
-  std::size_t columns_, per_image_;  // tiles
-  std::size_t cuts_ = 1;             // blocks of one image; with 1, a block may be several images
-  std::size_t blocks_, largest_block_;
+  std::size_t pixel_;  // padded input channels
+  WinogradTiles tiles_;
 };
 
 }  // namespace qarepvgg

@@ -21,23 +21,26 @@ InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, 
       together_(std::clamp<std::size_t>(spec.n, 1, kMaxTogether)) {
   check_chain(spec);
   MapShape shape = input_;
-  for (std::size_t i = 0; i < spec.ops.size(); ++i) {
-    const OpSpec& op = spec.ops[i];
-    if (i == 0) takes_bytes_ = reads_image(op, shape);
-    if (i == 0 && !takes_bytes_) layers_.push_back(make_import_layer());
-    layers_.push_back(layers_.empty() ? make_stem_layer(op, shape) : make_inference_layer(op, shape, algorithm));
-    check_state(spec, op, shape);
+  std::size_t next = stem_ops(spec);  // first op without a layer
+  takes_bytes_ = next > 0;
+  layers_.push_back(takes_bytes_ ? make_stem_layer(spec, next, shape) : make_import_layer());
+  for (std::size_t i = 0; i < next; ++i) check_state(spec, spec.ops[i], shape);
+  shape = layers_.back()->output(shape);
+  for (; next < spec.ops.size(); ++next) {
+    layers_.push_back(make_inference_layer(spec.ops[next], shape, algorithm));
+    check_state(spec, spec.ops[next], shape);
     shape = layers_.back()->output(shape);
   }
 
   std::vector<std::size_t> offsets;
-  std::size_t floats = 0;
+  std::size_t bytes = 0;
   for (const auto& layer : layers_) {
-    offsets.push_back(floats);
-    floats = checked_add(floats, round_up(layer->weight_floats(), kAlignedFloats));
+    offsets.push_back(bytes);
+    bytes = checked_add(bytes, round_up(layer->weight_bytes(), kAlignment));
   }
-  weights_ = AlignedBuffer(floats);
-  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->pack(state, weights_.data() + offsets[i], threads_);
+  weights_ = AlignedBuffer(bytes / sizeof(float));
+  auto* memory = reinterpret_cast<std::byte*>(weights_.data());
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->pack(state, memory + offsets[i], threads_);
   plan_for({input_.h, input_.w});
 }
 

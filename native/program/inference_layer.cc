@@ -8,14 +8,10 @@
 #include "ops/squeeze_excite.h"
 #include "ops/stem_convolution.h"
 #include "ops/winograd.h"
+#include "program/quantized_layer.h"
 
 namespace qarepvgg {
 namespace {
-
-ConvShape conv_shape(const OpSpec& op, const MapShape& input) {
-  return {input.n,   input.c,   input.h,    input.w,     op.out_channels,
-          op.kernel, op.stride, op.padding, op.dilation, op.groups};
-}
 
 // ---- convolutions ------------------------------------------------------------------------------------------------
 // Three ways to compute one, alike but for their plan. A Method makes the plan for a shape and runs it.
@@ -29,9 +25,9 @@ struct Direct {
     plan.pack_weights(weight, packed, threads);
   }
   static std::size_t scratch_floats(const Plan&) { return 0; }
-  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const FeatureMap& out,
+  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const ByteMap& out,
                   bool relu, float*, const Member& member) {
-    plan.run_part(in.map, weights, bias, out, relu, member);
+    plan.run_part(in.map.floats(), weights, bias, out.floats(), relu, member);
   }
 };
 
@@ -44,9 +40,9 @@ struct Winograd {
     plan.pack_weights(weight, packed, threads);
   }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
-  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const FeatureMap& out,
+  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const ByteMap& out,
                   bool relu, float* scratch, const Member& member) {
-    plan.run_part(in.map, weights, bias, out, {false, relu}, scratch, member);
+    plan.run_part(in.map.floats(), weights, bias, out.floats(), {false, relu}, scratch, member);
   }
 };
 
@@ -57,9 +53,9 @@ struct Stem {
   }
   static void pack(const Plan& plan, const float* weight, float* packed, int) { plan.pack_weights(weight, packed); }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
-  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const FeatureMap& out,
+  static void run(const Plan& plan, const StepInput& in, const float* weights, const float* bias, const ByteMap& out,
                   bool relu, float* scratch, const Member& member) {
-    plan.run_part(in.image, weights, bias, out, relu, scratch, member);
+    plan.run_part(in.image, weights, bias, out.floats(), relu, scratch, member);
   }
 };
 
@@ -70,9 +66,9 @@ class ConvStep final : public InferenceStep {
 
   ConvStep(Plan plan, const float* weights, const float* bias, bool relu)
       : plan_(std::move(plan)), weights_(weights), bias_(bias), relu_(relu) {}
-  std::size_t scratch_floats() const override { return Method::scratch_floats(plan_); }
-  void run_part(const StepInput& in, const FeatureMap& out, float* scratch, const Member& member) const override {
-    Method::run(plan_, in, weights_, bias_, out, relu_, scratch, member);
+  std::size_t scratch_bytes() const override { return checked_mul(Method::scratch_floats(plan_), sizeof(float)); }
+  void run_part(const StepInput& in, const ByteMap& out, std::byte* scratch, const Member& member) const override {
+    Method::run(plan_, in, weights_, bias_, out, relu_, reinterpret_cast<float*>(scratch), member);
   }
 
  private:
@@ -85,28 +81,32 @@ template <class Method>
 class ConvLayer final : public InferenceLayer {
  public:
   ConvLayer(const OpSpec& op, const MapShape& input)
-      : op_(op), nominal_(Method::plan(conv_shape(op, input), nullptr, 1)), panels_(nominal_.panels()) {}
+      : op_(op), nominal_(Method::plan(op.conv_shape(input), nullptr, 1)), panels_(nominal_.panels()) {}
 
   MapShape output(const MapShape& input) const override {
-    const ConvShape shape = conv_shape(op_, input);
+    const ConvShape shape = op_.conv_shape(input);
     shape.validate();
     return {shape.n, shape.out_c, shape.out_h(), shape.out_w()};
   }
   std::size_t input_halo() const override { return op_.padding; }
-  std::size_t weight_floats() const override { return checked_add(bias_offset(), nominal_.bias_floats()); }
+  std::size_t weight_bytes() const override {
+    return checked_mul(checked_add(bias_offset(), nominal_.bias_floats()), sizeof(float));
+  }
 
-  void pack(const float* state, float* packed, int threads) override {
-    weights_ = packed;
-    bias_ = packed + bias_offset();
-    Method::pack(nominal_, state + op_.weight, packed, threads);
+  void pack(const float* state, std::byte* packed, int threads) override {
+    auto* weights = reinterpret_cast<float*>(packed);
+    float* bias = weights + bias_offset();
+    weights_ = weights;
+    bias_ = bias;
+    Method::pack(nominal_, state + op_.weight, weights, threads);
     if (op_.bias != kNoTensor)
-      nominal_.pack_bias(state + op_.bias, packed + bias_offset());
+      nominal_.pack_bias(state + op_.bias, bias);
     else
-      std::fill_n(packed + bias_offset(), nominal_.bias_floats(), 0.0f);
+      std::fill_n(bias, nominal_.bias_floats(), 0.0f);
   }
 
   std::unique_ptr<InferenceStep> plan(const MapShape& input, std::size_t members) const override {
-    return std::make_unique<ConvStep<Method>>(Method::plan(conv_shape(op_, input), &panels_, members), weights_, bias_,
+    return std::make_unique<ConvStep<Method>>(Method::plan(op_.conv_shape(input), &panels_, members), weights_, bias_,
                                               op_.relu);
   }
 
@@ -119,17 +119,12 @@ class ConvLayer final : public InferenceLayer {
   const float *weights_ = nullptr, *bias_ = nullptr;
 };
 
-// The fixed rule of 'auto': transforms pay where both channel counts fill the multiplications between them.
-bool winograd_pays(const ConvShape& shape) {
-  return shape.in_c / shape.groups >= 32 && shape.out_c / shape.groups >= 32 && shape.in_h * shape.in_w >= 36;
-}
-
 // ---- layers without weights --------------------------------------------------------------------------------------
 
 class PoolStep final : public InferenceStep {
  public:
-  void run_part(const StepInput& in, const FeatureMap& out, float*, const Member& member) const override {
-    global_average_part(in.map, out, active_kernels(), member);
+  void run_part(const StepInput& in, const ByteMap& out, std::byte*, const Member& member) const override {
+    global_average_part(in.map.floats(), out.floats(), active_kernels(), member);
   }
 };
 
@@ -145,13 +140,14 @@ class SqueezeExciteStep final : public InferenceStep {
  public:
   SqueezeExciteStep(SqueezeExcite gate, SqueezeExciteWeights weights, bool relu)
       : gate_(std::move(gate)), weights_(weights), relu_(relu) {}
-  std::size_t scratch_floats() const override { return gate_.saved_per_image(); }
+  std::size_t scratch_bytes() const override { return gate_.saved_per_image() * sizeof(float); }
   // Every member measures for itself: that is cheaper than to wait for one that does.
-  void run_part(const StepInput& in, const FeatureMap& out, float* scratch, const Member& member) const override {
-    const std::size_t rows = in.map.shape.h;
-    for (std::size_t image = 0; image < in.map.shape.n; ++image) {
-      gate_.measure(in.map, image, weights_, scratch);
-      gate_.apply(in.map, image, scratch, relu_, out, member.begin(rows), member.end(rows));
+  void run_part(const StepInput& in, const ByteMap& out, std::byte* scratch, const Member& member) const override {
+    const FeatureMap map = in.map.floats();
+    auto* gates = reinterpret_cast<float*>(scratch);
+    for (std::size_t image = 0; image < map.shape.n; ++image) {
+      gate_.measure(map, image, weights_, gates);
+      gate_.apply(map, image, gates, relu_, out.floats(), member.begin(map.shape.h), member.end(map.shape.h));
     }
   }
 
@@ -166,13 +162,14 @@ class SqueezeExciteLayer final : public InferenceLayer {
   SqueezeExciteLayer(const OpSpec& op, const MapShape& input) : op_(op), channels_(input.c) {}
 
   MapShape output(const MapShape& input) const override { return {input.n, input.c, input.h, input.w}; }
-  std::size_t weight_floats() const override {
-    return checked_add(2 * op_.reduced * channels_, op_.reduced + channels_);
+  std::size_t weight_bytes() const override {
+    return checked_mul(checked_add(2 * op_.reduced * channels_, op_.reduced + channels_), sizeof(float));
   }
-  void pack(const float* state, float* packed, int) override {
+  void pack(const float* state, std::byte* packed, int) override {
+    auto* next = reinterpret_cast<float*>(packed);
     const auto keep = [&](StateOffset offset, std::size_t floats) {
-      const float* kept = std::copy_n(state + offset, floats, packed) - floats;
-      packed += floats;
+      const float* kept = next;
+      next = std::copy_n(state + offset, floats, next);
       return kept;
     };
     weights_.reduced = op_.reduced;
@@ -193,8 +190,8 @@ class SqueezeExciteLayer final : public InferenceLayer {
 
 class ImportStep final : public InferenceStep {
  public:
-  void run_part(const StepInput& in, const FeatureMap& out, float*, const Member& member) const override {
-    import_image_part(in.image.floats, out, 0, member);
+  void run_part(const StepInput& in, const ByteMap& out, std::byte*, const Member& member) const override {
+    import_image_part(in.image.floats, out.floats(), 0, member);
   }
 };
 
@@ -213,25 +210,31 @@ std::unique_ptr<InferenceLayer> make_inference_layer(const OpSpec& op, const Map
     if (op.relu) fail(code::kInvalidArg, "expected a global average without a fused ReLU");
     return std::make_unique<PoolLayer>();
   }
+  if (is_quantized(op.kind)) return make_quantized_layer(op, input, algorithm);
   if (op.kind == OpKind::kSqueezeExcite) return std::make_unique<SqueezeExciteLayer>(op, input);
   if (op.kind != OpKind::kConv || op.identity)
     fail(code::kModelIncompatible,
          "expected a re-parameterised network (convolutions, pooling, linear): call switchToDeploy() first");
-  const ConvShape shape = conv_shape(op, input);
+  const ConvShape shape = op.conv_shape(input);
   shape.validate();
   const bool winograd = WinogradConvolution::supports(shape) && algorithm != Algorithm::kGemm &&
-                        (algorithm == Algorithm::kWinograd || winograd_pays(shape));
+                        (algorithm == Algorithm::kWinograd || WinogradConvolution::pays(shape));
   if (winograd) return std::make_unique<ConvLayer<Winograd>>(op, input);
   return std::make_unique<ConvLayer<Direct>>(op, input);
 }
 
-bool reads_image(const OpSpec& op, const MapShape& input) {
-  return op.kind == OpKind::kConv && op.groups == 1 && input.c <= StemConvolution::kMaxChannels;
+std::size_t stem_ops(const ProgramSpec& spec) {
+  const std::size_t ops = spec.ops.front().kind == OpKind::kQuantize && spec.ops.size() > 1 ? 2 : 1;
+  const OpSpec& conv = spec.ops[ops - 1];
+  const OpKind wanted = ops == 2 ? OpKind::kQuantizedConv : OpKind::kConv;
+  return conv.kind == wanted && conv.groups == 1 && spec.c <= StemConvolution::kMaxChannels ? ops : 0;
 }
 
-std::unique_ptr<InferenceLayer> make_stem_layer(const OpSpec& op, const MapShape& input) {
-  conv_shape(op, input).validate();
-  return std::make_unique<ConvLayer<Stem>>(op, input);
+std::unique_ptr<InferenceLayer> make_stem_layer(const ProgramSpec& spec, std::size_t ops, const MapShape& input) {
+  const OpSpec& conv = spec.ops[ops - 1];
+  conv.conv_shape(input).validate();
+  if (ops == 2) return make_quantized_stem_layer(conv, input);
+  return std::make_unique<ConvLayer<Stem>>(conv, input);
 }
 
 std::unique_ptr<InferenceLayer> make_import_layer() { return std::make_unique<ImportLayer>(); }

@@ -19,17 +19,22 @@ InferencePlan::InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>&
   shared_ = make_chain(layers, 1, static_cast<std::size_t>(threads));
   const auto reach = [this](const Chain& chain) {
     for (const auto& step : chain.steps)
-      scratch_floats_ = std::max(scratch_floats_, round_up(step->scratch_floats(), kAlignedFloats));
+      scratch_bytes_ = std::max(scratch_bytes_, round_up(step->scratch_bytes(), kAlignment));
   };
   for (const Chain& chain : alone_) reach(chain);
   reach(shared_);
-  memory_ = AlignedBuffer(checked_mul(checked_add(map_floats_, scratch_floats_), static_cast<std::size_t>(threads)));
+  const std::size_t bytes = checked_mul(checked_add(map_bytes_, scratch_bytes_), static_cast<std::size_t>(threads));
+  memory_ = AlignedBuffer(bytes / sizeof(float));
+  for (std::size_t member = 0; member < static_cast<std::size_t>(threads); ++member) fill_borders(memory_of(member));
+}
+
+std::byte* InferencePlan::memory_of(std::size_t member) {
+  return reinterpret_cast<std::byte*>(memory_.data()) + member * (map_bytes_ + scratch_bytes_);
 }
 
 void InferencePlan::plan_places(const std::vector<std::unique_ptr<InferenceLayer>>& layers) {
   struct Pool {
-    MapShape shape;
-    bool batched;
+    Place place;
     std::size_t offsets[2];
     std::size_t used;
   };
@@ -40,19 +45,26 @@ void InferencePlan::plan_places(const std::vector<std::unique_ptr<InferenceLayer
     shape.halo = i + 1 < layers.size() ? layers[i + 1]->input_halo() : 0;
     const bool batched = !places_.empty() && (places_.back().batched || shape.h * shape.w <= kSinglePixels);
     if (!batched) single_ = i + 1;
-    const auto same = [&](const Pool& pool) {
-      return pool.batched == batched && pool.shape.same_dims(shape) && pool.shape.halo == shape.halo;
-    };
-    auto pool = std::find_if(pools.begin(), pools.end(), same);
-    if (pool == pools.end()) pool = pools.insert(pool, Pool{shape, batched, {0, 0}, 0});
+    Place place{0, shape, layers[i]->elements(), batched};
+    auto pool = std::find_if(pools.begin(), pools.end(), [&](const Pool& other) { return other.place.like(place); });
+    if (pool == pools.end()) pool = pools.insert(pool, Pool{place, {0, 0}, 0});
     if (pool->used < 2) {
-      const std::size_t images = batched ? together_ : 1;
-      pool->offsets[pool->used] = map_floats_;
-      map_floats_ = checked_add(map_floats_, round_up(checked_mul(images, shape.image()), kAlignedFloats));
+      pool->offsets[pool->used] = map_bytes_;
+      const std::size_t bytes = checked_product({batched ? together_ : 1, shape.image(), place.elements.bytes});
+      map_bytes_ = checked_add(map_bytes_, round_up(bytes, kAlignment));
     }
-    places_.push_back({pool->offsets[pool->used % 2], shape, batched});
+    place.offset = pool->offsets[pool->used % 2];
+    places_.push_back(place);
     ++pool->used;
   }
+}
+
+// Memory is zero to begin with, which is what borders of floats and most borders of integers are.
+void InferencePlan::fill_borders(std::byte* memory) const {
+  for (const Place& place : places_)
+    if (place.elements.zero_point != 0)
+      fill_elements(memory + place.offset, (place.batched ? together_ : 1) * place.shape.image(), place.elements.bytes,
+                    place.elements.zero_point);
 }
 
 InferencePlan::Chain InferencePlan::make_chain(const std::vector<std::unique_ptr<InferenceLayer>>& layers,
@@ -66,15 +78,15 @@ InferencePlan::Chain InferencePlan::make_chain(const std::vector<std::unique_ptr
   return chain;
 }
 
-FeatureMap InferencePlan::map_of(std::size_t layer, float* memory, std::size_t first_image, std::size_t images) const {
+ByteMap InferencePlan::map_of(std::size_t layer, std::byte* memory, std::size_t first_image, std::size_t images) const {
   const Place& place = places_[layer];
-  FeatureMap map{memory + place.offset, place.shape};
-  if (place.batched) map.data += first_image * place.shape.image();
+  ByteMap map(memory + place.offset, place.shape, place.elements.bytes);
+  if (place.batched) map.data += first_image * map.image();
   map.shape.n = images;
   return map;
 }
 
-void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, float* memory, float* scratch,
+void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, std::byte* memory, std::byte* scratch,
                               const Member& member, const std::atomic<bool>& stop) {
   const std::size_t last = chain.steps.size() - 1;
   // Steps [first, end) over images [image, image + count) of the chain.
@@ -98,7 +110,7 @@ void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, float*
     return true;
   };
   const auto export_image = [&](std::size_t image) {
-    export_image_part(map_of(last, memory, image, 1), 0, tasks[image].output, member);
+    export_image_part(map_of(last, memory, image, 1).floats(), 0, tasks[image].output, member);
   };
   // The step that fills the first batched map still takes its images one by one. Where that is the last step, or there
   // is no batched map, the next image would overwrite what is not exported at once.
@@ -113,22 +125,21 @@ void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, float*
 }
 
 void InferencePlan::run(const ImageTask* tasks, std::size_t count, const std::atomic<bool>& stop) {
-  const std::size_t stride = map_floats_ + scratch_floats_;
   parallel_region(threads_, [&](const Member& member) {
-    float* own = memory_.data() + member.index * stride;
+    std::byte* own = memory_of(member.index);
     // As many images as give every member the same number; each takes its share through the network by itself.
     const std::size_t whole = count / member.count * member.count;
     std::size_t image = member.begin(whole);
     while (image < member.end(whole)) {
       const std::size_t images = std::min(together_, member.end(whole) - image);
-      run_chain(alone_[images - 1], tasks + image, own, own + map_floats_, Member{0, 1}, stop);
+      run_chain(alone_[images - 1], tasks + image, own, own + map_bytes_, Member{0, 1}, stop);
       image += images;
     }
     if (member.count == 1) return;
     // The rest, and single images, are shared by all.
     member.barrier();
     for (std::size_t rest = whole; rest < count; ++rest) {
-      run_chain(shared_, tasks + rest, memory_.data(), own + map_floats_, member, stop);
+      run_chain(shared_, tasks + rest, memory_of(0), own + map_bytes_, member, stop);
       member.barrier();
     }
   });

@@ -30,20 +30,29 @@ class InferencePlan {
     std::vector<std::unique_ptr<InferenceStep>> steps;
   };
 
-  // Where a layer's output lies within a member's memory. Maps of the same shape take turns at two places, and no other
-  // shape ever uses them: halos are written once, when memory is planned.
+  // Where a layer's output lies within a member's memory. Maps that are alike take turns at two places, and no others
+  // ever use them: halos and padding lanes are written once, when memory is planned.
   struct Place {
-    std::size_t offset;
-    MapShape shape;  // of one image
-    bool batched;    // room for `together` images
+    std::size_t offset;  // bytes
+    MapShape shape;      // of one image
+    Elements elements;
+    bool batched;  // room for `together` images
+
+    bool like(const Place& other) const {
+      return batched == other.batched && elements == other.elements && shape.same_dims(other.shape) &&
+             shape.halo == other.shape.halo;
+    }
   };
 
   void plan_places(const std::vector<std::unique_ptr<InferenceLayer>>& layers);
+  void fill_borders(std::byte* memory) const;
   Chain make_chain(const std::vector<std::unique_ptr<InferenceLayer>>& layers, std::size_t images,
                    std::size_t members) const;
-  void run_chain(const Chain& chain, const ImageTask* tasks, float* memory, float* scratch, const Member& member,
-                 const std::atomic<bool>& stop);
-  FeatureMap map_of(std::size_t layer, float* memory, std::size_t first_image, std::size_t images) const;
+  void run_chain(const Chain& chain, const ImageTask* tasks, std::byte* memory, std::byte* scratch,
+                 const Member& member, const std::atomic<bool>& stop);
+  ByteMap map_of(std::size_t layer, std::byte* memory, std::size_t first_image, std::size_t images) const;
+  // Of one member: maps, then scratch.
+  std::byte* memory_of(std::size_t member);
 
   MapShape input_;
   std::size_t together_;
@@ -52,7 +61,7 @@ class InferencePlan {
   std::vector<Place> places_;  // by layer
   std::vector<Chain> alone_;   // by number of images - 1, for one thread
   Chain shared_;               // one image, for the whole team
-  std::size_t map_floats_ = 0, scratch_floats_ = 0;
+  std::size_t map_bytes_ = 0, scratch_bytes_ = 0;
   AlignedBuffer memory_;  // per thread: maps, then scratch
   // What member 0 read of `stop` before a barrier, so that all members leave after the same one. Two take turns: a slow
   // member may still read one while member 0 writes the other.

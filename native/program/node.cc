@@ -29,6 +29,12 @@ NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, const
     case OpKind::kRelu:
     case OpKind::kGlobalAverage:
       break;
+    case OpKind::kQuantize:
+    case OpKind::kDequantize:
+    case OpKind::kQuantizedConv:
+    case OpKind::kQuantizedGlobalAverage:
+      fail(code::kModelIncompatible, "expected a network of floats, received ", name_of(spec.kind),
+           ": quantised networks run in inference sessions");
   }
   return make_elementwise_node(spec, inputs);
 }

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "ops/quantization.h"
 
 namespace qarepvgg {
 
@@ -14,14 +18,31 @@ inline constexpr StateOffset kNoTensor = static_cast<StateOffset>(-1);
 // Value 0 is the network's input, op number i produces value i + 1.
 using ValueId = std::size_t;
 
-enum class OpKind { kConv, kBatchNorm, kAdd, kScale, kAveragePool, kRelu, kGlobalAverage, kSqueezeExcite };
+enum class OpKind {
+  kConv,
+  kBatchNorm,
+  kAdd,
+  kScale,
+  kAveragePool,
+  kRelu,
+  kGlobalAverage,
+  kSqueezeExcite,
+  kQuantize,
+  kDequantize,
+  kQuantizedConv,
+  kQuantizedGlobalAverage
+};
+// As binding.d.ts calls it.
+const char* name_of(OpKind kind);
+// Reads or writes integers.
+bool is_quantized(OpKind kind);
 
 struct OpSpec {
   OpKind kind{};
   std::vector<ValueId> inputs;
-  bool relu = false;  // fused into the store of conv, batch norm, add and squeeze-excite
+  bool relu = false;  // fused into the store of conv, batch norm, add, squeeze-excite and quantized conv
 
-  // conv
+  // conv and quantized conv
   std::size_t out_channels = 0, kernel = 0, stride = 0, padding = 0, dilation = 0, groups = 0;
   bool identity = false;  // a 1x1 convolution that adds its input to its result
   // conv and batch norm; scale uses `weight` for its factor
@@ -32,7 +53,19 @@ struct OpSpec {
   // batch norm
   StateOffset running_mean = kNoTensor, running_var = kNoTensor, batches = kNoTensor;
   double eps = 0, momentum = 0;
+  // Ops on integers: of what they read (dequantize too) and of what they write (quantize too). A quantized conv without
+  // the latter writes floats.
+  std::optional<Quantization> from, to;
+  std::shared_ptr<const QuantizedWeights> quantized;
+
+  bool reads_integers() const { return is_quantized(kind) && kind != OpKind::kQuantize; }
+  ConvShape conv_shape(const MapShape& input) const {
+    return {input.n, input.c, input.h, input.w, out_channels, kernel, stride, padding, dilation, groups};
+  }
 };
+
+// How errors name op number `index`.
+std::string op_label(std::size_t index, const std::string& name);
 
 struct ProgramSpec {
   std::size_t n = 0, c = 0, h = 0, w = 0;
@@ -48,7 +81,9 @@ struct MapShape;
 // Throws ERR_INVALID_ARG unless every tensor that the op names lies inside the state. input: shape of its first
 // operand.
 void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input);
-// Throws ERR_MODEL_INCOMPATIBLE unless each op reads just the value before it.
+// Throws ERR_MODEL_INCOMPATIBLE unless each op reads just the value before it; ERR_INVALID_ARG where one reads integers
+// that should be floats or the other way round, or the last op writes integers; ERR_QUANT_PARAM where an op reads
+// integers as standing for other numbers than the op before it wrote.
 void check_chain(const ProgramSpec& spec);
 
 }  // namespace qarepvgg

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/dispatch.h"
 #include "reference/batch_norm.h"
 #include "reference/elementwise.h"
 #include "test/guarded_memory.h"
 #include "test/tensors.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -134,8 +134,8 @@ Results run_native(const Case& c, const KernelTable& kernels, Rng& rng) {
 TEST(batch_norm_exact) {
   test.repeat(3000, [](Rng& rng) {
     const Case c = exact_case(rng);
-    const Results expected = run_reference(c), scalar = run_native(c, *available_kernels().front(), rng);
-    for (const KernelTable* kernels : available_kernels()) {
+    const Results expected = run_reference(c), scalar = run_native(c, *float_kernels().front(), rng);
+    for (const KernelTable* kernels : float_kernels()) {
       const Results received = run_native(c, *kernels, rng);
       const std::string where = text_of(kernels->isa, c.training ? ", training " : ", evaluation ", c.x.dims);
       CHECK_VALUES(received.y, scalar.y, 0.0, where);
@@ -159,7 +159,7 @@ TEST(batch_norm_nan_channel) {
     reference::Tensor& where_nan = rng.chance(0.5) ? c.x : c.grad_y;
     where_nan.at(0, channel, c.x.dims.h - 1, 0) = std::numeric_limits<double>::quiet_NaN();
     const Results expected = run_reference(c);
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const Results received = run_native(c, *kernels, rng);
       CHECK_VALUES(received.y, expected.y, kEitherZero, kernels->isa, ", ", c.x.dims);
       CHECK_VALUES(received.grad_x, expected.grad_x, kEitherZero, kernels->isa, ", ", c.x.dims);
@@ -179,7 +179,7 @@ TEST(batch_norm_reals) {
     const double inv_std = 1 / std::sqrt(*std::min_element(var.begin(), var.end()) + c.norm.eps);
     const std::size_t terms = c.x.dims.n * c.x.dims.h * c.x.dims.w + 16;
     const double tolerance = sum_tolerance(Data::kReals, 2 * inv_std, terms);
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const Results received = run_native(c, *kernels, rng);
       const std::string where = text_of(kernels->isa, c.training ? ", training " : ", evaluation ", c.x.dims);
       CHECK_VALUES(received.y, expected.y, tolerance, where);

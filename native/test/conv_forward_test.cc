@@ -1,9 +1,9 @@
 // Convolution, fused with bias and ReLU, on every instruction set against the reference.
-#include "kernels/dispatch.h"
 #include "reference/elementwise.h"
 #include "reference/im2col_gemm.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -22,7 +22,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   const std::size_t terms = shape.weight_elements() / shape.out_c + 2;  // bias and what was there before
   const double tolerance = sum_tolerance(data, 1, terms);
 
-  for (const KernelTable* kernels : available_kernels()) {
+  for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     const TapConvolution plan = TapConvolution::forward(shape, *kernels);
     float* packed = memory.floats(plan.weight_floats());

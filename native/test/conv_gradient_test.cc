@@ -1,9 +1,9 @@
 // The three gradients of a convolution on every instruction set against the reference.
-#include "kernels/dispatch.h"
 #include "ops/elementwise.h"
 #include "reference/elementwise.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -23,7 +23,7 @@ void data_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
   const std::size_t terms = shape.weight_elements() / (shape.in_c / shape.groups) / shape.groups + 1;
   const double tolerance = sum_tolerance(data, 1, terms);
 
-  for (const KernelTable* kernels : available_kernels()) {
+  for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     const TapConvolution plan = TapConvolution::data_gradient(shape, *kernels);
     float* packed = memory.floats(plan.weight_floats());
@@ -50,7 +50,7 @@ void weight_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
   for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += bias_before[i];
   const double tolerance = sum_tolerance(data, 1, shape.n * shape.out_h() * shape.out_w() + 1);
 
-  for (const KernelTable* kernels : available_kernels()) {
+  for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     const WeightGradient plan(shape, *kernels);
     const FeatureMap in = memory.map(x, x_halo), grad = memory.map(grad_y, grad_halo);

@@ -1,10 +1,10 @@
 // Sum, scaling, ReLU, 3x3 average and the reductions on every instruction set against the reference.
 #include "ops/elementwise.h"
 
-#include "kernels/dispatch.h"
 #include "reference/elementwise.h"
 #include "test/guarded_memory.h"
 #include "test/tensors.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -18,7 +18,7 @@ MapShape with_halo(const reference::Dims& dims, std::size_t halo) { return {dims
 template <class Op>
 void check_op(Rng& rng, const reference::Tensor& expected, double tolerance, const reference::Tensor* before,
               const Op& op) {
-  for (const KernelTable* kernels : available_kernels()) {
+  for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     const std::size_t halo = rng.between(0, 2);
     const FeatureMap out = before != nullptr ? memory.map(*before, halo) : memory.map(with_halo(expected.dims, halo));
@@ -112,7 +112,7 @@ TEST(reductions) {
     const reference::Values before = random_values(rng, a.dims.c, Data::kIntegers);
     reference::Values sums = before;
     reference::for_each_element(a.dims, [&](auto n, auto c, auto y, auto x) { sums[c] += a.at(n, c, y, x); });
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       GuardedMemory memory(rng);
       const FeatureMap a_map = memory.map(a, rng.between(0, 2)), b_map = memory.map(b, rng.between(0, 2));
       const std::size_t workspace = sum_workspace_floats(a_map.shape);

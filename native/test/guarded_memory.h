@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "ops/feature_map.h"
+#include "ops/byte_map.h"
 #include "reference/tensor.h"
 #include "test/random.h"
 
@@ -28,10 +28,17 @@ class GuardedMemory {
   FeatureMap map(const MapShape& shape);
   FeatureMap map(const reference::Tensor& values, std::size_t halo);
 
+  // The same for integers and what kernels make of them: bytes of no particular alignment, or of that of 32-bit
+  // numbers.
+  std::byte* bytes(std::size_t count);
+  // A map of integers whose halo and padding lanes hold the zero point; or, for an output, one with rubbish inside.
+  ByteMap byte_map(const MapShape& shape, std::size_t element, std::uint8_t zero_point);
+  ByteMap byte_map(const reference::Tensor& values, std::size_t halo, std::size_t element, std::uint8_t zero_point);
+
   struct Slot;
 
  private:
-  float* take(std::size_t floats);
+  std::byte* take(std::size_t bytes);
 
   Rng& rng_;
   std::vector<Slot*> taken_;
@@ -39,5 +46,9 @@ class GuardedMemory {
 
 reference::Values read(const float* data, std::size_t count);
 reference::Tensor read(const FeatureMap& map);
+// Of floats, too.
+reference::Tensor read(const ByteMap& map);
+// Whether halo and padding lanes hold the zero point.
+bool border_holds(const ByteMap& map, std::uint8_t zero_point);
 
 }  // namespace qarepvgg::test

@@ -1,10 +1,10 @@
 // Global average pooling and its gradient against the reference.
 #include "ops/pooling.h"
 
-#include "kernels/dispatch.h"
 #include "reference/elementwise.h"
 #include "test/guarded_memory.h"
 #include "test/tensors.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -15,7 +15,7 @@ TEST(global_average) {
     const reference::Tensor x =
         random_tensor(rng, small_dims(rng), rng.chance(0.8) ? Data::kIntegers : Data::kSpecials);
     const reference::Tensor expected = reference::global_average(x);
-    for (const KernelTable* kernels : available_kernels())
+    for (const KernelTable* kernels : float_kernels())
       for (std::size_t members : {1, 2, 3, 7}) {
         GuardedMemory memory(rng);
         const FeatureMap in = memory.map(x, rng.between(0, 2));
@@ -33,7 +33,7 @@ TEST(global_average) {
 TEST(global_average_of_large_images) {
   const reference::Tensor x({1, 3, 512, 512}, reference::Values(3 * 512 * 512, static_cast<double>(0.1f)));
   test.repeat(1, [&](Rng& rng) {
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       GuardedMemory memory(rng);
       const FeatureMap out = memory.map(MapShape{1, 3, 1, 1, 0});
       global_average_part(memory.map(x, 1), out, *kernels, Member{0, 1});

@@ -57,7 +57,7 @@ std::string describe(const RandomProgram& program) {
 
 void compare_with_reference(Rng& rng, const RandomProgram& random) {
   std::vector<std::unique_ptr<Program>> programs;
-  for (const KernelTable* kernels : available_kernels()) {
+  for (const KernelTable* kernels : float_kernels()) {
     const UseKernels use(*kernels);
     programs.push_back(std::make_unique<Program>(random.spec));
   }
@@ -71,9 +71,9 @@ void compare_with_reference(Rng& rng, const RandomProgram& random) {
     const reference::Tensor output = oracle.forward(input, state);
     const reference::Tensor grad_input = oracle.backward(grad_output, state, gradients);
     for (std::size_t isa = 0; isa < programs.size(); ++isa) {
-      const UseKernels use(*available_kernels()[isa]);
+      const UseKernels use(*float_kernels()[isa]);
       const Results received = run(*programs[isa], rng, input, state_before, grad_output, before);
-      const std::string where = text_of(describe(random), ", ", available_kernels()[isa]->isa, ", run ", i);
+      const std::string where = text_of(describe(random), ", ", float_kernels()[isa]->isa, ", run ", i);
       CHECK_VALUES(received.output, output.data, kTolerance * oracle.largest_value(), where);
       CHECK_VALUES(received.state, state, kTolerance * oracle.largest_value() * oracle.largest_value(), where);
       CHECK_VALUES(received.grad_input, grad_input.data, kGradientTolerance * oracle.largest_gradient(), where);
@@ -104,7 +104,7 @@ TEST(program_forgets_nan) {
     };
     const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
     const reference::Values zeros(random.state.size(), 0.0);
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const UseKernels use(*kernels);
       Program fresh(random.spec), poisoned(random.spec);
       const Results expected = run(fresh, rng, input, random.state, grad_output, zeros);

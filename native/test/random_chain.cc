@@ -106,12 +106,11 @@ reference::Values RandomChain::random_image(Rng& rng, ImageSize size) const {
 RandomChain random_chain(Rng& rng, std::size_t max_side) { return Builder(rng, max_side).build(); }
 
 std::string describe(const RandomChain& chain) {
-  constexpr const char* kNames[]{"conv", "norm", "add", "scale", "average", "relu", "global average", "squeeze-excite"};
   const ProgramSpec& spec = chain.spec;
   std::string text = text_of("[", spec.n, ", ", spec.c, ", ", spec.h, ", ", spec.w, "]");
   for (const OpSpec& op : spec.ops) {
-    text += text_of(" > ", kNames[static_cast<int>(op.kind)]);
-    if (op.kind == OpKind::kConv)
+    text += text_of(" > ", name_of(op.kind));
+    if (op.kind == OpKind::kConv || op.kind == OpKind::kQuantizedConv)
       text += text_of(" ", op.kernel, "x", op.kernel, " to ", op.out_channels, " /", op.stride, " +", op.padding, " x",
                       op.dilation, " in ", op.groups, " groups");
   }

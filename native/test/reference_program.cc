@@ -5,6 +5,7 @@
 
 #include "reference/convolution.h"
 #include "reference/elementwise.h"
+#include "reference/quantized.h"
 #include "reference/squeeze_excite.h"
 #include "test/tensors.h"
 
@@ -41,6 +42,15 @@ reference::BatchNorm batch_norm_of(const OpSpec& op, std::size_t channels, const
 reference::SqueezeExcite squeeze_excite_of(const OpSpec& op, std::size_t channels, const Values& state) {
   return {slice(state, op.weight, op.reduced * channels), slice(state, op.bias, op.reduced),
           slice(state, op.up_weight, op.reduced * channels), slice(state, op.up_bias, channels)};
+}
+
+reference::Quantized quantized_of(const Quantization& q) { return {q.scale(), q.zero_point()}; }
+
+reference::QuantizedConvolution quantized_convolution_of(const OpSpec& op) {
+  reference::QuantizedConvolution conv{convolution_of(op), quantized_of(*op.from), {}, op.relu, op.quantized->weight,
+                                       op.quantized->bias, op.quantized->scale};
+  if (op.to) conv.to = quantized_of(*op.to);
+  return conv;
 }
 
 void store_statistics(const OpSpec& op, const reference::BatchNorm& norm, Values& state) {
@@ -106,6 +116,14 @@ Tensor ReferenceProgram::run(std::size_t index, Values& state) {
       const reference::SqueezeExcite weights = squeeze_excite_of(op, x.dims.c, state);
       return reference::excite(x, relu(reference::squeeze(x, weights)), weights);
     }
+    case OpKind::kQuantize:
+      return reference::quantize(x, quantized_of(*op.to));
+    case OpKind::kDequantize:
+      return reference::dequantize(x, quantized_of(*op.from));
+    case OpKind::kQuantizedConv:
+      return reference::quantized_convolve(x, quantized_convolution_of(op));
+    case OpKind::kQuantizedGlobalAverage:
+      return reference::quantized_global_average(x, quantized_of(*op.from), quantized_of(*op.to));
     case OpKind::kRelu:
       break;  // forward() does the rest
   }
@@ -165,6 +183,11 @@ void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, co
     case OpKind::kAdd:
     case OpKind::kRelu:
       return add_to_input(grad_y);
+    case OpKind::kQuantize:
+    case OpKind::kDequantize:
+    case OpKind::kQuantizedConv:
+    case OpKind::kQuantizedGlobalAverage:
+      break;  // are not trained
   }
 }
 

@@ -1,12 +1,12 @@
 // Values that careless kernels lose: NaN in one channel, numbers next to zero.
 #include <limits>
 
-#include "kernels/dispatch.h"
 #include "ops/batch_norm.h"
 #include "ops/convolution.h"
 #include "ops/elementwise.h"
 #include "test/guarded_memory.h"
 #include "test/tensors.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -19,7 +19,7 @@ void check_keeps_denormals(Test& test, const Op& op) {
     constexpr double kDenormal = static_cast<double>(std::numeric_limits<float>::denorm_min());
     reference::Tensor x({1, random_channels(rng), random_extent(rng, 9), random_extent(rng, 9)});
     for (double& value : x.data) value = kDenormal * rng.integer(100);
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       GuardedMemory memory(rng);
       const FeatureMap in = memory.map(x, 0), out = memory.map(in.shape);
       op(memory, *kernels, in, out);

@@ -6,11 +6,11 @@
 #include <cmath>
 #include <functional>
 
-#include "kernels/dispatch.h"
 #include "reference/elementwise.h"
 #include "reference/squeeze_excite.h"
 #include "test/guarded_memory.h"
 #include "test/tensors.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -61,7 +61,7 @@ TEST(squeeze_excite) {
       scale = std::max(scale, largest(*sums[i]));
     }
 
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       GuardedMemory memory(rng);
       const MapShape shape{dims.n, dims.c, dims.h, dims.w, rng.between(0, 2)};
       const SqueezeExcite gate(shape, c.reduced, *kernels);

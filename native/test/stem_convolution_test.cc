@@ -1,10 +1,10 @@
 // The first convolution, from floats and from bytes, on every instruction set against the reference.
 #include "ops/stem_convolution.h"
 
-#include "kernels/dispatch.h"
 #include "reference/elementwise.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -66,7 +66,7 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
   if (relu) expected = reference::relu(expected);
   const double tolerance = sum_tolerance(data, 1, shape.weight_elements() / shape.out_c + 1);
 
-  for (const KernelTable* kernels : available_kernels()) {
+  for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     // Panels come from the plan for another width of image, as in a session that meets several.
     ConvShape nominal = shape;

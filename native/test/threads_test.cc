@@ -1,11 +1,11 @@
 // Every op computes the same bits on 1, 2, 3 and 7 threads.
 #include <vector>
 
-#include "kernels/dispatch.h"
 #include "ops/batch_norm.h"
 #include "ops/elementwise.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -33,7 +33,7 @@ TEST(threads_convolution) {
     const reference::Tensor grad_y = random_tensor(rng, output_dims(shape), Data::kReals);
     const reference::Values weight = random_values(rng, shape.weight_elements(), Data::kReals);
     const reference::Values bias = random_values(rng, shape.out_c, Data::kReals);
-    for (const KernelTable* kernels : available_kernels())
+    for (const KernelTable* kernels : float_kernels())
       check_threads(text_of(kernels->isa, ", ", shape), [&](int threads) {
         GuardedMemory memory(rng);
         reference::Values all;
@@ -70,7 +70,7 @@ TEST(threads_batch_norm) {
     const reference::Tensor grad_y = random_tensor(rng, x.dims, Data::kReals);
     const std::size_t channels = x.dims.c;
     const reference::Values gamma = random_values(rng, channels, Data::kReals), zeros(channels, 0.0);
-    for (const KernelTable* kernels : available_kernels())
+    for (const KernelTable* kernels : float_kernels())
       check_threads(text_of(kernels->isa, ", ", x.dims), [&](int threads) {
         GuardedMemory memory(rng);
         const FeatureMap in = memory.map(x, 1), grad = memory.map(grad_y, 0);
@@ -97,7 +97,7 @@ TEST(threads_elementwise) {
   test.repeat(40, [](Rng& rng) {
     const reference::Tensor a = random_tensor(rng, large_dims(rng), Data::kReals);
     const reference::Tensor b = random_tensor(rng, a.dims, Data::kReals);
-    for (const KernelTable* kernels : available_kernels())
+    for (const KernelTable* kernels : float_kernels())
       check_threads(text_of(kernels->isa, ", ", a.dims), [&](int threads) {
         GuardedMemory memory(rng);
         reference::Values all;

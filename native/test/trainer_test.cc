@@ -303,7 +303,7 @@ TEST(trainer_equals_reference) {
       losses.push_back(oracle.step(images, rate, decay));
       if (oracle.margin() < 1e-5) return;  // too near to a ReLU's kink for a comparison
     }
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const UseKernels use(*kernels);
       Trainer trainer(built.spec_, built.state_.data());
       const std::string where = text_of(kernels->isa, ", ", describe(built.spec_));
@@ -360,7 +360,7 @@ TEST(trainer_on_any_number_of_threads) {
 // A batch that is not finite changes nothing, and the next one goes on as if it had never been there.
 TEST(trainer_survives_what_is_not_finite) {
   test.repeat(150, [](Rng& rng) {
-    const UseKernels use(*available_kernels()[rng.between(0, available_kernels().size() - 1)]);
+    const UseKernels use(*float_kernels()[rng.between(0, float_kernels().size() - 1)]);
     const Builder built(rng);
     const ProgramSpec& program = built.spec_.program;
     const std::size_t classes = program.ops.back().out_channels;

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/dispatch.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -104,7 +104,7 @@ TEST(winograd_equals_reference) {
   test.repeat(1600, [&](Rng& rng) {
     const Case c = random_case(rng);
     const reference::Values expected = expected_of(c);
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const double error = relative_l2(run(rng, c, *kernels, 1, 1, false, {}), expected);
       CHECK(error <= kLargestError, describe(c, *kernels), ": relative error ", error);
       errors.push_back(error);
@@ -121,7 +121,7 @@ TEST(winograd_options) {
     const ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
     const bool with_bias = rng.chance(0.5);
     const std::size_t pixels = c.shape.in_h * c.shape.in_w;
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       reference::Values expected = run(rng, c, *kernels, 1, 1, false, {});
       for (std::size_t i = 0; i < expected.size(); ++i) {
         float value = static_cast<float>(expected[i]);
@@ -138,7 +138,7 @@ TEST(winograd_on_any_team) {
   test.repeat(200, [](Rng& rng) {
     const Case c = random_case(rng);
     constexpr std::size_t kTeams[]{1, 2, 3, 7};
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const reference::Values expected = run(rng, c, *kernels, 1, 1, true, {false, true});
       for (std::size_t members : kTeams) {
         const std::size_t planned = rng.chance(0.5) ? members : rng.pick(kTeams);
@@ -163,7 +163,7 @@ TEST(winograd_image_alone) {
     };
     alone.x.data = part(c.x.data);
     alone.before.data = part(c.before.data);
-    for (const KernelTable* kernels : available_kernels())
+    for (const KernelTable* kernels : float_kernels())
       CHECK_VALUES(run(rng, alone, *kernels, 1, 1, true, {}), part(run(rng, c, *kernels, 1, 1, true, {})), 0.0,
                    describe(c, *kernels), ", image ", image);
   });
@@ -179,7 +179,7 @@ TEST(winograd_nan_stays_in_group_and_image) {
     poisoned.x.at(image, channel, rng.between(0, shape.in_h - 1), rng.between(0, shape.in_w - 1)) =
         std::numeric_limits<double>::quiet_NaN();
     const std::size_t group = channel / (shape.in_c / shape.groups);
-    for (const KernelTable* kernels : available_kernels()) {
+    for (const KernelTable* kernels : float_kernels()) {
       const reference::Values expected = run(rng, clean, *kernels, 1, 1, true, {}),
                               received = run(rng, poisoned, *kernels, 1, 1, true, {});
       std::size_t reached = 0, leaked = 0;

@@ -1,0 +1,38 @@
+// Integers with AVX2. Its products of bytes saturate, so elements are 16-bit words, whose products are exact: half the
+// speed of bytes, twice that of floats.
+#include <immintrin.h>
+
+#include "kernels/attributes.h"
+#include "kernels/integer_kernels.h"
+
+namespace qarepvgg {
+namespace {
+
+#include "kernels/integer_vec256.inc"
+
+struct Vec : Vec256 {
+  static constexpr std::size_t kElementBytes = 2;
+
+  static void dot(Reg& acc, Reg a, Reg b) { acc = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
+  static void dot_words(Reg& acc, Reg a, Reg b) { dot(acc, a, b); }
+  static Reg widen(const std::byte* p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void narrow(std::byte* p, Reg r) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words_of(r)); }
+  static void narrow_first(std::byte* p, Reg r, std::size_t n) {
+    std::byte all[16];
+    narrow(all, r);
+    for (std::size_t i = 0; i < n * kElementBytes; ++i) p[i] = all[i];
+  }
+  static Words load_words(const std::byte* p, std::size_t) { return load(p); }
+};
+
+constexpr int kMaxRows1 = 11, kMaxRows2 = 6, kMaxRows3 = 3;
+
+#include "kernels/integer_body.inc"
+
+}  // namespace
+
+const IntegerKernels kAvx2IntegerKernels = make_table();
+
+}  // namespace qarepvgg

@@ -1,0 +1,52 @@
+// The first convolution of a quantised network: reads an image of floats or bytes and quantises it while it copies its
+// lines, a few at a time, into the first-level cache. There a pixel is one step of 32 bits, so that the columns of a
+// kernel row are consecutive steps of one tap; channels that do not fit go into a second plane of lines.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/parallel.h"
+#include "ops/byte_map.h"
+#include "ops/convolution.h"
+#include "ops/quantization.h"
+#include "ops/stem_convolution.h"
+
+namespace qarepvgg {
+
+class IntegerStem {
+ public:
+  static constexpr std::size_t kMaxChannels = StemConvolution::kMaxChannels;
+
+  // shape.n is ignored: one image per run. groups must be 1. `input`: of the integers that the image becomes.
+  IntegerStem(const ConvShape& shape, const Quantization& input, const IntegerKernels& kernels);
+  IntegerStem(const ConvShape& shape, const Panels& panels, const Quantization& input, const IntegerKernels& kernels);
+
+  const Panels& panels() const { return panels_; }
+  std::size_t weight_bytes() const { return planes_ * shape_.kernel * shape_.kernel * panels_.padded() * 4; }
+  void pack_weights(const std::int8_t* weight, std::byte* packed) const;
+
+  // Scratch of one member of the team.
+  std::size_t scratch_bytes() const;
+  // One member's part of one image, inside a parallel region.
+  void run_part(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+                std::byte* scratch, const Member& member) const;
+
+ private:
+  // Padded input row number `row` as lines of steps, one per plane.
+  void copy_row(const Image& image, const std::uint32_t* tables, std::size_t row, std::byte* lines) const;
+  void make_tables(const Image& image, std::uint32_t* tables) const;
+  // The channels of a plane, as the kernel wants them.
+  template <class PlaneOf>
+  void quantize_plane(std::size_t plane, std::size_t pixels, const PlaneOf& plane_of, std::byte* out) const;
+
+  ConvShape shape_;
+  Panels panels_;
+  Quantization input_;
+  const IntegerKernels* kernels_;
+  std::size_t planes_;
+  std::size_t line_;              // bytes of a padded row of one plane
+  std::size_t taps_, tap_steps_;  // per plane
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,69 @@
+// 3x3 convolution of integers with stride 1 by Winograd's minimal filtering in whole numbers (kernels/integer_kernels.h
+// has points and proof): bit-identical to the direct form, with a quarter of its multiplications, of 16-bit words.
+//
+// A plan holds what depends on shapes alone; running it allocates nothing.
+#pragma once
+
+#include <cstddef>
+
+#include "base/parallel.h"
+#include "ops/byte_map.h"
+#include "ops/convolution.h"
+#include "ops/quantization.h"
+#include "ops/winograd_tiles.h"
+
+namespace qarepvgg {
+
+class IntegerWinograd {
+ public:
+  // Whether a shape can run this way at all, as in ops/winograd.h.
+  static bool supports(const ConvShape& shape);
+  // Where it is faster than the direct form; a fixed rule.
+  static bool pays(const ConvShape& shape);
+  // Whether sums of these weights stay below 2^25 for every output channel and any input. weight:
+  // [out][in / groups][3][3].
+  static bool is_exact(const ConvShape& shape, const std::int8_t* weight);
+
+  // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan of the same
+  // channels and groups that is made with the same panels.
+  IntegerWinograd(const ConvShape& shape, const Panels& panels, std::size_t members, const IntegerKernels& kernels);
+  static Panels choose(const ConvShape& shape, const IntegerKernels& kernels);
+
+  const Panels& panels() const { return panels_; }
+  std::size_t weight_bytes() const;
+  void pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const;
+
+  // Scratch of one member of the team.
+  std::size_t scratch_bytes() const;
+  // One member's part, inside a parallel region. Does not wait for the others. in: halo of 1. Writes the interior of
+  // `out`.
+  void run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+                std::byte* scratch, const Member& member) const;
+
+ private:
+  using TileRef = WinogradTiles::TileRef;
+  using Block = WinogradTiles::Block;
+  // Scratch: transformed input, products of one panel, and the pixels of a tile that hangs over the border.
+  struct Scratch {
+    std::int16_t* v;
+    std::int32_t* m;
+    std::byte* patch;
+  };
+
+  void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const ByteMap& in,
+                 const std::byte* weights, const SumStore& sums, const ByteMap& out, const Scratch& scratch) const;
+  void multiply(const Block& block, const std::int16_t* weights, std::size_t group, int vectors,
+                const Scratch& scratch) const;
+  void transform_input(const TileRef& tile, const ByteMap& in, std::int16_t* v, std::byte* patch) const;
+  void transform_output(const TileRef& tile, const std::int32_t* m, const SumStore& sums, std::size_t lane,
+                        std::size_t channel, std::size_t width, const ByteMap& out, std::byte* patch) const;
+  std::size_t v_point() const;  // words from one point to the next in the transformed input
+  std::size_t m_point() const;  // numbers ... in the products of one panel
+
+  ConvShape shape_;
+  Panels panels_;
+  const IntegerKernels* kernels_;
+  WinogradTiles tiles_;
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,80 @@
+// What integers stand for, and how sums of their products become integers again: ONNX's QLinearConv, in the order of
+// operations of onnxruntime's fused kernels, bit for bit (mlas/lib/quantize.cpp, qlinearconv.cc).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/integer_kernels.h"
+#include "ops/byte_map.h"
+#include "ops/convolution.h"
+
+namespace qarepvgg {
+
+// The integer q from 0 to 255 stands for (q - zero_point) * scale.
+class Quantization {
+ public:
+  // Throws ERR_QUANT_PARAM, naming `where`, unless the scale is a positive normal float and the zero point a whole
+  // number from 0 to 255.
+  Quantization(double scale, double zero_point, const std::string& where);
+
+  float scale() const { return scale_; }
+  std::uint8_t zero_point() const { return zero_point_; }
+  bool operator==(const Quantization& other) const {
+    return scale_ == other.scale_ && zero_point_ == other.zero_point_;
+  }
+
+  // For x -> clamp(round(x / scale) + zero_point, 0, 255).
+  QuantizeParameters parameters() const;
+
+ private:
+  float scale_;
+  std::uint8_t zero_point_;
+};
+
+// Of a convolution. The bias counts in units of the input's scale times the weight's.
+struct QuantizedWeights {
+  std::vector<std::int8_t> weight;  // [out][in / groups][kernel][kernel]
+  std::vector<std::int32_t> bias;   // [out]
+  std::vector<float> scale;         // [out]
+};
+
+// Throws ERR_BUFFER_SIZE or, naming `where`, ERR_QUANT_PARAM unless these are weights of that shape, with scales that
+// are positive normal floats, and with sums that fit 32 bits whatever the input is.
+void check_weights(const QuantizedWeights& weights, const ConvShape& shape, const std::string& where);
+
+// Largest magnitude of an output channel's sum over any input, bias left out.
+std::int64_t largest_sum(const std::int8_t* weight, std::size_t count);
+
+// The end of a convolution, or of another sum of integers: what its sums start from, and what becomes of them. One
+// entry per packed lane.
+class SumStore {
+ public:
+  // Without `output` the output is floats.
+  SumStore(const Quantization& input, const std::optional<Quantization>& output, bool relu);
+
+  // Throws ERR_QUANT_PARAM, naming `where`, when a product of scales is not finite.
+  void check(const std::vector<float>& weight_scale, const std::string& where) const;
+  // start, scale: [groups * panels.padded()], memory that outlives this.
+  void pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t* start,
+            float* scale);
+  const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
+  Requantize store(std::size_t lane) const;
+
+  // Without weights, in plain arithmetic: clamp(round(sum * scale) + zero_point).
+  std::uint8_t requantize(std::int32_t sum, float scale) const;
+
+ private:
+  float multiplier(float weight_scale) const;
+
+  Quantization input_;
+  std::optional<Quantization> output_;
+  float low_, high_;
+  const std::int32_t* start_ = nullptr;
+  const float* scale_ = nullptr;
+};
+
+}  // namespace qarepvgg

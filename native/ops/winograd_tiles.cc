@@ -1,0 +1,83 @@
+#include "ops/winograd_tiles.h"
+
+#include <algorithm>
+
+namespace qarepvgg {
+namespace {
+
+constexpr std::size_t kSide = 6;
+// A team shares an image by tiles while each member gets at least so many; below that, by panels.
+constexpr std::size_t kMinTilesPerMember = 20;
+
+// Tiles of four pixels along a side, the last of two where that is enough.
+std::size_t side_tiles(std::size_t size) { return ceil_div(size, 4); }
+
+}  // namespace
+
+std::size_t WinogradTiles::per_image(const ConvShape& shape) {
+  return checked_mul(side_tiles(shape.in_h), side_tiles(shape.in_w));
+}
+
+WinogradTiles::WinogradTiles(const ConvShape& shape, std::size_t limit, std::size_t members)
+    : images_(shape.n),
+      height_(shape.in_h),
+      width_(shape.in_w),
+      columns_(side_tiles(shape.in_w)),
+      per_image_(per_image(shape)) {
+  if (per_image_ > limit / 2) {
+    cuts_ = ceil_div(per_image_, limit);
+    if (per_image_ / members >= kMinTilesPerMember) cuts_ = round_up(cuts_, members);
+    blocks_ = checked_mul(images_, cuts_);
+    largest_block_ = ceil_div(per_image_, cuts_);
+  } else {
+    blocks_ = ceil_div(images_, limit / per_image_);
+    largest_block_ = ceil_div(images_, blocks_) * per_image_;
+  }
+}
+
+Tile WinogradTiles::Block::with_point(std::size_t point) const {
+  const auto only_full = [](std::size_t side) { return side == 3 || side == 4; };
+  const bool needs_rows = only_full(point / kSide), needs_columns = only_full(point % kSide);
+  if (needs_rows) return needs_columns ? full : full_rows;
+  return needs_columns ? full_columns : Tile{0, count};
+}
+
+WinogradTiles::TileRef WinogradTiles::tile_at(std::size_t index) const {
+  const auto side = [](std::size_t tile, std::size_t size) {
+    const std::size_t length = std::min<std::size_t>(4, size - 4 * tile);
+    return Side{4 * tile, length, length <= 2};
+  };
+  const std::size_t tile = index % per_image_;
+  return {index / per_image_, side(tile / columns_, height_), side(tile % columns_, width_)};
+}
+
+WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
+  Tile range;  // of the tiles of all images
+  if (blocks_ == images_ * cuts_) {
+    range = even_tile(per_image_, cuts_, index % cuts_);
+    range.first += index / cuts_ * per_image_;
+  } else {
+    const Tile images = even_tile(images_, blocks_, index);
+    range = {images.first * per_image_, images.length * per_image_};
+  }
+  // Short rows, then full tiles, then short columns, then both short: every range below is contiguous.
+  const auto rank = [](const TileRef& tile) {
+    if (tile.rows.is_short) return tile.columns.is_short ? 3 : 0;
+    return tile.columns.is_short ? 2 : 1;
+  };
+  std::size_t counts[4] = {};
+  for (std::size_t t = 0; t < range.length; ++t) ++counts[rank(tile_at(range.first + t))];
+  Block block;
+  block.count = range.length;
+  block.full_rows = {counts[0], counts[1] + counts[2]};
+  block.full_columns = {0, counts[0] + counts[1]};
+  block.full = {counts[0], counts[1]};
+  std::size_t next[4] = {0, counts[0], counts[0] + counts[1], counts[0] + counts[1] + counts[2]};
+  for (std::size_t t = 0; t < range.length; ++t) {
+    const TileRef tile = tile_at(range.first + t);
+    block.tiles[next[rank(tile)]++] = tile;
+  }
+  return block;
+}
+
+}  // namespace qarepvgg
