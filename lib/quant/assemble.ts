@@ -20,9 +20,11 @@ export function chooseParameters(
   { method, scheme, percentile, bits }: CheckedQuantizeOptions,
 ): Choice[] {
   return histograms.map((histogram, i) => {
-    // Images are bytes as they come, and logits are no activations.
-    const inside = i > 0 && i < histograms.length - 1;
-    const options: RangeOptions = { method, scheme, percentile, bits: inside ? bits.activations : 8 };
+    // The range of images is as wide as it is, and logits are no activations: nothing of them is left out.
+    const isInside = i > 0 && i < histograms.length - 1;
+    const options: RangeOptions = isInside
+      ? { method, scheme, percentile, bits: bits.activations }
+      : { method: 'minmax', scheme, percentile, bits: 8 };
     const range = chooseRange(histogram, options);
     return { range, parameters: parametersOf(range, options) };
   });

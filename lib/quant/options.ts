@@ -23,7 +23,7 @@ export interface Bits {
 /** Options of {@link quantize}. */
 export interface QuantizeOptions {
   /**
-   * How the range of activations is chosen; what lies beyond is clamped.
+   * How the range of activations is chosen; what lies beyond is clamped. Of images and logits, it is always the whole range.
    * - 'mse': of least squared error.
    * - 'minmax': the whole range that was seen.
    * - 'percentile': but for the largest few.
