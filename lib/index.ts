@@ -18,11 +18,32 @@ export type { ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } f
 export { createModel, type Network } from './nn/network';
 export type { CheckedNetworkOptions, NetworkOptions } from './nn/network-options';
 export type { BlockOptions, CheckedBlockOptions, Variant } from './nn/options';
-export type { Parameter, StateDict } from './nn/state';
 export type { RepModule, SwitchToDeployOptions } from './nn/rep-module';
+export type { Parameter, StateDict } from './nn/state';
 export type { Form } from './nn/structure';
 export type { LayerSummary, NetworkSummary } from './nn/summary';
 export type { Preprocessing } from './preprocessing';
+export type { Calibration, CalibrationBatch, CalibrationStream } from './quant/calibration';
+export type { Bins } from './quant/histogram';
+export type {
+  FloatAverage,
+  FloatConv,
+  FloatSqueezeExcite,
+  IntegerAverage,
+  IntegerConv,
+  QuantizationParameters,
+  QuantizedLayer,
+} from './quant/layers';
+export type { Bits, QuantizationProgress, QuantizeOptions } from './quant/options';
+export { type Quantization, quantize } from './quant/quantize';
+export {
+  type QuantizationRecipe,
+  type QuantizedLayerSummary,
+  QuantizedModel,
+  type QuantizedSummary,
+} from './quant/quantized-model';
+export type { ActivationReport, LayerReport, QuantizationReport, WeightReport } from './quant/report';
+export { type LayerSensitivity, type SensitivityOptions, sensitivity } from './quant/sensitivity';
 export type { ByteImages, Images } from './runtime/images';
 export type { Algorithm, SessionOptions } from './runtime/options';
 export { type Feeds, type Fetches, InferenceSession, type RunOptions } from './runtime/session';

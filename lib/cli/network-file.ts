@@ -1,5 +1,6 @@
+import { mismatch } from '../errors';
 import { openModel } from '../formats/open-model';
-import { loadStateDict, type Network } from '../index';
+import { loadStateDict, type Network, QuantizedModel } from '../index';
 import { type Layout, nameIn } from '../nn/layouts';
 import { emptyNetwork } from '../nn/network';
 import { checkNetworkOptions } from '../nn/network-options';
@@ -14,11 +15,11 @@ export function networkOptions({ model: _, ...flags }: NetworkFlags): Record<str
 }
 
 /**
- * Opens a model file; or, with the flag `model`, a file of nothing but tensors, as the network that the flags describe, in
+ * Opens the file of a network in float; or, with the flag `model`, a file of nothing but tensors, as the network that the flags describe, in
  * the form that the tensors have.
  */
 export async function openNetwork(path: string, flags: FileFlags): Promise<Network> {
-  if (flags.model === undefined) return openModel(path);
+  if (flags.model === undefined) return inFloat(await openModel(path), path);
   const layout = (flags.layout ?? 'official') as Layout;
   const state = await loadStateDict(path, flags.key === undefined ? {} : { key: flags.key });
   const numClasses = state[nameIn(layout, 'linear.weight')]?.dims[0];
@@ -26,6 +27,17 @@ export async function openNetwork(path: string, flags: FileFlags): Promise<Netwo
   const network = emptyNetwork(checkNetworkOptions(flags.model, options, path), formOf(state, layout)).eval();
   network.loadStateDict(state, { layout });
   return network;
+}
+
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised network. */
+function inFloat(model: Network | QuantizedModel, path: string): Network {
+  if (!(model instanceof QuantizedModel)) return model;
+  throw mismatch(
+    'ERR_MODEL_INCOMPATIBLE',
+    path,
+    'a network in float',
+    'a quantised one; name the one that it was made from',
+  );
 }
 
 function formOf(state: StateDict, layout: Layout): Form {

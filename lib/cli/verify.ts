@@ -15,7 +15,7 @@ export async function verifyFile(path: string, images: readonly string[], flags:
     const received = 'one in deploy form; name the file it was made from, and this one with --deploy';
     throw mismatch('ERR_MODEL_INCOMPATIBLE', path, 'a model with branches', received);
   }
-  const other = flags.deploy === undefined ? model.reparameterize() : await openModel(flags.deploy);
+  const other = flags.deploy === undefined ? model.reparameterize() : ((await openModel(flags.deploy)) as Network);
   const inputs = [...randomImages(model, flags), ...(await Promise.all(images.map((file) => readImage(file, model))))];
   const report = verifyEquivalence(model, other, { inputs });
   const passed = [...report.blocks, report.whole].every(({ relativeL2 }) => relativeL2 <= flags.tolerance);

@@ -3,10 +3,19 @@ import { layerSlots } from '../nn/layers';
 import { emptyNetwork, type Network, networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import { inPlace, type SlotSpec, type StateDict } from '../nn/state';
+import { QuantizedModel } from '../quant/quantized-model';
 import type { Tensor } from '../tensor';
+import type { RawTensor } from './dtypes';
 import { placeOf, quote } from './files';
-import { describeNetwork, type NetworkDescription, readDescription } from './model-metadata';
-import { readSafetensors, writeSafetensors } from './safetensors';
+import {
+  describeNetwork,
+  type FileForm,
+  type Metadata,
+  type NetworkDescription,
+  readDescription,
+} from './model-metadata';
+import { assembleQuantized, describeQuantized, quantizedTensors } from './quantized-files';
+import { inFloat32, readRawSafetensors, writeSafetensors } from './safetensors';
 
 /** Tensors whose name begins like this are no part of the network. */
 export const extraPrefix = 'training.';
@@ -18,32 +27,58 @@ export interface Extras {
 }
 
 /**
- * Writes a network with everything that is needed to use it again, as a safetensors file: all of it or nothing, whatever
- * happens meanwhile. The tensors have their names of the layout 'official'; the metadata hold the options of the network,
- * its form, labels and preprocessing.
+ * Writes a network, quantised or not, with everything that is needed to use it again, as a safetensors file: all of it or
+ * nothing, whatever happens meanwhile. The tensors have their names of the layout 'official'; the metadata hold the options of
+ * the network, its form, labels and preprocessing.
  *
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, and for a module that is no network;
- * ERR_LIMIT when the disk is full.
+ * ERR_MODEL_INCOMPATIBLE for what was quantised and is no network; ERR_LIMIT when the disk is full.
  *
  * @example
  * await saveModel(model.eval().switchToDeploy(), 'deploy.safetensors');
  */
-export function saveModel(model: Network, path: string): Promise<void> {
+export async function saveModel(model: Network | QuantizedModel, path: string): Promise<void> {
+  if (model instanceof QuantizedModel) {
+    return writeSafetensors(path, quantizedTensors(model), describeQuantized(model, 'saveModel'));
+  }
   return saveModelWith(model, { tensors: {}, metadata: {} }, path, 'saveModel');
 }
 
 /**
- * Reads a network that {@link saveModel} or a training run has written, in the form that it had, in eval mode.
+ * Reads a network that {@link saveModel} or a training run has written, in the form that it had, in eval mode. Which kind it
+ * is says the file; `form` is 'int8' for a quantised one. The type parameter says what the caller expects.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_INVALID_ARG for a
- * path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_QUANT_PARAM for scales
+ * that nothing can be computed with; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = await loadModel('model.safetensors');
  * console.log(model.options.labels, model.form);
+ * const small = await loadModel<QuantizedModel>('int8.safetensors');
  */
-export async function loadModel(path: string): Promise<Network> {
-  return (await loadModelWith(path, 'loadModel')).model;
+export async function loadModel<M extends Network | QuantizedModel = Network>(path: string): Promise<M> {
+  return (await readModel(path, 'loadModel')) as M;
+}
+
+/** As {@link loadModel}, of either kind. */
+export async function readModel(path: string, where: string): Promise<Network | QuantizedModel> {
+  const { description, tensors, metadata, place } = await readModelFile(path, where);
+  if (description.form === 'int8') return assembleQuantized(description.options, metadata, tensors, place);
+  return assembleNetwork(description as NetworkDescription, inFloat32({ tensors, metadata }).tensors, place).model;
+}
+
+async function readModelFile(
+  path: string,
+  where: string,
+): Promise<{
+  description: NetworkDescription<FileForm>;
+  tensors: Record<string, RawTensor>;
+  metadata: Metadata;
+  place: string;
+}> {
+  const place = placeOf(path, where);
+  const { tensors, metadata } = await readRawSafetensors(path);
+  return { description: readDescription(metadata, place), tensors, metadata, place };
 }
 
 /** As {@link saveModel}, with more in the file. */
@@ -56,11 +91,14 @@ export async function saveModelWith(model: Network, extras: Extras, path: string
   await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata });
 }
 
-/** As {@link loadModel}, with what else is in the file. */
+/** As {@link loadModel}, with what else is in the file; not for quantised networks. */
 export async function loadModelWith(path: string, where: string): Promise<{ model: Network; extras: Extras }> {
-  const place = placeOf(path, where);
-  const { tensors, metadata } = await readSafetensors(path);
-  const { model, others } = assembleNetwork(readDescription(metadata, place), tensors, place);
+  const { description, tensors, metadata, place } = await readModelFile(path, where);
+  if (description.form === 'int8') {
+    throw mismatch('ERR_MODEL_FORMAT', `${place}, form`, 'train, partial or deploy', '"int8", a quantised network');
+  }
+  const floats = inFloat32({ tensors, metadata }).tensors;
+  const { model, others } = assembleNetwork(description as NetworkDescription, floats, place);
   return { model, extras: { tensors: others, metadata } };
 }
 

@@ -4,7 +4,7 @@ import type { Form } from '../nn/structure';
 import { asText } from '../nn/traits';
 import { quote } from './files';
 
-type Metadata = Readonly<Record<string, string>>;
+export type Metadata = Readonly<Record<string, string>>;
 
 /** In the metadata of every file that this package writes; other software looks for `format`. */
 export const producer = { format: 'pt', producer: 'qarepvgg' } as const;
@@ -17,22 +17,25 @@ export function isOurs(metadata: Metadata): boolean {
 /** Goes up when older versions of this package could not read what is written. */
 const formatVersion = '1';
 
-const forms: readonly string[] = ['train', 'partial', 'deploy'] satisfies Form[];
+/** The form of a network in a file; quantised ones, which are deploy forms, have one of their own. */
+export type FileForm = Form | 'int8';
+
+const forms: readonly string[] = ['train', 'partial', 'deploy', 'int8'] satisfies FileForm[];
 
 /** A network without its weights, as metadata of a file: its form, and every option under its own name. */
-export function describeNetwork(options: CheckedNetworkOptions, form: Form): Metadata {
+export function describeNetwork(options: CheckedNetworkOptions, form: FileForm): Metadata {
   const texts = Object.entries(options).map(([name, value]) => [name, asText(value)] as const);
   return { ...producer, formatVersion, form, layout: 'official', ...Object.fromEntries(texts) };
 }
 
 /** A network without its weights. */
-export interface NetworkDescription {
+export interface NetworkDescription<F extends FileForm = Form> {
   readonly options: CheckedNetworkOptions;
-  readonly form: Form;
+  readonly form: F;
 }
 
 /** What {@link describeNetwork} was given. @throws {QARepVGGError} ERR_MODEL_FORMAT */
-export function readDescription(metadata: Metadata, where: string): NetworkDescription {
+export function readDescription(metadata: Metadata, where: string): NetworkDescription<FileForm> {
   if (!isOurs(metadata) || metadata.formatVersion === undefined) {
     const received = 'another one; make the network with createModel and give it the tensors of loadStateDict';
     throw mismatch('ERR_MODEL_FORMAT', where, 'a file that saveModel has written', received);
@@ -46,7 +49,7 @@ export function readDescription(metadata: Metadata, where: string): NetworkDescr
     throw mismatch('ERR_MODEL_FORMAT', `${where}, form`, forms.join(', '), quote(`${form}`));
   }
   if (layout !== 'official') throw mismatch('ERR_MODEL_FORMAT', `${where}, layout`, '"official"', quote(`${layout}`));
-  return { options: readOptions(metadata, where), form: form as Form };
+  return { options: readOptions(metadata, where), form: form as FileForm };
 }
 
 function readOptions(metadata: Metadata, where: string): CheckedNetworkOptions {

@@ -1,8 +1,9 @@
 import type { Network } from '../nn/network';
-import { loadModel } from './model-files';
-import { importOnnx } from './onnx';
+import type { QuantizedModel } from '../quant/quantized-model';
+import { readModel } from './model-files';
+import { readOnnx } from './onnx';
 
-/** Reads a network from a file of either kind: ONNX when its name says so, otherwise safetensors. */
-export async function openModel(path: string): Promise<Network> {
-  return /\.onnx$/i.test(path) ? importOnnx(path) : loadModel(path);
+/** Reads a network, quantised or not, from a file of either kind: ONNX when its name says so, otherwise safetensors. */
+export async function openModel(path: string): Promise<Network | QuantizedModel> {
+  return /\.onnx$/i.test(path) ? readOnnx(path, 'importOnnx') : readModel(path, 'loadModel');
 }

@@ -1,4 +1,4 @@
-import type { ConvOp, Op } from '../../binding';
+import type { ConvOp, Op, QuantizedOp } from '../../binding';
 import { describeList, mismatch } from '../errors';
 import { checkedProduct } from '../limits';
 
@@ -15,7 +15,7 @@ export function convOutput(length: number, op: Pick<ConvOp, 'kernel' | 'stride' 
  * but one value per channel (its variance is then zero; PyTorch refuses too); ERR_SIZE_OVERFLOW.
  */
 export function inferShapes(
-  ops: readonly Op[],
+  ops: readonly (Op | QuantizedOp)[],
   input: readonly number[],
   training: boolean,
   where: string,
@@ -31,12 +31,23 @@ export function inferShapes(
   return shapes;
 }
 
-function outputShape(op: Op, source: readonly number[], where: string): number[] {
-  if (op.op === 'conv') return convShape(op, source, where);
-  return op.op === 'globalAverage' ? [...source.slice(0, 2), 1, 1] : [...source];
+function outputShape(op: Op | QuantizedOp, source: readonly number[], where: string): number[] {
+  switch (op.op) {
+    case 'conv':
+    case 'quantizedConv':
+      return convShape(op, source, where);
+    case 'globalAverage':
+    case 'quantizedGlobalAverage':
+      return [...source.slice(0, 2), 1, 1];
+    default:
+      return [...source];
+  }
 }
 
-function convShape(op: ConvOp, [n, , h, w]: readonly number[], where: string): number[] {
+/** What the output's dims of a convolution depend on. */
+type ConvSizes = Pick<ConvOp, 'outChannels' | 'kernel' | 'stride' | 'padding' | 'dilation'>;
+
+function convShape(op: ConvSizes, [n, , h, w]: readonly number[], where: string): number[] {
   const height = convOutput(h as number, op);
   const width = convOutput(w as number, op);
   if (height < 1 || width < 1) {

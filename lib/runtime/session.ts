@@ -5,10 +5,12 @@ import { inputName, outputName } from '../formats/onnx/graph';
 import { openModel } from '../formats/open-model';
 import { deployOps } from '../graph/deploy';
 import { inferShapes } from '../graph/shapes';
-import { coreOf, type Definition } from '../nn/core';
+import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
 import { parseOptions, readForeign } from '../options';
-import { byteScaling, defaultPreprocessing, readPreprocessing } from '../preprocessing';
+import { byteScaling, defaultPreprocessing, type Preprocessing, readPreprocessing } from '../preprocessing';
+import { lowerQuantized } from '../quant/lower';
+import { QuantizedModel } from '../quant/quantized-model';
 import { readTensor, type Tensor } from '../tensor';
 import { signalField, throwIfAborted, withSignal } from './abort';
 import { checkImages, type Images } from './images';
@@ -63,31 +65,33 @@ export class InferenceSession {
   readonly #underWay = new Set<Promise<unknown>>();
 
   /** @internal */
-  constructor(caller: unknown, native: Session, definition: Definition) {
+  constructor(caller: unknown, native: Session, { inChannels, flat }: Pick<Source, 'inChannels' | 'flat'>) {
     if (caller !== key) {
       throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'one of new');
     }
     this.#native = native;
-    this.#inChannels = definition.inChannels;
-    this.#isFlat = definition.flat === true;
+    this.#inChannels = inChannels;
+    this.#isFlat = flat;
   }
 
   /**
-   * Makes a session from a model in deploy form, or from a file that `saveModel` or `exportOnnx` (name ending in .onnx) has
-   * written. The weights are copied: what happens to the model afterwards does not reach the session.
+   * Makes a session from a model in deploy form, from a quantised one, or from a file of either that `saveModel` or
+   * `exportOnnx` (name ending in .onnx) has written. The weights are copied: what happens to the model afterwards does not reach the session.
    *
    * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG naming
-   * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_LIMIT, ERR_OUT_OF_MEMORY; as `loadModel` and
-   * `importOnnx` for a file.
+   * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_QUANT_PARAM naming what in a quantised model cannot be
+   * computed with; ERR_LIMIT, ERR_OUT_OF_MEMORY; as `loadModel` and `importOnnx` for a file.
    */
-  static async create(modelOrPath: Module | string, options: SessionOptions = {}): Promise<InferenceSession> {
+  static async create(
+    modelOrPath: Module | QuantizedModel | string,
+    options: SessionOptions = {},
+  ): Promise<InferenceSession> {
     const where = 'InferenceSession.create';
     const checked = parseOptions(where, sessionFields, options);
     const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath) : modelOrPath;
-    const { definition } = coreOf(model, where);
-    definition.store.checkAttached(where);
-    const native = await addon.createSession(sessionSpec(definition, checked, where), definition.store.values);
-    return new InferenceSession(key, native, definition);
+    const source = model instanceof QuantizedModel ? quantizedSource(model, where) : moduleSource(model, where);
+    const native = await addon.createSession(sessionSpec(source, checked, where), source.state);
+    return new InferenceSession(key, native, source);
   }
 
   /**
@@ -177,16 +181,38 @@ function readInput(feeds: unknown, where: string): unknown {
   throw mismatch('ERR_INVALID_ARG', where, 'images under the name input', 'nothing of that name');
 }
 
-function sessionSpec(definition: Definition, options: CheckedSessionOptions, where: string): SessionSpec {
-  const { ops, store, inChannels, inputSize = defaultSide } = definition;
+/** What a session is made from. */
+interface Source {
+  readonly ops: SessionSpec['ops'];
+  readonly state: Float32Array;
+  readonly inChannels: number;
+  readonly inputSize: number | undefined;
+  readonly flat: boolean;
+  readonly preprocessing: Preprocessing | undefined;
+}
+
+function moduleSource(model: Module, where: string): Source {
+  const { ops, store, inChannels, inputSize, flat = false, preprocessing } = coreOf(model, where).definition;
+  store.checkAttached(where);
+  return { ops: deployOps(ops, where), state: store.values, inChannels, inputSize, flat, preprocessing };
+}
+
+function quantizedSource(model: QuantizedModel, where: string): Source {
+  const { inChannels, flat, preprocessing } = model;
+  const inputSize = model.isNetwork ? model.options.inputSize : undefined;
+  return { ...lowerQuantized(model, where), inChannels, inputSize, flat, preprocessing };
+}
+
+function sessionSpec(source: Source, options: CheckedSessionOptions, where: string): SessionSpec {
+  const { ops, state, inChannels, inputSize = defaultSide } = source;
   const [height, width] = options.inputSize ?? [inputSize, inputSize];
   const input = [options.maxBatch, inChannels, height, width];
-  const preprocessing = options.preprocessing ?? definition.preprocessing ?? defaultPreprocessing(inChannels);
-  inferShapes(deployOps(ops, where), input, false, where);
+  const preprocessing = options.preprocessing ?? source.preprocessing ?? defaultPreprocessing(inChannels);
+  inferShapes(ops, input, false, where);
   return {
     input,
     ops,
-    stateLength: store.values.length,
+    stateLength: state.length,
     algorithm: options.algorithm,
     ...(options.threads !== undefined && { threads: options.threads }),
     ...byteScaling(readPreprocessing(preprocessing, inChannels, `${where}, option preprocessing`)),

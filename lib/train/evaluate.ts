@@ -1,6 +1,7 @@
 import type { Dataset } from '../formats/dataset';
 import { type Network, networkCoreOf } from '../nn/network';
 import { integer, optional, parseOptions } from '../options';
+import { QuantizedModel } from '../quant/quantized-model';
 import { signalField } from '../runtime/abort';
 import { InferenceSession } from '../runtime/session';
 import { checkDataset } from './datasets';
@@ -28,8 +29,8 @@ export interface Evaluation {
 }
 
 /**
- * Judges a network on labelled images, in the deploy form of its present weights, off the JavaScript thread. The network
- * does not change.
+ * Judges a network on labelled images, in the deploy form of its present weights, or a quantised network as it is, off the
+ * JavaScript thread. The network does not change.
  *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_INVALID_ARG for a data set that does not fit; ERR_NON_FINITE for weights
  * that are not finite; ERR_ABORTED, ERR_OUT_OF_MEMORY.
@@ -38,14 +39,18 @@ export interface Evaluation {
  * const test = await loadFashionMnist('/usr/share/datasets/fashion-mnist', 'test');
  * const { accuracy } = await evaluate(await loadModel('model.safetensors'), test);
  */
-export async function evaluate(model: Network, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+export async function evaluate(
+  model: Network | QuantizedModel,
+  dataset: Dataset,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
   const where = 'evaluate';
-  const { blueprint } = networkCoreOf(model, where);
-  checkDataset(dataset, blueprint.options, where);
+  const isQuantized = model instanceof QuantizedModel;
+  checkDataset(dataset, isQuantized ? model.options : networkCoreOf(model, where).blueprint.options, where);
   const checked = parseOptions(where, fields, options);
-  const session = await InferenceSession.create(model.reparameterize(), {
+  const session = await InferenceSession.create(isQuantized ? model : model.reparameterize(), {
     maxBatch: checked.batchSize,
-    preprocessing: blueprint.preprocessing,
+    preprocessing: model.options.preprocessing,
     ...(checked.threads !== undefined && { threads: checked.threads }),
   });
   try {

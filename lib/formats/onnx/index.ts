@@ -4,15 +4,21 @@ import { coreOf, type ModuleCore } from '../../nn/core';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/network';
 import { NetworkBlueprint } from '../../nn/network-blueprint';
+import type { CheckedNetworkOptions } from '../../nn/network-options';
 import { RepCore } from '../../nn/rep-core';
-import type { StateDict } from '../../nn/state';
+import { integerSteps } from '../../quant/chain';
+import type { QuantizationParameters } from '../../quant/layers';
+import { QuantizedModel } from '../../quant/quantized-model';
+import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
-import { arrayOf } from '../dtypes';
+import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
 import { placeOf, quote, readWholeFile } from '../files';
 import { assembleNetwork } from '../model-files';
-import { describeNetwork, readDescription } from '../model-metadata';
+import { describeNetwork, type Metadata, readDescription } from '../model-metadata';
+import { buildQuantized, describeQuantized, readNotes, stepsOf, TensorSource } from '../quantized-files';
 import { onnxGraph } from './graph';
-import { float32, type Graph, graph as graphFields, type ModelFile, modelFields } from './schema';
+import { dataTypes, outputLayer, parameterNames, quantizedGraph } from './quantized-graph';
+import { type Graph, graph as graphFields, type ModelFile, modelFields } from './schema';
 import { decode, encode } from './wire';
 
 /** Read by everything since 2021, and the first that quantises per channel. Its files are of version 7. */
@@ -26,9 +32,10 @@ const maxTensorBytes = 2 ** 31 - 2 ** 24;
 const metadataPrefix = 'qarepvgg.';
 
 /**
- * Writes a model in deploy form as an ONNX file, all of it or nothing: opset 13, input `input` [N, c, h, w] in float32,
- * output `logits`; the number of images is open, and for blocks and convolutions their size. A network takes images of its
+ * Writes a model in deploy form, or a quantised one, as an ONNX file, all of it or nothing: opset 13, input `input`
+ * [N, c, h, w] in float32, output `logits`; the number of images is open, and for blocks and convolutions their size. A network takes images of its
  * `inputSize`, with its preprocessing applied; the metadata of the file hold both, and all that {@link importOnnx} needs.
+ * Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output channel, s32 biases.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for a path
  * that cannot be written; ERR_LIMIT when the disk is full.
@@ -36,14 +43,15 @@ const metadataPrefix = 'qarepvgg.';
  * @example
  * await exportOnnx(model.eval().switchToDeploy(), 'model.onnx');
  */
-export async function exportOnnx(model: Module, path: string): Promise<void> {
+export async function exportOnnx(model: Module | QuantizedModel, path: string): Promise<void> {
   const where = 'exportOnnx';
   await writeAtomically(path, serializeOnnx(model, where), where);
 }
 
 /**
- * Reads a network that {@link exportOnnx} has written: deploy form, eval mode. A graph that another tool has changed is
- * refused, as it would no longer be what the metadata say.
+ * Reads a network that {@link exportOnnx} has written: in deploy form and eval mode, or quantised, as the file says; the type
+ * parameter says what the caller expects. A graph that another tool has changed is refused, as it would no longer be what the
+ * metadata say.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged, or of other origin; ERR_INVALID_ARG for a
  * path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
@@ -51,43 +59,94 @@ export async function exportOnnx(model: Module, path: string): Promise<void> {
  * @example
  * const model = await importOnnx('model.onnx');
  */
-export async function importOnnx(path: string): Promise<Network> {
-  const where = 'importOnnx';
+export async function importOnnx<M extends Network | QuantizedModel = Network>(path: string): Promise<M> {
+  return (await readOnnx(path, 'importOnnx')) as M;
+}
+
+/** As {@link importOnnx}, of either kind. */
+export async function readOnnx(path: string, where: string): Promise<Network | QuantizedModel> {
   const place = placeOf(path, where);
-  return parseOnnx(await readWholeFile(path, where), place);
+  return parseModel(await readWholeFile(path, where), place);
 }
 
 /** As {@link importOnnx}, from bytes. */
-export function parseOnnx(bytes: Uint8Array, where = 'parseOnnx'): Network {
+export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: Uint8Array, where = 'parseOnnx'): M {
+  return parseModel(bytes, where) as M;
+}
+
+function parseModel(bytes: Uint8Array, where: string): Network | QuantizedModel {
   const file = decodeFile(bytes, where);
-  const description = readDescription(readMetadata(file, where), where);
-  const { model } = assembleNetwork(description, readTensors(file, where), where);
+  const metadata = readMetadata(file, where);
+  const { options, form } = readDescription(metadata, where);
+  const tensors = readTensors(file, where);
+  if (form === 'int8') return parseQuantized(file, options, metadata, tensors, where);
+  const odd = Object.entries(tensors).find(([, { dtype }]) => dtype !== 'F32');
+  if (odd) {
+    const [name, { dtype }] = odd;
+    throw mismatch('ERR_MODEL_FORMAT', `${where}, tensor ${quote(name)}`, 'floats of 32 bits', dtype);
+  }
+  const { model } = assembleNetwork({ options, form }, tensors as Record<string, Tensor & RawTensor>, where);
   if (!sameGraph(file.graph, graphOf(coreOf(model, where), where))) {
     throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'another one');
   }
   return model;
 }
 
+/** Scales and zeros that follow from others are in the graph, too: so all of it must be as it would be written. */
+function parseQuantized(
+  file: ModelFile,
+  options: CheckedNetworkOptions,
+  metadata: Metadata,
+  tensors: Readonly<Record<string, RawTensor>>,
+  where: string,
+): QuantizedModel {
+  const notes = readNotes(metadata, where);
+  const steps = stepsOf(options, where);
+  const isInteger = integerSteps(steps, notes.keepFloat);
+  const names = [...steps.filter((_, i) => isInteger[i]).map(({ name }) => name), outputLayer];
+  const source = new TensorSource(tensors, where);
+  const parameters = (index: number): QuantizationParameters => {
+    const [scale, zeroPoint] = parameterNames(names[index] as string);
+    return {
+      scale: source.take(scale, 'F32', [])[0] as number,
+      zeroPoint: source.take(zeroPoint, 'U8', [])[0] as number,
+    };
+  };
+  const model = buildQuantized(options, notes, source, parameters, where);
+  if (file.graph && Buffer.compare(encode(graphFields, file.graph), encode(graphFields, quantizedGraph(model))) === 0) {
+    return model;
+  }
+  throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'another one');
+}
+
 /** As {@link exportOnnx}, to bytes: the same for the same model. */
-export function serializeOnnx(model: Module, where = 'serializeOnnx'): Uint8Array {
+export function serializeOnnx(model: Module | QuantizedModel, where = 'serializeOnnx'): Uint8Array {
+  if (model instanceof QuantizedModel) {
+    const metadata = model.isNetwork ? describeQuantized(model, where) : {};
+    return encodeFile(quantizedGraph(model), metadata, model.summary().bytes, where);
+  }
   const core = coreOf(model, where);
   const { store } = core.definition;
   store.checkAttached(where);
-  if (store.values.byteLength > maxTensorBytes) {
-    throw mismatch('ERR_LIMIT', where, `at most ${maxTensorBytes} bytes of tensors`, `${store.values.byteLength}`);
+  return encodeFile(graphOf(core, where), metadataOf(core), store.values.byteLength, where);
+}
+
+function encodeFile(graph: Graph, metadata: Metadata, tensorBytes: number, where: string): Uint8Array {
+  if (tensorBytes > maxTensorBytes) {
+    throw mismatch('ERR_LIMIT', where, `at most ${maxTensorBytes} bytes of tensors`, `${tensorBytes}`);
   }
   const file = {
     irVersion,
     producerName: 'qarepvgg',
     producerVersion: info().version,
-    graph: graphOf(core, where),
+    graph,
     opsets: [{ domain: '', version: opset }],
-    metadata: Object.entries(metadataOf(core)).map(([key, value]) => ({ key: metadataPrefix + key, value })),
+    metadata: Object.entries(metadata).map(([key, value]) => ({ key: metadataPrefix + key, value })),
   };
   try {
     return encode(modelFields, file);
   } catch (error) {
-    const message = `${where}: expected memory for ${store.values.byteLength} bytes and some copies, received none`;
+    const message = `${where}: expected memory for ${tensorBytes} bytes and some copies, received none`;
     throw new QARepVGGError('ERR_OUT_OF_MEMORY', message, { cause: error });
   }
 }
@@ -127,17 +186,20 @@ function readMetadata({ metadata }: ModelFile, where: string): Record<string, st
 }
 
 /** No prototype: any name is safe as a key. */
-function readTensors({ graph }: ModelFile, where: string): StateDict {
-  const tensors = Object.create(null) as StateDict;
+function readTensors({ graph }: ModelFile, where: string): Record<string, RawTensor> {
+  const tensors = Object.create(null) as Record<string, RawTensor>;
   for (const { name = '', dims, dataType, rawData } of graph?.initializers ?? []) {
     const place = `${where}, tensor ${quote(name)}`;
-    if (dataType !== float32) throw mismatch('ERR_MODEL_FORMAT', place, 'floats of 32 bits', `type ${dataType}`);
-    const bytes = dims.reduce((product, dim) => product * dim, Float32Array.BYTES_PER_ELEMENT);
+    const dtype = (Object.keys(dataTypes) as (keyof typeof dataTypes)[]).find((key) => dataTypes[key] === dataType);
+    if (dtype === undefined) {
+      throw mismatch('ERR_MODEL_FORMAT', place, Object.keys(dataTypes).join(', '), `type ${dataType}`);
+    }
+    const bytes = dims.reduce((product, dim) => product * dim, bytesPerElement(dtype));
     if (rawData?.length !== bytes) {
       const expected = `${bytes} bytes for dims ${describeList(dims)}`;
       throw mismatch('ERR_MODEL_FORMAT', place, expected, `${rawData?.length ?? 'none'}`);
     }
-    tensors[name] = { data: arrayOf('F32', rawData) as Float32Array, dims: [...dims] };
+    tensors[name] = rawTensor(dtype, arrayOf(dtype, rawData), [...dims]);
   }
   return tensors;
 }

@@ -61,6 +61,9 @@ export type ModelFile = Message<typeof modelFields>;
 
 /** TensorProto.DataType */
 export const float32 = 1;
+export const uint8 = 2;
+export const int8 = 3;
+export const int32 = 6;
 
 /** AttributeProto.AttributeType */
 export const attributeTypes = { int: 2, ints: 7 };

@@ -28,8 +28,14 @@ export interface SafetensorsFile<T> {
  * tensors['stage0.rbr_dense.conv.weight']; // { data: Float32Array, dims: [48, 3, 3, 3] }
  */
 export async function readSafetensors(path: string): Promise<SafetensorsFile<Tensor>> {
-  const { tensors, metadata } = await readFile(path, 'readSafetensors');
-  return { tensors: mapTensors(tensors, toFloat32), metadata };
+  return inFloat32(await readFile(path, 'readSafetensors'));
+}
+
+/** What a file holds, in float32. */
+export function inFloat32({ tensors, metadata }: SafetensorsFile<RawTensor>): SafetensorsFile<Tensor> {
+  const floats = Object.create(null) as Record<string, Tensor>;
+  for (const [name, tensor] of Object.entries(tensors)) floats[name] = toFloat32(tensor);
+  return { tensors: floats, metadata };
 }
 
 /** As {@link readSafetensors}, but each tensor keeps the element type it has in the file. */
@@ -71,10 +77,4 @@ function readFile(path: string, where: string): Promise<SafetensorsFile<RawTenso
     const header = parseHeader(await file.read(length), dataBytes, file.where);
     return { tensors: viewTensors(header, await file.read(dataBytes)), metadata: header.metadata };
   });
-}
-
-function mapTensors<T, U>(tensors: Record<string, T>, map: (tensor: T) => U): Record<string, U> {
-  const mapped = Object.create(null) as Record<string, U>;
-  for (const [name, tensor] of Object.entries(tensors)) mapped[name] = map(tensor);
-  return mapped;
 }

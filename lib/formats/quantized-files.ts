@@ -1,0 +1,236 @@
+import { describe, describeList, mismatch } from '../errors';
+import { layerSlots, lowerLayers } from '../nn/layers';
+import { NetworkBlueprint } from '../nn/network-blueprint';
+import type { CheckedNetworkOptions } from '../nn/network-options';
+import { Store } from '../nn/state';
+import { chainOf, integerSteps, type Step, squeezeExciteNames } from '../quant/chain';
+import { floatLayer, type QuantizationParameters, type QuantizedLayer } from '../quant/layers';
+import { type QuantizationRecipe, QuantizedModel } from '../quant/quantized-model';
+import type { Dtype, RawTensor } from './dtypes';
+import { quote } from './files';
+import { describeNetwork, type Metadata } from './model-metadata';
+
+/**
+ * How a quantised network lies in a file. Weights are I8, biases I32, under the names that they have in the deploy form, and
+ * `<weight>_scale` beside them, one for each output channel. Scales and zero points of activations, in the order of the
+ * layers that take integers, and last those of the logits if they are rounded, are two tensors.
+ */
+const activationScales = 'activation_scale';
+const activationZeroPoints = 'activation_zero_point';
+
+/** What the metadata say of a quantisation, under this key, in JSON. */
+export interface QuantizationNotes extends QuantizationRecipe {
+  readonly keepFloat: readonly string[];
+  readonly quantizeLogits: boolean;
+}
+
+const notesKey = 'quantization';
+
+/** The name of the scales of a weight. */
+export function scaleName(weight: string): string {
+  return `${weight}_scale`;
+}
+
+/** The metadata of a quantised network. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for what is no network. */
+export function describeQuantized(model: QuantizedModel, where: string): Metadata {
+  if (!model.isNetwork) {
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a quantised network', 'quantised blocks or convolutions');
+  }
+  const inFloat = model.layers.filter(({ kind, precision }) => kind === 'conv' && precision === 'float32');
+  const keepFloat = inFloat.map(({ name }) => name);
+  const notes: QuantizationNotes = { ...model.recipe, keepFloat, quantizeLogits: model.output !== undefined };
+  return { ...describeNetwork(model.options, 'int8'), [notesKey]: JSON.stringify(notes) };
+}
+
+/** The tensors of a quantised network. */
+export function quantizedTensors({ layers, output }: QuantizedModel): Record<string, RawTensor> {
+  const tensors: Record<string, RawTensor> = {};
+  const activations = layers.flatMap((layer) => (layer.precision === 'int8' ? [layer.input] : []));
+  if (output) activations.push(output);
+  for (const layer of layers) Object.assign(tensors, layerTensors(layer));
+  if (activations.length === 0) return tensors;
+  const dims = [activations.length];
+  const scales = Float32Array.from(activations, ({ scale }) => scale);
+  tensors[activationScales] = { dtype: 'F32', data: scales, dims };
+  const zeroPoints = Uint8Array.from(activations, ({ zeroPoint }) => zeroPoint);
+  tensors[activationZeroPoints] = { dtype: 'U8', data: zeroPoints, dims };
+  return tensors;
+}
+
+/** The weights of a layer, by name. */
+export function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
+  if (layer.kind === 'globalAverage') return {};
+  if (layer.kind === 'squeezeExcite') {
+    const dims = squeezeExciteDims(layer);
+    return Object.fromEntries(
+      squeezeExciteNames.map((name) => [layer.names[name], { dtype: 'F32', data: layer[name], dims: dims[name] }]),
+    );
+  }
+  const { weightName, biasName, outChannels } = layer;
+  const [weightDims, dims] = [[...layer.weightDims], [outChannels]];
+  if (layer.precision === 'float32') {
+    return {
+      [weightName]: { dtype: 'F32', data: layer.weight, dims: weightDims },
+      [biasName]: { dtype: 'F32', data: layer.bias, dims },
+    };
+  }
+  return {
+    [weightName]: { dtype: 'I8', data: layer.weight, dims: weightDims },
+    [scaleName(weightName)]: { dtype: 'F32', data: layer.weightScale, dims },
+    [biasName]: { dtype: 'I32', data: layer.bias, dims },
+  };
+}
+
+function squeezeExciteDims({ channels, reduced }: Extract<Step, { kind: 'squeezeExcite' }>) {
+  return {
+    ...{ downWeight: [reduced, channels, 1, 1], downBias: [reduced] },
+    ...{ upWeight: [channels, reduced, 1, 1], upBias: [channels] },
+  };
+}
+
+/** A quantised network from what a file holds. @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_QUANT_PARAM */
+export function assembleQuantized(
+  options: CheckedNetworkOptions,
+  metadata: Metadata,
+  tensors: Readonly<Record<string, RawTensor>>,
+  where: string,
+): QuantizedModel {
+  const notes = readNotes(metadata, where);
+  const source = new TensorSource(tensors, where);
+  const steps = stepsOf(options, where);
+  const count = integerSteps(steps, notes.keepFloat).filter(Boolean).length + (notes.quantizeLogits ? 1 : 0);
+  const scales = count > 0 ? source.take(activationScales, 'F32', [count]) : [];
+  const zeroPoints = count > 0 ? source.take(activationZeroPoints, 'U8', [count]) : [];
+  const parameters = (i: number): QuantizationParameters => ({
+    ...{ scale: scales[i] as number, zeroPoint: zeroPoints[i] as number },
+  });
+  const model = buildQuantized(options, notes, source, parameters, where);
+  source.end();
+  return model;
+}
+
+/** The steps of a network in deploy form. No memory is taken for its tensors. */
+export function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
+  const layers = new NetworkBlueprint(options).layers('deploy');
+  const store = new Store(layerSlots(layers), where, new Float32Array(0));
+  return chainOf(lowerLayers(layers, store), store.slots, where);
+}
+
+/** A quantised network from its tensors; `parameters` gives those of the i-th layer that takes integers. */
+export function buildQuantized(
+  options: CheckedNetworkOptions,
+  { keepFloat, quantizeLogits, ...recipe }: QuantizationNotes,
+  source: TensorSource,
+  parameters: (index: number) => QuantizationParameters,
+  where: string,
+): QuantizedModel {
+  const steps = stepsOf(options, where);
+  const names = steps.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
+  const odd = keepFloat.find((name) => !names.includes(name));
+  if (odd !== undefined) throw badNotes(where, `keepFloat among ${describeList(names)}`, describe(odd));
+  const isInteger = integerSteps(steps, keepFloat);
+  let next = 0;
+  const layers = steps.map((step, i): QuantizedLayer => {
+    if (!isInteger[i] || step.kind === 'squeezeExcite') return source.floatLayer(step);
+    const input = parameters(next++);
+    if (step.kind === 'globalAverage') return { ...step, precision: 'int8', input };
+    const { weightName, biasName, weightDims, outChannels } = step;
+    return {
+      ...{ ...step, precision: 'int8', input },
+      weight: source.take(weightName, 'I8', weightDims),
+      weightScale: source.take(scaleName(weightName), 'F32', [outChannels]),
+      bias: source.take(biasName, 'I32', [outChannels]),
+    };
+  });
+  const parts = {
+    ...{ layers, output: quantizeLogits ? parameters(next) : undefined, recipe, inChannels: options.inChannels },
+    ...{ flat: true, preprocessing: options.preprocessing, network: options },
+  };
+  return new QuantizedModel(parts, where);
+}
+
+type ArrayOf<D extends Dtype> = Extract<RawTensor, { dtype: D }>['data'];
+
+/** Tensors of a file, each of which is to be used once. */
+export class TensorSource {
+  readonly #tensors: Map<string, RawTensor>;
+  readonly #where: string;
+
+  constructor(tensors: Readonly<Record<string, RawTensor>>, where: string) {
+    this.#tensors = new Map(Object.entries(tensors));
+    this.#where = where;
+  }
+
+  /** The numbers of a tensor. @throws {QARepVGGError} ERR_MODEL_FORMAT unless it is there, of this type and these dims. */
+  take<D extends Dtype>(name: string, dtype: D, dims: readonly number[]): ArrayOf<D> {
+    const tensor = this.#tensors.get(name);
+    if (tensor?.dtype !== dtype || tensor.dims.join() !== dims.join()) {
+      const received = tensor ? `${tensor.dtype} of dims ${describeList(tensor.dims)}` : 'none';
+      const expected = `tensor ${quote(name)} of type ${dtype} and dims ${describeList(dims)}, as the metadata say`;
+      throw mismatch('ERR_MODEL_FORMAT', this.#where, expected, received);
+    }
+    this.#tensors.delete(name);
+    return tensor.data as ArrayOf<D>;
+  }
+
+  /** A layer in float. */
+  floatLayer(step: Step): QuantizedLayer {
+    const dims = new Map<string, readonly number[]>();
+    if (step.kind === 'conv') dims.set(step.weightName, step.weightDims).set(step.biasName, [step.outChannels]);
+    if (step.kind === 'squeezeExcite') {
+      const sizes = squeezeExciteDims(step);
+      for (const name of squeezeExciteNames) dims.set(step.names[name], sizes[name]);
+    }
+    return floatLayer(step, (name) => this.take(name, 'F32', dims.get(name) as readonly number[]));
+  }
+
+  /** @throws {QARepVGGError} ERR_MODEL_FORMAT when a tensor is left. */
+  end(): void {
+    const [odd] = this.#tensors.keys();
+    if (odd === undefined) return;
+    throw mismatch('ERR_MODEL_FORMAT', this.#where, 'the tensors that the metadata say', `${quote(odd)} too`);
+  }
+}
+
+const methods: readonly unknown[] = ['minmax', 'percentile', 'entropy', 'mse'];
+const schemes: readonly unknown[] = ['affine', 'symmetric'];
+const isFlag = (value: unknown): boolean => typeof value === 'boolean';
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1;
+const isNames = (value: unknown): boolean => Array.isArray(value) && value.every((name) => typeof name === 'string');
+
+const checks: Readonly<Record<keyof QuantizationNotes, (value: unknown) => boolean>> = {
+  method: (value) => methods.includes(value),
+  scheme: (value) => schemes.includes(value),
+  perChannel: isFlag,
+  weightBits: isCount,
+  activationBits: isCount,
+  equalize: isFlag,
+  biasCorrection: isFlag,
+  images: isCount,
+  keepFloat: isNames,
+  quantizeLogits: isFlag,
+};
+
+/** What {@link describeQuantized} has written. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+export function readNotes(metadata: Metadata, where: string): QuantizationNotes {
+  const text = metadata[notesKey];
+  if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', where, `metadata ${notesKey}`, 'none');
+  let notes: unknown;
+  try {
+    notes = JSON.parse(text);
+  } catch {
+    throw badNotes(where, 'JSON', quote(text));
+  }
+  if (typeof notes !== 'object' || notes === null) throw badNotes(where, 'an object', quote(text));
+  const given = new Map(Object.entries(notes));
+  const read = Object.entries(checks).map(([name, isGood]) => {
+    const value: unknown = given.get(name);
+    if (!isGood(value)) throw badNotes(where, `a good ${name}`, describe(value));
+    return [name, value];
+  });
+  return Object.fromEntries(read) as QuantizationNotes;
+}
+
+function badNotes(where: string, expected: string, received: string) {
+  return mismatch('ERR_MODEL_FORMAT', `${where}, metadata ${notesKey}`, expected, received);
+}

@@ -1,0 +1,59 @@
+import { integerSteps } from './chain';
+import { quantizeConv } from './convolution';
+import type { FloatModel } from './float-model';
+import type { Histogram } from './histogram';
+import type { QuantizationParameters, QuantizedLayer } from './layers';
+import type { CheckedQuantizeOptions } from './options';
+import { QuantizedModel } from './quantized-model';
+import { chooseRange, parametersOf, type Range, type RangeOptions } from './ranges';
+import type { Statistics } from './statistics';
+
+/** What was chosen for a tensor. */
+export interface Choice {
+  readonly range: Range;
+  readonly parameters: QuantizationParameters;
+}
+
+/** A choice for what goes into each layer, and for what comes out of the last one. */
+export function chooseParameters(
+  histograms: readonly Histogram[],
+  { method, scheme, percentile, bits }: CheckedQuantizeOptions,
+): Choice[] {
+  return histograms.map((histogram, i) => {
+    // The range of images is as wide as it is, and logits are no activations: nothing of them is left out.
+    const isInside = i > 0 && i < histograms.length - 1;
+    const options: RangeOptions = isInside
+      ? { method, scheme, percentile, bits: bits.activations }
+      : { method: 'minmax', scheme, percentile, bits: 8 };
+    const range = chooseRange(histogram, options);
+    return { range, parameters: parametersOf(range, options) };
+  });
+}
+
+/** The quantised model that follows from statistics and options. Layers in `keepFloat` and squeeze-and-excitations stay in float. */
+export function assemble(
+  model: FloatModel,
+  { layers, images }: Pick<Statistics, 'layers' | 'images'>,
+  choices: readonly Choice[],
+  options: CheckedQuantizeOptions,
+  where: string,
+): QuantizedModel {
+  const { method, scheme, perChannel, bits, biasCorrection, keepFloat, quantizeLogits } = options;
+  const isInteger = integerSteps(layers, keepFloat);
+  const quantized = layers.map((layer, i): QuantizedLayer => {
+    const { parameters } = choices[i] as Choice;
+    if (!isInteger[i] || layer.kind === 'squeezeExcite') return layer;
+    return layer.kind === 'conv'
+      ? quantizeConv(layer, parameters, { perChannel, bits: bits.weights })
+      : { ...layer, precision: 'int8', input: parameters };
+  });
+  const parts = {
+    ...{ layers: quantized, output: quantizeLogits && isInteger.at(-1) ? choices.at(-1)?.parameters : undefined },
+    ...{ inChannels: model.inChannels, flat: model.flat, preprocessing: model.preprocessing, network: model.network },
+    recipe: {
+      ...{ method, scheme, perChannel, weightBits: bits.weights, activationBits: bits.activations },
+      ...{ equalize: options.equalize, biasCorrection, images },
+    },
+  };
+  return new QuantizedModel(parts, where);
+}

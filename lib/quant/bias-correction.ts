@@ -1,0 +1,85 @@
+import type { Tensor } from '../tensor';
+import type { CalibrationReader } from './calibration';
+import type { FloatLayer } from './layers';
+import type { QuantizedModel } from './quantized-model';
+import { Simulation } from './simulation';
+import type { PassOptions } from './statistics';
+import { eachChunk } from './statistics';
+
+/** How far a layer's output is off in each channel, over the images so far. */
+interface Errors {
+  readonly sums: Float64Array;
+  /** Values that count. */
+  readonly counts: Float64Array;
+}
+
+/**
+ * Bias correction (Nagel et al., arXiv 1906.04721): what quantisation adds to the mean of a channel is taken off its bias,
+ * layer by layer, each on what comes out of the corrected layers before it. Values that a ReLU makes zero in either model do
+ * not count: their errors go no further, and in images with a plain background they are most of all.
+ *
+ * The means are those of the images so far, so that they are gone through but once: the first images are judged by rougher
+ * corrections, which the others outweigh.
+ *
+ * @returns The layers with corrected biases.
+ */
+export async function correctBiases(
+  layers: readonly FloatLayer[],
+  { layers: quantized, output }: QuantizedModel,
+  reader: CalibrationReader,
+  options: PassOptions,
+  where: string,
+): Promise<FloatLayer[]> {
+  const errors = quantized.map((layer): Errors | undefined =>
+    layer.kind === 'conv' && layer.precision === 'int8'
+      ? { sums: new Float64Array(layer.outChannels), counts: new Float64Array(layer.outChannels) }
+      : undefined,
+  );
+  const relus = quantized.map((layer) => layer.kind === 'conv' && layer.relu);
+  const simulation = new Simulation(layers, quantized, output, options.threads, where);
+  try {
+    for await (const chunk of eachChunk(reader, 'correct', options, where)) {
+      await simulation.run(chunk, {
+        beforeRelu: ({ layer, exact, quantized }) => {
+          const error = errors[layer];
+          const limit = relus[layer] ? 0 : Number.NEGATIVE_INFINITY;
+          if (error) correct(error, exact, quantized, limit);
+        },
+      });
+    }
+  } finally {
+    simulation.dispose();
+  }
+  return layers.map((layer, i) => {
+    const error = errors[i];
+    if (!error || layer.kind !== 'conv') return layer;
+    return { ...layer, bias: layer.bias.map((value, channel) => value - mean(error, channel)) };
+  });
+}
+
+function mean({ sums, counts }: Errors, channel: number): number {
+  return counts[channel] === 0 ? 0 : (sums[channel] as number) / (counts[channel] as number);
+}
+
+/** Takes a chunk into account, where values are above `limit` in both models; then takes the mean error off. */
+function correct(error: Errors, { data: exact, dims }: Tensor, { data: quantized }: Tensor, limit: number): void {
+  const [, channels, height, width] = dims as [number, number, number, number];
+  const area = height * width;
+  const planes = exact.length / area;
+  for (let plane = 0; plane < planes; plane++) {
+    let sum = 0;
+    let count = 0;
+    for (let i = plane * area; i < (plane + 1) * area; i++) {
+      const [value, other] = [exact[i] as number, quantized[i] as number];
+      if (value <= limit || other <= limit) continue;
+      sum += other - value;
+      count++;
+    }
+    (error.sums[plane % channels] as number) += sum;
+    (error.counts[plane % channels] as number) += count;
+  }
+  for (let plane = 0; plane < planes; plane++) {
+    const shift = mean(error, plane % channels);
+    for (let i = plane * area; i < (plane + 1) * area; i++) (quantized[i] as number) -= shift;
+  }
+}

@@ -1,0 +1,138 @@
+import { types } from 'node:util';
+import { describe, mismatch } from '../errors';
+import { Dataset } from '../formats/dataset';
+import { allocateFloats } from '../limits';
+import { readForeign } from '../options';
+import { byteScaling, defaultPreprocessing, type Preprocessing } from '../preprocessing';
+import { type CheckedImages, checkImages, type Images } from '../runtime/images';
+import { readTensor, type Tensor } from '../tensor';
+
+/** Images to calibrate on: floats [n, c, h, w], taken as they are, or bytes [n, h, w, c], which go through the preprocessing. */
+export type CalibrationBatch = Images | { readonly images: Images };
+
+/** A stream of such batches, of any sizes. */
+export type CalibrationStream = Iterable<CalibrationBatch> | AsyncIterable<CalibrationBatch>;
+
+/**
+ * What a model is calibrated on: an array, a generator or any other iterable of batches, a function that returns one, or a
+ * {@link Dataset}. A batch is forgotten before the next one is asked for.
+ *
+ * @example
+ * async function* photographs() {
+ *   for (const file of files) yield { images: await readImage(file) };
+ * }
+ * await quantize(model, photographs); // called anew each time that the images are gone through
+ */
+export type Calibration = CalibrationStream | (() => CalibrationStream) | Dataset;
+
+/** Images that go through the layers together. */
+const chunkSize = 8;
+
+/** Goes through calibration images, as often as need be, a few at a time. */
+export class CalibrationReader {
+  readonly #calibration: unknown;
+  readonly #model: { readonly inChannels: number; readonly preprocessing?: Preprocessing | undefined };
+  readonly #where: string;
+  #passes = 0;
+
+  constructor(
+    calibration: unknown,
+    model: { readonly inChannels: number; readonly preprocessing?: Preprocessing | undefined },
+    where: string,
+  ) {
+    this.#calibration = calibration;
+    this.#model = model;
+    this.#where = `${where}, calibration`;
+  }
+
+  /**
+   * All images, [n, c, h, w] with n up to 8.
+   *
+   * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they can be gone through but once; ERR_SHAPE,
+   * ERR_DTYPE, ERR_BUFFER_* for a batch; whatever the stream throws.
+   */
+  async *chunks(): AsyncGenerator<Tensor> {
+    const stream = this.#open();
+    this.#passes++;
+    let index = 0;
+    for await (const batch of stream) {
+      const place = `${this.#where}, batch ${index++}`;
+      const images = readImages(batch, this.#model.inChannels, place);
+      for (let start = 0; start < images.count; start += chunkSize) {
+        yield this.#toFloats(images, start, Math.min(start + chunkSize, images.count));
+      }
+    }
+    if (index > 0) return;
+    const received = this.#passes > 1 ? 'an iterable that can be gone through but once' : 'none';
+    const expected =
+      this.#passes > 1 ? 'images each time (an array, or a function that returns a generator)' : 'images';
+    throw mismatch('ERR_INVALID_ARG', this.#where, expected, received);
+  }
+
+  #open(): CalibrationStream {
+    const calibration = this.#calibration;
+    if (calibration instanceof Dataset) return batchesOf(calibration);
+    const stream =
+      typeof calibration === 'function' ? readForeign(this.#where, () => calibration() as unknown) : calibration;
+    if (typeof stream === 'object' && stream !== null) {
+      const iterable = readForeign(this.#where, () => {
+        const { [Symbol.iterator]: sync, [Symbol.asyncIterator]: async } = stream as AsyncIterable<never> &
+          Iterable<never>;
+        return typeof sync === 'function' || typeof async === 'function';
+      });
+      // A typed array would be an iterable of numbers.
+      if (iterable && !types.isTypedArray(stream)) return stream as CalibrationStream;
+    }
+    const expected = 'an iterable of images, a function that returns one, or a Dataset';
+    throw mismatch('ERR_INVALID_ARG', this.#where, expected, describe(stream));
+  }
+
+  #toFloats({ data, count, height, width }: CheckedImages, start: number, end: number): Tensor {
+    const { inChannels, preprocessing = defaultPreprocessing(inChannels) } = this.#model;
+    const size = data.length / count;
+    const part = data.subarray(start * size, end * size);
+    const dims = [end - start, inChannels, height, width];
+    if (types.isFloat32Array(part)) return { data: part, dims };
+    return { data: planes(part as Uint8Array, inChannels, height * width, preprocessing, this.#where), dims };
+  }
+}
+
+function* batchesOf({ images, dims, length }: Dataset): Generator<Images> {
+  const size = images.length / length;
+  for (let start = 0; start < length; start += chunkSize) {
+    const end = Math.min(start + chunkSize, length);
+    yield { data: images.subarray(start * size, end * size), dims: [end - start, ...dims] };
+  }
+}
+
+function readImages(batch: unknown, channels: number, where: string): CheckedImages {
+  if (typeof batch !== 'object' || batch === null) {
+    throw mismatch('ERR_INVALID_ARG', where, 'images { data, dims }, or { images }', describe(batch));
+  }
+  const images = readForeign(where, () => (batch as { images?: unknown }).images ?? batch);
+  return checkImages(readTensor(images, where), channels, where);
+}
+
+/** From bytes, channels fastest, to floats in planes, as the session computes them: byte * scale + shift in float32. */
+function planes(
+  bytes: Uint8Array,
+  channels: number,
+  area: number,
+  preprocessing: Preprocessing,
+  where: string,
+): Float32Array {
+  const { byteScale, byteShift } = byteScaling(preprocessing);
+  const result = allocateFloats(bytes.length, where);
+  const images = bytes.length / (area * channels);
+  for (let image = 0; image < images; image++) {
+    const base = image * area * channels;
+    for (let channel = 0; channel < channels; channel++) {
+      const scale = byteScale[channel] as number;
+      const shift = byteShift[channel] as number;
+      for (let pixel = 0; pixel < area; pixel++) {
+        result[base + channel * area + pixel] = (bytes[base + pixel * channels + channel] as number) * scale + shift;
+      }
+    }
+  }
+  return result;
+}

@@ -1,0 +1,120 @@
+import type { ConvOp, Op, SqueezeExciteOp, StateOffset } from '../../binding';
+import { deployOps } from '../graph/deploy';
+import type { Slot } from '../nn/state';
+
+/**
+ * A model in deploy form as a chain of steps, each of which takes what the one before puts out. Steps name their tensors
+ * as the state dict does.
+ */
+export type Step = ConvStep | GlobalAverageStep | SqueezeExciteStep;
+
+/** Sizes of a convolution. A linear layer is a 1x1 convolution of one pixel. */
+export interface ConvShape {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  readonly groups: number;
+  /** Followed by a ReLU. */
+  readonly relu: boolean;
+}
+
+export interface ConvStep extends ConvShape {
+  readonly kind: 'conv';
+  /** Name of the block or layer: "stage1.0", "linear". */
+  readonly name: string;
+  readonly weightName: string;
+  /** Dims of the weight in the state dict: two for a linear layer. */
+  readonly weightDims: readonly number[];
+  /** The state dict may have none of that name. */
+  readonly biasName: string;
+}
+
+/** Mean over the pixels of each channel. */
+export interface GlobalAverageStep {
+  readonly kind: 'globalAverage';
+  readonly name: string;
+}
+
+export interface SqueezeExciteStep {
+  readonly kind: 'squeezeExcite';
+  /** "stage1.0.se" */
+  readonly name: string;
+  readonly channels: number;
+  readonly reduced: number;
+  readonly relu: boolean;
+  /** Names of its weight and bias, of each of its two linear layers. */
+  readonly names: SqueezeExciteTensors<string>;
+}
+
+/** What belongs to each of the four tensors of a squeeze-and-excitation. */
+export type SqueezeExciteTensors<T> = Readonly<Record<'downWeight' | 'downBias' | 'upWeight' | 'upBias', T>>;
+
+/** Names of a squeeze-and-excitation's tensors, in the order in which they lie in a state. */
+export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias'] as const;
+
+/**
+ * The steps of a module.
+ *
+ * @param prefix In front of the names of steps, for one module of several.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
+ */
+export function chainOf(ops: readonly Op[], slots: readonly Slot[], where: string, prefix = ''): Step[] {
+  const byOffset = new Map(slots.map((slot) => [slot.offset, slot]));
+  const slotAt = (offset: StateOffset): Slot => byOffset.get(offset) as Slot;
+  return deployOps(ops, where).map((op): Step => {
+    if (op.op === 'conv') return convStep(op, slotAt, prefix);
+    return op.op === 'globalAverage'
+      ? { kind: 'globalAverage', name: `${prefix}pool` }
+      : squeezeExciteStep(op, slotAt, prefix);
+  });
+}
+
+function convStep(op: ConvOp, slotAt: (offset: StateOffset) => Slot, prefix: string): ConvStep {
+  const weight = slotAt(op.weight);
+  const { outChannels, kernel, stride, padding, dilation, groups, relu = false } = op;
+  const inChannels = (weight.dims[1] as number) * groups;
+  return {
+    kind: 'conv',
+    name: prefix + (layerOf(weight.name) || 'conv'),
+    ...{ inChannels, outChannels, kernel, stride, padding, dilation, groups, relu },
+    weightName: weight.name,
+    weightDims: weight.dims,
+    biasName: weight.name.replace(/weight$/, 'bias'),
+  };
+}
+
+function squeezeExciteStep(
+  op: SqueezeExciteOp,
+  slotAt: (offset: StateOffset) => Slot,
+  prefix: string,
+): SqueezeExciteStep {
+  const down = slotAt(op.downWeight);
+  const names = Object.fromEntries(squeezeExciteNames.map((name) => [name, slotAt(op[name]).name]));
+  return {
+    kind: 'squeezeExcite',
+    name: prefix + down.name.slice(0, -'.down.weight'.length),
+    channels: down.dims[1] as number,
+    reduced: op.reduced,
+    relu: op.relu ?? false,
+    names: names as SqueezeExciteTensors<string>,
+  };
+}
+
+/**
+ * Which steps compute in integers: all convolutions but those in `keepFloat`, and averages between two of them.
+ * Squeeze-and-excitations never do.
+ */
+export function integerSteps(steps: readonly Pick<Step, 'kind' | 'name'>[], keepFloat: readonly string[]): boolean[] {
+  const convs = steps.map(({ kind, name }) => kind === 'conv' && !keepFloat.includes(name));
+  return steps.map(({ kind }, i) =>
+    kind === 'globalAverage' ? convs[i - 1] === true && convs[i + 1] === true : convs[i] === true,
+  );
+}
+
+/** "stage1.0" of "stage1.0.rbr_reparam.weight", "linear" of "linear.weight", nothing of "weight". */
+function layerOf(tensor: string): string {
+  return tensor.replace(/\.?(?:rbr_reparam\.)?weight$/, '');
+}

@@ -1,0 +1,108 @@
+import type { Tensor } from '../tensor';
+import type { FloatConv, FloatLayer } from './layers';
+
+/** Largest factor that a channel is scaled by, and largest divisor. */
+const maxFactor = 16;
+
+/** Indices of two convolutions with nothing between them but a ReLU, and perhaps the average over the pixels. */
+interface Pair {
+  readonly first: number;
+  readonly second: number;
+}
+
+export function equalizablePairs(layers: readonly FloatLayer[]): Pair[] {
+  return layers.flatMap((layer, first) => {
+    if (layer.kind !== 'conv') return [];
+    const second = layers[first + 1]?.kind === 'globalAverage' ? first + 2 : first + 1;
+    return layers[second]?.kind === 'conv' ? [{ first, second }] : [];
+  });
+}
+
+/** Raises `largest` to the largest absolute value of each channel of images [n, c, h, w]. */
+export function raiseToMagnitudes(largest: Float32Array, { data, dims }: Tensor): void {
+  const [, channels, height, width] = dims as [number, number, number, number];
+  const area = height * width;
+  for (let plane = 0; plane < data.length / area; plane++) {
+    const channel = plane % channels;
+    let most = largest[channel] as number;
+    for (let i = plane * area; i < (plane + 1) * area; i++) {
+      const value = Math.abs(data[i] as number);
+      if (value > most) most = value;
+    }
+    largest[channel] = most;
+  }
+}
+
+/**
+ * Cross-layer equalisation (Nagel et al., arXiv 1906.04721): a channel is divided by a factor in one layer and multiplied by it
+ * in the next, which changes nothing, as a ReLU lets factors above 0 through. Each factor is sqrt(r1 / r2), with r1 the
+ * channel's largest activation and r2 the largest weight that takes it up: so channels come to lie in ranges more alike, which
+ * is what one scale for all of them needs.
+ *
+ * Factors are powers of two. Multiplying by them is exact: the network in float computes the same bits as before.
+ *
+ * @param largest For the first layer of each pair its channels' largest activations.
+ */
+export function equalize(layers: readonly FloatLayer[], largest: ReadonlyMap<number, Float32Array>): FloatLayer[] {
+  const result = [...layers];
+  for (const { first, second } of equalizablePairs(layers)) {
+    const [one, two] = [result[first] as FloatConv, result[second] as FloatConv];
+    const factors = factorsOf(largest.get(first) as Float32Array, inputMagnitudes(two));
+    result[first] = scaleOutputs(one, factors);
+    result[second] = scaleInputs(two, factors);
+  }
+  return result;
+}
+
+/** The largest absolute weight that takes up each input channel. */
+function inputMagnitudes(layer: FloatConv): Float32Array {
+  const largest = new Float32Array(layer.inChannels);
+  eachWeight(layer, (index, channel) => {
+    largest[channel] = Math.max(largest[channel] as number, Math.abs(layer.weight[index] as number));
+  });
+  return largest;
+}
+
+function factorsOf(activations: Float32Array, weights: Float32Array): Float32Array {
+  const logs = Array.from(activations, (activation, i) => Math.log2(Math.sqrt(activation / (weights[i] as number))));
+  const finite = logs.filter(Number.isFinite);
+  // Around their mean: to scale all channels alike would be of no use.
+  const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length;
+  const limit = Math.log2(maxFactor);
+  // A channel that is dead on either side stays as it is.
+  const exponent = (value: number): number =>
+    Number.isFinite(value) ? Math.round(Math.min(limit, Math.max(-limit, value - mean))) : 0;
+  return Float32Array.from(logs, (value) => 2 ** exponent(value));
+}
+
+function scaleOutputs(layer: FloatConv, factors: Float32Array): FloatConv {
+  const size = layer.weight.length / layer.outChannels;
+  return {
+    ...layer,
+    weight: layer.weight.map((value, i) => value / (factors[Math.floor(i / size)] as number)),
+    bias: layer.bias.map((value, i) => value / (factors[i] as number)),
+  };
+}
+
+function scaleInputs(layer: FloatConv, factors: Float32Array): FloatConv {
+  const weight = layer.weight.slice();
+  eachWeight(layer, (index, channel) => {
+    (weight[index] as number) *= factors[channel] as number;
+  });
+  return { ...layer, weight };
+}
+
+/** Every weight and the input channel that it takes up. */
+function eachWeight(
+  { outChannels, inChannels, groups, kernel }: FloatConv,
+  visit: (index: number, channel: number) => void,
+): void {
+  const depth = inChannels / groups;
+  const taps = kernel ** 2;
+  for (let out = 0, index = 0; out < outChannels; out++) {
+    const base = Math.floor((out * groups) / outChannels) * depth;
+    for (let channel = 0; channel < depth; channel++) {
+      for (let tap = 0; tap < taps; tap++, index++) visit(index, base + channel);
+    }
+  }
+}

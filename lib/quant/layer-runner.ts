@@ -1,0 +1,67 @@
+import type { Session } from '../../binding';
+import { addon } from '../binding';
+import type { Tensor } from '../tensor';
+import { type FloatLayer, floatOp } from './layers';
+import { stateOf } from './lower';
+
+/** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
+export class LayerRunner {
+  readonly #layer: FloatLayer;
+  readonly #threads: number;
+  readonly #where: string;
+  #session: Session | undefined;
+
+  constructor(layer: FloatLayer, threads: number, where: string) {
+    this.#layer = layer;
+    this.#threads = threads;
+    this.#where = where;
+  }
+
+  /** What the layer makes of images [n, c, h, w]. But for the first time it is under way when the call returns. */
+  async run({ data, dims }: Tensor): Promise<Tensor> {
+    const [count, , height, width] = dims as [number, number, number, number];
+    this.#session ??= await this.#open(dims);
+    const session = this.#session;
+    const output = session.outputDims(height, width);
+    return { data: await session.run(data, count, height, width).promise, dims: [count, ...output] };
+  }
+
+  dispose(): void {
+    this.#session?.dispose();
+  }
+
+  #open(dims: readonly number[]): Promise<Session> {
+    const state = stateOf(this.#layer, this.#where);
+    const spec = { input: dims, ops: [floatOp(this.#layer, 0, 0)], stateLength: state.length } as const;
+    return addon.createSession({ ...spec, algorithm: 'auto', threads: this.#threads }, state);
+  }
+}
+
+/** Runs layers one after the other, and shows what goes from one to the next. */
+export class ChainRunner {
+  readonly #runners: readonly LayerRunner[];
+
+  constructor(layers: readonly FloatLayer[], threads: number, where: string) {
+    this.#runners = layers.map((layer) => new LayerRunner(layer, threads, where));
+  }
+
+  /**
+   * `look` sees value 0, which goes in, and for each layer i the value i + 1, which it puts out. It is called while the next
+   * layer computes.
+   */
+  async run(images: Tensor, look: (index: number, value: Tensor) => void): Promise<void> {
+    let value = images;
+    for (const [i, runner] of this.#runners.entries()) {
+      const next = runner.run(value);
+      // Should `look` throw, nobody waits for it any more.
+      next.catch(() => undefined);
+      look(i, value);
+      value = await next;
+    }
+    look(this.#runners.length, value);
+  }
+
+  dispose(): void {
+    for (const runner of this.#runners) runner.dispose();
+  }
+}

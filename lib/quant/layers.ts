@@ -1,0 +1,103 @@
+import type { Op } from '../../binding';
+import { checkedProduct } from '../limits';
+import type { ConvStep, GlobalAverageStep, SqueezeExciteStep, SqueezeExciteTensors, Step } from './chain';
+import { squeezeExciteNames } from './chain';
+
+/** How numbers stand for others: x is about (q - zeroPoint) * scale. */
+export interface QuantizationParameters {
+  /** A float32 value: finite, normal and above 0. */
+  readonly scale: number;
+  /** The integer from 0 to 255 that stands for 0. */
+  readonly zeroPoint: number;
+}
+
+/** A convolution or linear layer in integers: u8 x s8 -> s32. */
+export interface IntegerConv extends ConvStep {
+  readonly precision: 'int8';
+  /** Of what goes in. */
+  readonly input: QuantizationParameters;
+  /** [outChannels, inChannels / groups, kernel, kernel], from -127 to 127 */
+  readonly weight: Int8Array;
+  /** [outChannels]: what a step of the weight stands for. */
+  readonly weightScale: Float32Array;
+  /** [outChannels], in steps of input.scale * weightScale[channel] */
+  readonly bias: Int32Array;
+}
+
+/** A convolution or linear layer that was kept in float. */
+export interface FloatConv extends ConvStep {
+  readonly precision: 'float32';
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/** The mean over the pixels, on integers. */
+export interface IntegerAverage extends GlobalAverageStep {
+  readonly precision: 'int8';
+  readonly input: QuantizationParameters;
+}
+
+export interface FloatAverage extends GlobalAverageStep {
+  readonly precision: 'float32';
+}
+
+/** Squeeze-and-excitation always computes in float: its sigmoid does. */
+export interface FloatSqueezeExcite extends SqueezeExciteStep, SqueezeExciteTensors<Float32Array> {
+  readonly precision: 'float32';
+}
+
+/** A layer that computes in float: what every layer is before it is quantised. */
+export type FloatLayer = FloatConv | FloatAverage | FloatSqueezeExcite;
+
+/** A layer of a quantised model. */
+export type QuantizedLayer = FloatLayer | IntegerConv | IntegerAverage;
+
+/** Length of a weight. */
+export function weightLength({ outChannels, inChannels, groups, kernel }: ConvStep, where: string): number {
+  return checkedProduct([outChannels, inChannels / groups, kernel, kernel], where);
+}
+
+/** The layer of a step, in float, with copies of its tensors. `read` gives a tensor of the state by its name, if there is one. */
+export function floatLayer(step: Step, read: (name: string) => Float32Array | undefined): FloatLayer {
+  const copy = (name: string): Float32Array => (read(name) as Float32Array).slice();
+  switch (step.kind) {
+    case 'conv': {
+      const bias = read(step.biasName)?.slice() ?? new Float32Array(step.outChannels);
+      return { ...step, precision: 'float32', weight: copy(step.weightName), bias };
+    }
+    case 'globalAverage':
+      return { ...step, precision: 'float32' };
+    case 'squeezeExcite': {
+      const tensors = squeezeExciteNames.map((name) => [name, copy(step.names[name])] as const);
+      return {
+        ...step,
+        precision: 'float32',
+        ...(Object.fromEntries(tensors) as unknown as SqueezeExciteTensors<Float32Array>),
+      };
+    }
+  }
+}
+
+/** The tensors of a float layer in the order in which its op reads them from the state. */
+export function tensorsOf(layer: FloatLayer): readonly Float32Array[] {
+  if (layer.kind === 'globalAverage') return [];
+  return layer.kind === 'conv' ? [layer.weight, layer.bias] : squeezeExciteNames.map((name) => layer[name]);
+}
+
+/** The op that computes a float layer from value `input`, its tensors in the state from `offset` on. */
+export function floatOp(layer: FloatLayer, input: number, offset: number): Op {
+  if (layer.kind === 'globalAverage') return { op: 'globalAverage', input };
+  if (layer.kind === 'conv') {
+    const { outChannels, kernel, stride, padding, dilation, groups, relu, weight } = layer;
+    const sizes = { outChannels, kernel, stride, padding, dilation, groups };
+    return { op: 'conv', input, ...sizes, weight: offset, bias: offset + weight.length, relu };
+  }
+  const offsets: number[] = [];
+  for (const tensor of tensorsOf(layer)) {
+    offsets.push(offset);
+    offset += tensor.length;
+  }
+  const [downWeight, downBias, upWeight, upBias] = offsets as [number, number, number, number];
+  const { reduced, relu } = layer;
+  return { op: 'squeezeExcite', input, reduced, downWeight, downBias, upWeight, upBias, relu };
+}

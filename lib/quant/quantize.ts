@@ -1,0 +1,52 @@
+import type { Module } from '../nn/module';
+import { assemble, chooseParameters } from './assemble';
+import { correctBiases } from './bias-correction';
+import { type Calibration, CalibrationReader } from './calibration';
+import { readFloatModel } from './float-model';
+import { checkNames, type QuantizeOptions, readQuantizeOptions } from './options';
+import type { QuantizedModel } from './quantized-model';
+import { makeReport, type QuantizationReport } from './report';
+import { collectStatistics } from './statistics';
+
+/** What {@link quantize} resolves to. */
+export interface Quantization {
+  readonly model: QuantizedModel;
+  readonly report: QuantizationReport;
+}
+
+/**
+ * Quantises a model after training: weights and activations become 8-bit integers, with scales that fit the calibration
+ * images. 500 images or so are enough. The model does not change, and computation is off the JavaScript thread.
+ *
+ * @param model A network, block or convolution in deploy form; or an array of such that compute one after the other.
+ * @param calibration Images like those that the model will see; see {@link Calibration}. Gone through once, and once more for
+ * each of `equalize` and `biasCorrection`. A few images are in memory at a time.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for an
+ * option, and for a calibration without images; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images that do not fit; ERR_NON_FINITE
+ * for weights, images or activations that are not finite; ERR_QUANT_PARAM for scales beyond the range of float32; ERR_ABORTED.
+ *
+ * @example
+ * const { model, report } = await quantize(network.reparameterize(), dataset, { keepFloat: ['linear'] });
+ * await saveModel(model, 'int8.safetensors');
+ * console.log(Math.min(...report.layers.map(({ sqnr }) => sqnr)), 'dB');
+ */
+export async function quantize(
+  model: Module | readonly Module[],
+  calibration: Calibration,
+  options: QuantizeOptions = {},
+): Promise<Quantization> {
+  const where = 'quantize';
+  const checked = readQuantizeOptions(options, where);
+  const float = readFloatModel(model, where);
+  checkNames(checked.keepFloat, float.layers, where);
+  const reader = new CalibrationReader(calibration, float, where);
+  const statistics = await collectStatistics(float, reader, checked, where);
+  const choices = chooseParameters(statistics.histograms, checked);
+  let quantized = assemble(float, statistics, choices, checked, where);
+  if (checked.biasCorrection) {
+    const layers = await correctBiases(statistics.layers, quantized, reader, checked, where);
+    quantized = assemble(float, { ...statistics, layers }, choices, checked, where);
+  }
+  const report = await makeReport(quantized, statistics, choices, checked.threads, where);
+  return { model: quantized, report };
+}

@@ -1,0 +1,209 @@
+import { type Histogram, sum } from './histogram';
+import type { QuantizationParameters } from './layers';
+import type { QuantizationRecipe } from './quantized-model';
+
+// Looked up once: in realms other than the main one, globals are slow to reach.
+const { ceil, floor, fround, log, max, min, round } = Math;
+
+/** What of a tensor's numbers is kept apart by its integers; what lies beyond is clamped. Holds 0. */
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** What a range and its parameters depend on. */
+export interface RangeOptions extends Pick<QuantizationRecipe, 'method' | 'scheme'> {
+  /** Of 100, for the method of that name. */
+  readonly percentile: number;
+  readonly bits: number;
+}
+
+/** Scales below are no use, and their products would leave the normal floats: such tensors become zeros. */
+const minScale = 2 ** -60;
+
+/** The scale for `size` in `levels` steps; any will do for a tensor of zeros, and that of NVIDIA's toolkit is 1. */
+export function scaleOf(size: number, levels: number): number {
+  return size === 0 ? 1 : fround(max(size / levels, minScale));
+}
+
+/**
+ * Scale and zero point of a range.
+ *
+ * Affine: 2^bits steps from low to high. Symmetric: 2^(bits - 1) - 1 steps on each side of zero.
+ *
+ * The integers are the upper ones of a byte, up to 255. So fewer bits need no kernels of their own: a number above the range
+ * is clamped by the byte, and one below zero by the ReLU, which clamps at the zero point. Without a ReLU, where numbers
+ * below zero are to be kept, a range has all 8 bits always.
+ */
+export function parametersOf({ low, high }: Range, { scheme, bits }: RangeOptions): QuantizationParameters {
+  if (scheme === 'symmetric') {
+    const levels = 2 ** ((low < 0 ? 8 : bits) - 1) - 1;
+    return { scale: scaleOf(max(-low, high), levels), zeroPoint: 255 - levels };
+  }
+  if (low < 0) {
+    const scale = scaleOf(high - low, 255);
+    return { scale, zeroPoint: min(255, roundHalfEven(-low / scale)) };
+  }
+  const levels = 2 ** bits - 1;
+  return { scale: scaleOf(high, levels), zeroPoint: 255 - levels };
+}
+
+/** What the integers of these parameters can stand for. */
+export function rangeOf({ scale, zeroPoint }: QuantizationParameters, { low }: Range): Range {
+  return { low: low < 0 ? -zeroPoint * scale : 0, high: (255 - zeroPoint) * scale };
+}
+
+/** To the nearest integer, halves to the even one, as processors round. */
+export function roundHalfEven(value: number): number {
+  const rounded = round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+/** The range that a method chooses for a tensor, from what was seen of it. */
+export function chooseRange(histogram: Histogram, options: RangeOptions): Range {
+  const whole = { low: min(0, histogram.min), high: max(0, histogram.max) };
+  if (histogram.width === 0) return whole;
+  switch (options.method) {
+    case 'minmax':
+      return whole;
+    case 'percentile':
+      return percentileRange(histogram, whole, options);
+    case 'entropy':
+      return within(whole, entropyLimit(histogram, options));
+    case 'mse':
+      return mseRange(histogram, whole, options);
+  }
+}
+
+/** Not larger than `limit` on either side. */
+function within({ low, high }: Range, limit: number): Range {
+  return { low: max(low, -limit), high: min(high, limit) };
+}
+
+/** Sizes of numbers, whatever their sign. */
+function sizes({ positive, negative }: Histogram): Float64Array {
+  return positive.map((count, i) => count + (negative[i] as number));
+}
+
+/**
+ * Leaves out the largest numbers, 100 - percentile of a hundred: by their size in the symmetric scheme; in the affine one
+ * half of them on each side, if there are two.
+ */
+function percentileRange(histogram: Histogram, whole: Range, { percentile, scheme }: RangeOptions): Range {
+  const { positive, negative, count, width } = histogram;
+  const share = 1 - percentile / 100;
+  if (scheme === 'symmetric') return within(whole, tailLimit(sizes(histogram), share * count) * width);
+  const each = whole.low < 0 ? share / 2 : share;
+  return {
+    low: max(whole.low, -tailLimit(negative, each * count) * width),
+    high: min(whole.high, tailLimit(positive, each * count) * width),
+  };
+}
+
+/** The lowest bin from which on at most `allowed` numbers lie. */
+function tailLimit(counts: Float64Array, allowed: number): number {
+  let tail = 0;
+  for (let i = counts.length - 1; i >= 0; i--) {
+    tail += counts[i] as number;
+    if (tail > allowed) return i + 1;
+  }
+  return 0;
+}
+
+/** In how many parts of the largest number the method 'mse' looks for the best limit. */
+const candidates = 128;
+
+/** The range of least squared error among 128 of the form that the data have, each smaller than the one before. */
+function mseRange(histogram: Histogram, whole: Range, options: RangeOptions): Range {
+  let best = whole;
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = candidates; i > 0; i--) {
+    const range = { low: (whole.low * i) / candidates, high: (whole.high * i) / candidates };
+    const error = squaredError(histogram, range, options);
+    if (error < least) [best, least] = [range, error];
+  }
+  return best;
+}
+
+/** Sum over the bins' centres of the squared difference that quantisation makes. */
+function squaredError({ positive, negative, width }: Histogram, range: Range, options: RangeOptions): number {
+  const parameters = parametersOf(range, options);
+  const { low, high } = rangeOf(parameters, range);
+  const { scale } = parameters;
+  let error = 0;
+  const add = (counts: Float64Array, sign: 1 | -1): void => {
+    for (let i = 0; i < counts.length; i++) {
+      const count = counts[i] as number;
+      if (count === 0) continue;
+      const value = sign * (i + 0.5) * width;
+      const kept = min(high, max(low, round(value / scale) * scale));
+      error += count * (value - kept) ** 2;
+    }
+  };
+  add(positive, 1);
+  if (range.low < 0) add(negative, -1);
+  return error;
+}
+
+/** Bins among which the method 'entropy' looks for a limit: more make it slow, and no better. */
+const entropyBins = 2048;
+
+/**
+ * The limit whose clamped and quantised distribution differs least from the clamped one, by the divergence of Kullback and
+ * Leibler: S. Migacz, "8-bit Inference with TensorRT", GTC 2017; details as in NVIDIA's pytorch-quantization: sizes
+ * of numbers, 128 levels (of one sign 256), zeros counted as the numbers beside them, the last of equals.
+ */
+function entropyLimit(histogram: Histogram, { scheme, bits }: RangeOptions): number {
+  const all = sizes(histogram);
+  const used = all.findLastIndex((count) => count > 0) + 1;
+  const merge = ceil(used / entropyBins);
+  const counts = new Float64Array(ceil(used / merge));
+  for (let i = 0; i < used; i++) (counts[floor(i / merge)] as number) += all[i] as number;
+  counts[0] = counts[1] ?? (counts[0] as number);
+
+  const levels = 2 ** (scheme === 'symmetric' || histogram.min < 0 ? bits - 1 : bits);
+  let best = counts.length;
+  let least = Number.POSITIVE_INFINITY;
+  let tail = sum(counts.subarray(levels));
+  for (let kept = levels; kept <= counts.length; kept++) {
+    const divergence = klDivergence(counts.subarray(0, kept), tail, levels);
+    if (divergence <= least) [best, least] = [kept, divergence];
+    tail -= counts[kept] ?? 0;
+  }
+  return best * merge * histogram.width;
+}
+
+/** Divergence of `counts`, with `tail` more in the last bin, from the same counts spread evenly over each of `levels` levels. */
+function klDivergence(counts: Float64Array, tail: number, levels: number): number {
+  const last = counts.length - 1;
+  const total = sum(counts);
+  if (total === 0) return Number.POSITIVE_INFINITY;
+  let divergence = 0;
+  for (let level = 0; level < levels; level++) {
+    const begin = floor((level * counts.length) / levels);
+    const end = floor(((level + 1) * counts.length) / levels);
+    let mass = 0;
+    let filled = 0;
+    for (let i = begin; i < end; i++) {
+      mass += counts[i] as number;
+      if ((counts[i] as number) > 0) filled++;
+    }
+    for (let i = begin; i < end; i++) {
+      const reference = (counts[i] as number) + (i === last ? tail : 0);
+      if (reference === 0) continue;
+      // A clamped number where the quantised distribution has none: as unlikely as can be.
+      const model = (counts[i] as number) > 0 ? mass / filled / total : Number.EPSILON;
+      const share = reference / (total + tail);
+      divergence += share * log(share / model);
+    }
+  }
+  return divergence;
+}
+
+/** What is left out of the range, of all numbers. */
+export function saturationOf(histogram: Histogram, parameters: QuantizationParameters, range: Range): number {
+  const { low, high } = rangeOf(parameters, range);
+  // Half a step beyond the last integer still rounds to it.
+  const half = parameters.scale / 2;
+  return histogram.shareBeyond(low - half, high + half);
+}
