@@ -14,9 +14,8 @@ export type StateOffset = number;
 /** Number of a value: 0 is the network's input, op number i of the list produces value i + 1. */
 export type ValueId = number;
 
-export interface ConvOp {
-  readonly op: 'conv';
-  readonly input: ValueId;
+/** Sizes of a convolution that its input does not decide. */
+export interface ConvGeometry {
   readonly outChannels: number;
   /** Square kernel, 1 or 3. */
   readonly kernel: number;
@@ -24,6 +23,11 @@ export interface ConvOp {
   readonly padding: number;
   readonly dilation: number;
   readonly groups: number;
+}
+
+export interface ConvOp extends ConvGeometry {
+  readonly op: 'conv';
+  readonly input: ValueId;
   /** [outChannels, inChannels / groups, kernel, kernel] */
   readonly weight: StateOffset;
   /** [outChannels] */
@@ -125,15 +129,9 @@ export interface DequantizeOp {
  * outputZeroPoint, each operation in float32, as onnxruntime's fused QLinearConv. A linear layer is one of kernel 1 on
  * [n, c, 1, 1]. Refused with ERR_QUANT_PARAM where a sum could leave 32 bits.
  */
-export interface QuantizedConvOp {
+export interface QuantizedConvOp extends ConvGeometry {
   readonly op: 'quantizedConv';
   readonly input: ValueId;
-  readonly outChannels: number;
-  readonly kernel: number;
-  readonly stride: number;
-  readonly padding: number;
-  readonly dilation: number;
-  readonly groups: number;
   /** [outChannels, inChannels / groups, kernel, kernel] */
   readonly weight: Int8Array;
   /** [outChannels], in units of inputScale * weightScale. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createModel, InferenceSession, info, loadModel, QARepVGGBlock, randn, saveModel } from 'qarepvgg';
+import { spreadOf } from './lib/turns.mjs';
 
 const usage = `usage: npm run bench:model -- [options]
   --model NAME   network, default qarepvgg_a0
@@ -22,17 +23,27 @@ const { values } = parseArgs({
   },
 });
 
-/** @param {() => unknown} work */
-async function milliseconds(work) {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
+/** @typedef {import('./lib/turns.mjs').Spread} Spread */
 
-/** @param {number[]} times */
-function summary(times) {
-  const sorted = times.toSorted((a, b) => a - b);
-  return { min: Number(sorted[0]), median: Number(sorted[Math.floor(sorted.length / 2)]) };
+/**
+ * Times of some pieces of work in milliseconds, turn by turn, so that a change of the machine's mood meets all alike; the
+ * first turn warms up.
+ *
+ * @template {string} Name @param {Record<Name, () => unknown>} works @returns {Promise<Record<Name, Spread>>}
+ */
+async function inTurn(works) {
+  const entries = /** @type {[Name, () => unknown][]} */ (Object.entries(works));
+  /** @type {number[][]} */
+  const times = entries.map(() => []);
+  for (let round = 0; round <= Number(values.rounds); round++) {
+    for (const [i, [, work]] of entries.entries()) {
+      const start = performance.now();
+      await work();
+      if (round > 0) times[i]?.push(performance.now() - start);
+    }
+  }
+  const spreads = entries.map(([name], i) => [name, spreadOf([times[i] ?? []])]);
+  return /** @type {Record<Name, Spread>} */ (Object.fromEntries(spreads));
 }
 
 async function measure() {
@@ -42,21 +53,11 @@ async function measure() {
     const model = createModel(name);
     const file = join(folder, 'model.safetensors');
     await saveModel(model, file);
-    /** @type {Record<'fuse' | 'read' | 'load', number[]>} */
-    const times = { fuse: [], read: [], load: [] };
-    // Turn by turn, so that a change of the machine's mood meets all alike; the first turn warms up.
-    for (let round = 0; round <= Number(values.rounds); round++) {
-      const turn = {
-        fuse: await milliseconds(() => model.reparameterize()),
-        read: await milliseconds(() => readFile(file)),
-        load: await milliseconds(() => loadModel(file)),
-      };
-      if (round === 0) continue;
-      times.fuse.push(turn.fuse);
-      times.read.push(turn.read);
-      times.load.push(turn.load);
-    }
-    const sides = { fuse: summary(times.fuse), read: summary(times.read), load: summary(times.load) };
+    const sides = await inTurn({
+      fuse: () => model.reparameterize(),
+      read: () => readFile(file),
+      load: () => loadModel(file),
+    });
     return { ...info(), model: name, bytes: (await stat(file)).size, ...sides };
   } finally {
     rmSync(folder, { recursive: true });
@@ -72,7 +73,7 @@ function measureCall() {
     block.forward(input);
     return 1000 * (performance.now() - start);
   });
-  return summary(times.slice(1000));
+  return spreadOf([times.slice(1000)]);
 }
 
 /** The same block before and after re-parameterisation, turn by turn; results go to memory that is there already. */
@@ -83,21 +84,13 @@ async function measureBlock() {
   const session = await InferenceSession.create(deploy, { inputSize: 56, maxBatch: 8 });
   const input = randn(dims);
   const out = randn(dims);
-  /** @type {Record<'train' | 'deploy' | 'session', number[]>} */
-  const times = { train: [], deploy: [], session: [] };
-  for (let round = 0; round <= Number(values.rounds); round++) {
-    const turn = {
-      train: await milliseconds(() => train.forward(input, { out })),
-      deploy: await milliseconds(() => deploy.forward(input, { out })),
-      session: await milliseconds(() => session.run({ input })),
-    };
-    if (round === 0) continue;
-    times.train.push(turn.train);
-    times.deploy.push(turn.deploy);
-    times.session.push(turn.session);
-  }
+  const sides = await inTurn({
+    train: () => train.forward(input, { out }),
+    deploy: () => deploy.forward(input, { out }),
+    session: () => session.run({ input }),
+  });
   session.dispose();
-  return { train: summary(times.train), deploy: summary(times.deploy), session: summary(times.session) };
+  return sides;
 }
 
 if (values.help) {
@@ -107,8 +100,7 @@ if (values.help) {
   if (values.json) console.log(JSON.stringify(result, null, 2));
   else {
     const { model, isa, bytes, fuse, read, load, call, block } = result;
-    const show = (/** @type {{ min: number, median: number }} */ { min, median }) =>
-      `min ${min.toFixed(1)} ms, median ${median.toFixed(1)} ms`;
+    const show = (/** @type {Spread} */ { min, median }) => `min ${min.toFixed(1)} ms, median ${median.toFixed(1)} ms`;
     console.log(`${model}, ${isa}, file of ${(bytes / 2 ** 20).toFixed(1)} MiB`);
     console.log(`  re-parameterise all blocks  ${show(fuse)}`);
     console.log(`  read the bytes of the file  ${show(read)}`);
@@ -117,7 +109,7 @@ if (values.help) {
       `forward of [2, 3, 4, 4] in eval mode: min ${call.min.toFixed(1)} us, median ${call.median.toFixed(1)} us`,
     );
     console.log('a block 64 -> 64, images [8, 64, 56, 56]');
-    const ratio = (/** @type {{ median: number }} */ { median }) => `${(block.train.median / median).toFixed(2)}x`;
+    const ratio = (/** @type {Spread} */ { median }) => `${(block.train.median / median).toFixed(2)}x`;
     console.log(`  train form, forward         ${show(block.train)}`);
     console.log(`  deploy form, forward        ${show(block.deploy)}, ${ratio(block.deploy)}`);
     console.log(`  deploy form, session        ${show(block.session)}, ${ratio(block.session)}`);

@@ -7,13 +7,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { randn } from 'qarepvgg';
-import { difference, median, product, readFloats } from './lib/numbers.mjs';
+import { difference, product, readFloats } from './lib/numbers.mjs';
 import { Server } from './lib/server.mjs';
 import { findPython, keepMemory, noPython } from './lib/torch.mjs';
-import { pauseMs } from './lib/turns.mjs';
+import { spreadOf, takeTurns } from './lib/turns.mjs';
 
 const usage = `usage: npm run bench:torch -- [options]
   --threads LIST   thread counts, default 1,2
@@ -100,19 +99,11 @@ async function compare(sides, folder) {
 
 /** Times all sides in turn. @param {Side[]} sides @param {number} rounds @param {number} steps @returns {Promise<Row[]>} */
 async function measure(sides, rounds, steps) {
-  /** @type {number[][]} */
-  const times = sides.map(() => []);
-  // The first round warms up.
-  for (let round = 0; round <= rounds; round++) {
-    for (const [i, { server, variant }] of sides.entries()) {
-      await sleep(pauseMs);
-      const { ms } = await server.ask({ do: 'time', variant, steps });
-      if (round > 0) times[i]?.push(...ms);
-    }
-  }
+  const times = await takeTurns(sides, rounds, async ({ server, variant }) => {
+    return (await server.ask({ do: 'time', variant, steps })).ms;
+  });
   return sides.map(({ label }, i) => {
-    const ms = times[i] ?? [];
-    const [minMs, medianMs] = [Math.min(...ms), median(ms)];
+    const { min: minMs, median: medianMs } = spreadOf(times[i] ?? []);
     return { label, minMs, medianMs, gflops: flops / medianMs / 1e6 };
   });
 }

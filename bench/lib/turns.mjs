@@ -55,6 +55,6 @@ export function compare(sides, results) {
 }
 
 /** @param {number[][]} rounds @returns {Spread} */
-function spreadOf(rounds) {
+export function spreadOf(rounds) {
   return { min: Math.min(...rounds.flat()), median: median(rounds.flat()) };
 }

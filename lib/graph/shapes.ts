@@ -1,9 +1,9 @@
-import type { ConvOp, Op, QuantizedOp } from '../../binding';
+import type { ConvGeometry, Op, QuantizedOp } from '../../binding';
 import { describeList, mismatch } from '../errors';
 import { checkedProduct } from '../limits';
 
 /** Output length of a convolution along one side; 0 or less when the kernel does not fit. */
-export function convOutput(length: number, op: Pick<ConvOp, 'kernel' | 'stride' | 'padding' | 'dilation'>): number {
+export function convOutput(length: number, op: Omit<ConvGeometry, 'outChannels' | 'groups'>): number {
   const reach = op.dilation * (op.kernel - 1) + 1;
   return Math.floor((length + 2 * op.padding - reach) / op.stride) + 1;
 }
@@ -44,10 +44,7 @@ function outputShape(op: Op | QuantizedOp, source: readonly number[], where: str
   }
 }
 
-/** What the output's dims of a convolution depend on. */
-type ConvSizes = Pick<ConvOp, 'outChannels' | 'kernel' | 'stride' | 'padding' | 'dilation'>;
-
-function convShape(op: ConvSizes, [n, , h, w]: readonly number[], where: string): number[] {
+function convShape(op: ConvGeometry, [n, , h, w]: readonly number[], where: string): number[] {
   const height = convOutput(h as number, op);
   const width = convOutput(w as number, op);
   if (height < 1 || width < 1) {

@@ -1,4 +1,4 @@
-import type { ConvOp, Op, SqueezeExciteOp, StateOffset } from '../../binding';
+import type { ConvGeometry, ConvOp, Op, SqueezeExciteOp, StateOffset } from '../../binding';
 import { deployOps } from '../graph/deploy';
 import type { Slot } from '../nn/state';
 
@@ -9,14 +9,8 @@ import type { Slot } from '../nn/state';
 export type Step = ConvStep | GlobalAverageStep | SqueezeExciteStep;
 
 /** Sizes of a convolution. A linear layer is a 1x1 convolution of one pixel. */
-export interface ConvShape {
+export interface ConvShape extends ConvGeometry {
   readonly inChannels: number;
-  readonly outChannels: number;
-  readonly kernel: number;
-  readonly stride: number;
-  readonly padding: number;
-  readonly dilation: number;
-  readonly groups: number;
   /** Followed by a ReLU. */
   readonly relu: boolean;
 }

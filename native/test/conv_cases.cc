@@ -79,6 +79,41 @@ const std::vector<ConvFamily>& conv_families() {
 
 ConvShape random_convolution(Rng& rng) { return conv_families()[rng.between(0, conv_families().size() - 1)].draw(rng); }
 
+ConvShape random_winograd_shape(Rng& rng, double macs) {
+  for (;;) {
+    const std::size_t groups = rng.chance(0.7) ? 1 : rng.between(2, 3), side = rng.chance(0.1) ? 41 : 13;
+    const ConvShape shape{rng.between(1, rng.chance(0.1) ? 40 : 4),
+                          groups * 16 * rng.between(1, 4),
+                          rng.between(1, side),
+                          rng.between(1, side),
+                          groups * 16 * rng.between(1, 5),
+                          3,
+                          1,
+                          1,
+                          1,
+                          groups};
+    if (shape.macs() <= (side == 13 ? macs : 2e6)) return shape;
+  }
+}
+
+ConvShape random_stem_shape(Rng& rng, std::size_t max_channels, std::size_t dilation) {
+  for (;;) {
+    ConvShape shape{1,
+                    rng.between(1, max_channels),
+                    random_extent(rng, 40),
+                    random_extent(rng, 40),
+                    random_channels(rng),
+                    rng.between(1, 7),
+                    rng.between(1, 4),
+                    0,
+                    dilation,
+                    1};
+    shape.padding = rng.chance(0.7) ? shape.reach() / 2 : rng.between(0, shape.reach() + 2);
+    if (shape.in_h + 2 * shape.padding <= shape.reach() || shape.in_w + 2 * shape.padding <= shape.reach()) continue;
+    if (shape.macs() <= 120e3) return shape;
+  }
+}
+
 reference::Convolution reference_of(const ConvShape& s) {
   return {s.out_c, s.kernel, s.stride, s.padding, s.dilation, s.groups};
 }

@@ -26,6 +26,13 @@ const std::vector<ConvFamily>& conv_families();
 // Any legal convolution of a random family.
 ConvShape random_convolution(Rng& rng);
 
+// For Winograd: images from one pixel to several blocks of tiles, with every kind of overhang. Most have at most `macs`
+// multiplications.
+ConvShape random_winograd_shape(Rng& rng, double macs);
+
+// For a first layer: any kernel on one image of few channels.
+ConvShape random_stem_shape(Rng& rng, std::size_t max_channels, std::size_t dilation);
+
 reference::Convolution reference_of(const ConvShape& shape);
 inline reference::Dims input_dims(const ConvShape& s) { return {s.n, s.in_c, s.in_h, s.in_w}; }
 inline reference::Dims output_dims(const ConvShape& s) { return {s.n, s.out_c, s.out_h(), s.out_w()}; }

@@ -92,27 +92,9 @@ const bool registered = [] {
 
 // ---- Winograd ----------------------------------------------------------------------------------------------------
 
-// Images from one pixel to several blocks of tiles, with every kind of overhang.
-ConvShape winograd_shape(Rng& rng) {
-  for (;;) {
-    const std::size_t groups = rng.chance(0.7) ? 1 : rng.between(2, 3), side = rng.chance(0.1) ? 41 : 13;
-    const ConvShape shape{rng.between(1, rng.chance(0.1) ? 40 : 4),
-                          groups * 16 * rng.between(1, 4),
-                          rng.between(1, side),
-                          rng.between(1, side),
-                          groups * 16 * rng.between(1, 5),
-                          3,
-                          1,
-                          1,
-                          1,
-                          groups};
-    if (shape.macs() <= (side == 13 ? 300e3 : 2e6)) return shape;
-  }
-}
-
 TEST(quantized_winograd_equals_reference) {
   test.repeat(3000, [&](Rng& rng) {
-    const ConvShape shape = winograd_shape(rng);
+    const ConvShape shape = random_winograd_shape(rng, 300e3);
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), true);
     CHECK(IntegerWinograd::is_exact(shape, c.weights->weight.data()), describe(c));
     const reference::Tensor x = random_integers(rng, input_dims(shape));
@@ -173,24 +155,6 @@ TEST(quantized_winograd_limit) {
 
 // ---- the first layer ---------------------------------------------------------------------------------------------
 
-ConvShape stem_shape(Rng& rng) {
-  for (;;) {
-    ConvShape shape{1,
-                    rng.between(1, IntegerStem::kMaxChannels),
-                    random_extent(rng, 40),
-                    random_extent(rng, 40),
-                    random_channels(rng),
-                    rng.between(1, 7),
-                    rng.between(1, 4),
-                    0,
-                    rng.chance(0.7) ? 1 : rng.between(2, 3),
-                    1};
-    shape.padding = rng.chance(0.7) ? shape.reach() / 2 : rng.between(0, shape.reach() + 2);
-    if (shape.in_h + 2 * shape.padding <= shape.reach() || shape.in_w + 2 * shape.padding <= shape.reach()) continue;
-    if (shape.macs() <= 120e3) return shape;
-  }
-}
-
 void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
                 const std::function<Image(GuardedMemory&)>& image_in) {
   const reference::Tensor q = reference::quantize(x, {c.from.scale(), c.from.zero_point()});
@@ -214,7 +178,7 @@ void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
 
 TEST(quantized_stem_of_floats) {
   test.repeat(2000, [](Rng& rng) {
-    const ConvShape shape = stem_shape(rng);
+    const ConvShape shape = random_stem_shape(rng, IntegerStem::kMaxChannels, rng.chance(0.7) ? 1 : rng.between(2, 3));
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), false);
     reference::Tensor x(input_dims(shape));
     for (double& value : x.data) {
@@ -235,7 +199,7 @@ TEST(quantized_stem_of_floats) {
 
 TEST(quantized_stem_of_bytes) {
   test.repeat(2000, [](Rng& rng) {
-    const ConvShape shape = stem_shape(rng);
+    const ConvShape shape = random_stem_shape(rng, IntegerStem::kMaxChannels, rng.chance(0.7) ? 1 : rng.between(2, 3));
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), false);
     std::vector<float> scale, shift;
     for (std::size_t channel = 0; channel < shape.in_c; ++channel) {

@@ -9,24 +9,6 @@
 namespace qarepvgg::test {
 namespace {
 
-ConvShape random_shape(Rng& rng) {
-  for (;;) {
-    ConvShape shape{1,
-                    rng.between(1, StemConvolution::kMaxChannels),
-                    random_extent(rng, 40),
-                    random_extent(rng, 40),
-                    random_channels(rng),
-                    rng.between(1, 7),
-                    rng.between(1, 4),
-                    0,
-                    rng.between(1, 3),
-                    1};
-    shape.padding = rng.chance(0.7) ? shape.reach() / 2 : rng.between(0, shape.reach() + 2);
-    if (shape.in_h + 2 * shape.padding <= shape.reach() || shape.in_w + 2 * shape.padding <= shape.reach()) continue;
-    if (shape.macs() <= 120e3) return shape;
-  }
-}
-
 // Bytes, and the values that they count as; whole multiples of a half, so that sums are exact.
 struct Bytes {
   std::vector<std::uint8_t> data;  // [height][width][channels]
@@ -94,7 +76,7 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
 
 TEST(stem_convolution_of_floats) {
   test.repeat(1500, [](Rng& rng) {
-    const ConvShape shape = random_shape(rng);
+    const ConvShape shape = random_stem_shape(rng, StemConvolution::kMaxChannels, rng.between(1, 3));
     const Data data = rng.chance(0.8) ? Data::kIntegers : Data::kReals;
     check(rng, shape, random_tensor(rng, input_dims(shape), data), nullptr, data);
   });
@@ -102,7 +84,7 @@ TEST(stem_convolution_of_floats) {
 
 TEST(stem_convolution_of_bytes) {
   test.repeat(1500, [](Rng& rng) {
-    const ConvShape shape = random_shape(rng);
+    const ConvShape shape = random_stem_shape(rng, StemConvolution::kMaxChannels, rng.between(1, 3));
     const Bytes bytes = random_bytes(rng, input_dims(shape));
     check(rng, shape, bytes.values, &bytes, Data::kIntegers);
   });

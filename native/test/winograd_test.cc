@@ -16,24 +16,6 @@ namespace {
 // Of each result, and of half of all results: the transforms cost about one digit.
 constexpr double kLargestError = 2e-5, kTypicalError = 1e-6;
 
-// Images from one pixel to several blocks of tiles, with every kind of overhang.
-ConvShape random_shape(Rng& rng) {
-  for (;;) {
-    const std::size_t groups = rng.chance(0.7) ? 1 : rng.between(2, 3), side = rng.chance(0.1) ? 41 : 13;
-    const ConvShape shape{rng.between(1, rng.chance(0.1) ? 40 : 4),
-                          groups * 16 * rng.between(1, 4),
-                          rng.between(1, side),
-                          rng.between(1, side),
-                          groups * 16 * rng.between(1, 5),
-                          3,
-                          1,
-                          1,
-                          1,
-                          groups};
-    if (shape.macs() <= (side == 13 ? 600e3 : 2e6)) return shape;
-  }
-}
-
 // The convolution from the gradient of the output to that of the input.
 ConvShape turned(ConvShape shape) {
   std::swap(shape.in_c, shape.out_c);
@@ -49,7 +31,7 @@ struct Case {
 };
 
 Case random_case(Rng& rng) {
-  const ConvShape shape = random_shape(rng);
+  const ConvShape shape = random_winograd_shape(rng, 600e3);
   return {shape,
           rng.chance(0.5),
           random_tensor(rng, input_dims(shape), Data::kReals),
