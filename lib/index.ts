@@ -43,6 +43,7 @@ export {
   type QuantizedSummary,
 } from './quant/quantized-model';
 export type { ActivationReport, LayerReport, QuantizationReport, WeightReport } from './quant/report';
+export { renderReport } from './quant/report-page';
 export { type LayerSensitivity, type SensitivityOptions, sensitivity } from './quant/sensitivity';
 export type { ByteImages, Images } from './runtime/images';
 export type { Algorithm, SessionOptions } from './runtime/options';
