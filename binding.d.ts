@@ -338,13 +338,6 @@ export interface FuseSpec {
   readonly postBatchNorm?: FuseBatchNorm;
 }
 
-export interface FusedConv {
-  /** [outChannels, inChannels / groups, 3, 3] */
-  readonly weight: Float32Array;
-  /** [outChannels] */
-  readonly bias: Float32Array;
-}
-
 export interface NativeInfo {
   /** Version the addon was built for; equals package.json's. */
   readonly version: string;
@@ -362,12 +355,17 @@ export interface Addon {
   setErrorClass(errorClass: new (code: string, message: string) => Error): void;
   /** Throws ERR_ISA when QAREPVGG_ISA names an unknown or unsupported instruction set. */
   info(): NativeInfo;
+  /** FLOP/s of a loop of multiply-adds in registers on so many threads together: the peak to measure kernels against. */
+  peakFlops(threads: number): number;
   /** Asks for huge pages in a large buffer that nothing has touched yet; a wish that systems may ignore. */
   adviseHugePages(buffer: ArrayBuffer): void;
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
   /** Packs the weights off the JavaScript thread; `state` is copied before it returns. */
   createSession(spec: SessionSpec, state: Float32Array): Promise<Session>;
-  /** Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. */
-  fuse(spec: FuseSpec): FusedConv;
+  /**
+   * Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. Writes weight
+   * [outChannels, inChannels / groups, 3, 3] and bias [outChannels]; they are undefined when it throws ERR_NON_FINITE.
+   */
+  fuse(spec: FuseSpec, weight: Float32Array, bias: Float32Array): void;
 }

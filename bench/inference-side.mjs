@@ -7,6 +7,7 @@
 // time    { runs }                        one run after the other; replies { ms: [of each] }
 // delay   { runs }                        the same; replies { p99, max }, the event loop's delay in ms
 // queue   { count }                       that many runs of the first image, asked for at once; replies { ms } until all are done
+// peak    { threads }                     qarepvgg only; replies { gflops } of multiply-adds in registers
 // memory  {}                              replies { peakMiB } of the process so far
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -123,6 +124,12 @@ await answer({
     const image = data.slice(0, product(one));
     const [ms] = await timed(() => Promise.all(Array.from({ length: count }, () => run(image, one))));
     return { ms };
+  },
+
+  /** @param {{ threads: number }} request */
+  async peak({ threads }) {
+    const { addon } = await import('../dist/binding.js');
+    return { gflops: addon.peakFlops(threads) / 1e9 };
   },
 
   memory() {

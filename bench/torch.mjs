@@ -4,7 +4,6 @@
 // input and output gradient, and must agree before anything is timed. Each side is a process of its own that sleeps
 // while the other computes. PyTorch runs in several variants (torch_step.py); the fastest one counts.
 
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +12,8 @@ import { parseArgs } from 'node:util';
 import { randn } from 'qarepvgg';
 import { difference, median, product, readFloats } from './lib/numbers.mjs';
 import { Server } from './lib/server.mjs';
+import { findPython, keepMemory, noPython } from './lib/torch.mjs';
+import { pauseMs } from './lib/turns.mjs';
 
 const usage = `usage: npm run bench:torch -- [options]
   --threads LIST   thread counts, default 1,2
@@ -23,8 +24,6 @@ const usage = `usage: npm run bench:torch -- [options]
 const channels = 64;
 const dims = [8, channels, 56, 56];
 const tolerance = 1e-4;
-// Longer than an OpenMP runtime spins after its last parallel region.
-const pauseMs = 50;
 
 /** Shapes of the block's state (S4), official keys. @type {Record<string, number[]>} */
 const stateDims = {
@@ -35,9 +34,6 @@ const stateDims = {
 };
 /** Parameters whose gradients are compared. That of `rbr_dense.bn.bias` is 0: the batch norm that follows removes it. */
 const compared = ['rbr_dense.conv.weight', 'rbr_1x1.weight', 'rbr_dense.bn.weight', 'bn.weight', 'bn.bias'];
-
-/** Lets glibc keep what PyTorch frees instead of paying for new pages in every step. */
-const keepMemory = { MALLOC_MMAP_THRESHOLD_: String(2 ** 30), MALLOC_TRIM_THRESHOLD_: String(2 ** 33) };
 
 // The convolutions' multiplications and additions: 3x3 and 1x1, once forward and twice backward.
 const flops = 3 * 2 * product(dims) * channels * (9 + 1);
@@ -54,11 +50,6 @@ function batchNormDims(prefix) {
 /** @param {string} file */
 function beside(file) {
   return join(import.meta.dirname, file);
-}
-
-/** A python3 that can import torch. */
-function findPython() {
-  return ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
 }
 
 /** Writes state and input, normal except where batch norm wants positive numbers. @param {string} folder */
@@ -204,8 +195,7 @@ async function main() {
 
   const python = findPython();
   if (!python) {
-    const skipped = 'no python3 with torch found (tried python3, /usr/bin/python3): nothing to compare with';
-    return console.log(values.json ? JSON.stringify({ skipped }) : skipped);
+    return console.log(values.json ? JSON.stringify({ skipped: noPython }) : noPython);
   }
   if (!values.json) {
     console.log(

@@ -1,5 +1,6 @@
 import { describe, mismatch } from './errors';
 import { readForeign } from './options';
+import type { Tensor } from './tensor';
 
 /** What turns a byte of an image into the number that a network computes with: (byte / 255 - mean) / std, per channel. */
 export interface Preprocessing {
@@ -41,4 +42,22 @@ export function byteScaling({ mean, std }: Preprocessing): { byteScale: Float32A
     byteScale: Float32Array.from(std, (deviation) => 1 / (255 * deviation)),
     byteShift: Float32Array.from(mean, (value, i) => -value / (std[i] as number)),
   };
+}
+
+/** Bytes of images [n, h, w, c] as the numbers [n, c, h, w] that a network computes with. */
+export function preprocess(bytes: Uint8Array, dims: readonly number[], { mean, std }: Preprocessing): Tensor {
+  const [count, height, width, channels] = dims as [number, number, number, number];
+  const area = height * width;
+  const data = new Float32Array(bytes.length);
+  for (let channel = 0; channel < channels; channel++) {
+    const [low, deviation] = [mean[channel] as number, std[channel] as number];
+    for (let image = 0; image < count; image++) {
+      const plane = (image * channels + channel) * area;
+      const first = image * area * channels + channel;
+      for (let i = 0; i < area; i++) {
+        data[plane + i] = ((bytes[first + i * channels] as number) / 255 - low) / deviation;
+      }
+    }
+  }
+  return { data, dims: [count, channels, height, width] };
 }

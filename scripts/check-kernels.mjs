@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { innerLoops, isFma, needsAvx, parseDisassembly, vectorSpills } from './disassembly.cjs';
+import { innerLoops, isMultiplyAdd, needsAvx, parseDisassembly, vectorSpills } from './disassembly.cjs';
 
 const build = join(dirname(dirname(fileURLToPath(import.meta.url))), 'build');
 
@@ -58,7 +58,7 @@ function loopsDoNotSpill(files) {
   const problems = [];
   for (const file of files) {
     for (const routine of disassemble(file)) {
-      for (const loop of innerLoops(routine).filter((body) => body.some(isFma))) {
+      for (const loop of innerLoops(routine).filter((body) => body.some(isMultiplyAdd))) {
         loops += 1;
         for (const { address, mnemonic, operands } of vectorSpills(routine, loop)) {
           problems.push(`${basename(file)}: ${address.toString(16)}: ${mnemonic} ${operands} in ${routine.name}`);
@@ -66,11 +66,11 @@ function loopsDoNotSpill(files) {
       }
     }
   }
-  return outcome(loops, `${loops} inner loops with FMA instructions, ${problems.length} spills`, problems);
+  return outcome(loops, `${loops} inner loops with multiply-adds, ${problems.length} spills`, problems);
 }
 
 /**
- * A tile of MR rows by NV vectors has its MR * NV accumulators in registers: one loop holds that many FMAs.
+ * A tile of MR rows by NV vectors has its MR * NV accumulators in registers: one loop holds that many multiply-adds.
  * @param {readonly string[]} files
  * @returns {Outcome}
  */
@@ -79,13 +79,15 @@ function tilesAreUnrolled(files) {
   const problems = [];
   for (const file of files) {
     for (const routine of disassemble(file)) {
-      const size = /_tile<(\d+), (\d+)>\([^)]*\)$/.exec(routine.name);
+      const size = /_tile<(\d+), (\d+)[^>]*>\([^)]*\)$/.exec(routine.name);
       if (!size) continue;
       tiles += 1;
       const expected = Number(size[1]) * Number(size[2]);
-      const found = Math.max(0, ...innerLoops(routine).map((loop) => loop.filter(isFma).length));
+      const found = Math.max(0, ...innerLoops(routine).map((loop) => loop.filter(isMultiplyAdd).length));
       if (found < expected) {
-        problems.push(`${basename(file)}: ${routine.name}: expected ${expected} FMAs in one loop, found ${found}`);
+        problems.push(
+          `${basename(file)}: ${routine.name}: expected ${expected} multiply-adds in one loop, found ${found}`,
+        );
       }
     }
   }
@@ -159,11 +161,10 @@ function main() {
   if (!existsSync(addon)) throw new Error(`expected ${addon}: run \`npm run build:native\` first`);
   const all = objects();
   const perIsa = all.filter((file) => PER_ISA.test(file));
-  const fp32 = perIsa.filter((file) => basename(file).startsWith('fp32_'));
   /** @type {Record<string, Outcome>} */
   const outcomes = {
-    'no vector spills': loopsDoNotSpill(fp32),
-    'tiles in registers': tilesAreUnrolled(fp32),
+    'no vector spills': loopsDoNotSpill(perIsa),
+    'tiles in registers': tilesAreUnrolled(perIsa),
     'no AVX in baseline code': baselineStaysBaseline(all.filter((file) => !perIsa.includes(file))),
     'no shared symbols in per-ISA code': isaFilesShareNothing(perIsa),
     'addon linked as meant': addonIsLinkedAsMeant(addon),

@@ -14,7 +14,8 @@
  */
 
 const HEADER = /^[0-9a-f]+ <(.*)>:$/;
-const INSTRUCTION = /^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*\t(\S+)\s*(.*)$/;
+// `{vex}` and the like, which choose between two encodings, are no part of the mnemonic.
+const INSTRUCTION = /^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*\t(?:\{\w+\} )?(\S+)\s*(.*)$/;
 
 /**
  * @param {string} text
@@ -52,8 +53,11 @@ function innerLoops({ instructions }) {
     .map(([start, end]) => instructions.filter(({ address }) => address >= start && address <= end));
 }
 
-/** @param {Instruction} instruction */
-const isFma = ({ mnemonic }) => /^vfn?m(add|sub)/.test(mnemonic);
+/**
+ * Multiply-adds of floats, bytes and 16-bit words.
+ * @param {Instruction} instruction
+ */
+const isMultiplyAdd = ({ mnemonic }) => /^v(fn?m(add|sub)|pdpbusd|pdpwssd|pmaddwd)/.test(mnemonic);
 
 /**
  * Vector registers that the routine keeps in its stack frame and moves inside `loop`.
@@ -73,4 +77,4 @@ function vectorSpills(routine, loop) {
  */
 const needsAvx = ({ bytes }) => /^(?:(?:26|2e|36|3e|64|65|67) )*(?:c4|c5|62) /.test(bytes);
 
-module.exports = { parseDisassembly, innerLoops, isFma, vectorSpills, needsAvx };
+module.exports = { parseDisassembly, innerLoops, isMultiplyAdd, vectorSpills, needsAvx };

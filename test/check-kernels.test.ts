@@ -1,4 +1,4 @@
-import { innerLoops, isFma, needsAvx, parseDisassembly, vectorSpills } from '../scripts/disassembly.cjs';
+import { innerLoops, isMultiplyAdd, needsAvx, parseDisassembly, vectorSpills } from '../scripts/disassembly.cjs';
 
 // What `objdump -d -C -w` prints: `tile` has two nested loops, of which the inner one moves %ymm3 through its stack
 // frame; `baseline` has no frame, so that its %rbp is an ordinary pointer.
@@ -59,8 +59,19 @@ test('a second jump back to the start of a loop is part of that loop', () => {
   expect(innerLoops(parseDisassembly(twice)[0] ?? tile).map((loop) => loop.length)).toEqual([6]);
 });
 
+test('multiply-adds of integers are recognised, also behind a choice of encoding', () => {
+  const [{ instructions } = tile] = parseDisassembly(`
+0000000000000000 <integers>:
+   0:\tc4 e2 75 50 c2       \t{vex} vpdpbusd %ymm2,%ymm1,%ymm0
+   5:\t62 92 0d 40 52 c4    \tvpdpwssd %zmm28,%zmm30,%zmm0
+   b:\tc5 f5 f5 c2          \tvpmaddwd %ymm2,%ymm1,%ymm0
+   f:\tc5 f5 fe c2          \tvpaddd %ymm2,%ymm1,%ymm0
+`);
+  expect(instructions.map(isMultiplyAdd)).toEqual([true, true, true, false]);
+});
+
 test('fused multiply-adds are recognised', () => {
-  expect(tile.instructions.filter(isFma).map(({ address }) => address)).toEqual([0x14, 0x19]);
+  expect(tile.instructions.filter(isMultiplyAdd).map(({ address }) => address)).toEqual([0x14, 0x19]);
 });
 
 test('a spill is a vector register moved through the stack frame, inside the loop', () => {

@@ -1,62 +1,42 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { info } from '../lib';
 import { runNode } from './support/child';
-
-const folder = mkdtempSync(path.join(tmpdir(), 'qarepvgg-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-function image(name: string, width: number, height: number): string {
-  const file = path.join(folder, name);
-  const pixels = Uint8Array.from({ length: 3 * width * height }, (_, i) => (i * 37) % 256);
-  writeFileSync(file, Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), pixels]));
-  return file;
-}
-
-const small = image('small.ppm', 32, 24);
 
 function run(...args: string[]) {
   return runNode(['dist/cli/index.js', ...args]);
 }
 
 describe('demo', () => {
-  test('shows every block, both times and the speed-up, without colours in a pipe', () => {
-    const { stdout, stderr, status } = run('demo', '--runs', '1', small);
+  test('shows accuracy and speed of both forms and draws some images, without colours in a pipe', () => {
+    const { stdout, stderr, status } = run('demo', '--runs', '1');
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-    expect(stdout).toMatch(/block 1 +32 x 12 x 16( +\d+\.\d\d){2} +\d+\.\d\dx( +\d\.\de-\d+){2}\n/);
-    expect(stdout.match(/^ {2}block \d/gm)).toHaveLength(8);
-    expect(stdout).toContain('The two forms agree');
+    expect(stdout).toMatch(/^QARepVGG, 22 blocks, 208,362 parameters, 185,802 re-parameterised\n1,000 test images/);
+    expect(stdout).toMatch(/train form +model\.forward +9\d\.\d\d % +[\d,]+ +1\.00x\n/);
+    expect(stdout).toMatch(/deploy form +InferenceSession +9\d\.\d\d % +[\d,]+ +\d+\.\d\dx\n/);
+    expect(stdout).toContain('0 of 1,000 predictions differ');
+    expect(stdout).toMatch(/\nTrouser +Shirt +Shirt *\n$/);
     expect(stdout).not.toContain('\x1b');
   });
 
-  test('runs on the photographs of the package, as JSON', () => {
+  test('as JSON', () => {
     const { stdout, status } = run('demo', '--json', '--runs', '1');
-    const result = JSON.parse(stdout) as Record<string, unknown> & { blocks: Record<string, number>[] };
+    const result = JSON.parse(stdout) as Record<string, unknown> & { results: Record<string, number>[] };
     expect(status).toBe(0);
-    expect(result).toMatchObject({ inputDims: [4, 3, 224, 224], runs: 1, passed: true, isa: info().isa });
-    expect(result.blocks).toHaveLength(8);
-    for (const { relativeL2, maxAbsolute, trainTime, deployTime } of result.blocks) {
-      // Not zero: the two forms are really computed in two ways.
-      expect(relativeL2).toBeGreaterThan(0);
-      expect(relativeL2).toBeLessThan(1e-5);
-      expect(maxAbsolute).toBeGreaterThan(0);
-      expect([trainTime, deployTime].every((time) => (time as number) > 0)).toBe(true);
+    expect(result).toMatchObject({ images: 1000, runs: 1, passed: true, isa: info().isa });
+    // Not zero: the two forms are really computed in two ways.
+    expect(result.relativeL2).toBeGreaterThan(0);
+    expect(result.relativeL2).toBeLessThan(1e-5);
+    expect(result.results).toHaveLength(3);
+    for (const { accuracy, imagesPerSecond, differentPredictions } of result.results) {
+      expect(accuracy).toBeGreaterThan(0.92);
+      expect(imagesPerSecond).toBeGreaterThan(0);
+      expect(differentPredictions).toBe(0);
     }
   });
 
-  test('images of different sizes, no image, no file', () => {
-    const cases: [string[], RegExp][] = [
-      [[small, image('other.ppm', 24, 32)], /image 2: expected 32 x 24 pixels as the first, received 24 x 32/],
-      [['package.json'], /package.json: expected a binary PPM image/],
-      [['nowhere.ppm'], /no such file/],
-    ];
-    for (const [files, message] of cases) {
-      const { stdout, stderr, status } = run('demo', ...files);
-      expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
-      expect(stderr).toMatch(/^error: .*\n$/);
-      expect(stderr).toMatch(message);
-    }
+  test('a folder without the files', () => {
+    const { stdout, stderr, status } = run('demo', 'test');
+    expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
+    expect(stderr).toMatch(/^error: .*t10k-images-idx3-ubyte.*\n$/);
   });
 });
 
@@ -88,7 +68,7 @@ describe('usage', () => {
 
   test.each([
     [['--help'], 'Commands:'],
-    [['demo', '--help'], 'Example:\n  $ qarepvgg demo'],
+    [['demo', '--help'], 'Examples:\n  $ qarepvgg demo'],
     [['info', '--help'], 'Examples:\n'],
     [['--version'], info().version],
   ])('%j: exit code 0', (args, text) => {

@@ -23,9 +23,10 @@ test.each(['1', '3'])('the addon loaded in workers only, one after the other, %s
       const outputs = new Set();
       for (let i = 0; i < 20; i++) {
         const worker = start('parentPort.postMessage(block.forward(x).data.slice(0, 100).join());');
+        const exited = once(worker, 'exit');
         const [output] = await once(worker, 'message');
         outputs.add(output);
-        await once(worker, 'exit');
+        await exited;
       }
       console.log(outputs.size === 1 ? 'alive' : 'outputs differ');
     })();`,

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createModel, exportOnnx, randn, saveModel } from 'qarepvgg';
-import { difference, readFloats } from './numbers.mjs';
+import { difference, median, readFloats } from './numbers.mjs';
 import { Server } from './server.mjs';
 import { compare, pauseMs, takeTurns } from './turns.mjs';
 
@@ -12,7 +12,7 @@ import { compare, pauseMs, takeTurns } from './turns.mjs';
  * @typedef {'auto' | 'gemm'} Algorithm
  * @typedef {{ name: string, safetensors: string, onnx: string, macs: number, size: number, folder: string }} Model
  * @typedef {{ label: string, server: Server, algorithm?: Algorithm }} Side ours has an algorithm
- * @typedef {import('./turns.mjs').Comparison & { what: string, unit: string, threads: number, batch?: number, macs?: number }} Row
+ * @typedef {import('./turns.mjs').Comparison & { what: string, unit: string, threads: number, batch?: number, macs?: number, peak?: number }} Row
  */
 
 /** Largest relative L2 difference of our logits from theirs. */
@@ -44,12 +44,15 @@ export function measureSpeed(model, threads, batches, rounds) {
       await loadImages(sides, model, batch);
       /** @type {Map<Side, number>} */
       const runs = new Map();
+      /** @type {number[]} */
+      const peaks = [];
       const results = await takeTurns(sides, rounds, async (side) => {
+        if (side.algorithm === 'gemm') peaks.push((await side.server.ask({ do: 'peak', threads })).gflops);
         const { ms } = await side.server.ask({ do: 'time', runs: runs.get(side) ?? 2 });
         if (!runs.has(side)) runs.set(side, Math.max(1, Math.round(turnMs / Math.min(...ms))));
         return ms.map((/** @type {number} */ time) => time / batch);
       });
-      const setting = { threads, batch, macs: model.macs };
+      const setting = { threads, batch, macs: model.macs, peak: median(peaks) };
       rows.push(row(model.name, 'ms per image', setting, sides, results));
     }
     return rows;
@@ -127,7 +130,7 @@ export async function measureQueue(model, threads, count, rounds) {
 }
 
 /**
- * @param {string} what @param {string} unit @param {{ threads: number, batch?: number, macs?: number }} setting
+ * @param {string} what @param {string} unit @param {{ threads: number, batch?: number, macs?: number, peak?: number }} setting
  * @param {readonly { label: string }[]} sides @param {number[][][]} results @returns {Row}
  */
 function row(what, unit, setting, sides, results) {

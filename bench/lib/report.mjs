@@ -9,7 +9,7 @@
 export function toTable(rows) {
   const isTimedWork = rows.every(({ macs }) => macs !== undefined);
   const head = ['', 'threads', 'batch', 'unit', 'ours', 'min', 'median', 'onnxruntime min', 'median', 'ratio [range]'];
-  if (isTimedWork) head.push('GFLOP/s, ours / theirs');
+  if (isTimedWork) head.push('GFLOP/s, ours / theirs / FMA peak');
   const lines = rows.flatMap((row) =>
     row.ours.map(({ label, spread, ratio }) => {
       const cells = [row.what, `${row.threads}`, `${row.batch ?? ''}`, row.unit, label];
@@ -17,7 +17,7 @@ export function toTable(rows) {
       cells.push(`${ratio.median.toFixed(2)} [${ratio.low.toFixed(2)}-${ratio.high.toFixed(2)}]`);
       if (row.macs !== undefined) {
         const speeds = [spread, row.theirs].map(({ median }) => ((2 * Number(row.macs)) / median / 1e6).toFixed(0));
-        cells.push(speeds.join(' / '));
+        cells.push([...speeds, Number(row.peak).toFixed(0)].join(' / '));
       }
       return cells;
     }),

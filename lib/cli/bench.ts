@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { addon } from '../binding';
 import { openModel } from '../formats/open-model';
 import { countMacs } from '../graph/macs';
 import { type Algorithm, InferenceSession, info, randn } from '../index';
@@ -23,6 +24,8 @@ interface Result {
   readonly imagesPerSecond: number;
   /** Of direct convolution: Winograd needs fewer, and counts as faster. From the median. */
   readonly gflops: number;
+  /** Of multiply-adds in registers on as many threads, measured before and after: the better one. */
+  readonly peakGflops: number;
 }
 
 /** The `bench` command: runs of one model on random images, one after the other. */
@@ -46,6 +49,9 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
   });
   const createMs = performance.now() - start;
 
+  const team = threads ?? all;
+  const peak = (): number => addon.peakFlops(team) / 1e9;
+  const peakBefore = peak();
   const input = randn(inputDims);
   const times: number[] = [];
   const run = async (): Promise<number> => {
@@ -73,7 +79,7 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
     file: path.basename(file),
     model: model.toString(),
     isa,
-    threads: threads ?? all,
+    threads: team,
     algorithm,
     inputDims,
     createMs,
@@ -82,6 +88,7 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
     latencyMs,
     imagesPerSecond: (batch * 1000) / p50,
     gflops: (2 * macs) / p50 / 1e6,
+    peakGflops: Math.max(peakBefore, peak()),
   };
 }
 
@@ -94,7 +101,11 @@ function print(result: Result): void {
     ['session', `${result.createMs.toFixed(0)} ms to create, ${(result.memoryBytes / 2 ** 20).toFixed(1)} MiB`],
     ...Object.entries(result.latencyMs).map(([name, value]) => [`latency ${name}`, `${ms(value)} ms`]),
     ['images/s', result.imagesPerSecond.toFixed(1).padStart(9)],
-    ['GFLOP/s', `${result.gflops.toFixed(1).padStart(9)} (direct convolution's count)`],
+    [
+      'GFLOP/s',
+      `${result.gflops.toFixed(1).padStart(9)} (direct convolution's count), ` +
+        `${((100 * result.gflops) / result.peakGflops).toFixed(0)} % of the peak of ${result.peakGflops.toFixed(1)}`,
+    ],
   ];
   process.stdout.write(formatTable(rows, ['left', 'left']));
 }

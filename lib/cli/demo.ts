@@ -1,128 +1,164 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { styleText } from 'node:util';
-import { mismatch } from '../errors';
-import { readPpm } from '../formats/ppm';
-import { type Difference, info, type QARepVGGBlock, type Tensor, type TensorLike, verifyEquivalence } from '../index';
+import { type Dataset, InferenceSession, info, loadFashionMnist, loadModel, type Network, type Tensor } from '../index';
+import { preprocess } from '../preprocessing';
+import { argmax } from '../train/evaluate';
 import { compareOutputs } from '../verify';
+import type { DemoFlags } from './demo-command';
+import { drawImages, drawingsIn } from './draw';
 import { median } from './numbers';
-import { buildStack, deployStack, runStack } from './stack';
 import { formatTable } from './table';
 
-/** Largest relative L2 difference of the two forms of a block. Rounding gives some 1e-7; a mistake gives 1e-2. */
+const packaged = (name: string): string => path.join(__dirname, '../..', name);
+
+/** Largest relative L2 difference of the logits. Rounding gives some 1e-7; a mistake gives 1e-2. */
 const tolerance = 1e-5;
 
-const photographs = ['cat', 'coffee', 'retina', 'rocket'].map((name) =>
-  path.join(__dirname, '../../examples/images', `${name}.ppm`),
-);
+const batchSize = 100;
 
-/** One block, or the whole stack. Times are medians in milliseconds. */
-interface Row extends Difference {
-  readonly outputDims: number[];
-  readonly trainTime: number;
-  readonly deployTime: number;
+/** A way to compute the logits of a batch of images. */
+interface Way {
+  readonly form: string;
+  readonly call: string;
+  readonly run: (images: Uint8Array, dims: number[]) => Promise<Tensor> | Tensor;
 }
 
-/** The `demo` command. Whether the two forms agree. */
-export async function demo(files: readonly string[], { runs = 15, json = false }): Promise<boolean> {
-  const images = batch((files.length > 0 ? files : photographs).map((file) => readPpm(readFileSync(file), file)));
-  const train = buildStack(images);
-  const deploy = deployStack(train);
-  const { rows, whole } = measure(train, deploy, images, runs);
-  const passed = [...rows, whole].every((row) => row.relativeL2 <= tolerance);
+interface Outcome {
+  readonly form: string;
+  readonly call: string;
+  readonly logits: Tensor;
+  readonly predictions: Int32Array;
+  readonly accuracy: number;
+  /** From the median of the runs. */
+  readonly imagesPerSecond: number;
+}
+
+/** The `demo` command. Whether both forms predict the same. */
+export async function demo(folder: string | undefined, { runs, json }: DemoFlags): Promise<boolean> {
+  const model = (await loadModel(packaged('models/fashion-mnist.safetensors'))).eval();
+  const images = await loadFashionMnist(folder ?? packaged('examples/data/fashion-mnist'), 'test');
+  const deploy = model.reparameterize();
+  const session = await InferenceSession.create(deploy, { inputSize: model.options.inputSize });
+  const forward = (network: Network) => (bytes: Uint8Array, dims: number[]) =>
+    network.forward(preprocess(bytes, dims, model.options.preprocessing));
+  const outcomes = await measure(images, runs, [
+    { form: 'train form', call: 'model.forward', run: forward(model) },
+    { form: 'deploy form', call: 'model.forward', run: forward(deploy) },
+    {
+      form: 'deploy form',
+      call: 'InferenceSession',
+      run: async (data, dims) => (await session.run({ input: { data, dims } })).logits,
+    },
+  ]);
+  session.dispose();
+  const [train, , served] = outcomes as [Outcome, Outcome, Outcome];
+  const difference = compareOutputs('logits', train.logits, served.logits, 'demo');
+  const different = outcomes.map((outcome) => countDifferent(train.predictions, outcome.predictions));
+  const passed = different.every((count) => count === 0) && difference.relativeL2 <= tolerance;
   if (json) {
-    const result = { ...info(), inputDims: images.dims, runs, tolerance, passed, blocks: rows, whole };
-    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  } else {
-    print(rows, whole, images, runs, passed);
+    const results = outcomes.map(({ logits: _, predictions: __, ...result }, i) => ({
+      ...result,
+      differentPredictions: different[i],
+    }));
+    const { name: _, ...differences } = difference;
+    const summary = { ...info(), model: model.toString(), images: images.length, runs, passed, results };
+    process.stdout.write(`${JSON.stringify({ ...summary, ...differences }, null, 2)}\n`);
+    return passed;
   }
+  const verdict =
+    `${thousands(Math.max(...different))} of ${thousands(images.length)} predictions differ; the logits differ by ` +
+    `${difference.relativeL2.toExponential(1)} (relative L2), by ${difference.maxAbsolute.toExponential(1)} at most.`;
+  process.stdout.write(
+    `${[introduction(model, images), table(outcomes), bold(verdict), '', ...draw(images, served)].join('\n')}\n`,
+  );
   return passed;
 }
 
-/** Images of the same size as one tensor; pixels from 0 to 1 become about -2 to 2. */
-function batch(images: readonly Tensor[]): Tensor {
-  const [first] = images as [Tensor];
-  const odd = images.findIndex(({ dims }) => dims.join() !== first.dims.join());
-  if (odd !== -1) {
-    const size = (image: Tensor | undefined): string => `${image?.dims[3]} x ${image?.dims[2]}`;
-    throw mismatch('ERR_SHAPE', `demo, image ${odd + 1}`, `${size(first)} pixels as the first`, size(images[odd]));
-  }
-  const data = new Float32Array(images.length * first.data.length);
-  images.forEach((image, i) => {
-    data.set(image.data, i * first.data.length);
-  });
-  return { data: data.map((value) => (value - 0.5) * 4), dims: [images.length, ...first.dims.slice(1)] };
-}
-
-function measure(
-  train: readonly QARepVGGBlock[],
-  deploy: readonly QARepVGGBlock[],
-  images: TensorLike,
-  runs: number,
-): { rows: Row[]; whole: Row } {
-  // Each block is judged on what the one before it really puts out; the comparison also warms both forms.
-  let input: TensorLike = images;
-  const differences = train.map((block, i) => {
-    const { whole } = verifyEquivalence(block, deploy[i] as QARepVGGBlock, { inputs: [input] });
-    const output = block.forward(input);
-    input = output;
-    return { ...whole, outputDims: output.dims };
-  });
-  const outputs = [runStack(train, images), runStack(deploy, images)] as const;
-
-  // Interleaved, so that a change of the machine's mood meets both forms alike.
-  const times = { train: train.map((): number[] => []), deploy: train.map((): number[] => []) };
+/** Runs every way on all images: once for the results, then `runs` times for the time, turn by turn. */
+async function measure(images: Dataset, runs: number, ways: readonly Way[]): Promise<Outcome[]> {
+  const outputs = await Promise.all(ways.map((way) => classify(images, way)));
+  const times = ways.map((): number[] => []);
   for (let run = 0; run < runs; run++) {
-    runStack(train, images, (i, time) => times.train[i]?.push(time));
-    runStack(deploy, images, (i, time) => times.deploy[i]?.push(time));
+    for (const [i, way] of ways.entries()) {
+      const start = performance.now();
+      await classify(images, way);
+      times[i]?.push(performance.now() - start);
+    }
   }
-  const rows = differences.map((difference, i) => ({
-    ...difference,
-    name: `block ${i + 1}`,
-    trainTime: median(times.train[i] as number[]),
-    deployTime: median(times.deploy[i] as number[]),
-  }));
-  const sum = (series: number[][]): number => median(Array.from({ length: runs }, (_, run) => total(series, run)));
-  const whole = {
-    ...compareOutputs('all', ...outputs, 'demo'),
-    outputDims: outputs[0].dims,
-    trainTime: sum(times.train),
-    deployTime: sum(times.deploy),
-  };
-  return { rows, whole };
+  return ways.map(({ form, call }, i) => {
+    const logits = outputs[i] as Tensor;
+    const classes = logits.dims[1] as number;
+    const predictions = Int32Array.from(images.labels, (_, image) =>
+      argmax(logits.data.subarray(image * classes, (image + 1) * classes)),
+    );
+    const correct = images.length - countDifferent(predictions, images.labels);
+    const imagesPerSecond = (1000 * images.length) / median(times[i] as number[]);
+    return { form, call, logits, predictions, accuracy: correct / images.length, imagesPerSecond };
+  });
 }
 
-function total(series: number[][], run: number): number {
-  return series.reduce((time, block) => time + (block[run] as number), 0);
+async function classify(images: Dataset, { run }: Way): Promise<Tensor> {
+  const size = images.images.length / images.length;
+  const parts: Tensor[] = [];
+  for (let first = 0; first < images.length; first += batchSize) {
+    const count = Math.min(batchSize, images.length - first);
+    parts.push(await run(images.images.subarray(first * size, (first + count) * size), [count, ...images.dims]));
+  }
+  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    data.set(part.data, offset);
+    offset += part.data.length;
+  }
+  return { data, dims: [images.length, ...(parts[0] as Tensor).dims.slice(1)] };
 }
 
-function print(rows: readonly Row[], whole: Row, images: TensorLike, runs: number, passed: boolean): void {
+function countDifferent(a: Int32Array, b: Int32Array): number {
+  return a.reduce((count, value, i) => count + (value === b[i] ? 0 : 1), 0);
+}
+
+function thousands(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+function bold(text: string): string {
+  return process.stdout.isTTY ? styleText('bold', text) : text;
+}
+
+function introduction(model: Network, images: Dataset): string {
   const { isa, threads } = info();
-  const bold = (text: string): string => (process.stdout.isTTY ? styleText('bold', text) : text);
-  const [count, , height, width] = images.dims;
-  const head = ['', 'output', 'train ms', 'deploy ms', 'speed-up', 'relative L2', 'max difference'];
-  const body = [...rows, whole].map((row) => [
-    row.name,
-    row.outputDims.slice(1).join(' x '),
-    row.trainTime.toFixed(2),
-    row.deployTime.toFixed(2),
-    `${(row.trainTime / row.deployTime).toFixed(2)}x`,
-    row.relativeL2.toExponential(1),
-    row.maxAbsolute.toExponential(1),
-  ]);
-  const align = ['left', 'left', 'right', 'right', 'right', 'right', 'right'] as const;
-  const [headLine, ...lines] = formatTable([head, ...body], align).split('\n');
-  const verdict = passed
-    ? `The two forms agree: no block differs by more than ${tolerance} (relative L2).`
-    : `The two forms DIFFER by more than ${tolerance} (relative L2).`;
-  process.stdout.write(
-    [
-      `${bold('QARepVGG')}: ${rows.length} blocks, ${count} photographs of ${width} x ${height}, ${isa}, ${threads} threads, median of ${runs} runs`,
-      '',
-      bold(headLine as string),
-      ...lines,
-      bold(verdict),
-      '',
-    ].join('\n'),
+  const { parameters, deployParameters } = model.summary();
+  const [height, width] = images.dims;
+  return (
+    `${bold('QARepVGG')}, ${model.options.blocks.reduce((sum, count) => sum + count, 1)} blocks, ${thousands(parameters)} parameters, ` +
+    `${thousands(deployParameters)} re-parameterised\n` +
+    `${thousands(images.length)} test images of ${width} x ${height}; ${isa}, ${threads} threads\n`
   );
+}
+
+function table(outcomes: readonly Outcome[]): string {
+  const base = (outcomes[0] as Outcome).imagesPerSecond;
+  const rows = outcomes.map(({ form, call, accuracy, imagesPerSecond }) => [
+    form,
+    call,
+    `${(100 * accuracy).toFixed(2)} %`,
+    thousands(Math.round(imagesPerSecond)),
+    `${(imagesPerSecond / base).toFixed(2)}x`,
+  ]);
+  const head = ['', '', 'accuracy', 'images/s', ''];
+  return formatTable([head, ...rows], ['left', 'left', 'right', 'right', 'right']);
+}
+
+/** The first images, as many as fit, and what they are taken for. */
+function draw(images: Dataset, { predictions }: Outcome): string[] {
+  const [, width, channels] = images.dims;
+  if (channels !== 1) return [];
+  const { isTTY, columns = 80 } = process.stdout;
+  const count = Math.min(images.length, isTTY ? drawingsIn(columns, width) : 3);
+  const drawings = Array.from({ length: count }, (_, i) => {
+    const label = images.classes[images.label(i)];
+    const taken = images.classes[predictions[i] as number];
+    return { pixels: images.image(i), caption: taken === label ? `${taken}` : `${taken} (is: ${label})` };
+  });
+  return drawImages(drawings, width, isTTY === true && process.stdout.hasColors(2 ** 24));
 }

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { addBenchCommand } from './bench-command';
+import { addDemoCommand } from './demo-command';
 import { addExportCommand } from './export-command';
-import { positiveInteger } from './flags';
 import { addFuseCommand } from './fuse-command';
 import { addInfoCommand } from './info-command';
 import { addTrainCommand } from './train-command';
@@ -19,23 +19,11 @@ function createProgram(): Command {
     version: string;
   };
   const program = new Command('qarepvgg')
-    .description('Train, re-parameterise and serve QARepVGG blocks on native kernels.')
+    .description('Train, re-parameterise and serve QARepVGG networks on native kernels.')
     .version(version)
     .exitOverride();
 
-  program
-    .command('demo')
-    .description('Fuse a stack of QARepVGG blocks, prove on photographs that nothing changed, and time both forms.')
-    .argument('[files...]', 'binary PPM images of one size (default: four photographs that come with the package)')
-    .option('--runs <n>', 'timed runs of each form', positiveInteger, 15)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ qarepvgg demo --runs 30')
-    .action(async (files: string[], options: { runs: number; json?: true }) => {
-      // Imported late, so that --help works where the addon does not load.
-      const { demo } = await import('./demo.js');
-      process.exitCode = (await demo(files, options)) ? 0 : failed;
-    });
-
+  addDemoCommand(program);
   addInfoCommand(program);
   addTrainCommand(program);
   addFuseCommand(program);

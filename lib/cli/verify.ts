@@ -2,6 +2,7 @@ import { mismatch } from '../errors';
 import { decodeImage } from '../formats/decode';
 import { openModel } from '../formats/open-model';
 import { type Difference, type EquivalenceReport, type Network, randn, type Tensor, verifyEquivalence } from '../index';
+import { preprocess } from '../preprocessing';
 import { Random } from '../random';
 import { openNetwork } from './network-file';
 import { formatTable } from './table';
@@ -43,14 +44,7 @@ async function readImage(
   }
   const size = { height: inputSize, width: inputSize };
   const { data } = await decodeImage(file, { size, channels: inChannels }, 'verify');
-  const area = inputSize ** 2;
-  const planes = new Float32Array(data.length);
-  data.forEach((byte, i) => {
-    const [pixel, channel] = [Math.floor(i / inChannels), i % inChannels];
-    const { mean, std } = preprocessing;
-    planes[channel * area + pixel] = (byte / 255 - (mean[channel] as number)) / (std[channel] as number);
-  });
-  return { data: planes, dims: [1, inChannels, inputSize, inputSize] };
+  return preprocess(data, [1, inputSize, inputSize, inChannels], preprocessing);
 }
 
 function print(

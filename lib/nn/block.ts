@@ -2,6 +2,7 @@ import { mismatch } from '../errors';
 import { type Field, oneOf } from '../options';
 import { Random } from '../random';
 import { Conv2d } from './conv2d';
+import { coreOf } from './core';
 import { fuse } from './fuse';
 import { initialise } from './initialise';
 import type { BlockLayer } from './layers';
@@ -81,7 +82,6 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
   reparameterize(): Conv2d {
     const { options } = blueprintOf(this, 'RepBlock.reparameterize');
     const { name, form, definition } = repCoreOf(this, 'RepBlock.reparameterize');
-    const fused = fuse(structureOf(options, form), definition.store, true, `${name}.reparameterize`);
     const { inChannels, outChannels, stride, dilation, groups, activation } = options;
     const conv = new Conv2d({
       inChannels,
@@ -92,9 +92,9 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
       groups,
       activation,
     }).eval();
-    const { weight, bias } = conv.parameters();
-    weight?.data.set(fused.weight);
-    bias?.data.set(fused.bias);
+    const { store } = coreOf(conv, name).definition;
+    const into = { weight: store.view('weight'), bias: store.view('bias') };
+    fuse(structureOf(options, form), definition.store, true, into, `${name}.reparameterize`);
     return conv;
   }
 }

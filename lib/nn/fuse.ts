@@ -1,17 +1,28 @@
-import type { FusedConv } from '../../binding';
 import { addon } from '../binding';
 import { mismatch, QARepVGGError } from '../errors';
 import { type BlockStructure, fuseSpec, slotsOf } from './branches';
 import type { SlotSpec, Store } from './state';
 
+/** Where a fused convolution goes: weight [outChannels, inChannels / groups, 3, 3] and bias [outChannels]. */
+export interface FusedConvolution {
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+}
+
 /**
  * Folds the branches of a block into one 3x3 convolution, and with `foldPost` the batch norm after them too, from
- * running statistics; computed in double and rounded once.
+ * running statistics; computed in double and rounded once. Fills `into`, whose content is undefined after an error.
  *
  * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold variances below zero, and when
  * the result is too large for a float.
  */
-export function fuse(block: BlockStructure, store: Store, foldPost: boolean, where: string): FusedConv {
+export function fuse(
+  block: BlockStructure,
+  store: Store,
+  foldPost: boolean,
+  into: FusedConvolution,
+  where: string,
+): void {
   store.checkAttached(where);
   const slots = slotsOf(block);
   // Of a kernel, which is large, anything that is not finite shows in the result: it is looked for only then.
@@ -21,7 +32,7 @@ export function fuse(block: BlockStructure, store: Store, foldPost: boolean, whe
     where,
   );
   try {
-    return addon.fuse(fuseSpec(block, store, foldPost));
+    addon.fuse(fuseSpec(block, store, foldPost), into.weight, into.bias);
   } catch (error) {
     if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store, where);
     throw error;

@@ -54,9 +54,7 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
       const target = result.#layers[i];
       if (layer.kind !== 'block' || target?.kind !== 'block') return;
       const { weight, bias } = target.block.branches[0] as FusedBranch;
-      const convolution = fuse(layer.block, from, form === 'deploy', where);
-      into.view(weight).set(convolution.weight);
-      into.view(bias).set(convolution.bias);
+      fuse(layer.block, from, form === 'deploy', { weight: into.view(weight), bias: into.view(bias) }, where);
     });
     return result;
   }

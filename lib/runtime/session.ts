@@ -65,18 +65,19 @@ export class InferenceSession {
   readonly #underWay = new Set<Promise<unknown>>();
 
   /** @internal */
-  constructor(caller: unknown, native: Session, { inChannels, flat }: Pick<Source, 'inChannels' | 'flat'>) {
+  constructor(caller: unknown, native: Session, source: Pick<Source, 'inChannels' | 'flat'>) {
     if (caller !== key) {
       throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'one of new');
     }
     this.#native = native;
-    this.#inChannels = inChannels;
-    this.#isFlat = flat;
+    this.#inChannels = source.inChannels;
+    this.#isFlat = source.flat;
   }
 
   /**
    * Makes a session from a model in deploy form, from a quantised one, or from a file of either that `saveModel` or
-   * `exportOnnx` (name ending in .onnx) has written. The weights are copied: what happens to the model afterwards does not reach the session.
+   * `exportOnnx` (name ending in .onnx) has written. The weights are copied: what happens to the model afterwards does not
+   * reach the session.
    *
    * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG naming
    * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_QUANT_PARAM naming what in a quantised model cannot be

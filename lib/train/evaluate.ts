@@ -78,7 +78,7 @@ async function judge(
     for (let i = 0; i < count; i++) {
       const row = logits.data.subarray(i * classes, (i + 1) * classes);
       const label = dataset.label(start + i);
-      const best = largest(row);
+      const best = argmax(row);
       predictions[start + i] = best;
       if (best === label) correct++;
       loss += crossEntropy(row, label);
@@ -87,14 +87,14 @@ async function judge(
   return { loss: loss / dataset.length, accuracy: correct / dataset.length, predictions };
 }
 
-/** The first of equals, as PyTorch's argmax. */
-function largest(row: Float32Array): number {
+/** The place of the largest number: the first of equals, as PyTorch's argmax. */
+export function argmax(row: Float32Array): number {
   return row.reduce((best, value, i) => (value > (row[best] as number) ? i : best), 0);
 }
 
 /** log(sum of exp) - logit, with the largest taken out so that nothing overflows. */
 function crossEntropy(row: Float32Array, label: number): number {
-  const top = row[largest(row)] as number;
+  const top = row[argmax(row)] as number;
   const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
   return Math.log(sum) + top - (row[label] as number);
 }

@@ -18,8 +18,6 @@
 namespace qarepvgg {
 namespace {
 
-constexpr int kMaxThreads = 1024;
-
 int affinity_count() {
 #ifdef __linux__
   cpu_set_t set;

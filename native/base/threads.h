@@ -3,6 +3,9 @@
 
 namespace qarepvgg {
 
+// More than any machine that this is made for; keeps a mistyped number from starting threads without end.
+inline constexpr int kMaxThreads = 1024;
+
 struct ThreadBudget {
   int count;
   const char* source;  // "QAREPVGG_NUM_THREADS", "affinity" or "cgroup quota"

@@ -1,251 +1,19 @@
-// npm run bench:native -- [--quick] [--isa NAME] [--threads N] [--seconds S]
+// npm run bench:native -- [--quick] [--isa NAME] [--table floats|integers] [--threads N] [--seconds S]
 //
-// Convolution forward over the layers of QARepVGG-A0 at 224 x 224 (deploy form), and both gradients over the same
-// layers, as GFLOP/s and as a share of the FMA peak that a register-only loop reaches in the same run. Peak and layers
-// alternate; weights rotate through several sets in one arena, as the layers of a network do, so that no layer is
-// flattered by weights still warm in the cache. The textbook convolution (explicit im2col, plain GEMM) is a row of its
-// own. Every timed convolution is checked against the double-precision oracle first.
-#include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <cmath>
+// The layers of QARepVGG-A0 at 224 x 224 on floats and on integers, as operations per second and as a share of the peak
+// that a register-only loop reaches in the same run. Peak and layers alternate; weights rotate through several sets in
+// one arena, as the layers of a network do, so that no layer is flattered by weights still warm in the cache.
 #include <cstdio>
-#include <cstring>
-#include <functional>
-#include <memory>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "base/parallel.h"
 #include "base/threads.h"
+#include "bench/bench.h"
 #include "kernels/dispatch.h"
-#include "ops/convolution.h"
-#include "reference/convolution.h"
-#include "reference/im2col_gemm.h"
 
 namespace qarepvgg {
 namespace {
-
-struct Layer {
-  const char* name;
-  std::size_t in_c, out_c, in_size, stride;
-};
-
-// One of each kind of layer in QARepVGG-A0 at 224 x 224.
-constexpr Layer kLayers[] = {
-    {"stem    3 -> 48   @224 /2", 3, 48, 224, 2}, {"stage1 48 -> 48   @112 /2", 48, 48, 112, 2},
-    {"stage1 48 -> 48   @56", 48, 48, 56, 1},     {"stage2 48 -> 96   @56  /2", 48, 96, 56, 2},
-    {"stage2 96 -> 96   @28", 96, 96, 28, 1},     {"stage3 96 -> 192  @28  /2", 96, 192, 28, 2},
-    {"stage3 192 -> 192 @14", 192, 192, 14, 1},   {"stage4 192 -> 1280 @14 /2", 192, 1280, 14, 2},
-};
-
-constexpr std::size_t kWeightSets = 8;
-constexpr std::size_t kBatch = 1;
-
-struct Options {
-  bool quick = false;
-  std::string isa;
-  int threads = 0;
-  double seconds = 0.4;  // per measurement
-};
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_of(const std::function<void()>& body) {
-  const auto start = Clock::now();
-  body();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
-// FLOP/s of the register-only loop on `threads` threads together.
-double measure_peak(const KernelTable& kernels, int threads) {
-  constexpr std::size_t kIterations = 400000;
-  std::vector<double> work(static_cast<std::size_t>(threads));
-  const double seconds = seconds_of(
-      [&] { parallel_for(threads, work.size(), [&](std::size_t i) { work[i] = kernels.fma_peak(kIterations); }); });
-  double total = 0;
-  for (double part : work) total += part;
-  return total / seconds;
-}
-
-// A small deterministic generator: values from -1 to 1.
-class Noise {
- public:
-  float next() {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) * 0x1p-31f;
-  }
-  std::vector<float> fill(std::size_t count) {
-    std::vector<float> values(count);
-    for (float& value : values) value = next();
-    return values;
-  }
-
- private:
-  std::uint64_t state_ = 42;
-};
-
-struct Map {
-  AlignedBuffer memory;
-  FeatureMap map;
-
-  explicit Map(const MapShape& shape) : memory(shape.floats()), map{memory.data(), shape} {}
-};
-
-double relative_l2(const std::vector<float>& got, const std::vector<double>& want) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    difference += std::pow(static_cast<double>(got[i]) - want[i], 2);
-    norm += std::pow(want[i], 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
-// One layer in all its directions, with rotating weights.
-class LayerBench {
- public:
-  LayerBench(const Layer& layer, const KernelTable& kernels, int threads)
-      : shape_{kBatch, layer.in_c, layer.in_size, layer.in_size, layer.out_c, 3, layer.stride, 1, 1, 1},
-        threads_(threads),
-        forward_(TapConvolution::forward(shape_, kernels)),
-        data_gradient_(TapConvolution::data_gradient(shape_, kernels)),
-        weight_gradient_(shape_, kernels),
-        in_({kBatch, shape_.in_c, shape_.in_h, shape_.in_w, 1}),
-        out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), 0}),
-        grad_in_(in_.map.shape),
-        grad_out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), TapConvolution::data_gradient_halo(shape_)}),
-        forward_stride_(round_up(forward_.weight_floats(), kAlignedFloats)),
-        gradient_stride_(round_up(data_gradient_.weight_floats(), kAlignedFloats)),
-        forward_weights_(forward_stride_ * kWeightSets),
-        gradient_weights_(gradient_stride_ * kWeightSets),
-        bias_(forward_.bias_floats()),
-        workspace_(weight_gradient_.workspace_floats()),
-        grad_weight_(shape_.weight_elements()) {
-    Noise noise;
-    x_ = noise.fill(in_.map.shape.elements());
-    weight_ = noise.fill(shape_.weight_elements());
-    bias_source_ = noise.fill(shape_.out_c);
-    import_nchw(x_.data(), in_.map, 1);
-    import_nchw(noise.fill(out_.map.shape.elements()).data(), grad_out_.map, 1);
-    forward_.pack_bias(bias_source_.data(), bias_.data());
-    for (std::size_t set = 0; set < kWeightSets; ++set) {
-      forward_.pack_weights(weight_.data(), forward_weights_.data() + set * forward_stride_, 1);
-      data_gradient_.pack_weights(weight_.data(), gradient_weights_.data() + set * gradient_stride_, 1);
-    }
-  }
-
-  double flops() const { return 2 * shape_.macs(); }
-
-  // Relative L2 distance of both forward passes, ours and the textbook's, from the oracle: the larger one.
-  double error() {
-    const reference::Tensor x{{shape_.n, shape_.in_c, shape_.in_h, shape_.in_w}, {x_.begin(), x_.end()}};
-    const reference::Convolution conv{shape_.out_c,   shape_.kernel,   shape_.stride,
-                                      shape_.padding, shape_.dilation, shape_.groups};
-    reference::Values want =
-        reference::convolve(x, {weight_.begin(), weight_.end()}, {bias_source_.begin(), bias_source_.end()}, conv).data;
-    for (double& value : want) value = std::max(value, 0.0);
-    std::vector<float> got(want.size());
-    forward();
-    export_nchw(out_.map, got.data(), 1);
-    textbook();
-    return std::max(relative_l2(got, want), relative_l2(result_, want));
-  }
-
-  void forward() {
-    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, bias_.data(), out_.map, {false, true},
-                 threads_);
-  }
-  void data_gradient() {
-    data_gradient_.run(grad_out_.map, gradient_weights_.data() + next_set() * gradient_stride_, nullptr, grad_in_.map,
-                       {}, threads_);
-  }
-  void weight_gradient() {
-    weight_gradient_.run(in_.map, grad_out_.map, workspace_.data(), grad_weight_.data(), threads_);
-  }
-  void textbook() {
-    const reference::Im2colShape shape{shape_.n,      shape_.in_c,   shape_.in_h,    shape_.in_w,     shape_.out_c,
-                                       shape_.kernel, shape_.stride, shape_.padding, shape_.dilation, shape_.groups};
-    patches_.resize(shape.patch_floats());
-    result_.resize(out_.map.shape.elements());
-    reference::im2col_convolution(shape, x_.data(), weight_.data(), bias_source_.data(), true, result_.data(),
-                                  patches_.data(), threads_);
-  }
-
- private:
-  std::size_t next_set() { return set_ = (set_ + 1) % kWeightSets; }
-
-  ConvShape shape_;
-  int threads_;
-  TapConvolution forward_, data_gradient_;
-  WeightGradient weight_gradient_;
-  Map in_, out_, grad_in_, grad_out_;
-  std::size_t forward_stride_, gradient_stride_, set_ = 0;
-  AlignedBuffer forward_weights_, gradient_weights_, bias_, workspace_;
-  std::vector<float> grad_weight_, x_, weight_, bias_source_, patches_, result_;
-};
-
-struct Direction {
-  const char* name;
-  void (LayerBench::*run)();
-};
-
-constexpr Direction kDirections[] = {
-    {"forward", &LayerBench::forward},
-    {"data gradient", &LayerBench::data_gradient},
-    {"weight gradient", &LayerBench::weight_gradient},
-};
-
-// Median FLOP/s of one direction and of the peak, measured alternately.
-struct Result {
-  double speed, peak;
-};
-Result measure(LayerBench& layer, void (LayerBench::*run)(), const KernelTable& kernels, int threads,
-               const Options& options) {
-  const double once = seconds_of([&] { (layer.*run)(); });
-  const int rounds = options.quick ? 3 : 15;
-  const int repeats = std::max(1, static_cast<int>(options.seconds / rounds / std::max(once, 1e-6)));
-  std::vector<double> speeds, peaks;
-  for (int round = 0; round < rounds; ++round) {
-    peaks.push_back(measure_peak(kernels, threads));
-    const double seconds = seconds_of([&] {
-      for (int i = 0; i < repeats; ++i) (layer.*run)();
-    });
-    speeds.push_back(layer.flops() * repeats / seconds);
-  }
-  return {median(speeds), median(peaks)};
-}
-
-bool run_table(const KernelTable& kernels, int threads, const Options& options) {
-  use_kernels_for_test(kernels);
-  std::printf("\n%s, %d thread%s, batch 1, weights rotated over %zu sets\n", kernels.isa, threads,
-              threads == 1 ? "" : "s", kWeightSets);
-  std::printf("%-28s", "GFLOP/s (share of FMA peak)");
-  for (const Direction& direction : kDirections) std::printf("%22s", direction.name);
-  std::printf("%18s\n", "textbook im2col");
-  std::vector<double> all_peaks;
-  bool correct = true;
-  for (const Layer& spec : kLayers) {
-    LayerBench layer(spec, kernels, threads);
-    const double error = layer.error();
-    correct = correct && error < 1e-5;
-    std::printf("%-28s", spec.name);
-    for (const Direction& direction : kDirections) {
-      const Result result = measure(layer, direction.run, kernels, threads, options);
-      all_peaks.push_back(result.peak);
-      std::printf("%13.1f (%4.1f %%)", result.speed / 1e9, 100 * result.speed / result.peak);
-      std::fflush(stdout);
-    }
-    const Result textbook = measure(layer, &LayerBench::textbook, kernels, threads, options);
-    std::printf("%18.1f%s\n", textbook.speed / 1e9, error < 1e-5 ? "" : "   WRONG");
-  }
-  std::printf("%-28s%13.1f\n", "FMA peak of this run", median(all_peaks) / 1e9);
-  return correct;
-}
 
 bool parse(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; ++i) {
@@ -260,6 +28,8 @@ bool parse(int argc, char** argv, Options& options) {
     ++i;
     if (argument == "--isa")
       options.isa = value;
+    else if (argument == "--table")
+      options.table = value;
     else if (argument == "--threads")
       options.threads = std::atoi(value);
     else if (argument == "--seconds")
@@ -267,13 +37,16 @@ bool parse(int argc, char** argv, Options& options) {
     else
       return false;
   }
-  return options.threads >= 0 && options.seconds > 0;
+  const bool known = options.table.empty() || options.table == "floats" || options.table == "integers";
+  return known && options.threads >= 0 && options.seconds > 0;
 }
 
 int run(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) {
-    std::fprintf(stderr, "usage: native_bench [--quick] [--isa NAME] [--threads N] [--seconds PER_MEASUREMENT]\n");
+    std::fprintf(stderr,
+                 "usage: native_bench [--quick] [--isa NAME] [--table floats|integers] [--threads N] "
+                 "[--seconds PER_MEASUREMENT]\n");
     return 2;
   }
   std::vector<int> teams{1};
@@ -282,7 +55,11 @@ int run(int argc, char** argv) {
   bool correct = true;
   for (const KernelTable* kernels : available_kernels()) {
     if (!options.isa.empty() && options.isa != kernels->isa) continue;
-    for (int threads : teams) correct = run_table(*kernels, threads, options) && correct;
+    use_kernels_for_test(*kernels);
+    for (int threads : teams) {
+      if (options.table != "integers") correct = run_float_table(*kernels, threads, options) && correct;
+      if (options.table != "floats") correct = run_integer_table(*kernels, threads, options) && correct;
+    }
   }
   return correct ? 0 : 1;
 }

@@ -30,9 +30,29 @@ const char* name_of(napi_typedarray_type type) {
   }
 }
 
+const char* kind_of(const Napi::Value& value) {
+  if (value.IsTypedArray()) return name_of(value.As<Napi::TypedArray>().TypedArrayType());
+  switch (value.Type()) {
+    case napi_undefined:
+      return "undefined";
+    case napi_null:
+      return "null";
+    case napi_boolean:
+      return "a boolean";
+    case napi_number:
+      return "a number";
+    case napi_string:
+      return "a string";
+    case napi_function:
+      return "a function";
+    default:
+      return "another object";
+  }
+}
+
 Memory memory_of(const Napi::Value& value, const char* what, napi_typedarray_type type) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
-    fail(code::kDtype, "expected ", what, " to be a ", name_of(type));
+    fail(code::kDtype, "expected ", what, " to be of type ", name_of(type), ", received ", kind_of(value));
   napi_value buffer = nullptr;
   Memory memory{};
   napi_get_typedarray_info(value.Env(), value, nullptr, &memory.length, &memory.data, &buffer, nullptr);
@@ -83,7 +103,7 @@ std::size_t size_of(const Napi::Object& object, const char* name, std::size_t fa
 
 double number_of(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
-  if (!value.IsNumber()) fail(code::kInvalidArg, "expected ", name, " to be a number");
+  if (!value.IsNumber()) fail(code::kInvalidArg, "expected ", name, " to be a number, received ", kind_of(value));
   return value.As<Napi::Number>().DoubleValue();
 }
 
@@ -91,17 +111,17 @@ bool flag_of(const Napi::Object& object, const char* name) { return object.Get(n
 
 std::string string_of(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
-  if (!value.IsString()) fail(code::kInvalidArg, "expected ", name, " to be a string");
+  if (!value.IsString()) fail(code::kInvalidArg, "expected ", name, " to be a string, received ", kind_of(value));
   return value.As<Napi::String>();
 }
 
 Napi::Object object_of(const Napi::Value& value, const char* what) {
-  if (!value.IsObject()) fail(code::kInvalidArg, "expected ", what, " to be an object");
+  if (!value.IsObject()) fail(code::kInvalidArg, "expected ", what, " to be an object, received ", kind_of(value));
   return value.As<Napi::Object>();
 }
 
 Napi::Array array_of(const Napi::Value& value, const char* what) {
-  if (!value.IsArray()) fail(code::kInvalidArg, "expected ", what, " to be an array");
+  if (!value.IsArray()) fail(code::kInvalidArg, "expected ", what, " to be an array, received ", kind_of(value));
   return value.As<Napi::Array>();
 }
 

@@ -52,15 +52,10 @@ Napi::Value fuse(const Napi::CallbackInfo& info) {
     const Napi::Array branches = array_of(spec.Get("branches"), "branches");
     for (std::uint32_t i = 0; i < branches.Length(); ++i)
       add_branch(fusion, object_of(branches.Get(i), "a branch"), channels);
-    if (const auto norm = read_optional_norm(spec, "postBatchNorm", channels.out)) fusion.apply_batch_norm(*norm);
-
-    Napi::Float32Array weight = new_floats(env, fusion.weight_elements());
-    Napi::Float32Array bias = new_floats(env, channels.out);
-    fusion.round_to(weight.Data(), bias.Data());
-    const Napi::Object fused = Napi::Object::New(env);
-    fused.Set("weight", weight);
-    fused.Set("bias", bias);
-    return fused;
+    if (const auto norm = read_optional_norm(spec, "postBatchNorm", channels.out)) fusion.set_post_batch_norm(*norm);
+    float* weight = floats_of(info[1], "weight", fusion.weight_elements()).data;
+    fusion.fuse_into(weight, floats_of(info[2], "bias", channels.out).data);
+    return env.Undefined();
   });
 }
 

@@ -1,12 +1,11 @@
 #include "binding/program_spec.h"
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "binding/arguments.h"
 
 namespace qarepvgg::binding {
 namespace {
-
-constexpr std::size_t kMaxThreads = 1024;
 
 StateOffset offset_of(const Napi::Object& object, const char* name) { return size_of(object, name, kNoTensor); }
 
@@ -152,7 +151,8 @@ ProgramSpec read_program_spec(const Napi::Value& value) {
   spec.training = flag_of(object, "training");
   spec.gradients = flag_of(object, "gradients");
   const std::size_t threads = size_of(object, "threads", 0);
-  if (threads > kMaxThreads) fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
+  if (threads > static_cast<std::size_t>(kMaxThreads))
+    fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
   spec.threads = static_cast<int>(threads);
   return spec;
 }

@@ -30,6 +30,8 @@ struct Vec {
   static Reg broadcast(const float* p) { return set(*p); }
   static Reg set(float x) { return {{x, x, x, x}}; }
   static Reg zero() { return set(0.0f); }
+  static Reg zip_low(Reg a, Reg b) { return {{a.v[0], b.v[0], a.v[1], b.v[1]}}; }
+  static Reg zip_high(Reg a, Reg b) { return {{a.v[2], b.v[2], a.v[3], b.v[3]}}; }
   static Reg add(Reg a, Reg b) {
     return map([&](int i) { return a.v[i] + b.v[i]; });
   }

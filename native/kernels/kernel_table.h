@@ -103,6 +103,9 @@ struct KernelTable {
   void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
   void (*outer[kMaxTileVectors][kMaxTileRows])(const OuterTile&);
 
+  // out[c * out_row + r] = in[r * in_row + c] for rows x columns numbers, at most 16 each.
+  void (*transpose)(const float* in, std::ptrdiff_t in_row, std::size_t rows, std::size_t columns, float* out,
+                    std::ptrdiff_t out_row);
   // Mean and sum of squared deviations of every channel of the region.
   void (*moments)(const Region&, Rows x, float* mean, float* m2);
   // y = (x - mean) * scale + shift per channel, then ReLU if asked.

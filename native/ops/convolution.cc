@@ -14,6 +14,7 @@ constexpr std::size_t kMaxDilation = 1 << 12;
 
 // A block of input rows and a panel of weights share the second-level cache (512 KiB and up on the CPUs meant here).
 constexpr std::size_t kBlockBytes = 192 * 1024;
+constexpr std::size_t kStreamedBytes = 1024 * 1024;
 // Pixels summed in registers before they are added to the gradient in memory: keeps rounding errors of long sums small.
 constexpr std::size_t kPixelsPerChunk = 256;
 
@@ -243,6 +244,12 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.valid = panels_.valid(panel);
   tile.accumulate = pass.options.accumulate;
   tile.relu = pass.options.relu;
+  // Weights that are too many for the second-level cache, each panel used for one small image: tiles ask for the next
+  // panel's. A single row of tiles leaves no time for that.
+  const bool streams = pass.blocks == 1 && rows.length > 1 && weight_floats() * sizeof(float) >= kStreamedBytes;
+  const auto& kernel = streams ? kernels_->conv_prefetch[vectors - 1] : kernels_->conv[vectors - 1];
+  tile.prefetch = tile.weights + steps * panel_width;
+  tile.prefetch_step = ceil_div(panel_width, rows.length * tiles);
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const float* in_row = pass.in.at(image, signed_size(row * in_step_), 0) + group * depth_;
     float* out_row = pass.out.at(image, signed_size(cls.first_y + row * out_step_), signed_size(cls.first_x)) +
@@ -251,7 +258,8 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
       const Tile columns = even_tile(cls.columns, tiles, t);
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
       tile.out = out_row + signed_size(columns.first) * tile.out_pixel;
-      kernels_->conv[vectors - 1][columns.length - 1](tile);
+      kernel[columns.length - 1](tile);
+      tile.prefetch += tile.prefetch_step * steps;
     }
   }
 }

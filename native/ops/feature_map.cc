@@ -33,52 +33,52 @@ void for_each_tile(const FeatureMap& map, const Line& line, const Visit& visit) 
           std::min(kTile, s.w - x));
 }
 
-void import_line(const float* chw, const FeatureMap& map, const Line& line) {
-  const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
+void import_line(const float* chw, const FeatureMap& map, const Line& line, const KernelTable& kernels) {
+  const auto plane = static_cast<std::ptrdiff_t>(map.shape.h * map.shape.w);
+  const auto pixel = static_cast<std::ptrdiff_t>(map.shape.pixel());
   for_each_tile(map, line, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
-    const float* in = chw + offset;
-    for (std::size_t x = 0; x < pixels; ++x)
-      for (std::size_t c = 0; c < channels; ++c) out[x * pixel + c] = in[c * plane + x];
+    kernels.transpose(chw + offset, plane, channels, pixels, out, pixel);
   });
 }
 
-void export_line(const FeatureMap& map, const Line& line, float* chw) {
-  const std::size_t plane = map.shape.h * map.shape.w, pixel = map.shape.pixel();
+void export_line(const FeatureMap& map, const Line& line, float* chw, const KernelTable& kernels) {
+  const auto plane = static_cast<std::ptrdiff_t>(map.shape.h * map.shape.w);
+  const auto pixel = static_cast<std::ptrdiff_t>(map.shape.pixel());
   for_each_tile(map, line, [&](std::size_t offset, const float* in, std::size_t channels, std::size_t pixels) {
-    float* out = chw + offset;
-    for (std::size_t c = 0; c < channels; ++c)
-      for (std::size_t x = 0; x < pixels; ++x) out[c * plane + x] = in[x * pixel + c];
+    kernels.transpose(in, pixel, pixels, channels, chw + offset, plane);
   });
 }
 
 }  // namespace
 
-void import_nchw(const float* nchw, const FeatureMap& map, int threads) {
+void import_nchw(const float* nchw, const FeatureMap& map, const KernelTable& kernels, int threads) {
   const MapShape& s = map.shape;
   parallel_for(threads, s.n * line_count(s), [&](std::size_t index) {
     const Line line = line_of(s, index);
-    import_line(nchw + line.image * s.c * s.h * s.w, map, line);
+    import_line(nchw + line.image * s.c * s.h * s.w, map, line, kernels);
   });
 }
 
-void export_nchw(const FeatureMap& map, float* nchw, int threads) {
+void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels, int threads) {
   const MapShape& s = map.shape;
   parallel_for(threads, s.n * line_count(s), [&](std::size_t index) {
     const Line line = line_of(s, index);
-    export_line(map, line, nchw + line.image * s.c * s.h * s.w);
+    export_line(map, line, nchw + line.image * s.c * s.h * s.w, kernels);
   });
 }
 
-void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const Member& member) {
+void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const KernelTable& kernels,
+                       const Member& member) {
   const std::size_t lines = line_count(map.shape);
   for (std::size_t i = member.begin(lines); i < member.end(lines); ++i)
-    import_line(chw, map, line_of(map.shape, image * lines + i));
+    import_line(chw, map, line_of(map.shape, image * lines + i), kernels);
 }
 
-void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const Member& member) {
+void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const KernelTable& kernels,
+                       const Member& member) {
   const std::size_t lines = line_count(map.shape);
   for (std::size_t i = member.begin(lines); i < member.end(lines); ++i)
-    export_line(map, line_of(map.shape, image * lines + i), chw);
+    export_line(map, line_of(map.shape, image * lines + i), chw, kernels);
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {

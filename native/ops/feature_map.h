@@ -40,12 +40,14 @@ struct FeatureMap {
 };
 
 // NCHW -> channels-last; writes the interior only.
-void import_nchw(const float* nchw, const FeatureMap& map, int threads);
+void import_nchw(const float* nchw, const FeatureMap& map, const KernelTable& kernels, int threads);
 // Channels-last -> NCHW.
-void export_nchw(const FeatureMap& map, float* nchw, int threads);
+void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels, int threads);
 // One member's part of one image, inside a parallel region.
-void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const Member& member);
-void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const Member& member);
+void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const KernelTable& kernels,
+                       const Member& member);
+void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const KernelTable& kernels,
+                       const Member& member);
 // Zeroes the halo; with `all`, the interior too.
 void clear_map(const FeatureMap& map, bool all, int threads);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 namespace qarepvgg {
@@ -21,6 +22,8 @@ class Fusion {
   // Throws ERR_INVALID_ARG when groups do not divide the channels.
   Fusion(std::size_t in_channels, std::size_t out_channels, std::size_t groups);
 
+  // Arrays are read by fuse_into, not before.
+
   // Adds a convolution branch: scale * (weight * x + bias), then batch norm. kernel is 1 (its weight goes to the centre
   // tap) or 3. weight: [out][in / groups][kernel][kernel]; bias and norm may be null.
   void add_convolution(const float* weight, std::size_t kernel, const float* bias, double scale,
@@ -29,22 +32,31 @@ class Fusion {
   void add_identity(const FoldedBatchNorm* norm);
   // Adds the 3x3 average of the input (AvgPool2d(3, 1, 1)): 1/9 at all taps of (o, o mod in / groups).
   void add_average(const FoldedBatchNorm* norm);
-  // Folds a batch norm over the sum of all branches added so far.
-  void apply_batch_norm(const FoldedBatchNorm& norm);
+  // A batch norm over the sum of all branches.
+  void set_post_batch_norm(const FoldedBatchNorm& norm) { post_ = norm; }
 
-  // Rounds to float. Throws ERR_NON_FINITE, naming the output channel, when a value is not finite.
-  void round_to(float* weight, float* bias) const;
-  std::size_t weight_elements() const { return weight_.size(); }
+  // weight: [out][in / groups][3][3]; bias: [out]. Throws ERR_NON_FINITE, naming the output channel, when a value is
+  // not finite; the arrays are then undefined.
+  void fuse_into(float* weight, float* bias) const;
+  std::size_t weight_elements() const { return out_ * depth_ * kTaps; }
 
  private:
   static constexpr std::size_t kTaps = 9, kCentre = 4;
 
-  void add_per_channel(std::size_t first_tap, std::size_t last_tap, double value, const FoldedBatchNorm* norm);
+  struct Branch {
+    const float* weight = nullptr;  // null: the same value for all taps, on the diagonal
+    std::size_t first_tap, taps;
+    double scale;
+    const float* bias = nullptr;
+    std::optional<FoldedBatchNorm> norm;
+  };
 
-  std::size_t out_, depth_;     // depth: input channels per group
-  bool square_;                 // as many input as output channels
-  std::vector<double> weight_;  // [out][depth][9]
-  std::vector<double> bias_;    // [out]
+  void add_diagonal(Branch branch, const FoldedBatchNorm* norm);
+
+  std::size_t out_, depth_;  // depth: input channels per group
+  bool square_;              // as many input as output channels
+  std::vector<Branch> branches_;
+  std::optional<FoldedBatchNorm> post_;
 };
 
 }  // namespace qarepvgg

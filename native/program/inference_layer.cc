@@ -191,7 +191,7 @@ class SqueezeExciteLayer final : public InferenceLayer {
 class ImportStep final : public InferenceStep {
  public:
   void run_part(const StepInput& in, const ByteMap& out, std::byte*, const Member& member) const override {
-    import_image_part(in.image.floats, out.floats(), 0, member);
+    import_image_part(in.image.floats, out.floats(), 0, active_kernels(), member);
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/dispatch.h"
+
 namespace qarepvgg {
 namespace {
 
@@ -110,7 +112,7 @@ void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, std::b
     return true;
   };
   const auto export_image = [&](std::size_t image) {
-    export_image_part(map_of(last, memory, image, 1).floats(), 0, tasks[image].output, member);
+    export_image_part(map_of(last, memory, image, 1).floats(), 0, tasks[image].output, active_kernels(), member);
   };
   // The step that fills the first batched map still takes its images one by one. Where that is the last step, or there
   // is no batched map, the next image would overwrite what is not exported at once.

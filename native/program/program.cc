@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/threads.h"
+#include "kernels/dispatch.h"
 #include "program/memory_plan.h"
 
 namespace qarepvgg {
@@ -83,12 +84,12 @@ void Program::forward(const float* input, float* state, float* output) {
   const StepNumbers steps{nodes_.size()};
   const int edge_team = serial_ ? 1 : threads_;
   clear_for(steps.import_input(), edge_team);
-  import_nchw(input, values_.front().map, edge_team);
+  import_nchw(input, values_.front().map, active_kernels(), edge_team);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     clear_for(steps.forward(i), edge_team);
     nodes_[i]->forward(run);
   }
-  export_nchw(values_.back().map, output, edge_team);
+  export_nchw(values_.back().map, output, active_kernels(), edge_team);
   graph_kept_ = spec_.gradients;
 }
 
@@ -100,12 +101,12 @@ void Program::backward(const float* grad_output, const float* state, float* grad
   const StepNumbers steps{nodes_.size()};
   const int edge_team = serial_ ? 1 : threads_;
   clear_for(steps.import_gradient(), edge_team);
-  import_nchw(grad_output, values_.back().grad, edge_team);
+  import_nchw(grad_output, values_.back().grad, active_kernels(), edge_team);
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     clear_for(steps.backward(i), edge_team);
     nodes_[i]->backward(run);
   }
-  export_nchw(values_.front().grad, grad_input, edge_team);
+  export_nchw(values_.front().grad, grad_input, active_kernels(), edge_team);
 }
 
 }  // namespace qarepvgg

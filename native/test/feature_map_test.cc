@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "kernels/dispatch.h"
 #include "test/guarded_memory.h"
 #include "test/tensors.h"
 
@@ -19,14 +20,16 @@ TEST(import_and_export_nchw) {
   test.repeat(2000, [](Rng& rng) {
     const MapShape shape = random_shape(rng);
     const reference::Tensor x = random_tensor(rng, {shape.n, shape.c, shape.h, shape.w}, Data::kReals);
-    GuardedMemory memory(rng);
-    const FeatureMap map = memory.map(shape);
-    import_nchw(memory.floats(x.data), map, 1);
-    CHECK_VALUES(read(map).data, x.data, 0.0, shape);
-    CHECK(zero_border(map), shape);
-    float* out = memory.floats(shape.elements());
-    export_nchw(map, out, 1);
-    CHECK_VALUES(read(out, shape.elements()), x.data, 0.0, shape);
+    for (const KernelTable* kernels : available_kernels()) {
+      GuardedMemory memory(rng);
+      const FeatureMap map = memory.map(shape);
+      import_nchw(memory.floats(x.data), map, *kernels, 1);
+      CHECK_VALUES(read(map).data, x.data, 0.0, shape, kernels->isa);
+      CHECK(zero_border(map), shape, kernels->isa);
+      float* out = memory.floats(shape.elements());
+      export_nchw(map, out, *kernels, 1);
+      CHECK_VALUES(read(out, shape.elements()), x.data, 0.0, shape, kernels->isa);
+    }
   });
 }
 

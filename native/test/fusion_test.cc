@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "reference/batch_norm.h"
@@ -63,15 +65,15 @@ class Block {
       if (square && rng.chance(0.3)) add_plain(reference::average3x3(x_), &Fusion::add_average);
     } while (branches_ == 0);
     if (rng.chance(0.5)) {
-      const Norm norm(rng, out_channels_);
-      fusion_.apply_batch_norm(norm.folded());
-      sum_ = norm.apply(sum_);
+      post_ = std::make_unique<Norm>(rng, out_channels_);
+      fusion_.set_post_batch_norm(post_->folded());
+      sum_ = post_->apply(sum_);
     }
   }
 
   void check() const {
     Floats weight(fusion_.weight_elements()), bias(out_channels_);
-    fusion_.round_to(weight.data(), bias.data());
+    fusion_.fuse_into(weight.data(), bias.data());
     const reference::Convolution conv = convolution(3);
     const reference::Tensor fused = reference::convolve(x_, wide(weight), wide(bias), conv);
     // Every fused number is rounded once: the error is at most half a unit of the last place of each term. Double
@@ -95,31 +97,37 @@ class Block {
   }
 
   void add_convolution(std::size_t kernel) {
-    const Floats weight = random_floats(rng_, out_channels_ * (x_.dims.c / groups_) * kernel * kernel, -1, 1);
-    const Floats bias = random_floats(rng_, rng_.chance(0.3) ? out_channels_ : 0, -1, 1);
+    const Floats& weight = keep(random_floats(rng_, out_channels_ * (x_.dims.c / groups_) * kernel * kernel, -1, 1));
+    const Floats& bias = keep(random_floats(rng_, rng_.chance(0.3) ? out_channels_ : 0, -1, 1));
     const double scale = rng_.chance(0.3) ? rng_.uniform(-2, 2) : 1.0;
-    const auto norm = random_norm();
+    const Norm* norm = random_norm();
+    const auto folded = folded_of(norm);
     fusion_.add_convolution(weight.data(), kernel, bias.empty() ? nullptr : bias.data(), scale,
-                            norm ? &norm->second : nullptr);
+                            folded ? &*folded : nullptr);
     add_to_sum(reference::scale(reference::convolve(x_, wide(weight), wide(bias), convolution(kernel)), scale), norm);
   }
 
   void add_plain(const reference::Tensor& branch, void (Fusion::*add)(const FoldedBatchNorm*)) {
-    const auto norm = random_norm();
-    (fusion_.*add)(norm ? &norm->second : nullptr);
+    const Norm* norm = random_norm();
+    const auto folded = folded_of(norm);
+    (fusion_.*add)(folded ? &*folded : nullptr);
     add_to_sum(branch, norm);
   }
 
-  using NormPointer = std::unique_ptr<std::pair<Norm, FoldedBatchNorm>>;
-  NormPointer random_norm() {
-    if (rng_.chance(0.3)) return nullptr;
-    auto norm = std::make_unique<std::pair<Norm, FoldedBatchNorm>>(Norm(rng_, out_channels_), FoldedBatchNorm{});
-    norm->second = norm->first.folded();
-    return norm;
+  // The fusion reads arrays at its end only.
+  const Floats& keep(Floats values) { return kept_.emplace_back(std::move(values)); }
+
+  static std::optional<FoldedBatchNorm> folded_of(const Norm* norm) {
+    return norm != nullptr ? std::optional(norm->folded()) : std::nullopt;
   }
 
-  void add_to_sum(const reference::Tensor& branch, const NormPointer& norm) {
-    const reference::Tensor normalized = norm ? norm->first.apply(branch) : branch;
+  const Norm* random_norm() {
+    if (rng_.chance(0.3)) return nullptr;
+    return &norms_.emplace_back(rng_, out_channels_);
+  }
+
+  void add_to_sum(const reference::Tensor& branch, const Norm* norm) {
+    const reference::Tensor normalized = norm != nullptr ? norm->apply(branch) : branch;
     sum_ = reference::add({&sum_, &normalized});
     largest_branch_ = std::max(largest_branch_, largest(normalized.data));
     ++branches_;
@@ -129,6 +137,9 @@ class Block {
   std::size_t groups_, out_channels_;
   reference::Tensor x_, sum_;
   Fusion fusion_;
+  std::deque<Floats> kept_;
+  std::deque<Norm> norms_;
+  std::unique_ptr<Norm> post_;
   double largest_branch_ = 0;
   int branches_ = 0;
 };
@@ -160,7 +171,7 @@ TEST(fusion_names_channels_that_are_not_finite) {
     const FoldedBatchNorm norm{ones.data(), zeros.data(), zeros.data(), var.data(), 0};
     fusion.add_identity(&norm);
     Floats weight(fusion.weight_elements()), bias(2);
-    CHECK_EQUAL(code_of([&] { fusion.round_to(weight.data(), bias.data()); }), code::kNonFinite, "variance ", var[1]);
+    CHECK_EQUAL(code_of([&] { fusion.fuse_into(weight.data(), bias.data()); }), code::kNonFinite, "variance ", var[1]);
   }
   Fusion overflow(2, 2, 1);
   const Floats huge(4, kHuge);
@@ -168,7 +179,7 @@ TEST(fusion_names_channels_that_are_not_finite) {
   Floats weight(overflow.weight_elements()), bias(2);
   std::string message;
   try {
-    overflow.round_to(weight.data(), bias.data());
+    overflow.fuse_into(weight.data(), bias.data());
   } catch (const Error& error) {
     message = error.what();
   }
