@@ -10,7 +10,7 @@ import {
   saturationOf,
 } from '../lib/quant/ranges';
 import { Random } from '../lib/random';
-import { halfEven } from './support/integer';
+import { halfEven } from './support/quantized';
 import { expectRefusal } from './support/refusal';
 
 const options: RangeOptions = { method: 'mse', scheme: 'affine', percentile: 99.99, bits: 8 };

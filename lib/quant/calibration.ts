@@ -1,9 +1,8 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
 import { Dataset } from '../formats/dataset';
-import { allocateFloats } from '../limits';
 import { readForeign } from '../options';
-import { byteScaling, defaultPreprocessing, type Preprocessing } from '../preprocessing';
+import { defaultPreprocessing, type Preprocessing, preprocess } from '../preprocessing';
 import { type CheckedImages, checkImages, type Images } from '../runtime/images';
 import { readTensor, type Tensor } from '../tensor';
 
@@ -91,9 +90,9 @@ export class CalibrationReader {
     const { inChannels, preprocessing = defaultPreprocessing(inChannels) } = this.#model;
     const size = data.length / count;
     const part = data.subarray(start * size, end * size);
-    const dims = [end - start, inChannels, height, width];
-    if (types.isFloat32Array(part)) return { data: part, dims };
-    return { data: planes(part as Uint8Array, inChannels, height * width, preprocessing, this.#where), dims };
+    return types.isFloat32Array(part)
+      ? { data: part, dims: [end - start, inChannels, height, width] }
+      : preprocess(part as Uint8Array, [end - start, height, width, inChannels], preprocessing);
   }
 }
 
@@ -111,28 +110,4 @@ function readImages(batch: unknown, channels: number, where: string): CheckedIma
   }
   const images = readForeign(where, () => (batch as { images?: unknown }).images ?? batch);
   return checkImages(readTensor(images, where), channels, where);
-}
-
-/** From bytes, channels fastest, to floats in planes, as the session computes them: byte * scale + shift in float32. */
-function planes(
-  bytes: Uint8Array,
-  channels: number,
-  area: number,
-  preprocessing: Preprocessing,
-  where: string,
-): Float32Array {
-  const { byteScale, byteShift } = byteScaling(preprocessing);
-  const result = allocateFloats(bytes.length, where);
-  const images = bytes.length / (area * channels);
-  for (let image = 0; image < images; image++) {
-    const base = image * area * channels;
-    for (let channel = 0; channel < channels; channel++) {
-      const scale = byteScale[channel] as number;
-      const shift = byteShift[channel] as number;
-      for (let pixel = 0; pixel < area; pixel++) {
-        result[base + channel * area + pixel] = (bytes[base + pixel * channels + channel] as number) * scale + shift;
-      }
-    }
-  }
-  return result;
 }
