@@ -17,7 +17,7 @@ export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-const [width, height, left, bottom, top] = [720, 220, 52, 64, 12];
+const [width, height, left, bottom, top] = [720, 230, 52, 64, 22];
 const plotHeight = height - bottom - top;
 
 /** Lines over named places; `unit` is written beside the axis. */
@@ -53,7 +53,7 @@ export function linePlot(
   });
   return svg(title, height, [
     ...grid,
-    `<text x="4" y="${top}" dy="-2">${escapeHtml(unit)}</text>`,
+    `<text x="${left - 6}" y="10" text-anchor="end">${escapeHtml(unit)}</text>`,
     ...labels,
     ...paths,
   ]);

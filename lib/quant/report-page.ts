@@ -120,7 +120,7 @@ function facts({ recipe, bytes, floatBytes, layers, output }: QuantizationReport
 
 function figure(title: string, text: string, plot: string, lines: readonly string[]): string {
   const legend = lines.map((name, i) => `<span class="legend ${i === 0 ? 'a' : 'b'}">${name}</span>`).join(' ');
-  return `<figure><figcaption><h2>${title}</h2><p>${text}</p><p>${legend}</p></figcaption>${plot}</figure>`;
+  return `<figure><figcaption><h2>${title}</h2><p>${text}</p><p>${legend}</p></figcaption><div class="scroll">${plot}</div></figure>`;
 }
 
 function decibels(value: number): string {
@@ -181,7 +181,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: normal; } th:first-child, td:first-child { text-align: left; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); gap: 12px; margin-top: 8px; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
+svg { display: block; width: 100%; height: auto; } figure svg { min-width: 560px; } svg text { fill: var(--soft); font-size: 11px; }
 .grid { stroke: var(--line); } .line { fill: none; stroke-width: 1.8; } .line.a { stroke: var(--a); } .line.b { stroke: var(--b); }
 circle.a, .bar { fill: var(--a); } circle.b { fill: var(--b); } rect.clamped { fill: var(--clamped); }
 .legend::before { content: '■ '; } .legend.a::before { color: var(--a); } .legend.b::before { color: var(--b); } .legend.clamped { color: var(--clamped); }
