@@ -24,8 +24,11 @@ export type CalibrationStream = Iterable<CalibrationBatch> | AsyncIterable<Calib
  */
 export type Calibration = CalibrationStream | (() => CalibrationStream) | Dataset;
 
-/** Images that go through the layers together. */
-const chunkSize = 8;
+/** Most images that go through the layers together. */
+const maxChunk = 8;
+
+/** Pixels that do: what goes from layer to layer then stays in the caches, and is cheap to allocate. */
+const chunkPixels = 2 ** 17;
 
 /** Goes through calibration images, as often as need be, a few at a time. */
 export class CalibrationReader {
@@ -45,7 +48,7 @@ export class CalibrationReader {
   }
 
   /**
-   * All images, [n, c, h, w] with n up to 8.
+   * All images, [n, c, h, w] with n up to 8, fewer of large ones.
    *
    * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they can be gone through but once; ERR_SHAPE,
    * ERR_DTYPE, ERR_BUFFER_* for a batch; whatever the stream throws.
@@ -57,8 +60,10 @@ export class CalibrationReader {
     for await (const batch of stream) {
       const place = `${this.#where}, batch ${index++}`;
       const images = readImages(batch, this.#model.inChannels, place);
-      for (let start = 0; start < images.count; start += chunkSize) {
-        yield this.#toFloats(images, start, Math.min(start + chunkSize, images.count));
+      const fitting = Math.floor(chunkPixels / (images.height * images.width));
+      const size = Math.min(maxChunk, Math.max(1, fitting));
+      for (let start = 0; start < images.count; start += size) {
+        yield this.#toFloats(images, start, Math.min(start + size, images.count));
       }
     }
     if (index > 0) return;
@@ -98,8 +103,8 @@ export class CalibrationReader {
 
 function* batchesOf({ images, dims, length }: Dataset): Generator<Images> {
   const size = images.length / length;
-  for (let start = 0; start < length; start += chunkSize) {
-    const end = Math.min(start + chunkSize, length);
+  for (let start = 0; start < length; start += maxChunk) {
+    const end = Math.min(start + maxChunk, length);
     yield { data: images.subarray(start * size, end * size), dims: [end - start, ...dims] };
   }
 }
