@@ -1,6 +1,6 @@
 import fc from 'fast-check';
+import type { QuantizationParameters } from '../lib/integer/layers';
 import { coarse, Histogram } from '../lib/quant/histogram';
-import type { QuantizationParameters } from '../lib/quant/layers';
 import {
   chooseRange,
   parametersOf,

@@ -2,12 +2,12 @@ import type { SessionSpec } from '../../binding';
 import { mismatch } from '../errors';
 import { openModel } from '../formats/open-model';
 import { loadStateDict, type Network, QuantizedModel } from '../index';
+import { lowerQuantized } from '../integer/lower';
 import { type Layout, nameIn } from '../nn/layouts';
 import { emptyNetwork, networkCoreOf } from '../nn/network';
 import { checkNetworkOptions } from '../nn/network-options';
 import type { StateDict } from '../nn/state';
 import type { Form } from '../nn/structure';
-import { lowerQuantized } from '../quant/lower';
 import type { FileFlags, NetworkFlags } from './flags';
 
 /** What of the flags `createModel` takes as its options. */

@@ -1,6 +1,6 @@
 import type { ConvOp, Op, QuantizedOp, SqueezeExciteOp } from '../../binding';
 import type { QuantizedModel, Tensor } from '../../lib';
-import { lowerQuantized } from '../../lib/quant/lower';
+import { lowerQuantized } from '../../lib/integer/lower';
 import { runQuantizedOp } from './quantized';
 
 /**
