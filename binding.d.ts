@@ -366,4 +366,11 @@ export interface Addon {
    * [outChannels, inChannels / groups, 3, 3] and bias [outChannels]; they are undefined when it throws ERR_NON_FINITE.
    */
   fuse(spec: FuseSpec, weight: Float32Array, bias: Float32Array): void;
+  /** The smallest and the largest of one or more values; both NaN where one of them is not finite. */
+  extent(values: Float32Array): [low: number, high: number];
+  /**
+   * Adds finite values to bins: by |value| * scale, rounded down, those from zero on in the first half of `counts`, those below
+   * in the second. The last bin takes what lies beyond it.
+   */
+  countValues(values: Float32Array, counts: Float64Array, scale: number): void;
 }

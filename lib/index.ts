@@ -9,6 +9,21 @@ export { loadModel, saveModel } from './formats/model-files';
 export { exportOnnx, importOnnx } from './formats/onnx';
 export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './formats/state-files';
 export { info, type NativeInfo } from './info';
+export type {
+  FloatAverage,
+  FloatConv,
+  FloatSqueezeExcite,
+  IntegerAverage,
+  IntegerConv,
+  QuantizationParameters,
+  QuantizedLayer,
+} from './integer/layers';
+export {
+  type QuantizationRecipe,
+  type QuantizedLayerSummary,
+  QuantizedModel,
+  type QuantizedSummary,
+} from './integer/quantized-model';
 export type { ArchitectureName } from './nn/architectures';
 export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/block';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d';
@@ -25,24 +40,10 @@ export type { LayerSummary, NetworkSummary } from './nn/summary';
 export type { Preprocessing } from './preprocessing';
 export type { Calibration, CalibrationBatch, CalibrationStream } from './quant/calibration';
 export type { Bins } from './quant/histogram';
-export type {
-  FloatAverage,
-  FloatConv,
-  FloatSqueezeExcite,
-  IntegerAverage,
-  IntegerConv,
-  QuantizationParameters,
-  QuantizedLayer,
-} from './quant/layers';
 export type { Bits, QuantizationProgress, QuantizeOptions } from './quant/options';
 export { type Quantization, quantize } from './quant/quantize';
-export {
-  type QuantizationRecipe,
-  type QuantizedLayerSummary,
-  QuantizedModel,
-  type QuantizedSummary,
-} from './quant/quantized-model';
 export type { ActivationReport, LayerReport, QuantizationReport, WeightReport } from './quant/report';
+export { renderReport } from './quant/report-page';
 export { type LayerSensitivity, type SensitivityOptions, sensitivity } from './quant/sensitivity';
 export type { ByteImages, Images } from './runtime/images';
 export type { Algorithm, SessionOptions } from './runtime/options';

@@ -4,6 +4,7 @@
 #include "binding/completions.h"
 #include "binding/fuse_binding.h"
 #include "binding/guard.h"
+#include "binding/histogram_binding.h"
 #include "binding/info_binding.h"
 #include "binding/memory_binding.h"
 #include "binding/program_binding.h"
@@ -24,6 +25,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   state->completions = Completions::create(env);
   env.SetInstanceData(state.release());
   exports.Set("setErrorClass", Napi::Function::New<set_error_class>(env, "setErrorClass"));
+  define_histogram(env, exports);
   define_info(env, exports);
   define_fuse(env, exports);
   define_memory(env, exports);

@@ -1,11 +1,11 @@
-// npm run check:onnx: exports networks, a block and a convolution, and has the checker of the ONNX project look at the files,
+// npm run check:onnx: exports networks, a block and a convolution, in float and quantised, and has the checker of the ONNX project look at the files,
 // shapes included. Needs a python3 with the package onnx (on Debian: apt-get install python3-onnx) and the built package.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Conv2d, createModel, exportOnnx, QARepVGGBlock } from 'qarepvgg';
+import { Conv2d, createModel, exportOnnx, QARepVGGBlock, quantize, randn } from 'qarepvgg';
 
 const checker = `
 import sys, onnx
@@ -31,6 +31,20 @@ const models = {
   convolution: new Conv2d({ inChannels: 4, outChannels: 8, groups: 2, dilation: 2, bias: false }),
 };
 
+/** @param {keyof typeof models} name @param {import('qarepvgg').QuantizeOptions} [recipe] */
+const quantized = async (name, recipe) => {
+  const channels = { repvgg: 1, convolution: 4 }[/** @type {string} */ (name)] ?? 3;
+  return (await quantize(models[name], [randn([2, channels, 64, 64])], recipe)).model;
+};
+const integers = {
+  'a0, int8': await quantized('a0'),
+  'b1g4, int8': await quantized('b1g4', { quantizeLogits: true }),
+  'd2se, int8': await quantized('d2se'),
+  'repvgg, symmetric': await quantized('repvgg', { scheme: 'symmetric', perChannel: false, keepFloat: ['linear'] }),
+  'block, 5 bits': await quantized('block', { bits: 5 }),
+  'convolution, int8': await quantized('convolution'),
+};
+
 const python = findPython();
 if (!python) {
   console.error(
@@ -41,7 +55,7 @@ if (!python) {
 const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-onnx-'));
 try {
   const paths = [];
-  for (const [name, model] of Object.entries(models)) {
+  for (const [name, model] of Object.entries({ ...models, ...integers })) {
     const path = join(folder, `${name}.onnx`);
     await exportOnnx(model, path);
     paths.push(path);

@@ -27,6 +27,7 @@ test('the public surface', () => {
     'loadStateDict',
     'quantize',
     'randn',
+    'renderReport',
     'saveModel',
     'saveStateDict',
     'sensitivity',

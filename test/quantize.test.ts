@@ -17,10 +17,10 @@ import {
 } from '../lib';
 import { describeQuantized, quantizedTensors } from '../lib/formats/quantized-files';
 import { serializeSafetensors } from '../lib/formats/safetensors';
+import type { FloatLayer } from '../lib/integer/layers';
 import { equalizablePairs, equalize } from '../lib/quant/equalize';
 import { readFloatModel } from '../lib/quant/float-model';
 import { ChainRunner } from '../lib/quant/layer-runner';
-import type { FloatLayer } from '../lib/quant/layers';
 import { Ratio } from '../lib/quant/report';
 import { bits } from './support/compare';
 import { runIntegers } from './support/integer';

@@ -14,8 +14,8 @@ export interface BenchFlags {
 export function addBenchCommand(program: Command): void {
   program
     .command('bench')
-    .description('Time a model in deploy form on random images: latency, images/s, GFLOP/s.')
-    .argument('<model>', 'model file in deploy form, safetensors or ONNX')
+    .description('Time a model in deploy form, or a quantised one, on random images: latency, images/s, GFLOP/s.')
+    .argument('<model>', 'model file in deploy form or quantised, safetensors or ONNX')
     .option('--batch <n>', 'images of a run', positiveInteger, 1)
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--size <n>', "side of the images in pixels (default: the model's)", positiveInteger)

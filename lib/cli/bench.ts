@@ -3,8 +3,8 @@ import { addon } from '../binding';
 import { openModel } from '../formats/open-model';
 import { countMacs } from '../graph/macs';
 import { type Algorithm, InferenceSession, info, randn } from '../index';
-import { coreOf } from '../nn/core';
 import type { BenchFlags } from './bench-command';
+import { opsOf } from './network-file';
 import { percentile } from './numbers';
 import { formatTable } from './table';
 
@@ -24,8 +24,9 @@ interface Result {
   readonly imagesPerSecond: number;
   /** Of direct convolution: Winograd needs fewer, and counts as faster. From the median. */
   readonly gflops: number;
-  /** Of multiply-adds in registers on as many threads, measured before and after: the better one. */
+  /** Of float multiply-adds in registers on as many threads, measured before and after: the better one. */
   readonly peakGflops: number;
+  readonly form: 'deploy' | 'int8';
 }
 
 /** The `bench` command: runs of one model on random images, one after the other. */
@@ -74,10 +75,11 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
     p99: percentile(times, 99),
     max: Math.max(...times),
   };
-  const macs = countMacs(coreOf(model, 'bench').definition.ops, inputDims, 'bench');
+  const macs = countMacs(opsOf(model), inputDims, 'bench');
   return {
     file: path.basename(file),
     model: model.toString(),
+    form: model.form === 'int8' ? model.form : 'deploy',
     isa,
     threads: team,
     algorithm,
@@ -101,11 +103,14 @@ function print(result: Result): void {
     ['session', `${result.createMs.toFixed(0)} ms to create, ${(result.memoryBytes / 2 ** 20).toFixed(1)} MiB`],
     ...Object.entries(result.latencyMs).map(([name, value]) => [`latency ${name}`, `${ms(value)} ms`]),
     ['images/s', result.imagesPerSecond.toFixed(1).padStart(9)],
-    [
-      'GFLOP/s',
-      `${result.gflops.toFixed(1).padStart(9)} (direct convolution's count), ` +
-        `${((100 * result.gflops) / result.peakGflops).toFixed(0)} % of the peak of ${result.peakGflops.toFixed(1)}`,
-    ],
+    speed(result),
   ];
   process.stdout.write(formatTable(rows, ['left', 'left']));
+}
+
+function speed({ form, gflops, peakGflops }: Result): string[] {
+  const text = `${gflops.toFixed(1).padStart(9)} (direct convolution's count)`;
+  // The peak is one of floats.
+  if (form === 'int8') return ['GOP/s', text];
+  return ['GFLOP/s', `${text}, ${((100 * gflops) / peakGflops).toFixed(0)} % of the peak of ${peakGflops.toFixed(1)}`];
 }

@@ -7,6 +7,7 @@ import { addDemoCommand } from './demo-command';
 import { addExportCommand } from './export-command';
 import { addFuseCommand } from './fuse-command';
 import { addInfoCommand } from './info-command';
+import { addQuantizeCommand } from './quantize-command';
 import { addTrainCommand } from './train-command';
 import { addVerifyCommand } from './verify-command';
 
@@ -19,7 +20,7 @@ function createProgram(): Command {
     version: string;
   };
   const program = new Command('qarepvgg')
-    .description('Train, re-parameterise and serve QARepVGG networks on native kernels.')
+    .description('Train, re-parameterise, quantise and serve QARepVGG networks on native kernels.')
     .version(version)
     .exitOverride();
 
@@ -27,6 +28,7 @@ function createProgram(): Command {
   addInfoCommand(program);
   addTrainCommand(program);
   addFuseCommand(program);
+  addQuantizeCommand(program);
   addVerifyCommand(program);
   addExportCommand(program);
   addBenchCommand(program);

@@ -1,8 +1,9 @@
-import { info } from '../index';
+import { openModel } from '../formats/open-model';
+import { info, QuantizedModel } from '../index';
 import { type ArchitectureName, architectureNames } from '../nn/architectures';
 import { networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
-import { checkNetworkOptions } from '../nn/network-options';
+import { type CheckedNetworkOptions, checkNetworkOptions } from '../nn/network-options';
 import { summarise } from '../nn/summary';
 import type { FileFlags } from './flags';
 import { networkOptions, openNetwork } from './network-file';
@@ -13,8 +14,14 @@ export async function printInfo(
   model: string | undefined,
   { json, ...flags }: FileFlags & { json?: true },
 ): Promise<void> {
-  if (model === undefined) printMachine(json === true);
-  else printNetwork(...(await describe(model, flags)), json === true);
+  if (model === undefined) return printMachine(json === true);
+  const isFile = !architectureNames.includes(model as ArchitectureName) && flags.model === undefined;
+  const opened = isFile ? await openModel(model) : undefined;
+  if (opened instanceof QuantizedModel) return printQuantized(opened, json === true);
+  const [blueprint, form] = opened
+    ? [networkCoreOf(opened, 'info').blueprint, opened.form]
+    : await describe(model, flags);
+  printNetwork(blueprint, form, json === true);
 }
 
 function printMachine(json: boolean): void {
@@ -32,7 +39,7 @@ function printMachine(json: boolean): void {
   process.stdout.write(formatTable(rows, ['left', 'left']));
 }
 
-/** Of a file, or of an architecture by its name: then no weights are made. */
+/** Of a file of tensors, or of an architecture by its name: then no weights are made. */
 async function describe(model: string, flags: FileFlags): Promise<[NetworkBlueprint, string]> {
   if (architectureNames.includes(model as ArchitectureName)) {
     return [new NetworkBlueprint(checkNetworkOptions(model, networkOptions(flags), 'info')), 'train'];
@@ -48,17 +55,7 @@ function printNetwork(blueprint: NetworkBlueprint, form: string, json: boolean):
     process.stdout.write(`${JSON.stringify({ ...options, form, ...total, layers }, null, 2)}\n`);
     return;
   }
-  const { architecture, variant, eps, inChannels, inputSize, numClasses, labels, preprocessing } = options;
-  const facts = [
-    ['architecture', `${architecture}, variant ${variant}, eps ${eps}`],
-    ['form', form],
-    ['input', `${inChannels} x ${inputSize} x ${inputSize}`],
-    ['preprocessing', `mean ${preprocessing.mean.join(', ')}; std ${preprocessing.std.join(', ')}`],
-    [
-      'classes',
-      `${numClasses}${labels ? ` (${labels.slice(0, 10).join(', ')}${labels.length > 10 ? ', ...' : ''})` : ''}`,
-    ],
-  ];
+  const facts = factsOf(options, form);
   const row = (name: string, output: string, sizes: Pick<typeof total, keyof typeof total>): string[] => [
     ...[name, output],
     ...[sizes.parameters, sizes.deployParameters].map((value) => value.toLocaleString('en-US')),
@@ -69,5 +66,42 @@ function printNetwork(blueprint: NetworkBlueprint, form: string, json: boolean):
   process.stdout.write(
     `${formatTable(facts, ['left', 'left'])}\n` +
       formatTable([head, ...rows, row('all', '', total)], ['left', 'left', 'right', 'right', 'right', 'right']),
+  );
+}
+
+function factsOf(options: CheckedNetworkOptions, form: string): string[][] {
+  const { architecture, variant, eps, inChannels, inputSize, numClasses, labels, preprocessing } = options;
+  const names = labels ? ` (${labels.slice(0, 10).join(', ')}${labels.length > 10 ? ', ...' : ''})` : '';
+  return [
+    ['architecture', `${architecture}, variant ${variant}, eps ${eps}`],
+    ['form', form],
+    ['input', `${inChannels} x ${inputSize} x ${inputSize}`],
+    ['preprocessing', `mean ${preprocessing.mean.join(', ')}; std ${preprocessing.std.join(', ')}`],
+    ['classes', `${numClasses}${names}`],
+  ];
+}
+
+function printQuantized(model: QuantizedModel, json: boolean): void {
+  const { options, form, recipe, output } = model;
+  const { layers, ...total } = model.summary();
+  if (json) {
+    const result = { ...options, form, recipe, quantizeLogits: output !== undefined, ...total, layers };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    return;
+  }
+  const { method, scheme, perChannel, weightBits, activationBits, images, equalize, biasCorrection } = recipe;
+  const extras = [equalize ? ', equalised' : '', biasCorrection ? ', biases corrected' : ''].join('');
+  const facts = [
+    ...factsOf(options, form),
+    ['ranges', `${method}, ${scheme}, ${perChannel ? 'per channel' : 'per tensor'}, of ${images} images${extras}`],
+    ['bits', `${weightBits} weights, ${activationBits} activations; logits ${output ? 'rounded' : 'in float'}`],
+  ];
+  const rows = layers.map(({ name, precision, parameters, bytes }) => [
+    ...[name, precision, parameters.toLocaleString('en-US'), bytes.toLocaleString('en-US')],
+  ]);
+  const sum = ['all', '', total.parameters.toLocaleString('en-US'), total.bytes.toLocaleString('en-US')];
+  process.stdout.write(
+    `${formatTable(facts, ['left', 'left'])}\n` +
+      formatTable([['layer', 'precision', 'parameters', 'bytes'], ...rows, sum], ['left', 'left', 'right', 'right']),
   );
 }

@@ -1,8 +1,10 @@
+import type { SessionSpec } from '../../binding';
 import { mismatch } from '../errors';
 import { openModel } from '../formats/open-model';
 import { loadStateDict, type Network, QuantizedModel } from '../index';
+import { lowerQuantized } from '../integer/lower';
 import { type Layout, nameIn } from '../nn/layouts';
-import { emptyNetwork } from '../nn/network';
+import { emptyNetwork, networkCoreOf } from '../nn/network';
 import { checkNetworkOptions } from '../nn/network-options';
 import type { StateDict } from '../nn/state';
 import type { Form } from '../nn/structure';
@@ -38,6 +40,13 @@ function inFloat(model: Network | QuantizedModel, path: string): Network {
     'a network in float',
     'a quantised one; name the one that it was made from',
   );
+}
+
+/** The ops that a session of the model computes. */
+export function opsOf(model: Network | QuantizedModel): SessionSpec['ops'] {
+  return model instanceof QuantizedModel
+    ? lowerQuantized(model, 'cli').ops
+    : networkCoreOf(model, 'cli').definition.ops;
 }
 
 function formOf(state: StateDict, layout: Layout): Form {

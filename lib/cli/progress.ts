@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress';
-import type { EpochProgress, ProgressEvent } from '../index';
+import type { EpochProgress, ProgressEvent, QuantizationProgress } from '../index';
 
 /** Shows how a training goes: lines for machines, or lines and, on a terminal, a bar for people. */
 export class TrainingProgress {
@@ -55,6 +55,33 @@ export class TrainingProgress {
       `${duration(seconds)}, ${Math.round(imagesPerSecond).toLocaleString('en-US')} images/s`,
     ];
     process.stdout.write(`${parts.join(' | ')}\n`);
+  }
+}
+
+const stages = { equalize: 'equalising', calibrate: 'calibrating', correct: 'correcting biases' };
+
+/** Shows how far a calibration is: a bar, on a terminal. */
+export class CalibrationProgress {
+  readonly #perStage: number;
+  readonly #bar: SingleBar | undefined;
+  readonly #seen: QuantizationProgress['stage'][] = [];
+
+  /** @param total Images of all stages. */
+  constructor(total: number, perStage: number, json: boolean, terminal: NodeJS.WriteStream = process.stderr) {
+    this.#perStage = perStage;
+    if (json || !terminal.isTTY) return;
+    const format = '{stage} [{bar}] {percentage}% | {value} of {total} images';
+    this.#bar = new SingleBar({ format, barsize: 24, stream: terminal, clearOnComplete: true, hideCursor: true });
+    this.#bar.start(total, 0, { stage: '' });
+  }
+
+  show({ stage, images }: QuantizationProgress): void {
+    if (this.#seen.at(-1) !== stage) this.#seen.push(stage);
+    this.#bar?.update((this.#seen.length - 1) * this.#perStage + images, { stage: stages[stage] });
+  }
+
+  stop(): void {
+    this.#bar?.stop();
   }
 }
 

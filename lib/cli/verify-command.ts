@@ -6,6 +6,8 @@ export interface VerifyFlags extends FileFlags {
   readonly samples: number;
   readonly seed: number;
   readonly tolerance: number;
+  readonly data?: string;
+  readonly agreement: number;
   readonly json?: true;
 }
 
@@ -13,21 +15,31 @@ export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
     .description(
-      'Prove that re-parameterisation changes nothing: compare the forms of a model, block by block, on random and on given images.',
+      'Prove that re-parameterisation changes nothing: compare the forms of a model, block by block, on random and on given ' +
+        'images; or see how little quantisation changes.',
     )
-    .argument('<model>', 'model file in train or partial form, or with --model a file of tensors')
+    .argument(
+      '<model>',
+      'model file in train or partial form, in deploy form for a quantised one, or with --model a file of tensors',
+    )
     .argument('[images...]', 'image files to compare on, too');
   addFileFlags(command)
-    .option('--deploy <file>', 'model file to compare with (default: what fuse would make of the model)')
+    .option(
+      '--deploy <file>',
+      'model file to compare with, in deploy form or quantised (default: what fuse would make of the model)',
+    )
+    .option('--data <folder>', 'for a quantised model: labelled images to compare on, as for train')
+    .option('--agreement <share>', 'for a quantised model: least share of equal predictions', finiteNumber, 0.95)
     .option('--samples <n>', 'random images', positiveInteger, 4)
     .option('--seed <n>', 'seed of the random images', wholeNumber, 0)
     .option('--tolerance <number>', 'largest relative L2 difference of a block and of the whole', finiteNumber, 1e-5)
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nExit code 1 when a difference is larger than the tolerance.\n\nExamples:\n' +
+      '\nExit code 1 when a difference is larger than the tolerance, or when fewer predictions agree.\n\nExamples:\n' +
         '  $ qarepvgg verify trained.safetensors cat.jpg dog.jpg\n' +
-        '  $ qarepvgg verify trained.safetensors --deploy deploy.safetensors',
+        '  $ qarepvgg verify trained.safetensors --deploy deploy.safetensors\n' +
+        '  $ qarepvgg verify deploy.safetensors --deploy int8.safetensors --data examples/data/fashion-mnist',
     )
     .action(async (model: string, images: string[], flags: VerifyFlags) => {
       const { verifyFile } = await import('./verify.js');

@@ -1,22 +1,27 @@
 import { mismatch } from '../errors';
-import { decodeImage } from '../formats/decode';
 import { openModel } from '../formats/open-model';
-import { type Difference, type EquivalenceReport, type Network, randn, type Tensor, verifyEquivalence } from '../index';
-import { preprocess } from '../preprocessing';
-import { Random } from '../random';
+import { type Difference, type EquivalenceReport, QuantizedModel, verifyEquivalence } from '../index';
 import { openNetwork } from './network-file';
 import { formatTable } from './table';
 import type { VerifyFlags } from './verify-command';
+import { randomImages, readImages } from './verify-images';
+import { verifyQuantized } from './verify-quantized';
 
 /** The `verify` command. Whether no difference is larger than the tolerance. */
 export async function verifyFile(path: string, images: readonly string[], flags: VerifyFlags): Promise<boolean> {
   const model = await openNetwork(path, flags);
-  if (model.form === 'deploy' && flags.deploy === undefined) {
+  const given = flags.deploy === undefined ? undefined : await openModel(flags.deploy);
+  if (given instanceof QuantizedModel) return verifyQuantized(model, given, images, flags);
+  if (flags.data !== undefined) {
+    const received = given ? 'one in float' : 'none; name one with --deploy';
+    throw mismatch('ERR_INVALID_ARG', 'verify, --data', 'a quantised model to compare with', received);
+  }
+  if (model.form === 'deploy' && !given) {
     const received = 'one in deploy form; name the file it was made from, and this one with --deploy';
     throw mismatch('ERR_MODEL_INCOMPATIBLE', path, 'a model with branches', received);
   }
-  const other = flags.deploy === undefined ? model.reparameterize() : ((await openModel(flags.deploy)) as Network);
-  const inputs = [...randomImages(model, flags), ...(await Promise.all(images.map((file) => readImage(file, model))))];
+  const other = given ?? model.reparameterize();
+  const inputs = [...randomImages(model, flags), ...(await readImages(model, images))];
   const report = verifyEquivalence(model, other, { inputs });
   const passed = [...report.blocks, report.whole].every(({ relativeL2 }) => relativeL2 <= flags.tolerance);
   if (flags.json) {
@@ -26,25 +31,6 @@ export async function verifyFile(path: string, images: readonly string[], flags:
     print(report, `${model} against ${other}`, images.length, flags.tolerance, passed);
   }
   return passed;
-}
-
-function randomImages({ options: { inChannels, inputSize } }: Network, { samples, seed }: VerifyFlags): Tensor[] {
-  const random = new Random(seed);
-  const dims = [1, inChannels, inputSize, inputSize];
-  return Array.from({ length: samples }, () => randn(dims, { seed: random.bits() }));
-}
-
-/** An image as the network takes it. */
-async function readImage(
-  file: string,
-  { options: { inChannels, inputSize, preprocessing } }: Network,
-): Promise<Tensor> {
-  if (inChannels !== 1 && inChannels !== 3) {
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', file, 'a network for grey or colour images', `${inChannels} channels`);
-  }
-  const size = { height: inputSize, width: inputSize };
-  const { data } = await decodeImage(file, { size, channels: inChannels }, 'verify');
-  return preprocess(data, [1, inputSize, inputSize, inChannels], preprocessing);
 }
 
 function print(

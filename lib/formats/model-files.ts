@@ -1,9 +1,9 @@
 import { describeList, mismatch } from '../errors';
+import { QuantizedModel } from '../integer/quantized-model';
 import { layerSlots } from '../nn/layers';
 import { emptyNetwork, type Network, networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import { inPlace, type SlotSpec, type StateDict } from '../nn/state';
-import { QuantizedModel } from '../quant/quantized-model';
 import type { Tensor } from '../tensor';
 import type { RawTensor } from './dtypes';
 import { placeOf, quote } from './files';

@@ -1,5 +1,5 @@
+import type { QuantizedModel } from '../integer/quantized-model';
 import type { Network } from '../nn/network';
-import type { QuantizedModel } from '../quant/quantized-model';
 import { readModel } from './model-files';
 import { readOnnx } from './onnx';
 

@@ -1,11 +1,11 @@
 import { describe, describeList, mismatch } from '../errors';
+import { chainOf, integerSteps, type Step, squeezeExciteNames } from '../integer/chain';
+import { floatLayer, type QuantizationParameters, type QuantizedLayer } from '../integer/layers';
+import { type QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
 import { layerSlots, lowerLayers } from '../nn/layers';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import { Store } from '../nn/state';
-import { chainOf, integerSteps, type Step, squeezeExciteNames } from '../quant/chain';
-import { floatLayer, type QuantizationParameters, type QuantizedLayer } from '../quant/layers';
-import { type QuantizationRecipe, QuantizedModel } from '../quant/quantized-model';
 import type { Dtype, RawTensor } from './dtypes';
 import { quote } from './files';
 import { describeNetwork, type Metadata } from './model-metadata';

@@ -1,10 +1,10 @@
-import { integerSteps } from './chain';
+import { integerSteps } from '../integer/chain';
+import type { QuantizationParameters, QuantizedLayer } from '../integer/layers';
+import { QuantizedModel } from '../integer/quantized-model';
 import { quantizeConv } from './convolution';
 import type { FloatModel } from './float-model';
 import type { Histogram } from './histogram';
-import type { QuantizationParameters, QuantizedLayer } from './layers';
 import type { CheckedQuantizeOptions } from './options';
-import { QuantizedModel } from './quantized-model';
 import { chooseRange, parametersOf, type Range, type RangeOptions } from './ranges';
 import type { Statistics } from './statistics';
 

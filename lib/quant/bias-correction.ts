@@ -1,7 +1,7 @@
+import type { FloatLayer } from '../integer/layers';
+import type { QuantizedModel } from '../integer/quantized-model';
 import type { Tensor } from '../tensor';
 import type { CalibrationReader } from './calibration';
-import type { FloatLayer } from './layers';
-import type { QuantizedModel } from './quantized-model';
 import { Simulation } from './simulation';
 import type { PassOptions } from './statistics';
 import { eachChunk } from './statistics';

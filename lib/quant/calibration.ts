@@ -1,9 +1,8 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
 import { Dataset } from '../formats/dataset';
-import { allocateFloats } from '../limits';
 import { readForeign } from '../options';
-import { byteScaling, defaultPreprocessing, type Preprocessing } from '../preprocessing';
+import { defaultPreprocessing, type Preprocessing, preprocess } from '../preprocessing';
 import { type CheckedImages, checkImages, type Images } from '../runtime/images';
 import { readTensor, type Tensor } from '../tensor';
 
@@ -25,8 +24,11 @@ export type CalibrationStream = Iterable<CalibrationBatch> | AsyncIterable<Calib
  */
 export type Calibration = CalibrationStream | (() => CalibrationStream) | Dataset;
 
-/** Images that go through the layers together. */
-const chunkSize = 8;
+/** Most images that go through the layers together. */
+const maxChunk = 8;
+
+/** Pixels that do: what goes from layer to layer then stays in the caches, and is cheap to allocate. */
+const chunkPixels = 2 ** 17;
 
 /** Goes through calibration images, as often as need be, a few at a time. */
 export class CalibrationReader {
@@ -46,7 +48,7 @@ export class CalibrationReader {
   }
 
   /**
-   * All images, [n, c, h, w] with n up to 8.
+   * All images, [n, c, h, w] with n up to 8, fewer of large ones.
    *
    * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they can be gone through but once; ERR_SHAPE,
    * ERR_DTYPE, ERR_BUFFER_* for a batch; whatever the stream throws.
@@ -58,8 +60,10 @@ export class CalibrationReader {
     for await (const batch of stream) {
       const place = `${this.#where}, batch ${index++}`;
       const images = readImages(batch, this.#model.inChannels, place);
-      for (let start = 0; start < images.count; start += chunkSize) {
-        yield this.#toFloats(images, start, Math.min(start + chunkSize, images.count));
+      const fitting = Math.floor(chunkPixels / (images.height * images.width));
+      const size = Math.min(maxChunk, Math.max(1, fitting));
+      for (let start = 0; start < images.count; start += size) {
+        yield this.#toFloats(images, start, Math.min(start + size, images.count));
       }
     }
     if (index > 0) return;
@@ -91,16 +95,16 @@ export class CalibrationReader {
     const { inChannels, preprocessing = defaultPreprocessing(inChannels) } = this.#model;
     const size = data.length / count;
     const part = data.subarray(start * size, end * size);
-    const dims = [end - start, inChannels, height, width];
-    if (types.isFloat32Array(part)) return { data: part, dims };
-    return { data: planes(part as Uint8Array, inChannels, height * width, preprocessing, this.#where), dims };
+    return types.isFloat32Array(part)
+      ? { data: part, dims: [end - start, inChannels, height, width] }
+      : preprocess(part as Uint8Array, [end - start, height, width, inChannels], preprocessing);
   }
 }
 
 function* batchesOf({ images, dims, length }: Dataset): Generator<Images> {
   const size = images.length / length;
-  for (let start = 0; start < length; start += chunkSize) {
-    const end = Math.min(start + chunkSize, length);
+  for (let start = 0; start < length; start += maxChunk) {
+    const end = Math.min(start + maxChunk, length);
     yield { data: images.subarray(start * size, end * size), dims: [end - start, ...dims] };
   }
 }
@@ -111,28 +115,4 @@ function readImages(batch: unknown, channels: number, where: string): CheckedIma
   }
   const images = readForeign(where, () => (batch as { images?: unknown }).images ?? batch);
   return checkImages(readTensor(images, where), channels, where);
-}
-
-/** From bytes, channels fastest, to floats in planes, as the session computes them: byte * scale + shift in float32. */
-function planes(
-  bytes: Uint8Array,
-  channels: number,
-  area: number,
-  preprocessing: Preprocessing,
-  where: string,
-): Float32Array {
-  const { byteScale, byteShift } = byteScaling(preprocessing);
-  const result = allocateFloats(bytes.length, where);
-  const images = bytes.length / (area * channels);
-  for (let image = 0; image < images; image++) {
-    const base = image * area * channels;
-    for (let channel = 0; channel < channels; channel++) {
-      const scale = byteScale[channel] as number;
-      const shift = byteShift[channel] as number;
-      for (let pixel = 0; pixel < area; pixel++) {
-        result[base + channel * area + pixel] = (bytes[base + pixel * channels + channel] as number) * scale + shift;
-      }
-    }
-  }
-  return result;
 }

@@ -1,4 +1,4 @@
-import type { FloatConv, IntegerConv, QuantizationParameters } from './layers';
+import { biasScale, type FloatConv, type IntegerConv, type QuantizationParameters } from '../integer/layers';
 import { roundHalfEven, scaleOf } from './ranges';
 
 const { abs, fround, max, min } = Math;
@@ -43,11 +43,6 @@ export function quantizeConv(layer: FloatConv, input: QuantizationParameters, op
   });
   const steps = Int32Array.from(bias, (value, i) => roundHalfEven(value / biasScale(input, weightScale, i)));
   return { ...step, precision: 'int8', input, weight: integers, weightScale, bias: steps };
-}
-
-/** What a step of a channel's bias stands for, and of its sums: a float32 value, as every runtime computes it. */
-export function biasScale(input: QuantizationParameters, weightScale: Float32Array, channel: number): number {
-  return fround(input.scale * (weightScale[channel] as number));
 }
 
 /** What the integers stand for. */

@@ -1,5 +1,5 @@
+import type { FloatConv, FloatLayer } from '../integer/layers';
 import type { Tensor } from '../tensor';
-import type { FloatConv, FloatLayer } from './layers';
 
 /** Largest factor that a channel is scaled by, and largest divisor. */
 const maxFactor = 16;

@@ -1,12 +1,12 @@
 import { describe, mismatch } from '../errors';
+import { chainOf } from '../integer/chain';
+import { type FloatLayer, floatLayer } from '../integer/layers';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import { RepCore } from '../nn/rep-core';
 import type { Preprocessing } from '../preprocessing';
-import { chainOf } from './chain';
-import { type FloatLayer, floatLayer } from './layers';
 
 /** A model that is to be quantised: copies of its tensors, layer by layer. */
 export interface FloatModel {

@@ -1,3 +1,4 @@
+import { addon } from '../binding';
 import { mismatch } from '../errors';
 
 /** Bins on each side of zero. */
@@ -5,18 +6,17 @@ export const binCount = 4096;
 
 const { max, floor, ceil, abs } = Math;
 
-const margin = 2 ** -20;
-
 /**
  * How often numbers of each size came by, in bins of equal width on both sides of zero. Where a number lies beyond the
  * last bin, the width doubles and bins are added up in pairs: so numbers may come in any order, nothing is kept of them,
  * and at least half of the bins are in use.
  */
 export class Histogram {
-  /** counts[i]: numbers from i * width, below (i + 1) * width. */
-  readonly positive = new Float64Array(binCount);
+  readonly #counts = new Float64Array(2 * binCount);
+  /** Number i: how many came by from i * width on, below (i + 1) * width. */
+  readonly positive = this.#counts.subarray(0, binCount);
   /** The same of the sizes of numbers below zero. */
-  readonly negative = new Float64Array(binCount);
+  readonly negative = this.#counts.subarray(binCount);
   min = Number.POSITIVE_INFINITY;
   max = Number.NEGATIVE_INFINITY;
   /** How many numbers came by. */
@@ -26,17 +26,15 @@ export class Histogram {
 
   /** @throws {QARepVGGError} ERR_NON_FINITE, saying what was `expected`; then nothing is counted. */
   add(values: Float32Array, where: string, expected: string): void {
-    const [low, high] = extent(values);
-    if (!Number.isFinite(low) || !Number.isFinite(high)) {
+    const [low, high] = addon.extent(values);
+    if (Number.isNaN(low)) {
       throw mismatch('ERR_NON_FINITE', where, expected, String(values.find((value) => !Number.isFinite(value))));
     }
     this.min = Math.min(this.min, low);
     this.max = max(this.max, high);
     this.count += values.length;
     this.#widen(max(abs(low), abs(high)));
-    if (this.width === 0) (this.positive[0] as number) += values.length;
-    else if (low >= 0) countPositive(values, this.positive, 1 / this.width);
-    else countSigned(values, this.positive, this.negative, 1 / this.width);
+    addon.countValues(values, this.#counts, this.width === 0 ? 1 : 1 / this.width);
   }
 
   /** Share of the numbers that lie beyond [low, high]; exact to the width of a bin. */
@@ -46,46 +44,14 @@ export class Histogram {
     return (beyond(this.positive, high) + beyond(this.negative, -low)) / this.count;
   }
 
-  /** So that `size` has a bin; with a margin, that rounding may not put it behind the last one. */
+  /** So that `size` has a bin; the last one takes its own end, too. */
   #widen(size: number): void {
-    if (size === 0) return;
-    if (this.width === 0) this.width = (size * (1 + margin)) / binCount;
-    while (size > this.width * binCount * (1 - margin / 2)) {
+    if (this.width === 0) this.width = size / binCount;
+    while (size > this.width * binCount) {
       this.width *= 2;
       halve(this.positive);
       halve(this.negative);
     }
-  }
-}
-
-/** Smallest and largest; NaN when there is one. */
-function extent(values: Float32Array): [low: number, high: number] {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  // A NaN makes the sum NaN, and so do two infinities.
-  let check = 0;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number;
-    if (value < low) low = value;
-    if (value > high) high = value;
-    check += value;
-  }
-  return Number.isNaN(check) ? [Number.NaN, Number.NaN] : [low, high];
-}
-
-function countPositive(values: Float32Array, counts: Float64Array, scale: number): void {
-  for (let i = 0; i < values.length; i++) {
-    const bin = ((values[i] as number) * scale) | 0;
-    counts[bin] = (counts[bin] as number) + 1;
-  }
-}
-
-function countSigned(values: Float32Array, positive: Float64Array, negative: Float64Array, scale: number): void {
-  for (let i = 0; i < values.length; i++) {
-    const value = (values[i] as number) * scale;
-    const counts = value < 0 ? negative : positive;
-    const bin = (value < 0 ? -value : value) | 0;
-    counts[bin] = (counts[bin] as number) + 1;
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Session } from '../../binding';
 import { addon } from '../binding';
+import { type FloatLayer, floatOp } from '../integer/layers';
+import { stateOf } from '../integer/lower';
 import type { Tensor } from '../tensor';
-import { type FloatLayer, floatOp } from './layers';
-import { stateOf } from './lower';
 
 /** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
 export class LayerRunner {

@@ -1,8 +1,8 @@
 import { describe, mismatch } from '../errors';
 import { info } from '../info';
+import type { FloatLayer } from '../integer/layers';
 import { boolean, integer, number, oneOf, optional, type Parsed, parseOptions, readForeign } from '../options';
 import { signalField } from '../runtime/abort';
-import type { FloatLayer } from './layers';
 
 /** How far a quantisation is. */
 export interface QuantizationProgress {

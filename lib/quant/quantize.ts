@@ -1,10 +1,10 @@
+import type { QuantizedModel } from '../integer/quantized-model';
 import type { Module } from '../nn/module';
 import { assemble, chooseParameters } from './assemble';
 import { correctBiases } from './bias-correction';
 import { type Calibration, CalibrationReader } from './calibration';
 import { readFloatModel } from './float-model';
 import { checkNames, type QuantizeOptions, readQuantizeOptions } from './options';
-import type { QuantizedModel } from './quantized-model';
 import { makeReport, type QuantizationReport } from './report';
 import { collectStatistics } from './statistics';
 

@@ -1,6 +1,6 @@
+import type { QuantizationParameters } from '../integer/layers';
+import type { QuantizationRecipe } from '../integer/quantized-model';
 import { type Histogram, sum } from './histogram';
-import type { QuantizationParameters } from './layers';
-import type { QuantizationRecipe } from './quantized-model';
 
 // Looked up once: in realms other than the main one, globals are slow to reach.
 const { ceil, floor, fround, log, max, min, round } = Math;

@@ -1,8 +1,8 @@
+import type { FloatConv, FloatLayer, QuantizedLayer } from '../integer/layers';
+import type { QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
 import type { Choice } from './assemble';
 import { dequantizeConv, magnitude } from './convolution';
 import { type Bins, coarse, Histogram } from './histogram';
-import type { FloatConv, FloatLayer, QuantizedLayer } from './layers';
-import type { QuantizationRecipe, QuantizedModel } from './quantized-model';
 import { saturationOf } from './ranges';
 import { Simulation } from './simulation';
 import type { Statistics } from './statistics';

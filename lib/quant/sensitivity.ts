@@ -1,11 +1,11 @@
 import { describe, mismatch } from '../errors';
+import type { QuantizedModel } from '../integer/quantized-model';
 import type { Module } from '../nn/module';
 import { throwIfAborted } from '../runtime/abort';
 import { assemble, chooseParameters } from './assemble';
 import { type Calibration, CalibrationReader } from './calibration';
 import { readFloatModel } from './float-model';
 import { type QuantizeOptions, readQuantizeOptions } from './options';
-import type { QuantizedModel } from './quantized-model';
 import { collectStatistics } from './statistics';
 
 /** What is lost when one layer alone is quantised. */

@@ -1,8 +1,8 @@
+import type { FloatLayer, QuantizationParameters, QuantizedLayer } from '../integer/layers';
+import { outputParameters } from '../integer/quantized-model';
 import type { Tensor } from '../tensor';
 import { dequantizeConv } from './convolution';
 import { LayerRunner } from './layer-runner';
-import type { FloatLayer, QuantizationParameters, QuantizedLayer } from './layers';
-import { outputParameters } from './quantized-model';
 
 const { fround, max, min } = Math;
 

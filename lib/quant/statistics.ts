@@ -1,3 +1,4 @@
+import type { FloatConv, FloatLayer } from '../integer/layers';
 import { throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 import type { CalibrationReader } from './calibration';
@@ -5,7 +6,6 @@ import { equalizablePairs, equalize, raiseToMagnitudes } from './equalize';
 import type { FloatModel } from './float-model';
 import { Histogram } from './histogram';
 import { ChainRunner } from './layer-runner';
-import type { FloatConv, FloatLayer } from './layers';
 import type { CheckedQuantizeOptions, QuantizationProgress } from './options';
 
 /** What calibration has seen. */

@@ -1,7 +1,7 @@
 import type { Dataset } from '../formats/dataset';
+import { QuantizedModel } from '../integer/quantized-model';
 import { type Network, networkCoreOf } from '../nn/network';
 import { integer, optional, parseOptions } from '../options';
-import { QuantizedModel } from '../quant/quantized-model';
 import { signalField } from '../runtime/abort';
 import { InferenceSession } from '../runtime/session';
 import { checkDataset } from './datasets';

@@ -3,7 +3,8 @@ import type { Tensor } from '../../lib';
 
 type Dims = [number, number, number, number];
 
-const round = (x: number): number => {
+/** To the nearest integer, halves to the even one. */
+export const halfEven = (x: number): number => {
   const floor = Math.floor(x);
   const above = x - floor;
   return above > 0.5 || (above === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
@@ -14,7 +15,7 @@ const clamp = (x: number, low: number, high: number): number => Math.min(Math.ma
 /** A sum times a float32 scale, clamped to what the zero point leaves, as an integer. */
 function requantize(sum: number, scale: number, zeroPoint: number, relu = false): number {
   const x = Math.fround(Math.fround(sum) * scale);
-  return round(clamp(x, relu ? 0 : -zeroPoint, 255 - zeroPoint)) + zeroPoint;
+  return halfEven(clamp(x, relu ? 0 : -zeroPoint, 255 - zeroPoint)) + zeroPoint;
 }
 
 function convolve(op: QuantizedConvOp, { data, dims }: Tensor): Tensor {
@@ -65,10 +66,11 @@ function average(op: QuantizedGlobalAverageOp, { data, dims }: Tensor): Tensor {
 
 const map = ({ data, dims }: Tensor, f: (value: number) => number): Tensor => ({ data: data.map(f), dims });
 
-function run(op: QuantizedOp, x: Tensor): Tensor {
+/** What one op computes, by definition; integers are held in floats. */
+export function runQuantizedOp(op: QuantizedOp, x: Tensor): Tensor {
   switch (op.op) {
     case 'quantize':
-      return map(x, (v) => clamp(round(Math.fround(v / Math.fround(op.scale))) + op.zeroPoint, 0, 255));
+      return map(x, (v) => clamp(halfEven(Math.fround(v / Math.fround(op.scale))) + op.zeroPoint, 0, 255));
     case 'dequantize':
       return map(x, (q) => (q - op.zeroPoint) * Math.fround(op.scale));
     case 'quantizedConv':
@@ -78,9 +80,9 @@ function run(op: QuantizedOp, x: Tensor): Tensor {
   }
 }
 
-/** What a chain of quantised ops computes, by definition; integers are held in floats. */
+/** The same of a chain of ops. */
 export const runQuantized = (ops: readonly QuantizedOp[], x: Tensor): Tensor =>
-  ops.reduce((value, op) => run(op, value), x);
+  ops.reduce((value, op) => runQuantizedOp(op, value), x);
 
 /** A small generator of whole numbers from `low` to `high`. */
 function integers(seed: number): (low: number, high: number) => number {

@@ -1,4 +1,4 @@
-import type { ConvShape } from '../../quant/chain';
+import type { ConvShape } from '../../integer/chain';
 import {
   type Attribute,
   attributeTypes,

@@ -1,14 +1,14 @@
 import { describeList, mismatch, QARepVGGError } from '../../errors';
 import { info } from '../../info';
+import { integerSteps } from '../../integer/chain';
+import type { QuantizationParameters } from '../../integer/layers';
+import { QuantizedModel } from '../../integer/quantized-model';
 import { coreOf, type ModuleCore } from '../../nn/core';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/network';
 import { NetworkBlueprint } from '../../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../../nn/network-options';
 import { RepCore } from '../../nn/rep-core';
-import { integerSteps } from '../../quant/chain';
-import type { QuantizationParameters } from '../../quant/layers';
-import { QuantizedModel } from '../../quant/quantized-model';
 import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
 import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';

@@ -1,7 +1,13 @@
-import { squeezeExciteNames } from '../../quant/chain';
-import { biasScale } from '../../quant/convolution';
-import type { FloatConv, FloatLayer, IntegerConv, QuantizationParameters, QuantizedLayer } from '../../quant/layers';
-import { outputParameters, type QuantizedModel } from '../../quant/quantized-model';
+import { squeezeExciteNames } from '../../integer/chain';
+import {
+  biasScale,
+  type FloatConv,
+  type FloatLayer,
+  type IntegerConv,
+  type QuantizationParameters,
+  type QuantizedLayer,
+} from '../../integer/layers';
+import { outputParameters, type QuantizedModel } from '../../integer/quantized-model';
 import type { Dtype } from '../dtypes';
 import { layerTensors, scaleName } from '../quantized-files';
 import { GraphBuilder, imagesInfo, integer, pixelDims, prefixOf } from './builder';

@@ -1,5 +1,4 @@
 import type { Op } from '../../binding';
-import { checkedProduct } from '../limits';
 import type { ConvStep, GlobalAverageStep, SqueezeExciteStep, SqueezeExciteTensors, Step } from './chain';
 import { squeezeExciteNames } from './chain';
 
@@ -52,11 +51,6 @@ export type FloatLayer = FloatConv | FloatAverage | FloatSqueezeExcite;
 /** A layer of a quantised model. */
 export type QuantizedLayer = FloatLayer | IntegerConv | IntegerAverage;
 
-/** Length of a weight. */
-export function weightLength({ outChannels, inChannels, groups, kernel }: ConvStep, where: string): number {
-  return checkedProduct([outChannels, inChannels / groups, kernel, kernel], where);
-}
-
 /** The layer of a step, in float, with copies of its tensors. `read` gives a tensor of the state by its name, if there is one. */
 export function floatLayer(step: Step, read: (name: string) => Float32Array | undefined): FloatLayer {
   const copy = (name: string): Float32Array => (read(name) as Float32Array).slice();
@@ -100,4 +94,9 @@ export function floatOp(layer: FloatLayer, input: number, offset: number): Op {
   const [downWeight, downBias, upWeight, upBias] = offsets as [number, number, number, number];
   const { reduced, relu } = layer;
   return { op: 'squeezeExcite', input, reduced, downWeight, downBias, upWeight, upBias, relu };
+}
+
+/** What a step of a channel's bias stands for, and of its sums: a float32 value, as every runtime computes it. */
+export function biasScale(input: QuantizationParameters, weightScale: Float32Array, channel: number): number {
+  return Math.fround(input.scale * (weightScale[channel] as number));
 }

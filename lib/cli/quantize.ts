@@ -1,0 +1,106 @@
+import { stat } from 'node:fs/promises';
+import { mismatch, QARepVGGError } from '../errors';
+import { writeAtomically } from '../formats/atomic';
+import {
+  type Dataset,
+  exportOnnx,
+  type Network,
+  type QuantizationReport,
+  type QuantizedModel,
+  type QuantizeOptions,
+  quantize,
+  renderReport,
+  saveModel,
+} from '../index';
+import { openData } from './data';
+import { openNetwork } from './network-file';
+import { CalibrationProgress } from './progress';
+import type { QuantizeFlags } from './quantize-command';
+
+/** The `quantize` command. False when it was stopped before its end. */
+export async function quantizeFile(from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
+  const network = await openNetwork(from, {});
+  if (network.form !== 'deploy') {
+    const received = `one in ${network.form} form; fuse it first: qarepvgg fuse ${from} deploy.safetensors`;
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', from, 'a model in deploy form', received);
+  }
+  const { inputSize, inChannels } = network.options;
+  const images = spread((await openData(flags.data, { inputSize, inChannels })).train, flags.images);
+  const start = performance.now();
+  const result = await calibrate(network, images, flags);
+  if (!result) return false;
+  const seconds = (performance.now() - start) / 1000;
+  const { model, report } = result;
+  if (/\.onnx$/i.test(to)) await exportOnnx(model, to);
+  else await saveModel(model, to);
+  for (const file of flags.report) await writeReport(report, file);
+  const { size } = await stat(to);
+  if (flags.json) {
+    const { layers, output, recipe } = report;
+    const noise = layers.map(({ name, precision, sqnr }) => ({ name, precision, sqnr }));
+    const summary = { from, to, bytes: size, floatBytes: report.floatBytes, seconds, recipe };
+    process.stdout.write(`${JSON.stringify({ ...summary, sqnr: output.sqnr, layers: noise }, null, 2)}\n`);
+  } else {
+    print(model, report, to, size, seconds);
+    for (const file of flags.report) process.stdout.write(`${file}: report\n`);
+  }
+  return true;
+}
+
+/** So many images, evenly spread over the data: they may be in the order of their classes. */
+function spread(data: Dataset, count: number): Dataset {
+  if (count >= data.length) return data;
+  return data.subset(Array.from({ length: count }, (_, i) => Math.floor((i * data.length) / count)));
+}
+
+/** Nothing when it was stopped. */
+async function calibrate(network: Network, images: Dataset, flags: QuantizeFlags) {
+  const stop = new AbortController();
+  const passes = 1 + (flags.equalize ? 1 : 0) + (flags.biasCorrection ? 1 : 0);
+  const progress = new CalibrationProgress(passes * images.length, images.length, flags.json === true);
+  const onSignal = (): void => stop.abort();
+  process.once('SIGINT', onSignal);
+  try {
+    return await quantize(network, images, {
+      ...optionsOf(flags),
+      signal: stop.signal,
+      onProgress: (event) => progress.show(event),
+    });
+  } catch (error) {
+    if (!(error instanceof QARepVGGError) || error.code !== 'ERR_ABORTED') throw error;
+    process.stderr.write('stopped; nothing is written\n');
+    return undefined;
+  } finally {
+    progress.stop();
+    process.off('SIGINT', onSignal);
+  }
+}
+
+function optionsOf(flags: QuantizeFlags): QuantizeOptions {
+  const names = ['method', 'percentile', 'scheme', 'keepFloat', 'threads'] as const;
+  const given = names.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]] as const);
+  return {
+    ...(Object.fromEntries(given) as QuantizeOptions),
+    perChannel: flags.perTensor !== true,
+    bits: { weights: flags.weightBits, activations: flags.activationBits },
+    equalize: flags.equalize === true,
+    biasCorrection: flags.biasCorrection === true,
+    quantizeLogits: flags.quantizeLogits === true,
+  };
+}
+
+async function writeReport(report: QuantizationReport, file: string): Promise<void> {
+  const text = /\.json$/i.test(file) ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report);
+  await writeAtomically(file, Buffer.from(text), 'quantize');
+}
+
+function print(model: QuantizedModel, report: QuantizationReport, to: string, size: number, seconds: number): void {
+  const { layers, output, floatBytes, recipe } = report;
+  const worst = layers.reduce((least, layer) => (layer.sqnr < least.sqnr ? layer : least));
+  const share = ((100 * size) / floatBytes).toFixed(1);
+  process.stdout.write(
+    `${model}: ${recipe.images} images in ${seconds.toFixed(1)} s\n` +
+      `signal to quantisation noise: logits ${output.sqnr.toFixed(1)} dB, at worst ${worst.sqnr.toFixed(1)} dB (${worst.name})\n` +
+      `${to}: ${(size / 1024).toFixed(1)} KiB, ${share} % of the weights in float32\n`,
+  );
+}

@@ -1,0 +1,34 @@
+import { mismatch } from '../errors';
+import { decodeImage } from '../formats/decode';
+import { type Network, randn, type Tensor } from '../index';
+import { preprocess } from '../preprocessing';
+import { Random } from '../random';
+import type { VerifyFlags } from './verify-command';
+
+/** What the files hold, as the network takes it. */
+export function readImages(model: Network, files: readonly string[]): Promise<Tensor[]> {
+  return Promise.all(files.map((file) => readImage(file, model)));
+}
+
+/** Random numbers as images. */
+export function randomImages(
+  { options: { inChannels, inputSize } }: Network,
+  { samples, seed }: VerifyFlags,
+): Tensor[] {
+  const random = new Random(seed);
+  const dims = [1, inChannels, inputSize, inputSize];
+  return Array.from({ length: samples }, () => randn(dims, { seed: random.bits() }));
+}
+
+/** An image as the network takes it. */
+async function readImage(
+  file: string,
+  { options: { inChannels, inputSize, preprocessing } }: Network,
+): Promise<Tensor> {
+  if (inChannels !== 1 && inChannels !== 3) {
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', file, 'a network for grey or colour images', `${inChannels} channels`);
+  }
+  const size = { height: inputSize, width: inputSize };
+  const { data } = await decodeImage(file, { size, channels: inChannels }, 'verify');
+  return preprocess(data, [1, inputSize, inputSize, inChannels], preprocessing);
+}

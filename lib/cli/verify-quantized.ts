@@ -1,0 +1,112 @@
+import { mismatch } from '../errors';
+import { type Images, InferenceSession, type Network, type QuantizedModel, type Tensor } from '../index';
+import { Ratio } from '../quant/report';
+import { argmax } from '../train/evaluate';
+import { openValidation } from './data';
+import { formatTable } from './table';
+import type { VerifyFlags } from './verify-command';
+import { readImages } from './verify-images';
+
+/** Images that go through a session together. */
+const batchSize = 64;
+
+/** How far a quantised model is from the one in float. */
+interface Comparison {
+  readonly images: number;
+  /** Signal to quantisation noise of the logits, in decibels. */
+  readonly sqnr: number;
+  /** Share of images that both take for the same. */
+  readonly agreement: number;
+  /** Shares of images that are taken for what they are; of images with labels. */
+  readonly accuracy?: { readonly float: number; readonly quantized: number };
+}
+
+/** Images of a comparison, and perhaps what they are. */
+interface Batch {
+  readonly input: Images;
+  readonly labels?: Int32Array;
+}
+
+/** The `verify` command for a quantised model. Whether both predict the same often enough. */
+export async function verifyQuantized(
+  model: Network,
+  quantized: QuantizedModel,
+  files: readonly string[],
+  flags: VerifyFlags,
+): Promise<boolean> {
+  if (flags.data === undefined && files.length === 0) {
+    const expected = 'images like those that the model is for (random ones say nothing of a quantised model)';
+    throw mismatch('ERR_INVALID_ARG', 'verify', expected, 'none; name files, or a folder with --data');
+  }
+  const given = (await readImages(model, files)).map((input): Batch => ({ input }));
+  const batches = [...given, ...(flags.data === undefined ? [] : await openLabelled(model, flags.data))];
+  const result = await compare(model, quantized, batches);
+  const passed = result.agreement >= flags.agreement;
+  if (flags.json) {
+    process.stdout.write(`${JSON.stringify({ least: flags.agreement, passed, ...result }, null, 2)}\n`);
+  } else {
+    print(result, `${model} against ${quantized}`, flags.agreement, passed);
+  }
+  return passed;
+}
+
+async function openLabelled({ options }: Network, folder: string): Promise<Batch[]> {
+  const { inputSize, inChannels, labels } = options;
+  const data = await openValidation(folder, { inputSize, inChannels, ...(labels && { labels }) });
+  const size = data.images.length / data.length;
+  return Array.from({ length: Math.ceil(data.length / batchSize) }, (_, i) => {
+    const [start, end] = [i * batchSize, Math.min((i + 1) * batchSize, data.length)];
+    const input = { data: data.images.subarray(start * size, end * size), dims: [end - start, ...data.dims] };
+    return { input, labels: data.labels.subarray(start, end) };
+  });
+}
+
+async function compare(model: Network, quantized: QuantizedModel, batches: readonly Batch[]): Promise<Comparison> {
+  const { preprocessing } = model.options;
+  const options = { maxBatch: batchSize, preprocessing };
+  const [exact, integer] = await Promise.all([
+    InferenceSession.create(model.reparameterize(), options),
+    InferenceSession.create(quantized, options),
+  ]);
+  const ratio = new Ratio();
+  let [images, same, labelled, right, rightQuantized] = [0, 0, 0, 0, 0];
+  for (const { input, labels } of batches) {
+    const [{ logits: a }, { logits: b }] = await Promise.all([exact.run({ input }), integer.run({ input })]);
+    ratio.add(a.data, b.data);
+    const [expected, received] = [predictions(a), predictions(b)];
+    expected.forEach((prediction, i) => {
+      images++;
+      if (prediction === received[i]) same++;
+      if (!labels) return;
+      labelled++;
+      if (prediction === labels[i]) right++;
+      if (received[i] === labels[i]) rightQuantized++;
+    });
+  }
+  exact.dispose();
+  integer.dispose();
+  return {
+    ...{ images, sqnr: ratio.decibels, agreement: same / images },
+    ...(labelled > 0 && { accuracy: { float: right / labelled, quantized: rightQuantized / labelled } }),
+  };
+}
+
+function predictions({ data, dims }: Tensor): number[] {
+  const [count, classes] = dims as [number, number];
+  return Array.from({ length: count }, (_, i) => argmax(data.subarray(i * classes, (i + 1) * classes)));
+}
+
+function print({ images, sqnr, agreement, accuracy }: Comparison, title: string, least: number, passed: boolean): void {
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  const rows = [
+    ['images', images.toLocaleString('en-US')],
+    ['signal to quantisation noise of the logits', `${sqnr.toFixed(1)} dB`],
+    ['same predictions', percent(agreement)],
+    ...(accuracy ? [['accuracy in float', percent(accuracy.float)]] : []),
+    ...(accuracy ? [['accuracy quantised', percent(accuracy.quantized)]] : []),
+  ];
+  const verdict = passed
+    ? `The two agree on ${percent(least)} of the images or more.`
+    : `The two DISAGREE: fewer than ${percent(least)} of the predictions are the same.`;
+  process.stdout.write(`${title}\n\n${formatTable(rows, ['left', 'right'])}${verdict}\n`);
+}

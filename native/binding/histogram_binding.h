@@ -1,0 +1,10 @@
+// Counting activations.
+#pragma once
+
+#include <napi.h>
+
+namespace qarepvgg::binding {
+
+void define_histogram(Napi::Env env, Napi::Object exports);
+
+}  // namespace qarepvgg::binding
