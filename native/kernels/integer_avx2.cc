@@ -1,5 +1,6 @@
 // Integers with AVX2. Its products of bytes saturate, so elements are 16-bit words, whose products are exact: half the
 // speed of bytes, twice that of floats.
+#include <cstring>
 #include <immintrin.h>
 
 #include "kernels/attributes.h"

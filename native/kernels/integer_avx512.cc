@@ -1,4 +1,5 @@
 // Integers with AVX-512 but without VNNI: elements are 16-bit words, as with AVX2.
+#include <cstring>
 #include <immintrin.h>
 
 #include "kernels/attributes.h"

@@ -1,6 +1,7 @@
 // Integers with AVX-512 VNNI: four products of bytes per lane and instruction, in 512-bit registers.
 //
 // The instructions are written in assembly: GCC 12 moves the accumulators of its intrinsics to the stack.
+#include <cstring>
 #include <immintrin.h>
 
 #include "kernels/attributes.h"

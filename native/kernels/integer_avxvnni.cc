@@ -1,6 +1,7 @@
 // Integers with AVX-VNNI: four products of bytes per lane and instruction, in 256-bit registers.
 //
 // The instructions are written in assembly: GCC 12 moves the accumulators of its intrinsics to the stack.
+#include <cstring>
 #include <immintrin.h>
 
 #include "kernels/attributes.h"

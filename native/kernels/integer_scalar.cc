@@ -1,4 +1,6 @@
 // Portable integer kernels: no instruction set beyond the baseline.
+#include <cstring>
+
 #include "kernels/attributes.h"
 #include "kernels/integer_kernels.h"
 
@@ -35,7 +37,7 @@ struct Vec {
   static std::uint32_t bits(std::int32_t x) { return static_cast<std::uint32_t>(x); }
   template <class T>
   static void read(const void* from, T& to) {
-    __builtin_memcpy(&to, from, sizeof to);
+    std::memcpy(&to, from, sizeof to);
   }
 
   static void prefetch(const std::byte*) {}
@@ -44,7 +46,7 @@ struct Vec {
     read(p, r);
     return r;
   }
-  static void store(void* p, Reg r) { __builtin_memcpy(p, &r, sizeof r); }
+  static void store(void* p, Reg r) { std::memcpy(p, &r, sizeof r); }
   static Reg broadcast(const void* p) {
     std::int32_t x;
     read(p, x);
@@ -59,6 +61,12 @@ struct Vec {
   }
   static Reg mul(Reg a, Reg b) {
     return map<Reg>([&](int i) { return wrap(bits(a.v[i]) * bits(b.v[i])); });
+  }
+  static void hide(Reg& r) {
+    for (std::int32_t& x : r.v) {
+      volatile std::int32_t same = x;
+      x = same;
+    }
   }
   template <int N>
   static Reg shl(Reg a) {
