@@ -38,6 +38,10 @@ struct IntegerTile {
   std::byte* out;
   std::ptrdiff_t out_pixel;
   std::size_t valid;  // lanes to store, 1..NV * lanes
+  // Memory that the next tiles will stream, asked for while this one computes: each step asks for a cache line and
+  // moves on by prefetch_step bytes.
+  const std::byte* prefetch;
+  std::size_t prefetch_step;
 };
 
 // Products of 16-bit words for Winograd: out[m][lane] = sum over steps k and the two words e of a step of
@@ -91,6 +95,7 @@ struct IntegerKernels {
   int max_rows[kMaxTileVectors];
   // Indexed by [NV - 1][MR - 1].
   void (*conv[kMaxTileVectors][kMaxTileRows])(const IntegerTile&);
+  void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const IntegerTile&);
   void (*products[kMaxTileVectors][kMaxTileRows])(const ProductTile&);
   // Indexed by [two rows instead of four][two columns instead of four].
   void (*winograd_input[2][2])(const IntegerWinogradInput&);

@@ -7,6 +7,7 @@ namespace {
 
 // A block of input rows and a panel of weights share the second-level cache (512 KiB and up on the CPUs meant here).
 constexpr std::size_t kBlockBytes = 192 * 1024;
+constexpr std::size_t kStreamedBytes = 256 * 1024;
 // A team shares an image by rows where no member gets more than this part of a row too much.
 constexpr std::size_t kRowsPerMember = 8;
 
@@ -29,7 +30,7 @@ IntegerConvolution::IntegerConvolution(const ConvShape& shape, const Panels& pan
       panels_(panels) {}
 
 std::size_t IntegerConvolution::weight_bytes() const {
-  return checked_product({shape_.groups, taps(), steps_, panels_.padded(), 4});
+  return checked_product({shape_.groups, taps(), steps_, panels_.padded(), kStepBytes});
 }
 
 // Into [group][panel][tap][step][lane of the panel][element].
@@ -41,7 +42,7 @@ void IntegerConvolution::pack_weights(const std::int8_t* weight, std::byte* pack
     const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
     const std::size_t valid = panels_.valid(panel), first = panel * panels_.width();
     const std::int8_t* source = weight + (group * panels_.channels + first) * depth * taps();
-    std::byte* out = packed + (group * panels_.padded() + first) * taps() * steps_ * 4;
+    std::byte* out = packed + (group * panels_.padded() + first) * taps() * steps_ * kStepBytes;
     for (std::size_t tap = 0; tap < taps(); ++tap)
       for (std::size_t step = 0; step < steps_; ++step)
         out = pack_step(
@@ -109,11 +110,18 @@ void IntegerConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.taps = pass.offsets;
   tile.tap_count = taps();
   tile.steps = steps_;
-  tile.weights = pass.weights + lane * taps() * steps_ * 4;
+  tile.weights = pass.weights + lane * taps() * steps_ * kStepBytes;
   tile.start = pass.sums.start(lane);
   tile.store = pass.sums.store(lane);
   tile.out_pixel = signed_size(pass.out_pixel);
   tile.valid = panels_.valid(panel);
+  // Weights that do not stay in the second-level cache, each panel used for one small image: the tiles ask for the next
+  // panel's, where they have enough steps for its cache lines.
+  const std::size_t steps = taps() * steps_;
+  const std::size_t lines = steps * static_cast<std::size_t>(vectors) * panels_.lanes * kStepBytes / kAlignment;
+  const bool streams = pass.blocks == 1 && lines <= steps * rows.length * tiles && weight_bytes() >= kStreamedBytes;
+  const auto& kernel = streams ? kernels_->conv_prefetch[vectors - 1] : kernels_->conv[vectors - 1];
+  tile.prefetch = tile.weights + lines * kAlignment;
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const std::byte* in_row = pass.in.at(image, signed_size(row * shape_.stride), 0) +
                               group * (shape_.in_c / shape_.groups) * pass.in.element;
@@ -123,7 +131,8 @@ void IntegerConvolution::run_item(const Pass& pass, std::size_t item) const {
       const Tile columns = even_tile(columns_, tiles, t);
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
       tile.out = out_row + signed_size(columns.first) * tile.out_pixel;
-      kernels_->conv[vectors - 1][columns.length - 1](tile);
+      kernel[columns.length - 1](tile);
+      tile.prefetch += steps * kAlignment;
     }
   }
 }

@@ -43,6 +43,8 @@ class IntegerConvolution {
   Panels panels_;
 };
 
+inline constexpr std::size_t kStepBytes = 4;
+
 // One step of packed weights, for the lanes of a panel: `element(lane, e)` is the weight of element e of the step.
 // Returns what comes after it.
 template <class Element>
@@ -50,17 +52,17 @@ std::byte* pack_step(const IntegerKernels& kernels, std::size_t width, const Ele
   if (kernels.element_bytes == 1) {
     auto* bytes = reinterpret_cast<std::int8_t*>(out);
     for (std::size_t lane = 0; lane < width; ++lane)
-      for (std::size_t e = 0; e < 4; ++e) *bytes++ = element(lane, e);
+      for (std::size_t e = 0; e < kStepBytes; ++e) *bytes++ = element(lane, e);
   } else {
     auto* words = reinterpret_cast<std::int16_t*>(out);
     for (std::size_t lane = 0; lane < width; ++lane)
-      for (std::size_t e = 0; e < 2; ++e) *words++ = element(lane, e);
+      for (std::size_t e = 0; e < kStepBytes / 2; ++e) *words++ = element(lane, e);
   }
-  return out + 4 * width;
+  return out + kStepBytes * width;
 }
 
 inline std::size_t step_elements(const IntegerKernels& kernels) {
-  return 4 / static_cast<std::size_t>(kernels.element_bytes);
+  return kStepBytes / static_cast<std::size_t>(kernels.element_bytes);
 }
 
 inline Panels choose_panels(std::size_t channels, std::size_t items, const IntegerKernels& kernels, int preferred = 2) {

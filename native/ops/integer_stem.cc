@@ -7,7 +7,6 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kStep = 4;
 constexpr std::size_t kByteValues = 256;
 
 std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
@@ -25,7 +24,7 @@ IntegerStem::IntegerStem(const ConvShape& shape, const Panels& panels, const Qua
       input_(input),
       kernels_(&kernels),
       planes_(ceil_div(shape.in_c, step_elements(kernels))),
-      line_(round_up(checked_mul(shape.in_w + 2 * shape.padding, kStep), kAlignment)),
+      line_(round_up(checked_mul(shape.in_w + 2 * shape.padding, kStepBytes), kAlignment)),
       taps_(shape.dilation == 1 ? shape.kernel : shape.kernel * shape.kernel),
       tap_steps_(shape.dilation == 1 ? shape.kernel : 1) {}
 
@@ -50,13 +49,13 @@ void IntegerStem::pack_weights(const std::int8_t* weight, std::byte* packed) con
 
 // Lines, then what each byte becomes in each channel, then the values of the bytes of one channel.
 std::size_t IntegerStem::scratch_bytes() const {
-  const std::size_t tables = shape_.in_c * kByteValues * kStep;
+  const std::size_t tables = shape_.in_c * kByteValues * kStepBytes;
   return checked_add(checked_product({shape_.kernel, planes_, line_}), tables + kByteValues * sizeof(float));
 }
 
 template <class PlaneOf>
 void IntegerStem::quantize_plane(std::size_t plane, std::size_t pixels, const PlaneOf& plane_of, std::byte* out) const {
-  const float* planes[kStep] = {};
+  const float* planes[kStepBytes] = {};
   for (std::size_t e = 0; e < step_elements(*kernels_); ++e) {
     const std::size_t channel = plane * step_elements(*kernels_) + e;
     if (channel < shape_.in_c) planes[e] = plane_of(channel);
@@ -82,7 +81,7 @@ void IntegerStem::copy_row(const Image& image, const std::uint32_t* tables, std:
   if (row < shape_.padding || row >= shape_.in_h + shape_.padding) return;
   const std::size_t y = row - shape_.padding;
   for (std::size_t plane = 0; plane < planes_; ++plane) {
-    std::byte* out = lines + plane * line_ + shape_.padding * kStep;
+    std::byte* out = lines + plane * line_ + shape_.padding * kStepBytes;
     if (image.bytes == nullptr) {
       const auto plane_of = [&](std::size_t c) { return image.floats + (c * shape_.in_h + y) * width; };
       quantize_plane(plane, width, plane_of, out);
@@ -110,10 +109,10 @@ void IntegerStem::run_part(const Image& image, const std::byte* weights, const S
   constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t held[ConvShape::kMaxKernel];
   std::fill_n(held, kernel, kNone);
-  std::ptrdiff_t taps[kStep * ConvShape::kMaxKernel * ConvShape::kMaxKernel];
+  std::ptrdiff_t taps[kStepBytes * ConvShape::kMaxKernel * ConvShape::kMaxKernel];
 
   IntegerTile tile{};
-  tile.input_pixel = signed_size(shape_.stride * kStep);
+  tile.input_pixel = signed_size(shape_.stride * kStepBytes);
   tile.taps = taps;
   tile.tap_count = planes_ * taps_;
   tile.steps = tap_steps_;
@@ -127,20 +126,20 @@ void IntegerStem::run_part(const Image& image, const std::byte* weights, const S
       for (std::size_t plane = 0; plane < planes_; ++plane)
         for (std::size_t kx = 0; kx < taps_ / kernel; ++kx)
           taps[plane * taps_ + ky * (taps_ / kernel) + kx] =
-              signed_size(place * slot + plane * line_ + kx * shape_.dilation * kStep);
+              signed_size(place * slot + plane * line_ + kx * shape_.dilation * kStepBytes);
     }
     std::byte* out_row = out.at(0, signed_size(row), 0);
     for (std::size_t panel = 0; panel < panels_.count(); ++panel) {
       const std::size_t first = panel * panels_.width();
       const int vectors = panels_.panel_vectors(panel);
       const std::size_t cuts = ceil_div(columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
-      tile.weights = weights + first * planes_ * kernel * kernel * kStep;
+      tile.weights = weights + first * planes_ * kernel * kernel * kStepBytes;
       tile.start = sums.start(first);
       tile.store = sums.store(first);
       tile.valid = panels_.valid(panel);
       for (std::size_t cut = 0; cut < cuts; ++cut) {
         const Tile part = even_tile(columns, cuts, cut);
-        tile.input = scratch + part.first * shape_.stride * kStep;
+        tile.input = scratch + part.first * shape_.stride * kStepBytes;
         tile.out = out_row + part.first * out.pixel() + first * out.element;
         kernels_->conv[vectors - 1][part.length - 1](tile);
       }

@@ -55,11 +55,18 @@ QuantizedCase random_quantized_case(Rng& rng, const ConvShape& shape, const Quan
     weights.bias.push_back(rng.integer(static_cast<int>(std::min<std::int64_t>(sum, 1 << 30))));
     weights.scale.push_back(static_cast<float>(random_scale(rng, 0.01)));
   }
+  // With one scale for all weights, an output scale can be a power of two times the product of the other two as float
+  // arithmetic has it: then many sums end exactly between two integers, but only if the scales are combined in order.
+  const bool ties = rng.chance(0.3);
+  if (ties) std::fill(weights.scale.begin(), weights.scale.end(), weights.scale.front());
+  const float product = from.scale() * weights.scale.front();
   QuantizedCase c{shape, from, {}, rng.chance(0.4), std::make_shared<QuantizedWeights>(std::move(weights))};
   if (rng.chance(0.8)) {
     // Outputs that mostly lie inside the range, of sums that mostly are much smaller than they could be.
     const double about = largest * static_cast<double>(from.scale()) * 0.01 / rng.uniform(100, 5000);
-    c.to = Quantization(random_scale(rng, about), static_cast<double>(random_quantization(rng).zero_point()), "a test");
+    const double scale = ties ? std::ldexp(static_cast<double>(product), static_cast<int>(rng.between(1, 12)))
+                              : random_scale(rng, about);
+    c.to = Quantization(scale, static_cast<double>(random_quantization(rng).zero_point()), "a test");
   }
   return c;
 }

@@ -29,7 +29,7 @@ class Builder {
   void add() {
     if (!written_) return rng_.chance(0.2) ? add_float_convolution() : add_quantize();
     if (rng_.chance(0.08)) return add_dequantize();
-    if (rng_.chance(0.12)) return add_global_average();
+    if (rng_.chance(0.15)) return add_global_average();
     add_convolution();
   }
 
@@ -52,7 +52,12 @@ class Builder {
   }
 
   void add_global_average() {
-    write_integers(append(OpKind::kQuantizedGlobalAverage), random_quantization(rng_));
+    // Half of the time, sums end exactly between two integers.
+    const Quantization any = random_quantization(rng_);
+    const double ties = 2.0 * static_cast<double>(written_->scale()) / static_cast<double>(h_ * w_);
+    const Quantization to(rng_.chance(0.5) ? ties : static_cast<double>(any.scale()),
+                          static_cast<double>(any.zero_point()), "a test");
+    write_integers(append(OpKind::kQuantizedGlobalAverage), to);
     h_ = w_ = 1;
   }
 

@@ -154,6 +154,11 @@ TEST(quantized_inference_rejects) {
                 ops[1].to = ops[2].from = Quantization(1e-3, 0, "x");
               }),
               code::kQuantParam, "a quotient of scales that is infinite");
+  CHECK_EQUAL(code_with([](Ops& ops) {
+                ops[1].to = ops[2].from = Quantization(3e38, 0, "x");
+                ops[2].to = ops[3].from = Quantization(1e-3, 0, "x");
+              }),
+              code::kQuantParam, "the same in a pooling");
   // 255 * 45 + bias
   CHECK_EQUAL(code_with_weights([](Weights& w) { w.bias[3] = std::numeric_limits<std::int32_t>::max() - 11475; }),
               "no error", "sums up to 2^31 - 1");

@@ -1,0 +1,37 @@
+// Global average of integers, on every instruction set: the same bits as the reference.
+#include "kernels/dispatch.h"
+#include "ops/pooling.h"
+#include "test/guarded_memory.h"
+#include "test/quantized_cases.h"
+
+namespace qarepvgg::test {
+namespace {
+
+TEST(quantized_global_average) {
+  test.repeat(2000, [](Rng& rng) {
+    const reference::Dims dims = small_dims(rng);
+    const reference::Tensor x = random_integers(rng, dims);
+    const Quantization from = random_quantization(rng);
+    // A sum counts half a step, or as many as it comes to: with ties, or with any rest.
+    const double pixels = static_cast<double>(dims.h * dims.w), steps = rng.chance(0.7) ? 2 : rng.uniform(1, 300);
+    const Quantization to(static_cast<double>(from.scale()) * steps / pixels,
+                          static_cast<double>(random_quantization(rng).zero_point()), "a test");
+    const reference::Tensor expected =
+        reference::quantized_global_average(x, {from.scale(), from.zero_point()}, {to.scale(), to.zero_point()});
+    for (const KernelTable* table : available_kernels()) {
+      const IntegerKernels& kernels = *table->integer;
+      const std::size_t element = static_cast<std::size_t>(kernels.element_bytes), members = rng.between(1, 4);
+      GuardedMemory memory(rng);
+      const ByteMap in = memory.byte_map(x, rng.between(0, 1), element, from.zero_point());
+      const ByteMap out = memory.byte_map({dims.n, dims.c, 1, 1, rng.between(0, 1)}, element, to.zero_point());
+      auto* sums = reinterpret_cast<std::int32_t*>(memory.bytes(in.shape.pixel() * sizeof(std::int32_t)));
+      for (std::size_t index = 0; index < members; ++index)
+        integer_global_average_part(in, from, out, to, kernels, sums, Member{index, members});
+      CHECK_VALUES(read(out).data, expected.data, 0.0, table->isa, ", ", dims);
+      CHECK(border_holds(out, to.zero_point()), table->isa, ", ", dims);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace qarepvgg::test
