@@ -178,6 +178,8 @@ describe('parameters', () => {
 
   test('halves go to the even integer', () => {
     expect([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999].map(roundHalfEven)).toEqual([-2, -2, -0, 0, 2, 2, 2]);
-    fc.assert(fc.property(fc.double({ min: -1e6, max: 1e6, noNaN: true }), (x) => roundHalfEven(x) - halfEven(x) === 0));
+    fc.assert(
+      fc.property(fc.double({ min: -1e6, max: 1e6, noNaN: true }), (x) => roundHalfEven(x) - halfEven(x) === 0),
+    );
   });
 });
