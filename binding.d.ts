@@ -353,8 +353,11 @@ export interface Addon {
   setErrorClass(errorClass: new (code: string, message: string) => Error): void;
   /** Throws ERR_ISA when QAREPVGG_ISA names an unknown or unsupported instruction set. */
   info(): NativeInfo;
-  /** FLOP/s of a loop of multiply-adds in registers on so many threads together: the peak to measure kernels against. */
-  peakFlops(threads: number): number;
+  /**
+   * Operations per second, two per multiply-add, of a loop in registers on so many threads together: the peak to measure
+   * kernels against. INT8: the products of bytes that direct convolution is made of.
+   */
+  peakRate(precision: 'float32' | 'int8', threads: number): number;
   /** Asks for huge pages in a large buffer that nothing has touched yet; a wish that systems may ignore. */
   adviseHugePages(buffer: ArrayBuffer): void;
   Program: new (spec: ProgramSpec) => Program;

@@ -7,7 +7,7 @@
 // time    { runs }                        one run after the other; replies { ms: [of each] }
 // delay   { runs }                        the same; replies { p99, max }, the event loop's delay in ms
 // queue   { count }                       that many runs of the first image, asked for at once; replies { ms } until all are done
-// peak    { threads }                     qarepvgg only; replies { gflops } of multiply-adds in registers
+// peak    { precision, threads }          qarepvgg only; replies { gigaops } per second of multiply-adds in registers
 // memory  {}                              replies { peakMiB } of the process so far
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -126,10 +126,10 @@ await answer({
     return { ms };
   },
 
-  /** @param {{ threads: number }} request */
-  async peak({ threads }) {
+  /** @param {{ precision: 'float32' | 'int8', threads: number }} request */
+  async peak({ precision, threads }) {
     const { addon } = await import('../dist/binding.js');
-    return { gflops: addon.peakFlops(threads) / 1e9 };
+    return { gigaops: addon.peakRate(precision, threads) / 1e9 };
   },
 
   memory() {

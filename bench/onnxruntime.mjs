@@ -1,7 +1,7 @@
 // npm run bench:ort: inference of QARepVGG networks, ours against onnxruntime-node's, turn by turn in one run.
 //
 // Both sides load the same weights from files, ours from safetensors and theirs from the ONNX file that exportOnnx writes,
-// and must compute the same logits before anything is timed. Each side is a process of its own (inference-side.mjs) that
+// and must compute the same logits before anything is timed: in float32 to rounding, in INT8 to the bit. Each side is a process of its own (inference-side.mjs) that
 // sleeps while the other computes. A ratio is theirs / ours within one round; tables show the median round and the range.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,11 +10,12 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { info } from 'qarepvgg';
-import { makeModel, measureDelay, measureQueue, measureSpeed, measureStart } from './lib/inference.mjs';
+import { contenders, gains, makeModel, measureDelay, measureQueue, measureSpeed, measureStart } from './lib/inference.mjs';
 import { barChart } from './lib/plot.mjs';
 import { toMarkdown, toTable, toText } from './lib/report.mjs';
 
 const usage = `usage: npm run bench:ort -- [options]
+  --precisions LIST  default float32,int8
   --threads LIST   thread counts, default 1 and all
   --batches LIST   default 1,8,32
   --others LIST    networks besides qarepvgg_a0, default qarepvgg_b0,qarepvgg_b1,qarepvgg_b1g4
@@ -27,28 +28,54 @@ const usage = `usage: npm run bench:ort -- [options]
 /** @typedef {import('./lib/inference.mjs').Row} Row */
 /** @typedef {{ title: string, rows: Row[] }} Section */
 
-/** @param {{ threads: number[], batches: number[], others: string[], rounds: number, size: number }} setting @param {(section: Section) => void} onSection */
-async function run({ threads, batches, others, rounds, size }, onSection) {
+/** @typedef {import('./lib/inference.mjs').Precision} Precision */
+
+/** @type {Record<Precision, string>} */
+const titles = { float32: 'Speed in float32', int8: 'Speed in INT8' };
+
+/** @param {{ precisions: Precision[], threads: number[], batches: number[], others: string[], rounds: number, size: number }} setting @param {(section: Section) => void} onSection */
+async function run({ precisions, threads, batches, others, rounds, size }, onSection) {
   const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
   const most = Math.max(...threads);
   try {
     const model = await makeModel('qarepvgg_a0', size, folder);
-    const rows = [];
-    for (const count of threads) rows.push(...(await measureSpeed(model, count, batches, rounds)));
-    onSection({ title: 'Speed', rows });
-
-    onSection({
-      title: 'Serving',
-      rows: [
-        ...(await measureStart(model, most, 8, rounds)),
-        await measureDelay(model, most, 8, rounds),
-        await measureQueue(model, most, 32, rounds),
-      ],
-    });
+    for (const precision of precisions) {
+      const rows = [];
+      for (const count of threads) {
+        const sides = contenders(model, precision);
+        rows.push(...(await measureSpeed(model.name, model, sides, precision, count, batches, rounds)));
+      }
+      onSection({ title: titles[precision], rows });
+    }
+    if (precisions.includes('int8')) {
+      const { ours, theirs } = gains(model);
+      onSection({
+        title: 'INT8 against float32',
+        rows: [
+          ...(await measureSpeed("INT8 / our float32 'auto'", model, ours, 'int8', 1, [8], rounds)),
+          ...(await measureSpeed('INT8 / float32 of onnxruntime', model, theirs, 'int8', 1, [8], rounds)),
+        ],
+      });
+    }
+    if (precisions.includes('float32')) {
+      onSection({
+        title: 'Serving',
+        rows: [
+          ...(await measureStart(model, most, 8, rounds)),
+          await measureDelay(model, most, 8, rounds),
+          await measureQueue(model, most, 32, rounds),
+        ],
+      });
+    }
 
     const more = [];
     for (const name of others) {
-      more.push(...(await measureSpeed(await makeModel(name, size, folder), 1, [1, 8], rounds)));
+      const other = await makeModel(name, size, folder);
+      for (const precision of precisions) {
+        const what = `${name}, ${precision}`;
+        const sides = contenders(other, precision);
+        more.push(...(await measureSpeed(what, other, sides, precision, 1, [1, 8], rounds)));
+      }
     }
     if (more.length > 0) onSection({ title: 'Other networks', rows: more });
   } finally {
@@ -59,25 +86,31 @@ async function run({ threads, batches, others, rounds, size }, onSection) {
 /** @param {string[]} facts @param {readonly Section[]} sections */
 function writeDocument(facts, sections) {
   const folder = join(import.meta.dirname, '..', 'docs');
-  const speed = /** @type {Section} */ (sections[0]).rows;
-  const groups = speed.map(({ threads, batch, ours, theirs }) => ({
-    label: `${threads} thread${threads > 1 ? 's' : ''}, batch ${batch}`,
-    values: [...ours.map(({ spread }) => spread), theirs].map(({ median }) => 1000 / median),
-  }));
-  const title = 'QARepVGG-A0: images per second (longer is better)';
-  const series = ["qarepvgg 'auto'", "qarepvgg 'gemm'", 'onnxruntime-node'];
-  writeFileSync(
-    join(folder, 'benchmarks.svg'),
-    barChart(title, series, groups, (value) => value.toFixed(0)),
-  );
+  const charts = sections.flatMap(({ title, rows }) => {
+    const precision = /** @type {Precision[]} */ (Object.keys(titles)).find((key) => titles[key] === title);
+    if (!precision) return [];
+    const groups = rows.map(({ threads, batch, ours, theirs }) => ({
+      label: `${threads} thread${threads > 1 ? 's' : ''}, batch ${batch}`,
+      values: [...ours.map(({ spread }) => spread), theirs].map(({ median }) => 1000 / median),
+    }));
+    const heading = `QARepVGG-A0 in ${precision}: images per second (longer is better)`;
+    const series = ["qarepvgg 'auto'", "qarepvgg 'gemm'", 'onnxruntime-node'];
+    const file = `benchmarks-${precision}.svg`;
+    writeFileSync(
+      join(folder, file),
+      barChart(heading, series, groups, (value) => value.toFixed(0)),
+    );
+    return [`![${heading}](${file})`];
+  });
   const parts = [
     '# Inference, side by side with onnxruntime-node',
     'Written by `npm run bench:ort -- --write`; run it on your machine.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     'Both sides load the same weights and must compute the same logits before anything is timed. Each is a process of its\n' +
       'own that sleeps while the other computes; they take turns in one run. Smaller numbers are better. A ratio is\n' +
-      'onnxruntime / qarepvgg within one round: the median round, and the range over all rounds.',
-    '![Images per second](benchmarks.svg)',
+      'theirs / ours within one round: the median round, and the range over all rounds. GOP/s are those of direct\n' +
+      'convolution, two operations per multiply-add, whatever the algorithm.',
+    ...charts,
     ...sections.flatMap(({ title, rows }) => [`## ${title}`, toMarkdown(toTable(rows)).trimEnd()]),
   ];
   writeFileSync(join(folder, 'benchmarks.md'), `${parts.join('\n\n')}\n`);
@@ -86,6 +119,7 @@ function writeDocument(facts, sections) {
 async function main() {
   const { values } = parseArgs({
     options: {
+      precisions: { type: 'string', default: 'float32,int8' },
       threads: { type: 'string' },
       batches: { type: 'string' },
       others: { type: 'string' },
@@ -101,7 +135,9 @@ async function main() {
   const { threads: all, isa } = info();
   const quick = values.quick;
   const list = (/** @type {string} */ text) => text.split(',').filter((item) => item !== '');
+  const precisions = /** @type {Precision[]} */ (list(values.precisions));
   const setting = {
+    precisions,
     threads: list(values.threads ?? (quick || all === 1 ? '1' : `1,${all}`)).map(Number),
     batches: list(values.batches ?? (quick ? '8' : '1,8,32')).map(Number),
     others: list(values.others ?? (quick ? '' : 'qarepvgg_b0,qarepvgg_b1,qarepvgg_b1g4')),
@@ -109,7 +145,8 @@ async function main() {
     size: Number(values.size),
   };
   const numbers = [...setting.threads, ...setting.batches, setting.rounds, setting.size];
-  if (!numbers.every((value) => Number.isInteger(value) && value >= 1)) {
+  const areKnown = precisions.every((precision) => precision in titles);
+  if (!areKnown || !numbers.every((value) => Number.isInteger(value) && value >= 1)) {
     console.error(usage);
     process.exitCode = 2;
     return;
@@ -118,7 +155,7 @@ async function main() {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json');
   const facts = [
     `${cpus()[0]?.model ?? 'unknown CPU'}, ${all} threads, ${isa}; Node ${process.version}`,
-    `qarepvgg ${info().version}, onnxruntime-node ${version}; images of ${setting.size} x ${setting.size}, float32`,
+    `qarepvgg ${info().version}, onnxruntime-node ${version}; images of ${setting.size} x ${setting.size}`,
     `${setting.rounds} rounds, the sides in turn, one warm-up round`,
   ];
   if (!values.json) console.log(facts.join('\n'));

@@ -58,7 +58,7 @@ describe('bench', () => {
       latencyMs: Record<string, number>;
       runs: number;
       imagesPerSecond: number;
-      gflops: number;
+      gigaops: number;
     };
     expect(status).toBe(0);
     expect(result).toMatchObject({
@@ -71,7 +71,7 @@ describe('bench', () => {
     expect([min, p50, p90, p99, max]).toEqual([min, p50, p90, p99, max].sort((a, b) => a - b));
     expect(result.imagesPerSecond).toBeCloseTo(1000 / p50);
     expect(result.runs).toBeGreaterThan(1);
-    expect(result.gflops).toBeGreaterThan(0);
+    expect(result.gigaops).toBeGreaterThan(0);
   });
 });
 

@@ -107,9 +107,9 @@ describe('with a quantised file', () => {
     expect(stdout).toMatch(/ranges +mse, affine, per channel, of \d+ images\n/);
     expect(stdout).toMatch(/\n {2}stage1\.0 +int8 +2,320 +2,432\n/);
     expect(JSON.parse(ok('info', int8, '--json'))).toMatchObject({ form: 'int8', parameters: 185_802, numClasses: 10 });
-    expect(ok('bench', int8, '--seconds', '1')).toMatch(/GOP\/s +\d+\.\d/);
+    expect(ok('bench', int8, '--seconds', '1')).toMatch(/GOP\/s +\d+\.\d .*, \d+ % of the peak of \d+\.\d\n/);
     expect(JSON.parse(ok('bench', int8, '--seconds', '1', '--json'))).toMatchObject({
-      form: 'int8',
+      precision: 'int8',
       inputDims: [1, 1, 28, 28],
     });
   });

@@ -3,41 +3,76 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createModel, exportOnnx, randn, saveModel } from 'qarepvgg';
+import { createModel, exportOnnx, quantize, randn, saveModel } from 'qarepvgg';
 import { difference, median, readFloats } from './numbers.mjs';
 import { Server } from './server.mjs';
 import { compare, pauseMs, takeTurns } from './turns.mjs';
 
 /**
- * @typedef {'auto' | 'gemm'} Algorithm
- * @typedef {{ name: string, safetensors: string, onnx: string, macs: number, size: number, folder: string }} Model
- * @typedef {{ label: string, server: Server, algorithm?: Algorithm }} Side ours has an algorithm
+ * @typedef {'float32' | 'int8'} Precision
+ * @typedef {{ safetensors: string, onnx: string }} Files
+ * @typedef {{ name: string, files: Record<Precision, Files>, macs: number, size: number, folder: string }} Model
+ * @typedef {{ label: string, engine: 'qarepvgg' | 'onnxruntime', file: string, algorithm?: 'auto' | 'gemm', tolerance: number }} Contender
+ *   `tolerance`: the largest relative L2 difference of its logits from those of the last contender
+ * @typedef {Contender & { server: Server }} Side
  * @typedef {import('./turns.mjs').Comparison & { what: string, unit: string, threads: number, batch?: number, macs?: number, peak?: number }} Row
  */
 
-/** Largest relative L2 difference of our logits from theirs. */
-const tolerance = { auto: 3e-5, gemm: 1e-5 };
 /** Length of a turn, about. */
 const turnMs = 300;
 
 /**
- * A network in deploy form with the random weights of its initialisation, which keep activations at one size.
+ * A network in deploy form with the random weights of its initialisation, which keep activations at one size, and the same
+ * quantised, logits too.
  *
  * @param {string} name @param {number} size side of the images @param {string} folder @returns {Promise<Model>}
  */
 export async function makeModel(name, size, folder) {
   const model = createModel(/** @type {import('qarepvgg').ArchitectureName} */ (name), { inputSize: size });
   const deploy = model.reparameterize();
-  const [safetensors, onnx] = [join(folder, `${name}.safetensors`), join(folder, `${name}.onnx`)];
-  await saveModel(deploy, safetensors);
-  await exportOnnx(deploy, onnx);
-  return { name, safetensors, onnx, macs: model.summary().deployMacs, size, folder };
+  const { model: quantized } = await quantize(deploy, [randn([8, 3, size, size])], { quantizeLogits: true });
+  /** @param {string} kind @returns {Files} */
+  const filesOf = (kind) => {
+    const path = join(folder, `${name}-${kind}`);
+    return { safetensors: `${path}.safetensors`, onnx: `${path}.onnx` };
+  };
+  const files = { float32: filesOf('float32'), int8: filesOf('int8') };
+  await saveModel(deploy, files.float32.safetensors);
+  await exportOnnx(deploy, files.float32.onnx);
+  await saveModel(quantized, files.int8.safetensors);
+  await exportOnnx(quantized, files.int8.onnx);
+  return { name, files, macs: model.summary().deployMacs, size, folder };
 }
 
-/** Time of an image, one batch after the other. @param {Model} model @param {number} threads @param {readonly number[]} batches @param {number} rounds */
-export function measureSpeed(model, threads, batches, rounds) {
-  return withSides(['auto', 'gemm'], async (sides) => {
-    for (const side of sides) await createSession(side, model, threads);
+/** Ours, by algorithm, then theirs. Integers have to be the same bits. @param {Model} model @param {Precision} precision @returns {Contender[]} */
+export function contenders({ files }, precision) {
+  const { safetensors, onnx } = files[precision];
+  const exact = precision === 'int8';
+  return [
+    { label: 'auto', engine: 'qarepvgg', file: safetensors, algorithm: 'auto', tolerance: exact ? 0 : 3e-5 },
+    { label: 'gemm', engine: 'qarepvgg', file: safetensors, algorithm: 'gemm', tolerance: exact ? 0 : 1e-5 },
+    { label: 'onnxruntime', engine: 'onnxruntime', file: onnx, tolerance: 0 },
+  ];
+}
+
+/** Our integers against floats, ours or theirs: what quantising gains. @param {Model} model @returns {Record<'ours' | 'theirs', Contender[]>} */
+export function gains(model) {
+  const [integers] = contenders(model, 'int8');
+  const [ours, , theirs] = contenders(model, 'float32');
+  const against = (/** @type {Contender | undefined} */ floats) =>
+    [{ .../** @type {Contender} */ (integers), tolerance: 0.2 }, /** @type {Contender} */ (floats)];
+  return { ours: against(ours), theirs: against(theirs) };
+}
+
+/**
+ * Time of an image, one batch after the other.
+ *
+ * @param {string} what @param {Model} model @param {readonly Contender[]} contenders @param {Precision} precision whose peak is meant
+ * @param {number} threads @param {readonly number[]} batches @param {number} rounds
+ */
+export function measureSpeed(what, model, contenders, precision, threads, batches, rounds) {
+  return withSides(contenders, async (sides) => {
+    for (const side of sides) await createSession(side, threads);
     /** @type {Row[]} */
     const rows = [];
     for (const batch of batches) {
@@ -47,13 +82,13 @@ export function measureSpeed(model, threads, batches, rounds) {
       /** @type {number[]} */
       const peaks = [];
       const results = await takeTurns(sides, rounds, async (side) => {
-        if (side.algorithm === 'gemm') peaks.push((await side.server.ask({ do: 'peak', threads })).gflops);
+        if (side === sides[0]) peaks.push((await side.server.ask({ do: 'peak', precision, threads })).gigaops);
         const { ms } = await side.server.ask({ do: 'time', runs: runs.get(side) ?? 2 });
         if (!runs.has(side)) runs.set(side, Math.max(1, Math.round(turnMs / Math.min(...ms))));
         return ms.map((/** @type {number} */ time) => time / batch);
       });
       const setting = { threads, batch, macs: model.macs, peak: median(peaks) };
-      rows.push(row(model.name, 'ms per image', setting, sides, results));
+      rows.push(row(what, 'ms per image', setting, sides, results));
     }
     return rows;
   });
@@ -73,13 +108,13 @@ export async function measureStart(model, threads, batch, rounds) {
   /** @type {number[][][]} */
   const peaks = [[], [], []];
   for (let round = 0; round <= rounds; round++) {
-    await withSides(['auto', 'gemm'], async (sides) => {
+    await withSides(contenders(model, 'float32'), async (sides) => {
       labels = [...sides];
       /** @type {number[]} */
       const created = [];
       for (const side of sides) {
         await sleep(pauseMs);
-        created.push(await createSession(side, model, threads));
+        created.push(await createSession(side, threads));
       }
       await loadImages(sides, model, batch);
       for (const [i, { server }] of sides.entries()) {
@@ -100,8 +135,8 @@ export async function measureStart(model, threads, batch, rounds) {
 
 /** How late timers of the JavaScript thread are while runs follow each other. @param {Model} model @param {number} threads @param {number} batch @param {number} rounds */
 export function measureDelay(model, threads, batch, rounds) {
-  return withSides(['auto'], async (sides) => {
-    for (const side of sides) await createSession(side, model, threads);
+  return withSides(served(model), async (sides) => {
+    for (const side of sides) await createSession(side, threads);
     await loadImages(sides, model, batch);
     const results = await takeTurns(
       sides,
@@ -117,8 +152,8 @@ export async function measureQueue(model, threads, count, rounds) {
   /** @type {Row[]} */
   const rows = [];
   for (const theirThreads of new Set([1, threads])) {
-    await withSides(['auto'], async (sides) => {
-      for (const side of sides) await createSession(side, model, side.algorithm ? threads : theirThreads);
+    await withSides(served(model), async (sides) => {
+      for (const side of sides) await createSession(side, side.algorithm ? threads : theirThreads);
       await loadImages(sides, model, 1);
       const results = await takeTurns(sides, rounds, async ({ server }) => {
         return (await server.ask({ do: 'queue', count })).ms / count;
@@ -137,15 +172,18 @@ function row(what, unit, setting, sides, results) {
   return { what, unit, ...setting, ...compare(sides, results) };
 }
 
-/** Ours, by algorithm, then theirs. @template T @param {readonly Algorithm[]} algorithms @param {(sides: readonly Side[]) => Promise<T>} use */
-async function withSides(algorithms, use) {
+/** What a server would use. @param {Model} model */
+function served(model) {
+  return contenders(model, 'float32').filter(({ algorithm }) => algorithm !== 'gemm');
+}
+
+/** @template T @param {readonly Contender[]} contenders @param {(sides: readonly Side[]) => Promise<T>} use */
+async function withSides(contenders, use) {
   const script = join(import.meta.dirname, '..', 'inference-side.mjs');
-  const start = (/** @type {string} */ engine) => new Server(process.execPath, [script, engine]);
-  /** @type {Side[]} */
-  const sides = [
-    ...algorithms.map((algorithm) => ({ label: algorithm, server: start('qarepvgg'), algorithm })),
-    { label: 'onnxruntime', server: start('onnxruntime') },
-  ];
+  const sides = contenders.map((contender) => ({
+    ...contender,
+    server: new Server(process.execPath, [script, contender.engine]),
+  }));
   try {
     return await use(sides);
   } finally {
@@ -153,9 +191,9 @@ async function withSides(algorithms, use) {
   }
 }
 
-/** How long it took, in ms. @param {Side} side @param {Model} model @param {number} threads @returns {Promise<number>} */
-async function createSession({ server, algorithm }, { safetensors, onnx }, threads) {
-  return (await server.ask({ do: 'create', file: algorithm ? safetensors : onnx, threads, algorithm })).ms;
+/** How long it took, in ms. @param {Side} side @param {number} threads @returns {Promise<number>} */
+async function createSession({ server, file, algorithm }, threads) {
+  return (await server.ask({ do: 'create', file, threads, algorithm })).ms;
 }
 
 /** Gives all sides the same images, and sees to it that they answer alike. @param {readonly Side[]} sides @param {Model} model @param {number} batch */
@@ -171,10 +209,9 @@ async function loadImages(sides, { size, folder }, batch) {
     outputs.push(readFloats(output));
   }
   const theirs = /** @type {Float32Array} */ (outputs.at(-1));
-  for (const [i, { label, algorithm }] of sides.entries()) {
-    if (!algorithm) continue;
+  for (const [i, { label, tolerance }] of sides.entries()) {
     const distance = difference(/** @type {Float32Array} */ (outputs[i]), theirs);
-    if (distance <= tolerance[algorithm]) continue;
-    throw new Error(`${label}: relative L2 difference ${distance}, expected <= ${tolerance[algorithm]}`);
+    if (distance <= tolerance) continue;
+    throw new Error(`${label}: relative L2 difference ${distance}, expected <= ${tolerance}`);
   }
 }

@@ -8,8 +8,8 @@
 /** @param {readonly Row[]} rows @returns {Table} */
 export function toTable(rows) {
   const isTimedWork = rows.every(({ macs }) => macs !== undefined);
-  const head = ['', 'threads', 'batch', 'unit', 'ours', 'min', 'median', 'onnxruntime min', 'median', 'ratio [range]'];
-  if (isTimedWork) head.push('GFLOP/s, ours / theirs / FMA peak');
+  const head = ['', 'threads', 'batch', 'unit', 'ours', 'min', 'median', 'theirs min', 'median', 'ratio [range]'];
+  if (isTimedWork) head.push('GOP/s, ours / theirs / peak');
   const lines = rows.flatMap((row) =>
     row.ours.map(({ label, spread, ratio }) => {
       const cells = [row.what, `${row.threads}`, `${row.batch ?? ''}`, row.unit, label];

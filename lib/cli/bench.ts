@@ -22,11 +22,11 @@ interface Result {
   readonly latencyMs: Readonly<Record<'min' | 'p50' | 'p90' | 'p99' | 'max', number>>;
   /** From the median. */
   readonly imagesPerSecond: number;
-  /** Of direct convolution: Winograd needs fewer, and counts as faster. From the median. */
-  readonly gflops: number;
-  /** Of float multiply-adds in registers on as many threads, measured before and after: the better one. */
-  readonly peakGflops: number;
-  readonly form: 'deploy' | 'int8';
+  readonly precision: 'float32' | 'int8';
+  /** Per second, two per multiply-add of direct convolution: Winograd needs fewer, and counts as faster. From the median. */
+  readonly gigaops: number;
+  /** Of multiply-adds in registers on as many threads, measured before and after: the better one. */
+  readonly peakGigaops: number;
 }
 
 /** The `bench` command: runs of one model on random images, one after the other. */
@@ -51,7 +51,8 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
   const createMs = performance.now() - start;
 
   const team = threads ?? all;
-  const peak = (): number => addon.peakFlops(team) / 1e9;
+  const precision = model.form === 'int8' ? 'int8' : 'float32';
+  const peak = (): number => addon.peakRate(precision, team) / 1e9;
   const peakBefore = peak();
   const input = randn(inputDims);
   const times: number[] = [];
@@ -79,7 +80,7 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
   return {
     file: path.basename(file),
     model: model.toString(),
-    form: model.form === 'int8' ? model.form : 'deploy',
+    precision,
     isa,
     threads: team,
     algorithm,
@@ -89,8 +90,8 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
     runs: times.length,
     latencyMs,
     imagesPerSecond: (batch * 1000) / p50,
-    gflops: (2 * macs) / p50 / 1e6,
-    peakGflops: Math.max(peakBefore, peak()),
+    gigaops: (2 * macs) / p50 / 1e6,
+    peakGigaops: Math.max(peakBefore, peak()),
   };
 }
 
@@ -108,9 +109,10 @@ function print(result: Result): void {
   process.stdout.write(formatTable(rows, ['left', 'left']));
 }
 
-function speed({ form, gflops, peakGflops }: Result): string[] {
-  const text = `${gflops.toFixed(1).padStart(9)} (direct convolution's count)`;
-  // The peak is one of floats.
-  if (form === 'int8') return ['GOP/s', text];
-  return ['GFLOP/s', `${text}, ${((100 * gflops) / peakGflops).toFixed(0)} % of the peak of ${peakGflops.toFixed(1)}`];
+function speed({ precision, gigaops, peakGigaops }: Result): string[] {
+  const share = `${((100 * gigaops) / peakGigaops).toFixed(0)} % of the peak of ${peakGigaops.toFixed(1)}`;
+  return [
+    precision === 'int8' ? 'GOP/s' : 'GFLOP/s',
+    `${gigaops.toFixed(1).padStart(9)} (direct convolution's count), ${share}`,
+  ];
 }

@@ -26,13 +26,21 @@ Napi::Value info_of(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value peak_flops(const Napi::CallbackInfo& info) {
+double (*peak_loop(const Napi::Value& precision))(std::size_t) {
+  const std::string name = precision.IsString() ? precision.As<Napi::String>().Utf8Value() : "no string";
+  if (name == "float32") return active_kernels().fma_peak;
+  if (name == "int8") return active_kernels().integer->dot_peak;
+  fail(code::kInvalidArg, "expected the precision 'float32' or 'int8', received ", name);
+}
+
+Napi::Value peak_rate(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const std::size_t threads = to_size(info[0], "threads");
+    const auto loop = peak_loop(info[0]);
+    const std::size_t threads = to_size(info[1], "threads");
     if (threads < 1 || threads > static_cast<std::size_t>(kMaxThreads))
       fail(code::kInvalidArg, "expected 1 to ", kMaxThreads, " threads, received ", threads);
     double peak = 0;
-    compute_now([&] { peak = measure_peak(active_kernels().fma_peak, static_cast<int>(threads)); });
+    compute_now([&] { peak = measure_peak(loop, static_cast<int>(threads)); });
     return Napi::Number::New(info.Env(), peak);
   });
 }
@@ -41,7 +49,7 @@ Napi::Value peak_flops(const Napi::CallbackInfo& info) {
 
 void define_info(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New<info_of>(env, "info"));
-  exports.Set("peakFlops", Napi::Function::New<peak_flops>(env, "peakFlops"));
+  exports.Set("peakRate", Napi::Function::New<peak_rate>(env, "peakRate"));
 }
 
 }  // namespace qarepvgg::binding
