@@ -14,10 +14,10 @@ const places = [
 /**
  * How often a thread of the OpenMP runtime (libgomp) that waits for others looks at them before it sleeps. Its own choice
  * comes to milliseconds: fine for a machine that does nothing else, but where other programs compute too, threads then
- * burn the time of the one that they wait for, and all become many times slower. This one comes to some 50 microseconds,
- * which covers most waits inside a network.
+ * burn the time of the one that they wait for, and all become many times slower. This one comes to some 250 microseconds,
+ * which covers most waits inside a network and from one run to the next.
  */
-const spinCount = '2000';
+const spinCount = '10000';
 
 /** The runtime reads its variables once, when it is loaded; whoever sets them decides. Child processes do not inherit this. */
 function withSpinCount<T>(load: () => T): T {

@@ -7,7 +7,7 @@ const inherited = { GOMP_SPINCOUNT: undefined, OMP_WAIT_POLICY: undefined } as u
 test('threads that wait sleep after a while, and no child process inherits that', () => {
   const { stderr, stdout, status } = runScript(load, { ...inherited, OMP_DISPLAY_ENV: 'verbose' });
   expect({ status, stdout }).toEqual({ status: 0, stdout: 'undefined\n' });
-  expect(stderr).toMatch(/GOMP_SPINCOUNT = '2000'/);
+  expect(stderr).toMatch(/GOMP_SPINCOUNT = '10000'/);
 });
 
 test.each([
