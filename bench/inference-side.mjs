@@ -1,5 +1,5 @@
-// A side of onnxruntime.mjs: one engine in a process of its own. Started with the engine's name, 'qarepvgg' or
-// 'onnxruntime'; the engine that is not asked for is not loaded. Requests:
+// A side of onnxruntime.mjs: one engine in a process of its own. Started with the engine's name, 'qarepvgg', 'onnxruntime'
+// or 'tfjs'; engines that are not asked for are not loaded. Requests:
 //
 // create  { file, threads, algorithm? }   a session from a file, instead of the one before; replies { ms }
 // load    { input, dims }                 images to run on: a file of float32, [n, c, h, w]
@@ -14,6 +14,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { product, readFloats } from './lib/numbers.mjs';
 import { answer } from './lib/server.mjs';
+import { tfjsEngine } from './lib/tfjs.mjs';
 
 /**
  * @typedef {{ file: string, threads: number, algorithm?: 'auto' | 'gemm' }} Setup
@@ -57,6 +58,8 @@ const engines = {
       },
     };
   },
+
+  tfjs: tfjsEngine,
 };
 
 const engine = await engines[String(process.argv[2])]?.();

@@ -10,9 +10,19 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { info } from 'qarepvgg';
-import { contenders, gains, makeModel, measureDelay, measureQueue, measureSpeed, measureStart } from './lib/inference.mjs';
+import {
+  againstTfjs,
+  contenders,
+  gains,
+  makeModel,
+  measureDelay,
+  measureQueue,
+  measureSpeed,
+  measureStart,
+} from './lib/inference.mjs';
 import { barChart } from './lib/plot.mjs';
 import { toMarkdown, toTable, toText } from './lib/report.mjs';
+import { noTfjs, tfjsVersion } from './lib/tfjs.mjs';
 
 const usage = `usage: npm run bench:ort -- [options]
   --precisions LIST  default float32,int8
@@ -66,6 +76,11 @@ async function run({ precisions, threads, batches, others, rounds, size }, onSec
           await measureQueue(model, most, 32, rounds),
         ],
       });
+    }
+
+    if (tfjsVersion()) {
+      const rows = await measureSpeed(model.name, model, againstTfjs(model), 'float32', 1, [1], rounds);
+      onSection({ title: 'TensorFlow.js (wasm) in float32', rows });
     }
 
     const more = [];
@@ -156,6 +171,7 @@ async function main() {
   const facts = [
     `${cpus()[0]?.model ?? 'unknown CPU'}, ${all} threads, ${isa}; Node ${process.version}`,
     `qarepvgg ${info().version}, onnxruntime-node ${version}; images of ${setting.size} x ${setting.size}`,
+    tfjsVersion() ? `TensorFlow.js ${tfjsVersion()}` : noTfjs,
     `${setting.rounds} rounds, the sides in turn, one warm-up round`,
   ];
   if (!values.json) console.log(facts.join('\n'));

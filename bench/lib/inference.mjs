@@ -12,7 +12,7 @@ import { compare, pauseMs, takeTurns } from './turns.mjs';
  * @typedef {'float32' | 'int8'} Precision
  * @typedef {{ safetensors: string, onnx: string }} Files
  * @typedef {{ name: string, files: Record<Precision, Files>, macs: number, size: number, folder: string }} Model
- * @typedef {{ label: string, engine: 'qarepvgg' | 'onnxruntime', file: string, algorithm?: 'auto' | 'gemm', tolerance: number }} Contender
+ * @typedef {{ label: string, engine: 'qarepvgg' | 'onnxruntime' | 'tfjs', file: string, algorithm?: 'auto' | 'gemm', tolerance: number }} Contender
  *   `tolerance`: the largest relative L2 difference of its logits from those of the last contender
  * @typedef {Contender & { server: Server }} Side
  * @typedef {import('./turns.mjs').Comparison & { what: string, unit: string, threads: number, batch?: number, macs?: number, peak?: number }} Row
@@ -55,12 +55,21 @@ export function contenders({ files }, precision) {
   ];
 }
 
+/** Ours, then TensorFlow.js. @param {Model} model @returns {Contender[]} */
+export function againstTfjs(model) {
+  const [ours] = contenders(model, 'float32');
+  const { safetensors } = model.files.float32;
+  return [/** @type {Contender} */ (ours), { label: 'tfjs', engine: 'tfjs', file: safetensors, tolerance: 0 }];
+}
+
 /** Our integers against floats, ours or theirs: what quantising gains. @param {Model} model @returns {Record<'ours' | 'theirs', Contender[]>} */
 export function gains(model) {
   const [integers] = contenders(model, 'int8');
   const [ours, , theirs] = contenders(model, 'float32');
-  const against = (/** @type {Contender | undefined} */ floats) =>
-    [{ .../** @type {Contender} */ (integers), tolerance: 0.2 }, /** @type {Contender} */ (floats)];
+  const against = (/** @type {Contender | undefined} */ floats) => [
+    { .../** @type {Contender} */ (integers), tolerance: 0.2 },
+    /** @type {Contender} */ (floats),
+  ];
   return { ours: against(ours), theirs: against(theirs) };
 }
 
