@@ -1,22 +1,16 @@
 import {
-  type CalibrationBatch,
   Conv2d,
   createModel,
-  Dataset,
   type IntegerConv,
   type Network,
   QARepVGGBlock,
-  type QuantizationProgress,
   type QuantizedModel,
   type QuantizeOptions,
   quantize,
   randn,
   sensitivity,
   type Tensor,
-  tensor,
 } from '../lib';
-import { describeQuantized, quantizedTensors } from '../lib/formats/quantized-files';
-import { serializeSafetensors } from '../lib/formats/safetensors';
 import type { FloatLayer } from '../lib/integer/layers';
 import { equalizablePairs, equalize } from '../lib/quant/equalize';
 import { readFloatModel } from '../lib/quant/float-model';
@@ -25,33 +19,8 @@ import { Ratio } from '../lib/quant/report';
 import { bits } from './support/compare';
 import { runIntegers } from './support/integer';
 import { deployNetwork, tiny } from './support/networks';
+import { batches, decibels, images, integerLayers, network, unseen } from './support/quantizing';
 import { expectRefusal, expectRejection } from './support/refusal';
-
-const network = deployNetwork('qarepvgg_a0', tiny);
-const images = (seed: number, n = 4): Tensor => randn([n, 2, 17, 17], { seed });
-const batches = [images(1), images(2, 10), images(3, 1)];
-const test_ = images(9);
-const throwing = () => {
-  throw new RangeError('thrown by the caller');
-};
-
-/** Everything that a quantised network is. */
-function fingerprint(model: QuantizedModel): string {
-  return Buffer.from(serializeSafetensors(quantizedTensors(model), describeQuantized(model, 'test'))).toString(
-    'latin1',
-  );
-}
-
-/** Signal to noise of the integers' logits, in decibels. */
-function decibels(model: QuantizedModel, float: Network, inputs: readonly Tensor[] = [test_]): number {
-  const ratio = new Ratio();
-  for (const x of inputs) ratio.add(float.forward(x).data, runIntegers(model, x).data);
-  return ratio.decibels;
-}
-
-function integerLayers(model: QuantizedModel): IntegerConv[] {
-  return model.layers.filter((layer): layer is IntegerConv => layer.kind === 'conv' && layer.precision === 'int8');
-}
 
 describe('the quantised model', () => {
   const recipes: readonly (readonly [string, QuantizeOptions, number])[] = [
@@ -135,9 +104,9 @@ describe('the quantised model', () => {
   test('of blocks and convolutions, one or a row of them', async () => {
     const block = new QARepVGGBlock({ inChannels: 2, outChannels: 4, seed: 1 }).eval().switchToDeploy();
     const conv = new Conv2d({ inChannels: 4, outChannels: 3, stride: 2, bias: false, seed: 2 });
-    const { model } = await quantize([block, conv], [test_]);
-    const expected = conv.forward(block.forward(test_));
-    const received = runIntegers(model, test_);
+    const { model } = await quantize([block, conv], [unseen]);
+    const expected = conv.forward(block.forward(unseen));
+    const received = runIntegers(model, unseen);
     expect(received.dims).toEqual(expected.dims);
     const ratio = new Ratio();
     ratio.add(expected.data, received.data);
@@ -145,161 +114,9 @@ describe('the quantised model', () => {
     expect(model.layers.map(({ name }) => name)).toEqual(['0.conv', '1.conv']);
     expectRefusal(() => model.options, 'ERR_MODEL_INCOMPATIBLE', 'a quantised network');
     expect((await quantize(conv, [randn([1, 4, 9, 9])])).model.layers).toHaveLength(1);
-    await expectRejection(quantize([conv, block], [test_]), 'ERR_MODEL_INCOMPATIBLE', '3 channels');
-    await expectRejection(quantize([network, conv], [test_]), 'ERR_MODEL_INCOMPATIBLE', 'model[1]');
-    await expectRejection(quantize([], [test_]), 'ERR_INVALID_ARG', 'at least one module');
-  });
-});
-
-describe('calibration', () => {
-  const bytes = Uint8Array.from({ length: 6 * 17 * 17 * 2 }, (_, i) => (i * 7919) % 256);
-  const dims = [17, 17, 2] as const;
-
-  test('images in any form: arrays, generators, functions, floats, bytes, a Dataset', async () => {
-    const dataset = new Dataset({ images: bytes, dims, labels: new Int32Array(6), classes: ['a'] });
-    const expected = fingerprint((await quantize(network, dataset)).model);
-    const { mean, std } = network.options.preprocessing;
-    const floats = new Float32Array(bytes.length);
-    for (let i = 0; i < bytes.length; i++) {
-      const [image, pixel, channel] = [Math.floor(i / 578), Math.floor(i / 2) % 289, i % 2];
-      floats[image * 578 + channel * 289 + pixel] =
-        ((bytes[i] as number) / 255 - (mean[channel] as number)) / (std[channel] as number);
-    }
-    const byteBatch = { data: bytes, dims: [6, ...dims] };
-    const floatBatch = tensor(floats, [6, 2, 17, 17]);
-    function* generate() {
-      yield byteBatch;
-    }
-    async function* stream() {
-      for (let i = 0; i < 6; i += 2)
-        yield { images: { data: bytes.subarray(i * 578, (i + 2) * 578), dims: [2, ...dims] } };
-    }
-    const forms = [[byteBatch], [{ images: byteBatch }], generate(), generate, stream(), stream, new Set([byteBatch])];
-    for (const form of forms) expect(fingerprint((await quantize(network, form)).model)).toBe(expected);
-    const fromFloats = await quantize(network, [floatBatch]);
-    const [input, other] = [fromFloats.model, (await quantize(network, dataset)).model].map(
-      (model) => integerLayers(model)[0]?.input,
-    );
-    expect(input?.scale).toBeCloseTo(other?.scale as number, 6);
-  });
-
-  test('is a stream: a batch is asked for when the one before has been used, and may be overwritten then', async () => {
-    const memory = new Float32Array(4 * 578);
-    const seen: number[] = [];
-    async function* reused(): AsyncGenerator<CalibrationBatch> {
-      for (const [i, seed] of [1, 2, 3].entries()) {
-        expect(seen).toHaveLength(i);
-        memory.set(images(seed).data);
-        yield { data: memory, dims: [4, 2, 17, 17] };
-      }
-      memory.fill(Number.NaN);
-    }
-    const onProgress = ({ stage, images }: QuantizationProgress): void => {
-      expect(stage).toBe('calibrate');
-      seen.push(images);
-    };
-    const { model, report } = await quantize(network, reused(), { onProgress });
-    expect(seen).toEqual([4, 8, 12]);
-    expect(fingerprint(model)).toBe(fingerprint((await quantize(network, [images(1), images(2), images(3)])).model));
-    expect(report.output.sqnr).toBeGreaterThan(20);
-  });
-
-  test('equalisation and bias correction go through it again, and say so where that cannot be', async () => {
-    let opened = 0;
-    const stages = new Set<string>();
-    function* generate() {
-      opened++;
-      yield* batches;
-    }
-    const onProgress = ({ stage }: QuantizationProgress) => stages.add(stage);
-    await quantize(network, generate, { equalize: true, biasCorrection: true, onProgress });
-    expect([opened, [...stages]]).toEqual([3, ['equalize', 'calibrate', 'correct']]);
-    for (const options of [{ equalize: true }, { biasCorrection: true }]) {
-      await expectRejection(quantize(network, generate(), options), 'ERR_INVALID_ARG', 'gone through but once');
-    }
-  });
-
-  test.each<[string, unknown, string, string]>([
-    ['nothing', undefined, 'ERR_INVALID_ARG', 'an iterable of images'],
-    ['no images', [], 'ERR_INVALID_ARG', 'expected images, received none'],
-    ['a number', 5, 'ERR_INVALID_ARG', 'received 5'],
-    ['one tensor', images(1), 'ERR_INVALID_ARG', 'an iterable of images'],
-    ['floats', new Float32Array(3), 'ERR_INVALID_ARG', 'an iterable of images'],
-    ['numbers', [1, 2], 'ERR_INVALID_ARG', 'batch 0'],
-    ['text', 'images', 'ERR_INVALID_ARG', 'an iterable of images'],
-    ['other channels', [images(1), randn([1, 3, 17, 17])], 'ERR_SHAPE', 'batch 1 dims'],
-    ['three dims', [randn([2, 17, 17])], 'ERR_SHAPE', '4 dims'],
-    [
-      'bytes in the order of floats',
-      [{ data: new Uint8Array(578), dims: [1, 2, 17, 17] }],
-      'ERR_SHAPE',
-      '[n, h, w, c]',
-    ],
-    ['too few numbers', [{ data: new Float32Array(5), dims: [1, 2, 17, 17] }], 'ERR_BUFFER_SIZE', '578'],
-    ['doubles', [{ data: new Float64Array(578), dims: [1, 2, 17, 17] }], 'ERR_DTYPE', 'Float32Array'],
-    ['NaN', [{ data: new Float32Array(578).fill(Number.NaN, 7, 8), dims: [1, 2, 17, 17] }], 'ERR_NON_FINITE', 'images'],
-    [
-      'Infinity',
-      [{ data: new Float32Array(578).fill(-1 / 0, 7, 8), dims: [1, 2, 17, 17] }],
-      'ERR_NON_FINITE',
-      '-Infinity',
-    ],
-    [
-      'more than floats can hold',
-      [{ data: new Float32Array(578).fill(3e38), dims: [1, 2, 17, 17] }],
-      'ERR_NON_FINITE',
-      'output of layer stage0',
-    ],
-    ['a getter that throws', [Object.defineProperty({}, 'images', { get: throwing })], 'ERR_INVALID_ARG', 'throws'],
-  ])('refused: %s', async (_, calibration, code, message) => {
-    await expectRejection(quantize(network, calibration as never), code as never, message);
-  });
-
-  test('what the stream throws comes through, and the stream is closed when something else goes wrong', async () => {
-    const failure = new Error('the disk is on fire');
-    function* failing() {
-      yield images(1);
-      throw failure;
-    }
-    await expect(quantize(network, failing)).rejects.toBe(failure);
-    let closed = false;
-    function* wrong() {
-      try {
-        yield randn([1, 3, 17, 17]);
-        yield images(1);
-      } finally {
-        closed = true;
-      }
-    }
-    await expectRejection(quantize(network, wrong), 'ERR_SHAPE', 'batch 0');
-    expect(closed).toBe(true);
-  });
-
-  test('constant images: scales that can be computed with', async () => {
-    for (const value of [0, 1, -1, 1e-30, 1e30]) {
-      const constant = { data: new Float32Array(578).fill(value), dims: [1, 2, 17, 17] };
-      const { model, report } = await quantize(network, [constant]);
-      expect(runIntegers(model, constant).data.every(Number.isFinite)).toBe(true);
-      expect(report.layers[0]?.min).toBe(Math.fround(value));
-    }
-  });
-
-  test('stops when told to', async () => {
-    const reason = new Error('enough');
-    const before = quantize(network, batches, { signal: AbortSignal.abort(reason) });
-    await expect(before).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
-    const controller = new AbortController();
-    let asked = 0;
-    function* endless() {
-      for (;;) {
-        asked++;
-        yield images(asked, 1);
-      }
-    }
-    const onProgress = (): void => controller.abort(reason);
-    const during = quantize(network, endless, { signal: controller.signal, onProgress });
-    await expect(during).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
-    expect(asked).toBeLessThan(4);
+    await expectRejection(quantize([conv, block], [unseen]), 'ERR_MODEL_INCOMPATIBLE', '3 channels');
+    await expectRejection(quantize([network, conv], [unseen]), 'ERR_MODEL_INCOMPATIBLE', 'model[1]');
+    await expectRejection(quantize([], [unseen]), 'ERR_INVALID_ARG', 'at least one module');
   });
 });
 
@@ -365,7 +182,7 @@ describe('odd weights', () => {
     const [model] = await withWeights((name, data) => {
       if (name.startsWith('stage1.0.')) data.fill(0);
     });
-    expect(runIntegers(model, test_).data.every(Number.isFinite)).toBe(true);
+    expect(runIntegers(model, unseen).data.every(Number.isFinite)).toBe(true);
     expect(integerLayers(model).find(({ name }) => name === 'stage1.0')?.weightScale).toEqual(
       new Float32Array(4).fill(1),
     );
@@ -397,7 +214,7 @@ describe('equalisation', () => {
   async function values(layers: readonly FloatLayer[]): Promise<Tensor[]> {
     const seen: Tensor[] = [];
     const runner = new ChainRunner(layers, 1, 'test');
-    await runner.run(test_, (_, value) => seen.push(value));
+    await runner.run(unseen, (_, value) => seen.push(value));
     runner.dispose();
     return seen;
   }
@@ -425,7 +242,7 @@ describe('equalisation', () => {
     scale('stage1.0.rbr_reparam.weight', (i) => Math.floor(i / 36) === 1, 64);
     scale('stage1.0.rbr_reparam.bias', (i) => i === 1, 64);
     scale('stage1.1.rbr_reparam.weight', (i) => Math.floor(i / 9) % 4 === 1, 1 / 64);
-    expect(bits(uneven.forward(test_))).toBe(bits(network.forward(test_)));
+    expect(bits(uneven.forward(unseen))).toBe(bits(network.forward(unseen)));
     const options = { perChannel: false, scheme: 'symmetric' } as const;
     const plain = decibels((await quantize(uneven, batches, options)).model, uneven);
     const equalized = decibels((await quantize(uneven, batches, { ...options, equalize: true })).model, uneven);
