@@ -97,6 +97,11 @@ export function describeList(values: readonly unknown[]): string {
   return `[${shown.join(', ')}${values.length > maxShown ? ', ...' : ''}]`;
 }
 
+/** A name or path for a message: on one line, and not longer than a screen. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}...` : text);
+}
+
 function describeObject(value: object): string {
   if (types.isProxy(value)) return 'a Proxy';
   if (types.isTypedArray(value)) return `a ${typedArrayName(value)}`;

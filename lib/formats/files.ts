@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { getSystemErrorMap } from 'node:util';
-import { describe, type ErrorCode, mismatch, QARepVGGError } from '../errors';
+import { describe, type ErrorCode, mismatch, QARepVGGError, quote } from '../errors';
 import { allocate } from '../limits';
 
 /** A file open for reading, from its beginning to its end. */
@@ -59,11 +59,6 @@ export function placeOf(path: unknown, where: string): string {
     throw mismatch('ERR_INVALID_ARG', `${where}, path`, 'a path', describe(path));
   }
   return `${where}, ${quote(path)}`;
-}
-
-/** A name or path for a message: on one line, and not longer than a screen. */
-export function quote(text: string): string {
-  return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}...` : text);
 }
 
 /** @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory. */

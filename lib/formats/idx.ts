@@ -1,7 +1,7 @@
 import { createGunzip } from 'node:zlib';
-import { describeList, mismatch, QARepVGGError } from '../errors';
+import { describeList, mismatch, QARepVGGError, quote } from '../errors';
 import { Dataset } from './dataset';
-import { quote, withFile } from './files';
+import { withFile } from './files';
 
 /** Unsigned bytes in row-major order. */
 export interface IdxArray {

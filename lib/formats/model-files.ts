@@ -1,4 +1,4 @@
-import { describeList, mismatch } from '../errors';
+import { describeList, mismatch, quote } from '../errors';
 import { QuantizedModel } from '../integer/quantized-model';
 import { layerSlots } from '../nn/layers';
 import { emptyNetwork, type Network, networkCoreOf } from '../nn/network';
@@ -6,7 +6,7 @@ import { NetworkBlueprint } from '../nn/network-blueprint';
 import { inPlace, type SlotSpec, type StateDict } from '../nn/state';
 import type { Tensor } from '../tensor';
 import type { RawTensor } from './dtypes';
-import { placeOf, quote } from './files';
+import { placeOf } from './files';
 import {
   describeNetwork,
   type FileForm,

@@ -1,8 +1,7 @@
-import { mismatch, QARepVGGError } from '../errors';
+import { mismatch, QARepVGGError, quote } from '../errors';
 import { type CheckedNetworkOptions, checkNetworkOptions, networkOptionNames } from '../nn/network-options';
 import type { Form } from '../nn/structure';
 import { asText } from '../nn/traits';
-import { quote } from './files';
 
 export type Metadata = Readonly<Record<string, string>>;
 

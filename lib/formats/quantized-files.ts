@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch } from '../errors';
+import { describe, describeList, mismatch, quote } from '../errors';
 import { chainOf, integerSteps, type Step, squeezeExciteNames } from '../integer/chain';
 import { floatLayer, type QuantizationParameters, type QuantizedLayer } from '../integer/layers';
 import { type QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
@@ -7,7 +7,6 @@ import { NetworkBlueprint } from '../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import { Store } from '../nn/state';
 import type { Dtype, RawTensor } from './dtypes';
-import { quote } from './files';
 import { describeNetwork, type Metadata } from './model-metadata';
 
 /**

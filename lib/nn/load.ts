@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch, QARepVGGError } from '../errors';
+import { describe, describeList, mismatch, QARepVGGError, quote } from '../errors';
 import { readForeign } from '../options';
 import { bufferOf, checkTensor, readTensor, type Tensor } from '../tensor';
 import type { Definition } from './core';
@@ -74,10 +74,6 @@ export function readStateDict(stateDict: unknown, where: string): UncheckedState
 
 function sameDims(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name.slice(0, 200));
 }
 
 interface Complaints {

@@ -1,4 +1,4 @@
-import { describeList, mismatch, QARepVGGError } from '../../errors';
+import { describeList, mismatch, QARepVGGError, quote } from '../../errors';
 import { info } from '../../info';
 import { integerSteps } from '../../integer/chain';
 import type { QuantizationParameters } from '../../integer/layers';
@@ -12,7 +12,7 @@ import { RepCore } from '../../nn/rep-core';
 import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
 import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
-import { placeOf, quote, readWholeFile } from '../files';
+import { placeOf, readWholeFile } from '../files';
 import { assembleNetwork } from '../model-files';
 import { describeNetwork, type Metadata, readDescription } from '../model-metadata';
 import { buildQuantized, describeQuantized, readNotes, stepsOf, TensorSource } from '../quantized-files';

@@ -1,8 +1,7 @@
 import { TextDecoder } from 'node:util';
-import { describe, describeList, mismatch } from '../../errors';
+import { describe, describeList, mismatch, quote } from '../../errors';
 import { maxRank } from '../../limits';
 import { arrayOf, bytesPerElement, type Dtype, dtypes, isDtype, type RawTensor, rawTensor } from '../dtypes';
-import { quote } from '../files';
 import { JsonScanner } from './json';
 
 /** Bytes in front of the header: its length. */

@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch } from '../../errors';
+import { describe, describeList, mismatch, quote } from '../../errors';
 import { checkedProduct, maxRank } from '../../limits';
 import { readForeign } from '../../options';
 import { checkTensor, readTensor, type TensorLike } from '../../tensor';
@@ -13,7 +13,7 @@ import {
   type RawTensor,
   rawTensor,
 } from '../dtypes';
-import { allocateBytes, quote } from '../files';
+import { allocateBytes } from '../files';
 import { maxHeaderBytes, prefixBytes } from './header';
 
 /** Tensors to be written, by name. Without a `dtype` they are float32. */

@@ -1,6 +1,5 @@
-import { describe, describeList, mismatch, type QARepVGGError } from '../../errors';
+import { describe, describeList, mismatch, type QARepVGGError, quote } from '../../errors';
 import { arrayOf, bytesPerElement, type Dtype } from '../dtypes';
-import { quote } from '../files';
 import { isDict, newDict, PickleGlobal, type PickleHost } from './pickle';
 import { rebuildTensor, type Storage } from './tensors';
 

@@ -1,5 +1,4 @@
-import { describe, mismatch, type QARepVGGError } from '../../errors';
-import { quote } from '../files';
+import { describe, mismatch, type QARepVGGError, quote } from '../../errors';
 import { PickleReader } from './reader';
 
 /**

@@ -1,7 +1,6 @@
-import { describe, describeList, mismatch } from '../../errors';
+import { describe, describeList, mismatch, quote } from '../../errors';
 import type { Tensor } from '../../tensor';
 import { type RawTensor, toFloat32 } from '../dtypes';
-import { quote } from '../files';
 import { isRawTensor, type TorchValue } from './values';
 
 /** Options of {@link findStateDict}. */

@@ -1,7 +1,6 @@
 import { TextDecoder } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { mismatch, type QARepVGGError } from '../../errors';
-import { quote } from '../files';
+import { mismatch, type QARepVGGError, quote } from '../../errors';
 
 /** One entry of the directory. Sizes and offsets in bytes. */
 export interface ZipEntry {
