@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "base/arena.h"
 #include "base/checked.h"
@@ -67,5 +68,8 @@ class RowChunks {
   MapShape shape_;
   std::size_t rows_per_chunk_, chunks_per_image_;
 };
+
+// What is done with a chunk of a map just after it was written, while it is in the cache. May be empty.
+using ChunkTask = std::function<void(std::size_t chunk)>;
 
 }  // namespace qarepvgg

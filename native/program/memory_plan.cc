@@ -52,15 +52,15 @@ class Planner {
     }
   }
 
-  // Gradients of a sum's operands are the gradient of the sum itself: where nothing else writes them, no copy is made.
+  // Gradients of what is added up are the gradient of the sum itself: where nothing else writes them, no copy is made.
   void place_gradients() {
     const std::size_t count = values_.size();
     std::vector<std::size_t> root(count);
     for (std::size_t id = 0; id < count; ++id) root[id] = id;
     for (std::size_t i = nodes_.size(); i-- > 0;) {
-      if (nodes_[i]->spec().kind != OpKind::kAdd) continue;
-      for (ValueId id : nodes_[i]->spec().inputs)
-        if (may_alias(id)) root[id] = root[i + 1];
+      const OpSpec& op = nodes_[i]->spec();
+      for (std::size_t operand = op.first_addend(); operand < op.inputs.size(); ++operand)
+        if (may_alias(op.inputs[operand])) root[op.inputs[operand]] = root[i + 1];
     }
 
     std::vector<Life> lives(count, Life{steps_.count(), 0});
@@ -95,7 +95,8 @@ class Planner {
     plan_.accumulate.resize(nodes_.size());
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       const std::size_t forward = steps_.forward(i), backward = steps_.backward(i);
-      plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward, gradients_ ? backward : forward));
+      // The node before may write there already (hand_over_input_pass).
+      plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward - 1, gradients_ ? backward : forward));
       plan_.forward_scratch.push_back(arena_.reserve(nodes_[i]->forward_scratch_floats(), forward, forward));
       plan_.backward_scratch.push_back(
           gradients_ ? arena_.reserve(nodes_[i]->backward_scratch_floats(), backward, backward) : 0);

@@ -65,6 +65,10 @@ void Program::place() {
     wiring.saved = at(plan.saved[i]);
     wiring.forward_scratch = at(plan.forward_scratch[i]);
     wiring.backward_scratch = at(plan.backward_scratch[i]);
+    if (i + 1 < nodes_.size() && reads_first(i + 1, i + 1) && nodes_[i]->makes_output_pass())
+      wiring.output_pass = nodes_[i + 1]->hand_over_input_pass();
+    if (spec_.gradients && i > 0 && reads_first(i, i) && nodes_[i]->makes_gradient_pass())
+      wiring.gradient_pass = nodes_[i - 1]->hand_over_gradient_pass();
     nodes_[i]->wire(std::move(wiring));
   }
   clears_.resize(plan.steps);
@@ -72,6 +76,11 @@ void Program::place() {
     const Value& value = values_[clear.value];
     clears_[clear.step].push_back({clear.grad ? &value.grad : &value.map, value.map.shape.c % kAlignedFloats != 0});
   }
+}
+
+bool Program::reads_first(std::size_t node, ValueId value) const {
+  const std::vector<ValueId>& inputs = nodes_[node]->spec().inputs;
+  return inputs.front() == value && std::count(inputs.begin(), inputs.end(), value) == 1;
 }
 
 void Program::clear_for(std::size_t step, int threads) const {

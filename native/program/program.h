@@ -40,6 +40,8 @@ class Program {
 
   void build();
   void place();
+  // Whether the node takes the value as its first operand, and not as another one too.
+  bool reads_first(std::size_t node, ValueId value) const;
   void clear_for(std::size_t step, int threads) const;
 
   ProgramSpec spec_;
