@@ -130,7 +130,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const single = computed.length === 1;
   const reluOnPost = block.relu && block.squeezeExcite === undefined;
   const reluOnSum = reluOnPost && block.postBatchNorm === undefined;
-  const valueOf = (branch: Branch, addend?: ValueId): ValueId => {
+  const compute = (branch: Branch, addend?: ValueId): ValueId => {
     if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
     const value = branch.kind === 'conv' ? convolve(branch, single && reluOnSum) : source;
     return normalise(value, branch.batchNorm, false, addend);
@@ -142,8 +142,8 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const plain = computed.filter((branch) => branch !== last);
   // A batch norm takes the sum of the other branches along, unless a ReLU follows that needs to know the whole sum.
   const takesAlong = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
-  const values = (takesAlong ? plain : computed).map((branch) => valueOf(branch));
-  const sum = takesAlong ? valueOf(last, sumOf(values, false)) : sumOf(values, reluOnSum);
+  const values = (takesAlong ? plain : computed).map((branch) => compute(branch));
+  const sum = takesAlong ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
   const normalised = normalise(sum, block.postBatchNorm, reluOnPost);
   if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalised, block.relu));
 }

@@ -104,7 +104,7 @@ struct KernelTable {
   void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
   void (*outer[kMaxTileVectors][kMaxTileRows])(const OuterTile&);
 
-  // out[c * out_row + r] = in[r * in_row + c] for rows x columns numbers, at most 16 each.
+  // out[c * out_row + r] = in[r * in_row + c] for rows x columns numbers.
   void (*transpose)(const float* in, std::ptrdiff_t in_row, std::size_t rows, std::size_t columns, float* out,
                     std::ptrdiff_t out_row);
   // Mean and sum of squared deviations of every channel of the region.

@@ -71,18 +71,23 @@ std::size_t WinogradWeightGradient::workspace_floats() const {
 void WinogradWeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight,
                                  int threads) const {
   float *sums = workspace, *scratch = workspace + chunks_ * sum_floats();
-  parallel_region(std::min(threads, static_cast<int>(chunks_)), [&](const Member& member) {
-    for (std::size_t chunk = member.begin(chunks_); chunk < member.end(chunks_); ++chunk) {
-      const Tile blocks = even_tile(tiles_.blocks(), chunks_, chunk);
+  // A team larger than the chunks: several members transform the same tiles, each for some of the points.
+  const std::size_t team = static_cast<std::size_t>(threads),
+                    parts = std::clamp(team / chunks_, std::size_t{1}, kPoints);
+  const std::size_t items = chunks_ * parts;
+  parallel_region(static_cast<int>(std::min(team, items)), [&](const Member& member) {
+    for (std::size_t item = member.begin(items); item < member.end(items); ++item) {
+      const std::size_t chunk = item / parts;
+      const Tile blocks = even_tile(tiles_.blocks(), chunks_, chunk), points = even_tile(kPoints, parts, item % parts);
       for (std::size_t i = 0; i < blocks.length; ++i)
-        sum_block(tiles_.block_at(blocks.first + i), in, grad_out, scratch + member.index * scratch_floats(),
+        sum_block(tiles_.block_at(blocks.first + i), points, in, grad_out, scratch + member.index * scratch_floats(),
                   sums + chunk * sum_floats(), i > 0);
     }
   });
   join(sums, grad_weight, threads);
 }
 
-void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const FeatureMap& in,
+void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const Tile& points, const FeatureMap& in,
                                        const FeatureMap& grad_out, float* scratch, float* sums, bool accumulate) const {
   float *input = scratch, *grad = input + kPoints * input_point(), *patch = grad + kPoints * grad_point();
   for (std::size_t t = 0; t < block.count; ++t) {
@@ -100,7 +105,7 @@ void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const 
   tile.rows = tile.images = 1;
   tile.out_row = signed_size(padded);
   tile.accumulate = accumulate;
-  for (std::size_t point = 0; point < kPoints; ++point) {
+  for (std::size_t point = points.first; point < points.first + points.length; ++point) {
     const Tile range = block.with_point(point);
     tile.pixels = range.length;
     for (std::size_t index = 0; index < shape_.groups * panels_.count(); ++index) {

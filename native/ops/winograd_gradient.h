@@ -13,7 +13,7 @@
 namespace qarepvgg {
 
 // For shapes that WinogradConvolution supports. Tiles are summed in a number of chunks that depends on the shape alone,
-// each chunk by one thread, and added up in their order: the same bits for any number of threads.
+// each point of a chunk by one thread, and added up in their order: the same bits for any number of threads.
 class WinogradWeightGradient {
  public:
   // threads: the largest team of a run.
@@ -24,8 +24,8 @@ class WinogradWeightGradient {
   void run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight, int threads) const;
 
  private:
-  void sum_block(const WinogradTiles::Block& block, const FeatureMap& in, const FeatureMap& grad_out, float* scratch,
-                 float* sums, bool accumulate) const;
+  void sum_block(const WinogradTiles::Block& block, const Tile& points, const FeatureMap& in,
+                 const FeatureMap& grad_out, float* scratch, float* sums, bool accumulate) const;
   void join(float* sums, float* grad_weight, int threads) const;
   std::size_t sum_floats() const;      // of a chunk: [group][point][in][padded out]
   std::size_t scratch_floats() const;  // of a member of the team

@@ -20,6 +20,7 @@ class BatchNormNode final : public Node {
   std::size_t backward_scratch_floats() const override { return norm_.backward_workspace_floats(); }
   bool backward_reads_input() const override { return true; }
   bool backward_reads_output() const override { return false; }
+  bool backward_in_place() const override { return !has_addend(); }
   double work() const override { return elements_; }
 
   ChunkTask hand_over_input_pass() override {

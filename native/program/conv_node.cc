@@ -20,6 +20,15 @@ bool winograd_pays(const ConvShape& shape) {
          shape.in_c / shape.groups >= kWinogradChannels && shape.out_c / shape.groups >= kWinogradChannels;
 }
 
+// As a weight gradient, it needs enough tiles for several threads, and sums of a chunk that do not crowd out the tiles.
+constexpr std::size_t kWinogradGradientTiles = 128;
+constexpr std::size_t kWinogradGradientWeights = 192 * 192;
+
+bool winograd_gradient_pays(const ConvShape& shape) {
+  return winograd_pays(shape) && shape.n * WinogradTiles::per_image(shape) >= kWinogradGradientTiles &&
+         shape.in_c / shape.groups * (shape.out_c / shape.groups) <= kWinogradGradientWeights;
+}
+
 // The convolution from the gradient of the output to that of the input, for stride 1 and padding 1.
 ConvShape turned(ConvShape shape) {
   std::swap(shape.in_c, shape.out_c);
@@ -87,7 +96,7 @@ class Direction {
 class WeightDirection {
  public:
   WeightDirection(const ConvShape& shape, int threads) {
-    if (winograd_pays(shape))
+    if (winograd_gradient_pays(shape))
       winograd_.emplace(shape, threads, active_kernels());
     else
       direct_.emplace(shape, active_kernels());

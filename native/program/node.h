@@ -48,6 +48,8 @@ class Node {
   virtual bool backward_reads_output() const { return spec_.relu; }
   // Backward masks the gradient of its output in place.
   virtual bool overwrites_output_gradient() const { return false; }
+  // The gradient of its first input may be written over that of its output.
+  virtual bool backward_in_place() const { return false; }
   // A pass over the input (over the gradient of the output) that the node which writes that map may make instead, chunk
   // by chunk (RowChunks); the pass counts as made then. Empty where there is none.
   virtual ChunkTask hand_over_input_pass() { return {}; }

@@ -113,7 +113,8 @@ TEST(threads_elementwise) {
         with_result([&](const FeatureMap& out) { scale_map(x, 0.3f, false, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { relu_backward(x, y, false, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { average3x3(x, false, out, *kernels, threads); });
-        with_result([&](const FeatureMap& out) { import_nchw(memory.floats(b.data), out, active_kernels(), threads); });
+        with_result(
+            [&](const FeatureMap& out) { import_nchw(memory.floats(b.data), out, {}, active_kernels(), threads); });
         float *nchw = memory.floats(a.data.size()), *sums = memory.floats(reference::Values(a.dims.c, 0.0)),
               *workspace = memory.floats(sum_workspace_floats(x.shape));
         export_nchw(x, nchw, active_kernels(), threads);
