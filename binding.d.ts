@@ -41,6 +41,8 @@ export interface ConvOp extends ConvGeometry {
 export interface BatchNormOp {
   readonly op: 'batchNorm';
   readonly input: ValueId;
+  /** Of the same dims; is added to the result. Not together with `relu`. */
+  readonly addend?: ValueId;
   readonly eps: number;
   readonly momentum: number;
   /** Each [channels]. */

@@ -80,12 +80,13 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const push = (op: Op): ValueId => ops.push(op);
   const offset = (name: string): number => store.slot(name).offset;
 
-  const normalise = (input: ValueId, prefix: string | undefined, relu: boolean): ValueId =>
+  const normalise = (input: ValueId, prefix: string | undefined, relu: boolean, addend?: ValueId): ValueId =>
     prefix === undefined
       ? input
       : push({
           op: 'batchNorm',
           input,
+          ...(addend !== undefined && { addend }),
           eps: block.eps,
           momentum: block.momentum,
           weight: offset(`${prefix}.weight`),
@@ -125,16 +126,24 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   };
 
   // The ReLU goes along with whichever op comes last.
-  const single = block.branches.length === 1;
+  const computed = block.branches.filter((branch) => !isCarried(branch));
+  const single = computed.length === 1;
   const reluOnPost = block.relu && block.squeezeExcite === undefined;
   const reluOnSum = reluOnPost && block.postBatchNorm === undefined;
-  const computed = block.branches.filter((branch) => !isCarried(branch));
-  const values = computed.map((branch) => {
+  const compute = (branch: Branch, addend?: ValueId): ValueId => {
     if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
     const value = branch.kind === 'conv' ? convolve(branch, single && reluOnSum) : source;
-    return normalise(value, branch.batchNorm, false);
-  });
-  const sum = single ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu: reluOnSum });
+    return normalise(value, branch.batchNorm, false, addend);
+  };
+  const sumOf = (values: readonly ValueId[], relu: boolean): ValueId =>
+    values.length === 1 ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu });
+
+  const [last, ...others] = computed.filter((branch) => branch.batchNorm !== undefined);
+  const plain = computed.filter((branch) => branch !== last);
+  // A batch norm takes the sum of the other branches along, unless a ReLU follows that needs to know the whole sum.
+  const takesAlong = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
+  const values = (takesAlong ? plain : computed).map((branch) => compute(branch));
+  const sum = takesAlong ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
   const normalised = normalise(sum, block.postBatchNorm, reluOnPost);
   if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalised, block.relu));
 }

@@ -56,8 +56,8 @@ class LayerBench {
     x_ = noise.fill(in_.map.shape.elements());
     weight_ = noise.fill(shape_.weight_elements());
     bias_source_ = noise.fill(shape_.out_c);
-    import_nchw(x_.data(), in_.map, kernels, 1);
-    import_nchw(noise.fill(out_.map.shape.elements()).data(), grad_out_.map, kernels, 1);
+    import_nchw(x_.data(), in_.map, {}, kernels, 1);
+    import_nchw(noise.fill(out_.map.shape.elements()).data(), grad_out_.map, {}, kernels, 1);
     forward_.pack_bias(bias_source_.data(), bias_.data());
     for (std::size_t set = 0; set < kWeightSets; ++set) {
       forward_.pack_weights(weight_.data(), forward_weights_.data() + set * forward_stride_, 1);

@@ -30,6 +30,7 @@ void read_conv(const Napi::Object& object, OpSpec& op) {
 
 void read_batch_norm(const Napi::Object& object, OpSpec& op) {
   op.inputs = {input_of(object)};
+  if (!object.Get("addend").IsUndefined()) op.inputs.push_back(size_of(object, "addend"));
   op.eps = number_of(object, "eps");
   op.momentum = number_of(object, "momentum");
   op.weight = offset_of(object, "weight");

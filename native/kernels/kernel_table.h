@@ -71,7 +71,8 @@ struct MutableRows {
 // 6 + column, each of row and column counting the six points in the order above.
 inline constexpr int kWinogradPoints = 36;
 
-// 6x6 (4x6, 6x4, 4x4) input pixels -> the points that the tile has.
+// Pixels of a tile -> the points that it has: 6x6 (4x6, 6x4, 4x4) pixels of the input, or 4x4 (2x4, 4x2, 2x2) of the
+// gradient of the output, which the transpose of the output transform takes to the points.
 struct WinogradInput {
   const float* in;
   std::ptrdiff_t pixel, row;
@@ -103,21 +104,25 @@ struct KernelTable {
   void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
   void (*outer[kMaxTileVectors][kMaxTileRows])(const OuterTile&);
 
-  // out[c * out_row + r] = in[r * in_row + c] for rows x columns numbers, at most 16 each.
+  // out[c * out_row + r] = in[r * in_row + c] for rows x columns numbers.
   void (*transpose)(const float* in, std::ptrdiff_t in_row, std::size_t rows, std::size_t columns, float* out,
                     std::ptrdiff_t out_row);
   // Mean and sum of squared deviations of every channel of the region.
   void (*moments)(const Region&, Rows x, float* mean, float* m2);
-  // y = (x - mean) * scale + shift per channel, then ReLU if asked.
-  void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, bool relu,
-                    MutableRows y);
-  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where the ReLU output y <= 0
-  // (y.data is null without ReLU).
-  void (*normalize_sums)(const Region&, Rows grad, Rows y, Rows x, const float* mean, float* sum, float* dot);
-  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. x.data is null where the mean and
-  // variance are constants: then out (+)= g * scale.
-  void (*normalize_backward)(const Region&, Rows grad, Rows y, Rows x, const float* mean, const float* scale,
-                             const float* slope, const float* offset, bool accumulate, MutableRows out);
+  // y = (x - mean) * scale + shift per channel, plus the addend unless its data is null, then ReLU if asked. y may be
+  // the addend.
+  void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, Rows addend,
+                    bool relu, MutableRows y);
+  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where ReLU made zero of (x - mean) *
+  // scale
+  // + shift (shift is null without ReLU).
+  void (*normalize_sums)(const Region&, Rows grad, Rows x, const float* mean, const float* scale, const float* shift,
+                         float* sum, float* dot);
+  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. slope and offset are null where the mean
+  // and variance are constants: then out (+)= g * scale.
+  void (*normalize_backward)(const Region&, Rows grad, Rows x, const float* mean, const float* scale,
+                             const float* shift, const float* slope, const float* offset, bool accumulate,
+                             MutableRows out);
   // out = sum of `count` operands, then ReLU if asked. out may be one of the operands.
   void (*add)(const Region&, const Rows* operands, std::size_t count, bool relu, MutableRows out);
   // out (+)= x * factor.
@@ -134,6 +139,7 @@ struct KernelTable {
   // Indexed by [two rows instead of four][two columns instead of four].
   void (*winograd_input[2][2])(const WinogradInput&);
   void (*winograd_output[2][2])(const WinogradOutput&);
+  void (*winograd_gradient[2][2])(const WinogradInput&);
 
   // Register-only loop of independent FMAs: the machine's peak. Returns floating-point operations done.
   double (*fma_peak)(std::size_t iterations);

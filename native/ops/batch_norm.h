@@ -14,7 +14,6 @@ namespace qarepvgg {
 struct BatchNormWeights {
   const float* weight;  // gamma
   const float* bias;    // beta
-  double eps;
 };
 
 struct RunningStatistics {
@@ -24,38 +23,64 @@ struct RunningStatistics {
   double momentum;
 };
 
+// A forward pass is measure() and settle(), or recall(), then normalize(). `saved` is kept from it to the backward
+// pass: per channel the mean, 1 / sqrt(var + eps), the scale and shift of normalize(); then the sums of all chunks.
 class BatchNorm {
  public:
   BatchNorm(const MapShape& shape, const KernelTable& kernels);
 
-  // Kept from forward to backward: mean and 1 / sqrt(var + eps).
-  std::size_t saved_floats() const { return 2 * pixel_; }
-  std::size_t forward_workspace_floats() const { return 2 * pixel_ * chunks_.count() + 2 * pixel_; }
-  std::size_t backward_workspace_floats() const { return 2 * pixel_ * chunks_.count() + 3 * pixel_; }
+  std::size_t saved_floats() const { return pixel_ * (4 + 2 * chunks_.count()); }
+  std::size_t backward_workspace_floats() const { return 2 * pixel_; }
 
-  // Measures the batch into `saved` and updates the running statistics.
-  void measure(const FeatureMap& x, double eps, RunningStatistics running, float* saved, float* workspace,
-               int threads) const;
-  // Takes `saved` from the running statistics.
+  // Measures the batch, chunk by chunk.
+  void measure_chunk(const FeatureMap& x, std::size_t chunk, float* saved) const;
+  void measure(const FeatureMap& x, float* saved, int threads) const;
+  // Takes mean and variance from what was measured and updates the running statistics.
+  void settle(double eps, RunningStatistics running, float* saved, int threads) const;
+  // Takes mean and variance from the running statistics.
   void recall(const float* running_mean, const float* running_var, double eps, float* saved) const;
-  // y = (x - mean) / sqrt(var + eps) * gamma + beta, then ReLU if asked. y may be x.
-  void normalize(const FeatureMap& x, BatchNormWeights weights, const float* saved, bool relu, const FeatureMap& y,
-                 float* workspace, int threads) const;
+
+  struct Forward {
+    const FeatureMap& x;
+    const FeatureMap* addend;  // or null
+    const FeatureMap& y;       // may be x or the addend
+    bool relu;
+  };
+  // y = (x - mean) / sqrt(var + eps) * gamma + beta, plus the addend, then ReLU. Calls then(chunk) after each chunk.
+  void normalize(const Forward& call, BatchNormWeights weights, float* saved, const ChunkTask& then, int threads) const;
 
   struct Backward {
-    const FeatureMap& grad;    // of y
-    const FeatureMap* relu_y;  // y, when a ReLU was fused; else null
+    const FeatureMap& grad;  // of y
     const FeatureMap& x;
     const FeatureMap& grad_x;
+    bool relu;              // of a forward pass without addend
     bool accumulate;        // adds to grad_x
     bool batch_statistics;  // the mean and variance depend on x
     float* grad_weight;     // added to
     float* grad_bias;       // added to
   };
-  void backward(const Backward& call, BatchNormWeights weights, const float* saved, float* workspace,
-                int threads) const;
+  // Sums the gradients of scale and shift, chunk by chunk.
+  void sum_chunk(const FeatureMap& grad, const FeatureMap& x, bool relu, std::size_t chunk, float* saved) const;
+  void sum(const FeatureMap& grad, const FeatureMap& x, bool relu, float* saved, int threads) const;
+  // After these sums: all gradients. Calls then(chunk) after each chunk of grad_x.
+  void backward(const Backward& call, const float* saved, float* workspace, const ChunkTask& then, int threads) const;
 
  private:
+  // Parts of `saved`.
+  template <class Float>
+  struct Parts {
+    Float *mean, *inv_std, *scale, *shift, *first, *second;
+  };
+  template <class Float>
+  Parts<Float> parts(Float* saved) const {
+    return {saved,
+            saved + pixel_,
+            saved + 2 * pixel_,
+            saved + 3 * pixel_,
+            saved + 4 * pixel_,
+            saved + (4 + chunks_.count()) * pixel_};
+  }
+
   KernelTable const* kernels_;
   MapShape shape_;
   RowChunks chunks_;

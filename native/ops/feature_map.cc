@@ -9,76 +9,85 @@ namespace {
 constexpr std::size_t kChunkFloats = 8192;
 constexpr std::size_t kTile = 16;
 
-// A line is 16 channels (a cache line of every pixel) of one row of one image. Lines are numbered with the row fastest:
-// a thread that walks them in order reads and writes few streams of memory.
-struct Line {
-  std::size_t image, channel, y;
+// A strip is 16 channels (a cache line of every pixel) of some rows of one image.
+struct Strip {
+  std::size_t image, channel, first_row, rows;
 };
 
-std::size_t line_count(const MapShape& s) { return ceil_div(s.c, kTile) * s.h; }
+// Strips of one row, numbered with the row fastest: a thread that walks them in order reads and writes few streams of
+// memory.
+std::size_t strip_count(const MapShape& s) { return ceil_div(s.c, kTile) * s.h; }
 
-Line line_of(const MapShape& s, std::size_t index) {
-  const std::size_t lines = line_count(s);
-  return {index / lines, index % lines / s.h * kTile, index % s.h};
-}
+Strip strip_of(const MapShape& s, std::size_t index) { return {0, index / s.h * kTile, index % s.h, 1}; }
 
-// Calls visit(offset in chw, pixel of the map, channels, pixels) for tiles of at most 16 pixels of a line: both sides
-// of the transposition then stay in the first-level cache.
+// Calls visit(offset in the NCHW batch, pixels of the map, channels, pixels) for each run of pixels that lie side by
+// side on both sides of the transposition.
 template <class Visit>
-void for_each_tile(const FeatureMap& map, const Line& line, const Visit& visit) {
+void for_each_run(const FeatureMap& map, const Strip& strip, const Visit& visit) {
   const MapShape& s = map.shape;
-  float* pixels = map.at(line.image, static_cast<std::ptrdiff_t>(line.y), 0) + line.channel;
-  for (std::size_t x = 0; x < s.w; x += kTile)
-    visit((line.channel * s.h + line.y) * s.w + x, pixels + x * s.pixel(), std::min(kTile, s.c - line.channel),
-          std::min(kTile, s.w - x));
+  const std::size_t rows_per_run = s.halo == 0 ? strip.rows : 1, channels = std::min(kTile, s.c - strip.channel);
+  for (std::size_t y = strip.first_row; y < strip.first_row + strip.rows; y += rows_per_run)
+    visit(((strip.image * s.c + strip.channel) * s.h + y) * s.w,
+          map.at(strip.image, static_cast<std::ptrdiff_t>(y), 0) + strip.channel, channels, rows_per_run * s.w);
 }
 
-void import_line(const float* chw, const FeatureMap& map, const Line& line, const KernelTable& kernels) {
+void import_strip(const float* nchw, const FeatureMap& map, const Strip& strip, const KernelTable& kernels) {
   const auto plane = static_cast<std::ptrdiff_t>(map.shape.h * map.shape.w);
   const auto pixel = static_cast<std::ptrdiff_t>(map.shape.pixel());
-  for_each_tile(map, line, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
-    kernels.transpose(chw + offset, plane, channels, pixels, out, pixel);
+  for_each_run(map, strip, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
+    kernels.transpose(nchw + offset, plane, channels, pixels, out, pixel);
   });
 }
 
-void export_line(const FeatureMap& map, const Line& line, float* chw, const KernelTable& kernels) {
+void export_strip(const FeatureMap& map, const Strip& strip, float* nchw, const KernelTable& kernels) {
   const auto plane = static_cast<std::ptrdiff_t>(map.shape.h * map.shape.w);
   const auto pixel = static_cast<std::ptrdiff_t>(map.shape.pixel());
-  for_each_tile(map, line, [&](std::size_t offset, const float* in, std::size_t channels, std::size_t pixels) {
-    kernels.transpose(in, pixel, pixels, channels, chw + offset, plane);
+  for_each_run(map, strip, [&](std::size_t offset, const float* in, std::size_t channels, std::size_t pixels) {
+    kernels.transpose(in, pixel, pixels, channels, nchw + offset, plane);
   });
+}
+
+template <class Visit>
+void for_each_strip(const RowChunks& chunks, std::size_t chunk, std::size_t channels, const Visit& visit) {
+  for (std::size_t channel = 0; channel < channels; channel += kTile)
+    visit(Strip{chunks.image(chunk), channel, chunks.first_row(chunk), chunks.region(chunk).rows});
 }
 
 }  // namespace
 
-void import_nchw(const float* nchw, const FeatureMap& map, const KernelTable& kernels, int threads) {
-  const MapShape& s = map.shape;
-  parallel_for(threads, s.n * line_count(s), [&](std::size_t index) {
-    const Line line = line_of(s, index);
-    import_line(nchw + line.image * s.c * s.h * s.w, map, line, kernels);
+void import_nchw(const float* nchw, const FeatureMap& map, const ChunkTask& then, const KernelTable& kernels,
+                 int threads) {
+  const RowChunks chunks(map.shape);
+  parallel_for(threads, chunks.count(), [&](std::size_t chunk) {
+    for_each_strip(chunks, chunk, map.shape.c, [&](const Strip& strip) { import_strip(nchw, map, strip, kernels); });
+    if (then) then(chunk);
   });
 }
 
+void export_chunk(const FeatureMap& map, const RowChunks& chunks, std::size_t chunk, float* nchw,
+                  const KernelTable& kernels) {
+  for_each_strip(chunks, chunk, map.shape.c, [&](const Strip& strip) { export_strip(map, strip, nchw, kernels); });
+}
+
 void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels, int threads) {
-  const MapShape& s = map.shape;
-  parallel_for(threads, s.n * line_count(s), [&](std::size_t index) {
-    const Line line = line_of(s, index);
-    export_line(map, line, nchw + line.image * s.c * s.h * s.w, kernels);
-  });
+  const RowChunks chunks(map.shape);
+  parallel_for(threads, chunks.count(), [&](std::size_t chunk) { export_chunk(map, chunks, chunk, nchw, kernels); });
 }
 
 void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const KernelTable& kernels,
                        const Member& member) {
-  const std::size_t lines = line_count(map.shape);
-  for (std::size_t i = member.begin(lines); i < member.end(lines); ++i)
-    import_line(chw, map, line_of(map.shape, image * lines + i), kernels);
+  const FeatureMap alone{map.data + image * map.shape.image(), map.shape};
+  const std::size_t strips = strip_count(map.shape);
+  for (std::size_t i = member.begin(strips); i < member.end(strips); ++i)
+    import_strip(chw, alone, strip_of(map.shape, i), kernels);
 }
 
 void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const KernelTable& kernels,
                        const Member& member) {
-  const std::size_t lines = line_count(map.shape);
-  for (std::size_t i = member.begin(lines); i < member.end(lines); ++i)
-    export_line(map, line_of(map.shape, image * lines + i), chw, kernels);
+  const FeatureMap alone{map.data + image * map.shape.image(), map.shape};
+  const std::size_t strips = strip_count(map.shape);
+  for (std::size_t i = member.begin(strips); i < member.end(strips); ++i)
+    export_strip(alone, strip_of(map.shape, i), chw, kernels);
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {
@@ -103,13 +112,11 @@ RowChunks::RowChunks(const MapShape& shape)
       chunks_per_image_(ceil_div(shape.h, rows_per_chunk_)) {}
 
 Region RowChunks::region(std::size_t chunk) const {
-  const std::size_t first = chunk % chunks_per_image_ * rows_per_chunk_;
-  return {std::min(rows_per_chunk_, shape_.h - first), shape_.w, shape_.pixel()};
+  return {std::min(rows_per_chunk_, shape_.h - first_row(chunk)), shape_.w, shape_.pixel()};
 }
 
 MutableRows RowChunks::mutable_rows(const FeatureMap& map, std::size_t chunk) const {
-  const std::size_t first = chunk % chunks_per_image_ * rows_per_chunk_;
-  return {map.at(chunk / chunks_per_image_, static_cast<std::ptrdiff_t>(first), 0),
+  return {map.at(image(chunk), static_cast<std::ptrdiff_t>(first_row(chunk)), 0),
           static_cast<std::ptrdiff_t>(map.shape.row())};
 }
 

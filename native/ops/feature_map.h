@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "base/arena.h"
 #include "base/checked.h"
@@ -39,10 +40,6 @@ struct FeatureMap {
   }
 };
 
-// NCHW -> channels-last; writes the interior only.
-void import_nchw(const float* nchw, const FeatureMap& map, const KernelTable& kernels, int threads);
-// Channels-last -> NCHW.
-void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels, int threads);
 // One member's part of one image, inside a parallel region.
 void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const KernelTable& kernels,
                        const Member& member);
@@ -59,6 +56,8 @@ class RowChunks {
   explicit RowChunks(const MapShape& shape);
 
   std::size_t count() const { return shape_.n * chunks_per_image_; }
+  std::size_t image(std::size_t chunk) const { return chunk / chunks_per_image_; }
+  std::size_t first_row(std::size_t chunk) const { return chunk % chunks_per_image_ * rows_per_chunk_; }
   Region region(std::size_t chunk) const;
   Rows rows(const FeatureMap& map, std::size_t chunk) const;
   MutableRows mutable_rows(const FeatureMap& map, std::size_t chunk) const;
@@ -67,5 +66,17 @@ class RowChunks {
   MapShape shape_;
   std::size_t rows_per_chunk_, chunks_per_image_;
 };
+
+// What is done with a chunk of a map just after it was written, while it is in the cache. May be empty.
+using ChunkTask = std::function<void(std::size_t chunk)>;
+
+// NCHW -> channels-last; writes the interior only. Calls then(chunk) after each chunk of the map.
+void import_nchw(const float* nchw, const FeatureMap& map, const ChunkTask& then, const KernelTable& kernels,
+                 int threads);
+// Channels-last -> NCHW.
+void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels, int threads);
+// One chunk of it.
+void export_chunk(const FeatureMap& map, const RowChunks& chunks, std::size_t chunk, float* nchw,
+                  const KernelTable& kernels);
 
 }  // namespace qarepvgg

@@ -1,7 +1,6 @@
 #include "ops/winograd.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace qarepvgg {
 namespace {
@@ -150,7 +149,8 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
   float* v = scratch;
   float* m = v + kPoints * v_point();
   float* patch = m + kPoints * m_point();
-  for (std::size_t t = 0; t < count; ++t) transform_input(block.tiles[t], in, v + t * pixel_, patch);
+  for (std::size_t t = 0; t < count; ++t)
+    transform_tile(block.tiles[t], 1, in, kernels_->winograd_input, v + t * pixel_, v_point(), patch);
 
   const std::ptrdiff_t tap = 0;
   for (std::size_t index = first_panel; index < last_panel; ++index) {
@@ -186,23 +186,6 @@ void WinogradConvolution::run_block(const Block& block, std::size_t first_panel,
       transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
                        options, patch);
   }
-}
-
-void WinogradConvolution::transform_input(const TileRef& tile, const FeatureMap& in, float* v, float* patch) const {
-  const std::ptrdiff_t y = signed_size(tile.rows.first) - 1, x = signed_size(tile.columns.first) - 1;
-  WinogradInput call{in.at(tile.image, y, x),     signed_size(in.shape.pixel()),
-                     signed_size(in.shape.row()), v,
-                     signed_size(v_point()),      pixel_};
-  if (tile.overhangs()) {
-    // The tile hangs over the border by more than the halo: what lies there is not zero but the next row.
-    const std::size_t line = (tile.width() + 2) * pixel_;
-    std::memset(patch, 0, (tile.height() + 2) * line * sizeof(float));
-    for (std::size_t r = 0; r < tile.rows.length + 2; ++r)
-      std::copy_n(call.in + signed_size(r) * call.row, (tile.columns.length + 2) * pixel_, patch + r * line);
-    call.in = patch;
-    call.row = signed_size(line);
-  }
-  kernels_->winograd_input[tile.rows.is_short][tile.columns.is_short](call);
 }
 
 void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,

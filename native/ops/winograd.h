@@ -53,7 +53,6 @@ class WinogradConvolution {
   void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const FeatureMap& in,
                  const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
                  float* scratch) const;
-  void transform_input(const TileRef& tile, const FeatureMap& in, float* v, float* patch) const;
   void transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel, std::size_t width,
                         const FeatureMap& out, ConvOptions options, float* patch) const;
   std::size_t v_point() const;  // floats from one point to the next in the transformed input

@@ -1,6 +1,7 @@
 #include "ops/winograd_tiles.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace qarepvgg {
 namespace {
@@ -78,6 +79,28 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
     block.tiles[next[rank(tile)]++] = tile;
   }
   return block;
+}
+
+void transform_tile(const WinogradTiles::TileRef& tile, std::size_t margin, const FeatureMap& map,
+                    void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
+                    float* patch) {
+  const auto signed_size = [](std::size_t size) { return static_cast<std::ptrdiff_t>(size); };
+  const std::ptrdiff_t y = signed_size(tile.rows.first) - signed_size(margin);
+  const std::ptrdiff_t x = signed_size(tile.columns.first) - signed_size(margin);
+  const std::size_t pixel = map.shape.pixel();
+  WinogradInput call{map.at(tile.image, y, x),     signed_size(pixel),
+                     signed_size(map.shape.row()), out,
+                     signed_size(point_stride),    pixel};
+  if (tile.overhangs()) {
+    // The tile hangs over the border by more than the margin: what lies there is not zero but the next row.
+    const std::size_t line = (tile.width() + 2 * margin) * pixel;
+    std::memset(patch, 0, (tile.height() + 2 * margin) * line * sizeof(float));
+    for (std::size_t r = 0; r < tile.rows.length + 2 * margin; ++r)
+      std::copy_n(call.in + signed_size(r) * call.row, (tile.columns.length + 2 * margin) * pixel, patch + r * line);
+    call.in = patch;
+    call.row = signed_size(line);
+  }
+  kernels[tile.rows.is_short][tile.columns.is_short](call);
 }
 
 }  // namespace qarepvgg

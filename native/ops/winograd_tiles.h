@@ -4,7 +4,9 @@
 
 #include <cstddef>
 
+#include "kernels/kernel_table.h"
 #include "ops/convolution.h"
+#include "ops/feature_map.h"
 
 namespace qarepvgg {
 
@@ -55,5 +57,12 @@ class WinogradTiles {
   std::size_t cuts_ = 1;  // blocks of one image; with 1, a block may be several images
   std::size_t blocks_, largest_block_;
 };
+
+// Takes a tile of a map to the points, out[point * point_stride + channel]. margin: how far the transform reads beyond
+// the tile on each side, 1 for the input of a convolution, whose map has that halo, 0 for the gradient of its output.
+// patch: room for a tile with its margin.
+void transform_tile(const WinogradTiles::TileRef& tile, std::size_t margin, const FeatureMap& map,
+                    void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
+                    float* patch);
 
 }  // namespace qarepvgg

@@ -5,6 +5,7 @@
 #include "ops/convolution.h"
 #include "ops/elementwise.h"
 #include "ops/winograd.h"
+#include "ops/winograd_gradient.h"
 #include "program/node.h"
 
 namespace qarepvgg {
@@ -17,6 +18,15 @@ constexpr std::size_t kWinogradChannels = 32;
 bool winograd_pays(const ConvShape& shape) {
   return WinogradConvolution::supports(shape) && shape.in_h * shape.in_w >= kWinogradPixels &&
          shape.in_c / shape.groups >= kWinogradChannels && shape.out_c / shape.groups >= kWinogradChannels;
+}
+
+// As a weight gradient, it needs enough tiles for several threads, and sums of a chunk that do not crowd out the tiles.
+constexpr std::size_t kWinogradGradientTiles = 128;
+constexpr std::size_t kWinogradGradientWeights = 192 * 192;
+
+bool winograd_gradient_pays(const ConvShape& shape) {
+  return winograd_pays(shape) && shape.n * WinogradTiles::per_image(shape) >= kWinogradGradientTiles &&
+         shape.in_c / shape.groups * (shape.out_c / shape.groups) <= kWinogradGradientWeights;
 }
 
 // The convolution from the gradient of the output to that of the input, for stride 1 and padding 1.
@@ -82,6 +92,31 @@ class Direction {
   std::optional<WinogradConvolution> winograd_;
 };
 
+// The gradient of the weights, by the algorithm that the shape calls for.
+class WeightDirection {
+ public:
+  WeightDirection(const ConvShape& shape, int threads) {
+    if (winograd_gradient_pays(shape))
+      winograd_.emplace(shape, threads, active_kernels());
+    else
+      direct_.emplace(shape, active_kernels());
+  }
+
+  std::size_t workspace_floats() const {
+    return winograd_ ? winograd_->workspace_floats() : direct_->workspace_floats();
+  }
+  void run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight, int team) const {
+    if (winograd_)
+      winograd_->run(in, grad_out, workspace, grad_weight, team);
+    else
+      direct_->run(in, grad_out, workspace, grad_weight, team);
+  }
+
+ private:
+  std::optional<WeightGradient> direct_;
+  std::optional<WinogradWeightGradient> winograd_;
+};
+
 // Weights of a 1x1 convolution with ones added on the diagonal: it then adds its input to its result.
 void add_identity(const float* weight, const ConvShape& shape, float* sum) {
   const std::size_t depth = shape.in_c / shape.groups;
@@ -95,7 +130,7 @@ class ConvNode final : public Node {
       : Node(spec), shape_(shape), forward_(shape, false, options.threads) {
     if (!options.gradients) return;
     data_gradient_.emplace(shape, true, options.threads);
-    weight_gradient_.emplace(shape, active_kernels());
+    weight_gradient_.emplace(shape, options.threads);
   }
 
   std::size_t input_halo() const override { return shape_.padding; }
@@ -146,7 +181,7 @@ class ConvNode final : public Node {
   ConvShape shape_;
   Direction forward_;
   std::optional<Direction> data_gradient_;
-  std::optional<WeightGradient> weight_gradient_;
+  std::optional<WeightDirection> weight_gradient_;
 };
 
 }  // namespace

@@ -38,29 +38,37 @@ class Planner {
 
  private:
   void place_maps() {
-    for (std::size_t id = 0; id < values_.size(); ++id) {
-      Life life{id, id};  // value i + 1 is written by node i at step i + 1, value 0 is imported at step 0
-      if (id + 1 == values_.size()) life.reach(steps_.export_output());
+    const std::size_t count = values_.size();
+    std::vector<std::size_t> root(count), halos(count, 0);
+    std::vector<Life> lives(count, Life{steps_.count(), 0});
+    for (std::size_t id = 0; id < count; ++id) {
+      root[id] = sum_in_place(id) ? root[nodes_[id - 1]->spec().inputs.back()] : id;
+      Life& life = lives[root[id]];
+      life.reach(id);  // value i + 1 is written by node i at step i + 1, value 0 is imported at step 0
+      if (id + 1 == count) life.reach(steps_.export_output());
       if (gradients_ && id > 0 && nodes_[id - 1]->backward_reads_output()) life.reach(steps_.backward(id - 1));
       for (std::size_t i = 0; i < nodes_.size(); ++i) {
         if (!reads(i, id)) continue;
         life.reach(steps_.forward(i));
-        if (gradients_ && nodes_[i]->backward_reads_input()) life.reach(steps_.backward(i));
+        if (gradients_ && nodes_[i]->backward_reads_input() && !only_adds(i, id)) life.reach(steps_.backward(i));
       }
-      const MapShape& shape = values_[id].map.shape;
-      plan_.maps.push_back({reserve(shape, life, id, false), shape.halo});
+      halos[root[id]] = std::max(halos[root[id]], values_[id].map.shape.halo);
     }
+    plan_.maps = place(root, lives, halos, false);
   }
 
-  // Gradients of a sum's operands are the gradient of the sum itself: where nothing else writes them, no copy is made.
+  // Gradients of what is added up are the gradient of the sum itself: where nothing else writes them, no copy is made.
+  // And a node may write over the gradient of its output, where nothing else reads that.
   void place_gradients() {
     const std::size_t count = values_.size();
     std::vector<std::size_t> root(count);
     for (std::size_t id = 0; id < count; ++id) root[id] = id;
     for (std::size_t i = nodes_.size(); i-- > 0;) {
-      if (nodes_[i]->spec().kind != OpKind::kAdd) continue;
-      for (ValueId id : nodes_[i]->spec().inputs)
-        if (may_alias(id)) root[id] = root[i + 1];
+      const OpSpec& op = nodes_[i]->spec();
+      for (std::size_t operand = op.first_addend(); operand < op.inputs.size(); ++operand)
+        if (may_alias(op.inputs[operand])) root[op.inputs[operand]] = root[i + 1];
+      const ValueId first = op.inputs.front();
+      if (nodes_[i]->backward_in_place() && root[i + 1] == i + 1 && may_alias(first)) root[first] = i + 1;
     }
 
     std::vector<Life> lives(count, Life{steps_.count(), 0});
@@ -73,14 +81,7 @@ class Planner {
         if (reads(i, id)) life.reach(steps_.backward(i));
       if (id > 0) halos[root[id]] = std::max(halos[root[id]], nodes_[id - 1]->output_gradient_halo());
     }
-    plan_.grads.resize(count);
-    for (std::size_t id = 0; id < count; ++id) {
-      if (root[id] != id) continue;
-      MapShape shape = values_[id].map.shape;
-      shape.halo = halos[id];
-      plan_.grads[id] = {reserve(shape, lives[id], id, true), halos[id]};
-    }
-    for (std::size_t id = 0; id < count; ++id) plan_.grads[id] = plan_.grads[root[id]];
+    plan_.grads = place(root, lives, halos, true);
 
     std::vector<bool> written(count);
     plan_.accumulate.resize(nodes_.size());
@@ -95,7 +96,8 @@ class Planner {
     plan_.accumulate.resize(nodes_.size());
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       const std::size_t forward = steps_.forward(i), backward = steps_.backward(i);
-      plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward, gradients_ ? backward : forward));
+      // The node before may write there already (hand_over_input_pass).
+      plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward - 1, gradients_ ? backward : forward));
       plan_.forward_scratch.push_back(arena_.reserve(nodes_[i]->forward_scratch_floats(), forward, forward));
       plan_.backward_scratch.push_back(
           gradients_ ? arena_.reserve(nodes_[i]->backward_scratch_floats(), backward, backward) : 0);
@@ -106,6 +108,20 @@ class Planner {
   void find_shared() {
     for (const Placement& map : placements_)
       if (arena_.overlaps(map.offset, map.floats)) plan_.clears.push_back({map.first, map.value, map.grad});
+  }
+
+  // One map for all values of a root, with the life and the halo that they need together.
+  std::vector<MemoryPlan::Placed> place(const std::vector<std::size_t>& root, const std::vector<Life>& lives,
+                                        const std::vector<std::size_t>& halos, bool grad) {
+    std::vector<MemoryPlan::Placed> placed(root.size());
+    for (std::size_t id = 0; id < root.size(); ++id) {
+      if (root[id] != id) continue;
+      MapShape shape = values_[id].map.shape;
+      shape.halo = halos[id];
+      placed[id] = {reserve(shape, lives[id], id, grad), halos[id]};
+    }
+    for (std::size_t id = 0; id < root.size(); ++id) placed[id] = placed[root[id]];
+    return placed;
   }
 
   std::size_t reserve(const MapShape& shape, const Life& life, std::size_t value, bool grad) {
@@ -119,16 +135,34 @@ class Planner {
     return std::find(inputs.begin(), inputs.end(), value) != inputs.end();
   }
 
-  // An operand's gradient may be the sum's own: nothing else reads the value, and its producer does not overwrite the
-  // gradient it is given (a fused ReLU of a convolution or sum masks it in place).
-  bool may_alias(ValueId id) const {
+  bool only_adds(std::size_t node, std::size_t value) const {
+    const OpSpec& op = nodes_[node]->spec();
+    return std::find(op.inputs.begin(), op.inputs.end(), value) - op.inputs.begin() >=
+           static_cast<std::ptrdiff_t>(op.first_addend());
+  }
+
+  // A batch norm may write its result over the addend that nothing else reads.
+  bool sum_in_place(std::size_t id) const {
     if (id == 0) return false;
+    const OpSpec& op = nodes_[id - 1]->spec();
+    if (op.kind != OpKind::kBatchNorm || op.inputs.size() < 2) return false;
+    const ValueId addend = op.inputs.back();
+    return addend > 0 && reader_count(addend) == 1 && !(gradients_ && nodes_[addend - 1]->backward_reads_output());
+  }
+
+  std::size_t reader_count(ValueId id) const {
     std::size_t readers = 0;
     for (const auto& node : nodes_) {
       const auto& inputs = node->spec().inputs;
       readers += static_cast<std::size_t>(std::count(inputs.begin(), inputs.end(), id));
     }
-    return readers == 1 && !nodes_[id - 1]->overwrites_output_gradient();
+    return readers;
+  }
+
+  // An operand's gradient may be the sum's own: nothing else reads the value, and its producer does not overwrite the
+  // gradient it is given (a fused ReLU of a convolution or sum masks it in place).
+  bool may_alias(ValueId id) const {
+    return id > 0 && reader_count(id) == 1 && !nodes_[id - 1]->overwrites_output_gradient();
   }
 
   const std::vector<std::unique_ptr<Node>>& nodes_;

@@ -13,14 +13,14 @@ int Run::team(double work) const {
 }
 
 NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, const NodeOptions& options) {
-  const std::size_t limit = spec.kind == OpKind::kAdd ? kMaxSummands : 1;
+  const std::size_t limit = spec.kind == OpKind::kAdd ? kMaxSummands : spec.kind == OpKind::kBatchNorm ? 2 : 1;
   if (inputs.empty() || inputs.size() > limit)
     fail(code::kInvalidArg, "expected 1 to ", limit, " operands, received ", inputs.size());
   switch (spec.kind) {
     case OpKind::kConv:
       return make_conv_node(spec, inputs.front(), options);
     case OpKind::kBatchNorm:
-      return make_batch_norm_node(spec, inputs.front(), options.training);
+      return make_batch_norm_node(spec, inputs, options.training);
     case OpKind::kSqueezeExcite:
       return make_squeeze_excite_node(spec, inputs.front());
     case OpKind::kAdd:

@@ -48,6 +48,15 @@ class Node {
   virtual bool backward_reads_output() const { return spec_.relu; }
   // Backward masks the gradient of its output in place.
   virtual bool overwrites_output_gradient() const { return false; }
+  // The gradient of its first input may be written over that of its output.
+  virtual bool backward_in_place() const { return false; }
+  // A pass over the input (over the gradient of the output) that the node which writes that map may make instead, chunk
+  // by chunk (RowChunks); the pass counts as made then. Empty where there is none.
+  virtual ChunkTask hand_over_input_pass() { return {}; }
+  virtual ChunkTask hand_over_gradient_pass() { return {}; }
+  // Whether the node makes such a pass over its output (over the gradient of its first input) along with its own.
+  virtual bool makes_output_pass() const { return false; }
+  virtual bool makes_gradient_pass() const { return false; }
   // Elementary operations of a forward pass: decides between one thread and many.
   virtual double work() const = 0;
 
@@ -62,7 +71,8 @@ class Node {
   struct Wiring {
     std::vector<const Value*> inputs;
     const Value* output = nullptr;
-    std::vector<bool> accumulate;  // per input
+    std::vector<bool> accumulate;          // per input
+    ChunkTask output_pass, gradient_pass;  // of the neighbours, to be made along; or empty
     float *saved = nullptr, *forward_scratch = nullptr, *backward_scratch = nullptr;
   };
   void wire(Wiring wiring) { wiring_ = std::move(wiring); }
@@ -88,7 +98,7 @@ struct NodeOptions {
 };
 NewNode make_node(const OpSpec& spec, const std::vector<MapShape>& inputs, const NodeOptions& options);
 NewNode make_conv_node(const OpSpec& spec, const MapShape& input, const NodeOptions& options);
-NewNode make_batch_norm_node(const OpSpec& spec, const MapShape& input, bool training);
+NewNode make_batch_norm_node(const OpSpec& spec, const std::vector<MapShape>& inputs, bool training);
 NewNode make_squeeze_excite_node(const OpSpec& spec, const MapShape& input);
 SqueezeExciteWeights squeeze_excite_weights(const OpSpec& spec, const float* state);
 NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& inputs);

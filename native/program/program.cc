@@ -53,6 +53,7 @@ void Program::place() {
   const auto at = [this](std::size_t offset) { return arena_.data() + offset; };
   for (std::size_t id = 0; id < values_.size(); ++id) {
     values_[id].map.data = at(plan.maps[id].offset);
+    values_[id].map.shape.halo = plan.maps[id].halo;
     if (!spec_.gradients) continue;
     values_[id].grad = {at(plan.grads[id].offset), values_[id].map.shape};
     values_[id].grad.shape.halo = plan.grads[id].halo;
@@ -65,13 +66,31 @@ void Program::place() {
     wiring.saved = at(plan.saved[i]);
     wiring.forward_scratch = at(plan.forward_scratch[i]);
     wiring.backward_scratch = at(plan.backward_scratch[i]);
+    if (nodes_[i]->makes_output_pass()) wiring.output_pass = pass_behind(i);
+    if (spec_.gradients && i > 0 && reads_first(i, i) && nodes_[i]->makes_gradient_pass())
+      wiring.gradient_pass = nodes_[i - 1]->hand_over_gradient_pass();
     nodes_[i]->wire(std::move(wiring));
   }
+  if (spec_.gradients) import_pass_ = nodes_.back()->hand_over_gradient_pass();
   clears_.resize(plan.steps);
   for (const MemoryPlan::Clear& clear : plan.clears) {
     const Value& value = values_[clear.value];
     clears_[clear.step].push_back({clear.grad ? &value.grad : &value.map, value.map.shape.c % kAlignedFloats != 0});
   }
+}
+
+// What follows a node first: the node behind it, or the export.
+ChunkTask Program::pass_behind(std::size_t node) {
+  if (node + 1 == nodes_.size())
+    return [this, chunks = RowChunks(values_.back().map.shape)](std::size_t chunk) {
+      export_chunk(values_.back().map, chunks, chunk, output_, active_kernels());
+    };
+  return reads_first(node + 1, node + 1) ? nodes_[node + 1]->hand_over_input_pass() : ChunkTask{};
+}
+
+bool Program::reads_first(std::size_t node, ValueId value) const {
+  const std::vector<ValueId>& inputs = nodes_[node]->spec().inputs;
+  return inputs.front() == value && std::count(inputs.begin(), inputs.end(), value) == 1;
 }
 
 void Program::clear_for(std::size_t step, int threads) const {
@@ -80,16 +99,17 @@ void Program::clear_for(std::size_t step, int threads) const {
 
 void Program::forward(const float* input, float* state, float* output) {
   graph_kept_ = false;
+  output_ = output;
   const Run run{state, spec_.training ? state : nullptr, nullptr, threads_};
   const StepNumbers steps{nodes_.size()};
   const int edge_team = serial_ ? 1 : threads_;
   clear_for(steps.import_input(), edge_team);
-  import_nchw(input, values_.front().map, active_kernels(), edge_team);
+  import_nchw(input, values_.front().map, {}, active_kernels(), edge_team);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     clear_for(steps.forward(i), edge_team);
     nodes_[i]->forward(run);
   }
-  export_nchw(values_.back().map, output, active_kernels(), edge_team);
+  if (!nodes_.back()->makes_output_pass()) export_nchw(values_.back().map, output, active_kernels(), edge_team);
   graph_kept_ = spec_.gradients;
 }
 
@@ -101,7 +121,7 @@ void Program::backward(const float* grad_output, const float* state, float* grad
   const StepNumbers steps{nodes_.size()};
   const int edge_team = serial_ ? 1 : threads_;
   clear_for(steps.import_gradient(), edge_team);
-  import_nchw(grad_output, values_.back().grad, active_kernels(), edge_team);
+  import_nchw(grad_output, values_.back().grad, import_pass_, active_kernels(), edge_team);
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     clear_for(steps.backward(i), edge_team);
     nodes_[i]->backward(run);

@@ -40,6 +40,9 @@ class Program {
 
   void build();
   void place();
+  ChunkTask pass_behind(std::size_t node);
+  // Whether the node takes the value as its first operand, and not as another one too.
+  bool reads_first(std::size_t node, ValueId value) const;
   void clear_for(std::size_t step, int threads) const;
 
   ProgramSpec spec_;
@@ -47,6 +50,8 @@ class Program {
   std::vector<Value> values_;
   AlignedBuffer arena_;
   std::vector<std::vector<Clear>> clears_;  // by step
+  ChunkTask import_pass_;                   // over the gradient of the output, along with its import
+  float* output_ = nullptr;                 // of the present forward
   int threads_ = 1;
   bool serial_ = true;
   bool graph_kept_ = false;

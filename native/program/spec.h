@@ -58,6 +58,8 @@ struct OpSpec {
   std::optional<Quantization> from, to;
   std::shared_ptr<const QuantizedWeights> quantized;
 
+  // The first of the operands that are just added to the result: all of a sum, the second of a batch norm.
+  std::size_t first_addend() const { return kind == OpKind::kAdd ? 0 : kind == OpKind::kBatchNorm ? 1 : inputs.size(); }
   bool reads_integers() const { return is_quantized(kind) && kind != OpKind::kQuantize; }
   ConvShape conv_shape(const MapShape& input) const {
     return {input.n, input.c, input.h, input.w, out_channels, kernel, stride, padding, dilation, groups};

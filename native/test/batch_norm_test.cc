@@ -15,10 +15,10 @@ namespace qarepvgg::test {
 namespace {
 
 struct Case {
-  reference::Tensor x, grad_y, before;  // before: what is in grad_x when accumulating
+  reference::Tensor x, addend, grad_y, before;  // before: what is in grad_x when accumulating
   reference::BatchNorm norm;
   reference::Values weight_before, bias_before;
-  bool training, relu, accumulate;
+  bool training, relu, with_addend, accumulate;
   std::size_t x_halo, y_halo;
 };
 
@@ -26,6 +26,7 @@ Case random_case(Rng& rng, const reference::Dims& dims, Data data) {
   const auto channels = [&](Data kind) { return random_values(rng, dims.c, kind); };
   Case c;
   c.x = random_tensor(rng, dims, data);
+  c.addend = random_tensor(rng, dims, data);
   c.grad_y = random_tensor(rng, dims, data);
   c.before = random_tensor(rng, dims, data);
   c.norm = {channels(data), channels(data), channels(data), channels(data), 3, 0, 0.25};
@@ -33,6 +34,7 @@ Case random_case(Rng& rng, const reference::Dims& dims, Data data) {
   c.bias_before = channels(data);
   c.training = rng.chance(0.5);
   c.relu = rng.chance(0.5);
+  c.with_addend = !c.relu && rng.chance(0.5);
   c.accumulate = rng.chance(0.5);
   c.x_halo = rng.between(0, 2);
   c.y_halo = rng.between(0, 2);
@@ -85,6 +87,7 @@ Results run_reference(const Case& c) {
     reference::update_running_statistics(norm, statistics, c.x.dims);
   }
   reference::Tensor y = reference::normalize(c.x, norm, statistics), grad_y = c.grad_y;
+  if (c.with_addend) y = reference::add({&y, &c.addend});
   if (c.relu) {
     y = reference::relu(y);
     grad_y = reference::relu_gradient(grad_y, y);
@@ -106,21 +109,24 @@ Results run_native(const Case& c, const KernelTable& kernels, Rng& rng) {
   shape.halo = c.y_halo;
   const FeatureMap y = memory.map(shape), grad_y = memory.map(c.grad_y, c.y_halo);
   const FeatureMap grad_x = c.accumulate ? memory.map(c.before, c.x_halo) : memory.map(x.shape);
-  const BatchNormWeights weights{memory.floats(c.norm.weight), memory.floats(c.norm.bias), c.norm.eps};
+  const FeatureMap addend = memory.map(c.addend, c.x_halo);
+  const BatchNormWeights weights{memory.floats(c.norm.weight), memory.floats(c.norm.bias)};
   float *running_mean = memory.floats(c.norm.running_mean), *running_var = memory.floats(c.norm.running_var);
   float *batches = memory.floats(reference::Values{c.norm.batches}), *grad_weight = memory.floats(c.weight_before),
         *grad_bias = memory.floats(c.bias_before);
 
   const BatchNorm norm(x.shape, kernels);
   float* saved = memory.floats(norm.saved_floats());
-  float* workspace = memory.floats(norm.forward_workspace_floats());
-  if (c.training)
-    norm.measure(x, c.norm.eps, {running_mean, running_var, batches, c.norm.momentum}, saved, workspace, 1);
-  else
+  if (c.training) {
+    norm.measure(x, saved, 1);
+    norm.settle(c.norm.eps, {running_mean, running_var, batches, c.norm.momentum}, saved, 1);
+  } else {
     norm.recall(running_mean, running_var, c.norm.eps, saved);
-  norm.normalize(x, weights, saved, c.relu, y, workspace, 1);
-  norm.backward({grad_y, c.relu ? &y : nullptr, x, grad_x, c.accumulate, c.training, grad_weight, grad_bias}, weights,
-                saved, memory.floats(norm.backward_workspace_floats()), 1);
+  }
+  norm.normalize({x, c.with_addend ? &addend : nullptr, y, c.relu}, weights, saved, {}, 1);
+  norm.sum(grad_y, x, c.relu, saved, 1);
+  norm.backward({grad_y, x, grad_x, c.relu, c.accumulate, c.training, grad_weight, grad_bias}, saved,
+                memory.floats(norm.backward_workspace_floats()), {}, 1);
   CHECK(zero_border(y) && zero_border(grad_x), kernels.isa, ", ", x.shape);
   return {read(y).data,
           read(grad_x).data,

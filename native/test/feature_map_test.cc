@@ -23,7 +23,7 @@ TEST(import_and_export_nchw) {
     for (const KernelTable* kernels : available_kernels()) {
       GuardedMemory memory(rng);
       const FeatureMap map = memory.map(shape);
-      import_nchw(memory.floats(x.data), map, *kernels, 1);
+      import_nchw(memory.floats(x.data), map, {}, *kernels, 1);
       CHECK_VALUES(read(map).data, x.data, 0.0, shape, kernels->isa);
       CHECK(zero_border(map), shape, kernels->isa);
       float* out = memory.floats(shape.elements());

@@ -101,6 +101,11 @@ TEST(program_spec_bad_ops) {
   check_bad_op(code::kInvalidArg, "an empty sum", sum, [](OpSpec& op) { op.inputs.clear(); });
   check_bad_op(code::kInvalidArg, "a long sum", sum, [](OpSpec& op) { op.inputs.assign(kMaxSummands + 1, 1); });
   check_bad_op(code::kInvalidArg, "a value that nothing reads", conv, [](OpSpec& op) { op.inputs = {0}; });
+  check_bad_op(code::kInvalidArg, "two addends", norm, [](OpSpec& op) { op.inputs = {1, 1, 1}; });
+  check_bad_op(code::kInvalidArg, "ReLU behind an addend", norm, [](OpSpec& op) {
+    op.inputs = {1, 1};
+    op.relu = true;
+  });
   check_bad_op(code::kInvalidArg, "ReLU of a factor", scale(1), [](OpSpec& op) { op.relu = true; });
 
   check_bad_op(code::kInvalidArg, "no weight", conv, [](OpSpec& op) { op.weight = kNoTensor; });
@@ -131,6 +136,12 @@ TEST(program_spec_bad_shapes) {
   CHECK_EQUAL(code_of_program(sum), "no error", "a sum of equals");
   sum.ops[0].stride = 2;
   CHECK_EQUAL(code_of_program(sum), code::kShape, "a sum of different sizes");
+
+  ProgramSpec addend = program({convolution(0), batch_norm(1)});
+  addend.ops[1].inputs = {1, 0};
+  CHECK_EQUAL(code_of_program(addend), "no error", "a batch norm and an addend of its size");
+  addend.ops[0].stride = 2;
+  CHECK_EQUAL(code_of_program(addend), code::kShape, "an addend of another size");
 
   ProgramSpec norm = program({batch_norm(0)});
   norm.training = true;

@@ -50,6 +50,7 @@ class Builder {
           break;
         case 2:
           add_batch_norm(input);
+          if (rng_.chance(0.5)) add_batch_norm(last());  // neighbours share passes
           break;
         case 3:
           add_sum({input, any(readable_), any(readable_)});
@@ -120,7 +121,10 @@ class Builder {
     OpSpec op;
     op.kind = OpKind::kBatchNorm;
     op.inputs = {input};
-    op.relu = rng_.chance(0.5);
+    if (rng_.chance(0.5))
+      op.inputs.push_back(any(readable_));
+    else
+      op.relu = rng_.chance(0.5);
     op.eps = 0.1;  // keeps channels of nearly equal pixels well conditioned
     op.momentum = 0.3;
     smallest_ = std::min(smallest_, dims_.n * dims_.h * dims_.w);

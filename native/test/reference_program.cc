@@ -99,7 +99,8 @@ Tensor ReferenceProgram::run(std::size_t index, Values& state) {
         reference::update_running_statistics(norm, statistics_[index], x.dims);
         store_statistics(op, norm, state);
       }
-      return reference::normalize(x, norm, statistics_[index]);
+      const Tensor y = reference::normalize(x, norm, statistics_[index]);
+      return op.inputs.size() > 1 ? reference::add({&y, &values_[op.inputs[1]]}) : y;
     }
     case OpKind::kAdd: {
       std::vector<const Tensor*> operands;
@@ -148,8 +149,9 @@ void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, co
                                      std::vector<Tensor>& grads) const {
   const OpSpec& op = spec_.ops[index];
   const Tensor& x = values_[op.inputs.front()];
+  const auto add_to = [&](ValueId id, const Tensor& grad) { grads[id] = reference::add({&grads[id], &grad}); };
   const auto add_to_input = [&](const Tensor& grad) {
-    for (ValueId id : op.inputs) grads[id] = reference::add({&grads[id], &grad});
+    for (ValueId id : op.inputs) add_to(id, grad);
   };
   switch (op.kind) {
     case OpKind::kConv: {
@@ -163,7 +165,9 @@ void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, co
                                                         statistics_[index], spec_.training);
       add_slice(gradients, op.weight, grad.weight);
       add_slice(gradients, op.bias, grad.bias);
-      return add_to_input(grad.x);
+      add_to(op.inputs.front(), grad.x);
+      if (op.inputs.size() > 1) add_to(op.inputs[1], grad_y);
+      return;
     }
     case OpKind::kScale:
       gradients[op.weight] += reference::dot(grad_y, x);

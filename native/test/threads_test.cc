@@ -79,12 +79,13 @@ TEST(threads_batch_norm) {
               *batches = memory.floats(reference::Values{0.0}), *grad_weight = memory.floats(zeros),
               *grad_bias = memory.floats(zeros);
         const BatchNorm norm(in.shape, *kernels);
-        const BatchNormWeights weights{memory.floats(gamma), memory.floats(gamma), 1e-5};
-        float *saved = memory.floats(norm.saved_floats()), *scratch = memory.floats(norm.forward_workspace_floats());
-        norm.measure(in, weights.eps, {mean, var, batches, 0.1}, saved, scratch, threads);
-        norm.normalize(in, weights, saved, true, out, scratch, threads);
-        norm.backward({grad, &out, in, grad_x, false, true, grad_weight, grad_bias}, weights, saved,
-                      memory.floats(norm.backward_workspace_floats()), threads);
+        float* saved = memory.floats(norm.saved_floats());
+        norm.measure(in, saved, threads);
+        norm.settle(1e-5, {mean, var, batches, 0.1}, saved, threads);
+        norm.normalize({in, nullptr, out, true}, {memory.floats(gamma), memory.floats(gamma)}, saved, {}, threads);
+        norm.sum(grad, in, true, saved, threads);
+        norm.backward({grad, in, grad_x, true, false, true, grad_weight, grad_bias}, saved,
+                      memory.floats(norm.backward_workspace_floats()), {}, threads);
         reference::Values all = read(out).data;
         append(all, read(grad_x).data);
         for (const float* values : {mean, var, grad_weight, grad_bias}) append(all, read(values, channels));
@@ -112,7 +113,8 @@ TEST(threads_elementwise) {
         with_result([&](const FeatureMap& out) { scale_map(x, 0.3f, false, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { relu_backward(x, y, false, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { average3x3(x, false, out, *kernels, threads); });
-        with_result([&](const FeatureMap& out) { import_nchw(memory.floats(b.data), out, active_kernels(), threads); });
+        with_result(
+            [&](const FeatureMap& out) { import_nchw(memory.floats(b.data), out, {}, active_kernels(), threads); });
         float *nchw = memory.floats(a.data.size()), *sums = memory.floats(reference::Values(a.dims.c, 0.0)),
               *workspace = memory.floats(sum_workspace_floats(x.shape));
         export_nchw(x, nchw, active_kernels(), threads);
