@@ -1,3 +1,5 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as library from '../lib';
 import { loadAddon } from '../lib/binding';
@@ -60,14 +62,58 @@ test('importing does not change how this process rounds', () => {
   expect(runScript(script).stdout).toBe(`true true ${1 / 3}\n`);
 });
 
-test('where there is no addon, the error says what was tried and what to do', () => {
-  const empty = path.join(root, 'docs');
-  for (const part of [
-    `${process.platform}-${process.arch}`,
-    `Node ${process.version}`,
-    `tried: build/Release/qarepvgg.node, prebuilds/${process.platform}-${process.arch}/qarepvgg.node`,
-    'npm run build',
-  ]) {
-    expectRefusal(() => loadAddon(empty), 'ERR_ADDON_LOAD', part);
+describe('loading the addon', () => {
+  const target = `${process.platform}-${process.arch}`;
+  const build = 'build/Release/qarepvgg.node';
+  const prebuild = `prebuilds/${target}/qarepvgg.node`;
+
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'qarepvgg-package-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** Puts a file into the folder: this package's addon, or something that is none. */
+  function put(place: string, content?: string): void {
+    const file = path.join(folder, place);
+    mkdirSync(path.dirname(file), { recursive: true });
+    if (content === undefined) copyFileSync(path.join(root, build), file);
+    else writeFileSync(file, content);
   }
+
+  /** What a process of its own loads from the folder. */
+  function loaded(): string {
+    const script = `console.log(require('./dist/binding').loadAddon(${JSON.stringify(folder)}).path)`;
+    return path.relative(folder, runScript(script).stdout.trim());
+  }
+
+  test('the one that was shipped, unless there is one that was built here', () => {
+    put(prebuild);
+    expect(loaded()).toBe(prebuild);
+    put(build);
+    expect(loaded()).toBe(build);
+  });
+
+  test('where there is none, the error says what was tried and what to do', () => {
+    const { glibcVersionRuntime } = (process.report.getReport() as { header: Record<string, string> }).header;
+    for (const part of [
+      `expected one that fits ${target}, received none`,
+      `machine: ${target}, ${glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : ''}`,
+      `, Node ${process.version}\n`,
+      `tried ${build}: no such file\n`,
+      `tried ${prebuild}: no such file\n`,
+      'npm run build',
+    ]) {
+      expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', part);
+    }
+  });
+
+  test('one that cannot be loaded is not passed over', () => {
+    put(build, 'of another machine');
+    put(prebuild);
+    const why = 'file too short|invalid ELF header|not valid'; // says the loader of Linux, of Windows
+    expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', `tried ${prebuild}: not tried, since ${build} exists`);
+    expect(() => loadAddon(folder)).toThrow(new RegExp(`tried ${build}: .*(${why})`));
+    expect(() => loadAddon(folder)).not.toThrow(folder);
+  });
 });
