@@ -22,12 +22,12 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = (program, ...args) => execFileSync(program, args, { encoding: 'utf8' }).trim();
 
 /**
- * Debian's source package of an installed file, with its version: where the source of a copy of it can be had.
+ * Debian's package of an installed file, with its version: it says where the source of a copy of the file can be had.
  * @param {string} file
  */
-function sourcePackage(file) {
+function packageOf(file) {
   const [name = ''] = output('dpkg-query', '--search', file).split(': ');
-  return output('dpkg-query', '--show', '--showformat=${source:Package} ${source:Version}', name);
+  return output('dpkg-query', '--show', name).replace(/(:\w+)?\t/, ' '); // from 'libgomp1:amd64<tab>12.2.0-14'
 }
 
 /** @param {string} file */
@@ -52,11 +52,11 @@ function prebuild(name) {
 
   const info = {
     compiler: output(compiler, '--version').split('\n')[0],
-    openmpSource: sourcePackage(openmp),
+    openmp: packageOf(openmp),
     sha256: Object.fromEntries([ADDON, OPENMP].map((file) => [file, sha256(join(folder, file))])),
   };
   writeFileSync(join(folder, BUILD_INFO), `${JSON.stringify(info, null, 2)}\n`);
-  console.log(`prebuilds/${name}: ${info.compiler}; OpenMP from ${info.openmpSource}`);
+  console.log(`prebuilds/${name}: ${info.compiler}; OpenMP from ${info.openmp}`);
 }
 
 const names = process.argv.slice(2);
