@@ -8,43 +8,34 @@
  *   npm run release:check -- --publish         as before `npm publish`: the version has a date, the tree is clean
  *   npm run release:check -- --targets linux-x64       some targets only, to try it
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../dist/cli/table.js';
 import { billOfPackage, licenceProblems, nativeComponents } from './release/bill-of-materials.cjs';
+import { binaries, kernels } from './release/binaries.mjs';
 import { changelogProblems } from './release/changelog.cjs';
+import {
+  atMost,
+  buildInfo,
+  MEGABYTE,
+  manifest,
+  megabytes,
+  output,
+  read,
+  release,
+  root,
+  sha256,
+} from './release/common.mjs';
+import { bundles, example, install, linters, startup, types } from './release/consumers.mjs';
 import { contentsProblems } from './release/contents.cjs';
-import { highest, linkProblems, neededProblems, parseLibrary, versionProblems } from './release/elf.cjs';
-import { ADDON, BUILD_INFO, buildFolder, OPENMP, TARGETS, targetNamed } from './release/targets.cjs';
+import { ADDON, BUILD_INFO, OPENMP, TARGETS } from './release/targets.cjs';
 
-/** The oldest libraries that a machine may have: those of Amazon Linux 2023 and Red Hat Enterprise Linux 9. */
-const PROMISED = { GLIBC: '2.34', GLIBCXX: '3.4.29', CXXABI: '1.3.13' };
-const MEGABYTE = 1e6;
-const MOST = { tarball: 6 * MEGABYTE, installed: 30 * MEGABYTE, startup: 150 };
-/** They read the tarball: whether what package.json promises to Node and to TypeScript is there. */
-const LINTERS = ['publint@0.3.25', '@arethetypeswrong/cli@0.18.5'];
+/** @typedef {import('./release/common.mjs').Outcome} Outcome */
 
-/**
- * @typedef {object} Outcome
- * @property {string} found What was looked at, with its figures.
- * @property {readonly string[]} problems
- */
+const MOST_TARBALL = 6 * MEGABYTE;
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
   options: {
     publish: { type: 'boolean', default: false },
@@ -52,106 +43,6 @@ const { values } = parseArgs({
   },
 });
 const targets = values.targets.split(',');
-/** @type {{ name: string, version: string, devDependencies: Record<string, string> }} */
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const release = join(root, 'release');
-
-/**
- * @param {string} program
- * @param {readonly string[]} args
- * @param {string} [cwd]
- */
-const output = (program, args, cwd = root) =>
-  execFileSync(program, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
-
-/** @param {string} file */
-const sha256 = (file) => createHash('sha256').update(readFileSync(file)).digest('hex');
-
-/** @param {string} file */
-const read = (file) => readFileSync(join(root, file), 'utf8');
-
-/** @param {string} file */
-const library = (file) => parseLibrary(output('readelf', ['-h', '-d', '-n', '-W', '--dyn-syms', file]));
-
-/**
- * Size on disk of all files of a folder.
- * @param {string} folder
- */
-const sizeOf = (folder) =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((name) => lstatSync(join(folder, name)))
-    .reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0);
-
-/** @param {number} bytes */
-const megabytes = (bytes) => `${(bytes / MEGABYTE).toFixed(2)} MB`;
-
-/**
- * @param {string} what
- * @param {number} value
- * @param {number} most
- * @param {(value: number) => string} format
- * @returns {Outcome}
- */
-const atMost = (what, value, most, format) => ({
-  found: `${what} ${format(value)}, at most ${format(most)}`,
-  problems: value <= most ? [] : [`${what}: ${format(value)}`],
-});
-
-// ---- checks -----------------------------------------------------------------------------------------------------------
-
-/**
- * The files of a target are there, they are what was built, and the addon is linked as meant.
- * @param {string} name
- * @returns {Outcome}
- */
-function binaries(name) {
-  const target = targetNamed(name);
-  const folder = join(root, 'prebuilds', name);
-  const absent = [ADDON, OPENMP, BUILD_INFO].filter((file) => !existsSync(join(folder, file)));
-  if (absent.length > 0)
-    return { found: 'incomplete', problems: absent.map((file) => `no ${file}: npm run prebuilds`) };
-
-  const addon = library(join(folder, ADDON));
-  const openmp = library(join(folder, OPENMP));
-  const info = buildInfo(name);
-  const problems = [
-    ...linkProblems(addon),
-    ...neededProblems(addon, target.loader, OPENMP),
-    ...versionProblems(addon, PROMISED),
-    ...versionProblems(openmp, PROMISED),
-  ];
-  for (const [file, { machine }] of Object.entries({ [ADDON]: addon, [OPENMP]: openmp })) {
-    if (machine !== target.machine) problems.push(`${file}: expected ${target.machine}, found ${machine}`);
-    if (info.sha256[file] !== sha256(join(folder, file))) problems.push(`${file} is not that of ${BUILD_INFO}`);
-  }
-  if (openmp.soname !== OPENMP) problems.push(`expected SONAME ${OPENMP}, found ${openmp.soname}`);
-  const built = join(root, buildFolder(target), 'Release', ADDON);
-  if (!existsSync(built) || library(built).buildId !== addon.buildId) {
-    problems.push(`not the addon in ${buildFolder(target)}/: npm run prebuilds`);
-  }
-  const versions = [...addon.versions, ...openmp.versions];
-  const floor = Object.keys(PROMISED).map((symbol) => `${symbol} ${highest(versions, symbol)}`);
-  return { found: `${floor.join(', ')}; ${megabytes(sizeOf(folder))}; ${info.compiler}`, problems };
-}
-
-/**
- * @param {string} target
- * @returns {{ compiler: string, openmp: string, sha256: Record<string, string> }}
- */
-const buildInfo = (target) => JSON.parse(read(`prebuilds/${target}/${BUILD_INFO}`));
-
-/** Instruction sets keep to their own files. @returns {Outcome} */
-function kernels() {
-  const { status, stdout } = spawnSync(process.execPath, ['scripts/check-kernels.mjs'], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  const lines = stdout.trim().split('\n');
-  return {
-    found: `check:kernels: ${lines.length} checks`,
-    problems: status === 0 ? [] : lines.filter((line) => !line.startsWith('ok ')),
-  };
-}
 
 /** Packs into release/. @returns {{ tarball: string, size: number, files: string[] }} */
 function pack() {
@@ -168,58 +59,6 @@ function contents(files) {
     file.endsWith('.ts'),
   );
   return { found: `${files.length} files`, problems: contentsProblems(files, targets, sources) };
-}
-
-/** @param {string} tarball @returns {Outcome} */
-function linters(tarball) {
-  const run = (/** @type {readonly string[]} */ args) =>
-    spawnSync('npm', ['exec', '--yes', ...args], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-  const [publint, attw] = LINTERS;
-  const runs = [
-    run([`--package=${publint}`, '--', 'publint', tarball, '--strict']),
-    run([`--package=${attw}`, '--', 'attw', tarball, '--no-color', '--no-emoji']),
-  ];
-  return {
-    found: LINTERS.join(', '),
-    problems: runs.flatMap(({ status, stdout, stderr }) =>
-      status === 0 ? [] : `${stdout}${stderr}`.trim().split('\n'),
-    ),
-  };
-}
-
-/**
- * Installs the tarball as a stranger would, without scripts.
- * @param {string} tarball
- * @param {string} folder
- * @returns {Outcome}
- */
-function install(tarball, folder) {
-  writeFileSync(join(folder, 'package.json'), '{ "name": "application", "version": "1.0.0", "private": true }\n');
-  output('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball], folder);
-  const lock = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8'));
-  const scripted = Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript);
-  const size = atMost('installed with dependencies', sizeOf(join(folder, 'node_modules')), MOST.installed, megabytes);
-  return {
-    found: `${size.found}; no install scripts`,
-    problems: [...size.problems, ...scripted.map(([name]) => `${name} has an install script`)],
-  };
-}
-
-/** @param {string} folder of the application @returns {Outcome} */
-function example(folder) {
-  const text = readFileSync(join(folder, 'node_modules', manifest.name, 'README.md'), 'utf8');
-  const [, code = ''] = /```js\n(.*?)```/s.exec(text) ?? [];
-  writeFileSync(join(folder, 'example.mjs'), code);
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['example.mjs'], { cwd: folder, encoding: 'utf8' });
-  return { found: stdout.trim(), problems: status === 0 && code ? [] : [stderr.trim() || 'no example'] };
-}
-
-/** @param {string} folder of the application @returns {Outcome} */
-function startup(folder) {
-  const { fastest } = JSON.parse(
-    output(process.execPath, [join(root, 'bench', 'startup.mjs'), '--json', '--from', folder]),
-  );
-  return atMost('require to first inference', fastest, MOST.startup, (value) => `${value.toFixed(0)} ms`);
 }
 
 /** @param {string} folder of the application @returns {Outcome} */
@@ -271,10 +110,12 @@ try {
   outcomes.kernels = kernels();
   const { tarball, size, files } = pack();
   outcomes.contents = contents(files);
-  outcomes.tarball = atMost('tarball', size, MOST.tarball, megabytes);
-  outcomes['exports, types'] = linters(tarball);
+  outcomes.tarball = atMost('tarball', size, MOST_TARBALL, megabytes);
+  outcomes.exports = linters(tarball);
   outcomes.install = install(tarball, application);
   outcomes['README example'] = example(application);
+  outcomes.types = types(application);
+  outcomes.bundles = bundles(application);
   outcomes.startup = startup(application);
   outcomes.version = version();
   if (targets.every((target) => existsSync(join(root, 'prebuilds', target, BUILD_INFO)))) {
