@@ -23,6 +23,8 @@ std::vector<const KernelTable*> detect() {
       if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&kAvx512VnniKernels);
     }
   }
+#elif defined(QAREPVGG_ARM64)
+  tables.push_back(&kNeonKernels);
 #endif
   return tables;
 }
