@@ -79,4 +79,25 @@ function vectorSpills(routine, loop) {
  */
 const needsAvx = ({ bytes }) => /^(?:(?:26|2e|36|3e|64|65|67) )*(?:c4|c5|62) /.test(bytes);
 
-module.exports = { parseDisassembly, innerLoops, isMultiplyAdd, vectorSpills, needsAvx };
+/**
+ * Whether only an ARM CPU with the dot products of ARMv8.2, or with the matrix products of bytes, can run it.
+ * @param {Instruction} instruction
+ */
+const needsDot = ({ mnemonic }) => /^(?:[su]|us|su)(?:dot|mmla)$/.test(mnemonic);
+
+/**
+ * Writes the control register of floating-point arithmetic.
+ * @param {Instruction} instruction
+ */
+const writesFloatControl = ({ mnemonic, operands }) =>
+  /ldmxcsr$/.test(mnemonic) || (mnemonic === 'msr' && operands.startsWith('fpcr'));
+
+module.exports = {
+  parseDisassembly,
+  innerLoops,
+  isMultiplyAdd,
+  vectorSpills,
+  needsAvx,
+  needsDot,
+  writesFloatControl,
+};

@@ -52,6 +52,8 @@ constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
 
 }  // namespace
 
-const KernelTable kNeonKernels = make_table("neon", kScalarIntegerKernels);
+const KernelTable kNeonKernels = make_table("neon", kNeonIntegerKernels);
+const KernelTable kNeonDotKernels = make_table("neondot", kNeonDotIntegerKernels);
+const KernelTable kNeonI8mmKernels = make_table("neoni8mm", kNeonI8mmIntegerKernels);
 
 }  // namespace qarepvgg
