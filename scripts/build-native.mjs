@@ -9,9 +9,11 @@
  *   node scripts/build-native.mjs --target native_bench --run -- --quick
  *
  *   --target NAME         target to build (default: qarepvgg)
- *   --run [-- ARGS]       run the program just built
+ *   --run [-- ARGS]       run the program just built; under qemu where this machine is of another architecture
  *   --debug               no optimisation, assertions; in build-debug/
  *   --sanitize LIST       e.g. address,undefined; in build-sanitize/
+ *   --arch arm64          for another architecture, in build-arm64/ (and build-arm64-debug/, ...). On Linux with the
+ *                         compiler that native/toolchains/linux-arm64.cmake names
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -22,6 +24,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * How to run programs of another architecture, with the libraries that come with Debian's cross compiler.
+ * @type {Record<string, readonly string[]>}
+ */
+const EMULATORS = { 'linux-arm64': ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'] };
 
 /** Undefined behaviour ends the program; a request for too much memory fails as it does without sanitizers. */
 const SANITIZER_ENV = {
@@ -116,9 +124,17 @@ const { values, positionals } = parseArgs({
     run: { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
+    arch: { type: 'string', default: process.arch },
   },
 });
-const { target, debug, sanitize } = values;
+const { target, debug, sanitize, arch } = values;
+const foreign = arch !== process.arch;
+const platform = `${process.platform}-${arch}`;
+const toolchain = join(root, 'native', 'toolchains', `${platform}.cmake`);
+if (foreign && process.platform === 'linux' && !existsSync(toolchain)) {
+  console.error(`expected --arch to be one that native/toolchains/ has a file for, received '${arch}'`);
+  process.exit(2);
+}
 
 const cmake = works('cmake') ? 'cmake' : toolFromNpm('cmake', '4.3.1');
 const generator = works('make') && !works('ninja') ? 'Unix Makefiles' : 'Ninja';
@@ -128,10 +144,13 @@ if (generator === 'Ninja' && !works('ninja')) {
 }
 const cmakeJsPath = findCmakeJs(env);
 
-const out = join(root, sanitize ? 'build-sanitize' : debug ? 'build-debug' : 'build');
+const variant = [...(foreign ? [arch] : []), ...(sanitize ? ['sanitize'] : debug ? ['debug'] : [])];
+const out = join(root, ['build', ...variant].join('-'));
 const config = debug ? 'Debug' : sanitize ? 'RelWithDebInfo' : 'Release';
 const options = ['--directory', root, '--out', out, '--config', config, '--generator', generator];
 options.push(`--CDQAREPVGG_SANITIZE=${sanitize}`);
+if (foreign) options.push('--arch', arch);
+if (foreign && existsSync(toolchain)) options.push(`--CDCMAKE_TOOLCHAIN_FILE=${toolchain}`);
 if (cmake !== 'cmake') options.push('--cmake-path', cmake);
 
 /** @param {...string} args */
@@ -149,5 +168,6 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== configuration) {
 cmakeJs('build', '--target', target, '--parallel', String(availableParallelism()));
 
 if (values.run) {
-  run(join(out, target), positionals, { ...(sanitize ? SANITIZER_ENV : {}), ...process.env });
+  const [program = '', ...args] = [...((foreign && EMULATORS[platform]) || []), join(out, target), ...positionals];
+  run(program, args, { ...(sanitize ? SANITIZER_ENV : {}), ...process.env });
 }
