@@ -19,6 +19,7 @@ import {
   vectorSpills,
   writesFloatControl,
 } from './disassembly.cjs';
+import { linkProblems, parseLibrary } from './release/elf.cjs';
 
 const { values } = parseArgs({ options: { arch: { type: 'string', default: process.arch } } });
 const { arch } = values;
@@ -52,7 +53,6 @@ const ARCHITECTURES = {
 };
 /** Problems printed per check. */
 const SHOWN = 10;
-const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
 /**
  * @typedef {object} Outcome
@@ -180,15 +180,11 @@ function isaFilesShareNothing(files) {
  * @returns {Outcome}
  */
 function addonIsLinkedAsMeant(addon) {
-  const dynamic = output('readelf', ['-d', '-W', addon]);
-  const exported = output('nm', ['-D', '--defined-only', '--format=just-symbols', addon]).trim().split('\n').sort();
-  const problems = [];
-  if (!/FLAGS_1.*\bNODELETE\b/.test(dynamic)) problems.push('NODELETE is not set');
-  if (!dynamic.includes('[$ORIGIN]')) problems.push('RUNPATH is not $ORIGIN');
-  if (exported.join() !== EXPORTS.join()) problems.push(`exports ${exported.join(', ')}`);
+  const library = parseLibrary(output('readelf', ['-d', '-W', '--dyn-syms', addon]));
+  const problems = linkProblems(library);
   const writers = disassemble(addon).filter(({ instructions }) => instructions.some(writesFloatControl));
   problems.push(...writers.map(({ name }) => `${name} writes MXCSR or FPCR`));
-  return outcome(1, `${basename(addon)}, ${exported.length} exports`, problems);
+  return outcome(1, `${basename(addon)}, ${library.exported.length} exports`, problems);
 }
 
 function main() {

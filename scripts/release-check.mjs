@@ -106,8 +106,11 @@ function checksums(tarball) {
 const application = mkdtempSync(join(tmpdir(), 'qarepvgg-release-'));
 try {
   /** @type {Record<string, Outcome>} */
-  const outcomes = Object.fromEntries(targets.map((target) => [target, binaries(target)]));
-  outcomes.kernels = kernels();
+  const outcomes = {};
+  for (const target of targets) {
+    outcomes[target] = binaries(target);
+    outcomes[`${target}, kernels`] = kernels(target);
+  }
   const { tarball, size, files } = pack();
   outcomes.contents = contents(files);
   outcomes.tarball = atMost('tarball', size, MOST_TARBALL, megabytes);

@@ -57,9 +57,23 @@ test('CommonJS requires the same thing, once', () => {
   expect(runScript(script).stdout).toBe('true\n');
 });
 
-test('importing does not change how this process rounds', () => {
-  const script = `require('.').randn([1]); console.log(5e-324 !== 0, 5e-324 / 1 === 5e-324, 1 / 3)`;
-  expect(runScript(script).stdout).toBe(`true true ${1 / 3}\n`);
+describe('importing does not change how this process rounds', () => {
+  // 5e-324 is the smallest denormal: a CPU told to flush those to zero makes it 0.
+  const script = `
+    const smallest = Number('5e-324'), x = new Float64Array([smallest, 2 * smallest]);
+    require(process.cwd()).randn([1]);
+    console.log(x[0] !== 0, x[1] / 2 === x[0], x[0] / 1 === smallest, 1 / 3)`;
+  const expected = `true true true ${1 / 3}\n`;
+
+  test('in the main thread', () => {
+    expect(runScript(script).stdout).toBe(expected);
+  });
+
+  test('in a worker, and in the main thread that never loads it', () => {
+    const worker = `new (require('node:worker_threads').Worker)(${JSON.stringify(script)}, { eval: true })`;
+    const main = script.replace('require(process.cwd()).randn([1]);', '');
+    expect(runScript(`${worker}.once('exit', () => { ${main} })`).stdout).toBe(expected + expected);
+  });
 });
 
 describe('loading the addon', () => {

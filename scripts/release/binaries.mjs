@@ -49,13 +49,15 @@ export function binaries(name) {
   return { found: `${floor.join(', ')}; ${megabytes(sizeOf(folder))}; ${info.compiler}`, problems };
 }
 
-/** Instruction sets keep to their own files. @returns {Outcome} */
-export function kernels() {
-  const { status, stdout } = spawnSync(process.execPath, ['scripts/check-kernels.mjs'], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  const lines = stdout.trim().split('\n');
+/**
+ * Instruction sets keep to their own files, and the rest of what `check:kernels` looks at.
+ * @param {string} name of a target
+ * @returns {Outcome}
+ */
+export function kernels(name) {
+  const args = ['scripts/check-kernels.mjs', '--arch', targetNamed(name).arch];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  const lines = `${stdout}${stderr}`.trim().split('\n');
   return {
     found: `check:kernels: ${lines.length} checks`,
     problems: status === 0 ? [] : lines.filter((line) => !line.startsWith('ok ')),
