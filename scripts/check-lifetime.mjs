@@ -93,6 +93,7 @@ if (!isMainThread) {
   if (workerData === 'terminate') goOn();
   parentPort?.postMessage('ready');
 } else if (mode === '--workers') {
+  process.once('disconnect', () => process.exit());
   await manyWorkers(/** @type {'exit' | 'terminate'} */ (end), Number(count));
   process.disconnect();
 } else if (mode === '--exit') {
