@@ -2,13 +2,17 @@ import path from 'node:path';
 import bindings from 'bindings';
 import type { Addon } from '../binding';
 import { QARepVGGError } from './errors';
+import { loadFailure } from './load-failure';
 
-const platform = `${process.platform}-${process.arch}`;
+const target = `${process.platform}-${process.arch}`;
 
-/** Where the addon may lie below the package's root: a build made here wins over the one that was shipped. */
+/**
+ * Where the addon may lie below the package's root: a build made here wins over the one that was shipped. One that exists
+ * and cannot be loaded is an error: the next one in its stead would hide what is wrong with it.
+ */
 const places = [
   ['build', 'Release', 'qarepvgg.node'],
-  ['prebuilds', platform, 'qarepvgg.node'],
+  ['prebuilds', target, 'qarepvgg.node'],
 ];
 
 /**
@@ -44,23 +48,13 @@ export function loadAddon(root: string): Addon {
     const options = { bindings: 'qarepvgg', module_root: root, try: places.map((place) => ['module_root', ...place]) };
     addon = withSpinCount(() => bindings(options));
   } catch (error) {
-    throw new QARepVGGError('ERR_ADDON_LOAD', loadFailure(root, error), { cause: error });
+    const tried = places.map((place) => place.join('/'));
+    const message = loadFailure(root, target, tried, error as Error);
+    throw new QARepVGGError('ERR_ADDON_LOAD', message, { cause: error });
   }
   addon.setErrorClass(QARepVGGError as new (code: string, message: string) => Error);
   addon.info();
   return addon;
-}
-
-function loadFailure(root: string, error: unknown): string {
-  const { tries, message } = error as Error & { tries?: string[] };
-  // The loader's messages hold absolute paths; the caller gave none, so none is shown.
-  const reason = tries ? 'no such file' : message.replaceAll(root + path.sep, '');
-  return [
-    `native addon: expected one that fits ${platform} and Node ${process.version}, received none`,
-    `  tried: ${places.map((place) => place.join('/')).join(', ')}`,
-    `  reason: ${reason}`,
-    '  to build it here (needs a C++ compiler), run in the folder of the package: npm run build',
-  ].join('\n');
 }
 
 /** The native addon. Loaded when the package is imported, so that a failure shows at once and in one place. */

@@ -9,6 +9,7 @@ export { loadModel, saveModel } from './formats/model-files';
 export { exportOnnx, importOnnx } from './formats/onnx';
 export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './formats/state-files';
 export { info, type NativeInfo } from './info';
+export type { SqueezeExciteTensors } from './integer/chain';
 export type {
   FloatAverage,
   FloatConv,
@@ -29,7 +30,7 @@ export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/block';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d';
 export type { Layout } from './nn/layouts';
 export type { LoadResult } from './nn/load';
-export type { ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
+export type { BackwardOptions, ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
 export { createModel, type Network } from './nn/network';
 export type { CheckedNetworkOptions, NetworkOptions } from './nn/network-options';
 export type { BlockOptions, CheckedBlockOptions, Variant } from './nn/options';

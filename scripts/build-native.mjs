@@ -1,16 +1,19 @@
 #!/usr/bin/env node
 /**
  * Builds one target of CMakeLists.txt through cmake-js, and runs it when asked. Needs Node and a C++ compiler only:
- * a missing cmake (or a missing make and ninja) is taken from npm, on demand.
+ * a missing cmake (or a missing make and ninja) is taken from npm, on demand; so are cmake-js and node-addon-api where the
+ * package was installed without its development dependencies.
  *
  *   node scripts/build-native.mjs                                   the addon, build/Release/qarepvgg.node
  *   node scripts/build-native.mjs --target native_test --run        a program, then run it
  *   node scripts/build-native.mjs --target native_bench --run -- --quick
  *
  *   --target NAME         target to build (default: qarepvgg)
- *   --run [-- ARGS]       run the program just built
+ *   --run [-- ARGS]       run the program just built; under qemu where this machine is of another architecture
  *   --debug               no optimisation, assertions; in build-debug/
  *   --sanitize LIST       e.g. address,undefined; in build-sanitize/
+ *   --arch arm64          for another architecture, in build-arm64/ (and build-arm64-debug/, ...). On Linux with the
+ *                         compiler that native/toolchains/linux-arm64.cmake names
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -21,6 +24,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * How to run programs of another architecture, with the libraries that come with Debian's cross compiler.
+ * @type {Record<string, readonly string[]>}
+ */
+const EMULATORS = { 'linux-arm64': ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'] };
 
 /** Undefined behaviour ends the program; a request for too much memory fails as it does without sanitizers. */
 const SANITIZER_ENV = {
@@ -41,31 +50,71 @@ function run(program, args, env = process.env) {
 }
 
 /**
+ * Runs npm: the one that runs this script, if any, since on Windows `npm` is no program.
+ * @param {readonly string[]} args
+ */
+function runNpm(args) {
+  const npm = process.env.npm_execpath;
+  if (npm?.endsWith('npm-cli.js')) run(process.execPath, [npm, ...args]);
+  else run('npm', args);
+}
+
+/**
  * Starting a program proves more than finding it: shims of version managers exist without working.
  * @param {string} program
  */
 const works = (program) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 
 /**
- * Path of a build tool that npm carries as `<tool>-runtime`, installed into node_modules/.cache the first time.
+ * The folder node_modules that holds these packages, installed into node_modules/.cache the first time.
+ * @param {readonly string[]} packages each as `name@version`
+ * @returns {string}
+ */
+function fromNpm(...packages) {
+  const home = join(root, 'node_modules', '.cache', packages.join('+').replaceAll(/[^\w.@+-]/g, '_'));
+  const modules = join(home, 'node_modules');
+  if (!existsSync(join(modules, '.package-lock.json'))) {
+    // npm writes it last
+    console.log(`Fetching ${packages.join(', ')} from npm into node_modules/.cache`);
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, 'package.json'), '{ "private": true }\n');
+    // --no-global and --include=optional: the npm that runs this script hands its own flags down in the environment.
+    const flags = ['--no-save', '--no-package-lock', '--no-global', '--include=optional', '--ignore-scripts'];
+    runNpm(['install', '--prefix', home, ...flags, ...packages]);
+  }
+  return modules;
+}
+
+/**
+ * Path of a build tool that npm carries as `<tool>-runtime`.
  * @param {string} tool
  * @param {string} version
  * @returns {string}
  */
 function toolFromNpm(tool, version) {
-  const home = join(root, 'node_modules', '.cache', `${tool}-runtime-${version}`);
-  const installed = join(home, 'node_modules', '.package-lock.json'); // npm writes it last
-  if (!existsSync(installed)) {
-    console.log(`No ${tool} on the PATH: fetching ${tool}-runtime@${version} from npm into node_modules/.cache`);
-    mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, 'package.json'), '{ "private": true }\n');
-    // --no-global and --include=optional: the npm that runs this script hands its own flags down in the environment.
-    const flags = ['--no-save', '--no-package-lock', '--no-global', '--include=optional', '--ignore-scripts'];
-    run('npm', ['install', '--prefix', home, ...flags, `${tool}-runtime@${version}`]);
-  }
-  const path = createRequire(installed)(`${tool}-runtime`)(tool);
+  const modules = fromNpm(`${tool}-runtime@${version}`);
+  const path = createRequire(join(modules, 'of-this-folder.js'))(`${tool}-runtime`)(tool);
   chmodSync(path, 0o755); // npm unpacks it without the executable bit
   return path;
+}
+
+/**
+ * Path of cmake-js. It looks for node-addon-api itself, so both must be there.
+ * @param {NodeJS.ProcessEnv} env of the process that will run cmake-js
+ * @returns {string}
+ */
+function findCmakeJs(env) {
+  const entry = 'cmake-js/bin/cmake-js';
+  try {
+    const { resolve } = createRequire(join(root, 'package.json'));
+    resolve('node-addon-api');
+    return resolve(entry);
+  } catch {
+    const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const modules = fromNpm(...['cmake-js', 'node-addon-api'].map((name) => `${name}@${devDependencies[name]}`));
+    env.NODE_PATH = modules;
+    return join(modules, entry);
+  }
 }
 
 const { values, positionals } = parseArgs({
@@ -75,9 +124,17 @@ const { values, positionals } = parseArgs({
     run: { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
+    arch: { type: 'string', default: process.arch },
   },
 });
-const { target, debug, sanitize } = values;
+const { target, debug, sanitize, arch } = values;
+const foreign = arch !== process.arch;
+const platform = `${process.platform}-${arch}`;
+const toolchain = join(root, 'native', 'toolchains', `${platform}.cmake`);
+if (foreign && process.platform === 'linux' && !existsSync(toolchain)) {
+  console.error(`expected --arch to be one that native/toolchains/ has a file for, received '${arch}'`);
+  process.exit(2);
+}
 
 const cmake = works('cmake') ? 'cmake' : toolFromNpm('cmake', '4.3.1');
 const generator = works('make') && !works('ninja') ? 'Unix Makefiles' : 'Ninja';
@@ -85,17 +142,20 @@ const env = { ...process.env };
 if (generator === 'Ninja' && !works('ninja')) {
   env.PATH = `${dirname(toolFromNpm('ninja', '1.13.2'))}${delimiter}${env.PATH}`; // where cmake looks for it
 }
+const cmakeJsPath = findCmakeJs(env);
 
-const out = join(root, sanitize ? 'build-sanitize' : debug ? 'build-debug' : 'build');
+const variant = [...(foreign ? [arch] : []), ...(sanitize ? ['sanitize'] : debug ? ['debug'] : [])];
+const out = join(root, ['build', ...variant].join('-'));
 const config = debug ? 'Debug' : sanitize ? 'RelWithDebInfo' : 'Release';
 const options = ['--directory', root, '--out', out, '--config', config, '--generator', generator];
 options.push(`--CDQAREPVGG_SANITIZE=${sanitize}`);
+if (foreign) options.push('--arch', arch);
+if (foreign && existsSync(toolchain)) options.push(`--CDCMAKE_TOOLCHAIN_FILE=${toolchain}`);
 if (cmake !== 'cmake') options.push('--cmake-path', cmake);
 
 /** @param {...string} args */
 const cmakeJs = (...args) => {
-  const script = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
-  run(process.execPath, [script, ...args, '--log-level', 'warn', ...options], env);
+  run(process.execPath, [cmakeJsPath, ...args, '--log-level', 'warn', ...options], env);
 };
 
 // cmake-js configures only where there is no cache, so a build folder made with other options would be used as it is.
@@ -108,5 +168,6 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== configuration) {
 cmakeJs('build', '--target', target, '--parallel', String(availableParallelism()));
 
 if (values.run) {
-  run(join(out, target), positionals, { ...(sanitize ? SANITIZER_ENV : {}), ...process.env });
+  const [program = '', ...args] = [...((foreign && EMULATORS[platform]) || []), join(out, target), ...positionals];
+  run(program, args, { ...(sanitize ? SANITIZER_ENV : {}), ...process.env });
 }

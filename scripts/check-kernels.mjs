@@ -1,21 +1,58 @@
 #!/usr/bin/env node
 /**
  * Static checks of the built addon (`npm run build:native` first): what the compiler and linker made of the kernels.
- * Prints a line per check with what it counted, and exits with 1 when one fails. Reads x86-64 ELF files with binutils.
+ * Prints a line per check with what it counted, and exits with 1 when one fails. Reads ELF files with binutils.
+ *
+ *   --arch arm64    of the addon that build-native.mjs built with this option
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { innerLoops, isMultiplyAdd, needsAvx, parseDisassembly, vectorSpills } from './disassembly.cjs';
+import { parseArgs } from 'node:util';
+import {
+  innerLoops,
+  isMultiplyAdd,
+  needsAvx,
+  needsDot,
+  parseDisassembly,
+  vectorSpills,
+  writesFloatControl,
+} from './disassembly.cjs';
+import { linkProblems, parseLibrary } from './release/elf.cjs';
 
-const build = join(dirname(dirname(fileURLToPath(import.meta.url))), 'build');
+const { values } = parseArgs({ options: { arch: { type: 'string', default: process.arch } } });
+const { arch } = values;
+const foreign = arch !== process.arch;
+const build = join(dirname(dirname(fileURLToPath(import.meta.url))), foreign ? `build-${arch}` : 'build');
 
-/** Translation units that are compiled with instruction-set flags of their own. */
-const PER_ISA = /_avx\w*\.cc\.o$/;
+/**
+ * @typedef {object} Architecture
+ * @property {RegExp} kernels Object files of kernels that are tuned for an instruction set.
+ * @property {RegExp} perIsa Those that are compiled with flags for instructions that not every CPU has.
+ * @property {(instruction: import('./disassembly.cjs').Instruction) => boolean} beyond Such instructions.
+ * @property {string} extension What these are called.
+ * @property {string} binutils Prefix of the tools' names on a machine of another architecture.
+ */
+/** @type {Record<string, Architecture>} */
+const ARCHITECTURES = {
+  x64: {
+    kernels: /_avx\w*\.cc\.o$/,
+    perIsa: /_avx\w*\.cc\.o$/,
+    beyond: needsAvx,
+    extension: 'AVX',
+    binutils: 'x86_64-linux-gnu-',
+  },
+  arm64: {
+    kernels: /_neon\w*\.cc\.o$/,
+    perIsa: /_neon\w+\.cc\.o$/,
+    beyond: needsDot,
+    extension: 'dot products',
+    binutils: 'aarch64-linux-gnu-',
+  },
+};
 /** Problems printed per check. */
 const SHOWN = 10;
-const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
 /**
  * @typedef {object} Outcome
@@ -27,7 +64,10 @@ const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'
  * @param {string} tool
  * @param {readonly string[]} args
  */
-const output = (tool, args) => execFileSync(tool, args, { encoding: 'utf8', maxBuffer: 1 << 30 });
+const output = (tool, args) => {
+  const prefix = (foreign && ARCHITECTURES[arch]?.binutils) || '';
+  return execFileSync(prefix + tool, args, { encoding: 'utf8', maxBuffer: 1 << 30 });
+};
 
 /** @param {string} file */
 const disassemble = (file) => parseDisassembly(output('objdump', ['-d', '-C', '-w', file]));
@@ -95,22 +135,23 @@ function tilesAreUnrolled(files) {
 }
 
 /**
- * Code outside the per-ISA files runs on every x86-64.
+ * Code outside the per-ISA files runs on every CPU of the architecture.
  * @param {readonly string[]} files
+ * @param {Architecture} architecture
  * @returns {Outcome}
  */
-function baselineStaysBaseline(files) {
+function baselineStaysBaseline(files, { beyond, extension }) {
   let instructions = 0;
   const problems = [];
   for (const file of files) {
     for (const routine of disassemble(file)) {
       instructions += routine.instructions.length;
-      const avx = routine.instructions.find(needsAvx);
-      if (avx) problems.push(`${basename(file)}: ${avx.mnemonic} ${avx.operands} in ${routine.name}`);
+      const found = routine.instructions.find(beyond);
+      if (found) problems.push(`${basename(file)}: ${found.mnemonic} ${found.operands} in ${routine.name}`);
     }
   }
-  const counted = `${files.length} object files, ${instructions} instructions, ${problems.length} functions with AVX`;
-  return outcome(instructions, counted, problems);
+  const counted = `${files.length} object files, ${instructions} instructions`;
+  return outcome(instructions, `${counted}, ${problems.length} functions with ${extension}`, problems);
 }
 
 /**
@@ -134,39 +175,39 @@ function isaFilesShareNothing(files) {
 
 /**
  * The addon stays loaded, finds a library beside it, exports its entry points only and leaves the floating-point
- * environment of the process alone (the start-up object of -ffast-math would load MXCSR).
+ * environment of the process alone (the start-up object of -ffast-math would load MXCSR, or FPCR).
  * @param {string} addon
  * @returns {Outcome}
  */
 function addonIsLinkedAsMeant(addon) {
-  const dynamic = output('readelf', ['-d', '-W', addon]);
-  const exported = output('nm', ['-D', '--defined-only', '--format=just-symbols', addon]).trim().split('\n').sort();
-  const problems = [];
-  if (!/FLAGS_1.*\bNODELETE\b/.test(dynamic)) problems.push('NODELETE is not set');
-  if (!dynamic.includes('[$ORIGIN]')) problems.push('RUNPATH is not $ORIGIN');
-  if (exported.join() !== EXPORTS.join()) problems.push(`exports ${exported.join(', ')}`);
-  const writesMxcsr = disassemble(addon).filter(({ instructions }) =>
-    instructions.some((i) => /ldmxcsr$/.test(i.mnemonic)),
-  );
-  problems.push(...writesMxcsr.map(({ name }) => `${name} writes MXCSR`));
-  return outcome(1, `${basename(addon)}, ${exported.length} exports`, problems);
+  const library = parseLibrary(output('readelf', ['-d', '-W', '--dyn-syms', addon]));
+  const problems = linkProblems(library);
+  const writers = disassemble(addon).filter(({ instructions }) => instructions.some(writesFloatControl));
+  problems.push(...writers.map(({ name }) => `${name} writes MXCSR or FPCR`));
+  return outcome(1, `${basename(addon)}, ${library.exported.length} exports`, problems);
 }
 
 function main() {
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    console.log(`check:kernels: not applicable on ${process.platform}-${process.arch}`);
+  const architecture = ARCHITECTURES[arch];
+  if (process.platform !== 'linux' || !architecture) {
+    console.log(`check:kernels: not applicable on ${process.platform}-${arch}`);
     return;
   }
   const addon = join(build, 'Release', 'qarepvgg.node');
-  if (!existsSync(addon)) throw new Error(`expected ${addon}: run \`npm run build:native\` first`);
+  if (!existsSync(addon))
+    throw new Error(`expected ${addon}: run \`npm run build:native${foreign ? ` -- --arch ${arch}` : ''}\` first`);
   const all = objects();
-  const perIsa = all.filter((file) => PER_ISA.test(file));
+  const kernels = all.filter((file) => architecture.kernels.test(file));
+  const perIsa = all.filter((file) => architecture.perIsa.test(file));
   /** @type {Record<string, Outcome>} */
   const outcomes = {
-    'no vector spills': loopsDoNotSpill(perIsa),
-    'tiles in registers': tilesAreUnrolled(perIsa),
-    'no AVX in baseline code': baselineStaysBaseline(all.filter((file) => !perIsa.includes(file))),
-    'no shared symbols in per-ISA code': isaFilesShareNothing(perIsa),
+    'no vector spills': loopsDoNotSpill(kernels),
+    'tiles in registers': tilesAreUnrolled(kernels),
+    [`no ${architecture.extension} in baseline code`]: baselineStaysBaseline(
+      all.filter((file) => !perIsa.includes(file)),
+      architecture,
+    ),
+    'no shared symbols in per-ISA code': isaFilesShareNothing(kernels),
     'addon linked as meant': addonIsLinkedAsMeant(addon),
   };
   for (const [name, { counted, problems }] of Object.entries(outcomes)) {

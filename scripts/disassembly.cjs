@@ -1,10 +1,10 @@
 /**
- * Reads what `objdump -d -C -w` prints (AT&T syntax, x86-64) and answers what check-kernels.mjs asks of it.
+ * Reads what `objdump -d -C -w` prints (x86-64 in AT&T syntax, or arm64) and answers what check-kernels.mjs asks of it.
  * CommonJS, so that jest can load it as it is.
  *
  * @typedef {object} Instruction
  * @property {number} address
- * @property {string} bytes Machine code, hexadecimal, separated by blanks.
+ * @property {string} bytes Machine code, hexadecimal, separated by blanks: x86-64 by bytes, arm64 by words.
  * @property {string} mnemonic
  * @property {string} operands
  *
@@ -15,7 +15,8 @@
 
 const HEADER = /^[0-9a-f]+ <(.*)>:$/;
 // `{vex}` and the like, which choose between two encodings, are no part of the mnemonic.
-const INSTRUCTION = /^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*\t(?:\{\w+\} )?(\S+)\s*(.*)$/;
+const INSTRUCTION = /^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} |[0-9a-f]{8} )+)\s*\t(?:\{\w+\} )?(\S+)\s*(.*)$/;
+const JUMP = /^(?:j.*|b|b\..*|[ct]bn?z)$/;
 
 /**
  * @param {string} text
@@ -44,7 +45,7 @@ function innerLoops({ instructions }) {
   /** @type {Map<number, number>} start of each loop to its last instruction; a `continue` makes no second loop */
   const loops = new Map();
   for (const { address, mnemonic, operands } of instructions) {
-    const target = mnemonic.startsWith('j') ? Number.parseInt(/^[0-9a-f]+(?= <)/.exec(operands)?.[0] ?? '', 16) : NaN;
+    const target = JUMP.test(mnemonic) ? Number.parseInt(/\b[0-9a-f]+(?= <)/.exec(operands)?.[0] ?? '', 16) : NaN;
     if (target >= first && target <= address) loops.set(target, Math.max(address, loops.get(target) ?? 0));
   }
   const ranges = [...loops];
@@ -57,7 +58,8 @@ function innerLoops({ instructions }) {
  * Multiply-adds of floats, bytes and 16-bit words.
  * @param {Instruction} instruction
  */
-const isMultiplyAdd = ({ mnemonic }) => /^v(fn?m(add|sub)|pdpbusd|pdpwssd|pmaddwd)/.test(mnemonic);
+const isMultiplyAdd = ({ mnemonic }) =>
+  /^(?:v(?:fn?m(?:add|sub)|pdpbusd|pdpwssd|pmaddwd)|fmla$|smlal2?$|sdot$|sudot$)/.test(mnemonic);
 
 /**
  * Vector registers that the routine keeps in its stack frame and moves inside `loop`.
@@ -67,8 +69,8 @@ const isMultiplyAdd = ({ mnemonic }) => /^v(fn?m(add|sub)|pdpbusd|pdpwssd|pmaddw
 function vectorSpills(routine, loop) {
   // Without a frame set up, %rbp is a register like any other.
   const framed = routine.instructions.some((i) => i.mnemonic === 'mov' && i.operands === '%rsp,%rbp');
-  const frame = framed ? /\(%r[sb]p\b/ : /\(%rsp\b/;
-  return loop.filter(({ operands }) => frame.test(operands) && /%[xyz]mm/.test(operands));
+  const frame = framed ? /\(%r[sb]p\b|\[(?:sp|x29)\b/ : /\(%rsp\b|\[(?:sp|x29)\b/;
+  return loop.filter(({ operands }) => frame.test(operands) && /%[xyz]mm|\b[vqds]\d/.test(operands));
 }
 
 /**
@@ -77,4 +79,25 @@ function vectorSpills(routine, loop) {
  */
 const needsAvx = ({ bytes }) => /^(?:(?:26|2e|36|3e|64|65|67) )*(?:c4|c5|62) /.test(bytes);
 
-module.exports = { parseDisassembly, innerLoops, isMultiplyAdd, vectorSpills, needsAvx };
+/**
+ * Whether only an ARM CPU with the dot products of ARMv8.2, or with the matrix products of bytes, can run it.
+ * @param {Instruction} instruction
+ */
+const needsDot = ({ mnemonic }) => /^(?:[su]|us|su)(?:dot|mmla)$/.test(mnemonic);
+
+/**
+ * Writes the control register of floating-point arithmetic.
+ * @param {Instruction} instruction
+ */
+const writesFloatControl = ({ mnemonic, operands }) =>
+  /ldmxcsr$/.test(mnemonic) || (mnemonic === 'msr' && operands.startsWith('fpcr'));
+
+module.exports = {
+  parseDisassembly,
+  innerLoops,
+  isMultiplyAdd,
+  vectorSpills,
+  needsAvx,
+  needsDot,
+  writesFloatControl,
+};

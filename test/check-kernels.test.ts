@@ -1,4 +1,12 @@
-import { innerLoops, isMultiplyAdd, needsAvx, parseDisassembly, vectorSpills } from '../scripts/disassembly.cjs';
+import {
+  innerLoops,
+  isMultiplyAdd,
+  needsAvx,
+  needsDot,
+  parseDisassembly,
+  vectorSpills,
+  writesFloatControl,
+} from '../scripts/disassembly.cjs';
 
 // What `objdump -d -C -w` prints: `tile` has two nested loops, of which the inner one moves %ymm3 through its stack
 // frame; `baseline` has no frame, so that its %rbp is an ordinary pointer.
@@ -87,4 +95,54 @@ test('without a frame pointer only %rsp is the stack', () => {
 test('VEX and EVEX prefixes are told from SSE, behind a segment prefix too', () => {
   expect(tile.instructions.filter(needsAvx)).toHaveLength(5);
   expect(baseline.instructions.filter(needsAvx).map(({ address }) => address)).toEqual([0x3e]);
+});
+
+test('only what loads the control register of floats writes it', () => {
+  const [{ instructions } = tile] = parseDisassembly(`
+0000000000000000 <controls>:
+   0:\t0f ae 14 24          \tldmxcsr (%rsp)
+   4:\t0f ae 1c 24          \tstmxcsr (%rsp)
+   8:\td51b4400 \tmsr\tfpcr, x0
+   c:\td53b4400 \tmrs\tx0, fpcr
+`);
+  expect(instructions.map(writesFloatControl)).toEqual([true, false, true, false]);
+});
+
+describe('of arm64', () => {
+  const [arm = tile] = parseDisassembly(`
+0000000000000000 <qarepvgg::(anonymous namespace)::tile<1, 2>(qarepvgg::ConvTile const&)>:
+   0:\ta9be7bfd \tstp\tx29, x30, [sp, #-32]!
+   4:\tbc647803 \tldr\ts3, [x0, x4, lsl #2]
+   8:\t3dc007e4 \tldr\tq4, [sp, #16]
+   c:\t4f831044 \tfmla\tv4.4s, v2.4s, v3.s[0]
+  10:\t4f80e064 \tsdot\tv4.4s, v3.16b, v0.4b[0]
+  14:\t0f432045 \tsmlal\tv5.4s, v2.4h, v3.h[0]
+  18:\t4f0ff085 \tsudot\tv5.4s, v4.16b, v15.4b[0]
+  1c:\tf9400be1 \tldr\tx1, [sp, #16]
+  20:\t54ffff21 \tb.ne\t4 <qarepvgg::(anonymous namespace)::tile<1, 2>(qarepvgg::ConvTile const&)+0x4>  // b.any
+  24:\tb40000c1 \tcbz\tx1, 0 <qarepvgg::(anonymous namespace)::tile<1, 2>(qarepvgg::ConvTile const&)>
+  28:\t94000000 \tbl\t0 <qarepvgg::(anonymous namespace)::tile<1, 2>(qarepvgg::ConvTile const&)>
+  2c:\td65f03c0 \tret
+`);
+  const [loop = []] = innerLoops(arm);
+
+  test('words are read', () => {
+    expect(arm.instructions).toHaveLength(12);
+    expect(arm.instructions[1]).toEqual({
+      address: 4,
+      bytes: 'bc647803 ',
+      mnemonic: 'ldr',
+      operands: 's3, [x0, x4, lsl #2]',
+    });
+  });
+
+  test('branches make loops, calls do not', () => {
+    expect(loop.map(({ address }) => address)).toEqual([0x4, 0x8, 0xc, 0x10, 0x14, 0x18, 0x1c, 0x20]);
+  });
+
+  test('multiply-adds, spills and instructions beyond the baseline are recognised', () => {
+    expect(loop.filter(isMultiplyAdd).map(({ address }) => address)).toEqual([0xc, 0x10, 0x14, 0x18]);
+    expect(vectorSpills(arm, loop).map(({ address }) => address)).toEqual([0x8]);
+    expect(loop.filter(needsDot).map(({ mnemonic }) => mnemonic)).toEqual(['sdot', 'sudot']);
+  });
 });

@@ -1,3 +1,5 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as library from '../lib';
 import { loadAddon } from '../lib/binding';
@@ -55,19 +57,77 @@ test('CommonJS requires the same thing, once', () => {
   expect(runScript(script).stdout).toBe('true\n');
 });
 
-test('importing does not change how this process rounds', () => {
-  const script = `require('.').randn([1]); console.log(5e-324 !== 0, 5e-324 / 1 === 5e-324, 1 / 3)`;
-  expect(runScript(script).stdout).toBe(`true true ${1 / 3}\n`);
+describe('importing does not change how this process rounds', () => {
+  // 5e-324 is the smallest denormal: a CPU told to flush those to zero makes it 0.
+  const script = `
+    const smallest = Number('5e-324'), x = new Float64Array([smallest, 2 * smallest]);
+    require(process.cwd()).randn([1]);
+    console.log(x[0] !== 0, x[1] / 2 === x[0], x[0] / 1 === smallest, 1 / 3)`;
+  const expected = `true true true ${1 / 3}\n`;
+
+  test('in the main thread', () => {
+    expect(runScript(script).stdout).toBe(expected);
+  });
+
+  test('in a worker, and in the main thread that never loads it', () => {
+    const worker = `new (require('node:worker_threads').Worker)(${JSON.stringify(script)}, { eval: true })`;
+    const main = script.replace('require(process.cwd()).randn([1]);', '');
+    expect(runScript(`${worker}.once('exit', () => { ${main} })`).stdout).toBe(expected + expected);
+  });
 });
 
-test('where there is no addon, the error says what was tried and what to do', () => {
-  const empty = path.join(root, 'docs');
-  for (const part of [
-    `${process.platform}-${process.arch}`,
-    `Node ${process.version}`,
-    `tried: build/Release/qarepvgg.node, prebuilds/${process.platform}-${process.arch}/qarepvgg.node`,
-    'npm run build',
-  ]) {
-    expectRefusal(() => loadAddon(empty), 'ERR_ADDON_LOAD', part);
+describe('loading the addon', () => {
+  const target = `${process.platform}-${process.arch}`;
+  const build = 'build/Release/qarepvgg.node';
+  const prebuild = `prebuilds/${target}/qarepvgg.node`;
+
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'qarepvgg-package-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** Puts a file into the folder: this package's addon, or something that is none. */
+  function put(place: string, content?: string): void {
+    const file = path.join(folder, place);
+    mkdirSync(path.dirname(file), { recursive: true });
+    if (content === undefined) copyFileSync(path.join(root, build), file);
+    else writeFileSync(file, content);
   }
+
+  /** What a process of its own loads from the folder. */
+  function loaded(): string {
+    const script = `console.log(require('./dist/binding').loadAddon(${JSON.stringify(folder)}).path)`;
+    return path.relative(folder, runScript(script).stdout.trim());
+  }
+
+  test('the one that was shipped, unless there is one that was built here', () => {
+    put(prebuild);
+    expect(loaded()).toBe(prebuild);
+    put(build);
+    expect(loaded()).toBe(build);
+  });
+
+  test('where there is none, the error says what was tried and what to do', () => {
+    const { glibcVersionRuntime } = (process.report.getReport() as { header: Record<string, string> }).header;
+    for (const part of [
+      `expected one that fits ${target}, received none`,
+      `machine: ${target}, ${glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : ''}`,
+      `, Node ${process.version}\n`,
+      `tried ${build}: no such file\n`,
+      `tried ${prebuild}: no such file\n`,
+      'npm run build',
+    ]) {
+      expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', part);
+    }
+  });
+
+  test('one that cannot be loaded is not passed over', () => {
+    put(build, 'of another machine');
+    put(prebuild);
+    const why = 'file too short|invalid ELF header|not valid'; // says the loader of Linux, of Windows
+    expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', `tried ${prebuild}: not tried, since ${build} exists`);
+    expect(() => loadAddon(folder)).toThrow(new RegExp(`tried ${build}: .*(${why})`));
+    expect(() => loadAddon(folder)).not.toThrow(folder);
+  });
 });

@@ -33,7 +33,7 @@ export function readIdx(path: string, where = 'readIdx'): Promise<IdxArray> {
  * Reads a data set from two IDX files: images of dims [count, height, width] or [count, height, width, channels], and
  * as many labels.
  *
- * @throws {QARepVGGError} as {@link readIdx} and {@link Dataset}
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is none, or damaged; ERR_LIMIT above 2 GiB; as {@link Dataset}
  */
 export async function loadIdx(
   imagesPath: string,

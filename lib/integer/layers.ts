@@ -17,7 +17,7 @@ export interface IntegerConv extends ConvStep {
   readonly input: QuantizationParameters;
   /** [outChannels, inChannels / groups, kernel, kernel], from -127 to 127 */
   readonly weight: Int8Array;
-  /** [outChannels]: what a step of the weight stands for. */
+  /** What a step of the weight stands for; [outChannels]. */
   readonly weightScale: Float32Array;
   /** [outChannels], in steps of input.scale * weightScale[channel] */
   readonly bias: Int32Array;

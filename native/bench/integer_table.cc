@@ -101,7 +101,7 @@ class IntegerLayerBench {
     for (std::size_t set = 0; set < kWeightSets; ++set)
       plan.pack_weights(weights_->weight.data(), memory + set * bytes, 1);
     auto* start = reinterpret_cast<std::int32_t*>(memory + kWeightSets * bytes);
-    packed.sums.pack(*weights_, 1, plan.panels(), start, reinterpret_cast<float*>(start + lanes));
+    packed.sums.pack(*weights_, 1, plan.panels(), plan.offset(), start, reinterpret_cast<float*>(start + lanes));
     return packed;
   }
 

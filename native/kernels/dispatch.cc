@@ -6,8 +6,33 @@
 
 #include "base/error.h"
 
+#if defined(QAREPVGG_ARM64) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif defined(QAREPVGG_ARM64) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 namespace qarepvgg {
 namespace {
+
+#if defined(QAREPVGG_ARM64)
+// Extensions of the CPU that the operating system vouches for.
+struct ArmFeatures {
+  bool dot = false, i8mm = false;
+
+#if defined(__linux__)
+  ArmFeatures() : dot((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0), i8mm((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) {}
+#elif defined(__APPLE__)
+  static bool has(const char* name) {
+    int value = 0;
+    std::size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  }
+  ArmFeatures() : dot(has("hw.optional.arm.FEAT_DotProd")), i8mm(has("hw.optional.arm.FEAT_I8MM")) {}
+#endif
+};
+#endif
 
 std::vector<const KernelTable*> detect() {
   std::vector<const KernelTable*> tables{&kScalarKernels};
@@ -22,6 +47,13 @@ std::vector<const KernelTable*> detect() {
       tables.push_back(&kAvx512Kernels);
       if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&kAvx512VnniKernels);
     }
+  }
+#elif defined(QAREPVGG_ARM64)
+  const ArmFeatures cpu;
+  tables.push_back(&kNeonKernels);
+  if (cpu.dot) {
+    tables.push_back(&kNeonDotKernels);
+    if (cpu.i8mm) tables.push_back(&kNeonI8mmKernels);
   }
 #endif
   return tables;

@@ -25,7 +25,7 @@ struct Requantize {
 
 // One tile of an integer convolution, accumulated in registers over the whole reduction:
 //   sum[m][lane] = start[lane] + sum over taps t, steps k and the elements e of a step of
-//     input[m * input_pixel + taps[t] + 4 * k][e] * weights[t][k][lane][e]
+//     (input[m * input_pixel + taps[t] + 4 * k][e] - conv_offset) * weights[t][k][lane][e]
 struct IntegerTile {
   const std::byte* input;
   std::ptrdiff_t input_pixel;
@@ -91,6 +91,7 @@ struct QuantizeParameters {
 struct IntegerKernels {
   int lanes;  // 32-bit numbers in a vector
   int element_bytes;
+  std::int32_t conv_offset;  // 128 where the products are of signed bytes, else 0
   // Largest MR for a tile of NV vectors, indexed by NV - 1.
   int max_rows[kMaxTileVectors];
   // Indexed by [NV - 1][MR - 1].
@@ -121,5 +122,8 @@ extern const IntegerKernels kAvx2IntegerKernels;
 extern const IntegerKernels kAvxVnniIntegerKernels;
 extern const IntegerKernels kAvx512IntegerKernels;
 extern const IntegerKernels kAvx512VnniIntegerKernels;
+extern const IntegerKernels kNeonIntegerKernels;
+extern const IntegerKernels kNeonDotIntegerKernels;
+extern const IntegerKernels kNeonI8mmIntegerKernels;
 
 }  // namespace qarepvgg

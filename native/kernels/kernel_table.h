@@ -145,11 +145,14 @@ struct KernelTable {
   double (*fma_peak)(std::size_t iterations);
 };
 
-// Those with VNNI differ from the ones before them in their integer kernels only.
+// Tables of one register width differ in their integer kernels only.
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvxVnniKernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern const KernelTable kNeonKernels;
+extern const KernelTable kNeonDotKernels;
+extern const KernelTable kNeonI8mmKernels;
 
 }  // namespace qarepvgg

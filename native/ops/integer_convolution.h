@@ -20,6 +20,7 @@ class IntegerConvolution {
   IntegerConvolution(const ConvShape& shape, const Panels& panels, const IntegerKernels& kernels);
 
   const Panels& panels() const { return panels_; }
+  std::int32_t offset() const { return kernels_->conv_offset; }  // of the elements in its sums
   std::size_t weight_bytes() const;
   // weight: [out][in / groups][kernel][kernel].
   void pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const;

@@ -23,6 +23,7 @@ class IntegerStem {
   IntegerStem(const ConvShape& shape, const Panels& panels, const Quantization& input, const IntegerKernels& kernels);
 
   const Panels& panels() const { return panels_; }
+  std::int32_t offset() const { return kernels_->conv_offset; }  // of the elements in its sums
   std::size_t weight_bytes() const { return planes_ * shape_.kernel * shape_.kernel * panels_.padded() * 4; }
   void pack_weights(const std::int8_t* weight, std::byte* packed) const;
 

@@ -30,6 +30,7 @@ class IntegerWinograd {
   static Panels choose(const ConvShape& shape, const IntegerKernels& kernels);
 
   const Panels& panels() const { return panels_; }
+  std::int32_t offset() const { return 0; }  // of the elements in its sums
   std::size_t weight_bytes() const;
   void pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const;
 

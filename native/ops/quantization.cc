@@ -79,18 +79,18 @@ void SumStore::check(const std::vector<float>& weight_scale, const std::string& 
            " (input), ", scale, " (weight)", output_ ? " and an output scale that is too small" : "");
 }
 
-void SumStore::pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t* start,
-                    float* scale) {
+void SumStore::pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t offset,
+                    std::int32_t* start, float* scale) {
   const std::size_t padded = panels.padded(), terms = weights.weight.size() / weights.bias.size();
   std::fill_n(start, groups * padded, 0);
   std::fill_n(scale, groups * padded, 0.0f);
   for (std::size_t out = 0; out < weights.bias.size(); ++out) {
     const std::size_t lane = out / panels.channels * padded + out % panels.channels;
-    // sum of (x - zero point) * w = sum of x * w - zero point * sum of w. check_weights() bounds the whole, not this
-    // part of it: it may wrap.
+    // sum of (x - zero point) * w = sum of (x - offset) * w - (zero point - offset) * sum of w. check_weights() bounds
+    // the whole, not this part of it: it may wrap.
     std::int64_t sum = 0;
     for (std::size_t i = 0; i < terms; ++i) sum += weights.weight[out * terms + i];
-    start[lane] = static_cast<std::int32_t>(weights.bias[out] - input_.zero_point() * sum);
+    start[lane] = static_cast<std::int32_t>(weights.bias[out] - (input_.zero_point() - offset) * sum);
     scale[lane] = multiplier(weights.scale[out]);
   }
   start_ = start;

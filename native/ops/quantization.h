@@ -58,9 +58,9 @@ class SumStore {
 
   // Throws ERR_QUANT_PARAM, naming `where`, when a product of scales is not finite.
   void check(const std::vector<float>& weight_scale, const std::string& where) const;
-  // start, scale: [groups * panels.padded()], memory that outlives this.
-  void pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t* start,
-            float* scale);
+  // start, scale: [groups * panels.padded()], memory that outlives this. The sums will be of elements less `offset`.
+  void pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t offset,
+            std::int32_t* start, float* scale);
   const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
   Requantize store(std::size_t lane) const;
 

@@ -108,7 +108,8 @@ class QuantizedConvLayer final : public InferenceLayer {
     weights_ = packed;
     Method::pack(nominal_, op_.quantized->weight.data(), packed, threads);
     auto* start = reinterpret_cast<std::int32_t*>(packed + lanes_offset());
-    sums_.pack(*op_.quantized, op_.groups, panels_, start, reinterpret_cast<float*>(start + lanes()));
+    sums_.pack(*op_.quantized, op_.groups, panels_, nominal_.offset(), start,
+               reinterpret_cast<float*>(start + lanes()));
     op_.quantized.reset();  // not needed again
   }
 

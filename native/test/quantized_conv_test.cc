@@ -19,14 +19,13 @@ struct Packed {
   std::byte* weights;
   SumStore sums;
 
-  template <class Pack>
-  Packed(GuardedMemory& memory, const QuantizedCase& c, const Panels& panels, std::size_t weight_bytes,
-         const Pack& pack)
-      : weights(memory.bytes(weight_bytes)), sums(c.from, c.to, c.relu) {
+  template <class Plan, class Pack>
+  Packed(GuardedMemory& memory, const QuantizedCase& c, const Plan& plan, const Pack& pack)
+      : weights(memory.bytes(plan.weight_bytes())), sums(c.from, c.to, c.relu) {
     pack(c.weights->weight.data(), weights);
-    const std::size_t lanes = c.shape.groups * panels.padded();
-    sums.pack(*c.weights, c.shape.groups, panels, reinterpret_cast<std::int32_t*>(memory.bytes(lanes * 4)),
-              memory.floats(lanes));
+    const std::size_t lanes = c.shape.groups * plan.panels().padded();
+    sums.pack(*c.weights, c.shape.groups, plan.panels(), plan.offset(),
+              reinterpret_cast<std::int32_t*>(memory.bytes(lanes * 4)), memory.floats(lanes));
   }
 };
 
@@ -55,8 +54,7 @@ void check_direct(Rng& rng, const QuantizedCase& c, const reference::Tensor& x, 
     GuardedMemory memory(rng);
     const IntegerConvolution nominal(is_matrix_product(c.shape) ? c.shape : resized(rng, c.shape), kernels);
     const IntegerConvolution plan(c.shape, nominal.panels(), kernels);
-    const Packed packed(memory, c, plan.panels(), plan.weight_bytes(),
-                        [&](auto* weight, auto* out) { nominal.pack_weights(weight, out, 1); });
+    const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { nominal.pack_weights(weight, out, 1); });
     const ByteMap in = memory.byte_map(x, c.shape.padding + rng.between(0, 1),
                                        static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
     const ByteMap out = output_map(memory, rng, c, kernels);
@@ -106,8 +104,7 @@ TEST(quantized_winograd_equals_reference) {
       const Panels panels = IntegerWinograd::choose(nominal, kernels);
       const std::size_t planned = rng.pick(kTeams), members = rng.pick(kTeams);
       const IntegerWinograd packer(nominal, panels, 1, kernels), plan(shape, panels, planned, kernels);
-      const Packed packed(memory, c, panels, plan.weight_bytes(),
-                          [&](auto* weight, auto* out) { packer.pack_weights(weight, out, 1); });
+      const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { packer.pack_weights(weight, out, 1); });
       const ByteMap in =
           memory.byte_map(x, rng.between(1, 2), static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
       const ByteMap out = output_map(memory, rng, c, kernels);
@@ -143,8 +140,7 @@ TEST(quantized_winograd_limit) {
       const IntegerKernels& kernels = *table->integer;
       GuardedMemory memory(rng);
       const IntegerWinograd plan(shape, IntegerWinograd::choose(shape, kernels), 1, kernels);
-      const Packed packed(memory, c, plan.panels(), plan.weight_bytes(),
-                          [&](auto* weight, auto* out) { plan.pack_weights(weight, out, 1); });
+      const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { plan.pack_weights(weight, out, 1); });
       const ByteMap in = memory.byte_map(x, 1, static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
       const ByteMap out = output_map(memory, rng, c, kernels);
       plan.run_part(in, packed.weights, packed.sums, out, memory.bytes(plan.scratch_bytes()), Member{0, 1});
@@ -164,8 +160,7 @@ void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
     GuardedMemory memory(rng);
     const IntegerStem packer(resized(rng, c.shape), c.from, kernels);
     const IntegerStem plan(c.shape, packer.panels(), c.from, kernels);
-    const Packed packed(memory, c, plan.panels(), plan.weight_bytes(),
-                        [&](auto* weight, auto* out) { packer.pack_weights(weight, out); });
+    const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { packer.pack_weights(weight, out); });
     const Image image = image_in(memory);
     const std::size_t members = rng.pick(kTeams);
     const ByteMap out = output_map(memory, rng, c, kernels);

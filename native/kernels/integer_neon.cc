@@ -1,0 +1,40 @@
+// Integers with NEON. It does not multiply unsigned bytes by signed ones, so elements are 16-bit words: half the speed
+// of bytes, as with AVX2.
+#include <arm_neon.h>
+#include <cstring>
+
+#include "kernels/attributes.h"
+#include "kernels/integer_kernels.h"
+
+namespace qarepvgg {
+namespace {
+
+#include "kernels/integer_vec128.inc"
+
+struct Vec : Vec128 {
+  static constexpr std::size_t kElementBytes = 2;
+
+  static void dot(Reg& acc, Reg a, Reg b) { dot_words(acc, a, b); }
+  static Reg widen(const std::byte* p) {
+    return vreinterpretq_s32_u32(vmovl_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p))));
+  }
+  static void narrow(std::byte* p, Reg r) { vst1_s16(reinterpret_cast<std::int16_t*>(p), vmovn_s32(r)); }
+  static void narrow_first(std::byte* p, Reg r, std::size_t n) {
+    std::byte all[kLanes * kElementBytes];
+    narrow(all, r);
+    for (std::size_t i = 0; i < n * kElementBytes; ++i) p[i] = all[i];
+  }
+  static Words load_words(const std::byte* p, std::size_t) {
+    return vld1q_s16(reinterpret_cast<const std::int16_t*>(p));
+  }
+};
+
+constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
+
+#include "kernels/integer_body.inc"
+
+}  // namespace
+
+const IntegerKernels kNeonIntegerKernels = make_table();
+
+}  // namespace qarepvgg

@@ -1,0 +1,34 @@
+// Integers with the dot product instructions of ARMv8.2: four products of bytes per lane and instruction.
+//
+// They multiply signed bytes by signed ones. An element with its highest bit flipped is that element less 128, as a
+// signed byte; what the sums lack is in the numbers that they start from.
+#include <arm_neon.h>
+#include <cstring>
+
+#include "kernels/attributes.h"
+#include "kernels/integer_kernels.h"
+
+namespace qarepvgg {
+namespace {
+
+#include "kernels/integer_vec128.inc"
+#include "kernels/integer_vec128_bytes.inc"
+
+constexpr std::int32_t kOffset = 128;
+
+struct Vec : Vec128Bytes {
+  static void dot(Reg& acc, Reg a, Reg b) {
+    const uint8x16_t flipped = veorq_u8(vreinterpretq_u8_s32(a), vdupq_n_u8(kOffset));
+    acc = vdotq_laneq_s32(acc, vreinterpretq_s8_s32(b), vreinterpretq_s8_u8(flipped), 0);
+  }
+};
+
+constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
+
+#include "kernels/integer_body.inc"
+
+}  // namespace
+
+const IntegerKernels kNeonDotIntegerKernels = make_table(kOffset);
+
+}  // namespace qarepvgg

