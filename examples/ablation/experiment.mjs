@@ -32,8 +32,8 @@ const shape = {
 
 /**
  * The paper's optimiser and schedule; flips and shifts stand for its crops. What weight decay does grows with decay times
- * learning rate times steps: the paper's 1e-4 over its 600,000 steps comes to 3, over our 2,800 it would be 0.01 and do
- * nothing; with 2e-3 it is 0.3.
+ * learning rate times steps: the paper's 1e-4 over its 600,000 steps comes to 3, over our 1,900 it would be 0.01 and do
+ * nothing; with 2e-3 it is 0.2.
  *
  * @type {{ trainer: import('qarepvgg').TrainerOptions, fit: Omit<import('qarepvgg').FitOptions, 'epochs'> }}
  */
@@ -87,14 +87,11 @@ export const recipes = {
     what: 'the same with a scale for each output channel',
     options: { scheme: 'symmetric', method: 'minmax' },
   },
-  default: { what: 'the defaults of `quantize`: affine, least squared error, per channel', options: {} },
-  corrected: { what: 'the same with `biasCorrection`', options: { biasCorrection: true } },
+  default: { what: 'the defaults here: affine, least squared error, per channel', options: {} },
+  corrected: { what: 'the same with bias correction', options: { biasCorrection: true } },
 };
 
 export const recipeNames = /** @type {Recipe[]} */ (Object.keys(recipes));
 
 /** Of weights and activations; fewer than 8 are simulated. */
 export const bitCounts = [8, 7, 6, 5, 4];
-
-/** Images that ranges are taken from. */
-export const calibrationImages = 512;

@@ -10,7 +10,7 @@ import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadFashionMnist, loadModel, saveModel, Trainer } from 'qarepvgg';
-import { calibrationImages, makeNetwork, training, variantNames } from './experiment.mjs';
+import { makeNetwork, training, variantNames } from './experiment.mjs';
 import { measure } from './measure.mjs';
 import { renderPage } from './page.mjs';
 import { renderTables } from './tables.mjs';
@@ -21,9 +21,10 @@ const { values: flags } = parseArgs({
     out: { type: 'string', default: 'ablation' },
     variants: { type: 'string', default: variantNames.join(',') },
     seeds: { type: 'string', default: '1,2,3' },
-    epochs: { type: 'string', default: '6' },
+    epochs: { type: 'string', default: '4' },
     'long-variants': { type: 'string', default: 'S1,S4' },
-    'long-epochs': { type: 'string', default: '18' },
+    'long-epochs': { type: 'string', default: '12' },
+    'calibration-images': { type: 'string', default: '512' },
     threads: { type: 'string', default: '1' },
   },
 });
@@ -101,6 +102,7 @@ async function write(file, text) {
 
 await mkdir(flags.out, { recursive: true });
 const [images, test] = await Promise.all([loadFashionMnist(flags.data, 'train'), loadFashionMnist(flags.data, 'test')]);
+const calibrationImages = Number(flags['calibration-images']);
 const calibration = images.subset(
   Array.from({ length: calibrationImages }, (_, i) => Math.floor((i * images.length) / calibrationImages)),
 );

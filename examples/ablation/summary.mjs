@@ -47,6 +47,11 @@ function percent(shares) {
   return `${(100 * mean(shares)).toFixed(2)}${spread}`;
 }
 
+/** @param {number} count @param {string} noun */
+function plural(count, noun) {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** "12.3 (10.1 to 15.2)" @param {readonly number[]} values @param {number} [digits] */
 function range(values, digits = 1) {
   const middle = mean(values).toFixed(digits);
@@ -79,11 +84,10 @@ export function tablesOf(results) {
 function accuracies(groups, epochs, seeds) {
   return {
     title: 'Float and INT8',
-    text: `Accuracy in percent; the paper's: A0 on ImageNet. Here: ${epochs} epochs, mean and standard deviation of ${seeds} seeds.`,
-    head: ['', '', 'paper, float', 'paper, INT8', 'float', ...recipeNames.map((name) => `INT8 ${name}`)],
+    text: `Accuracy in percent; the paper's: A0 on ImageNet. Here: ${plural(epochs, 'epoch')}; ${plural(seeds, 'seed')}, mean and standard deviation.`,
+    head: ['', 'paper, float', 'paper, INT8', 'float', ...recipeNames.map((name) => `INT8 ${name}`)],
     rows: groups.map(({ variant, results }) => [
-      variant,
-      variants[variant].what,
+      `${variant}: ${variants[variant].what}`,
       ...variants[variant].paper.map((value) => value.toFixed(1)),
       percent(results.map(({ float }) => float)),
       ...recipeNames.map((recipe) => percent(results.map((result) => quantised(result, recipe, 8).accuracy))),

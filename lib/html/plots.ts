@@ -119,17 +119,29 @@ interface Axis {
 }
 
 function axis(values: readonly number[], log: boolean): Axis {
-  if (log) {
-    const low = Math.floor(Math.log10(Math.min(...values, 1)));
-    const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values, 10 ** low))));
-    const ticks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
-    return { ticks, place: (value) => (Math.log10(value) - low) / (high - low) };
-  }
+  if (log) return logAxis(values.length > 0 ? values : [1]);
   const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)];
   const step = niceStep((most - least || 1) / 4);
   const [low, high] = [Math.floor(least / step) * step, Math.max(step, Math.ceil(most / step) * step)];
   const ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
   return { ticks, place: (value) => (value - low) / (high - low) };
+}
+
+/** From one of 1, 2 or 5 times a power of ten to another; ticks at all such, or at powers of ten where they would be many. */
+function logAxis(values: readonly number[]): Axis {
+  const least = Math.min(...values);
+  const most = Math.max(...values, least * 1.001);
+  const few = most / least < 1000;
+  const powers = Array.from(
+    { length: Math.ceil(Math.log10(most)) - Math.floor(Math.log10(least)) + 1 },
+    (_, i) => 10 ** (Math.floor(Math.log10(least)) + i),
+  );
+  const marks = few ? powers.flatMap((power) => [power, 2 * power, 5 * power]) : powers;
+  const first = marks.findLastIndex((mark) => mark <= least * 1.000001);
+  const last = marks.findIndex((mark) => mark >= most * 0.999999);
+  const ticks = marks.slice(first, last + 1);
+  const [low, high] = [ticks[0] as number, ticks.at(-1) as number];
+  return { ticks, place: (value) => Math.log(value / low) / Math.log(high / low) };
 }
 
 /** 1, 2 or 5 times a power of ten, not below `step`. */
