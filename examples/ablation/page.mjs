@@ -1,7 +1,7 @@
 // The results as one page of HTML.
 
 import { dataTable, escapeHtml, histogramPlot, lineFigure, page } from 'qarepvgg/html';
-import { bitCounts, recipes, variants } from './experiment.mjs';
+import { bitCounts, recipes, variantNames, variants } from './experiment.mjs';
 import { group, mean, quantised, tablesOf } from './summary.mjs';
 
 /** @typedef {import('./summary.mjs').Groups} Groups */
@@ -16,7 +16,9 @@ export function renderPage(results) {
     'QARepVGG: the ablation at small scale',
     `<header>
 <h1>QARepVGG: the ablation at small scale</h1>
-<p>Networks of 16 blocks on Fashion-MNIST, the same but for their blocks. What they are quantised by:</p>
+<p>Networks of 16 blocks on Fashion-MNIST, the same but for their blocks:</p>
+<ul>${variantNames.map((name) => `<li>${name}: ${escapeHtml(variants[name].what)}</li>`).join('')}</ul>
+<p>What they are quantised by:</p>
 <ul>${Object.entries(recipes)
       .map(([name, { what }]) => `<li>${name}: ${escapeHtml(what)}</li>`)
       .join('')}</ul>

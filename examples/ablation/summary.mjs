@@ -87,7 +87,7 @@ function accuracies(groups, epochs, seeds) {
     text: `Accuracy in percent; the paper's: A0 on ImageNet. Here: ${plural(epochs, 'epoch')}; ${plural(seeds, 'seed')}, mean and standard deviation.`,
     head: ['', 'paper, float', 'paper, INT8', 'float', ...recipeNames.map((name) => `INT8 ${name}`)],
     rows: groups.map(({ variant, results }) => [
-      `${variant}: ${variants[variant].what}`,
+      variant,
       ...variants[variant].paper.map((value) => value.toFixed(1)),
       percent(results.map(({ float }) => float)),
       ...recipeNames.map((recipe) => percent(results.map((result) => quantised(result, recipe, 8).accuracy))),

@@ -11,6 +11,11 @@ export interface LineFigure extends LinePlotOptions {
  *
  * @param title In plain text.
  * @param body HTML.
+ *
+ * @example
+ * const lines = [{ name: 'loss', style: 'a', values: losses }] as const;
+ * const figure = lineFigure({ title: 'Loss', text: 'Of every epoch.', names: losses.map((_, i) => `${i + 1}`), lines });
+ * await writeFile('training.html', page('Training', `<main>${figure}</main>`));
  */
 export function page(title: string, body: string): string {
   return `<!doctype html>
@@ -60,11 +65,11 @@ dl { display: flex; flex-wrap: wrap; gap: 8px; margin: 16px 0; }
 dl div { background: var(--card); border-radius: 8px; padding: 8px 12px; } dt { color: var(--soft); font-size: 0.8em; } dd { margin: 0; }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 520px), 1fr)); gap: 16px; }
 figure, article { margin: 0; background: var(--card); border-radius: 8px; padding: 12px; min-width: 0; }
-section { margin: 24px 0; } 
+section { margin: 24px 0; }
 /* A shade at the right end tells that there is more; it is covered where there is not. */
 .scroll { --under: var(--page); overflow-x: auto; background: linear-gradient(var(--under) 0 0) right / 20px 100% no-repeat local, linear-gradient(to left, var(--line), transparent) right / 14px 100% no-repeat scroll; }
 figure .scroll { --under: var(--card); }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin-top: 8px; }
+table { border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; margin-top: 8px; }
 th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: normal; } th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); text-align: left; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); gap: 12px; margin-top: 8px; }

@@ -138,7 +138,7 @@ function table({ layers, output }: QuantizationReport): string {
 }
 
 function percent(share: number): string {
-  return `${format(100 * share)} %`;
+  return `${Number((100 * share).toPrecision(2))} %`;
 }
 
 function card(layer: LayerReport): string {
