@@ -120,12 +120,13 @@ for (const job of listJobs()) {
   }
   results.push(JSON.parse(await readFile(file, 'utf8')));
 }
-await write(join(flags.out, 'results.json'), `${JSON.stringify(results.map(withoutDistributions), null, 1)}\n`);
+await write(join(flags.out, 'results.json'), `[\n${results.map(inShort).join(',\n')}\n]\n`);
 await write(join(flags.out, 'tables.md'), renderTables(results));
 await write(join(flags.out, 'report.html'), renderPage(results));
 console.log(`${flags.out}: results.json, tables.md, report.html`);
 
-/** @param {Result} result */
-function withoutDistributions({ layers, ...result }) {
-  return { ...result, layers: layers.map(({ distributions: _, ...layer }) => layer) };
+/** In JSON, without distributions, and numbers in six digits. @param {Result} result */
+function inShort({ layers, ...result }) {
+  const short = { ...result, layers: layers.map(({ distributions: _, ...layer }) => layer) };
+  return JSON.stringify(short, (_, value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value));
 }
