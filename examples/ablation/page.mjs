@@ -38,15 +38,18 @@ ${distributions(groups)}
 }
 
 /**
+ * A line for each variant that has something to show.
+ *
  * @param {Groups} groups
- * @param {(results: Groups[number]['results'], variant: string) => (number | undefined)[]} valuesOf
+ * @param {(results: Groups[number]['results']) => (number | undefined)[]} valuesOf
  */
 function linesOf(groups, valuesOf) {
-  return groups.map(({ variant, results }, i) => ({
+  const lines = groups.map(({ variant, results }, i) => ({
     name: variant,
     style: styles[i] ?? 'a',
-    values: valuesOf(results, variant),
+    values: valuesOf(results),
   }));
+  return lines.filter(({ values }) => values.some((value) => value !== undefined));
 }
 
 /** @param {Groups} groups */
