@@ -129,14 +129,14 @@ function distributions(groups) {
 }
 
 /**
- * @param {import('./experiment.mjs').Variant} variant
+ * @param {string} variant
  * @param {string} name
  * @param {import('./measure.mjs').Layer | undefined} layer
  */
 function card(variant, name, layer) {
   if (!layer?.distributions) return '';
   const { activations, weights } = layer.distributions;
-  return `<article><h3>${variant} <small>${escapeHtml(variants[variant].what)}</small></h3>
+  return `<article><h3>${variant}</h3>
 <h4>goes in</h4>${histogramPlot(`${variant}, ${name}: activations`, activations)}
 <h4>weights</h4>${histogramPlot(`${variant}, ${name}: weights`, weights)}</article>`;
 }

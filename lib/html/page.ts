@@ -51,14 +51,14 @@ export function dataTable(head: readonly string[], rows: readonly (readonly stri
 
 const style = `
 :root { color-scheme: light dark; --page: #fff; --card: #f5f6f8; --text: #1c2430; --soft: #5b6675; --line: #d5dae1; --clamped: #c4253a;
-  --a: #0b62c4; --b: #c2570c; --c: #158048; --d: #8a3fc0; --e: #a3730a; --f: #0f7f8f; }
+  --a: #0b62c4; --b: #c2570c; --c: #158048; --d: #8a3fc0; --e: var(--text); --f: #0f7f8f; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #12161c; --card: #1b212a; --text: #e4e9f0; --soft: #9aa6b5; --line: #364150; --clamped: #ff7b86;
-    --a: #6cb2ff; --b: #f0a35e; --c: #6fd39b; --d: #cf9bf5; --e: #e2cf5c; --f: #63d5e0; }
+    --a: #6cb2ff; --b: #f0a35e; --c: #6fd39b; --d: #cf9bf5; --f: #63d5e0; }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1280px; padding: 16px; background: var(--page); color: var(--text); font: 15px/1.45 system-ui, sans-serif; }
-h1 { margin: 0; font-size: 1.6em; } h2 { margin: 0; font-size: 1.1em; } h3 { margin: 0; font-size: 1em; }
+h1 { margin: 0; font-size: 1.6em; } h2 { margin: 0; font-size: 1.1em; } h3 { margin: 0; font-size: 1em; } section > h3 { margin-top: 16px; }
 h4 { margin: 8px 0 2px; font-size: 0.8em; font-weight: normal; color: var(--soft); } small { font-weight: normal; color: var(--soft); }
 p { margin: 4px 0; color: var(--soft); } header p { overflow-wrap: anywhere; }
 dl { display: flex; flex-wrap: wrap; gap: 8px; margin: 16px 0; }
@@ -72,8 +72,8 @@ figure .scroll { --under: var(--card); }
 table { border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; margin-top: 8px; }
 th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: normal; } th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); text-align: left; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); gap: 12px; margin-top: 8px; }
-svg { display: block; width: 100%; height: auto; } figure svg { min-width: 560px; } svg text { fill: var(--soft); font-size: 11px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 190px), 1fr)); gap: 12px; margin-top: 8px; }
+svg { display: block; width: 100%; height: auto; } figure svg { min-width: 560px; } svg text { fill: var(--soft); font-size: 11px; } article svg text { font-size: 14px; }
 .grid { stroke: var(--line); } .line { fill: none; stroke: var(--ink); stroke-width: 1.8; } circle { fill: var(--ink); }
 .bar { stroke: var(--a); } path.clamped { stroke: var(--clamped); }
 .legend { white-space: nowrap; } .legend::before { content: '■ '; color: var(--ink); } .legend.clamped { color: var(--clamped); --ink: var(--clamped); }
