@@ -50,6 +50,11 @@ test('ES modules import the built package by name', () => {
   expect({ stdout, stderr, status }).toEqual({ stdout: 'true ERR_SHAPE\ntrue\n', stderr: '', status: 0 });
 });
 
+test('what pages are made of has an entry of its own', () => {
+  const { stdout } = runScript(`console.log(Object.keys(require('qarepvgg/html')).sort().join(' '))`);
+  expect(stdout).toBe('dataTable escapeHtml format histogramPlot lineFigure linePlot page\n');
+});
+
 test('CommonJS requires the same thing, once', () => {
   const script = `
     import(require.resolve('qarepvgg')).then((esm) => console.log(esm.tensor === require('qarepvgg').tensor));

@@ -1,5 +1,5 @@
 import { type QuantizationReport, quantize, randn, renderReport } from '../lib';
-import { format, histogramPlot, linePlot } from '../lib/quant/plots';
+import { format, histogramPlot, linePlot } from '../lib/html/plots';
 import { deployNetwork, tiny } from './support/networks';
 
 const count = (text: string, part: string | RegExp): number => text.split(part).length - 1;
@@ -51,27 +51,22 @@ describe('the page', () => {
 
 describe('plots', () => {
   test('text is escaped', () => {
-    const plot = linePlot('a <b> & "c"', ['<x>'], [{ name: '&', style: 'a', values: [1] }], { unit: '' });
+    const plot = linePlot({ title: 'a <b> & "c"', names: ['<x>'], lines: [{ name: '&', style: 'a', values: [1] }] });
     expect(plot).toContain('aria-label="a &lt;b&gt; &amp; &quot;c&quot;"');
     expect(plot).not.toContain('<x>');
   });
 
   test('a line has a gap where a value is missing', () => {
-    const plot = linePlot(
-      't',
-      ['1', '2', '3', '4', '5'],
-      [{ name: 'n', style: 'a', values: [1, 2, undefined, 4, 5] }],
-      {
-        unit: '',
-      },
-    );
+    const lines = [{ name: 'n', style: 'a', values: [1, 2, undefined, 4, 5] }] as const;
+    const plot = linePlot({ title: 't', names: ['1', '2', '3', '4', '5'], lines });
     expect(count(plot.match(/class="line a" d="([^"]*)"/)?.[1] ?? '', 'M')).toBe(2);
     expect(count(plot, '<circle')).toBe(4);
   });
 
   test('higher values are higher, on both kinds of axis', () => {
     for (const log of [false, true]) {
-      const plot = linePlot('t', ['1', '2', '3'], [{ name: 'n', style: 'a', values: [1, 30, 2] }], { unit: '', log });
+      const lines = [{ name: 'n', style: 'a', values: [1, 30, 2] }] as const;
+      const plot = linePlot({ title: 't', names: ['1', '2', '3'], lines, log });
       const [a, b, c] = [...plot.matchAll(/cy="([\d.]+)"/g)].map(([, y]) => Number(y)) as [number, number, number];
       expect(b).toBeLessThan(c);
       expect(c).toBeLessThan(a);
@@ -80,7 +75,9 @@ describe('plots', () => {
 
   test('what is clamped in a histogram is marked', () => {
     const plot = histogramPlot('t', { low: 0, high: 4, counts: [9, 0, 1, 1] }, [0, 2.9]);
-    expect([count(plot, 'class="bar"'), count(plot, 'class="clamped"')]).toEqual([2, 1]);
+    const bars = (style: string): number =>
+      count(plot.match(new RegExp(`class="${style}"[^>]* d="([^"]*)"`))?.[1] ?? '', 'M');
+    expect([bars('bar'), bars('clamped')]).toEqual([2, 1]);
   });
 
   test('numbers in few characters', () => {

@@ -3,11 +3,14 @@
  * is no size in pixels; a plot is as wide as its place.
  */
 
+/** Colours of lines: classes that the style of a page knows. */
+export type LineStyle = 'a' | 'b' | 'c' | 'd' | 'e' | 'f';
+
 /** What can be drawn in a plot of lines. */
 export interface Line {
   readonly name: string;
-  /** Class in CSS, for its colour. */
-  readonly style: string;
+  /** Its colour on a page. */
+  readonly style: LineStyle;
   /** One for each place on the x axis; undefined leaves a gap. */
   readonly values: readonly (number | undefined)[];
 }
@@ -20,13 +23,20 @@ export function escapeHtml(text: string): string {
 const [width, height, left, bottom, top] = [720, 230, 52, 64, 22];
 const plotHeight = height - bottom - top;
 
-/** Lines over named places; `unit` is written beside the axis. */
-export function linePlot(
-  title: string,
-  names: readonly string[],
-  lines: readonly Line[],
-  { unit, log = false }: { readonly unit: string; readonly log?: boolean },
-): string {
+/** What {@link linePlot} draws. */
+export interface LinePlotOptions {
+  readonly title: string;
+  /** Places on the x axis. */
+  readonly names: readonly string[];
+  readonly lines: readonly Line[];
+  /** Written beside the y axis. @default none */
+  readonly unit?: string;
+  /** A logarithmic y axis, where numbers that are not above 0 have no place. @default false */
+  readonly log?: boolean;
+}
+
+/** Lines over named places. */
+export function linePlot({ title, names, lines, unit = '', log = false }: LinePlotOptions): string {
   const shown = lines.flatMap(({ values }) => values.filter((value) => isShown(value, log))) as number[];
   const scale = axis(shown, log);
   const x = (i: number): number => left + ((i + 0.5) * (width - left - 8)) / names.length;
@@ -68,24 +78,34 @@ export function histogramPlot(
   const [w, h, base] = [260, 84, 68];
   const most = Math.log10(Math.max(...counts, 1) + 1);
   const step = w / counts.length;
-  const bars = counts.map((count, i) => {
-    if (count === 0) return '';
+  const bars = { bar: '', clamped: '' };
+  counts.forEach((count, i) => {
+    if (count === 0) return;
     const bar = Math.max(1, (base - 4) * (Math.log10(count + 1) / most));
     const middle = low + ((i + 0.5) * (high - low)) / counts.length;
     const isClamped = kept !== undefined && (middle < kept[0] || middle > kept[1]);
-    return `<rect class="${isClamped ? 'clamped' : 'bar'}" x="${(i * step).toFixed(1)}" y="${(base - bar).toFixed(1)}" width="${(step * 0.9).toFixed(1)}" height="${bar.toFixed(1)}"/>`;
+    bars[isClamped ? 'clamped' : 'bar'] += `M${tenths((i + 0.5) * step)} ${base}V${tenths(base - bar)}`;
   });
+  const thick = tenths(step * 0.9);
+  const paths = Object.entries(bars).map(([style, path]) =>
+    path === '' ? '' : `<path class="${style}" stroke-width="${thick}" d="${path}"/>`,
+  );
   const ends = [
     `<text x="0" y="${h - 3}">${format(low)}</text>`,
     `<text x="${w}" y="${h - 3}" text-anchor="end">${format(high)}</text>`,
   ];
   const axisLine = `<path class="grid" d="M0 ${base}H${w}"/>`;
-  return svg(title, h, [axisLine, ...bars, ...ends], w);
+  return svg(title, h, [axisLine, ...paths, ...ends], w);
 }
 
 function svg(title: string, viewHeight: number, content: readonly string[], viewWidth = width): string {
   const name = escapeHtml(title);
   return `<svg viewBox="0 0 ${viewWidth} ${viewHeight}" role="img" aria-label="${name}"><title>${name}</title>${content.join('')}</svg>`;
+}
+
+/** A place in a picture; tenths of a pixel are fine enough. */
+function tenths(value: number): string {
+  return String(Number(value.toFixed(1)));
 }
 
 function isShown(value: number | undefined, log: boolean): boolean {
@@ -99,17 +119,29 @@ interface Axis {
 }
 
 function axis(values: readonly number[], log: boolean): Axis {
-  if (log) {
-    const low = Math.floor(Math.log10(Math.min(...values, 1)));
-    const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values, 10 ** low))));
-    const ticks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
-    return { ticks, place: (value) => (Math.log10(value) - low) / (high - low) };
-  }
+  if (log) return logAxis(values.length > 0 ? values : [1]);
   const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)];
   const step = niceStep((most - least || 1) / 4);
   const [low, high] = [Math.floor(least / step) * step, Math.max(step, Math.ceil(most / step) * step)];
   const ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
   return { ticks, place: (value) => (value - low) / (high - low) };
+}
+
+/** From one of 1, 2 or 5 times a power of ten to another; ticks at all such, or at powers of ten where they would be many. */
+function logAxis(values: readonly number[]): Axis {
+  const least = Math.min(...values);
+  const most = Math.max(...values, least * 1.001);
+  const few = most / least < 1000;
+  const powers = Array.from(
+    { length: Math.ceil(Math.log10(most)) - Math.floor(Math.log10(least)) + 1 },
+    (_, i) => 10 ** (Math.floor(Math.log10(least)) + i),
+  );
+  const marks = few ? powers.flatMap((power) => [power, 2 * power, 5 * power]) : powers;
+  const first = marks.findLastIndex((mark) => mark <= least * 1.000001);
+  const last = marks.findIndex((mark) => mark >= most * 0.999999);
+  const ticks = marks.slice(first, last + 1);
+  const [low, high] = [ticks[0] as number, ticks.at(-1) as number];
+  return { ticks, place: (value) => Math.log(value / low) / Math.log(high / low) };
 }
 
 /** 1, 2 or 5 times a power of ten, not below `step`. */
