@@ -17,7 +17,7 @@ export function defaultPreprocessing(channels: number): Preprocessing {
   return { mean: Array(channels).fill(0.5), std: Array(channels).fill(0.5) };
 }
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel. */
+/** @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel, in reach of float32. */
 export function readPreprocessing(value: unknown, channels: number, where: string): Preprocessing {
   const { mean, std } = readForeign(where, () => {
     const { mean, std } = (value ?? {}) as Partial<Preprocessing>;
@@ -26,9 +26,11 @@ export function readPreprocessing(value: unknown, channels: number, where: strin
   const fits = (list: readonly unknown[], low: number): boolean =>
     list.length === channels && list.every((entry) => Number.isFinite(entry) && (entry as number) > low);
   if (fits(mean, Number.NEGATIVE_INFINITY) && fits(std, 0)) {
-    return Object.freeze({ mean: Object.freeze(mean), std: Object.freeze(std) }) as Preprocessing;
+    const read = Object.freeze({ mean: Object.freeze(mean), std: Object.freeze(std) }) as Preprocessing;
+    const { byteScale, byteShift } = byteScaling(read);
+    if ([...byteScale, ...byteShift].every(Number.isFinite)) return read;
   }
-  const expected = `{ mean, std }, each with ${channels} finite numbers, those of std above 0`;
+  const expected = `{ mean, std }, each with ${channels} finite numbers, those of std above 0, 1 / std and mean / std in reach of float32`;
   throw mismatch('ERR_INVALID_ARG', where, expected, mean.length || std.length ? 'others' : describe(value));
 }
 

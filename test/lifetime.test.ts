@@ -75,6 +75,8 @@ test('a module whose memory was transferred away says so', () => {
       () => one.loadStateDict(block.stateDict()),
       () => one.reparameterize(),
       () => one.switchToDeploy(),
+      () => one.parameters(),
+      () => one.zeroGrad(),
     ]) {
       expectRefusal(run, 'ERR_BUFFER_DETACHED', 'parameters()');
     }

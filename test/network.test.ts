@@ -217,6 +217,8 @@ describe('bad options', () => {
     [{ labels: 'abcde' }, 'option labels'],
     [{ preprocessing: { mean: [0, 0], std: [1, 0] } }, 'option preprocessing'],
     [{ preprocessing: { mean: [0], std: [1] } }, 'option preprocessing'],
+    [{ preprocessing: { mean: [0, 0], std: [1, 1e-42] } }, 'float32'],
+    [{ preprocessing: { mean: [0, 1e308], std: [1, 1] } }, 'float32'],
     [{ preprocessing: 3 }, 'option preprocessing'],
     [{ classes: 5 }, 'received "classes"'],
   ])('%j', (bad, message) => {

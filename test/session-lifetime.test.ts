@@ -249,6 +249,28 @@ describe('in worker threads', () => {
     })();`);
   });
 
+  test('terminated with runs in the queue: they are not computed', () => {
+    expectSurvival(`(async () => {
+      const body = \`
+        (async () => {
+          const began = performance.now();
+          for (let i = 0; i < 8; i++) await session.run({ input: x });
+          for (let i = 0; i < 4000; i++) void session.run({ input: x });
+          parentPort.postMessage((performance.now() - began) / 8);
+          setInterval(() => {}, 1000);
+        })();\`;
+      const worker = start(body, {});
+      const [milliseconds] = await once(worker, 'message');
+      await worker.terminate();
+      const { Conv2d, InferenceSession, randn } = require('.');
+      const session = await InferenceSession.create(new Conv2d({ inChannels: 1, outChannels: 1 }));
+      const began = performance.now();
+      await session.run({ input: randn([1, 1, 4, 4]) });
+      const share = (performance.now() - began) / (4000 * milliseconds);
+      console.log(share < 0.2 ? 'alive' : share);
+    })();`);
+  });
+
   test('terminated while a session is made', () => {
     expectSurvival(`(async () => {
       for (let i = 0; i < 6; i++) {

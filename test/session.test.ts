@@ -317,6 +317,7 @@ describe('refused', () => {
         },
       };
       await expectRejection(session.run(throwing as never), 'ERR_INVALID_ARG', 'throws');
+      await expectRejection(session.run({ input: good, mask: good } as never), 'ERR_INVALID_ARG', 'mask');
     });
   });
 });

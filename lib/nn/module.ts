@@ -109,7 +109,9 @@ export abstract class Module {
 
   /** Sets the gradients of all parameters to zero. */
   zeroGrad(): this {
-    coreOf(this, 'Module.zeroGrad').definition.store.gradients.fill(0);
+    const { name, definition } = coreOf(this, 'Module.zeroGrad');
+    definition.store.checkAttached(`${name}.zeroGrad`);
+    definition.store.gradients.fill(0);
     return this;
   }
 
@@ -118,7 +120,9 @@ export abstract class Module {
    * A change of form makes a new set.
    */
   parameters(): Record<string, Parameter> {
-    return coreOf(this, 'Module.parameters').definition.store.parameters();
+    const { name, definition } = coreOf(this, 'Module.parameters');
+    definition.store.checkAttached(`${name}.parameters`);
+    return definition.store.parameters();
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Session, SessionSpec } from '../../binding';
 import { addon } from '../binding';
-import { describe, mismatch } from '../errors';
+import { describe, describeList, mismatch } from '../errors';
 import { inputName, outputName } from '../formats/onnx/graph';
 import { openModel } from '../formats/open-model';
 import { deployOps } from '../graph/deploy';
@@ -177,7 +177,10 @@ function readInput(feeds: unknown, where: string): unknown {
   if (typeof feeds !== 'object' || feeds === null) {
     throw mismatch('ERR_INVALID_ARG', where, 'an object { input }', describe(feeds));
   }
-  const input = readForeign(where, () => (feeds as Partial<Feeds>).input);
+  const [names, input] = readForeign(where, () => [Object.keys(feeds), (feeds as Partial<Feeds>).input] as const);
+  const unknown = names.filter((name) => name !== 'input');
+  if (unknown.length > 0)
+    throw mismatch('ERR_INVALID_ARG', where, 'images under the name input only', describeList(unknown));
   if (input !== undefined) return input;
   throw mismatch('ERR_INVALID_ARG', where, 'images under the name input', 'nothing of that name');
 }

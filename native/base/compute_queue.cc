@@ -24,26 +24,26 @@ namespace {
 
 class Queue {
  public:
+  void start() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (started_) return;
+    try {
+      std::thread([this] { work(); }).detach();
+    } catch (const std::system_error& error) {
+      fail(code::kOutOfMemory, "expected the system to start the compute thread, received '", error.what(), "'");
+    }
+    started_ = true;
+  }
+
   void push(std::function<void()> job) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      start();
       jobs_.push_back(std::move(job));
     }
     wake_.notify_one();
   }
 
  private:
-  void start() {
-    if (started_) return;
-    try {
-      std::thread([this] { work(); }).detach();
-    } catch (const std::system_error& error) {
-      fail(code::kOutOfMemory, "expected to start the compute thread: ", error.what());
-    }
-    started_ = true;
-  }
-
   [[noreturn]] void work() {
     for (;;) {
       std::unique_lock<std::mutex> lock(mutex_);
@@ -69,9 +69,15 @@ Queue& queue() {
 
 }  // namespace
 
-void compute_later(std::function<void()> job) { queue().push(std::move(job)); }
+void start_computing() { queue().start(); }
+
+void compute_later(std::function<void()> job) {
+  start_computing();
+  queue().push(std::move(job));
+}
 
 void compute_now(const std::function<void()>& job) {
+  start_computing();
   std::promise<void> done;
   queue().push([&] {
     try {

@@ -21,9 +21,14 @@ struct Member {
   }
 };
 
+// To be called before a team of that size is put to work: the OpenMP runtime ends the process when the system refuses it
+// a thread. Tries as many once, and throws ERR_OUT_OF_MEMORY where they cannot be had.
+void admit_team(int threads);
+
 // Runs body(member) once on each of at most `threads` threads. body must not throw: the others would wait for ever.
 template <class Body>
 void parallel_region(int threads, const Body& body) {
+  admit_team(threads);
 #pragma omp parallel num_threads(threads)
   body(Member{static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
 }
@@ -39,6 +44,7 @@ void parallel_ranges(int threads, std::size_t count, std::size_t ranges, const B
     body(std::size_t{0}, count);
     return;
   }
+  admit_team(threads);
   std::exception_ptr failure;
   const int last = static_cast<int>(ranges);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/compute_queue.h"
 #include "base/error.h"
 
 namespace qarepvgg::binding {
@@ -33,9 +34,10 @@ std::shared_ptr<Completions> Completions::create(Napi::Env env) {
   return self;
 }
 
-Completions::Ticket Completions::expect(Napi::Env env, Continuation continuation) {
+Completions::Ticket Completions::expect(Napi::Env env, Continuation continuation, std::function<void()> abandon) {
+  start_computing();
   if (waiting_.empty()) check(napi_ref_threadsafe_function(env, function_));
-  waiting_.emplace(next_, std::move(continuation));
+  waiting_.emplace(next_, Waiting{std::move(continuation), std::move(abandon)});
   return next_++;
 }
 
@@ -50,7 +52,7 @@ void Completions::settle(Napi::Env env, Ticket ticket) {
   const auto node = waiting_.extract(ticket);
   if (waiting_.empty()) napi_unref_threadsafe_function(env, function_);
   try {
-    node.mapped()(env);
+    node.mapped().continuation(env);
   } catch (...) {
     // JavaScript can no longer run here: nobody is left to tell.
   }
@@ -61,7 +63,10 @@ void Completions::close() {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
   }
+  const std::unordered_map<Ticket, Waiting> abandoned = std::move(waiting_);
   waiting_.clear();
+  for (const auto& [ticket, waiting] : abandoned)
+    if (waiting.abandon) waiting.abandon();
 }
 
 }  // namespace qarepvgg::binding

@@ -20,8 +20,9 @@ class Completions : public std::enable_shared_from_this<Completions> {
 
   static std::shared_ptr<Completions> create(Napi::Env env);
 
-  // JavaScript thread: keeps a continuation, and with it the event loop alive.
-  Ticket expect(Napi::Env env, Continuation continuation);
+  // JavaScript thread: keeps a continuation, and with it the event loop alive. Where the environment ends before the
+  // ticket is delivered, `abandon` is called instead. Starts the compute thread first: where that fails, this throws.
+  Ticket expect(Napi::Env env, Continuation continuation, std::function<void()> abandon = {});
   // Any thread: has the ticket's continuation run on the JavaScript thread, unless the environment is gone by then.
   void deliver(Ticket ticket);
 
@@ -35,7 +36,11 @@ class Completions : public std::enable_shared_from_this<Completions> {
   napi_threadsafe_function function_ = nullptr;
   bool closed_ = false;
 
-  std::unordered_map<Ticket, Continuation> waiting_;
+  struct Waiting {
+    Continuation continuation;
+    std::function<void()> abandon;
+  };
+  std::unordered_map<Ticket, Waiting> waiting_;
   Ticket next_ = 0;
 };
 

@@ -1,5 +1,8 @@
 #include "binding/image_arguments.h"
 
+#include <algorithm>
+
+#include "base/checked.h"
 #include "binding/arguments.h"
 
 namespace qarepvgg::binding {
@@ -24,14 +27,19 @@ ImageMemory image_memory_of(const Napi::Value& value, std::size_t elements) {
   return memory;
 }
 
-ImageCopy::ImageCopy(const ImageMemory& memory) {
-  if (memory.floats != nullptr) floats_.assign(memory.floats, memory.floats + memory.elements);
-  if (memory.bytes != nullptr) bytes_.assign(memory.bytes, memory.bytes + memory.elements);
+ImageCopy::ImageCopy(const ImageMemory& memory)
+    : buffer_(memory.bytes != nullptr ? ceil_div(memory.elements, sizeof(float)) : memory.elements),
+      holds_bytes_(memory.bytes != nullptr),
+      elements_(memory.elements) {
+  if (holds_bytes_)
+    std::copy_n(memory.bytes, elements_, reinterpret_cast<std::uint8_t*>(buffer_.data()));
+  else
+    std::copy_n(memory.floats, elements_, buffer_.data());
 }
 
 ImageMemory ImageCopy::memory() const {
-  if (bytes_.empty()) return {floats_.data(), nullptr, floats_.size()};
-  return {nullptr, bytes_.data(), bytes_.size()};
+  if (!holds_bytes_) return {buffer_.data(), nullptr, elements_};
+  return {nullptr, reinterpret_cast<const std::uint8_t*>(buffer_.data()), elements_};
 }
 
 std::vector<Image> images_in(const ImageMemory& memory, std::size_t count, const ByteScale& scale) {

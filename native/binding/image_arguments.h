@@ -5,6 +5,7 @@
 #include <napi.h>
 #include <vector>
 
+#include "base/arena.h"
 #include "ops/stem_convolution.h"
 
 namespace qarepvgg::binding {
@@ -33,8 +34,9 @@ class ImageCopy {
   ImageMemory memory() const;
 
  private:
-  std::vector<float> floats_;
-  std::vector<std::uint8_t> bytes_;
+  AlignedBuffer buffer_;  // of huge pages where it is large: the JavaScript thread waits for the copy
+  bool holds_bytes_ = false;
+  std::size_t elements_ = 0;
 };
 
 // One Image per image of `count` equal parts of the memory.

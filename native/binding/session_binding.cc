@@ -117,14 +117,17 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
       const Napi::Promise::Deferred deferred(env);
       const std::shared_ptr<Completions> completions = environment(env).completions;
       const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
-      const Completions::Ticket ticket = completions->expect(env, [this, self, deferred, run](Napi::Env later) {
-        under_way_.erase(run->ticket);
-        settle(later, deferred, run->request.failure, [&] { return run->result(later); });
-      });
-      run->ticket = ticket;
-      run->request.done = [completions, ticket] { completions->deliver(ticket); };
       // The request is part of the run and keeps it alive.
       const std::shared_ptr<InferenceRequest> request(run, &run->request);
+      const Completions::Ticket ticket = completions->expect(
+          env,
+          [this, self, deferred, run](Napi::Env later) {
+            under_way_.erase(run->ticket);
+            settle(later, deferred, run->request.failure, [&] { return run->result(later); });
+          },
+          [queue = queue_, request] { queue->cancel(request); });
+      run->ticket = ticket;
+      run->request.done = [completions, ticket] { completions->deliver(ticket); };
       under_way_.emplace(ticket, UnderWay{queue_, request});
       queue_->submit(request);
 

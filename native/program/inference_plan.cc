@@ -132,7 +132,7 @@ void InferencePlan::run(const ImageTask* tasks, std::size_t count, const std::at
     // As many images as give every member the same number; each takes its share through the network by itself.
     const std::size_t whole = count / member.count * member.count;
     std::size_t image = member.begin(whole);
-    while (image < member.end(whole)) {
+    while (image < member.end(whole) && !stop.load(std::memory_order_relaxed)) {
       const std::size_t images = std::min(together_, member.end(whole) - image);
       run_chain(alone_[images - 1], tasks + image, own, own + map_bytes_, Member{0, 1}, stop);
       image += images;
