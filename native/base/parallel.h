@@ -21,8 +21,8 @@ struct Member {
   }
 };
 
-// To be called before a team of that size is put to work: the OpenMP runtime ends the process when the system refuses it
-// a thread. Tries as many once, and throws ERR_OUT_OF_MEMORY where they cannot be had.
+// To be called before a team of that size is put to work: the OpenMP runtime ends the process when the system refuses
+// it a thread. Tries as many once, and throws ERR_OUT_OF_MEMORY where they cannot be had.
 void admit_team(int threads);
 
 // Runs body(member) once on each of at most `threads` threads. body must not throw: the others would wait for ever.
