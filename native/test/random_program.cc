@@ -125,7 +125,7 @@ class Builder {
       op.inputs.push_back(any(readable_));
     else
       op.relu = rng_.chance(0.5);
-    op.eps = 0.1;  // keeps channels of nearly equal pixels well conditioned
+    op.eps = 0.5;  // keeps channels of nearly equal pixels well conditioned, behind several norms too
     op.momentum = 0.3;
     smallest_ = std::min(smallest_, dims_.n * dims_.h * dims_.w);
     push(std::move(op));
