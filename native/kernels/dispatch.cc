@@ -7,7 +7,6 @@
 #include "base/error.h"
 
 #if defined(QAREPVGG_ARM64) && defined(__linux__)
-#include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(QAREPVGG_ARM64) && defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -22,7 +21,9 @@ struct ArmFeatures {
   bool dot = false, i8mm = false;
 
 #if defined(__linux__)
-  ArmFeatures() : dot((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0), i8mm((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) {}
+  // HWCAP_ASIMDDP and HWCAP2_I8MM of the kernel's interface; headers of older C libraries lack the second.
+  static constexpr unsigned long kDot = 1ul << 20, kI8mm = 1ul << 13;
+  ArmFeatures() : dot((getauxval(AT_HWCAP) & kDot) != 0), i8mm((getauxval(AT_HWCAP2) & kI8mm) != 0) {}
 #elif defined(__APPLE__)
   static bool has(const char* name) {
     int value = 0;
