@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { loadModel } from '../lib';
-import { runNode } from './support/child';
+import { root, runNode } from './support/child';
 import { temporaryFolder } from './support/formats';
 
 const folder = temporaryFolder();
@@ -120,4 +120,34 @@ test('a variant that there is not', () => {
   const { status, stderr } = run('--variants', 'S1,S9');
   expect(status).toBe(1);
   expect(stderr).toContain('expected variants among S0, S1, S2, S3, S4, VGG, received S9');
+});
+
+describe('what is committed', () => {
+  const committed = (name: string): string => readFileSync(path.join(root, 'examples/ablation', name), 'utf8');
+
+  test('three seeds of every variant, trained alike', () => {
+    const all = JSON.parse(committed('results/results.json')) as (Result & { seed: number; epochs: number })[];
+    const epochs = Math.min(...all.map((result) => result.epochs));
+    const trainings = all.filter((result) => result.epochs === epochs).map(({ variant, seed }) => `${variant} ${seed}`);
+    const expected = [1, 2, 3].flatMap((seed) =>
+      ['S0', 'S1', 'S2', 'S3', 'S4', 'VGG'].map((name) => `${name} ${seed}`),
+    );
+    expect(trainings).toEqual(expected);
+  });
+
+  test('the tables are those of the results, and the README has them from there', () => {
+    const script = `
+      import { readFileSync } from 'node:fs';
+      import { renderTables } from './examples/ablation/tables.mjs';
+      const results = JSON.parse(readFileSync('examples/ablation/results/results.json', 'utf8'));
+      process.stdout.write(renderTables(results));
+    `;
+    const tables = committed('results/tables.md');
+    expect(runNode(['--input-type=module', '-e', script]).stdout).toBe(tables);
+    const lines = new Set(tables.split('\n'));
+    const [, shown = ''] = committed('README.md').split('## What came out');
+    const rows = shown.split('\n').filter((line) => line.startsWith('|'));
+    expect(rows.length).toBeGreaterThan(20);
+    expect(rows.filter((line) => !lines.has(line))).toEqual([]);
+  });
 });

@@ -115,7 +115,7 @@ for (const job of listJobs()) {
   if (!(await exists(file))) {
     const network = await trained(job, place, images);
     const measured = await measure(network, calibration, test, threads);
-    await write(file, `${JSON.stringify({ ...job, ...measured })}\n`);
+    await write(file, `${JSON.stringify({ ...job, ...measured }, sixDigits)}\n`);
     console.log(`${place}: float ${percent(measured.float)}, done`);
   }
   results.push(JSON.parse(await readFile(file, 'utf8')));
@@ -125,8 +125,12 @@ await write(join(flags.out, 'tables.md'), renderTables(results));
 await write(join(flags.out, 'report.html'), renderPage(results));
 console.log(`${flags.out}: results.json, tables.md, report.html`);
 
-/** In JSON, without distributions, and numbers in six digits. @param {Result} result */
+/** The page has the distributions. @param {Result} result */
 function inShort({ layers, ...result }) {
-  const short = { ...result, layers: layers.map(({ distributions: _, ...layer }) => layer) };
-  return JSON.stringify(short, (_, value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value));
+  return JSON.stringify({ ...result, layers: layers.map(({ distributions: _, ...layer }) => layer) });
+}
+
+/** @param {string} _ @param {unknown} value */
+function sixDigits(_, value) {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value;
 }

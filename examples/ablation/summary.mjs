@@ -99,13 +99,18 @@ function accuracies(groups, epochs, seeds) {
 function bitTables(groups) {
   return recipeNames.map((recipe) => ({
     title: `Fewer bits, recipe ${recipe}`,
-    text: 'Accuracy in percent.',
+    text: 'What is lost against float, in points; taken seed by seed, then mean and standard deviation.',
     head: ['', ...bitCounts.map((bits) => `${bits} bits`)],
     rows: groups.map(({ variant, results }) => [
       variant,
-      ...bitCounts.map((bits) => percent(results.map((result) => quantised(result, recipe, bits).accuracy))),
+      ...bitCounts.map((bits) => percent(results.map((result) => lost(result, recipe, bits)))),
     ]),
   }));
+}
+
+/** @param {Result} result @param {import('./experiment.mjs').Recipe} recipe @param {number} bits */
+function lost(result, recipe, bits) {
+  return result.float - quantised(result, recipe, bits).accuracy;
 }
 
 /** @param {Groups} groups @returns {Table} */
