@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 node_version=22.23.3
-jest_files='test/(binding|block|fusion|gradients|out|quantized-session|seed|torch|verify)\.'
+jest_files='test/(binding|block|fusion|quantized-session|seed)\.'
 folder=$PWD/build-arm64
 package=$folder/package
 scratch=$(mktemp -d)
@@ -75,7 +75,8 @@ node scripts/check-arm64.mjs "$package" "$folder/bin/node" | tee "$scratch/numbe
 
 step 'jest: the tests that compute'
 QEMU_CPU=max timeout 900 "$folder/bin/node" node_modules/jest/bin/jest.js --rootDir "$package" --runInBand \
-  --json --outputFile="$scratch/jest.json" "$jest_files" || true
+  --json --outputFile="$scratch/jest.json" "$jest_files" ||
+  echo "jest ended with status $? (124: out of time)"
 
 step 'sum'
 node - "$scratch" <<'JS'
