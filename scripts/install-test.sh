@@ -108,7 +108,7 @@ test_package() {
   sed -n '/^```js$/,/^```$/{/^```/d;p}' "$root/app/node_modules/qarepvgg/README.md" >"$root/app/example.mjs"
   offline_node example.mjs
   step 'qarepvgg demo, qarepvgg info'
-  offline_node node_modules/qarepvgg/dist/cli/index.js demo
+  offline_node node_modules/qarepvgg/dist/cli/index.js demo --runs 1
   offline_node node_modules/qarepvgg/dist/cli/index.js info
 
   local took=$((SECONDS - start))
