@@ -32,7 +32,7 @@ const usage = `usage: npm run bench:ort -- [options]
   --rounds N       turns of each side, default 7
   --size N         side of the images, default 224
   --quick          one thread, one batch, no other networks, few rounds
-  --write          write docs/benchmarks.md and its plot
+  --write          write docs/benchmarks.md and its plots (then npm run format)
   --json           print JSON`;
 
 /** @typedef {import('./lib/inference.mjs').Row} Row */

@@ -32,6 +32,7 @@ export function barChart(title, series, groups, format) {
     text(left + i * 170 + 18, 46, name, 'start'),
   ]);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${left + width + 80}" height="${height}" font-family="sans-serif" font-size="12">
+<title>${title}</title>
 <rect width="100%" height="100%" fill="white"/>
 ${[text(left, 22, title, 'start', 'font-weight="bold"'), ...legend, ...bars].join('\n')}
 </svg>
