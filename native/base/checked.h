@@ -32,6 +32,9 @@ inline std::size_t round_up(std::size_t value, std::size_t multiple) {
   return checked_add(value, multiple - 1) / multiple * multiple;
 }
 
+// For pointer arithmetic, where a step may go backwards.
+inline std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
+
 inline std::size_t ceil_div(std::size_t value, std::size_t divisor) { return (value + divisor - 1) / divisor; }
 
 }  // namespace qarepvgg

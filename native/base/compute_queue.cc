@@ -36,6 +36,7 @@ class Queue {
   }
 
   void push(std::function<void()> job) {
+    start();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       jobs_.push_back(std::move(job));
@@ -71,13 +72,9 @@ Queue& queue() {
 
 void start_computing() { queue().start(); }
 
-void compute_later(std::function<void()> job) {
-  start_computing();
-  queue().push(std::move(job));
-}
+void compute_later(std::function<void()> job) { queue().push(std::move(job)); }
 
 void compute_now(const std::function<void()>& job) {
-  start_computing();
   std::promise<void> done;
   queue().push([&] {
     try {

@@ -38,10 +38,9 @@ struct IntegerTile {
   std::byte* out;
   std::ptrdiff_t out_pixel;
   std::size_t valid;  // lanes to store, 1..NV * lanes
-  // Memory that the next tiles will stream, asked for while this one computes: each step asks for a cache line and
-  // moves on by prefetch_step bytes.
+  // For conv_prefetch: memory that the next tiles will stream, asked for while this one computes, a cache line in each
+  // step.
   const std::byte* prefetch;
-  std::size_t prefetch_step;
 };
 
 // Products of 16-bit words for Winograd: out[m][lane] = sum over steps k and the two words e of a step of

@@ -69,7 +69,7 @@ struct MutableRows {
 // the nested F(2, 3) on the points 0, +-sqrt(1/2), infinity for a last tile of two pixels: both use the same
 // transformed weights. A tile of 4 (2) output pixels a side reads 6 (4) input pixels a side. Points are numbered row *
 // 6 + column, each of row and column counting the six points in the order above.
-inline constexpr int kWinogradPoints = 36;
+inline constexpr int kWinogradSide = 6, kWinogradPoints = kWinogradSide * kWinogradSide;
 
 // Pixels of a tile -> the points that it has: 6x6 (4x6, 6x4, 4x4) pixels of the input, or 4x4 (2x4, 4x2, 2x2) of the
 // gradient of the output, which the transpose of the output transform takes to the points.
@@ -113,9 +113,8 @@ struct KernelTable {
   // the addend.
   void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, Rows addend,
                     bool relu, MutableRows y);
-  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where ReLU made zero of (x - mean) *
-  // scale
-  // + shift (shift is null without ReLU).
+  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where ReLU made zero of
+  // (x - mean) * scale + shift (shift is null without ReLU).
   void (*normalize_sums)(const Region&, Rows grad, Rows x, const float* mean, const float* scale, const float* shift,
                          float* sum, float* dot);
   // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. slope and offset are null where the mean

@@ -18,8 +18,6 @@ constexpr std::size_t kStreamedBytes = 1024 * 1024;
 // Pixels summed in registers before they are added to the gradient in memory: keeps rounding errors of long sums small.
 constexpr std::size_t kPixelsPerChunk = 256;
 
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
-
 void check_range(const char* what, std::size_t value, std::size_t low, std::size_t high) {
   if (value < low || value > high)
     fail(code::kInvalidArg, "expected ", what, " from ", low, " to ", high, ", received ", value);

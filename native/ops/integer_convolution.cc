@@ -11,8 +11,6 @@ constexpr std::size_t kStreamedBytes = 256 * 1024;
 // A team shares an image by rows where no member gets more than this part of a row too much.
 constexpr std::size_t kRowsPerMember = 8;
 
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
-
 }  // namespace
 
 IntegerConvolution::IntegerConvolution(const ConvShape& shape, const IntegerKernels& kernels)

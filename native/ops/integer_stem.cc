@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::size_t kByteValues = 256;
 
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
-
 }  // namespace
 
 IntegerStem::IntegerStem(const ConvShape& shape, const Quantization& input, const IntegerKernels& kernels)

@@ -10,15 +10,11 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kPoints = kWinogradPoints;
-constexpr std::size_t kSide = 6, kTaps = 9;
-constexpr std::size_t kPatchPixels = kSide * kSide;
+constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;
 constexpr std::int64_t kExactBelow = 1 << 25;
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 512 * 1024;
-
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
 
 std::size_t block_limit(std::size_t channels) {
   return std::clamp(kBlockBytes / (kPoints * sizeof(std::int16_t)) / channels, WinogradTiles::kMinBlockTiles,
@@ -104,7 +100,7 @@ std::size_t IntegerWinograd::scratch_bytes() const {
   const std::size_t widest = std::max(round_up(shape_.in_c, kAlignment), panels_.width()) * sizeof(float);
   return checked_add(
       checked_mul(kPoints, checked_add(v_point() * sizeof(std::int16_t), m_point() * sizeof(std::int32_t))),
-      kPatchPixels * widest);
+      WinogradTiles::kPatchPixels * widest);
 }
 
 void IntegerWinograd::run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,

@@ -7,8 +7,6 @@
 namespace qarepvgg {
 namespace {
 
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
-
 // out = matrix x in + bias; matrix: [outputs][inputs].
 void linear(const float* matrix, const float* bias, const float* in, std::size_t inputs, std::size_t outputs,
             float* out) {

@@ -5,14 +5,10 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kPoints = kWinogradPoints;
-constexpr std::size_t kSide = 6, kTaps = 9;
-constexpr std::size_t kPatchPixels = kSide * kSide;
+constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
-
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
 
 // The weight transform G: the polynomial with the weights as coefficients, evaluated at the points, over the product of
 // a point's distances from the other points. L output channels side by side.
@@ -123,7 +119,7 @@ std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block()
 
 std::size_t WinogradConvolution::scratch_floats() const {
   // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
-  const std::size_t patch = kPatchPixels * std::max(pixel_, panels_.width());
+  const std::size_t patch = WinogradTiles::kPatchPixels * std::max(pixel_, panels_.width());
   return checked_add(checked_mul(kPoints, checked_add(v_point(), m_point())), patch);
 }
 

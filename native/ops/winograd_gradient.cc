@@ -7,17 +7,13 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kPoints = kWinogradPoints;
-constexpr std::size_t kSide = 6, kTaps = 9;
-constexpr std::size_t kPatchPixels = kSide * kSide;
+constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;
 
 // The transformed tiles of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 512 * 1024;
 constexpr std::size_t kMinBlockTiles = 28;
 // A chunk of so many tiles is long enough for its sums to be written and joined in a small part of the time.
 constexpr std::size_t kMinChunkTiles = 128, kMaxChunks = 8;
-
-std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
 
 std::size_t block_limit(const ConvShape& shape) {
   return std::clamp(kBlockBytes / (kPoints * sizeof(float)) / (shape.in_c + shape.out_c), kMinBlockTiles,
@@ -61,7 +57,7 @@ std::size_t WinogradWeightGradient::sum_floats() const {
 std::size_t WinogradWeightGradient::scratch_floats() const {
   // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
   return checked_add(checked_mul(kPoints, checked_add(input_point(), grad_point())),
-                     checked_mul(kPatchPixels, std::max(shape_.in_c, shape_.out_c)));
+                     checked_mul(WinogradTiles::kPatchPixels, std::max(shape_.in_c, shape_.out_c)));
 }
 
 std::size_t WinogradWeightGradient::workspace_floats() const {

@@ -6,7 +6,7 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kSide = 6;
+constexpr std::size_t kSide = kWinogradSide;
 // A team shares an image by tiles while each member gets at least so many; below that, by panels.
 constexpr std::size_t kMinTilesPerMember = 20;
 

@@ -14,6 +14,8 @@ class WinogradTiles {
  public:
   static constexpr std::size_t kMaxBlockTiles = 56;
   static constexpr std::size_t kMinBlockTiles = 32;
+  // What a whole tile reads.
+  static constexpr std::size_t kPatchPixels = kWinogradSide * kWinogradSide;
 
   // Output pixels of a tile: 4 or 2 each way, less at an odd border.
   struct Side {
