@@ -36,9 +36,8 @@ const usage = `usage: npm run bench:ort -- [options]
   --json           print JSON`;
 
 /** @typedef {import('./lib/inference.mjs').Row} Row */
-/** @typedef {{ title: string, rows: Row[] }} Section */
-
 /** @typedef {import('./lib/inference.mjs').Precision} Precision */
+/** @typedef {{ title: string, precision?: Precision, rows: Row[] }} Section with a precision, it is plotted */
 
 /** @type {Record<Precision, string>} */
 const titles = { float32: 'Speed in float32', int8: 'Speed in INT8' };
@@ -48,14 +47,14 @@ async function run({ precisions, threads, batches, others, rounds, size }, onSec
   const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
   const most = Math.max(...threads);
   try {
-    const model = await makeModel('qarepvgg_a0', size, folder);
+    const model = await makeModel('qarepvgg_a0', size, folder, precisions);
     for (const precision of precisions) {
       const rows = [];
       for (const count of threads) {
         const sides = contenders(model, precision);
         rows.push(...(await measureSpeed(model.name, model, sides, precision, count, batches, rounds)));
       }
-      onSection({ title: titles[precision], rows });
+      onSection({ title: titles[precision], precision, rows });
     }
     if (precisions.includes('int8')) {
       const { ours, theirs } = gains(model);
@@ -85,7 +84,7 @@ async function run({ precisions, threads, batches, others, rounds, size }, onSec
 
     const more = [];
     for (const name of others) {
-      const other = await makeModel(name, size, folder);
+      const other = await makeModel(name, size, folder, precisions);
       for (const precision of precisions) {
         const what = `${name}, ${precision}`;
         const sides = contenders(other, precision);
@@ -101,8 +100,7 @@ async function run({ precisions, threads, batches, others, rounds, size }, onSec
 /** @param {string[]} facts @param {readonly Section[]} sections */
 function writeDocument(facts, sections) {
   const folder = join(import.meta.dirname, '..', 'docs');
-  const charts = sections.flatMap(({ title, rows }) => {
-    const precision = /** @type {Precision[]} */ (Object.keys(titles)).find((key) => titles[key] === title);
+  const charts = sections.flatMap(({ precision, rows }) => {
     if (!precision) return [];
     const groups = rows.map(({ threads, batch, ours, theirs }) => ({
       label: `${threads} thread${threads > 1 ? 's' : ''}, batch ${batch}`,

@@ -7,13 +7,10 @@
  *   npm run prebuilds -- linux-x64         some
  */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { chmodSync, copyFileSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, sha256 } from './release/common.mjs';
 import { ADDON, BUILD_INFO, buildFolder, OPENMP, TARGETS, targetNamed, toolFor } from './release/targets.cjs';
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
  * @param {string} program
@@ -29,9 +26,6 @@ function packageOf(file) {
   const [name = ''] = output('dpkg-query', '--search', file).split(': ');
   return output('dpkg-query', '--show', name).replace(/(:\w+)?\t/, ' '); // from 'libgomp1:amd64<tab>12.2.0-14'
 }
-
-/** @param {string} file */
-const sha256 = (file) => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 /** @param {string} name of a target */
 function prebuild(name) {

@@ -22,25 +22,33 @@ import { compare, pauseMs, takeTurns } from './turns.mjs';
 const turnMs = 300;
 
 /**
- * A network in deploy form with the random weights of its initialisation, which keep activations at one size, and the same
- * quantised, logits too.
+ * Files of a network in deploy form with the random weights of its initialisation, which keep activations at one size, and,
+ * where that is asked for, of the same quantised, logits too.
  *
- * @param {string} name @param {number} size side of the images @param {string} folder @returns {Promise<Model>}
+ * @param {string} name @param {number} size side of the images @param {string} folder @param {readonly Precision[]} precisions
+ * @returns {Promise<Model>}
  */
-export async function makeModel(name, size, folder) {
+export async function makeModel(name, size, folder, precisions) {
   const model = createModel(/** @type {import('qarepvgg').ArchitectureName} */ (name), { inputSize: size });
   const deploy = model.reparameterize();
-  const { model: quantized } = await quantize(deploy, [randn([8, 3, size, size])], { quantizeLogits: true });
-  /** @param {string} kind @returns {Files} */
-  const filesOf = (kind) => {
-    const path = join(folder, `${name}-${kind}`);
+  /** @param {Precision} precision @returns {Files} */
+  const filesOf = (precision) => {
+    const path = join(folder, `${name}-${precision}`);
     return { safetensors: `${path}.safetensors`, onnx: `${path}.onnx` };
   };
   const files = { float32: filesOf('float32'), int8: filesOf('int8') };
-  await saveModel(deploy, files.float32.safetensors);
-  await exportOnnx(deploy, files.float32.onnx);
-  await saveModel(quantized, files.int8.safetensors);
-  await exportOnnx(quantized, files.int8.onnx);
+  const write = async (
+    /** @type {typeof deploy | import('qarepvgg').QuantizedModel} */ one,
+    /** @type {Files} */ { safetensors, onnx },
+  ) => {
+    await saveModel(one, safetensors);
+    await exportOnnx(one, onnx);
+  };
+  await write(deploy, files.float32);
+  if (precisions.includes('int8')) {
+    const { model: quantized } = await quantize(deploy, [randn([8, 3, size, size])], { quantizeLogits: true });
+    await write(quantized, files.int8);
+  }
   return { name, files, macs: model.summary().deployMacs, size, folder };
 }
 

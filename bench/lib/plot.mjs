@@ -1,5 +1,7 @@
 // A bar chart as an SVG image.
 
+import { escapeHtml } from 'qarepvgg/html';
+
 /**
  * @typedef {{ label: string, values: readonly number[] }} Group one value for each series
  */
@@ -32,7 +34,7 @@ export function barChart(title, series, groups, format) {
     text(left + i * 170 + 18, 46, name, 'start'),
   ]);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${left + width + 80}" height="${height}" font-family="sans-serif" font-size="12">
-<title>${title}</title>
+<title>${escapeHtml(title)}</title>
 <rect width="100%" height="100%" fill="white"/>
 ${[text(left, 22, title, 'start', 'font-weight="bold"'), ...legend, ...bars].join('\n')}
 </svg>
@@ -41,6 +43,5 @@ ${[text(left, 22, title, 'start', 'font-weight="bold"'), ...legend, ...bars].joi
 
 /** @param {number} x @param {number} y @param {string} content @param {'start' | 'end'} anchor */
 function text(x, y, content, anchor, attributes = '') {
-  const safe = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" fill="black" ${attributes}>${safe}</text>`;
+  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" fill="black" ${attributes}>${escapeHtml(content)}</text>`;
 }

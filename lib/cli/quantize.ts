@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { mismatch, QARepVGGError } from '../errors';
+import { mismatch } from '../errors';
 import { writeAtomically } from '../formats/atomic';
 import {
   type Dataset,
@@ -13,6 +13,7 @@ import {
   saveModel,
 } from '../index';
 import { openData } from './data';
+import { untilInterrupted } from './interrupt';
 import { openNetwork } from './network-file';
 import { CalibrationProgress } from './progress';
 import type { QuantizeFlags } from './quantize-command';
@@ -55,24 +56,16 @@ function spread(data: Dataset, count: number): Dataset {
 
 /** Nothing when it was stopped. */
 async function calibrate(network: Network, images: Dataset, flags: QuantizeFlags) {
-  const stop = new AbortController();
   const passes = 1 + (flags.equalize ? 1 : 0) + (flags.biasCorrection ? 1 : 0);
   const progress = new CalibrationProgress(passes * images.length, images.length, flags.json === true);
-  const onSignal = (): void => stop.abort();
-  process.once('SIGINT', onSignal);
   try {
-    return await quantize(network, images, {
-      ...optionsOf(flags),
-      signal: stop.signal,
-      onProgress: (event) => progress.show(event),
-    });
-  } catch (error) {
-    if (!(error instanceof QARepVGGError) || error.code !== 'ERR_ABORTED') throw error;
-    process.stderr.write('stopped; nothing is written\n');
-    return undefined;
+    const result = await untilInterrupted((signal) =>
+      quantize(network, images, { ...optionsOf(flags), signal, onProgress: (event) => progress.show(event) }),
+    );
+    if (!result) process.stderr.write('stopped; nothing is written\n');
+    return result;
   } finally {
     progress.stop();
-    process.off('SIGINT', onSignal);
   }
 }
 

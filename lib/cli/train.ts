@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { mismatch, QARepVGGError } from '../errors';
+import { mismatch } from '../errors';
 import {
   type ArchitectureName,
   createModel,
@@ -12,6 +12,7 @@ import {
   type TrainerOptions,
 } from '../index';
 import { type DataOptions, openData, openValidation } from './data';
+import { untilInterrupted } from './interrupt';
 import { networkOptions } from './network-file';
 import { TrainingProgress } from './progress';
 import type { TrainFlags } from './train-command';
@@ -29,25 +30,24 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   await resume(trainer, flags);
   if (!flags.json) introduce(model, data.train, validation);
 
-  const stop = new AbortController();
   const progress = new TrainingProgress(flags.json === true);
-  const onSignal = (): void => stop.abort();
-  process.once('SIGINT', onSignal);
   try {
-    await trainer.fit(data.train, {
-      ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
-      ...(validation && { validation }),
-      signal: stop.signal,
-      onProgress: (event) => progress.show(event),
+    const isTrained = await untilInterrupted(async (signal) => {
+      await trainer.fit(data.train, {
+        ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
+        ...(validation && { validation }),
+        signal,
+        onProgress: (event) => progress.show(event),
+      });
+      return true;
     });
-  } catch (error) {
-    if (!(error instanceof QARepVGGError) || error.code !== 'ERR_ABORTED') throw error;
-    const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
-    process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
-    return false;
+    if (!isTrained) {
+      const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
+      process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
+      return false;
+    }
   } finally {
     progress.stop();
-    process.off('SIGINT', onSignal);
   }
   await saveModel(model, flags.out);
   if (!flags.json) process.stdout.write(`${flags.out}: ${model.eval()}\n`);
