@@ -13,8 +13,8 @@ namespace {
 constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;
 constexpr std::int64_t kExactBelow = 1 << 25;
 
-// The transformed input of a block should stay in the second-level cache.
-constexpr std::size_t kBlockBytes = 512 * 1024;
+// As many tiles as the second-level cache holds transformed inputs of: every block streams all weights once.
+constexpr std::size_t kBlockBytes = 1024 * 1024;
 
 std::size_t block_limit(std::size_t channels) {
   return std::clamp(kBlockBytes / (kPoints * sizeof(std::int16_t)) / channels, WinogradTiles::kMinBlockTiles,

@@ -12,7 +12,7 @@ namespace qarepvgg {
 
 class WinogradTiles {
  public:
-  static constexpr std::size_t kMaxBlockTiles = 56;
+  static constexpr std::size_t kMaxBlockTiles = 64;
   static constexpr std::size_t kMinBlockTiles = 32;
   // What a whole tile reads.
   static constexpr std::size_t kPatchPixels = kWinogradSide * kWinogradSide;
