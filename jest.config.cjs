@@ -13,6 +13,8 @@ module.exports = {
       },
     ],
   },
+  // Dynamic imports name the compiled file.
+  moduleNameMapper: { '^(\\./[a-z-]+)\\.js$': ['$1', '$1.js'] },
   // Property tests run thousands of shapes in one test; on a loaded two-core machine that takes a while.
   testTimeout: 120_000,
 };

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * Compiles lib/ to dist/ and removes from dist/ what has no source any more. The published package has dist/ instead of lib/:
- * there is nothing to do there.
+ * Compiles lib/ to dist/ and removes from dist/ what has no source any more; then puts what the package's main entry needs
+ * into that one file, which halves the time of `require`: a hundred files take longer to find than to run. The published
+ * package has dist/ instead of lib/: there is nothing to do there.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -18,5 +19,17 @@ if (existsSync(lib)) {
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     const source = file.replace(/(\.d\.ts|\.js)$/, '.ts'); // of a folder: the folder itself
     if (!existsSync(join(lib, source))) rmSync(join(dist, file), { recursive: true, force: true });
+  }
+  if (status === 0) {
+    const { buildSync } = await import('esbuild');
+    buildSync({
+      entryPoints: [join(lib, 'index.ts')],
+      outfile: join(dist, 'index.js'),
+      allowOverwrite: true,
+      bundle: true,
+      packages: 'external',
+      platform: 'node',
+      target: 'node20',
+    });
   }
 }

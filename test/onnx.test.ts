@@ -14,7 +14,7 @@ import {
   randn,
   saveModel,
 } from '../lib';
-import { parseOnnx, serializeOnnx } from '../lib/formats/onnx';
+import { parseOnnx, serializeOnnx } from '../lib/formats/onnx/document';
 import { type Graph, modelFields, type Node } from '../lib/formats/onnx/schema';
 import { type Draft, decode, encode, many, one } from '../lib/formats/onnx/wire';
 import { bits } from './support/compare';

@@ -14,7 +14,7 @@ import {
   saveModel,
   Trainer,
 } from '../lib';
-import { parseOnnx, serializeOnnx } from '../lib/formats/onnx';
+import { parseOnnx, serializeOnnx } from '../lib/formats/onnx/document';
 import { type Graph, modelFields } from '../lib/formats/onnx/schema';
 import { decode, encode } from '../lib/formats/onnx/wire';
 import { bits } from './support/compare';

@@ -1,7 +1,7 @@
 import type { Session, SessionSpec } from '../../binding';
 import { addon } from '../binding';
 import { describe, describeList, mismatch } from '../errors';
-import { inputName, outputName } from '../formats/onnx/graph';
+import { inputName, outputName } from '../formats/onnx/names';
 import { openModel } from '../formats/open-model';
 import { deployOps } from '../graph/deploy';
 import { inferShapes } from '../graph/shapes';

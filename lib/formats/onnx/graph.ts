@@ -4,11 +4,8 @@ import { inferShapes } from '../../graph/shapes';
 import type { Definition } from '../../nn/core';
 import type { Slot, Store } from '../../nn/state';
 import { GraphBuilder, imagesInfo, pixelDims, prefixOf } from './builder';
+import { inputName, outputName } from './names';
 import { float32, type Graph, type Node } from './schema';
-
-/** Names of the graph's input and output. */
-export const inputName = 'input';
-export const outputName = 'logits';
 
 /** In pixels. */
 export type ImageSize = readonly [height: number, width: number];

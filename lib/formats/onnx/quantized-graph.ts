@@ -11,7 +11,7 @@ import { outputParameters, type QuantizedModel } from '../../integer/quantized-m
 import type { Dtype } from '../dtypes';
 import { layerTensors, scaleName } from '../quantized-files';
 import { GraphBuilder, imagesInfo, integer, pixelDims, prefixOf } from './builder';
-import { inputName, outputName } from './graph';
+import { inputName, outputName } from './names';
 import { float32, type Graph, int8, int32, uint8 } from './schema';
 
 /** Element types that tensors of quantised models have. */

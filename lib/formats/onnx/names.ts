@@ -1,0 +1,3 @@
+/** Names of the input and output of every graph, and of a session. */
+export const inputName = 'input';
+export const outputName = 'logits';
