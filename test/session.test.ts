@@ -235,6 +235,7 @@ describe('refused', () => {
     ['inputSize', [224, 2.5], 'a side from 1'],
     ['maxBatch', 0, 'an integer from 1'],
     ['preprocessing', { mean: [0], std: [1] }, '3 finite numbers'],
+    ['preprocessing', null, 'received null'],
     ['preprocessing', { mean: [0, 0, 0], std: [1, 0, 1] }, 'above 0'],
     ['batch', 1, 'only threads'],
   ])('option %s: %p', async (name, value, message) => {

@@ -9,6 +9,7 @@ import { addFuseCommand } from './fuse-command';
 import { addInfoCommand } from './info-command';
 import { addQuantizeCommand } from './quantize-command';
 import { addTrainCommand } from './train-command';
+import { isMisuse } from './usage';
 import { addVerifyCommand } from './verify-command';
 
 /** Exit codes: 0 when all went well, 1 when the work failed, 2 when the command line makes no sense. */
@@ -20,7 +21,7 @@ function createProgram(): Command {
     version: string;
   };
   const program = new Command('qarepvgg')
-    .description('Train, re-parameterise, quantise and serve QARepVGG networks on native kernels.')
+    .description('Train, re-parameterise, quantise, compare, export and time QARepVGG networks on native kernels.')
     .version(version)
     .exitOverride();
 
@@ -46,7 +47,7 @@ async function main(): Promise<void> {
       return;
     }
     process.stderr.write(`error: ${(error as Error).message}\n`);
-    process.exitCode = failed;
+    process.exitCode = isMisuse(error) ? badUsage : failed;
   }
 }
 

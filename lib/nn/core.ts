@@ -145,6 +145,11 @@ export function giveCore(module: object, core: ModuleCore): void {
   cores.set(module, core);
 }
 
+/** Whether this is a block, layer or network. */
+export function isModule(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && cores.has(value);
+}
+
 /**
  * The core of a module. Every public method starts here, so that one called on a wrong `this` (a clone that a worker
  * got, a bare prototype, some other object) ends in an error that says so.

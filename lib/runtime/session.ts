@@ -89,7 +89,7 @@ export class InferenceSession {
   ): Promise<InferenceSession> {
     const where = 'InferenceSession.create';
     const checked = parseOptions(where, sessionFields, options);
-    const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath) : modelOrPath;
+    const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath, where) : modelOrPath;
     const source = model instanceof QuantizedModel ? quantizedSource(model, where) : moduleSource(model, where);
     const native = await addon.createSession(sessionSpec(source, checked, where), source.state);
     return new InferenceSession(key, native, source);
@@ -211,7 +211,8 @@ function sessionSpec(source: Source, options: CheckedSessionOptions, where: stri
   const { ops, state, inChannels, inputSize = defaultSide } = source;
   const [height, width] = options.inputSize ?? [inputSize, inputSize];
   const input = [options.maxBatch, inChannels, height, width];
-  const preprocessing = options.preprocessing ?? source.preprocessing ?? defaultPreprocessing(inChannels);
+  const own = source.preprocessing ?? defaultPreprocessing(inChannels);
+  const preprocessing = options.preprocessing === undefined ? own : options.preprocessing;
   inferShapes(ops, input, false, where);
   return {
     input,

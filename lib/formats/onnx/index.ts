@@ -12,6 +12,7 @@ import { RepCore } from '../../nn/rep-core';
 import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
 import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
+import { checkEnding, checkStart } from '../file-format';
 import { placeOf, readWholeFile } from '../files';
 import { assembleNetwork } from '../model-files';
 import { describeNetwork, type Metadata, readDescription } from '../model-metadata';
@@ -38,13 +39,14 @@ const metadataPrefix = 'qarepvgg.';
  * Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output channel, s32 biases.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for a path
- * that cannot be written; ERR_LIMIT when the disk is full.
+ * that cannot be written, and for a name that ends in .safetensors; ERR_LIMIT when the disk is full.
  *
  * @example
  * await exportOnnx(model.eval().switchToDeploy(), 'model.onnx');
  */
 export async function exportOnnx(model: Module | QuantizedModel, path: string): Promise<void> {
   const where = 'exportOnnx';
+  checkEnding(path, 'ONNX', where);
   await writeAtomically(path, serializeOnnx(model, where), where);
 }
 
@@ -66,7 +68,9 @@ export async function importOnnx<M extends Network | QuantizedModel = Network>(p
 /** As {@link importOnnx}, of either kind. */
 export async function readOnnx(path: string, where: string): Promise<Network | QuantizedModel> {
   const place = placeOf(path, where);
-  return parseModel(await readWholeFile(path, where), place);
+  const bytes = await readWholeFile(path, where);
+  checkStart(bytes, 'ONNX', place);
+  return parseOnnx<Network | QuantizedModel>(bytes, place);
 }
 
 /** As {@link importOnnx}, from bytes. */
