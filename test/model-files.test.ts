@@ -3,8 +3,8 @@ import path from 'node:path';
 import {
   createModel,
   exportOnnx,
-  importOnnx,
   InferenceSession,
+  importOnnx,
   loadModel,
   loadStateDict,
   type Network,
@@ -12,10 +12,9 @@ import {
   randn,
   saveModel,
 } from '../lib';
-import { parseSafetensors } from '../lib/formats/safetensors';
 import { networkCoreOf } from '../lib/nn/network';
 import { bits } from './support/compare';
-import { safetensorsFile, temporaryFolder } from './support/formats';
+import { parseSafetensors, safetensorsFile, temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
 import { expectRejection } from './support/refusal';
 

@@ -176,6 +176,7 @@ describe('fit', () => {
       for (const [name, value] of [
         ['training.optimizer', Number.NaN],
         ['training.optimizer', Number.POSITIVE_INFINITY],
+        ...(optimizer === 'adamw' ? [['training.optimizer', -1] as const] : []),
         ['linear.bias', Number.NaN],
       ] as const) {
         const { data: good, dims } = tensors[name] as Tensor;

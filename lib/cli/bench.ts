@@ -3,10 +3,10 @@ import { addon } from '../binding';
 import { openModel } from '../formats/open-model';
 import { countMacs } from '../graph/macs';
 import { type Algorithm, type InferenceSession, info, randn } from '../index';
+import { withSession } from '../runtime/with-session';
 import type { BenchFlags } from './bench-command';
 import { opsOf } from './network-file';
 import { percentile } from './numbers';
-import { withSession } from './sessions';
 import { formatTable } from './table';
 
 /** What `bench` has measured. Times in milliseconds. */

@@ -2,12 +2,12 @@ import path from 'node:path';
 import { styleText } from 'node:util';
 import { type Dataset, info, loadFashionMnist, loadModel, type Network, type Tensor } from '../index';
 import { preprocess } from '../preprocessing';
+import { withSession } from '../runtime/with-session';
 import { argmax } from '../train/evaluate';
 import { compareOutputs } from '../verify';
 import type { DemoFlags } from './demo-command';
 import { drawImages, drawingsIn } from './draw';
 import { median } from './numbers';
-import { withSession } from './sessions';
 import { formatTable } from './table';
 
 const packaged = (name: string): string => path.join(__dirname, '../..', name);

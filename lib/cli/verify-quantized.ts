@@ -1,8 +1,8 @@
 import type { Images, InferenceSession, Network, QuantizedModel, Tensor } from '../index';
 import { Ratio } from '../quant/report';
+import { withSession } from '../runtime/with-session';
 import { argmax } from '../train/evaluate';
 import { openValidation } from './data';
-import { withSession } from './sessions';
 import { formatTable } from './table';
 import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';

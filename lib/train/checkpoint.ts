@@ -49,6 +49,10 @@ export async function loadCheckpoint(engine: Engine, path: string, where: string
     throw mismatch('ERR_MODEL_FORMAT', `${place}, ${memoryName}`, `${length} numbers`, `${memory.data.length}`);
   }
   checkFinite(given.definition.store, memory.data, place);
+  // The second half of the memory of adamw are means of squares, whose roots are taken.
+  if (optimizer === 'adamw' && memory.data.subarray(length / 2).some((mean) => mean < 0)) {
+    throw mismatch('ERR_NON_FINITE', place, 'means of squares from zero', `others in ${memoryName}`);
+  }
   own.definition.store.values.set(given.definition.store.values);
   own.weightsChanged();
   engine.restore({ memory: memory.data, stepCount });

@@ -52,13 +52,6 @@ export function readRawSafetensors(path: string, where = 'readRawSafetensors'): 
   });
 }
 
-/** As {@link readRawSafetensors}, from bytes; tensors are views of them where alignment allows it. */
-export function parseSafetensors(file: Uint8Array, where = 'parseSafetensors'): SafetensorsFile<RawTensor> {
-  const start = prefixBytes + readHeaderLength(file, file.length, where);
-  const header = parseHeader(file.subarray(prefixBytes, start), file.length - start, where);
-  return { tensors: viewTensors(header, file.subarray(start)), metadata: header.metadata };
-}
-
 /**
  * Writes a safetensors file, all of it or nothing: see {@link writeAtomically}. The tensors are copied before this
  * returns its promise; changing them later does not reach the file.

@@ -1,4 +1,4 @@
-import { InferenceSession } from '../index';
+import { InferenceSession } from './session';
 
 type Arguments = Parameters<typeof InferenceSession.create>;
 
