@@ -23,6 +23,10 @@ function createProgram(): Command {
   const program = new Command('qarepvgg')
     .description('Train, re-parameterise, quantise, compare, export and time QARepVGG networks on native kernels.')
     .version(version)
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 when all went well, 1 when the work or a comparison failed,\n2 when the command line makes no sense.',
+    )
     .exitOverride();
 
   addDemoCommand(program);
