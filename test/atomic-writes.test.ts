@@ -129,7 +129,7 @@ describe('checked beforehand', () => {
     await expectRejection(check('nowhere/file'), 'ERR_INVALID_ARG', 'ENOENT');
     await asNobody(() => expectRejection(check('locked/file'), 'ERR_INVALID_ARG', 'EACCES'));
     await expectRejection(check('locked'), 'ERR_INVALID_ARG', 'received a folder');
-    await expectRejection(check('model.onnx'), 'ERR_INVALID_ARG', 'that of ONNX');
+    await expectRejection(check('model.onnx'), 'ERR_INVALID_ARG', 'one for an ONNX file');
   });
 });
 

@@ -41,6 +41,7 @@ describe('bad usage: exit code 2 and one line', () => {
     [['train', images, ...small, '--input-size', '32'], '--input-size: expected 28, the side of these images'],
     [['fuse', trained, 'x', '--model', 'nosuch'], 'Expected one of qarepvgg_a0, '],
     [['info', 'qarepvgg_a0', '--blocks', '1,1,1'], 'info, option blocks'],
+    [['verify', trained, '--samples', '99999999999'], 'Expected an integer from 1 to 10000.'],
     [['verify', trained, '--tolerance', '-1'], 'Expected a number from 0.'],
     [['verify', trained, '--data', images], 'a quantised model to compare with, received none'],
   ])('%j', (args, message) => expectFailure(args, 2, message));
@@ -72,11 +73,14 @@ describe('files to write are checked before the work', () => {
     const before = readdirSync(folder);
     for (const [args, message] of [
       [['fuse', trained, file('x.onnx')], 'fuse, <to>, '],
-      [['fuse', trained, file('x.ONNX')], 'that of ONNX, which exportOnnx, or qarepvgg export, writes'],
-      [['export', deploy, file('x.safetensors')], 'that of safetensors, which saveModel, or qarepvgg fuse, writes'],
+      [['fuse', trained, file('x.ONNX')], 'one for an ONNX file, which exportOnnx, or qarepvgg export, writes'],
+      [
+        ['export', deploy, file('x.safetensors')],
+        'one for a safetensors file, which saveModel, or qarepvgg fuse, writes',
+      ],
       [[...train, '--out', file('x.onnx')], 'train, --out, '],
       [[...train, '--checkpoint', file('x.onnx')], 'train, --checkpoint, '],
-      [[...quantize, file('x'), ...data, '--report', file('x.onnx')], 'the name of a report file'],
+      [[...quantize, file('x'), ...data, '--report', file('x.onnx')], 'a name for a report'],
     ] as const) {
       expectFailure(args, 2, message);
     }

@@ -258,7 +258,12 @@ describe('refused', () => {
     };
     expect(await withSession(network, {}, use)).toBeGreaterThan(0);
     await expect(withSession(network, {}, use)).rejects.toThrow('on purpose');
-    for (const session of lent) expectRefusal(() => session.memoryUsage(), 'ERR_DISPOSED', 'session');
+    for (const session of lent)
+      expectRefusal(
+        () => session.memoryUsage(),
+        'ERR_DISPOSED',
+        'InferenceSession.memoryUsage: expected a session in use',
+      );
   });
 
   test('things that are no models and no options', async () => {

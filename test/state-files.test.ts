@@ -85,7 +85,11 @@ describe('state dict files', () => {
       await expectRejection(saveStateDict(other as StateDict, file('none')), 'ERR_INVALID_ARG', message);
       await expectRejection((async () => block.loadStateDict(other as StateDict))(), 'ERR_INVALID_ARG', message);
     }
-    await expectRejection(saveStateDict(block.stateDict(), file('none.onnx')), 'ERR_INVALID_ARG', 'that of ONNX');
+    await expectRejection(
+      saveStateDict(block.stateDict(), file('none.onnx')),
+      'ERR_INVALID_ARG',
+      'one for an ONNX file',
+    );
     expect(readdirSync(folder).filter((name) => name.startsWith('none'))).toEqual([]);
   });
 

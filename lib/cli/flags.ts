@@ -12,6 +12,15 @@ export function positiveInteger(text: string): number {
   throw new InvalidArgumentError('Expected an integer from 1.');
 }
 
+/** From 1. */
+export function integerUpTo(high: number): (text: string) => number {
+  return (text) => {
+    const value = positiveInteger(text);
+    if (value <= high) return value;
+    throw new InvalidArgumentError(`Expected an integer from 1 to ${high}.`);
+  };
+}
+
 export function wholeNumber(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;

@@ -48,8 +48,8 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
       return false;
     }
     if (result.epochs.length === 0) {
-      const done = `the training in ${flags.checkpoint} is through with ${flags.epochs} epochs`;
-      process.stderr.write(`nothing left to do: ${done} (step ${trainer.stepCount}); name more with --epochs\n`);
+      const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
+      process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
     }
   } finally {
     progress.stop();

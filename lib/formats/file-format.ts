@@ -5,20 +5,22 @@ import { placeOf } from './files';
 const formats = {
   safetensors: {
     ending: /\.safetensors$/i,
+    file: 'a safetensors file',
     writer: 'saveModel, or qarepvgg fuse,',
-    advice: 'a safetensors file; read it with loadModel, or give it a name that does not end in .onnx',
+    advice: 'read it with loadModel, or give it a name that does not end in .onnx',
   },
   ONNX: {
     ending: /\.onnx$/i,
+    file: 'an ONNX file',
     writer: 'exportOnnx, or qarepvgg export,',
-    advice: 'an ONNX file; read it with importOnnx, or give it a name that ends in .onnx',
+    advice: 'read it with importOnnx, or give it a name that ends in .onnx',
   },
 } as const;
 
 /** Kinds of model files that this package reads and writes. */
 export type FileFormat = keyof typeof formats;
 
-const adviceOnTorch = 'a file of PyTorch; read it with loadStateDict, or on the command line with --model';
+const torch = { file: 'a file of PyTorch', advice: 'read it with loadStateDict, or on the command line with --model' };
 
 /** What a file is by its name; nothing for the many names that do not say. */
 export function formatOf(path: string): FileFormat | undefined {
@@ -36,8 +38,9 @@ export function checkEnding(path: string, format: FileFormat | 'report', where: 
   const place = placeOf(path, where);
   const named = formatOf(path);
   if (named === undefined || named === format) return;
-  const { writer } = formats[named];
-  throw mismatch('ERR_INVALID_ARG', place, `the name of a ${format} file`, `that of ${named}, which ${writer} writes`);
+  const expected = `a name for ${format === 'report' ? 'a report' : formats[format].file}`;
+  const { file, writer } = formats[named];
+  throw mismatch('ERR_INVALID_ARG', place, expected, `one for ${file}, which ${writer} writes`);
 }
 
 /**
@@ -49,8 +52,8 @@ export function checkEnding(path: string, format: FileFormat | 'report', where: 
 export function checkStart(start: Uint8Array, expected: FileFormat, where: string): void {
   const received = recognise(start);
   if (received === undefined || received === expected) return;
-  const advice = received === 'PyTorch' ? adviceOnTorch : formats[received].advice;
-  throw mismatch('ERR_MODEL_FORMAT', where, expected === 'ONNX' ? 'an ONNX file' : 'a safetensors file', advice);
+  const { file, advice } = received === 'PyTorch' ? torch : formats[received];
+  throw mismatch('ERR_MODEL_FORMAT', where, formats[expected].file, `${file}; ${advice}`);
 }
 
 function recognise(start: Uint8Array): FileFormat | 'PyTorch' | undefined {
