@@ -153,5 +153,9 @@ describe('messages', () => {
     expectFailure(['fuse', partial, file('x'), '--keep-post-bn'], 1, 'leave out --keep-post-bn');
     expectFailure(['verify', deploy], 1, `qarepvgg verify trained.safetensors --deploy ${deploy}`);
     expect(run('fuse', partial, file('from-partial.safetensors')).status).toBe(0);
+    const shape = ['--blocks', '2,1,2,1', '--channels', '4,4,8,12,16', '--in-channels', '1', '--input-size', '28'];
+    const tensors = ['fuse', deploy, file('converted'), '--model', 'qarepvgg_a0', ...shape];
+    expect(run(...tensors).stdout).toMatch(/deploy form\): nothing was left to fuse\n.*converted: /);
+    expect(JSON.parse(run(...tensors, '--json').stdout)).toMatchObject({ fromForm: 'deploy', form: 'deploy' });
   });
 });

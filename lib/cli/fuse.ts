@@ -10,7 +10,9 @@ import { checkOutputs } from './outputs';
 export async function fuseFile(from: string, to: string, flags: FuseFlags): Promise<void> {
   await checkOutputs('fuse', [{ name: '<to>', file: to, format: 'safetensors' }], [from]);
   const model = await openNetwork(from, flags, 'fuse');
-  checkForm(model, flags, placeOf(from, 'fuse'));
+  const fromForm = model.form;
+  // Tensors of other projects become a model file, whatever their form.
+  if (flags.model === undefined) checkForm(model, flags, placeOf(from, 'fuse'));
   const start = performance.now();
   model.switchToDeploy({ keepPostBn: flags.keepPostBn ?? false });
   const milliseconds = performance.now() - start;
@@ -25,12 +27,17 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
       bytes: size,
       architecture,
       variant,
+      fromForm,
       form: model.form,
       milliseconds,
       parameters,
       deployParameters,
     };
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    return;
+  }
+  if (fromForm === model.form) {
+    process.stdout.write(`${model}: nothing was left to fuse\n${to}: ${bytes(size)}\n`);
     return;
   }
   const blocks = `${layers.length - 1} blocks in ${milliseconds.toFixed(0)} ms`;
