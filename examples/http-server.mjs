@@ -10,10 +10,18 @@ import { createServer } from 'node:http';
 import { createModel, InferenceSession, loadModel } from 'qarepvgg';
 
 const [file, port = '3000'] = process.argv.slice(2);
-const model = file
-  ? await loadModel(file)
-  : createModel('qarepvgg_a0', { numClasses: 10, inputSize: 32, channels: [32, 32, 64, 128, 256] }).reparameterize();
-const session = await InferenceSession.create(model);
+/** The model, ready to run; a file that cannot be served is no reason for a stack trace. */
+async function open() {
+  const model = file
+    ? await loadModel(file)
+    : createModel('qarepvgg_a0', { numClasses: 10, inputSize: 32, channels: [32, 32, 64, 128, 256] }).reparameterize();
+  return { model, session: await InferenceSession.create(model) };
+}
+
+const { model, session } = await open().catch((error) => {
+  console.error(`${file}: ${error.message}`);
+  process.exit(1);
+});
 const { inputSize, inChannels, labels } = model.options;
 const dims = [1, inputSize, inputSize, inChannels];
 const imageBytes = inputSize * inputSize * inChannels;

@@ -68,6 +68,23 @@ export function mismatch(code: ErrorCode, where: string, expected: string, recei
   return new QARepVGGError(code, `${where}: expected ${expected}, received ${received}`);
 }
 
+/**
+ * Calls the addon, which does not know on whose behalf: the messages of its errors, thrown or rejected with, get the place that
+ * all messages begin with.
+ */
+export function callNative<T>(where: string, call: () => T): T {
+  const fail = (error: unknown): never => {
+    if (!(error instanceof QARepVGGError)) throw error;
+    throw new QARepVGGError(error.code, `${where}: ${error.message}`, { cause: error });
+  };
+  try {
+    const result = call();
+    return types.isPromise(result) ? (result.catch(fail) as T) : result;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
 const maxShown = 8;
 const maxText = 48;
 

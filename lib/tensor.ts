@@ -115,7 +115,7 @@ export function checkBytes(data: unknown, dims: unknown, where: string): { data:
   return { data, dims: checked };
 }
 
-function readDims(dims: unknown, where: string): number[] {
+export function readDims(dims: unknown, where: string): number[] {
   const copy = readForeign(where, () => copyDims(dims));
   return checkDims(copy, where);
 }

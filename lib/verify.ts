@@ -1,9 +1,9 @@
 import { describe, describeList, mismatch } from './errors';
 import { coreOf, type ModuleCore } from './nn/core';
 import type { Module } from './nn/module';
-import { integer, parseOptions, readForeign, seedField } from './options';
+import { anything, integer, optional, parseOptions, readForeign, seedField } from './options';
 import { Random } from './random';
-import { asImages, randn, type Tensor, type TensorLike } from './tensor';
+import { asImages, randn, readDims, type Tensor, type TensorLike } from './tensor';
 
 /** How far the outputs of b are from those of a, the worst of all inputs. */
 export interface Difference {
@@ -43,8 +43,8 @@ export interface VerifyOptions {
 const fields = {
   samples: integer(1, 10_000, 4),
   seed: seedField,
-  inputDims: (value: unknown) => value as readonly number[] | undefined,
-  inputs: (value: unknown) => value as readonly TensorLike[] | undefined,
+  inputDims: optional(readDims),
+  inputs: anything,
 };
 
 /**
@@ -64,9 +64,11 @@ export function verifyEquivalence(a: Module, b: Module, options: VerifyOptions =
   const second = evalCore(b, `${where}, second module`);
   const { inChannels, inputSize = 32 } = first.definition;
   const checked = parseOptions(where, fields, options);
-  const inputs = checked.inputs
-    ? readInputs(checked.inputs, inChannels, where)
-    : randomInputs(checked.inputDims ?? [1, inChannels, inputSize, inputSize], checked.samples, checked.seed);
+  const { inputDims = [1, inChannels, inputSize, inputSize], samples, seed } = checked;
+  const inputs =
+    checked.inputs === undefined
+      ? randomInputs(inputDims, samples, seed)
+      : readInputs(checked.inputs, inChannels, where);
 
   const { difference: whole } = compare(first, second, inputs, where);
   const [parts, others] = [first.parts(), second.parts()];

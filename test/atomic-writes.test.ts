@@ -17,14 +17,16 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import type { ErrorCode } from '../lib';
+import { checkWritable } from '../lib/formats/atomic';
 import { readSafetensors, serializeSafetensors, writeSafetensors } from '../lib/formats/safetensors';
 import { Random } from '../lib/random';
 import { root } from './support/child';
-import { temporaryFolder } from './support/formats';
+import { asNobody, temporaryFolder } from './support/formats';
 import { expectRejection } from './support/refusal';
 
 const folder = path.join(temporaryFolder(), 'target');
 const file = path.join(folder, 'model.safetensors');
+const at = (name: string) => path.join(folder, name);
 const filled = (value: number, length = 2) => ({ a: { data: new Float32Array(length).fill(value), dims: [length] } });
 const stored = async () => (await readSafetensors(file)).tensors.a?.data;
 
@@ -110,6 +112,26 @@ function limited(limit: string, args: readonly string[]): SpawnSyncReturns<strin
     encoding: 'utf8',
   });
 }
+
+describe('checked beforehand', () => {
+  test('a path that can be written stays as it is, and nothing is left beside it', async () => {
+    mkdirSync(at('before'));
+    await checkWritable(at('before/new'), 'safetensors', 'checking');
+    expect(readdirSync(at('before'))).toEqual([]);
+    writeFileSync(at('before/old'), 'old');
+    await checkWritable(at('before/old'), 'safetensors', 'checking');
+    expect([readdirSync(at('before')), readFileSync(at('before/old'), 'utf8')]).toEqual([['old'], 'old']);
+  });
+
+  test('a folder that is missing, or not to be written, a folder as a file, and a wrong name', async () => {
+    mkdirSync(at('locked'), { mode: 0o555 });
+    const check = (name: string) => checkWritable(at(name), 'safetensors', 'checking');
+    await expectRejection(check('nowhere/file'), 'ERR_INVALID_ARG', 'ENOENT');
+    await asNobody(() => expectRejection(check('locked/file'), 'ERR_INVALID_ARG', 'EACCES'));
+    await expectRejection(check('locked'), 'ERR_INVALID_ARG', 'received a folder');
+    await expectRejection(check('model.onnx'), 'ERR_INVALID_ARG', 'one for an ONNX file');
+  });
+});
 
 describe('killed while it saves', () => {
   /** A megabyte each time: all of one value, which the metadata repeat. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { type EpochProgress, loadModel, type StepProgress } from '../lib';
@@ -82,6 +82,15 @@ describe('train', () => {
     expect((await loadModel(file('stopped'))).stateDict()).toEqual((await loadModel(file('whole'))).stateDict());
   });
 
+  test('of a training that is through, it says so, and writes the model all the same', async () => {
+    const args = ['train', images, ...small, '--epochs', '1', '--json', '--checkpoint', file('through')];
+    expect(run(...args, '--out', file('first')).stderr).toBe('');
+    const { stdout, stderr, status } = run(...args, '--resume', '--out', file('second'));
+    expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
+    expect(stderr).toMatch(/^nothing left to do: .*through has reached --epochs 1 \(step 8\); name more to go on\n$/);
+    expect(readFileSync(file('second'))).toEqual(readFileSync(file('first')));
+  });
+
   test('folders of images of two classes, to train on and to judge on', async () => {
     for (const [split, count] of Object.entries({ train: 4, val: 2 })) {
       for (const [label, name] of ['dark', 'light'].entries()) {
@@ -106,11 +115,6 @@ describe('train', () => {
 
   test.each([
     [['nowhere'], 'ENOENT'],
-    [[images, '--lr', '0'], 'option lr'],
-    [[images, '--channels', '8,8'], 'option channels'],
-    [[images, '--model', 'resnet50'], 'qarepvgg_a0, qarepvgg_a1'],
-    [[images, '--resume'], '--checkpoint with --resume'],
-    [[images, '--mean', '0.5'], 'both --mean and --std'],
     [[images, '--labels', 'a,b'], 'an index into 2 classes'],
   ])('%j fails with one line', (args, message) => {
     const { stdout, stderr, status } = run('train', ...args, '--epochs', '1', '--out', file('never'));

@@ -68,6 +68,7 @@ describe('usage', () => {
 
   test.each([
     [['--help'], 'Commands:'],
+    [['--help'], 'Exit codes: 0 '],
     [['demo', '--help'], 'Examples:\n  $ qarepvgg demo'],
     [['info', '--help'], 'Examples:\n'],
     [['--version'], info().version],

@@ -2,8 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { createInterface } from 'node:readline';
-import { root } from './support/child';
+import path from 'node:path';
+import { saveModel } from '../lib';
+import { root, runNode } from './support/child';
+import { temporaryFolder } from './support/formats';
+import { randomNetwork } from './support/networks';
 
+const folder = temporaryFolder();
 let server: ChildProcess;
 let port: number;
 
@@ -83,6 +88,19 @@ test('answers others while it computes, sheds what is too much, and survives cli
   expect(new Set(answers.filter(({ status }) => status === 200).map(({ body }) => body))).toEqual(
     new Set([right.body]),
   );
+});
+
+test('a model that cannot be served, and a file that is none: one line and exit code 1', async () => {
+  const train = path.join(folder, 'train.safetensors');
+  await saveModel(randomNetwork('qarepvgg_a0'), train);
+  for (const [file, message] of [
+    [train, 'switchToDeploy'],
+    [path.join(folder, 'nothing'), 'ENOENT'],
+  ] as const) {
+    const { stdout, stderr, status } = runNode(['examples/http-server.mjs', file, '0']);
+    expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
+    expect(stderr.split('\n')).toEqual([expect.stringContaining(message), '']);
+  }
 });
 
 test('ends when told to', async () => {

@@ -1,10 +1,20 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createModel, loadModel, type Network, QARepVGGBlock, randn, saveModel } from '../lib';
-import { parseSafetensors } from '../lib/formats/safetensors';
+import {
+  createModel,
+  exportOnnx,
+  InferenceSession,
+  importOnnx,
+  loadModel,
+  loadStateDict,
+  type Network,
+  QARepVGGBlock,
+  randn,
+  saveModel,
+} from '../lib';
 import { networkCoreOf } from '../lib/nn/network';
 import { bits } from './support/compare';
-import { safetensorsFile, temporaryFolder } from './support/formats';
+import { parseSafetensors, safetensorsFile, temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
 import { expectRejection } from './support/refusal';
 
@@ -196,6 +206,35 @@ describe('model files', () => {
     await saveModel(createModel('qarepvgg_a0', tiny), file('good'));
     const path = save('bad', edited(readFileSync(file('good')), change));
     await expectRejection(loadModel(path), 'ERR_MODEL_FORMAT', message);
+  });
+
+  test('files of another kind are refused with advice, whatever their names', async () => {
+    const model = randomNetwork('qarepvgg_a0').switchToDeploy();
+    await exportOnnx(model, file('model.onnx'));
+    await exportOnnx(model, file('graph'));
+    await saveModel(model, file('weights'));
+    copyFileSync(file('weights'), file('weights.onnx'));
+    for (const name of ['model.onnx', 'graph']) {
+      await expectRejection(loadModel(file(name)), 'ERR_MODEL_FORMAT', 'an ONNX file; read it with importOnnx');
+      await expectRejection(loadStateDict(file(name)), 'ERR_MODEL_FORMAT', 'an ONNX file; read it with importOnnx');
+    }
+    for (const name of ['weights', 'weights.onnx']) {
+      await expectRejection(importOnnx(file(name)), 'ERR_MODEL_FORMAT', 'a safetensors file; read it with loadModel');
+    }
+    for (const read of [loadModel, importOnnx]) {
+      await expectRejection(read(fixture('state_dict.pt')), 'ERR_MODEL_FORMAT', 'read it with loadStateDict');
+    }
+    await expectRejection(InferenceSession.create(file('graph')), 'ERR_MODEL_FORMAT', 'a name that ends in .onnx');
+  });
+
+  test('a name that ends as those of another kind is refused; any other is as good as the next', async () => {
+    const model = randomNetwork('qarepvgg_a0').switchToDeploy();
+    await expectRejection(saveModel(model, file('a.ONNX')), 'ERR_INVALID_ARG', 'which exportOnnx');
+    await expectRejection(exportOnnx(model, file('a.safetensors')), 'ERR_INVALID_ARG', 'which saveModel');
+    expect(readdirSync(folder).filter((name) => name.startsWith('a.'))).toEqual([]);
+    await saveModel(model, file('a.bin'));
+    await exportOnnx(model, file('b.bin'));
+    expect((await loadModel(file('a.bin'))).stateDict()).toEqual((await importOnnx(file('b.bin'))).stateDict());
   });
 
   test('what is no network, and no path', async () => {

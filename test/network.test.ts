@@ -220,6 +220,7 @@ describe('bad options', () => {
     [{ preprocessing: { mean: [0, 0], std: [1, 1e-42] } }, 'float32'],
     [{ preprocessing: { mean: [0, 1e308], std: [1, 1] } }, 'float32'],
     [{ preprocessing: 3 }, 'option preprocessing'],
+    [{ preprocessing: null }, 'option preprocessing'],
     [{ classes: 5 }, 'received "classes"'],
   ])('%j', (bad, message) => {
     const options = { ...tiny, ...bad } as NetworkOptions;

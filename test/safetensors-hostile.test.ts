@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import type { ErrorCode } from '../lib';
-import { parseSafetensors, serializeSafetensors } from '../lib/formats/safetensors';
-import { outcome, safetensorsFile } from './support/formats';
+import { serializeSafetensors } from '../lib/formats/safetensors';
+import { outcome, parseSafetensors, safetensorsFile } from './support/formats';
 import { expectRefusal } from './support/refusal';
 
 const reference = readFileSync(path.join(__dirname, 'fixtures/safetensors/reference.safetensors'));

@@ -4,13 +4,12 @@ import fc from 'fast-check';
 import type { Tensor } from '../lib';
 import { type Dtype, dtypes, type RawTensor } from '../lib/formats/dtypes';
 import {
-  parseSafetensors,
   readRawSafetensors,
   readSafetensors,
   serializeSafetensors,
   writeSafetensors,
 } from '../lib/formats/safetensors';
-import { safetensorsFile, temporaryFolder } from './support/formats';
+import { parseSafetensors, safetensorsFile, temporaryFolder } from './support/formats';
 import { hostileData, hostileDims } from './support/hostile';
 import { expectRefusal } from './support/refusal';
 

@@ -9,11 +9,12 @@ import {
   type SessionOptions,
   type Tensor,
 } from '../lib';
+import { withSession } from '../lib/runtime/with-session';
 import { randomBlock } from './support/blocks';
 import { bits, relativeL2 } from './support/compare';
 import { detached, hostileData, hostileDims } from './support/hostile';
 import { deployNetwork, smallOptions } from './support/networks';
-import { expectRejection } from './support/refusal';
+import { expectRefusal, expectRejection } from './support/refusal';
 
 const algorithms: readonly Algorithm[] = ['auto', 'gemm', 'winograd'];
 const network = deployNetwork('qarepvgg_b1g4');
@@ -235,6 +236,7 @@ describe('refused', () => {
     ['inputSize', [224, 2.5], 'a side from 1'],
     ['maxBatch', 0, 'an integer from 1'],
     ['preprocessing', { mean: [0], std: [1] }, '3 finite numbers'],
+    ['preprocessing', null, 'received null'],
     ['preprocessing', { mean: [0, 0, 0], std: [1, 0, 1] }, 'above 0'],
     ['batch', 1, 'only threads'],
   ])('option %s: %p', async (name, value, message) => {
@@ -245,6 +247,23 @@ describe('refused', () => {
   test('an inputSize that the kernel does not fit into', async () => {
     const conv = new Conv2d({ inChannels: 1, outChannels: 1, dilation: 4 });
     await expectRejection(InferenceSession.create(conv, { inputSize: 8 }), 'ERR_SHAPE', '8 x 8');
+  });
+
+  test('a session that is lent is disposed of, whatever happens', async () => {
+    const lent: InferenceSession[] = [];
+    const use = async (session: InferenceSession): Promise<number> => {
+      lent.push(session);
+      if (lent.length > 1) throw new Error('on purpose');
+      return session.memoryUsage().bytes;
+    };
+    expect(await withSession(network, {}, use)).toBeGreaterThan(0);
+    await expect(withSession(network, {}, use)).rejects.toThrow('on purpose');
+    for (const session of lent)
+      expectRefusal(
+        () => session.memoryUsage(),
+        'ERR_DISPOSED',
+        'InferenceSession.memoryUsage: expected a session in use',
+      );
   });
 
   test('things that are no models and no options', async () => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   createModel,
@@ -69,6 +69,49 @@ describe('state dict files', () => {
     const read = await loadStateDict(file('model.safetensors'));
     const loading = (async () => createModel('qarepvgg_a0', tiny).loadStateDict(read))();
     await expectRejection(loading, 'ERR_MODEL_INCOMPATIBLE', 'averageBranch false, received true');
+  });
+
+  test('what is no state dict leaves no file', async () => {
+    const block = new QARepVGGBlock({ inChannels: 6, outChannels: 6 });
+    const network = randomNetwork('qarepvgg_a0');
+    const others: [unknown, string][] = [
+      [block, 'a module; pass its stateDict()'],
+      [network, 'a module; pass its stateDict()'],
+      [Promise.resolve(block.stateDict()), 'a Promise; await it'],
+      [new Map(Object.entries(block.stateDict())), 'a Map'],
+      [[], 'an array'],
+    ];
+    for (const [other, message] of others) {
+      await expectRejection(saveStateDict(other as StateDict, file('none')), 'ERR_INVALID_ARG', message);
+      await expectRejection((async () => block.loadStateDict(other as StateDict))(), 'ERR_INVALID_ARG', message);
+    }
+    await expectRejection(
+      saveStateDict(block.stateDict(), file('none.onnx')),
+      'ERR_INVALID_ARG',
+      'one for an ONNX file',
+    );
+    expect(readdirSync(folder).filter((name) => name.startsWith('none'))).toEqual([]);
+  });
+
+  test('messages name the function that was called, and the file', async () => {
+    await expectRejection(loadStateDict(file('missing')), 'ERR_INVALID_ARG', `loadStateDict, "${file('missing')}"`);
+    const broken = save('broken', Buffer.alloc(20));
+    await expectRejection(loadStateDict(broken), 'ERR_MODEL_FORMAT', `loadStateDict, "${broken}"`);
+    await expectRejection(loadStateDict(fixture('legacy.pt')), 'ERR_MODEL_FORMAT', 'loadStateDict, "');
+    await expectRejection(
+      loadStateDict(fixture('checkpoint.pt'), { key: 'nonsense' }),
+      'ERR_MODEL_INCOMPATIBLE',
+      'loadStateDict, "',
+    );
+    await expectRejection(loadModel(broken), 'ERR_MODEL_FORMAT', `loadModel, "${broken}"`);
+    const network = randomNetwork('qarepvgg_a0');
+    const nowhere = file('no/model');
+    await expectRejection(saveModel(network, nowhere), 'ERR_INVALID_ARG', `saveModel, "${nowhere}"`);
+    await expectRejection(
+      saveStateDict(network.stateDict(), nowhere),
+      'ERR_INVALID_ARG',
+      `saveStateDict, "${nowhere}"`,
+    );
   });
 
   test('of PyTorch, whatever they are called', async () => {

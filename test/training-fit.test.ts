@@ -5,6 +5,7 @@ import {
   loadFashionMnist,
   loadModel,
   type ProgressEvent,
+  randn,
   saveModel,
   type Tensor,
   Trainer,
@@ -119,7 +120,7 @@ describe('fit', () => {
     const checkpoint = file('diverging');
     const trainer = new Trainer(model, { lr: 1e6, weightDecay: 10 });
     const running = trainer.fit(data, { epochs: 50, batchSize: 16, checkpoint, checkpointSteps: 1 });
-    await expectRejection(running, 'ERR_NON_FINITE', 'received');
+    await expectRejection(running, 'ERR_NON_FINITE', 'Trainer.fit: expected a finite');
     const saved = await loadModel(checkpoint);
     const finite = Object.values(saved.stateDict()).every(({ data }) => data.every(Number.isFinite));
     expect(finite).toBe(true);
@@ -164,6 +165,52 @@ describe('fit', () => {
     await trainer.loadCheckpoint(file('good'));
   });
 
+  test.each(['sgd', 'adamw'] as const)(
+    'memory of %s that is not finite is neither read nor written',
+    async (optimizer) => {
+      const model = patternNetwork();
+      const trainer = new Trainer(model, { optimizer });
+      await trainer.fit(data, { epochs: 1, batchSize: 16, checkpoint: file('good') });
+      const { tensors, metadata } = await readSafetensors(file('good'));
+      const after = state(model);
+      for (const [name, value] of [
+        ['training.optimizer', Number.NaN],
+        ['training.optimizer', Number.POSITIVE_INFINITY],
+        ...(optimizer === 'adamw' ? [['training.optimizer', -1] as const] : []),
+        ['linear.bias', Number.NaN],
+      ] as const) {
+        const { data: good, dims } = tensors[name] as Tensor;
+        const broken = good.slice();
+        broken[broken.length - 1] = value;
+        await writeSafetensors(file('bad'), { ...tensors, [name]: { data: broken, dims } }, metadata);
+        await expectRejection(trainer.loadCheckpoint(file('bad')), 'ERR_NON_FINITE', `others in ${name}`);
+        expect([state(model), trainer.stepCount]).toEqual([after, 3]);
+      }
+      const { loss } = await trainer.step(randn([4, 2, 8, 8]), [0, 1, 2, 0]);
+      expect(loss).toBeLessThan(100);
+    },
+  );
+
+  test('a checkpoint that cannot be written is refused before the first step', async () => {
+    const model = patternNetwork();
+    const trainer = new Trainer(model);
+    const before = state(model);
+    const train = (checkpoint: string) => trainer.fit(data, { epochs: 1, batchSize: 16, checkpoint });
+    await expectRejection(train(file('no/folder')), 'ERR_INVALID_ARG', 'ENOENT');
+    await expectRejection(train(folder), 'ERR_INVALID_ARG', 'received a folder');
+    await expectRejection(train(file('run.onnx')), 'ERR_INVALID_ARG', 'one for an ONNX file');
+    expect([state(model), trainer.stepCount]).toEqual([before, 0]);
+  });
+
+  test('a trainer whose training was cut off goes on with that one only', async () => {
+    const trainer = new Trainer(patternNetwork());
+    const stop = AbortSignal.abort();
+    await expectRejection(trainer.fit(data, { epochs: 1, batchSize: 16, signal: stop }), 'ERR_ABORTED', 'an abort');
+    await expectRejection(trainer.fit(data, { epochs: 1, batchSize: 8 }), 'ERR_INVALID_ARG', 'option batchSize');
+    await trainer.fit(data, { epochs: 1, batchSize: 16 });
+    expect((await trainer.fit(data, { epochs: 1, batchSize: 8 })).epochs).toHaveLength(1);
+  });
+
   test('checkpoints of other trainings', async () => {
     const trainer = new Trainer(patternNetwork());
     await trainer.fit(data, { epochs: 1, batchSize: 16, checkpoint: file('one') });
@@ -184,14 +231,14 @@ describe('fit', () => {
     await expectRejection(
       other.fit(data, { epochs: 2, batchSize: 16 }),
       'ERR_INVALID_ARG',
-      'seed 0, as the training began',
+      'option seed: expected 0, as the training began',
     );
     const same = new Trainer(patternNetwork());
     await load(same);
     await expectRejection(
       same.fit(data, { epochs: 2, batchSize: 8 }),
       'ERR_INVALID_ARG',
-      'batchSize 16, as the training',
+      'option batchSize: expected 16, as the training',
     );
     // All its epochs are done.
     await load(same);

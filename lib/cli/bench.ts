@@ -2,7 +2,8 @@ import path from 'node:path';
 import { addon } from '../binding';
 import { openModel } from '../formats/open-model';
 import { countMacs } from '../graph/macs';
-import { type Algorithm, InferenceSession, info, randn } from '../index';
+import { type Algorithm, type InferenceSession, info, randn } from '../index';
+import { withSession } from '../runtime/with-session';
 import type { BenchFlags } from './bench-command';
 import { opsOf } from './network-file';
 import { percentile } from './numbers';
@@ -36,24 +37,51 @@ export async function bench(file: string, options: BenchFlags): Promise<void> {
   else print(result);
 }
 
-async function measure(file: string, { batch, seconds, algorithm, threads, size }: BenchFlags): Promise<Result> {
-  const { isa, threads: all } = info();
-  const model = await openModel(file);
-  const side = size ?? model.options.inputSize;
-  const inputDims = [batch, model.options.inChannels, side, side];
+async function measure(file: string, flags: BenchFlags): Promise<Result> {
+  const model = await openModel(file, 'bench');
+  const inputSize = flags.size ?? model.options.inputSize;
+  const inputDims = [flags.batch, model.options.inChannels, inputSize, inputSize];
+  const { algorithm, batch: maxBatch, threads } = flags;
+  const options = { algorithm, inputSize, maxBatch, ...(threads !== undefined && { threads }) };
   const start = performance.now();
-  const session = await InferenceSession.create(model, {
-    algorithm,
-    inputSize: side,
-    maxBatch: batch,
-    ...(threads !== undefined && { threads }),
+  return withSession(model, options, async (session) => {
+    const createMs = performance.now() - start;
+    const { isa, threads: all } = info();
+    const team = threads ?? all;
+    const precision = model.form === 'int8' ? 'int8' : 'float32';
+    const peak = (): number => addon.peakRate(precision, team) / 1e9;
+    const peakBefore = peak();
+    const times = await timeRuns(session, inputDims, flags.seconds);
+    const p50 = percentile(times, 50);
+    const latencyMs = {
+      min: Math.min(...times),
+      p50,
+      p90: percentile(times, 90),
+      p99: percentile(times, 99),
+      max: Math.max(...times),
+    };
+    const macs = countMacs(opsOf(model, 'bench'), inputDims, 'bench');
+    return {
+      file: path.basename(file),
+      model: model.toString(),
+      precision,
+      isa,
+      threads: team,
+      algorithm,
+      inputDims,
+      createMs,
+      memoryBytes: session.memoryUsage().bytes,
+      runs: times.length,
+      latencyMs,
+      imagesPerSecond: (maxBatch * 1000) / p50,
+      gigaops: (2 * macs) / p50 / 1e6,
+      peakGigaops: Math.max(peakBefore, peak()),
+    };
   });
-  const createMs = performance.now() - start;
+}
 
-  const team = threads ?? all;
-  const precision = model.form === 'int8' ? 'int8' : 'float32';
-  const peak = (): number => addon.peakRate(precision, team) / 1e9;
-  const peakBefore = peak();
+/** Milliseconds of each run on random images, for so many seconds. */
+async function timeRuns(session: InferenceSession, inputDims: number[], seconds: number): Promise<number[]> {
   const input = randn(inputDims);
   const times: number[] = [];
   const run = async (): Promise<number> => {
@@ -65,34 +93,7 @@ async function measure(file: string, { batch, seconds, algorithm, threads, size 
   const end = performance.now() + seconds * 1000;
   do times.push(await run());
   while (performance.now() < end);
-
-  const memoryBytes = session.memoryUsage().bytes;
-  session.dispose();
-  const p50 = percentile(times, 50);
-  const latencyMs = {
-    min: Math.min(...times),
-    p50,
-    p90: percentile(times, 90),
-    p99: percentile(times, 99),
-    max: Math.max(...times),
-  };
-  const macs = countMacs(opsOf(model), inputDims, 'bench');
-  return {
-    file: path.basename(file),
-    model: model.toString(),
-    precision,
-    isa,
-    threads: team,
-    algorithm,
-    inputDims,
-    createMs,
-    memoryBytes,
-    runs: times.length,
-    latencyMs,
-    imagesPerSecond: (batch * 1000) / p50,
-    gigaops: (2 * macs) / p50 / 1e6,
-    peakGigaops: Math.max(peakBefore, peak()),
-  };
+  return times;
 }
 
 function print(result: Result): void {

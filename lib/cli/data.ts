@@ -23,8 +23,8 @@ export interface TrainingData {
  * Opens a folder: IDX files with the names of Fashion-MNIST; or folders `train` and `val` or `test` with a folder of images
  * for each class; or a folder of images for each class.
  */
-export async function openData(folder: string, options: DataOptions): Promise<TrainingData> {
-  const names = await list(folder);
+export async function openData(folder: string, options: DataOptions, where: string): Promise<TrainingData> {
+  const names = await list(folder, where);
   if (hasIdx(names)) {
     const train = named(await loadFashionMnist(folder, 'train'), options.labels);
     if (!names.some((name) => name.startsWith('t10k-images'))) return { train };
@@ -37,8 +37,8 @@ export async function openData(folder: string, options: DataOptions): Promise<Tr
 }
 
 /** Images to judge on: of IDX files those to test, otherwise a folder of images for each class. */
-export async function openValidation(folder: string, options: DataOptions): Promise<Dataset> {
-  if (hasIdx(await list(folder))) return named(await loadFashionMnist(folder, 'test'), options.labels);
+export async function openValidation(folder: string, options: DataOptions, where: string): Promise<Dataset> {
+  if (hasIdx(await list(folder, where))) return named(await loadFashionMnist(folder, 'test'), options.labels);
   return openImages(folder, options);
 }
 
@@ -57,10 +57,10 @@ function named({ images, dims, labels, classes }: Dataset, names = classes): Dat
   return new Dataset({ images, dims, labels, classes: names });
 }
 
-async function list(folder: string): Promise<string[]> {
+async function list(folder: string, where: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    throw systemError(placeOf(folder, 'train'), 'a folder that can be read', error);
+    throw systemError(placeOf(folder, where), 'a folder that can be read', error);
   }
 }

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { styleText } from 'node:util';
-import { type Dataset, InferenceSession, info, loadFashionMnist, loadModel, type Network, type Tensor } from '../index';
+import { type Dataset, info, loadFashionMnist, loadModel, type Network, type Tensor } from '../index';
 import { preprocess } from '../preprocessing';
+import { withSession } from '../runtime/with-session';
 import { argmax } from '../train/evaluate';
 import { compareOutputs } from '../verify';
 import type { DemoFlags } from './demo-command';
@@ -38,19 +39,19 @@ export async function demo(folder: string | undefined, { runs, json }: DemoFlags
   const model = (await loadModel(packaged('models/fashion-mnist.safetensors'))).eval();
   const images = await loadFashionMnist(folder ?? packaged('examples/data/fashion-mnist'), 'test');
   const deploy = model.reparameterize();
-  const session = await InferenceSession.create(deploy, { inputSize: model.options.inputSize });
   const forward = (network: Network) => (bytes: Uint8Array, dims: number[]) =>
     network.forward(preprocess(bytes, dims, model.options.preprocessing));
-  const outcomes = await measure(images, runs, [
-    { form: 'train form', call: 'model.forward', run: forward(model) },
-    { form: 'deploy form', call: 'model.forward', run: forward(deploy) },
-    {
-      form: 'deploy form',
-      call: 'InferenceSession',
-      run: async (data, dims) => (await session.run({ input: { data, dims } })).logits,
-    },
-  ]);
-  session.dispose();
+  const outcomes = await withSession(deploy, { inputSize: model.options.inputSize }, (session) =>
+    measure(images, runs, [
+      { form: 'train form', call: 'model.forward', run: forward(model) },
+      { form: 'deploy form', call: 'model.forward', run: forward(deploy) },
+      {
+        form: 'deploy form',
+        call: 'InferenceSession',
+        run: async (data, dims) => (await session.run({ input: { data, dims } })).logits,
+      },
+    ]),
+  );
   const [train, , served] = outcomes as [Outcome, Outcome, Outcome];
   const difference = compareOutputs('logits', train.logits, served.logits, 'demo');
   const different = outcomes.map((outcome) => countDifferent(train.predictions, outcome.predictions));

@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { openModel } from '../formats/open-model';
 import { exportOnnx } from '../index';
+import { checkOutputs } from './outputs';
 
 /** The `export` command: a model file in deploy form as an ONNX file. */
 export async function exportModel(from: string, to: string, { json = false }): Promise<void> {
-  const model = await openModel(from);
+  await checkOutputs('export', [{ name: '<file>', file: to, format: 'ONNX' }], [from]);
+  const model = await openModel(from, 'export');
   await exportOnnx(model, to);
   const { size } = await stat(to);
   if (json) {

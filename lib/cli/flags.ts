@@ -1,11 +1,24 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ArchitectureName, architectureNames } from '../nn/architectures';
 
-/** Parsers of arguments and options. They judge the text alone; what the numbers may be, the library says. */
+/**
+ * Parsers of arguments and options. They judge the text alone; what the options of the library may be, it says itself, and
+ * that counts as bad usage, too: see `isMisuse`.
+ */
 
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new InvalidArgumentError('Expected an integer from 1.');
+}
+
+/** From 1. */
+export function integerUpTo(high: number): (text: string) => number {
+  return (text) => {
+    const value = positiveInteger(text);
+    if (value <= high) return value;
+    throw new InvalidArgumentError(`Expected an integer from 1 to ${high}.`);
+  };
 }
 
 export function wholeNumber(text: string): number {
@@ -20,6 +33,24 @@ export function finiteNumber(text: string): number {
   throw new InvalidArgumentError('Expected a number.');
 }
 
+/** "0.95" */
+export function share(text: string): number {
+  const value = finiteNumber(text);
+  if (value >= 0 && value <= 1) return value;
+  throw new InvalidArgumentError('Expected a number from 0 to 1.');
+}
+
+export function numberFromZero(text: string): number {
+  const value = finiteNumber(text);
+  if (value >= 0) return value;
+  throw new InvalidArgumentError('Expected a number from 0.');
+}
+
+export function architectureName(text: string): ArchitectureName {
+  if (architectureNames.includes(text as ArchitectureName)) return text as ArchitectureName;
+  throw new InvalidArgumentError(`Expected one of ${architectureNames.join(', ')}.`);
+}
+
 /** "1,2,3" */
 export function numberList(text: string): number[] {
   return text.split(',').map(finiteNumber);
@@ -32,7 +63,7 @@ export function nameList(text: string): string[] {
 
 /** Options that describe a network, as in `createModel`. */
 export interface NetworkFlags {
-  readonly model?: string;
+  readonly model?: ArchitectureName;
   readonly numClasses?: number;
   readonly inChannels?: number;
   readonly inputSize?: number;
@@ -51,7 +82,7 @@ export interface FileFlags extends NetworkFlags {
 
 export function addNetworkFlags(command: Command, model: string): Command {
   return command
-    .option('--model <name>', model)
+    .option('--model <name>', model, architectureName)
     .option('--num-classes <n>', 'classes (default: as many as the data have)', positiveInteger)
     .option('--in-channels <n>', 'channels of the images', positiveInteger)
     .option('--input-size <n>', 'side of the images in pixels', positiveInteger)

@@ -1,11 +1,18 @@
 import { stat } from 'node:fs/promises';
-import { saveModel } from '../index';
+import { mismatch } from '../errors';
+import { placeOf } from '../formats/files';
+import { type Network, saveModel } from '../index';
 import type { FuseFlags } from './fuse-command';
 import { openNetwork } from './network-file';
+import { checkOutputs } from './outputs';
 
 /** The `fuse` command. */
 export async function fuseFile(from: string, to: string, flags: FuseFlags): Promise<void> {
-  const model = await openNetwork(from, flags);
+  await checkOutputs('fuse', [{ name: '<to>', file: to, format: 'safetensors' }], [from]);
+  const model = await openNetwork(from, flags, 'fuse');
+  const fromForm = model.form;
+  // Tensors of other projects become a model file, whatever their form.
+  if (flags.model === undefined) checkForm(model, flags, placeOf(from, 'fuse'));
   const start = performance.now();
   model.switchToDeploy({ keepPostBn: flags.keepPostBn ?? false });
   const milliseconds = performance.now() - start;
@@ -20,6 +27,7 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
       bytes: size,
       architecture,
       variant,
+      fromForm,
       form: model.form,
       milliseconds,
       parameters,
@@ -28,9 +36,25 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
+  if (fromForm === model.form) {
+    process.stdout.write(`${model}: nothing was left to fuse\n${to}: ${bytes(size)}\n`);
+    return;
+  }
   const blocks = `${layers.length - 1} blocks in ${milliseconds.toFixed(0)} ms`;
   const sizes = model.form === 'deploy' ? `, ${count(parameters)} -> ${count(deployParameters)} parameters` : '';
   process.stdout.write(`${model}: ${blocks}${sizes}\n${to}: ${bytes(size)}\n`);
+}
+
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when nothing is left to do. */
+function checkForm({ form }: Network, { keepPostBn }: FuseFlags, where: string): void {
+  if (form === 'deploy') {
+    const received = 'one in deploy form: it is fused already, use it as it is';
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train or partial form', received);
+  }
+  if (form === 'partial' && keepPostBn) {
+    const received = 'one in partial form already; leave out --keep-post-bn to go on to the deploy form';
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train form', received);
+  }
 }
 
 function count(value: number): string {

@@ -9,6 +9,7 @@ import { addFuseCommand } from './fuse-command';
 import { addInfoCommand } from './info-command';
 import { addQuantizeCommand } from './quantize-command';
 import { addTrainCommand } from './train-command';
+import { isMisuse } from './usage';
 import { addVerifyCommand } from './verify-command';
 
 /** Exit codes: 0 when all went well, 1 when the work failed, 2 when the command line makes no sense. */
@@ -20,8 +21,12 @@ function createProgram(): Command {
     version: string;
   };
   const program = new Command('qarepvgg')
-    .description('Train, re-parameterise, quantise and serve QARepVGG networks on native kernels.')
+    .description('Train, re-parameterise, quantise, compare, export and time QARepVGG networks on native kernels.')
     .version(version)
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 when all went well, 1 when the work or a comparison failed,\n2 when the command line makes no sense.',
+    )
     .exitOverride();
 
   addDemoCommand(program);
@@ -46,7 +51,7 @@ async function main(): Promise<void> {
       return;
     }
     process.stderr.write(`error: ${(error as Error).message}\n`);
-    process.exitCode = failed;
+    process.exitCode = isMisuse(error) ? badUsage : failed;
   }
 }
 

@@ -1,5 +1,7 @@
+import { mismatch } from '../errors';
+import { exists, placeOf } from '../formats/files';
 import { openModel } from '../formats/open-model';
-import { info, QuantizedModel } from '../index';
+import { info, type Network, QuantizedModel } from '../index';
 import { type ArchitectureName, architectureNames } from '../nn/architectures';
 import { networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
@@ -16,12 +18,19 @@ export async function printInfo(
 ): Promise<void> {
   if (model === undefined) return printMachine(json === true);
   const isFile = !architectureNames.includes(model as ArchitectureName) && flags.model === undefined;
-  const opened = isFile ? await openModel(model) : undefined;
+  const opened = isFile ? await openFile(model) : undefined;
   if (opened instanceof QuantizedModel) return printQuantized(opened, json === true);
   const [blueprint, form] = opened
     ? [networkCoreOf(opened, 'info').blueprint, opened.form]
     : await describe(model, flags);
   printNetwork(blueprint, form, json === true);
+}
+
+async function openFile(path: string): Promise<Network | QuantizedModel> {
+  const place = placeOf(path, 'info');
+  if (await exists(path)) return openModel(path, 'info');
+  const expected = `a model file, or an architecture: ${architectureNames.join(', ')}`;
+  throw mismatch('ERR_INVALID_ARG', place, expected, 'neither (ENOENT: no such file)');
 }
 
 function printMachine(json: boolean): void {
@@ -44,7 +53,7 @@ async function describe(model: string, flags: FileFlags): Promise<[NetworkBluepr
   if (architectureNames.includes(model as ArchitectureName)) {
     return [new NetworkBlueprint(checkNetworkOptions(model, networkOptions(flags), 'info')), 'train'];
   }
-  const network = await openNetwork(model, flags);
+  const network = await openNetwork(model, flags, 'info');
   return [networkCoreOf(network, 'info').blueprint, network.form];
 }
 

@@ -1,5 +1,6 @@
 import type { SessionSpec } from '../../binding';
 import { mismatch } from '../errors';
+import { placeOf } from '../formats/files';
 import { openModel } from '../formats/open-model';
 import { loadStateDict, type Network, QuantizedModel } from '../index';
 import { lowerQuantized } from '../integer/lower';
@@ -20,33 +21,33 @@ export function networkOptions({ model: _, ...flags }: NetworkFlags): Record<str
  * Opens the file of a network in float; or, with the flag `model`, a file of nothing but tensors, as the network that the flags describe, in
  * the form that the tensors have.
  */
-export async function openNetwork(path: string, flags: FileFlags): Promise<Network> {
-  if (flags.model === undefined) return inFloat(await openModel(path), path);
+export async function openNetwork(path: string, flags: FileFlags, where: string): Promise<Network> {
+  if (flags.model === undefined) return inFloat(await openModel(path, where), placeOf(path, where));
   const layout = (flags.layout ?? 'official') as Layout;
   const state = await loadStateDict(path, flags.key === undefined ? {} : { key: flags.key });
   const numClasses = state[nameIn(layout, 'linear.weight')]?.dims[0];
   const options = { ...(numClasses !== undefined && { numClasses }), ...networkOptions(flags) };
-  const network = emptyNetwork(checkNetworkOptions(flags.model, options, path), formOf(state, layout)).eval();
+  const network = emptyNetwork(checkNetworkOptions(flags.model, options, where), formOf(state, layout)).eval();
   network.loadStateDict(state, { layout });
   return network;
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised network. */
-function inFloat(model: Network | QuantizedModel, path: string): Network {
+function inFloat(model: Network | QuantizedModel, where: string): Network {
   if (!(model instanceof QuantizedModel)) return model;
   throw mismatch(
     'ERR_MODEL_INCOMPATIBLE',
-    path,
+    where,
     'a network in float',
     'a quantised one; name the one that it was made from',
   );
 }
 
 /** The ops that a session of the model computes. */
-export function opsOf(model: Network | QuantizedModel): SessionSpec['ops'] {
+export function opsOf(model: Network | QuantizedModel, where: string): SessionSpec['ops'] {
   return model instanceof QuantizedModel
-    ? lowerQuantized(model, 'cli').ops
-    : networkCoreOf(model, 'cli').definition.ops;
+    ? lowerQuantized(model, where).ops
+    : networkCoreOf(model, where).definition.ops;
 }
 
 function formOf(state: StateDict, layout: Layout): Form {

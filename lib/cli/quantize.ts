@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { mismatch } from '../errors';
 import { writeAtomically } from '../formats/atomic';
+import { formatOf } from '../formats/file-format';
+import { placeOf } from '../formats/files';
 import {
   type Dataset,
   exportOnnx,
@@ -15,24 +17,29 @@ import {
 import { openData } from './data';
 import { untilInterrupted } from './interrupt';
 import { openNetwork } from './network-file';
+import { checkOutputs } from './outputs';
 import { CalibrationProgress } from './progress';
 import type { QuantizeFlags } from './quantize-command';
 
 /** The `quantize` command. False when it was stopped before its end. */
 export async function quantizeFile(from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
-  const network = await openNetwork(from, {});
+  const where = 'quantize';
+  const format = formatOf(to) ?? 'safetensors';
+  const reports = flags.report.map((file) => ({ name: '--report', file, format: 'report' }) as const);
+  await checkOutputs(where, [{ name: '<to>', file: to, format }, ...reports], [from]);
+  const network = await openNetwork(from, {}, where);
   if (network.form !== 'deploy') {
     const received = `one in ${network.form} form; fuse it first: qarepvgg fuse ${from} deploy.safetensors`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', from, 'a model in deploy form', received);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(from, where), 'a model in deploy form', received);
   }
   const { inputSize, inChannels } = network.options;
-  const images = spread((await openData(flags.data, { inputSize, inChannels })).train, flags.images);
+  const images = spread((await openData(flags.data, { inputSize, inChannels }, where)).train, flags.images);
   const start = performance.now();
   const result = await calibrate(network, images, flags);
   if (!result) return false;
   const seconds = (performance.now() - start) / 1000;
   const { model, report } = result;
-  if (/\.onnx$/i.test(to)) await exportOnnx(model, to);
+  if (format === 'ONNX') await exportOnnx(model, to);
   else await saveModel(model, to);
   for (const file of flags.report) await writeReport(report, file);
   const { size } = await stat(to);

@@ -1,7 +1,5 @@
-import { access } from 'node:fs/promises';
-import { mismatch } from '../errors';
+import { exists } from '../formats/files';
 import {
-  type ArchitectureName,
   createModel,
   type Dataset,
   type FitOptions,
@@ -14,14 +12,18 @@ import {
 import { type DataOptions, openData, openValidation } from './data';
 import { untilInterrupted } from './interrupt';
 import { networkOptions } from './network-file';
+import { checkOutputs } from './outputs';
 import { TrainingProgress } from './progress';
 import type { TrainFlags } from './train-command';
+import { misuse } from './usage';
 
 /** The `train` command. False when it was stopped before its end. */
 export async function train(folder: string, flags: TrainFlags): Promise<boolean> {
+  await checkFlags(flags);
   const reading = pick(flags, 'inputSize', 'inChannels', 'labels') as DataOptions;
-  const data = await openData(folder, reading);
-  const validation = flags.validation === undefined ? data.validation : await openValidation(flags.validation, reading);
+  const data = await openData(folder, reading, 'train');
+  const validation =
+    flags.validation === undefined ? data.validation : await openValidation(flags.validation, reading, 'train');
   const model = makeModel(data.train, flags);
   const trainer = new Trainer(model, {
     ...pick(flags, 'optimizer', 'lr', 'momentum', 'nesterov', 'weightDecay', 'labelSmoothing', 'clipNorm'),
@@ -32,19 +34,22 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
 
   const progress = new TrainingProgress(flags.json === true);
   try {
-    const isTrained = await untilInterrupted(async (signal) => {
-      await trainer.fit(data.train, {
+    const result = await untilInterrupted((signal) =>
+      trainer.fit(data.train, {
         ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
         ...(validation && { validation }),
         signal,
         onProgress: (event) => progress.show(event),
-      });
-      return true;
-    });
-    if (!isTrained) {
+      }),
+    );
+    if (!result) {
       const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
       process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
       return false;
+    }
+    if (result.epochs.length === 0) {
+      const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
+      process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
     }
   } finally {
     progress.stop();
@@ -54,15 +59,26 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   return true;
 }
 
+/** Whatever can be checked before the data are read. */
+async function checkFlags({ mean, std, resume, checkpoint, out }: TrainFlags): Promise<void> {
+  if ((mean === undefined) !== (std === undefined)) throw misuse('train', 'both --mean and --std', 'one of them');
+  if (resume && checkpoint === undefined) throw misuse('train', '--checkpoint with --resume', 'none');
+  const format = 'safetensors';
+  const kept = checkpoint === undefined ? [] : [{ name: '--checkpoint', file: checkpoint, format } as const];
+  await checkOutputs('train', [{ name: '--out', file: out, format }, ...kept]);
+}
+
 function makeModel(train: Dataset, flags: TrainFlags): Network {
   const [height, width, channels] = train.dims;
   const { mean, std } = flags;
-  if ((mean === undefined) !== (std === undefined)) {
-    throw mismatch('ERR_INVALID_ARG', 'train', 'both --mean and --std', 'one of them');
+  const side = Math.max(height, width);
+  if (flags.inputSize !== undefined && flags.inputSize !== side) {
+    const expected = `${side}, the side of these images (those of IDX files are not scaled)`;
+    throw misuse('train, --input-size', expected, `${flags.inputSize}`);
   }
-  const defaults = { numClasses: train.classes.length, inChannels: channels, inputSize: Math.max(height, width) };
+  const defaults = { numClasses: train.classes.length, inChannels: channels, inputSize: side };
   const options = { ...defaults, ...networkOptions(flags) } as NetworkOptions & typeof defaults;
-  return createModel((flags.model ?? 'qarepvgg_a0') as ArchitectureName, {
+  return createModel(flags.model ?? 'qarepvgg_a0', {
     ...options,
     ...(options.numClasses === train.classes.length && { labels: train.classes }),
     ...(mean && std && { preprocessing: { mean, std } }),
@@ -71,13 +87,7 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
 }
 
 async function resume(trainer: Trainer, { resume: wanted, checkpoint }: TrainFlags): Promise<void> {
-  if (!wanted) return;
-  if (checkpoint === undefined) throw mismatch('ERR_INVALID_ARG', 'train', '--checkpoint with --resume', 'none');
-  const exists = await access(checkpoint).then(
-    () => true,
-    () => false,
-  );
-  if (exists) await trainer.loadCheckpoint(checkpoint);
+  if (wanted && checkpoint !== undefined && (await exists(checkpoint))) await trainer.loadCheckpoint(checkpoint);
 }
 
 function introduce(model: Network, train: Dataset, validation: Dataset | undefined): void {

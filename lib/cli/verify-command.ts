@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addFileFlags, type FileFlags, finiteNumber, positiveInteger, wholeNumber } from './flags';
+import { addFileFlags, type FileFlags, integerUpTo, numberFromZero, share, wholeNumber } from './flags';
 
 export interface VerifyFlags extends FileFlags {
   readonly deploy?: string;
@@ -29,10 +29,10 @@ export function addVerifyCommand(program: Command): void {
       'model file to compare with, in deploy form or quantised (default: what fuse would make of the model)',
     )
     .option('--data <folder>', 'for a quantised model: labelled images to compare on, as for train')
-    .option('--agreement <share>', 'for a quantised model: least share of equal predictions', finiteNumber, 0.95)
-    .option('--samples <n>', 'random images', positiveInteger, 4)
+    .option('--agreement <share>', 'for a quantised model: least share of equal predictions', share, 0.95)
+    .option('--samples <n>', 'random images', integerUpTo(10_000), 4)
     .option('--seed <n>', 'seed of the random images', wholeNumber, 0)
-    .option('--tolerance <number>', 'largest relative L2 difference of a block and of the whole', finiteNumber, 1e-5)
+    .option('--tolerance <number>', 'largest relative L2 difference of a block and of the whole', numberFromZero, 1e-5)
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

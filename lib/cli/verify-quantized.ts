@@ -1,9 +1,10 @@
-import { mismatch } from '../errors';
-import { type Images, InferenceSession, type Network, type QuantizedModel, type Tensor } from '../index';
+import type { Images, InferenceSession, Network, QuantizedModel, Tensor } from '../index';
 import { Ratio } from '../quant/report';
+import { withSession } from '../runtime/with-session';
 import { argmax } from '../train/evaluate';
 import { openValidation } from './data';
 import { formatTable } from './table';
+import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';
 import { readImages } from './verify-images';
 
@@ -36,7 +37,7 @@ export async function verifyQuantized(
 ): Promise<boolean> {
   if (flags.data === undefined && files.length === 0) {
     const expected = 'images like those that the model is for (random ones say nothing of a quantised model)';
-    throw mismatch('ERR_INVALID_ARG', 'verify', expected, 'none; name files, or a folder with --data');
+    throw misuse('verify', expected, 'none; name files, or a folder with --data');
   }
   const given = (await readImages(model, files)).map((input): Batch => ({ input }));
   const batches = [...given, ...(flags.data === undefined ? [] : await openLabelled(model, flags.data))];
@@ -52,7 +53,7 @@ export async function verifyQuantized(
 
 async function openLabelled({ options }: Network, folder: string): Promise<Batch[]> {
   const { inputSize, inChannels, labels } = options;
-  const data = await openValidation(folder, { inputSize, inChannels, ...(labels && { labels }) });
+  const data = await openValidation(folder, { inputSize, inChannels, ...(labels && { labels }) }, 'verify');
   const size = data.images.length / data.length;
   return Array.from({ length: Math.ceil(data.length / batchSize) }, (_, i) => {
     const [start, end] = [i * batchSize, Math.min((i + 1) * batchSize, data.length)];
@@ -62,12 +63,17 @@ async function openLabelled({ options }: Network, folder: string): Promise<Batch
 }
 
 async function compare(model: Network, quantized: QuantizedModel, batches: readonly Batch[]): Promise<Comparison> {
-  const { preprocessing } = model.options;
-  const options = { maxBatch: batchSize, preprocessing };
-  const [exact, integer] = await Promise.all([
-    InferenceSession.create(model.reparameterize(), options),
-    InferenceSession.create(quantized, options),
-  ]);
+  const options = { maxBatch: batchSize, preprocessing: model.options.preprocessing };
+  return withSession(model.reparameterize(), options, (exact) =>
+    withSession(quantized, options, (integer) => compareSessions(exact, integer, batches)),
+  );
+}
+
+async function compareSessions(
+  exact: InferenceSession,
+  integer: InferenceSession,
+  batches: readonly Batch[],
+): Promise<Comparison> {
   const ratio = new Ratio();
   let [images, same, labelled, right, rightQuantized] = [0, 0, 0, 0, 0];
   for (const { input, labels } of batches) {
@@ -83,8 +89,6 @@ async function compare(model: Network, quantized: QuantizedModel, batches: reado
       if (received[i] === labels[i]) rightQuantized++;
     });
   }
-  exact.dispose();
-  integer.dispose();
   return {
     ...{ images, sqnr: ratio.decibels, agreement: same / images },
     ...(labelled > 0 && { accuracy: { float: right / labelled, quantized: rightQuantized / labelled } }),

@@ -1,24 +1,28 @@
 import { mismatch } from '../errors';
+import { placeOf } from '../formats/files';
 import { openModel } from '../formats/open-model';
 import { type Difference, type EquivalenceReport, QuantizedModel, verifyEquivalence } from '../index';
 import { openNetwork } from './network-file';
 import { formatTable } from './table';
+import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';
 import { randomImages, readImages } from './verify-images';
 import { verifyQuantized } from './verify-quantized';
 
 /** The `verify` command. Whether no difference is larger than the tolerance. */
 export async function verifyFile(path: string, images: readonly string[], flags: VerifyFlags): Promise<boolean> {
-  const model = await openNetwork(path, flags);
-  const given = flags.deploy === undefined ? undefined : await openModel(flags.deploy);
+  const where = 'verify';
+  const model = await openNetwork(path, flags, where);
+  const given = flags.deploy === undefined ? undefined : await openModel(flags.deploy, where);
   if (given instanceof QuantizedModel) return verifyQuantized(model, given, images, flags);
   if (flags.data !== undefined) {
     const received = given ? 'one in float' : 'none; name one with --deploy';
-    throw mismatch('ERR_INVALID_ARG', 'verify, --data', 'a quantised model to compare with', received);
+    throw misuse('verify, --data', 'a quantised model to compare with', received);
   }
   if (model.form === 'deploy' && !given) {
-    const received = 'one in deploy form; name the file it was made from, and this one with --deploy';
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', path, 'a model with branches', received);
+    const expected = 'a model in train or partial form, to compare with its deploy form';
+    const received = `one in deploy form already; name the file it was made from, and this one with --deploy: qarepvgg verify trained.safetensors --deploy ${path}`;
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(path, where), expected, received);
   }
   const other = given ?? model.reparameterize();
   const inputs = [...randomImages(model, flags), ...(await readImages(model, images))];

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { mismatch } from '../errors';
+import { checkEnding, type FileFormat } from './file-format';
 import { placeOf, systemError } from './files';
 
 const temporaryName = /^\.qarepvgg-[\da-f]{16}\.tmp$/;
@@ -18,6 +19,37 @@ const abandonedAfter = 3_600_000;
  * ERR_LIMIT when the disk is full. No temporary file remains then.
  */
 export async function writeAtomically(path: string, bytes: Uint8Array, where: string): Promise<void> {
+  await beside(path, where, async ({ target, mode, temporary, handle }) => {
+    await fill(handle, bytes, mode);
+    await rename(temporary, target);
+    await syncFolder(dirname(target));
+  });
+}
+
+/**
+ * Does what {@link writeAtomically} does before it writes: what takes long can learn beforehand that its result would have
+ * no place. Whatever the path holds stays as it is.
+ *
+ * @param format As for {@link checkEnding}.
+ * @throws {QARepVGGError} as {@link writeAtomically} and {@link checkEnding}
+ */
+export async function checkWritable(path: string, format: FileFormat | 'report', where: string): Promise<void> {
+  checkEnding(path, format, where);
+  await beside(path, where, async ({ handle }) => handle.close());
+}
+
+/** A new file in the folder of another one. */
+interface Beside {
+  readonly target: string;
+  /** Permissions of the target, if there is one. */
+  readonly mode: number | undefined;
+  readonly temporary: string;
+  /** Of the temporary file; `use` closes it. */
+  readonly handle: FileHandle;
+}
+
+/** Lets `use` have a temporary file, which is gone afterwards. */
+async function beside(path: string, where: string, use: (file: Beside) => Promise<void>): Promise<void> {
   const place = placeOf(path, where);
   try {
     const target = (await orMissing(realpath(path))) ?? path;
@@ -30,13 +62,10 @@ export async function writeAtomically(path: string, bytes: Uint8Array, where: st
     const temporary = join(folder, `.qarepvgg-${randomBytes(8).toString('hex')}.tmp`);
     const handle = await open(temporary, 'wx');
     try {
-      await fill(handle, bytes, existing?.mode);
-      await rename(temporary, target);
-    } catch (error) {
+      await use({ target, mode: existing?.mode, temporary, handle });
+    } finally {
       await rm(temporary, { force: true }).catch(() => undefined);
-      throw error;
     }
-    await syncFolder(folder);
   } catch (error) {
     throw systemError(place, 'a path that can be written', error);
   }

@@ -1,8 +1,7 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, mismatch } from '../errors';
 import type { Dataset } from './dataset';
-import { placeOf } from './files';
+import { exists, placeOf } from './files';
 import { loadIdx } from './idx';
 
 /** The classes of Fashion-MNIST, in the order of its labels. */
@@ -48,11 +47,7 @@ export async function loadFashionMnist(folder: string, split: 'train' | 'test'):
 async function find(folder: string, name: string, where: string): Promise<string> {
   const place = placeOf(folder, where);
   for (const path of [join(folder, `${name}.gz`), join(folder, name)]) {
-    const exists = await access(path).then(
-      () => true,
-      () => false,
-    );
-    if (exists) return path;
+    if (await exists(path)) return path;
   }
   throw mismatch('ERR_INVALID_ARG', place, `a folder that holds ${name}.gz or ${name}`, 'none');
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open } from 'node:fs/promises';
 import { getSystemErrorMap } from 'node:util';
 import { describe, type ErrorCode, mismatch, QARepVGGError, quote } from '../errors';
 import { allocate } from '../limits';
@@ -51,6 +51,14 @@ export async function withFile<T>(path: string, where: string, use: (file: Input
 /** All bytes of a regular file. @throws {QARepVGGError} as {@link withFile} */
 export function readWholeFile(path: string, where: string): Promise<Uint8Array> {
   return withFile(path, where, (file) => file.read(file.size));
+}
+
+/** Whether there is a file, or something else, of this name. */
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** "where, path". @throws {QARepVGGError} ERR_INVALID_ARG for what cannot be a path. */

@@ -31,17 +31,19 @@ export interface Extras {
  * nothing, whatever happens meanwhile. The tensors have their names of the layout 'official'; the metadata hold the options of
  * the network, its form, labels and preprocessing.
  *
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, and for a module that is no network;
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, for a name that ends in .onnx, and for a
+ * module that is no network;
  * ERR_MODEL_INCOMPATIBLE for what was quantised and is no network; ERR_LIMIT when the disk is full.
  *
  * @example
  * await saveModel(model.eval().switchToDeploy(), 'deploy.safetensors');
  */
 export async function saveModel(model: Network | QuantizedModel, path: string): Promise<void> {
+  const where = 'saveModel';
   if (model instanceof QuantizedModel) {
-    return writeSafetensors(path, quantizedTensors(model), describeQuantized(model, 'saveModel'));
+    return writeSafetensors(path, quantizedTensors(model), describeQuantized(model, where), where);
   }
-  return saveModelWith(model, { tensors: {}, metadata: {} }, path, 'saveModel');
+  return saveModelWith(model, { tensors: {}, metadata: {} }, path, where);
 }
 
 /**
@@ -77,7 +79,7 @@ async function readModelFile(
   place: string;
 }> {
   const place = placeOf(path, where);
-  const { tensors, metadata } = await readRawSafetensors(path);
+  const { tensors, metadata } = await readRawSafetensors(path, where);
   return { description: readDescription(metadata, place), tensors, metadata, place };
 }
 
@@ -88,7 +90,7 @@ export async function saveModelWith(model: Network, extras: Extras, path: string
   store.checkAttached(where);
   const own = store.slots.map(({ name, dims }) => [name, { data: store.view(name), dims }] as const);
   const tensors = { ...Object.fromEntries(own), ...extras.tensors };
-  await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata });
+  await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata }, where);
 }
 
 /** As {@link loadModel}, with what else is in the file; not for quantised networks. */

@@ -195,14 +195,15 @@ const methods: readonly unknown[] = ['minmax', 'percentile', 'entropy', 'mse'];
 const schemes: readonly unknown[] = ['affine', 'symmetric'];
 const isFlag = (value: unknown): boolean => typeof value === 'boolean';
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1;
+const isBits = (value: unknown): boolean => isCount(value) && (value as number) >= 4 && (value as number) <= 8;
 const isNames = (value: unknown): boolean => Array.isArray(value) && value.every((name) => typeof name === 'string');
 
 const checks: Readonly<Record<keyof QuantizationNotes, (value: unknown) => boolean>> = {
   method: (value) => methods.includes(value),
   scheme: (value) => schemes.includes(value),
   perChannel: isFlag,
-  weightBits: isCount,
-  activationBits: isCount,
+  weightBits: isBits,
+  activationBits: isBits,
   equalize: isFlag,
   biasCorrection: isFlag,
   images: isCount,

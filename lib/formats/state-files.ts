@@ -1,8 +1,9 @@
 import { describe, mismatch } from '../errors';
+import { checkStateDict } from '../nn/load';
 import type { StateDict } from '../nn/state';
 import { noteTraits, traitsFrom, traitsOf } from '../nn/traits';
 import { type Field, parseOptions } from '../options';
-import { withFile } from './files';
+import { placeOf, withFile } from './files';
 import { isOurs, producer } from './model-metadata';
 import { readSafetensors, writeSafetensors } from './safetensors';
 import { findStateDict, readTorch } from './torch';
@@ -21,14 +22,16 @@ export interface LoadStateDictFileOptions {
  * tensors do not show (`eps`, `averageBranch`, strides), so that it will not be loaded into a module that would compute
  * something else with it.
  *
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written; ERR_LIMIT when the disk is full;
- * ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for a tensor that is broken.
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for what is no state dict, such as a module, for a path that cannot be
+ * written, and for a name that ends in .onnx; ERR_LIMIT when the disk is full; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for a tensor that is broken.
  *
  * @example
  * await saveStateDict(block.stateDict({ layout: 'timm' }), 'block.safetensors');
  */
 export async function saveStateDict(stateDict: StateDict, path: string): Promise<void> {
-  await writeSafetensors(path, stateDict, { ...producer, ...traitsOf(stateDict) });
+  const where = 'saveStateDict';
+  checkStateDict(stateDict, where);
+  await writeSafetensors(path, stateDict, { ...producer, ...traitsOf(stateDict) }, where);
 }
 
 /**
@@ -46,8 +49,10 @@ export async function saveStateDict(stateDict: StateDict, path: string): Promise
 export async function loadStateDict(path: string, options: LoadStateDictFileOptions = {}): Promise<StateDict> {
   const where = 'loadStateDict';
   const { key } = parseOptions(where, { key: optionalText }, options);
-  if (await isTorch(path, where)) return findStateDict(await readTorch(path), key === undefined ? {} : { key });
-  const { tensors, metadata } = await readSafetensors(path);
+  if (await isTorch(path, where)) {
+    return findStateDict(await readTorch(path, where), key === undefined ? {} : { key }, placeOf(path, where));
+  }
+  const { tensors, metadata } = await readSafetensors(path, where);
   if (isOurs(metadata)) noteTraits(tensors, traitsFrom(metadata));
   return tensors;
 }

@@ -1,5 +1,5 @@
 import type { Op, Program } from '../../binding';
-import { describeList, mismatch, QARepVGGError } from '../errors';
+import { callNative, describeList, mismatch, QARepVGGError } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, type Tensor } from '../tensor';
@@ -75,7 +75,8 @@ export class ModuleCore {
     if (target) checkDims(target, dims, 'the output', `${where}, out`);
     // First: a run that fails leaves no activations to trust.
     if (keepGraph) this.#graph = undefined;
-    const data = program.forward(input.data, this.#definition.store.values, target?.data);
+    const { values } = this.#definition.store;
+    const data = callNative(where, () => program.forward(input.data, values, target?.data));
     if (keepGraph) this.#graph = { program, inputDims: input.dims };
     return { data, dims };
   }
@@ -86,7 +87,8 @@ export class ModuleCore {
       throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
     }
     const { input, program } = this.#prepare(x, false, false, where);
-    const data = await program.forwardAsync(input.data, this.#definition.store.values);
+    const { values } = this.#definition.store;
+    const data = await callNative(where, () => program.forwardAsync(input.data, values));
     return { data, dims: this.#outputDims(program) };
   }
 
@@ -104,7 +106,8 @@ export class ModuleCore {
     const { store } = this.#definition;
     store.checkAttached(where);
     this.#graph = undefined;
-    const data = graph.program.backward(gradient.data, store.values, store.gradients, target?.data);
+    const { values, gradients } = store;
+    const data = callNative(where, () => graph.program.backward(gradient.data, values, gradients, target?.data));
     return { data, dims: [...graph.inputDims] };
   }
 
@@ -143,6 +146,11 @@ const cores = new WeakMap<object, ModuleCore>();
 /** Makes `module` a module; called once, by its constructor. */
 export function giveCore(module: object, core: ModuleCore): void {
   cores.set(module, core);
+}
+
+/** Whether this is a block, layer or network. */
+export function isModule(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && cores.has(value);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { addon } from '../binding';
-import { mismatch, QARepVGGError } from '../errors';
+import { callNative, mismatch, QARepVGGError } from '../errors';
 import { type BlockStructure, fuseSpec, slotsOf } from './branches';
 import type { SlotSpec, Store } from './state';
 
@@ -32,7 +32,7 @@ export function fuse(
     where,
   );
   try {
-    addon.fuse(fuseSpec(block, store, foldPost), into.weight, into.bias);
+    callNative(where, () => addon.fuse(fuseSpec(block, store, foldPost), into.weight, into.bias));
   } catch (error) {
     if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store, where);
     throw error;

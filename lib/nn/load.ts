@@ -1,7 +1,8 @@
+import { types } from 'node:util';
 import { describe, describeList, mismatch, QARepVGGError, quote } from '../errors';
 import { readForeign } from '../options';
-import { bufferOf, checkTensor, readTensor, type Tensor } from '../tensor';
-import type { Definition } from './core';
+import { bufferOf, checkTensor, readTensor } from '../tensor';
+import { type Definition, isModule } from './core';
 import { type Layout, nameIn, placeholders, recognise } from './layouts';
 import type { Slot } from './state';
 import { checkTraits, type Traits } from './traits';
@@ -60,15 +61,26 @@ function copyInto(values: Float32Array, sources: readonly [Slot, Float32Array][]
 }
 
 /**
+ * Refuses what looks like a state dict without any tensors, though it is something else.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG
+ */
+export function checkStateDict(value: unknown, where: string): asserts value is Record<string, unknown> {
+  const isOther = typeof value !== 'object' || value === null || Array.isArray(value);
+  if (!isOther && !isModule(value) && !types.isPromise(value) && !types.isMap(value)) return;
+  const advice = isModule(value) ? 'a module; pass its stateDict()' : describe(value);
+  const received = types.isPromise(value) ? 'a Promise; await it' : advice;
+  throw mismatch('ERR_INVALID_ARG', where, 'a state dict, an object of tensors by name', received);
+}
+
+/**
  * Reads everything that may run the caller's code, before anything is checked.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
 export function readStateDict(stateDict: unknown, where: string): UncheckedState {
-  if (typeof stateDict !== 'object' || stateDict === null || Array.isArray(stateDict)) {
-    throw mismatch('ERR_INVALID_ARG', where, 'a state dict, an object of tensors by name', describe(stateDict));
-  }
-  const entries = readForeign(where, () => Object.entries(stateDict as Record<string, Tensor>));
+  checkStateDict(stateDict, where);
+  const entries = readForeign(where, () => Object.entries(stateDict));
   return new Map(entries.map(([name, value]) => [name, readTensor(value, `${where}, ${quote(name)}`)]));
 }
 

@@ -78,7 +78,7 @@ export abstract class Module {
    */
   forward(x: TensorLike, options?: ForwardOptions): Tensor {
     const core = coreOf(this, 'Module.forward');
-    if (!options) return core.forward(x, core.training);
+    if (options === undefined) return core.forward(x, core.training);
     const fields = { grad: boolean(core.training), out: anything };
     const { grad, out } = parseOptions(`${core.name}.forward`, fields, options);
     return core.forward(x, grad, out);

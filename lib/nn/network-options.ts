@@ -84,7 +84,7 @@ export function checkNetworkOptions(name: unknown, options: unknown, where: stri
     ...rest,
     ...(labels !== undefined && { labels: checkLabels(labels, checked.numClasses, `${where}, option labels`) }),
     preprocessing: readPreprocessing(
-      preprocessing ?? defaultPreprocessing(checked.inChannels),
+      preprocessing === undefined ? defaultPreprocessing(checked.inChannels) : preprocessing,
       checked.inChannels,
       place,
     ),

@@ -1,5 +1,5 @@
 import { describe, mismatch } from '../errors';
-import { type Field, integer, oneOf, type Parsed, readForeign } from '../options';
+import { anything, integer, oneOf, optional, type Parsed, readForeign } from '../options';
 import type { Preprocessing } from '../preprocessing';
 
 /**
@@ -39,14 +39,10 @@ export const sessionFields = {
   algorithm: oneOf(['auto', 'gemm', 'winograd'], 'auto'),
   inputSize: optional(readSize),
   maxBatch: integer(1, maxBatch, 8),
-  preprocessing: (value: unknown) => value,
+  preprocessing: anything,
 };
 
 export type CheckedSessionOptions = Parsed<typeof sessionFields>;
-
-function optional<T>(field: Field<T>): Field<T | undefined> {
-  return (value, where) => (value === undefined ? undefined : field(value, where));
-}
 
 function readSize(value: unknown, where: string): Size {
   const list = readForeign(where, () => (Array.isArray(value) ? value.slice(0, 3) : [value, value]));

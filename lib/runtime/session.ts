@@ -1,6 +1,6 @@
 import type { Session, SessionSpec } from '../../binding';
 import { addon } from '../binding';
-import { describe, describeList, mismatch } from '../errors';
+import { callNative, describe, describeList, mismatch } from '../errors';
 import { inputName, outputName } from '../formats/onnx/names';
 import { openModel } from '../formats/open-model';
 import { deployOps } from '../graph/deploy';
@@ -89,9 +89,10 @@ export class InferenceSession {
   ): Promise<InferenceSession> {
     const where = 'InferenceSession.create';
     const checked = parseOptions(where, sessionFields, options);
-    const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath) : modelOrPath;
+    const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath, where) : modelOrPath;
     const source = model instanceof QuantizedModel ? quantizedSource(model, where) : moduleSource(model, where);
-    const native = await addon.createSession(sessionSpec(source, checked, where), source.state);
+    const spec = sessionSpec(source, checked, where);
+    const native = await callNative(where, () => addon.createSession(spec, source.state));
     return new InferenceSession(key, native, source);
   }
 
@@ -111,8 +112,10 @@ export class InferenceSession {
     const session = InferenceSession.#check(this, where);
     const { signal } = parseOptions(where, { signal: signalField }, options);
     const { images, dims } = session.#prepare(feeds, where, signal);
-    const { promise, ticket } = session.#native.run(images.data, images.count, images.height, images.width);
-    const result = withSignal({ promise, cancel: () => session.#native.cancel(ticket) }, signal, where);
+    const { data, count, height, width } = images;
+    const { promise, ticket } = callNative(where, () => session.#native.run(data, count, height, width));
+    const answer = callNative(where, () => promise);
+    const result = withSignal({ promise: answer, cancel: () => session.#native.cancel(ticket) }, signal, where);
     session.#underWay.add(result);
     try {
       return { logits: { data: await result, dims } };
@@ -126,8 +129,9 @@ export class InferenceSession {
     const where = 'InferenceSession.runSync';
     const session = InferenceSession.#check(this, where);
     const { images, dims } = session.#prepare(feeds, where);
-    const data = session.#native.runSync(images.data, images.count, images.height, images.width);
-    return { logits: { data, dims } };
+    const { data, count, height, width } = images;
+    const logits = callNative(where, () => session.#native.runSync(data, count, height, width));
+    return { logits: { data: logits, dims } };
   }
 
   /**
@@ -136,7 +140,9 @@ export class InferenceSession {
    * @throws {QARepVGGError} ERR_DISPOSED
    */
   memoryUsage(): { readonly bytes: number } {
-    return { bytes: InferenceSession.#check(this, 'InferenceSession.memoryUsage').#native.memoryBytes() };
+    const where = 'InferenceSession.memoryUsage';
+    const session = InferenceSession.#check(this, where);
+    return { bytes: callNative(where, () => session.#native.memoryBytes()) };
   }
 
   /** Gives the memory back as soon as the runs under way are done. New ones are refused. May be called again. */
@@ -168,7 +174,12 @@ export class InferenceSession {
     // Not before: reading may run code of the caller's, which may abort.
     throwIfAborted(signal, where);
     const images = checkImages(read, this.#inChannels, place);
-    const [channels, ...pixels] = this.#native.outputDims(images.height, images.width) as [number, number, number];
+    const { height, width } = images;
+    const [channels, ...pixels] = callNative(where, () => this.#native.outputDims(height, width)) as [
+      number,
+      number,
+      number,
+    ];
     return { images, dims: [images.count, channels, ...(this.#isFlat ? [] : pixels)] };
   }
 }
@@ -211,7 +222,8 @@ function sessionSpec(source: Source, options: CheckedSessionOptions, where: stri
   const { ops, state, inChannels, inputSize = defaultSide } = source;
   const [height, width] = options.inputSize ?? [inputSize, inputSize];
   const input = [options.maxBatch, inChannels, height, width];
-  const preprocessing = options.preprocessing ?? source.preprocessing ?? defaultPreprocessing(inChannels);
+  const own = source.preprocessing ?? defaultPreprocessing(inChannels);
+  const preprocessing = options.preprocessing === undefined ? own : options.preprocessing;
   inferShapes(ops, input, false, where);
   return {
     input,

@@ -3,6 +3,7 @@ import { placeOf } from '../formats/files';
 import { extraPrefix, loadModelWith, saveModelWith } from '../formats/model-files';
 import { networkCoreOf } from '../nn/network';
 import type { CheckedNetworkOptions } from '../nn/network-options';
+import type { Store } from '../nn/state';
 import { asText } from '../nn/traits';
 import { boolean, type Field, integer, number, oneOf, parseOptions, seedField } from '../options';
 import type { Engine } from './engine';
@@ -22,10 +23,8 @@ export async function saveCheckpoint(
   where: string,
 ): Promise<void> {
   engine.pull(where);
-  const { store } = networkCoreOf(engine.model, where).definition;
-  const broken = store.slots.find(({ name }) => !store.view(name).every(Number.isFinite));
-  if (broken) throw mismatch('ERR_NON_FINITE', where, 'finite weights', `others in ${broken.name}`);
   const { memory, stepCount } = engine.optimizerState();
+  checkFinite(networkCoreOf(engine.model, where).definition.store, memory, where);
   const tensors = { [memoryName]: { data: memory, dims: [memory.length] } };
   const note = { optimizer: engine.optimizer, stepCount, position };
   await saveModelWith(engine.model, { tensors, metadata: { [noteName]: JSON.stringify(note) } }, path, where);
@@ -49,10 +48,22 @@ export async function loadCheckpoint(engine: Engine, path: string, where: string
   if (memory.data.length !== length) {
     throw mismatch('ERR_MODEL_FORMAT', `${place}, ${memoryName}`, `${length} numbers`, `${memory.data.length}`);
   }
+  checkFinite(given.definition.store, memory.data, place);
+  // The second half of the memory of adamw are means of squares, whose roots are taken.
+  if (optimizer === 'adamw' && memory.data.subarray(length / 2).some((mean) => mean < 0)) {
+    throw mismatch('ERR_NON_FINITE', place, 'means of squares from zero', `others in ${memoryName}`);
+  }
   own.definition.store.values.set(given.definition.store.values);
   own.weightsChanged();
   engine.restore({ memory: memory.data, stepCount });
   return position;
+}
+
+/** Neither what would be of no use later is written, nor what would spoil the weights at the next step is read. */
+function checkFinite(store: Store, memory: Float32Array, where: string): void {
+  const tensors = store.slots.map(({ name }) => [name, store.view(name)] as const);
+  const odd = [...tensors, [memoryName, memory] as const].find(([, values]) => !values.every(Number.isFinite));
+  if (odd) throw mismatch('ERR_NON_FINITE', where, 'finite numbers in every tensor', `others in ${odd[0]}`);
 }
 
 function checkNetwork(own: CheckedNetworkOptions, given: CheckedNetworkOptions, where: string): void {

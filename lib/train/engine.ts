@@ -1,6 +1,6 @@
 import type { Trainer as NativeTrainer, StepResult } from '../../binding';
 import { addon } from '../binding';
-import { mismatch } from '../errors';
+import { callNative, mismatch } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import type { Definition } from '../nn/core';
 import { type Network, networkCoreOf } from '../nn/network';
@@ -70,7 +70,7 @@ export class Engine {
    */
   async step({ images, dims, labels, augment, learningRate }: StepInput, where: string): Promise<StepResult> {
     const native = this.#prepare(dims, where);
-    return native.step(images, labels, augment, learningRate, this.#weightDecay);
+    return callNative(where, () => native.step(images, labels, augment, learningRate, this.#weightDecay));
   }
 
   /** Gives the network the weights of the last step. */
@@ -113,7 +113,7 @@ export class Engine {
       inferShapes(this.#spec.ops, dims, true, where);
       this.pull(where);
       this.restore(this.optimizerState());
-      this.#native = new addon.Trainer({ ...this.#spec, input: dims }, values);
+      this.#native = callNative(where, () => new addon.Trainer({ ...this.#spec, input: dims }, values));
       this.#native.writeOptimizer(this.#optimizer.memory);
       this.#native.stepCount = this.#optimizer.stepCount;
       this.#dims = dims.join();

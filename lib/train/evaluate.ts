@@ -3,7 +3,8 @@ import { QuantizedModel } from '../integer/quantized-model';
 import { type Network, networkCoreOf } from '../nn/network';
 import { integer, optional, parseOptions } from '../options';
 import { signalField } from '../runtime/abort';
-import { InferenceSession } from '../runtime/session';
+import type { InferenceSession } from '../runtime/session';
+import { withSession } from '../runtime/with-session';
 import { checkDataset } from './datasets';
 
 /** Options of {@link evaluate}. */
@@ -48,16 +49,12 @@ export async function evaluate(
   const isQuantized = model instanceof QuantizedModel;
   checkDataset(dataset, isQuantized ? model.options : networkCoreOf(model, where).blueprint.options, where);
   const checked = parseOptions(where, fields, options);
-  const session = await InferenceSession.create(isQuantized ? model : model.reparameterize(), {
-    maxBatch: checked.batchSize,
-    preprocessing: model.options.preprocessing,
-    ...(checked.threads !== undefined && { threads: checked.threads }),
-  });
-  try {
-    return await judge(session, dataset, checked.batchSize, checked.signal);
-  } finally {
-    session.dispose();
-  }
+  const { batchSize, threads, signal } = checked;
+  const { preprocessing } = model.options;
+  const sessionOptions = { maxBatch: batchSize, preprocessing, ...(threads !== undefined && { threads }) };
+  return withSession(isQuantized ? model : model.reparameterize(), sessionOptions, (session) =>
+    judge(session, dataset, batchSize, signal),
+  );
 }
 
 async function judge(

@@ -195,6 +195,7 @@ class Speed {
 function checkCourse(now: Course, then: Course, where: string): void {
   for (const name of Object.keys(then) as (keyof Course)[]) {
     if (now[name] === then[name]) continue;
-    throw mismatch('ERR_INVALID_ARG', where, `${name} ${then[name]}, as the training began with`, `${now[name]}`);
+    const place = name === 'images' ? `${where}, images of the data set` : `${where}, option ${name}`;
+    throw mismatch('ERR_INVALID_ARG', place, `${then[name]}, as the training began with`, `${now[name]}`);
   }
 }

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
+import { checkWritable } from '../formats/atomic';
 import type { Dataset } from '../formats/dataset';
 import { type Network, networkCoreOf } from '../nn/network';
 import { readForeign } from '../options';
@@ -92,10 +93,13 @@ export class Trainer {
   }
 
   /**
-   * Trains on a data set, or goes on with a training whose checkpoint has been loaded.
+   * Trains on a data set, or goes on with a training that was cut off before its end: one whose checkpoint has been loaded,
+   * or one of this trainer that was aborted or ended in an error. Of a training that has all its `epochs` already nothing is
+   * left to do, and the result has no epochs. To begin anew, make a new trainer.
    *
    * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_SHAPE for options and data sets that do not fit, or are not those
-   * of the checkpoint; ERR_ABORTED, with a checkpoint written; ERR_NON_FINITE when the loss or a gradient is not finite:
+   * that the training to go on with began with; ERR_INVALID_ARG, before anything is computed, for a checkpoint that cannot be
+   * written; ERR_ABORTED, with a checkpoint written; ERR_NON_FINITE when the loss or a gradient is not finite:
    * the last checkpoint is then still there; ERR_BUSY; as {@link saveCheckpoint}; whatever `onProgress` throws.
    */
   async fit(dataset: Dataset, options: FitOptions): Promise<FitResult> {
@@ -105,6 +109,7 @@ export class Trainer {
       const network = trainer.#engine.model.options;
       const run = readFitOptions(dataset, options, network, where);
       const fit = new Fit(trainer.#engine, { ...trainer.#options, ...run }, trainer.#position, where);
+      if (run.checkpoint !== undefined) await checkWritable(run.checkpoint, 'safetensors', where);
       try {
         const result = await fit.run();
         trainer.#position = undefined;
@@ -123,7 +128,7 @@ export class Trainer {
    * file is also a model file: `loadModel` reads it.
    *
    * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_LIMIT for the path; ERR_NON_FINITE, without touching the file, for
-   * weights that are not finite; ERR_BUSY
+   * weights or an optimiser's memory that are not finite; ERR_BUSY
    */
   async saveCheckpoint(path: string): Promise<void> {
     const where = 'Trainer.saveCheckpoint';
@@ -136,7 +141,8 @@ export class Trainer {
    * is bit for bit what would have followed then, if the options are the same.
    *
    * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is no checkpoint; ERR_MODEL_INCOMPATIBLE for one of
-   * another network or optimiser; ERR_INVALID_ARG for the path; ERR_BUSY
+   * another network or optimiser; ERR_NON_FINITE naming the tensor that has other than finite numbers; ERR_INVALID_ARG for the
+   * path; ERR_BUSY
    */
   async loadCheckpoint(path: string): Promise<void> {
     const where = 'Trainer.loadCheckpoint';

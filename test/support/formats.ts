@@ -1,6 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { RawTensor } from '../../lib/formats/dtypes';
+import type { SafetensorsFile } from '../../lib/formats/safetensors';
+import { parseHeader, prefixBytes, readHeaderLength, viewTensors } from '../../lib/formats/safetensors/header';
 
 /** A folder for the files of one test file, removed after its last test. */
 export function temporaryFolder(): string {
@@ -37,4 +40,11 @@ export async function asNobody(use: () => Promise<void>): Promise<void> {
   } finally {
     if (user === 0) process.seteuid?.(0);
   }
+}
+
+/** What a safetensors file in memory holds, by the functions that read one from the disk. */
+export function parseSafetensors(file: Uint8Array, where = 'parseSafetensors'): SafetensorsFile<RawTensor> {
+  const start = prefixBytes + readHeaderLength(file, file.length, where);
+  const header = parseHeader(file.subarray(prefixBytes, start), file.length - start, where);
+  return { tensors: viewTensors(header, file.subarray(start)), metadata: header.metadata };
 }

@@ -2,6 +2,7 @@ import type { QuantizedModel } from '../../integer/quantized-model';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/network';
 import { writeAtomically } from '../atomic';
+import { checkEnding, checkStart } from '../file-format';
 import { placeOf, readWholeFile } from '../files';
 
 /** Loaded when the first ONNX file is met: with the protocol buffers it takes longer than all else that the package loads. */
@@ -14,13 +15,14 @@ const document = () => import('./document.js');
  * Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output channel, s32 biases.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for a path
- * that cannot be written; ERR_LIMIT when the disk is full.
+ * that cannot be written, and for a name that ends in .safetensors; ERR_LIMIT when the disk is full.
  *
  * @example
  * await exportOnnx(model.eval().switchToDeploy(), 'model.onnx');
  */
 export async function exportOnnx(model: Module | QuantizedModel, path: string): Promise<void> {
   const where = 'exportOnnx';
+  checkEnding(path, 'ONNX', where);
   const { serializeOnnx } = await document();
   await writeAtomically(path, serializeOnnx(model, where), where);
 }
@@ -44,5 +46,7 @@ export async function importOnnx<M extends Network | QuantizedModel = Network>(p
 export async function readOnnx(path: string, where: string): Promise<Network | QuantizedModel> {
   const place = placeOf(path, where);
   const { parseOnnx } = await document();
-  return parseOnnx<Network | QuantizedModel>(await readWholeFile(path, where), place);
+  const bytes = await readWholeFile(path, where);
+  checkStart(bytes, 'ONNX', place);
+  return parseOnnx<Network | QuantizedModel>(bytes, place);
 }

@@ -5,6 +5,7 @@
 import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
 import { type RawTensor, toFloat32 } from '../dtypes';
+import { checkEnding, checkStart } from '../file-format';
 import { withFile } from '../files';
 import { parseHeader, prefixBytes, readHeaderLength, viewTensors } from './header';
 import { serializeSafetensors, type WritableTensors } from './serialize';
@@ -27,8 +28,8 @@ export interface SafetensorsFile<T> {
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
  * tensors['stage0.rbr_dense.conv.weight']; // { data: Float32Array, dims: [48, 3, 3, 3] }
  */
-export async function readSafetensors(path: string): Promise<SafetensorsFile<Tensor>> {
-  return inFloat32(await readFile(path, 'readSafetensors'));
+export async function readSafetensors(path: string, where = 'readSafetensors'): Promise<SafetensorsFile<Tensor>> {
+  return inFloat32(await readRawSafetensors(path, where));
 }
 
 /** What a file holds, in float32. */
@@ -39,22 +40,23 @@ export function inFloat32({ tensors, metadata }: SafetensorsFile<RawTensor>): Sa
 }
 
 /** As {@link readSafetensors}, but each tensor keeps the element type it has in the file. */
-export function readRawSafetensors(path: string): Promise<SafetensorsFile<RawTensor>> {
-  return readFile(path, 'readRawSafetensors');
-}
-
-/** As {@link readRawSafetensors}, from bytes; tensors are views of them where alignment allows it. */
-export function parseSafetensors(file: Uint8Array, where = 'parseSafetensors'): SafetensorsFile<RawTensor> {
-  const start = prefixBytes + readHeaderLength(file, file.length, where);
-  const header = parseHeader(file.subarray(prefixBytes, start), file.length - start, where);
-  return { tensors: viewTensors(header, file.subarray(start)), metadata: header.metadata };
+export function readRawSafetensors(path: string, where = 'readRawSafetensors'): Promise<SafetensorsFile<RawTensor>> {
+  // The header is read and checked before memory for the data is taken, which then is aligned for every element type.
+  return withFile(path, where, async (file) => {
+    const prefix = await file.read(Math.min(prefixBytes, file.size));
+    checkStart(prefix, 'safetensors', file.where);
+    const length = readHeaderLength(prefix, file.size, file.where);
+    const dataBytes = file.size - prefixBytes - length;
+    const header = parseHeader(await file.read(length), dataBytes, file.where);
+    return { tensors: viewTensors(header, await file.read(dataBytes)), metadata: header.metadata };
+  });
 }
 
 /**
  * Writes a safetensors file, all of it or nothing: see {@link writeAtomically}. The tensors are copied before this
  * returns its promise; changing them later does not reach the file.
  *
- * @throws {QARepVGGError} as {@link serializeSafetensors} and {@link writeAtomically}
+ * @throws {QARepVGGError} as {@link serializeSafetensors}, {@link writeAtomically} and {@link checkEnding}
  *
  * @example
  * await writeSafetensors('block.safetensors', block.stateDict(), { variant: 'S4' });
@@ -63,18 +65,8 @@ export async function writeSafetensors(
   path: string,
   tensors: WritableTensors,
   metadata: Readonly<Record<string, string>> = {},
+  where = 'writeSafetensors',
 ): Promise<void> {
-  const where = 'writeSafetensors';
+  checkEnding(path, 'safetensors', where);
   await writeAtomically(path, serializeSafetensors(tensors, metadata, where), where);
-}
-
-/** The header is read and checked before memory for the data is taken, which then is aligned for every element type. */
-function readFile(path: string, where: string): Promise<SafetensorsFile<RawTensor>> {
-  return withFile(path, where, async (file) => {
-    const prefix = await file.read(Math.min(prefixBytes, file.size));
-    const length = readHeaderLength(prefix, file.size, file.where);
-    const dataBytes = file.size - prefixBytes - length;
-    const header = parseHeader(await file.read(length), dataBytes, file.where);
-    return { tensors: viewTensors(header, await file.read(dataBytes)), metadata: header.metadata };
-  });
 }

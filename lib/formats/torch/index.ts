@@ -26,8 +26,8 @@ const maxPickleBytes = 2 ** 24;
  * const checkpoint = await readTorch('checkpoint.pth');
  * const stateDict = findStateDict(checkpoint);
  */
-export function readTorch(path: string): Promise<TorchValue> {
-  return withFile(path, 'readTorch', async (file) => parseTorch(await file.read(file.size), file.where));
+export function readTorch(path: string, where = 'readTorch'): Promise<TorchValue> {
+  return withFile(path, where, async (file) => parseTorch(await file.read(file.size), file.where));
 }
 
 /** As {@link readTorch}, from bytes. */

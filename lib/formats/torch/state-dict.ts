@@ -29,8 +29,11 @@ const averageCounter = 'n_averaged';
  * @example
  * block.loadStateDict(findStateDict(await readTorch('checkpoint.pth')));
  */
-export function findStateDict(checkpoint: TorchValue, { key }: FindStateDictOptions = {}): Record<string, Tensor> {
-  const where = 'findStateDict';
+export function findStateDict(
+  checkpoint: TorchValue,
+  { key }: FindStateDictOptions = {},
+  where = 'findStateDict',
+): Record<string, Tensor> {
   if (!isObject(checkpoint)) {
     throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a state dict, or a dict that has one', describe(checkpoint));
   }

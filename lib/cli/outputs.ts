@@ -1,0 +1,46 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { quote } from '../errors';
+import { checkWritable } from '../formats/atomic';
+import { checkEnding, type FileFormat } from '../formats/file-format';
+import { checkUsage, misuse } from './usage';
+
+/** A file that a command is to write. */
+export interface Output {
+  /** As the help calls it: "--out", "<to>". */
+  readonly name: string;
+  readonly file: string;
+  readonly format: FileFormat | 'report';
+}
+
+/**
+ * Checks the files that a command is to write before it begins to work: that their names fit, that none of them is a file
+ * that it reads or writes otherwise, and that they can be written.
+ *
+ * @param inputs Files that the command reads.
+ * @throws {UsageError} for the names
+ * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_LIMIT for a file that cannot be written
+ */
+export async function checkOutputs(
+  command: string,
+  outputs: readonly Output[],
+  inputs: readonly string[] = [],
+): Promise<void> {
+  const taken = new Map<string, string>();
+  for (const file of inputs) taken.set(await identify(file), 'the file that is read');
+  for (const { name, file, format } of outputs) {
+    const where = `${command}, ${name}`;
+    checkUsage(() => checkEnding(file, format, where));
+    const identity = await identify(file);
+    const other = taken.get(identity);
+    if (other !== undefined) throw misuse(where, 'a file of its own', `${quote(file)}, ${other}`);
+    taken.set(identity, `that of ${name}`);
+  }
+  for (const { name, file, format } of outputs) await checkWritable(file, format, `${command}, ${name}`);
+}
+
+/** The same text for the same file, whether it is there or not. */
+async function identify(file: string): Promise<string> {
+  const folder = path.dirname(path.resolve(file));
+  return realpath(file).catch(async () => path.join(await realpath(folder).catch(() => folder), path.basename(file)));
+}
