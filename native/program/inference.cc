@@ -15,10 +15,11 @@ constexpr std::size_t kMaxTogether = 4;
 
 }  // namespace
 
-InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm)
+InferenceProgram::InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm, double min_macs)
     : input_{1, spec.c, spec.h, spec.w},
       threads_(spec.threads > 0 ? spec.threads : thread_budget().count),
-      together_(std::clamp<std::size_t>(spec.n, 1, kMaxTogether)) {
+      together_(std::clamp<std::size_t>(spec.n, 1, kMaxTogether)),
+      min_macs_(min_macs) {
   check_chain(spec);
   MapShape shape = input_;
   std::size_t next = stem_ops(spec);  // first op without a layer
@@ -63,7 +64,7 @@ InferencePlan& InferenceProgram::plan_for(ImageSize size) {
   } else {
     output_shape(size);  // throws for sizes that do not fit
     const MapShape input{1, input_.c, size.h, size.w};
-    plans_.push_back(std::make_unique<InferencePlan>(layers_, input, together_, threads_));
+    plans_.push_back(std::make_unique<InferencePlan>(layers_, input, together_, threads_, min_macs_));
     if (plans_.size() > kMaxPlans) plans_.erase(plans_.begin());
     std::size_t bytes = 0;
     for (const auto& plan : plans_) bytes += plan->memory_bytes();

@@ -31,10 +31,15 @@ class InferencePlan;
 
 class InferenceProgram {
  public:
+  // Threads share one image while each gets about so many multiply-accumulate steps from one wait for the others to the
+  // next: some ten microseconds. With fewer, waiting takes longer than computing, and very much longer on a machine
+  // that has other things to do.
+  static constexpr double kMinMacs = 1e6;
+
   // spec.n is the number of images that a thread takes through the network together, as far as memory is concerned;
   // training and gradients must be off. Throws ERR_MODEL_INCOMPATIBLE for ops that are not re-parameterised, and the
   // errors of Program.
-  InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm);
+  InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm, double min_macs = kMinMacs);
   ~InferenceProgram();
 
   const MapShape& input_shape() const { return input_; }
@@ -55,6 +60,7 @@ class InferenceProgram {
   MapShape input_;
   int threads_;
   std::size_t together_;  // images of one pass of one thread
+  double min_macs_;
   bool takes_bytes_ = false;
   std::vector<std::unique_ptr<InferenceLayer>> layers_;
   AlignedBuffer weights_;

@@ -89,6 +89,7 @@ class ConvLayer final : public InferenceLayer {
     return {shape.n, shape.out_c, shape.out_h(), shape.out_w()};
   }
   std::size_t input_halo() const override { return op_.padding; }
+  double macs(const MapShape& input) const override { return op_.conv_shape(input).macs(); }
   std::size_t weight_bytes() const override {
     return checked_mul(checked_add(bias_offset(), nominal_.bias_floats()), sizeof(float));
   }

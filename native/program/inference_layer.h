@@ -44,6 +44,8 @@ class InferenceLayer {
   // Of the output.
   virtual Elements elements() const { return {}; }
   virtual std::size_t input_halo() const { return 0; }
+  // Multiply-accumulate steps for such an input; 0 where they hardly count.
+  virtual double macs(const MapShape& /*input*/) const { return 0; }
   virtual std::size_t weight_bytes() const { return 0; }
   // state: as the op's offsets say; packed: weight_bytes() of memory, aligned to cache lines, that outlives the layer.
   virtual void pack(const float* /*state*/, std::byte* /*packed*/, int /*threads*/) {}

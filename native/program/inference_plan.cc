@@ -14,11 +14,11 @@ constexpr std::size_t kSinglePixels = 256;
 }  // namespace
 
 InferencePlan::InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>& layers, const MapShape& input,
-                             std::size_t together, int threads)
+                             std::size_t together, int threads, double min_macs)
     : input_(input), together_(together), threads_(threads) {
   plan_places(layers);
   for (std::size_t images = 1; images <= together_; ++images) alone_.push_back(make_chain(layers, images, 1));
-  shared_ = make_chain(layers, 1, static_cast<std::size_t>(threads));
+  shared_ = make_chain(layers, 1, team_for_one(layers, min_macs));
   const auto reach = [this](const Chain& chain) {
     for (const auto& step : chain.steps)
       scratch_bytes_ = std::max(scratch_bytes_, round_up(step->scratch_bytes(), kAlignment));
@@ -28,6 +28,15 @@ InferencePlan::InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>&
   const std::size_t bytes = checked_mul(checked_add(map_bytes_, scratch_bytes_), static_cast<std::size_t>(threads));
   memory_ = AlignedBuffer(bytes / sizeof(float));
   for (std::size_t member = 0; member < static_cast<std::size_t>(threads); ++member) fill_borders(memory_of(member));
+}
+
+std::size_t InferencePlan::team_for_one(const std::vector<std::unique_ptr<InferenceLayer>>& layers,
+                                        double min_macs) const {
+  double macs = layers.front()->macs(input_);
+  for (std::size_t i = 1; i < layers.size(); ++i) macs += layers[i]->macs(places_[i - 1].shape);
+  const double most = static_cast<double>(threads_), waits = static_cast<double>(layers.size());
+  if (macs >= min_macs * waits * most) return static_cast<std::size_t>(threads_);
+  return static_cast<std::size_t>(std::max(macs / (min_macs * waits), 1.0));
 }
 
 std::byte* InferencePlan::memory_of(std::size_t member) {
@@ -127,21 +136,24 @@ void InferencePlan::run_chain(const Chain& chain, const ImageTask* tasks, std::b
 }
 
 void InferencePlan::run(const ImageTask* tasks, std::size_t count, const std::atomic<bool>& stop) {
-  parallel_region(threads_, [&](const Member& member) {
-    std::byte* own = memory_of(member.index);
-    // As many images as give every member the same number; each takes its share through the network by itself.
-    const std::size_t whole = count / member.count * member.count;
-    std::size_t image = member.begin(whole);
-    while (image < member.end(whole) && !stop.load(std::memory_order_relaxed)) {
-      const std::size_t images = std::min(together_, member.end(whole) - image);
-      run_chain(alone_[images - 1], tasks + image, own, own + map_bytes_, Member{0, 1}, stop);
-      image += images;
-    }
-    if (member.count == 1) return;
-    // The rest, and single images, are shared by all.
-    member.barrier();
+  const std::size_t threads = static_cast<std::size_t>(threads_);
+  // As many images as give every member the same number; each takes its share through the network by itself.
+  const std::size_t whole = shared_.members > 1 ? count / threads * threads : count;
+  if (whole > 0)
+    parallel_region(static_cast<int>(std::min(threads, whole)), [&](const Member& member) {
+      std::byte* own = memory_of(member.index);
+      std::size_t image = member.begin(whole);
+      while (image < member.end(whole) && !stop.load(std::memory_order_relaxed)) {
+        const std::size_t images = std::min(together_, member.end(whole) - image);
+        run_chain(alone_[images - 1], tasks + image, own, own + map_bytes_, Member{0, 1}, stop);
+        image += images;
+      }
+    });
+  if (whole == count) return;
+  // The rest, and single images, are shared.
+  parallel_region(static_cast<int>(shared_.members), [&](const Member& member) {
     for (std::size_t rest = whole; rest < count; ++rest) {
-      run_chain(shared_, tasks + rest, memory_of(0), own + map_bytes_, member, stop);
+      run_chain(shared_, tasks + rest, memory_of(0), memory_of(member.index) + map_bytes_, member, stop);
       member.barrier();
     }
   });

@@ -14,9 +14,9 @@ namespace qarepvgg {
 
 class InferencePlan {
  public:
-  // together: most images that one thread takes through the network at once.
+  // together: most images that one thread takes through the network at once. min_macs: as in InferenceProgram.
   InferencePlan(const std::vector<std::unique_ptr<InferenceLayer>>& layers, const MapShape& input, std::size_t together,
-                int threads);
+                int threads, double min_macs);
 
   ImageSize size() const { return {input_.h, input_.w}; }
   std::size_t memory_bytes() const { return memory_.bytes(); }
@@ -46,6 +46,8 @@ class InferencePlan {
 
   void plan_places(const std::vector<std::unique_ptr<InferenceLayer>>& layers);
   void fill_borders(std::byte* memory) const;
+  // Members that share one image, at most all threads.
+  std::size_t team_for_one(const std::vector<std::unique_ptr<InferenceLayer>>& layers, double min_macs) const;
   Chain make_chain(const std::vector<std::unique_ptr<InferenceLayer>>& layers, std::size_t images,
                    std::size_t members) const;
   void run_chain(const Chain& chain, const ImageTask* tasks, std::byte* memory, std::byte* scratch,
@@ -60,7 +62,7 @@ class InferencePlan {
   std::size_t single_ = 0;
   std::vector<Place> places_;  // by layer
   std::vector<Chain> alone_;   // by number of images - 1, for one thread
-  Chain shared_;               // one image, for the whole team
+  Chain shared_;               // one image, for a team
   std::size_t map_bytes_ = 0, scratch_bytes_ = 0;
   AlignedBuffer memory_;  // per thread: maps, then scratch
   // What member 0 read of `stop` before a barrier, so that all members leave after the same one. Two take turns: a slow

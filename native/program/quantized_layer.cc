@@ -100,6 +100,7 @@ class QuantizedConvLayer final : public InferenceLayer {
   }
   Elements elements() const override { return elements_of(op_.to); }
   std::size_t input_halo() const override { return op_.padding; }
+  double macs(const MapShape& input) const override { return op_.conv_shape(input).macs(); }
   std::size_t weight_bytes() const override {
     return checked_add(lanes_offset(), checked_mul(2 * lanes(), sizeof(float)));
   }

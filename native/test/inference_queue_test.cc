@@ -32,7 +32,7 @@ struct Work {
 
   explicit Work(Rng& rng) : chain(random_chain(rng, 20)) {
     chain.spec.threads = static_cast<int>(rng.between(1, 3));
-    auto program = std::make_unique<InferenceProgram>(chain.spec, chain.state.data(), Algorithm::kAuto);
+    auto program = std::make_unique<InferenceProgram>(chain.spec, chain.state.data(), Algorithm::kAuto, 0);
     while (sizes.size() < 2) {
       const ImageSize size =
           sizes.empty() ? ImageSize{chain.spec.h, chain.spec.w} : ImageSize{rng.between(1, 24), rng.between(1, 24)};

@@ -19,6 +19,8 @@ namespace {
 constexpr double kTolerance = 1e-5;
 constexpr Algorithm kAlgorithms[]{Algorithm::kAuto, Algorithm::kGemm, Algorithm::kWinograd};
 constexpr int kTeams[]{1, 2, 3, 7};
+// The networks here are small: 0 lets any team share an image.
+constexpr double kMinMacs[]{0, 3e3, InferenceProgram::kMinMacs};
 
 ImageSize nominal_size(const RandomChain& chain) { return {chain.spec.h, chain.spec.w}; }
 
@@ -50,7 +52,7 @@ TEST(inference_equals_program) {
     for (const KernelTable* kernels : available_kernels()) {
       const UseKernels use(*kernels);
       for (Algorithm algorithm : kAlgorithms) {
-        InferenceProgram program(chain.spec, chain.state.data(), algorithm);
+        InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
         for (int i = 0; i < 3; ++i) {
           const ImageSize size = i == 0 ? nominal_size(chain) : ImageSize{rng.between(0, 24), rng.between(0, 24)};
           const std::string where = text_of(kernels->isa, ", ", describe(chain), ", ", size.h, " x ", size.w);
@@ -89,7 +91,7 @@ TEST(inference_of_any_batch_on_any_team) {
     }
     for (int threads : kTeams) {
       chain.spec.threads = threads;
-      InferenceProgram program(chain.spec, chain.state.data(), algorithm);
+      InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
       CHECK_EQUAL(program.threads(), threads, describe(chain));
       for (std::size_t count = 0; count <= images.size(); ++count) {
         const std::vector<reference::Values> outputs = infer(rng, program, size, images, count);
@@ -108,7 +110,7 @@ TEST(inference_of_many_sizes) {
     RandomChain chain = random_chain(rng, 24);
     chain.spec.threads = rng.pick(kTeams);
     const Algorithm algorithm = rng.pick(kAlgorithms);
-    InferenceProgram program(chain.spec, chain.state.data(), algorithm);
+    InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
     struct Sized {
       ImageSize size;
       reference::Values image, expected;
@@ -139,7 +141,7 @@ TEST(inference_of_bytes) {
     const UseKernels use(random_kernels(rng));
     RandomChain chain = random_chain(rng, 24);
     chain.spec.threads = rng.pick(kTeams);
-    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto);
+    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, rng.pick(kMinMacs));
     const OpSpec& first = chain.spec.ops.front();
     const bool takes =
         first.kind == OpKind::kConv && first.groups == 1 && chain.spec.c <= StemConvolution::kMaxChannels;
@@ -179,7 +181,7 @@ TEST(inference_stops) {
     const UseKernels use(random_kernels(rng));
     RandomChain chain = random_chain(rng, 30);
     chain.spec.threads = rng.pick(kTeams);
-    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto);
+    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, rng.pick(kMinMacs));
     const ImageSize size = nominal_size(chain);
     std::vector<reference::Values> images;
     for (int i = 0; i < 5; ++i) images.push_back(chain.random_image(rng, size));
@@ -262,7 +264,7 @@ TEST(inference_of_huge_images) {
       CHECK(code == code::kSizeOverflow || code == code::kOutOfMemory || code == code::kShape, code, " for ",
             describe(chain), ", ", size.h, " x ", size.w);
     };
-    InferenceProgram program(chain.spec, chain.state.data(), algorithm);
+    InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
     check(code_of([&] { program.run(size, nullptr, 0, std::atomic<bool>{false}); }));
     chain.spec.h = size.h;
     chain.spec.w = size.w;

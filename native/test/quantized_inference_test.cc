@@ -15,6 +15,8 @@ namespace {
 
 constexpr Algorithm kAlgorithms[]{Algorithm::kAuto, Algorithm::kGemm, Algorithm::kWinograd};
 constexpr int kTeams[]{1, 2, 3, 7};
+// The networks here are small: 0 lets any team share an image.
+constexpr double kMinMacs[]{0, 3e3, InferenceProgram::kMinMacs};
 
 reference::Values expected_of(const RandomChain& chain, ImageSize size, const reference::Values& image) {
   reference::Values state(chain.state.begin(), chain.state.end());
@@ -35,7 +37,7 @@ TEST(quantized_inference_equals_reference) {
       const UseKernels use(*kernels);
       for (Algorithm algorithm : kAlgorithms) {
         chain.spec.threads = rng.pick(kTeams);
-        InferenceProgram program(chain.spec, chain.state.data(), algorithm);
+        InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
         for (int run = 0; run < 2; ++run) {
           const std::size_t count = rng.between(1, images.size());
           const std::vector<reference::Values> outputs = infer(rng, program, nominal, images, count);
@@ -53,7 +55,7 @@ TEST(quantized_inference_of_other_sizes) {
     RandomChain chain = random_quantized_chain(rng, 24);
     chain.spec.threads = rng.pick(kTeams);
     const UseKernels use(*available_kernels()[rng.between(0, available_kernels().size() - 1)]);
-    InferenceProgram program(chain.spec, chain.state.data(), rng.pick(kAlgorithms));
+    InferenceProgram program(chain.spec, chain.state.data(), rng.pick(kAlgorithms), rng.pick(kMinMacs));
     for (int i = 0; i < 6; ++i) {
       const ImageSize size{rng.between(1, 24), rng.between(1, 24)};
       if (code_of([&] { program.output_shape(size); }) != "no error") continue;
