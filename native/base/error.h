@@ -12,7 +12,6 @@ inline constexpr const char* kInvalidArg = "ERR_INVALID_ARG";
 inline constexpr const char* kShape = "ERR_SHAPE";
 inline constexpr const char* kDtype = "ERR_DTYPE";
 inline constexpr const char* kSizeOverflow = "ERR_SIZE_OVERFLOW";
-inline constexpr const char* kLimit = "ERR_LIMIT";
 inline constexpr const char* kBufferDetached = "ERR_BUFFER_DETACHED";
 inline constexpr const char* kBufferSize = "ERR_BUFFER_SIZE";
 inline constexpr const char* kModelIncompatible = "ERR_MODEL_INCOMPATIBLE";
