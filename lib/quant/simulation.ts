@@ -1,5 +1,4 @@
-import type { FloatLayer, QuantizationParameters, QuantizedLayer } from '../integer/layers';
-import { outputParameters } from '../integer/quantized-model';
+import { type FloatLayer, outputParameters, type QuantizationParameters, type QuantizedLayer } from '../integer/layers';
 import type { Tensor } from '../tensor';
 import { dequantizeConv } from './convolution';
 import { LayerRunner } from './layer-runner';
