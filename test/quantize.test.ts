@@ -213,7 +213,7 @@ describe('equalisation', () => {
 
   async function values(layers: readonly FloatLayer[]): Promise<Tensor[]> {
     const seen: Tensor[] = [];
-    const runner = new ChainRunner(layers, 1, 'test');
+    const runner = new ChainRunner(layers, { threads: 1, signal: undefined }, 'test');
     await runner.run(unseen, (_, value) => seen.push(value));
     runner.dispose();
     return seen;
@@ -226,7 +226,7 @@ describe('equalisation', () => {
     expect(pairs.map(({ first }) => first)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     expect(pairs.at(-1)).toEqual({ first: 6, second: 8 });
     const largest = new Map(pairs.map(({ first }) => [first, magnitudes(before[first + 1] as Tensor)]));
-    const after = await values(equalize(float.layers, largest));
+    const after = await values(await equalize(float.layers, largest, undefined, 'test'));
     expect(bits(after.at(-1) as Tensor)).toBe(bits(before.at(-1) as Tensor));
     const changed = after.filter((value, i) => bits(value) !== bits(before[i] as Tensor));
     expect(changed.length).toBeGreaterThan(3);

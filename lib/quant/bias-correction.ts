@@ -36,7 +36,7 @@ export async function correctBiases(
       : undefined,
   );
   const relus = quantized.map((layer) => layer.kind === 'conv' && layer.relu);
-  const simulation = new Simulation(layers, quantized, output, options.threads, where);
+  const simulation = new Simulation(layers, quantized, output, options, where);
   try {
     for await (const chunk of eachChunk(reader, 'correct', options, where)) {
       await simulation.run(chunk, {

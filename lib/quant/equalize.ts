@@ -1,4 +1,5 @@
 import type { FloatConv, FloatLayer } from '../integer/layers';
+import { letOthersRun } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 
 /** Largest factor that a channel is scaled by, and largest divisor. */
@@ -43,9 +44,15 @@ export function raiseToMagnitudes(largest: Float32Array, { data, dims }: Tensor)
  *
  * @param largest For the first layer of each pair its channels' largest activations.
  */
-export function equalize(layers: readonly FloatLayer[], largest: ReadonlyMap<number, Float32Array>): FloatLayer[] {
+export async function equalize(
+  layers: readonly FloatLayer[],
+  largest: ReadonlyMap<number, Float32Array>,
+  signal: AbortSignal | undefined,
+  where: string,
+): Promise<FloatLayer[]> {
   const result = [...layers];
   for (const { first, second } of equalizablePairs(layers)) {
+    await letOthersRun(signal, where);
     const [one, two] = [result[first] as FloatConv, result[second] as FloatConv];
     const factors = factorsOf(largest.get(first) as Float32Array, inputMagnitudes(two));
     result[first] = scaleOutputs(one, factors);

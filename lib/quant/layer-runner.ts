@@ -2,16 +2,22 @@ import type { Session } from '../../binding';
 import { addon } from '../binding';
 import { type FloatLayer, floatOp } from '../integer/layers';
 import { stateOf } from '../integer/lower';
+import { throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
+import type { CheckedQuantizeOptions } from './options';
+
+/** What layers are run with. */
+export type RunOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
 
 /** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
 export class LayerRunner {
-  readonly #layer: FloatLayer;
+  readonly #layer: () => FloatLayer;
   readonly #threads: number;
   readonly #where: string;
   #session: Session | undefined;
 
-  constructor(layer: FloatLayer, threads: number, where: string) {
+  /** The layer is asked for when the first images come, too. */
+  constructor(layer: () => FloatLayer, threads: number, where: string) {
     this.#layer = layer;
     this.#threads = threads;
     this.#where = where;
@@ -31,8 +37,9 @@ export class LayerRunner {
   }
 
   #open(dims: readonly number[]): Promise<Session> {
-    const state = stateOf(this.#layer, this.#where);
-    const spec = { input: dims, ops: [floatOp(this.#layer, 0, 0)], stateLength: state.length } as const;
+    const layer = this.#layer();
+    const state = stateOf(layer, this.#where);
+    const spec = { input: dims, ops: [floatOp(layer, 0, 0)], stateLength: state.length } as const;
     return addon.createSession({ ...spec, algorithm: 'auto', threads: this.#threads }, state);
   }
 }
@@ -40,14 +47,20 @@ export class LayerRunner {
 /** Runs layers one after the other, and shows what goes from one to the next. */
 export class ChainRunner {
   readonly #runners: readonly LayerRunner[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #where: string;
 
-  constructor(layers: readonly FloatLayer[], threads: number, where: string) {
-    this.#runners = layers.map((layer) => new LayerRunner(layer, threads, where));
+  constructor(layers: readonly FloatLayer[], { threads, signal }: RunOptions, where: string) {
+    this.#runners = layers.map((layer) => new LayerRunner(() => layer, threads, where));
+    this.#signal = signal;
+    this.#where = where;
   }
 
   /**
    * `look` sees value 0, which goes in, and for each layer i the value i + 1, which it puts out. It is called while the next
    * layer computes.
+   *
+   * @throws {QARepVGGError} ERR_ABORTED between two layers; whatever `look` throws.
    */
   async run(images: Tensor, look: (index: number, value: Tensor) => void): Promise<void> {
     let value = images;
@@ -57,6 +70,7 @@ export class ChainRunner {
       next.catch(() => undefined);
       look(i, value);
       value = await next;
+      throwIfAborted(this.#signal, this.#where);
     }
     look(this.#runners.length, value);
   }

@@ -39,14 +39,14 @@ export async function quantize(
   const checked = readQuantizeOptions(options, where);
   const float = readFloatModel(model, where);
   checkNames(checked.keepFloat, float.layers, where);
-  const reader = new CalibrationReader(calibration, float, where);
+  const reader = new CalibrationReader(calibration, float, checked.signal, where);
   const statistics = await collectStatistics(float, reader, checked, where);
-  const choices = chooseParameters(statistics.histograms, checked);
-  let quantized = assemble(float, statistics, choices, checked, where);
+  const choices = await chooseParameters(statistics.histograms, checked, where);
+  let quantized = await assemble(float, statistics, choices, checked, where);
   if (checked.biasCorrection) {
     const layers = await correctBiases(statistics.layers, quantized, reader, checked, where);
-    quantized = assemble(float, { ...statistics, layers }, choices, checked, where);
+    quantized = await assemble(float, { ...statistics, layers }, choices, checked, where);
   }
-  const report = await makeReport(quantized, statistics, choices, checked.threads, where);
+  const report = await makeReport(quantized, statistics, choices, checked, where);
   return { model: quantized, report };
 }
