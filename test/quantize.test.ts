@@ -351,6 +351,27 @@ describe('sensitivity', () => {
     expect(layers[0]?.name).toBe('stage3.0');
   });
 
+  test('leaves out what stays in float, and rounds logits where their layer is quantised', async () => {
+    const kept = ['stage0', 'stage2.0', 'stage3.1'];
+    const seen: (readonly [string | undefined, boolean])[] = [];
+    const judge = (model: QuantizedModel) => {
+      seen.push([integerLayers(model)[0]?.name, model.output !== undefined]);
+      return seen.length;
+    };
+    const layers = await sensitivity(network, batches, judge, { keepFloat: kept, quantizeLogits: true });
+    const judged = ['stage1.0', 'stage1.1', 'stage3.0', 'stage4.0', 'linear'];
+    expect(seen).toEqual(judged.map((name) => [name, name === 'linear']));
+    expect(layers.map(({ name }) => name)).toEqual(judged);
+    const options = { biasCorrection: true } as never;
+    await expectRejection(
+      sensitivity(network, batches, () => 1, options),
+      'ERR_INVALID_ARG',
+      '"biasCorrection"',
+    );
+    const odd = sensitivity(network, batches, () => 1, { keepFloat: ['pool'] });
+    await expectRejection(odd, 'ERR_INVALID_ARG', 'names among stage0');
+  });
+
   test('refuses what it cannot work with', async () => {
     await expectRejection(sensitivity(network, batches, 5 as never), 'ERR_INVALID_ARG', 'evaluate');
     await expectRejection(
