@@ -159,6 +159,9 @@ describe('calibration', () => {
       const { model, report } = await quantize(network, [constant]);
       expect(runIntegers(model, constant).data.every(Number.isFinite)).toBe(true);
       expect(report.layers[0]?.min).toBe(Math.fround(value));
+      const recipe = { method: 'entropy', equalize: true, biasCorrection: true } as const;
+      const other = await quantize(network, [constant], recipe);
+      expect(runIntegers(other.model, constant).data.every(Number.isFinite)).toBe(true);
     }
   });
 

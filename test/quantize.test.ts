@@ -160,11 +160,30 @@ describe('models and options that are refused', () => {
 });
 
 describe('odd weights', () => {
-  async function withWeights(change: (name: string, data: Float32Array) => void): Promise<[QuantizedModel, Network]> {
+  async function withWeights(
+    change: (name: string, data: Float32Array) => void,
+    options: QuantizeOptions = {},
+  ): Promise<[QuantizedModel, Network]> {
     const float = deployNetwork('qarepvgg_a0', tiny);
     for (const [name, { data }] of Object.entries(float.parameters())) change(name, data);
-    return [(await quantize(float, batches)).model, float];
+    return [(await quantize(float, batches, options)).model, float];
   }
+
+  test.each<QuantizeOptions>([
+    { equalize: true, biasCorrection: true },
+    { method: 'entropy', perChannel: false, equalize: true },
+    { scheme: 'symmetric', method: 'percentile', biasCorrection: true },
+  ])('channels of zeros, and a layer, in every recipe: %j', async (options) => {
+    const [one, float] = await withWeights((name, data) => {
+      if (name === 'stage1.0.rbr_reparam.weight') data.fill(0, 0, 36);
+      if (name === 'stage1.0.rbr_reparam.bias') data[0] = 0;
+    }, options);
+    expect(decibels(one, float)).toBeGreaterThan(15);
+    const [all] = await withWeights((name, data) => {
+      if (name.startsWith('stage1.0.')) data.fill(0);
+    }, options);
+    expect(runIntegers(all, unseen).data.every(Number.isFinite)).toBe(true);
+  });
 
   test('a channel of zeros keeps its bias', async () => {
     const [model, float] = await withWeights((name, data) => {
