@@ -2,7 +2,7 @@ import type { Session } from '../../binding';
 import { addon } from '../binding';
 import { type FloatLayer, floatOp } from '../integer/layers';
 import { stateOf } from '../integer/lower';
-import { throwIfAborted } from '../runtime/abort';
+import { letOthersRun, throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 import type { CheckedQuantizeOptions } from './options';
 
@@ -12,14 +12,14 @@ export type RunOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
 /** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
 export class LayerRunner {
   readonly #layer: () => FloatLayer;
-  readonly #threads: number;
+  readonly #options: RunOptions;
   readonly #where: string;
   #session: Session | undefined;
 
   /** The layer is asked for when the first images come, too. */
-  constructor(layer: () => FloatLayer, threads: number, where: string) {
+  constructor(layer: () => FloatLayer, options: RunOptions, where: string) {
     this.#layer = layer;
-    this.#threads = threads;
+    this.#options = options;
     this.#where = where;
   }
 
@@ -36,11 +36,14 @@ export class LayerRunner {
     this.#session?.dispose();
   }
 
-  #open(dims: readonly number[]): Promise<Session> {
+  async #open(dims: readonly number[]): Promise<Session> {
+    const { threads, signal } = this.#options;
     const layer = this.#layer();
+    await letOthersRun(signal, this.#where);
     const state = stateOf(layer, this.#where);
+    await letOthersRun(signal, this.#where);
     const spec = { input: dims, ops: [floatOp(layer, 0, 0)], stateLength: state.length } as const;
-    return addon.createSession({ ...spec, algorithm: 'auto', threads: this.#threads }, state);
+    return addon.createSession({ ...spec, algorithm: 'auto', threads }, state);
   }
 }
 
@@ -50,9 +53,9 @@ export class ChainRunner {
   readonly #signal: AbortSignal | undefined;
   readonly #where: string;
 
-  constructor(layers: readonly FloatLayer[], { threads, signal }: RunOptions, where: string) {
-    this.#runners = layers.map((layer) => new LayerRunner(() => layer, threads, where));
-    this.#signal = signal;
+  constructor(layers: readonly FloatLayer[], options: RunOptions, where: string) {
+    this.#runners = layers.map((layer) => new LayerRunner(() => layer, options, where));
+    this.#signal = options.signal;
     this.#where = where;
   }
 

@@ -31,16 +31,16 @@ export class Simulation {
     float: readonly FloatLayer[],
     quantized: readonly QuantizedLayer[],
     output: QuantizationParameters | undefined,
-    { threads, signal }: RunOptions,
+    options: RunOptions,
     where: string,
   ) {
     const runner = (layer: QuantizedLayer): LayerRunner =>
-      new LayerRunner(() => withoutRelu(toFloat(layer)), threads, where);
+      new LayerRunner(() => withoutRelu(toFloat(layer)), options, where);
     this.#layers = quantized;
     this.#output = output;
     this.#exact = float.map(runner);
     this.#quantized = quantized.map(runner);
-    this.#signal = signal;
+    this.#signal = options.signal;
     this.#where = where;
   }
 
@@ -65,6 +65,7 @@ export class Simulation {
       const relu = layer.kind === 'conv' && layer.relu;
       round(exact.data, undefined, relu);
       round(quantized.data, outputParameters(this.#layers, i, this.#output), relu);
+      await letOthersRun(this.#signal, this.#where);
       after?.({ layer: i, exact, quantized });
     }
   }
