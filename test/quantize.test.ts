@@ -19,7 +19,7 @@ import { Ratio } from '../lib/quant/report';
 import { bits } from './support/compare';
 import { runIntegers } from './support/integer';
 import { deployNetwork, tiny } from './support/networks';
-import { batches, decibels, images, integerLayers, network, unseen } from './support/quantizing';
+import { batches, decibels, fingerprint, images, integerLayers, network, unseen } from './support/quantizing';
 import { expectRefusal, expectRejection } from './support/refusal';
 
 describe('the quantised model', () => {
@@ -90,6 +90,14 @@ describe('the quantised model', () => {
     expect([...(await zeroPoints({ scheme: 'symmetric' }))]).toEqual([128]);
     expect([...(await zeroPoints({ bits: 5 }))]).toEqual([255 - 31]);
     expect([...(await zeroPoints({ bits: { activations: 5 }, scheme: 'symmetric' }))]).toEqual([255 - 15]);
+  });
+
+  test('is that of the weights at the time of the call', async () => {
+    const float = deployNetwork('qarepvgg_a0', tiny);
+    const expected = fingerprint((await quantize(float, batches, { equalize: true })).model);
+    const work = quantize(float, batches, { equalize: true });
+    for (const { data } of Object.values(float.parameters())) data.fill(Number.NaN);
+    expect(fingerprint((await work).model)).toBe(expected);
   });
 
   test('of other networks: groups, squeeze-and-excitation', async () => {

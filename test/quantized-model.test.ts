@@ -133,6 +133,24 @@ describe('what is no model is refused', () => {
   });
 });
 
+test('layers in float between integers: the same bits for any number of threads, in any batch', async () => {
+  const { model: kept } = await quantize(network, batches, { keepFloat: ['stage0', 'stage2.0', 'linear'] });
+  const x = randn([5, 2, 17, 17], { seed: 8 });
+  const expected: number[][] = [];
+  for (const threads of [1, 2, 3]) {
+    const session = await InferenceSession.create(kept, { threads, inputSize: 17 });
+    const all = (await session.run({ input: x })).logits.data;
+    const each: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const input = { data: x.data.slice(i * 578, (i + 1) * 578), dims: [1, 2, 17, 17] };
+      each.push(...(await session.run({ input })).logits.data);
+    }
+    expected.push([...all], each);
+    session.dispose();
+  }
+  for (const logits of expected) expect(logits).toEqual(expected[0]);
+});
+
 test('layers and what is in them cannot be changed, nor through what the model was made of', async () => {
   const excited = deployNetwork('qarepvgg_d2se', tiny);
   const { model: other } = await quantize(excited, batches, { quantizeLogits: true });
