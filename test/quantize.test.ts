@@ -12,9 +12,12 @@ import {
   type Tensor,
 } from '../lib';
 import type { FloatLayer } from '../lib/integer/layers';
+import { assemble, chooseParameters } from '../lib/quant/assemble';
 import { equalizablePairs, equalize } from '../lib/quant/equalize';
 import { readFloatModel } from '../lib/quant/float-model';
+import { Histogram } from '../lib/quant/histogram';
 import { ChainRunner } from '../lib/quant/layer-runner';
+import { readQuantizeOptions } from '../lib/quant/options';
 import { Ratio } from '../lib/quant/report';
 import { bits } from './support/compare';
 import { runIntegers } from './support/integer';
@@ -233,6 +236,31 @@ describe('odd weights', () => {
     float.parameters().bias?.data.fill(0);
     expect((await quantize(float, [huge])).model.layers).toHaveLength(1);
   });
+});
+
+test('the event loop runs between the ranges of values, the weights of layers, and pairs that are equalised', async () => {
+  const turns = async (work: Promise<unknown>): Promise<number> => {
+    let count = 0;
+    let isUnderWay = true;
+    const turn = (): void => {
+      count++;
+      if (isUnderWay) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await work;
+    isUnderWay = false;
+    return count;
+  };
+  const { layers, ...model } = readFloatModel(network, 'test');
+  const options = readQuantizeOptions({}, 'test');
+  const histograms = Array.from({ length: layers.length + 1 }, () => new Histogram());
+  for (const histogram of histograms) histogram.add(unseen.data, 'test');
+  const choosing = chooseParameters(histograms, options, 'test');
+  expect(await turns(choosing)).toBeGreaterThanOrEqual(layers.length);
+  const assembling = assemble({ layers, ...model }, { layers, images: 1 }, await choosing, options, 'test');
+  expect(await turns(assembling)).toBeGreaterThanOrEqual(7);
+  const largest = new Map(equalizablePairs(layers).map(({ first }) => [first, new Float32Array(64).fill(1)]));
+  expect(await turns(equalize(layers, largest, undefined, 'test'))).toBeGreaterThanOrEqual(6);
 });
 
 describe('equalisation', () => {

@@ -165,6 +165,9 @@ test('layers and what is in them cannot be changed, nor through what the model w
   expect(() => {
     (layerOf('stage1.0').input as { scale: number }).scale = 0;
   }).toThrow(TypeError);
+  expect(() => {
+    (model as { output: unknown }).output = undefined;
+  }).toThrow(TypeError);
   const mutable = { scale: 1, zeroPoint: 0 };
   const made = changed('stage1.0', { input: mutable });
   mutable.scale = 0;

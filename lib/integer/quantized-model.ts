@@ -95,6 +95,7 @@ export class QuantizedModel {
     this.flat = parts.flat;
     this.preprocessing = parts.preprocessing;
     this.#network = network;
+    Object.freeze(this);
   }
 
   /**
