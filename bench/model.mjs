@@ -1,23 +1,27 @@
 // npm run bench:model: re-parameterising a whole network, loading it against reading the bytes of its file, what a call costs,
-// and both forms of one block.
+// both forms of one block, and quantising against inference.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createModel, InferenceSession, info, loadModel, QARepVGGBlock, randn, saveModel } from 'qarepvgg';
+import { createModel, InferenceSession, info, loadModel, QARepVGGBlock, quantize, randn, saveModel } from 'qarepvgg';
 import { spreadOf } from './lib/turns.mjs';
 
 const usage = `usage: npm run bench:model -- [options]
   --model NAME   network, default qarepvgg_a0
   --rounds N     turns of each side, default 15
+  --images N     for quantisation, default 512
   --json         print JSON`;
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string', default: 'qarepvgg_a0' },
     rounds: { type: 'string', default: '15' },
+    images: { type: 'string', default: '512' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -93,13 +97,51 @@ async function measureBlock() {
   return sides;
 }
 
+/**
+ * Seconds for inference of images in float32, in batches of 8 on all threads, and for quantising on as many by each method; and
+ * how late the JavaScript thread was at most meanwhile, in milliseconds.
+ */
+async function measureQuantization() {
+  const model = createModel(/** @type {import('qarepvgg').ArchitectureName} */ (values.model)).reparameterize();
+  const { inChannels, inputSize } = model.options;
+  const input = randn([8, inChannels, inputSize, inputSize]);
+  const batches = Array(Math.ceil(Number(values.images) / 8)).fill(input);
+  const session = await InferenceSession.create(model);
+  await session.run({ input });
+  const seconds = async (/** @type {() => Promise<unknown>} */ work) => {
+    const start = performance.now();
+    await work();
+    return (performance.now() - start) / 1000;
+  };
+  const inference = await seconds(async () => {
+    for (const batch of batches) await session.run({ input: batch });
+  });
+  session.dispose();
+  const methods = [];
+  for (const method of /** @type {const} */ (['mse', 'entropy'])) {
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    // What is measured is the time between two of its ticks: one comes before the call.
+    await sleep(20);
+    const time = await seconds(() => quantize(model, batches, { method }));
+    delay.disable();
+    methods.push({ method, seconds: time, delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 } });
+  }
+  return { images: 8 * batches.length, inference, methods };
+}
+
 if (values.help) {
   console.log(usage);
 } else {
-  const result = { ...(await measure()), call: measureCall(), block: await measureBlock() };
+  const result = {
+    ...(await measure()),
+    call: measureCall(),
+    block: await measureBlock(),
+    quantization: await measureQuantization(),
+  };
   if (values.json) console.log(JSON.stringify(result, null, 2));
   else {
-    const { model, isa, bytes, fuse, read, load, call, block } = result;
+    const { model, isa, bytes, fuse, read, load, call, block, quantization } = result;
     const show = (/** @type {Spread} */ { min, median }) => `min ${min.toFixed(1)} ms, median ${median.toFixed(1)} ms`;
     console.log(`${model}, ${isa}, file of ${(bytes / 2 ** 20).toFixed(1)} MiB`);
     console.log(`  re-parameterise all blocks  ${show(fuse)}`);
@@ -113,5 +155,11 @@ if (values.help) {
     console.log(`  train form, forward         ${show(block.train)}`);
     console.log(`  deploy form, forward        ${show(block.deploy)}, ${ratio(block.deploy)}`);
     console.log(`  deploy form, session        ${show(block.session)}, ${ratio(block.session)}`);
+    const { images, inference, methods } = quantization;
+    console.log(`${images} images: inference in float32 ${inference.toFixed(1)} s`);
+    for (const { method, seconds, delay } of methods) {
+      const late = `event loop late by ${delay.max.toFixed(0)} ms at most, p99 ${delay.p99.toFixed(0)} ms`;
+      console.log(`  quantised by ${method}: ${seconds.toFixed(1)} s; ${late}`);
+    }
   }
 }

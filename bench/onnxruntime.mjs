@@ -25,6 +25,7 @@ import { toMarkdown, toTable, toText } from './lib/report.mjs';
 import { noTfjs, tfjsVersion } from './lib/tfjs.mjs';
 
 const usage = `usage: npm run bench:ort -- [options]
+  --sections LIST  of speed, gain (INT8 against float32), serving, tfjs, networks; default all
   --precisions LIST  default float32,int8
   --threads LIST   thread counts, default 1 and all
   --batches LIST   default 1,8,32
@@ -42,13 +43,15 @@ const usage = `usage: npm run bench:ort -- [options]
 /** @type {Record<Precision, string>} */
 const titles = { float32: 'Speed in float32', int8: 'Speed in INT8' };
 
-/** @param {{ precisions: Precision[], threads: number[], batches: number[], others: string[], rounds: number, size: number }} setting @param {(section: Section) => void} onSection */
-async function run({ precisions, threads, batches, others, rounds, size }, onSection) {
+const allSections = ['speed', 'gain', 'serving', 'tfjs', 'networks'];
+
+/** @param {{ sections: string[], precisions: Precision[], threads: number[], batches: number[], others: string[], rounds: number, size: number }} setting @param {(section: Section) => void} onSection */
+async function run({ sections, precisions, threads, batches, others, rounds, size }, onSection) {
   const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
   const most = Math.max(...threads);
   try {
     const model = await makeModel('qarepvgg_a0', size, folder, precisions);
-    for (const precision of precisions) {
+    for (const precision of sections.includes('speed') ? precisions : []) {
       const rows = [];
       for (const count of threads) {
         const sides = contenders(model, precision);
@@ -56,17 +59,18 @@ async function run({ precisions, threads, batches, others, rounds, size }, onSec
       }
       onSection({ title: titles[precision], precision, rows });
     }
-    if (precisions.includes('int8')) {
-      const { ours, theirs } = gains(model);
+    if (sections.includes('gain') && precisions.includes('int8')) {
+      const { auto, gemm, theirs } = gains(model);
       onSection({
         title: 'INT8 against float32',
         rows: [
-          ...(await measureSpeed("INT8 / our float32 'auto'", model, ours, 'int8', 1, [8], rounds)),
+          ...(await measureSpeed("INT8 / our float32 'auto'", model, auto, 'int8', 1, [8], rounds)),
+          ...(await measureSpeed("INT8 / our float32 'gemm'", model, gemm, 'int8', 1, [8], rounds)),
           ...(await measureSpeed('INT8 / float32 of onnxruntime', model, theirs, 'int8', 1, [8], rounds)),
         ],
       });
     }
-    if (precisions.includes('float32')) {
+    if (sections.includes('serving') && precisions.includes('float32')) {
       onSection({
         title: 'Serving',
         rows: [
@@ -77,13 +81,13 @@ async function run({ precisions, threads, batches, others, rounds, size }, onSec
       });
     }
 
-    if (tfjsVersion()) {
+    if (sections.includes('tfjs') && tfjsVersion()) {
       const rows = await measureSpeed(model.name, model, againstTfjs(model), 'float32', 1, [1], rounds);
       onSection({ title: 'TensorFlow.js (wasm) in float32', rows });
     }
 
     const more = [];
-    for (const name of others) {
+    for (const name of sections.includes('networks') ? others : []) {
       const other = await makeModel(name, size, folder, precisions);
       for (const precision of precisions) {
         const what = `${name}, ${precision}`;
@@ -132,6 +136,7 @@ function writeDocument(facts, sections) {
 async function main() {
   const { values } = parseArgs({
     options: {
+      sections: { type: 'string', default: allSections.join() },
       precisions: { type: 'string', default: 'float32,int8' },
       threads: { type: 'string' },
       batches: { type: 'string' },
@@ -150,6 +155,7 @@ async function main() {
   const list = (/** @type {string} */ text) => text.split(',').filter((item) => item !== '');
   const precisions = /** @type {Precision[]} */ (list(values.precisions));
   const setting = {
+    sections: list(values.sections),
     precisions,
     threads: list(values.threads ?? (quick || all === 1 ? '1' : `1,${all}`)).map(Number),
     batches: list(values.batches ?? (quick ? '8' : '1,8,32')).map(Number),
@@ -158,7 +164,9 @@ async function main() {
     size: Number(values.size),
   };
   const numbers = [...setting.threads, ...setting.batches, setting.rounds, setting.size];
-  const areKnown = precisions.every((precision) => precision in titles);
+  const areKnown =
+    precisions.every((precision) => precision in titles) &&
+    setting.sections.every((section) => allSections.includes(section));
   if (!areKnown || !numbers.every((value) => Number.isInteger(value) && value >= 1)) {
     console.error(usage);
     process.exitCode = 2;

@@ -15,7 +15,7 @@ test('bench:ort compares speed, start, event loop delay and queue with onnxrunti
   expect(sections.map(({ title, rows }) => [title, rows.length])).toEqual([
     ['Speed in float32', 1],
     ['Speed in INT8', 1],
-    ['INT8 against float32', 2],
+    ['INT8 against float32', 3],
     ['Serving', 4],
   ]);
   for (const { ours, theirs } of sections.flatMap(({ rows }) => rows)) {
@@ -25,7 +25,23 @@ test('bench:ort compares speed, start, event loop delay and queue with onnxrunti
   }
 });
 
-test('what makes no sense: the usage, and exit code 2', () => {
-  const { stderr, status } = runNode(['bench/onnxruntime.mjs', '--rounds', '0']);
+test('bench:ort measures one section where that is asked for', () => {
+  const args = ['--quick', '--size', '32', '--rounds', '1', '--sections', 'gain', '--precisions', 'int8', '--json'];
+  const { stdout, stderr, status } = runNode(['bench/onnxruntime.mjs', ...args]);
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  const { sections } = JSON.parse(stdout) as { sections: { title: string; rows: Row[] }[] };
+  expect(sections.map(({ title, rows }) => [title, rows.map(({ what }) => what)])).toEqual([
+    [
+      'INT8 against float32',
+      ["INT8 / our float32 'auto'", "INT8 / our float32 'gemm'", 'INT8 / float32 of onnxruntime'],
+    ],
+  ]);
+});
+
+test.each([
+  ['--rounds', '0'],
+  ['--sections', 'speed,other'],
+])('what makes no sense (%s %s): the usage, and exit code 2', (...args) => {
+  const { stderr, status } = runNode(['bench/onnxruntime.mjs', ...args]);
   expect({ stderr, status }).toEqual({ stderr: expect.stringContaining('usage: npm run bench:ort'), status: 2 });
 });

@@ -1,4 +1,14 @@
-import { type CalibrationBatch, Dataset, type QuantizationProgress, quantize, randn, tensor } from '../lib';
+import {
+  type Calibration,
+  type CalibrationBatch,
+  Dataset,
+  type QuantizationProgress,
+  type QuantizeOptions,
+  quantize,
+  randn,
+  sensitivity,
+  tensor,
+} from '../lib';
 import { runIntegers } from './support/integer';
 import { batches, fingerprint, images, integerLayers, network, throwing } from './support/quantizing';
 import { expectRejection } from './support/refusal';
@@ -107,6 +117,22 @@ describe('calibration', () => {
     await expectRejection(quantize(network, calibration as never), code as never, message);
   });
 
+  test.each<[string, QuantizeOptions, number]>([
+    ['equalisation', { equalize: true }, 1],
+    ['calibration after equalisation', { equalize: true }, 2],
+    ['bias correction', { biasCorrection: true }, 2],
+  ])('numbers that are not finite in the pass of %s alone', async (_, options, pass) => {
+    const withValue = (value: number) => {
+      const odd = images(1);
+      odd.data.fill(value, 7, value > 0 ? 500 : 8);
+      let passes = 0;
+      return () => [images(2), ++passes === pass ? odd : images(1)];
+    };
+    await quantize(network, withValue(1), options);
+    await expectRejection(quantize(network, withValue(Number.NaN), options), 'ERR_NON_FINITE', 'batch 1, images');
+    await expectRejection(quantize(network, withValue(3e38), options), 'ERR_NON_FINITE', 'output of layer stage0');
+  });
+
   test('what the stream throws comes through, and the stream is closed when something else goes wrong', async () => {
     const failure = new Error('the disk is on fire');
     function* failing() {
@@ -133,6 +159,9 @@ describe('calibration', () => {
       const { model, report } = await quantize(network, [constant]);
       expect(runIntegers(model, constant).data.every(Number.isFinite)).toBe(true);
       expect(report.layers[0]?.min).toBe(Math.fround(value));
+      const recipe = { method: 'entropy', equalize: true, biasCorrection: true } as const;
+      const other = await quantize(network, [constant], recipe);
+      expect(runIntegers(other.model, constant).data.every(Number.isFinite)).toBe(true);
     }
   });
 
@@ -152,5 +181,73 @@ describe('calibration', () => {
     const during = quantize(network, endless, { signal: controller.signal, onProgress });
     await expect(during).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
     expect(asked).toBeLessThan(4);
+  });
+
+  test.each<QuantizeOptions>([
+    { method: 'mse' },
+    { method: 'entropy', equalize: true },
+    { method: 'percentile', biasCorrection: true },
+  ])('the event loop runs, and an abort is heard, when the last images have been looked at: %j', async (options) => {
+    const reason = new Error('enough');
+    const total = 15 * (1 + Number(options.equalize ?? false) + Number(options.biasCorrection ?? false));
+    const attempt = async (turns: number) => {
+      const controller = new AbortController();
+      let seen = 0;
+      let turn = 0;
+      const count = (): void => {
+        if (turn++ === turns) controller.abort(reason);
+        else setImmediate(count);
+      };
+      let before = 0;
+      const onProgress = ({ images: now }: QuantizationProgress): void => {
+        seen += now - before;
+        before = now === 15 ? 0 : now;
+        if (seen === total) count();
+      };
+      await quantize(network, batches, { ...options, onProgress, signal: controller.signal });
+    };
+    // Ranges of nine values, weights of eight layers, the rows of the report: each lets the loop run.
+    for (const turns of [0, 1, 5, 10, 20]) {
+      await expect(attempt(turns)).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+    }
+  });
+
+  test('an abort ends the wait for a batch that does not come, and closes the stream', async () => {
+    const reason = new Error('enough');
+    const never = new Promise<never>(() => undefined);
+    async function* stalled() {
+      yield images(1);
+      await never;
+    }
+    let closed = 0;
+    const stream = () => ({
+      [Symbol.asyncIterator]: () => ({
+        next: () => never,
+        return: async () => {
+          closed++;
+          throw new Error('nobody hears of this');
+        },
+      }),
+    });
+    const run = [
+      (calibration: Calibration, signal: AbortSignal) => quantize(network, calibration, { signal }),
+      (calibration: Calibration, signal: AbortSignal) => sensitivity(network, calibration, () => 0, { signal }),
+    ];
+    for (const start of run) {
+      for (const calibration of [stalled, stream]) {
+        const controller = new AbortController();
+        const work = start(calibration, controller.signal);
+        setTimeout(() => controller.abort(reason), 20);
+        await expect(work).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+      }
+    }
+    expect(closed).toBe(2);
+    const controller = new AbortController();
+    const evaluate = () => {
+      controller.abort(reason);
+      return never;
+    };
+    const judging = sensitivity(network, batches, evaluate, { signal: controller.signal });
+    await expect(judging).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
   });
 });

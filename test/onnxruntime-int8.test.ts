@@ -7,6 +7,8 @@ interface Case {
   readonly options?: NetworkOptions;
   readonly file?: string;
   readonly quantize?: QuantizeOptions;
+  /** With pixels that are NaN or infinite. */
+  readonly odd?: boolean;
 }
 
 interface Result {
@@ -50,6 +52,7 @@ test('rounded logits are the same bits: methods, schemes, bits', () => {
   expectSameBits([
     ...named,
     ['odd sides', { architecture, options: { ...narrow, inputSize: 45 }, quantize: { quantizeLogits } }],
+    ['pixels that are not finite', { architecture, options: narrow, quantize: { quantizeLogits }, odd: true }],
     ['shipped', { file: 'models/fashion-mnist.safetensors', quantize: { quantizeLogits } }],
   ]);
 });

@@ -17,7 +17,7 @@ const options: RangeOptions = { method: 'mse', scheme: 'affine', percentile: 99.
 
 function histogramOf(...chunks: readonly (readonly number[] | Float32Array)[]): Histogram {
   const histogram = new Histogram();
-  for (const chunk of chunks) histogram.add(Float32Array.from(chunk), 'test', 'finite numbers');
+  for (const chunk of chunks) histogram.add(Float32Array.from(chunk), 'test');
   return histogram;
 }
 
@@ -65,7 +65,7 @@ describe('a histogram', () => {
     const histogram = histogramOf([1, 2]);
     for (const odd of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       const values = Float32Array.of(0, odd, 3);
-      expectRefusal(() => histogram.add(values, 'here', 'finite numbers'), 'ERR_NON_FINITE', `${odd}`);
+      expectRefusal(() => histogram.add(values, 'here'), 'ERR_NON_FINITE', `${odd}`);
     }
     expect([histogram.count, histogram.max]).toEqual([2, 2]);
   });
@@ -177,7 +177,7 @@ describe('parameters', () => {
   });
 
   test('halves go to the even integer', () => {
-    expect([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999].map(roundHalfEven)).toEqual([-2, -2, -0, 0, 2, 2, 2]);
+    expect([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999].map(roundHalfEven)).toEqual([-2, -2, 0, 0, 2, 2, 2]);
     fc.assert(
       fc.property(fc.double({ min: -1e6, max: 1e6, noNaN: true }), (x) => roundHalfEven(x) - halfEven(x) === 0),
     );

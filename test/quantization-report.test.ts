@@ -1,6 +1,7 @@
 import { type QuantizationReport, quantize, randn, renderReport } from '../lib';
 import { format, histogramPlot, linePlot } from '../lib/html/plots';
 import { deployNetwork, tiny } from './support/networks';
+import { expectRefusal } from './support/refusal';
 
 const count = (text: string, part: string | RegExp): number => text.split(part).length - 1;
 
@@ -38,6 +39,32 @@ describe('the page', () => {
       expect([tag, count(page, new RegExp(`<${tag}[ >]`))]).toEqual([tag, count(page, `</${tag}>`)]);
     }
     expect(page).not.toMatch(/NaN|undefined|Infinity|\[object/);
+  });
+
+  test.each<[string, (copy: { [key: string]: unknown } & QuantizationReport) => unknown, string]>([
+    ['nothing', () => undefined, 'report: expected an object, received undefined'],
+    ['an empty object', () => ({}), 'report.model: expected text, received undefined'],
+    ['no recipe', (copy) => ({ ...copy, recipe: undefined }), 'report.recipe: expected an object'],
+    ['no layers', (copy) => ({ ...copy, layers: [] }), 'report.layers: expected a list that is not empty'],
+    ['an odd layer', (copy) => ({ ...copy, layers: [copy.layers[0], {}] }), 'report.layers[1].name: expected text'],
+    [
+      'no distribution',
+      (copy) => ({ ...copy, output: { ...copy.output, activations: 1 } }),
+      'report.output.activations',
+    ],
+    ['text for a number', (copy) => ({ ...copy, bytes: '12' }), 'report.bytes: expected a number, received "12"'],
+    [
+      'a getter that throws',
+      () =>
+        Object.defineProperty({}, 'model', {
+          get: () => {
+            throw new RangeError('thrown by the caller');
+          },
+        }),
+      'a readable object',
+    ],
+  ])('refuses %s', (_, change, message) => {
+    expectRefusal(() => renderReport(change({ ...report }) as never), 'ERR_INVALID_ARG', message);
   });
 
   test('is as good without noise, and after JSON, where that is null', async () => {

@@ -12,14 +12,17 @@ import {
   type Tensor,
 } from '../lib';
 import type { FloatLayer } from '../lib/integer/layers';
+import { assemble, chooseParameters } from '../lib/quant/assemble';
 import { equalizablePairs, equalize } from '../lib/quant/equalize';
 import { readFloatModel } from '../lib/quant/float-model';
+import { Histogram } from '../lib/quant/histogram';
 import { ChainRunner } from '../lib/quant/layer-runner';
+import { readQuantizeOptions } from '../lib/quant/options';
 import { Ratio } from '../lib/quant/report';
 import { bits } from './support/compare';
 import { runIntegers } from './support/integer';
 import { deployNetwork, tiny } from './support/networks';
-import { batches, decibels, images, integerLayers, network, unseen } from './support/quantizing';
+import { batches, decibels, fingerprint, images, integerLayers, network, unseen } from './support/quantizing';
 import { expectRefusal, expectRejection } from './support/refusal';
 
 describe('the quantised model', () => {
@@ -92,6 +95,14 @@ describe('the quantised model', () => {
     expect([...(await zeroPoints({ bits: { activations: 5 }, scheme: 'symmetric' }))]).toEqual([255 - 15]);
   });
 
+  test('is that of the weights at the time of the call', async () => {
+    const float = deployNetwork('qarepvgg_a0', tiny);
+    const expected = fingerprint((await quantize(float, batches, { equalize: true })).model);
+    const work = quantize(float, batches, { equalize: true });
+    for (const { data } of Object.values(float.parameters())) data.fill(Number.NaN);
+    expect(fingerprint((await work).model)).toBe(expected);
+  });
+
   test('of other networks: groups, squeeze-and-excitation', async () => {
     for (const name of ['qarepvgg_b1g4', 'qarepvgg_d2se'] as const) {
       const float = deployNetwork(name, { ...tiny, channels: [4, 4, 8, 8, 16] });
@@ -160,11 +171,30 @@ describe('models and options that are refused', () => {
 });
 
 describe('odd weights', () => {
-  async function withWeights(change: (name: string, data: Float32Array) => void): Promise<[QuantizedModel, Network]> {
+  async function withWeights(
+    change: (name: string, data: Float32Array) => void,
+    options: QuantizeOptions = {},
+  ): Promise<[QuantizedModel, Network]> {
     const float = deployNetwork('qarepvgg_a0', tiny);
     for (const [name, { data }] of Object.entries(float.parameters())) change(name, data);
-    return [(await quantize(float, batches)).model, float];
+    return [(await quantize(float, batches, options)).model, float];
   }
+
+  test.each<QuantizeOptions>([
+    { equalize: true, biasCorrection: true },
+    { method: 'entropy', perChannel: false, equalize: true },
+    { scheme: 'symmetric', method: 'percentile', biasCorrection: true },
+  ])('channels of zeros, and a layer, in every recipe: %j', async (options) => {
+    const [one, float] = await withWeights((name, data) => {
+      if (name === 'stage1.0.rbr_reparam.weight') data.fill(0, 0, 36);
+      if (name === 'stage1.0.rbr_reparam.bias') data[0] = 0;
+    }, options);
+    expect(decibels(one, float)).toBeGreaterThan(15);
+    const [all] = await withWeights((name, data) => {
+      if (name.startsWith('stage1.0.')) data.fill(0);
+    }, options);
+    expect(runIntegers(all, unseen).data.every(Number.isFinite)).toBe(true);
+  });
 
   test('a channel of zeros keeps its bias', async () => {
     const [model, float] = await withWeights((name, data) => {
@@ -208,12 +238,37 @@ describe('odd weights', () => {
   });
 });
 
+test('the event loop runs between the ranges of values, the weights of layers, and pairs that are equalised', async () => {
+  const turns = async (work: Promise<unknown>): Promise<number> => {
+    let count = 0;
+    let isUnderWay = true;
+    const turn = (): void => {
+      count++;
+      if (isUnderWay) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await work;
+    isUnderWay = false;
+    return count;
+  };
+  const { layers, ...model } = readFloatModel(network, 'test');
+  const options = readQuantizeOptions({}, 'test');
+  const histograms = Array.from({ length: layers.length + 1 }, () => new Histogram());
+  for (const histogram of histograms) histogram.add(unseen.data, 'test');
+  const choosing = chooseParameters(histograms, options, 'test');
+  expect(await turns(choosing)).toBeGreaterThanOrEqual(layers.length);
+  const assembling = assemble({ layers, ...model }, { layers, images: 1 }, await choosing, options, 'test');
+  expect(await turns(assembling)).toBeGreaterThanOrEqual(7);
+  const largest = new Map(equalizablePairs(layers).map(({ first }) => [first, new Float32Array(64).fill(1)]));
+  expect(await turns(equalize(layers, largest, undefined, 'test'))).toBeGreaterThanOrEqual(6);
+});
+
 describe('equalisation', () => {
   const float = readFloatModel(deployNetwork('qarepvgg_b1g4', { ...tiny, channels: [4, 4, 8, 8, 16] }), 'test');
 
   async function values(layers: readonly FloatLayer[]): Promise<Tensor[]> {
     const seen: Tensor[] = [];
-    const runner = new ChainRunner(layers, 1, 'test');
+    const runner = new ChainRunner(layers, { threads: 1, signal: undefined }, 'test');
     await runner.run(unseen, (_, value) => seen.push(value));
     runner.dispose();
     return seen;
@@ -226,7 +281,7 @@ describe('equalisation', () => {
     expect(pairs.map(({ first }) => first)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     expect(pairs.at(-1)).toEqual({ first: 6, second: 8 });
     const largest = new Map(pairs.map(({ first }) => [first, magnitudes(before[first + 1] as Tensor)]));
-    const after = await values(equalize(float.layers, largest));
+    const after = await values(await equalize(float.layers, largest, undefined, 'test'));
     expect(bits(after.at(-1) as Tensor)).toBe(bits(before.at(-1) as Tensor));
     const changed = after.filter((value, i) => bits(value) !== bits(before[i] as Tensor));
     expect(changed.length).toBeGreaterThan(3);
@@ -349,6 +404,27 @@ describe('sensitivity', () => {
     expect(seen).toEqual(['stage0', 'stage1.0', 'stage1.1', 'stage2.0', 'stage3.0', 'stage3.1', 'stage4.0', 'linear']);
     expect(layers.map(({ score }) => score)).toEqual(layers.map(({ score }) => score).sort((a, b) => a - b));
     expect(layers[0]?.name).toBe('stage3.0');
+  });
+
+  test('leaves out what stays in float, and rounds logits where their layer is quantised', async () => {
+    const kept = ['stage0', 'stage2.0', 'stage3.1'];
+    const seen: (readonly [string | undefined, boolean])[] = [];
+    const judge = (model: QuantizedModel) => {
+      seen.push([integerLayers(model)[0]?.name, model.output !== undefined]);
+      return seen.length;
+    };
+    const layers = await sensitivity(network, batches, judge, { keepFloat: kept, quantizeLogits: true });
+    const judged = ['stage1.0', 'stage1.1', 'stage3.0', 'stage4.0', 'linear'];
+    expect(seen).toEqual(judged.map((name) => [name, name === 'linear']));
+    expect(layers.map(({ name }) => name)).toEqual(judged);
+    const options = { biasCorrection: true } as never;
+    await expectRejection(
+      sensitivity(network, batches, () => 1, options),
+      'ERR_INVALID_ARG',
+      '"biasCorrection"',
+    );
+    const odd = sensitivity(network, batches, () => 1, { keepFloat: ['pool'] });
+    await expectRejection(odd, 'ERR_INVALID_ARG', 'names among stage0');
   });
 
   test('refuses what it cannot work with', async () => {

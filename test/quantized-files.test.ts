@@ -172,6 +172,14 @@ describe('a file that is not what it says is refused', () => {
     await expectRejection(loadModel(edited(scaleAt(name, value))), 'ERR_QUANT_PARAM', message);
   });
 
+  test('sums that could leave 32 bits', async () => {
+    const path = edited((header, data) => {
+      const [begin] = (header['linear.bias'] as { data_offsets: [number, number] }).data_offsets;
+      data.writeInt32LE(2 ** 31 - 1, begin);
+    });
+    await expectRejection(loadModel(path), 'ERR_QUANT_PARAM', 'layer linear: expected sums below 2^31');
+  });
+
   test('every truncation, and every byte turned over, is refused or harmless', async () => {
     const codes = new Set<string>();
     const attempt = async (bytes: Buffer): Promise<void> => {
@@ -217,6 +225,11 @@ describe('a file that is not what it says is refused', () => {
       () => parseOnnx(withData('linear.weight_scale', new Uint8Array(20))),
       'ERR_QUANT_PARAM',
       'layer linear, weight scale 0',
+    );
+    expectRefusal(
+      () => parseOnnx(withData('linear.bias', new Uint8Array(Int32Array.of(2 ** 31 - 1, 0, 0, 0, 0).buffer))),
+      'ERR_QUANT_PARAM',
+      'layer linear: expected sums below 2^31',
     );
     expect(contents(parseOnnx<QuantizedModel>(onnx)).layers).toHaveLength(7);
   });

@@ -73,6 +73,50 @@ describe.each(['integers', 'floats'] as const)('logits that are %s', (logits) =>
   });
 });
 
+describe('pixels that are not finite', () => {
+  const [height, width] = [7, 9];
+  // Few channels and many are quantised by kernels of their own.
+  const cases = [3, 20].map((channels) => {
+    const ops = quantizedNetwork(channels, [{ out: 8, stride: 2 }], 'integers');
+    const dims = [1, channels, height, width];
+    const x = randn(dims, { seed: 7 });
+    const places = [0, 1, 16, 62, 63, 90, 125, 188];
+    const withValues = (...values: readonly number[]): Float32Array => {
+      const data = x.data.slice();
+      places.forEach((place, i) => {
+        data[place] = values[i % values.length] as number;
+      });
+      return data;
+    };
+    const spec: SessionSpec = { ...specOf(ops), input: dims };
+    const expected = [...runQuantized(ops, { data: withValues(-1e30, 1e30, -1e30), dims }).data];
+    return { spec, data: withValues(Number.NaN, 1 / 0, -1 / 0), expected, finite: x.data };
+  });
+
+  test('NaN counts as the lowest number, infinities as the ends of the range', async () => {
+    for (const { spec, data, expected, finite } of cases) {
+      const session = await create(spec);
+      expect([...session.runSync(data, 1, height, width)]).toEqual(expected);
+      expect([...session.runSync(finite, 1, height, width)]).not.toEqual(expected);
+      session.dispose();
+    }
+  });
+
+  test.each(info().isas)('on %s', (isa) => {
+    const { stdout, stderr } = runScript(
+      `const { addon } = require('./dist/binding.js');
+       const cases = ${source(cases.map(({ spec, data }) => ({ spec, data })))};
+       Promise.all(cases.map(async ({ spec, data }) => {
+         const session = await addon.createSession(spec, new Float32Array(0));
+         return [...session.runSync(data, 1, ${height}, ${width})];
+       })).then((logits) => console.log(JSON.stringify({ isa: addon.info().isa, logits })));`,
+      { QAREPVGG_ISA: isa },
+    );
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual({ isa, logits: cases.map(({ expected }) => expected) });
+  });
+});
+
 test('arrays are copied when the session is asked for', async () => {
   const ops = quantizedNetwork(3, layers, 'floats');
   const x = randn([1, 3, height, width]);

@@ -70,15 +70,15 @@ export function againstTfjs(model) {
   return [/** @type {Contender} */ (ours), { label: 'tfjs', engine: 'tfjs', file: safetensors, tolerance: 0 }];
 }
 
-/** Our integers against floats, ours or theirs: what quantising gains. @param {Model} model @returns {Record<'ours' | 'theirs', Contender[]>} */
+/** Our integers against floats, ours or theirs: what quantising gains. @param {Model} model @returns {Record<'auto' | 'gemm' | 'theirs', Contender[]>} */
 export function gains(model) {
   const [integers] = contenders(model, 'int8');
-  const [ours, , theirs] = contenders(model, 'float32');
+  const [auto, gemm, theirs] = contenders(model, 'float32');
   const against = (/** @type {Contender | undefined} */ floats) => [
     { .../** @type {Contender} */ (integers), tolerance: 0.2 },
     /** @type {Contender} */ (floats),
   ];
-  return { ours: against(ours), theirs: against(theirs) };
+  return { auto: against(auto), gemm: against(gemm), theirs: against(theirs) };
 }
 
 /**

@@ -50,8 +50,8 @@ export async function saveModel(model: Network | QuantizedModel, path: string): 
  * Reads a network that {@link saveModel} or a training run has written, in the form that it had, in eval mode. Which kind it
  * is says the file; `form` is 'int8' for a quantised one. The type parameter says what the caller expects.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_QUANT_PARAM for scales
- * that nothing can be computed with; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_QUANT_PARAM naming a
+ * layer that cannot be computed, by its scales or because its sums could leave 32 bits; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = await loadModel('model.safetensors');

@@ -100,3 +100,14 @@ export function floatOp(layer: FloatLayer, input: number, offset: number): Op {
 export function biasScale(input: QuantizationParameters, weightScale: Float32Array, channel: number): number {
   return Math.fround(input.scale * (weightScale[channel] as number));
 }
+
+/** What layer `index` puts out: integers where the next layer takes them, or else float (undefined). */
+export function outputParameters(
+  layers: readonly QuantizedLayer[],
+  index: number,
+  output: QuantizationParameters | undefined,
+): QuantizationParameters | undefined {
+  if (index === layers.length - 1) return output;
+  const next = layers[index + 1];
+  return next?.precision === 'int8' ? next.input : undefined;
+}

@@ -1,7 +1,14 @@
 import type { Op, QuantizedConvOp, QuantizedOp } from '../../binding';
 import { allocateFloats } from '../limits';
-import { type FloatLayer, floatOp, type IntegerConv, type QuantizationParameters, tensorsOf } from './layers';
-import { outputParameters, type QuantizedModel } from './quantized-model';
+import {
+  type FloatLayer,
+  floatOp,
+  type IntegerConv,
+  outputParameters,
+  type QuantizationParameters,
+  tensorsOf,
+} from './layers';
+import type { QuantizedModel } from './quantized-model';
 
 /** What a session is made from: the ops, and the tensors of those that compute in float. */
 export interface LoweredModel {

@@ -1,6 +1,8 @@
+import { types } from 'node:util';
 import { mismatch } from '../errors';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import type { Preprocessing } from '../preprocessing';
+import { checkParts } from './check';
 import { type QuantizationParameters, type QuantizedLayer, tensorsOf } from './layers';
 
 /** How the parameters of a quantised model were chosen; for people and files, nothing is computed from it. */
@@ -63,7 +65,10 @@ export interface QuantizedSummary {
 export class QuantizedModel {
   /** Beside 'train', 'partial' and 'deploy' of other models. */
   readonly form = 'int8';
-  /** In the order in which they compute; each takes what the one before puts out. */
+  /**
+   * In the order in which they compute; each takes what the one before puts out. They are frozen, but for the numbers in
+   * their typed arrays, which JavaScript cannot freeze: who writes to those changes the model, unchecked until it is run.
+   */
   readonly layers: readonly QuantizedLayer[];
   /** Of the logits, with the option `quantizeLogits`. */
   readonly output: QuantizationParameters | undefined;
@@ -75,17 +80,22 @@ export class QuantizedModel {
   readonly preprocessing: Preprocessing | undefined;
   readonly #network: CheckedNetworkOptions | undefined;
 
-  /** @internal @throws {QARepVGGError} ERR_QUANT_PARAM naming the layer. */
-  constructor(parts: QuantizedParts, where: string) {
+  /**
+   * @internal
+   * @throws {QARepVGGError} ERR_QUANT_PARAM naming the layer that cannot be computed: scales, zero points, counts, and sums
+   * that could leave 32 bits; ERR_INVALID_ARG for what are no parts of a model.
+   */
+  constructor(parts: QuantizedParts, where = 'QuantizedModel') {
+    checkParts(parts, where);
     const { layers, output, network } = parts;
-    checkLayers(layers, output, where);
-    this.layers = Object.freeze([...layers]);
-    this.output = output;
+    this.layers = Object.freeze(layers.map(frozenLayer));
+    this.output = output && Object.freeze({ ...output });
     this.recipe = Object.freeze({ ...parts.recipe });
     this.inChannels = parts.inChannels;
     this.flat = parts.flat;
     this.preprocessing = parts.preprocessing;
     this.#network = network;
+    Object.freeze(this);
   }
 
   /**
@@ -131,6 +141,16 @@ export class QuantizedModel {
   }
 }
 
+/** A copy that cannot be changed; its tensors are the same. */
+function frozenLayer(layer: QuantizedLayer): QuantizedLayer {
+  const copy = { ...layer } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(layer)) {
+    if (Array.isArray(value)) copy[name] = Object.freeze([...(value as unknown[])]);
+    else if (typeof value === 'object' && !types.isTypedArray(value)) copy[name] = Object.freeze({ ...value });
+  }
+  return Object.freeze(copy) as unknown as QuantizedLayer;
+}
+
 function summarise(layer: QuantizedLayer): QuantizedLayerSummary {
   const { name, kind, precision } = layer;
   const tensors = precision === 'float32' ? tensorsOf(layer) : kind === 'conv' ? [layer.weight, layer.bias] : [];
@@ -140,62 +160,4 @@ function summarise(layer: QuantizedLayer): QuantizedLayerSummary {
     parameters: tensors.reduce((sum, { length }) => sum + length, 0),
     bytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, scales),
   };
-}
-
-/** What scale and zero point must be; the native session checks the same. */
-export function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: string): void {
-  checkScale(scale, `${where}, scale`);
-  if (Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255) return;
-  throw mismatch('ERR_QUANT_PARAM', `${where}, zero point`, 'an integer from 0 to 255', String(zeroPoint));
-}
-
-/** Smallest float32 that is not denormal. */
-const minNormal = 2 ** -126;
-
-function checkScale(scale: number, where: string): void {
-  if (Math.fround(scale) === scale && scale >= minNormal && scale < Number.POSITIVE_INFINITY) return;
-  throw mismatch('ERR_QUANT_PARAM', where, 'a float32 value, normal and above 0', String(scale));
-}
-
-function checkLayers(
-  layers: readonly QuantizedLayer[],
-  output: QuantizationParameters | undefined,
-  where: string,
-): void {
-  layers.forEach((layer, i) => {
-    const place = `${where}, layer ${layer.name}`;
-    if (layer.precision === 'float32') return;
-    checkParameters(layer.input, `${place}, input`);
-    if (layer.kind === 'globalAverage') {
-      if (outputParameters(layers, i, output)) return;
-      throw mismatch('ERR_QUANT_PARAM', place, 'a layer in integers after it', 'one in float');
-    }
-    const { outChannels, inChannels, groups, kernel, weight, bias, weightScale } = layer;
-    checkCount(weight.length, outChannels * (inChannels / groups) * kernel ** 2, `${place}, weight`);
-    checkCount(bias.length, outChannels, `${place}, bias`);
-    checkCount(weightScale.length, outChannels, `${place}, weight scales`);
-    weightScale.forEach((scale, channel) => {
-      checkScale(scale, `${place}, weight scale ${channel}`);
-      checkScale(Math.fround(scale * layer.input.scale), `${place}, weight scale ${channel} times input scale`);
-    });
-  });
-  if (!output) return;
-  checkParameters(output, `${where}, output`);
-  if (layers.at(-1)?.precision === 'int8') return;
-  throw mismatch('ERR_QUANT_PARAM', `${where}, output`, 'a last layer in integers', 'one in float');
-}
-
-/** What layer `index` puts out: integers where the next layer takes them, or else float (undefined). */
-export function outputParameters(
-  layers: readonly QuantizedLayer[],
-  index: number,
-  output: QuantizationParameters | undefined,
-): QuantizationParameters | undefined {
-  if (index === layers.length - 1) return output;
-  const next = layers[index + 1];
-  return next?.precision === 'int8' ? next.input : undefined;
-}
-
-function checkCount(received: number, expected: number, where: string): void {
-  if (received !== expected) throw mismatch('ERR_QUANT_PARAM', where, `${expected} numbers`, String(received));
 }

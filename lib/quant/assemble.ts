@@ -1,6 +1,7 @@
 import { integerSteps } from '../integer/chain';
 import type { QuantizationParameters, QuantizedLayer } from '../integer/layers';
 import { QuantizedModel } from '../integer/quantized-model';
+import { letOthersRun } from '../runtime/abort';
 import { quantizeConv } from './convolution';
 import type { FloatModel } from './float-model';
 import type { Histogram } from './histogram';
@@ -15,38 +16,45 @@ export interface Choice {
 }
 
 /** A choice for what goes into each layer, and for what comes out of the last one. */
-export function chooseParameters(
+export async function chooseParameters(
   histograms: readonly Histogram[],
-  { method, scheme, percentile, bits }: CheckedQuantizeOptions,
-): Choice[] {
-  return histograms.map((histogram, i) => {
+  { method, scheme, percentile, bits, signal }: CheckedQuantizeOptions,
+  where: string,
+): Promise<Choice[]> {
+  const choices: Choice[] = [];
+  for (const [i, histogram] of histograms.entries()) {
+    await letOthersRun(signal, where);
     // The range of images is as wide as it is, and logits are no activations: nothing of them is left out.
     const isInside = i > 0 && i < histograms.length - 1;
     const options: RangeOptions = isInside
       ? { method, scheme, percentile, bits: bits.activations }
       : { method: 'minmax', scheme, percentile, bits: 8 };
     const range = chooseRange(histogram, options);
-    return { range, parameters: parametersOf(range, options) };
-  });
+    choices.push({ range, parameters: parametersOf(range, options) });
+  }
+  return choices;
 }
 
 /** The quantised model that follows from statistics and options. Layers in `keepFloat` and squeeze-and-excitations stay in float. */
-export function assemble(
+export async function assemble(
   model: FloatModel,
   { layers, images }: Pick<Statistics, 'layers' | 'images'>,
   choices: readonly Choice[],
   options: CheckedQuantizeOptions,
   where: string,
-): QuantizedModel {
+): Promise<QuantizedModel> {
   const { method, scheme, perChannel, bits, biasCorrection, keepFloat, quantizeLogits } = options;
   const isInteger = integerSteps(layers, keepFloat);
-  const quantized = layers.map((layer, i): QuantizedLayer => {
+  const quantized: QuantizedLayer[] = [];
+  for (const [i, layer] of layers.entries()) {
     const { parameters } = choices[i] as Choice;
-    if (!isInteger[i] || layer.kind === 'squeezeExcite') return layer;
-    return layer.kind === 'conv'
-      ? quantizeConv(layer, parameters, { perChannel, bits: bits.weights })
-      : { ...layer, precision: 'int8', input: parameters };
-  });
+    if (!isInteger[i] || layer.kind === 'squeezeExcite') quantized.push(layer);
+    else if (layer.kind === 'globalAverage') quantized.push({ ...layer, precision: 'int8', input: parameters });
+    else {
+      await letOthersRun(options.signal, where);
+      quantized.push(quantizeConv(layer, parameters, { perChannel, bits: bits.weights }));
+    }
+  }
   const parts = {
     ...{ layers: quantized, output: quantizeLogits && isInteger.at(-1) ? choices.at(-1)?.parameters : undefined },
     ...{ inChannels: model.inChannels, flat: model.flat, preprocessing: model.preprocessing, network: model.network },

@@ -1,3 +1,4 @@
+import { mismatch } from '../errors';
 import type { FloatLayer } from '../integer/layers';
 import type { QuantizedModel } from '../integer/quantized-model';
 import type { Tensor } from '../tensor';
@@ -22,6 +23,7 @@ interface Errors {
  * corrections, which the others outweigh.
  *
  * @returns The layers with corrected biases.
+ * @throws {QARepVGGError} as {@link CalibrationReader.chunks}; ERR_NON_FINITE for activations that are not finite.
  */
 export async function correctBiases(
   layers: readonly FloatLayer[],
@@ -36,14 +38,15 @@ export async function correctBiases(
       : undefined,
   );
   const relus = quantized.map((layer) => layer.kind === 'conv' && layer.relu);
-  const simulation = new Simulation(layers, quantized, output, options.threads, where);
+  const simulation = new Simulation(layers, quantized, output, options, where);
   try {
     for await (const chunk of eachChunk(reader, 'correct', options, where)) {
       await simulation.run(chunk, {
         beforeRelu: ({ layer, exact, quantized }) => {
           const error = errors[layer];
           const limit = relus[layer] ? 0 : Number.NEGATIVE_INFINITY;
-          if (error) correct(error, exact, quantized, limit);
+          const place = `${where}, output of layer ${layers[layer]?.name}`;
+          if (error) correct(error, exact, quantized, limit, place);
         },
       });
     }
@@ -61,8 +64,18 @@ function mean({ sums, counts }: Errors, channel: number): number {
   return counts[channel] === 0 ? 0 : (sums[channel] as number) / (counts[channel] as number);
 }
 
-/** Takes a chunk into account, where values are above `limit` in both models; then takes the mean error off. */
-function correct(error: Errors, { data: exact, dims }: Tensor, { data: quantized }: Tensor, limit: number): void {
+/**
+ * Takes a chunk into account, where values are above `limit` in both models; then takes the mean error off.
+ *
+ * @throws {QARepVGGError} ERR_NON_FINITE for values that are not finite, as in the pass before, which had other images then.
+ */
+function correct(
+  error: Errors,
+  { data: exact, dims }: Tensor,
+  { data: quantized }: Tensor,
+  limit: number,
+  where: string,
+): void {
   const [, channels, height, width] = dims as [number, number, number, number];
   const area = height * width;
   const planes = exact.length / area;
@@ -75,6 +88,7 @@ function correct(error: Errors, { data: exact, dims }: Tensor, { data: quantized
       sum += other - value;
       count++;
     }
+    if (!Number.isFinite(sum)) throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `errors of ${sum}`);
     (error.sums[plane % channels] as number) += sum;
     (error.counts[plane % channels] as number) += count;
   }

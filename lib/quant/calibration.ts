@@ -3,8 +3,10 @@ import { describe, mismatch } from '../errors';
 import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
 import { defaultPreprocessing, type Preprocessing, preprocess } from '../preprocessing';
+import { untilAborted } from '../runtime/abort';
 import { type CheckedImages, checkImages, type Images } from '../runtime/images';
 import { readTensor, type Tensor } from '../tensor';
+import { checkFinite } from './finite';
 
 /** Images to calibrate on: floats [n, c, h, w], taken as they are, or bytes [n, h, w, c], which go through the preprocessing. */
 export type CalibrationBatch = Images | { readonly images: Images };
@@ -24,6 +26,8 @@ export type CalibrationStream = Iterable<CalibrationBatch> | AsyncIterable<Calib
  */
 export type Calibration = CalibrationStream | (() => CalibrationStream) | Dataset;
 
+type BatchIterator = Iterator<CalibrationBatch> | AsyncIterator<CalibrationBatch>;
+
 /** Most images that go through the layers together. */
 const maxChunk = 8;
 
@@ -34,52 +38,88 @@ const chunkPixels = 2 ** 17;
 export class CalibrationReader {
   readonly #calibration: unknown;
   readonly #model: { readonly inChannels: number; readonly preprocessing?: Preprocessing | undefined };
+  readonly #signal: AbortSignal | undefined;
   readonly #where: string;
   #passes = 0;
 
   constructor(
     calibration: unknown,
     model: { readonly inChannels: number; readonly preprocessing?: Preprocessing | undefined },
+    signal: AbortSignal | undefined,
     where: string,
   ) {
     this.#calibration = calibration;
     this.#model = model;
-    this.#where = `${where}, calibration`;
+    this.#signal = signal;
+    this.#where = where;
   }
 
   /**
    * All images, [n, c, h, w] with n up to 8, fewer of large ones.
    *
    * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they can be gone through but once; ERR_SHAPE,
-   * ERR_DTYPE, ERR_BUFFER_* for a batch; whatever the stream throws.
+   * ERR_DTYPE, ERR_BUFFER_*, ERR_NON_FINITE for a batch; ERR_ABORTED, also while a batch is waited for; whatever the stream
+   * throws.
    */
   async *chunks(): AsyncGenerator<Tensor> {
-    const stream = this.#open();
+    const where = `${this.#where}, calibration`;
+    const stream = this.#open(where);
     this.#passes++;
     let index = 0;
-    for await (const batch of stream) {
-      const place = `${this.#where}, batch ${index++}`;
+    for await (const batch of this.#batches(stream)) {
+      const place = `${where}, batch ${index++}`;
       const images = readImages(batch, this.#model.inChannels, place);
       const fitting = Math.floor(chunkPixels / (images.height * images.width));
       const size = Math.min(maxChunk, Math.max(1, fitting));
       for (let start = 0; start < images.count; start += size) {
-        yield this.#toFloats(images, start, Math.min(start + size, images.count));
+        const chunk = this.#toFloats(images, start, Math.min(start + size, images.count));
+        checkFinite(chunk.data, `${place}, images`);
+        yield chunk;
       }
     }
     if (index > 0) return;
     const received = this.#passes > 1 ? 'an iterable that can be gone through but once' : 'none';
     const expected =
       this.#passes > 1 ? 'images each time (an array, or a function that returns a generator)' : 'images';
-    throw mismatch('ERR_INVALID_ARG', this.#where, expected, received);
+    throw mismatch('ERR_INVALID_ARG', where, expected, received);
   }
 
-  #open(): CalibrationStream {
+  /** What `for await` would give; but an abort ends the wait for a batch that does not come. */
+  async *#batches(stream: CalibrationStream): AsyncGenerator<CalibrationBatch> {
+    const iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
+    for (;;) {
+      const { done, value } = await this.#next(iterator);
+      if (done) return;
+      let isUsed = false;
+      try {
+        yield value;
+        isUsed = true;
+      } finally {
+        if (!isUsed) await iterator.return?.();
+      }
+    }
+  }
+
+  async #next(iterator: BatchIterator): Promise<{ readonly done: boolean; readonly value: CalibrationBatch }> {
+    const next = async () => {
+      const { done = false, value } = await iterator.next();
+      return { done, value: (await value) as CalibrationBatch };
+    };
+    try {
+      return await untilAborted(next(), this.#signal, this.#where);
+    } catch (error) {
+      // A generator that waits for something hears of it only then: its end is not waited for.
+      if (this.#signal?.aborted) close(iterator).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #open(where: string): CalibrationStream {
     const calibration = this.#calibration;
     if (calibration instanceof Dataset) return batchesOf(calibration);
-    const stream =
-      typeof calibration === 'function' ? readForeign(this.#where, () => calibration() as unknown) : calibration;
+    const stream = typeof calibration === 'function' ? readForeign(where, () => calibration() as unknown) : calibration;
     if (typeof stream === 'object' && stream !== null) {
-      const iterable = readForeign(this.#where, () => {
+      const iterable = readForeign(where, () => {
         const { [Symbol.iterator]: sync, [Symbol.asyncIterator]: async } = stream as AsyncIterable<never> &
           Iterable<never>;
         return typeof sync === 'function' || typeof async === 'function';
@@ -88,7 +128,7 @@ export class CalibrationReader {
       if (iterable && !types.isTypedArray(stream)) return stream as CalibrationStream;
     }
     const expected = 'an iterable of images, a function that returns one, or a Dataset';
-    throw mismatch('ERR_INVALID_ARG', this.#where, expected, describe(stream));
+    throw mismatch('ERR_INVALID_ARG', where, expected, describe(stream));
   }
 
   #toFloats({ data, count, height, width }: CheckedImages, start: number, end: number): Tensor {
@@ -99,6 +139,10 @@ export class CalibrationReader {
       ? { data: part, dims: [end - start, inChannels, height, width] }
       : preprocess(part as Uint8Array, [end - start, height, width, inChannels], preprocessing);
   }
+}
+
+async function close(iterator: BatchIterator): Promise<void> {
+  await iterator.return?.();
 }
 
 function* batchesOf({ images, dims, length }: Dataset): Generator<Images> {

@@ -1,4 +1,5 @@
 import type { FloatConv, FloatLayer } from '../integer/layers';
+import { letOthersRun } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 
 /** Largest factor that a channel is scaled by, and largest divisor. */
@@ -43,9 +44,15 @@ export function raiseToMagnitudes(largest: Float32Array, { data, dims }: Tensor)
  *
  * @param largest For the first layer of each pair its channels' largest activations.
  */
-export function equalize(layers: readonly FloatLayer[], largest: ReadonlyMap<number, Float32Array>): FloatLayer[] {
+export async function equalize(
+  layers: readonly FloatLayer[],
+  largest: ReadonlyMap<number, Float32Array>,
+  signal: AbortSignal | undefined,
+  where: string,
+): Promise<FloatLayer[]> {
   const result = [...layers];
   for (const { first, second } of equalizablePairs(layers)) {
+    await letOthersRun(signal, where);
     const [one, two] = [result[first] as FloatConv, result[second] as FloatConv];
     const factors = factorsOf(largest.get(first) as Float32Array, inputMagnitudes(two));
     result[first] = scaleOutputs(one, factors);
@@ -57,8 +64,11 @@ export function equalize(layers: readonly FloatLayer[], largest: ReadonlyMap<num
 /** The largest absolute weight that takes up each input channel. */
 function inputMagnitudes(layer: FloatConv): Float32Array {
   const largest = new Float32Array(layer.inChannels);
-  eachWeight(layer, (index, channel) => {
-    largest[channel] = Math.max(largest[channel] as number, Math.abs(layer.weight[index] as number));
+  eachInput(layer, (begin, end, channel) => {
+    for (let i = begin; i < end; i++) {
+      const size = Math.abs(layer.weight[i] as number);
+      if (size > (largest[channel] as number)) largest[channel] = size;
+    }
   });
   return largest;
 }
@@ -76,33 +86,40 @@ function factorsOf(activations: Float32Array, weights: Float32Array): Float32Arr
 }
 
 function scaleOutputs(layer: FloatConv, factors: Float32Array): FloatConv {
-  const size = layer.weight.length / layer.outChannels;
+  const weight = layer.weight.slice();
+  const size = weight.length / layer.outChannels;
+  factors.forEach((factor, i) => {
+    multiply(weight, i * size, (i + 1) * size, 1 / factor);
+  });
   return {
     ...layer,
-    weight: layer.weight.map((value, i) => value / (factors[Math.floor(i / size)] as number)),
+    weight,
     bias: layer.bias.map((value, i) => value / (factors[i] as number)),
   };
 }
 
 function scaleInputs(layer: FloatConv, factors: Float32Array): FloatConv {
   const weight = layer.weight.slice();
-  eachWeight(layer, (index, channel) => {
-    (weight[index] as number) *= factors[channel] as number;
-  });
+  eachInput(layer, (begin, end, channel) => multiply(weight, begin, end, factors[channel] as number));
   return { ...layer, weight };
 }
 
-/** Every weight and the input channel that it takes up. */
-function eachWeight(
+/** In place. Exact: factors are powers of two. */
+function multiply(values: Float32Array, begin: number, end: number, factor: number): void {
+  for (let i = begin; i < end; i++) (values[i] as number) *= factor;
+}
+
+/** Where the weights lie that take up an input channel for one output channel: from `begin` on, below `end`. */
+function eachInput(
   { outChannels, inChannels, groups, kernel }: FloatConv,
-  visit: (index: number, channel: number) => void,
+  visit: (begin: number, end: number, channel: number) => void,
 ): void {
   const depth = inChannels / groups;
   const taps = kernel ** 2;
-  for (let out = 0, index = 0; out < outChannels; out++) {
+  for (let out = 0, begin = 0; out < outChannels; out++) {
     const base = Math.floor((out * groups) / outChannels) * depth;
-    for (let channel = 0; channel < depth; channel++) {
-      for (let tap = 0; tap < taps; tap++, index++) visit(index, base + channel);
+    for (let channel = 0; channel < depth; channel++, begin += taps) {
+      visit(begin, begin + taps, base + channel);
     }
   }
 }

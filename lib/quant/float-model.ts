@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { mismatch } from '../errors';
 import { chainOf } from '../integer/chain';
 import { type FloatLayer, floatLayer } from '../integer/layers';
 import { coreOf } from '../nn/core';
@@ -7,6 +7,7 @@ import { NetworkBlueprint } from '../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import { RepCore } from '../nn/rep-core';
 import type { Preprocessing } from '../preprocessing';
+import { checkFinite } from './finite';
 
 /** A model that is to be quantised: copies of its tensors, layer by layer. */
 export interface FloatModel {
@@ -49,16 +50,14 @@ function readModule(module: Module, where: string, prefix: string): FloatModel {
   const { ops, store, inChannels, preprocessing, flat = false } = core.definition;
   store.checkAttached(where);
   const steps = chainOf(ops, store.slots, where, prefix);
-  const layers = steps.map((step) =>
-    floatLayer(step, (name) => (store.has(name) ? checkFinite(store.view(name), `${where}, ${name}`) : undefined)),
-  );
+  const read = (name: string): Float32Array | undefined => {
+    if (!store.has(name)) return undefined;
+    const values = store.view(name);
+    checkFinite(values, `${where}, ${name}`);
+    return values;
+  };
+  const layers = steps.map((step) => floatLayer(step, read));
   const isNetwork = core instanceof RepCore && core.blueprint instanceof NetworkBlueprint;
   const network = isNetwork ? (core.blueprint as NetworkBlueprint).options : undefined;
   return { layers, inChannels, flat, preprocessing, network };
-}
-
-function checkFinite(values: Float32Array, where: string): Float32Array {
-  const odd = values.findIndex((value) => !Number.isFinite(value));
-  if (odd === -1) return values;
-  throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `${describe(values[odd])} at ${odd}`);
 }

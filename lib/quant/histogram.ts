@@ -1,5 +1,5 @@
 import { addon } from '../binding';
-import { mismatch } from '../errors';
+import { checkFinite } from './finite';
 
 /** Bins on each side of zero. */
 export const binCount = 4096;
@@ -24,12 +24,9 @@ export class Histogram {
   /** Of a bin; 0 as long as all numbers were 0. */
   width = 0;
 
-  /** @throws {QARepVGGError} ERR_NON_FINITE, saying what was `expected`; then nothing is counted. */
-  add(values: Float32Array, where: string, expected: string): void {
-    const [low, high] = addon.extent(values);
-    if (Number.isNaN(low)) {
-      throw mismatch('ERR_NON_FINITE', where, expected, String(values.find((value) => !Number.isFinite(value))));
-    }
+  /** @throws {QARepVGGError} ERR_NON_FINITE; then nothing is counted. */
+  add(values: Float32Array, where: string): void {
+    const [low, high] = checkFinite(values, where);
     this.min = Math.min(this.min, low);
     this.max = max(this.max, high);
     this.count += values.length;

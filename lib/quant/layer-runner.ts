@@ -2,18 +2,24 @@ import type { Session } from '../../binding';
 import { addon } from '../binding';
 import { type FloatLayer, floatOp } from '../integer/layers';
 import { stateOf } from '../integer/lower';
+import { letOthersRun, throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
+import type { CheckedQuantizeOptions } from './options';
+
+/** What layers are run with. */
+export type RunOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
 
 /** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
 export class LayerRunner {
-  readonly #layer: FloatLayer;
-  readonly #threads: number;
+  readonly #layer: () => FloatLayer;
+  readonly #options: RunOptions;
   readonly #where: string;
   #session: Session | undefined;
 
-  constructor(layer: FloatLayer, threads: number, where: string) {
+  /** The layer is asked for when the first images come, too. */
+  constructor(layer: () => FloatLayer, options: RunOptions, where: string) {
     this.#layer = layer;
-    this.#threads = threads;
+    this.#options = options;
     this.#where = where;
   }
 
@@ -30,24 +36,34 @@ export class LayerRunner {
     this.#session?.dispose();
   }
 
-  #open(dims: readonly number[]): Promise<Session> {
-    const state = stateOf(this.#layer, this.#where);
-    const spec = { input: dims, ops: [floatOp(this.#layer, 0, 0)], stateLength: state.length } as const;
-    return addon.createSession({ ...spec, algorithm: 'auto', threads: this.#threads }, state);
+  async #open(dims: readonly number[]): Promise<Session> {
+    const { threads, signal } = this.#options;
+    const layer = this.#layer();
+    await letOthersRun(signal, this.#where);
+    const state = stateOf(layer, this.#where);
+    await letOthersRun(signal, this.#where);
+    const spec = { input: dims, ops: [floatOp(layer, 0, 0)], stateLength: state.length } as const;
+    return addon.createSession({ ...spec, algorithm: 'auto', threads }, state);
   }
 }
 
 /** Runs layers one after the other, and shows what goes from one to the next. */
 export class ChainRunner {
   readonly #runners: readonly LayerRunner[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #where: string;
 
-  constructor(layers: readonly FloatLayer[], threads: number, where: string) {
-    this.#runners = layers.map((layer) => new LayerRunner(layer, threads, where));
+  constructor(layers: readonly FloatLayer[], options: RunOptions, where: string) {
+    this.#runners = layers.map((layer) => new LayerRunner(() => layer, options, where));
+    this.#signal = options.signal;
+    this.#where = where;
   }
 
   /**
    * `look` sees value 0, which goes in, and for each layer i the value i + 1, which it puts out. It is called while the next
    * layer computes.
+   *
+   * @throws {QARepVGGError} ERR_ABORTED between two layers; whatever `look` throws.
    */
   async run(images: Tensor, look: (index: number, value: Tensor) => void): Promise<void> {
     let value = images;
@@ -57,6 +73,7 @@ export class ChainRunner {
       next.catch(() => undefined);
       look(i, value);
       value = await next;
+      throwIfAborted(this.#signal, this.#where);
     }
     look(this.#runners.length, value);
   }

@@ -95,6 +95,13 @@ export function readQuantizeOptions(options: unknown, where: string): CheckedQua
   return parseOptions(where, fields, options);
 }
 
+const { biasCorrection: _, ...sensitivityFields } = fields;
+
+/** The same of `sensitivity`, which corrects no biases. @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
+export function readSensitivityOptions(options: unknown, where: string): CheckedQuantizeOptions {
+  return { ...parseOptions(where, sensitivityFields, options), biasCorrection: false };
+}
+
 /** @throws {QARepVGGError} ERR_INVALID_ARG for a name that no convolution or linear layer has. */
 export function checkNames(names: readonly string[], layers: readonly FloatLayer[], where: string): void {
   const known = layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);

@@ -16,14 +16,16 @@ export interface Quantization {
 
 /**
  * Quantises a model after training: weights and activations become 8-bit integers, with scales that fit the calibration
- * images. 500 images or so are enough. The model does not change, and computation is off the JavaScript thread.
+ * images. 500 images or so are enough. The model does not change; its weights are copied before the call returns. Computation
+ * is off the JavaScript thread, or in pieces between which the event loop runs.
  *
  * @param model A network, block or convolution in deploy form; or an array of such that compute one after the other.
  * @param calibration Images like those that the model will see; see {@link Calibration}. Gone through once, and once more for
  * each of `equalize` and `biasCorrection`. A few images are in memory at a time.
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for an
  * option, and for a calibration without images; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images that do not fit; ERR_NON_FINITE
- * for weights, images or activations that are not finite; ERR_QUANT_PARAM for scales beyond the range of float32; ERR_ABORTED.
+ * for weights, images or activations that are not finite; ERR_QUANT_PARAM for scales beyond the range of float32, and for a
+ * layer whose sums could leave 32 bits; ERR_ABORTED.
  *
  * @example
  * const { model, report } = await quantize(network.reparameterize(), dataset, { keepFloat: ['linear'] });
@@ -39,14 +41,14 @@ export async function quantize(
   const checked = readQuantizeOptions(options, where);
   const float = readFloatModel(model, where);
   checkNames(checked.keepFloat, float.layers, where);
-  const reader = new CalibrationReader(calibration, float, where);
+  const reader = new CalibrationReader(calibration, float, checked.signal, where);
   const statistics = await collectStatistics(float, reader, checked, where);
-  const choices = chooseParameters(statistics.histograms, checked);
-  let quantized = assemble(float, statistics, choices, checked, where);
+  const choices = await chooseParameters(statistics.histograms, checked, where);
+  let quantized = await assemble(float, statistics, choices, checked, where);
   if (checked.biasCorrection) {
     const layers = await correctBiases(statistics.layers, quantized, reader, checked, where);
-    quantized = assemble(float, { ...statistics, layers }, choices, checked, where);
+    quantized = await assemble(float, { ...statistics, layers }, choices, checked, where);
   }
-  const report = await makeReport(quantized, statistics, choices, checked.threads, where);
+  const report = await makeReport(quantized, statistics, choices, checked, where);
   return { model: quantized, report };
 }

@@ -1,6 +1,6 @@
 import type { QuantizationParameters } from '../integer/layers';
 import type { QuantizationRecipe } from '../integer/quantized-model';
-import { type Histogram, sum } from './histogram';
+import type { Histogram } from './histogram';
 
 // Looked up once: in realms other than the main one, globals are slow to reach.
 const { ceil, floor, fround, log, max, min, round } = Math;
@@ -53,10 +53,12 @@ export function rangeOf({ scale, zeroPoint }: QuantizationParameters, { low }: R
   return { low: low < 0 ? -zeroPoint * scale : 0, high: (255 - zeroPoint) * scale };
 }
 
+/** Added to a number of up to 2^51 and taken away again, it leaves an integer. */
+const magic = 1.5 * 2 ** 52;
+
 /** To the nearest integer, halves to the even one, as processors round. */
 export function roundHalfEven(value: number): number {
-  const rounded = round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+  return value + magic - magic;
 }
 
 /** The range that a method chooses for a tensor, from what was seen of it. */
@@ -162,42 +164,72 @@ function entropyLimit(histogram: Histogram, { scheme, bits }: RangeOptions): num
   counts[0] = counts[1] ?? (counts[0] as number);
 
   const levels = 2 ** (scheme === 'symmetric' || histogram.min < 0 ? bits - 1 : bits);
-  let best = counts.length;
-  let least = Number.POSITIVE_INFINITY;
-  let tail = sum(counts.subarray(levels));
-  for (let kept = levels; kept <= counts.length; kept++) {
-    const divergence = klDivergence(counts.subarray(0, kept), tail, levels);
-    if (divergence <= least) [best, least] = [kept, divergence];
-    tail -= counts[kept] ?? 0;
-  }
+  if (counts.length < levels) return counts.length * merge * histogram.width;
+  const sums = new PrefixSums(counts);
+  const divergences = Float64Array.from({ length: counts.length - levels + 1 }, (_, i) =>
+    klDivergence(counts, levels + i, levels, sums),
+  );
+  const least = min(...divergences);
+  const best = levels + divergences.findLastIndex((divergence) => divergence <= least + rounding);
   return best * merge * histogram.width;
 }
 
-/** Divergence of `counts`, with `tail` more in the last bin, from the same counts spread evenly over each of `levels` levels. */
-function klDivergence(counts: Float64Array, tail: number, levels: number): number {
-  const last = counts.length - 1;
-  const total = sum(counts);
-  if (total === 0) return Number.POSITIVE_INFINITY;
-  let divergence = 0;
-  for (let level = 0; level < levels; level++) {
-    const begin = floor((level * counts.length) / levels);
-    const end = floor(((level + 1) * counts.length) / levels);
-    let mass = 0;
-    let filled = 0;
-    for (let i = begin; i < end; i++) {
-      mass += counts[i] as number;
-      if ((counts[i] as number) > 0) filled++;
-    }
-    for (let i = begin; i < end; i++) {
-      const reference = (counts[i] as number) + (i === last ? tail : 0);
-      if (reference === 0) continue;
-      // A clamped number where the quantised distribution has none: as unlikely as can be.
-      const model = (counts[i] as number) > 0 ? mass / filled / total : Number.EPSILON;
-      const share = reference / (total + tail);
-      divergence += share * log(share / model);
-    }
+/** Divergences that differ by less are equal: they are sums of rounded numbers. */
+const rounding = 1e-12;
+
+function xLogX(x: number): number {
+  return x === 0 ? 0 : x * log(x);
+}
+
+/** Of counts; entry i is the sum over those before i. */
+class PrefixSums {
+  readonly masses: Float64Array;
+  /** Of those that are not 0. */
+  readonly filled: Float64Array;
+  readonly logs: Float64Array;
+
+  constructor(counts: Float64Array) {
+    const sums = (term: (count: number) => number): Float64Array => {
+      const result = new Float64Array(counts.length + 1);
+      counts.forEach((count, i) => {
+        result[i + 1] = (result[i] as number) + term(count);
+      });
+      return result;
+    };
+    this.masses = sums((count) => count);
+    this.filled = sums(Math.sign);
+    this.logs = sums(xLogX);
   }
-  return divergence;
+}
+
+/**
+ * Divergence of the first `kept` counts, all others added to the last of them, from the same counts without those others
+ * spread evenly over each of `levels` levels: the sum over p log(p / q), where p and q are counts over their total. It is
+ * taken apart so that sums over a level's counts come from the prefix sums.
+ */
+function klDivergence(
+  counts: Float64Array,
+  kept: number,
+  levels: number,
+  { masses, filled, logs }: PrefixSums,
+): number {
+  const total = masses[kept] as number;
+  if (total === 0) return Number.POSITIVE_INFINITY;
+  const all = masses[counts.length] as number;
+  const tail = all - total;
+  const last = counts[kept - 1] as number;
+  // A clamped number where the quantised distribution has none: as unlikely as can be.
+  const lost = last === 0 && tail > 0 ? tail * log(tail / all / Number.EPSILON) : 0;
+  const added = last === 0 ? 0 : tail;
+  let sum = (logs[kept - 1] as number) + xLogX(last + added) + (total + added) * log(total / all) + lost;
+  for (let level = 0, begin = 0; level < levels; level++) {
+    const end = floor(((level + 1) * kept) / levels);
+    const mass = (masses[end] as number) - (masses[begin] as number);
+    const bins = (filled[end] as number) - (filled[begin] as number);
+    if (bins > 0) sum -= (level === levels - 1 ? mass + added : mass) * log(mass / bins);
+    begin = end;
+  }
+  return sum / all;
 }
 
 /** What is left out of the range, of all numbers. */

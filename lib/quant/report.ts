@@ -1,8 +1,10 @@
 import type { FloatConv, FloatLayer, QuantizedLayer } from '../integer/layers';
 import type { QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
+import { letOthersRun } from '../runtime/abort';
 import type { Choice } from './assemble';
 import { dequantizeConv, magnitude } from './convolution';
 import { type Bins, coarse, Histogram } from './histogram';
+import type { RunOptions } from './layer-runner';
 import { saturationOf } from './ranges';
 import { Simulation } from './simulation';
 import type { Statistics } from './statistics';
@@ -68,20 +70,22 @@ export async function makeReport(
   model: QuantizedModel,
   { layers, histograms, sample }: Statistics,
   choices: readonly Choice[],
-  threads: number,
+  options: RunOptions,
   where: string,
 ): Promise<QuantizationReport> {
-  const noise = await measure(layers, model, sample, threads, where);
-  const rows = model.layers.map((layer, i): LayerReport => {
+  const noise = await measure(layers, model, sample, options, where);
+  const rows: LayerReport[] = [];
+  for (const [i, layer] of model.layers.entries()) {
+    await letOthersRun(options.signal, where);
     const { name, kind, precision } = layer;
     const weights = layer.kind === 'conv' && reportWeights(layers[i] as FloatConv, layer);
-    return {
+    rows.push({
       ...{ name, kind, precision },
       ...reportActivations(histograms[i] as Histogram, precision === 'int8' ? choices[i] : undefined),
       sqnr: noise[i] as number,
       ...(weights && { weights }),
-    };
-  });
+    });
+  }
   const output = reportActivations(histograms.at(-1) as Histogram, model.output && choices.at(-1));
   const { bytes, floatBytes } = model.summary();
   return {
@@ -104,7 +108,7 @@ function reportWeights(float: FloatConv, layer: Extract<QuantizedLayer, { kind: 
     magnitude(float.weight.subarray(i * size, (i + 1) * size)),
   );
   const histogram = new Histogram();
-  histogram.add(float.weight, layer.name, 'finite numbers');
+  histogram.add(float.weight, layer.name);
   const common = { min: histogram.min, max: histogram.max, channels, histogram: coarse(histogram, binsShown) };
   if (layer.precision === 'float32') return { ...common, sqnr: Number.POSITIVE_INFINITY };
   const ratio = new Ratio();
@@ -117,11 +121,11 @@ async function measure(
   layers: readonly FloatLayer[],
   { layers: quantized, output }: QuantizedModel,
   sample: Statistics['sample'],
-  threads: number,
+  options: RunOptions,
   where: string,
 ): Promise<number[]> {
   const ratios = layers.map(() => new Ratio());
-  const simulation = new Simulation(layers, quantized, output, threads, where);
+  const simulation = new Simulation(layers, quantized, output, options, where);
   try {
     for (const images of sample) {
       await simulation.run(images, {

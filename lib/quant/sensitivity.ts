@@ -1,11 +1,11 @@
 import { describe, mismatch } from '../errors';
 import type { QuantizedModel } from '../integer/quantized-model';
 import type { Module } from '../nn/module';
-import { throwIfAborted } from '../runtime/abort';
+import { untilAborted } from '../runtime/abort';
 import { assemble, chooseParameters } from './assemble';
 import { type Calibration, CalibrationReader } from './calibration';
 import { readFloatModel } from './float-model';
-import { type QuantizeOptions, readQuantizeOptions } from './options';
+import { checkNames, type QuantizeOptions, readSensitivityOptions } from './options';
 import { collectStatistics } from './statistics';
 
 /** What is lost when one layer alone is quantised. */
@@ -15,12 +15,16 @@ export interface LayerSensitivity {
   readonly score: number;
 }
 
-/** Options of {@link sensitivity}: those of {@link quantize} that make sense for one layer. */
-export type SensitivityOptions = Omit<QuantizeOptions, 'keepFloat' | 'biasCorrection' | 'quantizeLogits'>;
+/**
+ * Options of {@link sensitivity}: those of {@link quantize}, but `biasCorrection`, which would go through the images once more
+ * for each layer. Layers in `keepFloat` are not judged: they are in float in all models. With `quantizeLogits` the logits are
+ * rounded where it is the last layer that is quantised.
+ */
+export type SensitivityOptions = Omit<QuantizeOptions, 'biasCorrection'>;
 
 /**
  * Quantises one layer at a time, all others in float, and has each of these models judged: layers that cost most come first,
- * and are those to name in `keepFloat`. The calibration is gone through once.
+ * and are those to name in `keepFloat`. The calibration is gone through once, and once more to equalise.
  *
  * @param evaluate Judges a model; better ones have higher scores, such as accuracies.
  * @throws {QARepVGGError} (rejects) as {@link quantize}; ERR_INVALID_ARG for a score that is no number; whatever `evaluate`
@@ -40,17 +44,20 @@ export async function sensitivity(
   if (typeof evaluate !== 'function') {
     throw mismatch('ERR_INVALID_ARG', `${where}, evaluate`, 'a function', describe(evaluate));
   }
-  const checked = readQuantizeOptions(options, where);
+  const checked = readSensitivityOptions(options, where);
   const float = readFloatModel(model, where);
-  const reader = new CalibrationReader(calibration, float, where);
+  checkNames(checked.keepFloat, float.layers, where);
+  const reader = new CalibrationReader(calibration, float, checked.signal, where);
   const statistics = await collectStatistics(float, reader, checked, where);
-  const choices = chooseParameters(statistics.histograms, checked);
+  const choices = await chooseParameters(statistics.histograms, checked, where);
   const names = float.layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const results: LayerSensitivity[] = [];
   for (const name of names) {
-    throwIfAborted(checked.signal, where);
+    if (checked.keepFloat.includes(name)) continue;
     const keepFloat = names.filter((other) => other !== name);
-    const score: unknown = await evaluate(assemble(float, statistics, choices, { ...checked, keepFloat }, where));
+    const quantized = await assemble(float, statistics, choices, { ...checked, keepFloat }, where);
+    const judge = async (): Promise<unknown> => evaluate(quantized);
+    const score = await untilAborted(judge(), checked.signal, where);
     if (typeof score !== 'number' || Number.isNaN(score)) {
       throw mismatch('ERR_INVALID_ARG', `${where}, score of ${name}`, 'a number', describe(score));
     }

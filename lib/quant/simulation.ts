@@ -1,8 +1,8 @@
-import type { FloatLayer, QuantizationParameters, QuantizedLayer } from '../integer/layers';
-import { outputParameters } from '../integer/quantized-model';
+import { type FloatLayer, outputParameters, type QuantizationParameters, type QuantizedLayer } from '../integer/layers';
+import { letOthersRun } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 import { dequantizeConv } from './convolution';
-import { LayerRunner } from './layer-runner';
+import { LayerRunner, type RunOptions } from './layer-runner';
 
 const { fround, max, min } = Math;
 
@@ -24,24 +24,31 @@ export class Simulation {
   readonly #output: QuantizationParameters | undefined;
   readonly #exact: readonly LayerRunner[];
   readonly #quantized: readonly LayerRunner[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #where: string;
 
   constructor(
     float: readonly FloatLayer[],
     quantized: readonly QuantizedLayer[],
     output: QuantizationParameters | undefined,
-    threads: number,
+    options: RunOptions,
     where: string,
   ) {
-    const runner = (layer: FloatLayer): LayerRunner => new LayerRunner(withoutRelu(layer), threads, where);
+    const runner = (layer: QuantizedLayer): LayerRunner =>
+      new LayerRunner(() => withoutRelu(toFloat(layer)), options, where);
     this.#layers = quantized;
     this.#output = output;
     this.#exact = float.map(runner);
-    this.#quantized = quantized.map((layer) => runner(toFloat(layer)));
+    this.#quantized = quantized.map(runner);
+    this.#signal = options.signal;
+    this.#where = where;
   }
 
   /**
    * Runs both. `beforeRelu` may change the quantised values; `after` sees what the next layer takes: after ReLU and, of the
    * quantised model, rounding.
+   *
+   * @throws {QARepVGGError} ERR_ABORTED within a layer and between two; whatever the functions throw.
    */
   async run(
     images: Tensor,
@@ -54,9 +61,11 @@ export class Simulation {
       exact = await (this.#exact[i] as LayerRunner).run(exact);
       quantized = await (this.#quantized[i] as LayerRunner).run(quantized);
       beforeRelu?.({ layer: i, exact, quantized });
+      await letOthersRun(this.#signal, this.#where);
       const relu = layer.kind === 'conv' && layer.relu;
       round(exact.data, undefined, relu);
       round(quantized.data, outputParameters(this.#layers, i, this.#output), relu);
+      await letOthersRun(this.#signal, this.#where);
       after?.({ layer: i, exact, quantized });
     }
   }

@@ -3,6 +3,7 @@ import { throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 import type { CalibrationReader } from './calibration';
 import { equalizablePairs, equalize, raiseToMagnitudes } from './equalize';
+import { checkFinite } from './finite';
 import type { FloatModel } from './float-model';
 import { Histogram } from './histogram';
 import { ChainRunner } from './layer-runner';
@@ -42,12 +43,11 @@ export async function collectStatistics(
   const sample: Tensor[] = [];
   let images = 0;
   let sampled = 0;
-  const runner = new ChainRunner(layers, options.threads, where);
+  const runner = new ChainRunner(layers, options, where);
   try {
     for await (const chunk of eachChunk(reader, 'calibrate', options, where)) {
       await runner.run(chunk, (i, { data }) => {
-        const place = i === 0 ? `${where}, calibration images` : `${where}, output of layer ${layers[i - 1]?.name}`;
-        histograms[i]?.add(data, place, 'finite numbers');
+        histograms[i]?.add(data, placeOf(layers, i, where));
       });
       const count = chunk.dims[0] as number;
       images += count;
@@ -88,10 +88,11 @@ async function equalizeLayers(
   const largest = new Map(
     equalizablePairs(layers).map(({ first }) => [first, new Float32Array((layers[first] as FloatConv).outChannels)]),
   );
-  const runner = new ChainRunner(layers, options.threads, where);
+  const runner = new ChainRunner(layers, options, where);
   try {
     for await (const chunk of eachChunk(reader, 'equalize', options, where)) {
       await runner.run(chunk, (i, value) => {
+        checkFinite(value.data, placeOf(layers, i, where));
         const channels = largest.get(i - 1);
         if (channels) raiseToMagnitudes(channels, value);
       });
@@ -99,5 +100,10 @@ async function equalizeLayers(
   } finally {
     runner.dispose();
   }
-  return equalize(layers, largest);
+  return equalize(layers, largest, options.signal, where);
+}
+
+/** What value `index` is, of those that {@link ChainRunner.run} shows. */
+function placeOf(layers: readonly FloatLayer[], index: number, where: string): string {
+  return index === 0 ? `${where}, calibration images` : `${where}, output of layer ${layers[index - 1]?.name}`;
 }

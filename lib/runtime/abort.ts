@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, mismatch, QARepVGGError } from '../errors';
 import { type Field, readForeign } from '../options';
 
@@ -27,6 +28,36 @@ function isSignal(value: unknown, where: string): value is AbortSignal {
 /** @throws {QARepVGGError} ERR_ABORTED with the signal's reason as its cause. */
 export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
   if (signal?.aborted) throw aborted(signal, where);
+}
+
+/**
+ * Between pieces of long work on the JavaScript thread: lets the event loop do what has come up, an abort perhaps.
+ *
+ * @throws {QARepVGGError} ERR_ABORTED
+ */
+export async function letOthersRun(signal: AbortSignal | undefined, where: string): Promise<void> {
+  await setImmediate();
+  throwIfAborted(signal, where);
+}
+
+/**
+ * What `work` gives that nothing can call off: after an abort nobody waits for it any more.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_ABORTED
+ */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, where: string): Promise<T> {
+  if (!signal) return work;
+  let cancel = (): void => undefined;
+  const abort = new Promise<never>((_, reject) => {
+    cancel = () => reject(aborted(signal, where));
+  });
+  if (signal.aborted) cancel();
+  else listen(signal, cancel);
+  try {
+    return await Promise.race([abort, work]);
+  } finally {
+    unlisten(signal, cancel);
+  }
 }
 
 /** The result of work that `signal` calls off. Listens to the signal only until the work is settled. */

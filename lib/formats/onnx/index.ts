@@ -32,8 +32,8 @@ export async function exportOnnx(model: Module | QuantizedModel, path: string): 
  * parameter says what the caller expects. A graph that another tool has changed is refused, as it would no longer be what the
  * metadata say.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged, or of other origin; ERR_INVALID_ARG for a
- * path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged, or of other origin; ERR_QUANT_PARAM as
+ * `loadModel`; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = await importOnnx('model.onnx');

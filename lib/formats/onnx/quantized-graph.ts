@@ -4,10 +4,11 @@ import {
   type FloatConv,
   type FloatLayer,
   type IntegerConv,
+  outputParameters,
   type QuantizationParameters,
   type QuantizedLayer,
 } from '../../integer/layers';
-import { outputParameters, type QuantizedModel } from '../../integer/quantized-model';
+import type { QuantizedModel } from '../../integer/quantized-model';
 import type { Dtype } from '../dtypes';
 import { layerTensors, scaleName } from '../quantized-files';
 import { GraphBuilder, imagesInfo, integer, pixelDims, prefixOf } from './builder';

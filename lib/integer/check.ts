@@ -1,0 +1,175 @@
+import { types } from 'node:util';
+import { describe, mismatch } from '../errors';
+import { type IntegerConv, outputParameters, type QuantizationParameters, type QuantizedLayer } from './layers';
+import type { QuantizedParts } from './quantized-model';
+
+// What a quantised model must be; a native session checks the same of what it is given, with what is known there only.
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG for what is no model; ERR_QUANT_PARAM naming a layer that cannot be computed. */
+export function checkParts(parts: unknown, where: string): asserts parts is QuantizedParts {
+  const { layers, recipe, output, inChannels } = objectOf<QuantizedParts>(
+    parts,
+    'the parts of a quantised model',
+    where,
+  );
+  if (!Array.isArray(layers) || layers.length === 0) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, layers`, 'an array of layers', describe(layers));
+  }
+  objectOf(recipe, 'an object', `${where}, recipe`);
+  checkSize(inChannels, `${where}, inChannels`);
+  layers.forEach((layer, i) => {
+    checkForm(layer, `${where}, layers[${i}]`);
+  });
+  const known = layers as readonly QuantizedLayer[];
+  checkActivations(known, output, where);
+  known.forEach((layer, i) => {
+    const place = `${where}, layer ${layer.name}`;
+    checkTensors(layer, place);
+    if (layer.precision === 'int8') checkInteger(layer, outputParameters(known, i, output), place);
+  });
+}
+
+const kinds: readonly unknown[] = ['conv', 'globalAverage', 'squeezeExcite'];
+
+/** That it is a layer at all. */
+function checkForm(value: unknown, where: string): void {
+  const layer = objectOf<Partial<IntegerConv & { channels: number; reduced: number }>>(value, 'a layer', where);
+  const { name, kind, precision } = layer;
+  if (typeof name !== 'string') throw mismatch('ERR_INVALID_ARG', `${where}, name`, 'text', describe(name));
+  if (!kinds.includes(kind)) throw mismatch('ERR_INVALID_ARG', `${where}, kind`, kinds.join(' or '), describe(kind));
+  const precisions = (kind as string) === 'squeezeExcite' ? ['float32'] : ['float32', 'int8'];
+  if (!precisions.includes(precision as string)) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, precision`, precisions.join(' or '), describe(precision));
+  }
+  if (precision === 'int8') objectOf(layer.input, 'a scale and a zero point', `${where}, input`);
+  const sizes = { conv: ['outChannels', 'inChannels', 'groups', 'kernel'], squeezeExcite: ['channels', 'reduced'] };
+  for (const size of sizes[kind as keyof typeof sizes] ?? []) {
+    checkSize(layer[size as 'kernel'], `${where}, ${size}`);
+  }
+}
+
+function objectOf<T>(value: unknown, expected: string, where: string): T {
+  if (typeof value === 'object' && value !== null) return value as T;
+  throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
+}
+
+function checkSize(value: unknown, where: string): void {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return;
+  throw mismatch('ERR_INVALID_ARG', where, 'an integer from 1 on', describe(value));
+}
+
+const typeChecks = {
+  Int8Array: types.isInt8Array,
+  Int32Array: types.isInt32Array,
+  Float32Array: types.isFloat32Array,
+} as const;
+
+type TensorSpec = readonly [name: string, type: keyof typeof typeChecks, count: number];
+
+function tensorSpecs(layer: QuantizedLayer): readonly TensorSpec[] {
+  if (layer.kind === 'globalAverage') return [];
+  if (layer.kind === 'squeezeExcite') {
+    const { channels, reduced } = layer;
+    const floats = (name: string, count: number): TensorSpec => [name, 'Float32Array', count];
+    const [down, up] = [floats('downWeight', reduced * channels), floats('upWeight', channels * reduced)];
+    return [down, floats('downBias', reduced), up, floats('upBias', channels)];
+  }
+  const { outChannels, inChannels, groups, kernel, precision } = layer;
+  const weights = outChannels * (inChannels / groups) * kernel ** 2;
+  const [weight, bias] = precision === 'int8' ? (['Int8Array', 'Int32Array'] as const) : [];
+  const specs: TensorSpec[] = [
+    ['weight', weight ?? 'Float32Array', weights],
+    ['bias', bias ?? 'Float32Array', outChannels],
+  ];
+  return precision === 'int8' ? [...specs, ['weightScale', 'Float32Array', outChannels]] : specs;
+}
+
+function checkTensors(layer: QuantizedLayer, where: string): void {
+  const tensors = layer as unknown as Record<string, { length: number }>;
+  for (const [name, type, count] of tensorSpecs(layer)) {
+    const tensor = tensors[name];
+    if (!typeChecks[type](tensor)) {
+      throw mismatch('ERR_INVALID_ARG', `${where}, ${name}`, `values of type ${type}`, describe(tensor));
+    }
+    if (tensor.length === count) continue;
+    throw mismatch('ERR_QUANT_PARAM', `${where}, ${name}`, `${count} numbers`, String(tensor.length));
+  }
+}
+
+/** Scales and zero points of all that goes from one layer to the next. */
+function checkActivations(
+  layers: readonly QuantizedLayer[],
+  output: QuantizationParameters | undefined,
+  where: string,
+): void {
+  for (const layer of layers) {
+    if (layer.precision === 'int8') checkParameters(layer.input, `${where}, layer ${layer.name}, input`);
+  }
+  if (!output) return;
+  checkParameters(output, `${where}, output`);
+  if (layers.at(-1)?.precision === 'int8') return;
+  throw mismatch('ERR_QUANT_PARAM', `${where}, output`, 'a last layer in integers', 'one in float');
+}
+
+/** A layer in integers, and its scales together with those of what it puts out. */
+function checkInteger(
+  layer: Extract<QuantizedLayer, { precision: 'int8' }>,
+  output: QuantizationParameters | undefined,
+  where: string,
+): void {
+  if (layer.kind === 'globalAverage') {
+    if (output) return;
+    throw mismatch('ERR_QUANT_PARAM', where, 'a layer in integers after it', 'one in float');
+  }
+  layer.weightScale.forEach((scale, channel) => {
+    const place = `${where}, weight scale ${channel}`;
+    checkScale(scale, place);
+    const product = Math.fround(scale * layer.input.scale);
+    checkScale(product, `${place} times input scale`);
+    if (!output || Number.isFinite(Math.fround(product / output.scale))) return;
+    throw mismatch('ERR_QUANT_PARAM', place, 'a finite quotient of it and the output scale', String(output.scale));
+  });
+  checkSums(layer, where);
+}
+
+/** Largest sum that has room in 32 bits. */
+const maxSum = 2 ** 31 - 1;
+
+/** A bias and the products that are added to it, whatever goes in, must have room in 32 bits. */
+function checkSums({ weight, bias, outChannels }: IntegerConv, where: string): void {
+  const terms = weight.length / outChannels;
+  bias.forEach((start, channel) => {
+    const room = maxSum - Math.abs(start);
+    // Of all layers but very deep ones this is clear without a look at the weights.
+    if (255 * 128 * terms <= room) return;
+    const largest = largestSum(weight.subarray(channel * terms, (channel + 1) * terms));
+    if (largest <= room) return;
+    const received = `weights of output channel ${channel} whose sums can reach ${largest + Math.abs(start)}`;
+    throw mismatch('ERR_QUANT_PARAM', where, 'sums below 2^31', received);
+  });
+}
+
+/** Largest size of a channel's sum over any input, bias left out: `largest_sum` of native/ops/quantization.cc. */
+function largestSum(weight: Int8Array): number {
+  let [positive, negative] = [0, 0];
+  for (const value of weight) {
+    if (value > 0) positive += value;
+    else negative -= value;
+  }
+  return 255 * Math.max(positive, negative);
+}
+
+/** What scale and zero point must be. */
+function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: string): void {
+  checkScale(scale, `${where}, scale`);
+  if (Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255) return;
+  throw mismatch('ERR_QUANT_PARAM', `${where}, zero point`, 'an integer from 0 to 255', String(zeroPoint));
+}
+
+/** Smallest float32 that is not denormal. */
+const minNormal = 2 ** -126;
+
+function checkScale(scale: number, where: string): void {
+  if (Math.fround(scale) === scale && scale >= minNormal && scale < Number.POSITIVE_INFINITY) return;
+  throw mismatch('ERR_QUANT_PARAM', where, 'a float32 value, normal and above 0', String(scale));
+}

@@ -1,0 +1,57 @@
+import { describe, mismatch } from '../errors';
+import { readForeign } from '../options';
+import type { QuantizationReport } from './report';
+
+/** Throws where a value, which is at `where`, is not what it should be. */
+type Check = (value: unknown, where: string) => void;
+
+const that =
+  (expected: string, isGood: (value: unknown) => boolean): Check =>
+  (value, where) => {
+    if (!isGood(value)) throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
+  };
+
+const text = that('text', (value) => typeof value === 'string');
+const numeric = that('a number', (value) => typeof value === 'number');
+/** What is infinite becomes null in JSON. */
+const decibels = that('a number or null', (value) => typeof value === 'number' || value === null);
+
+const optional =
+  (check: Check): Check =>
+  (value, where) => {
+    if (value !== undefined) check(value, where);
+  };
+
+const record =
+  (fields: Readonly<Record<string, Check>>): Check =>
+  (value, where) => {
+    that('an object', (one) => typeof one === 'object' && one !== null)(value, where);
+    for (const [name, check] of Object.entries(fields)) {
+      check((value as Record<string, unknown>)[name], `${where}.${name}`);
+    }
+  };
+
+const list =
+  (entry: Check): Check =>
+  (value, where) => {
+    that('a list that is not empty', (one) => Array.isArray(one) && one.length > 0)(value, where);
+    (value as readonly unknown[]).forEach((one, i) => {
+      entry(one, `${where}[${i}]`);
+    });
+  };
+
+const bins = record({ low: numeric, high: numeric, counts: list(numeric) });
+const weights = record({ sqnr: decibels, channels: list(numeric), histogram: bins });
+const activations = {
+  ...{ min: numeric, max: numeric, scale: optional(numeric), zeroPoint: optional(numeric), saturation: numeric },
+  ...{ activations: bins, sqnr: decibels },
+};
+const layer = record({ name: text, kind: text, precision: text, ...activations, weights: optional(weights) });
+const recipe = record({ method: text, scheme: text, weightBits: numeric, activationBits: numeric, images: numeric });
+const fields = { model: text, recipe, bytes: numeric, floatBytes: numeric, layers: list(layer) };
+const report = record({ ...fields, output: record(activations) });
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG naming what is not as `quantize` reports it, or as it is after JSON. */
+export function checkReport(value: unknown, where: string): asserts value is QuantizationReport {
+  readForeign(where, () => report(value, where));
+}
