@@ -1,4 +1,4 @@
-import { runNode } from './support/child';
+import { jsonOf, runNode } from './support/child';
 
 interface Row {
   readonly what: string;
@@ -8,9 +8,7 @@ interface Row {
 
 test('bench:ort compares speed, start, event loop delay and queue with onnxruntime', () => {
   const args = ['--quick', '--size', '32', '--rounds', '1', '--batches', '1', '--json'];
-  const { stdout, stderr, status } = runNode(['bench/onnxruntime.mjs', ...args]);
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  const { sections: all } = JSON.parse(stdout) as { sections: { title: string; rows: Row[] }[] };
+  const { sections: all } = jsonOf<{ sections: { title: string; rows: Row[] }[] }>(['bench/onnxruntime.mjs', ...args]);
   const sections = all.filter(({ title }) => !title.startsWith('TensorFlow.js')); // only where somebody installed it
   expect(sections.map(({ title, rows }) => [title, rows.length])).toEqual([
     ['Speed in float32', 1],
@@ -27,9 +25,7 @@ test('bench:ort compares speed, start, event loop delay and queue with onnxrunti
 
 test('bench:ort measures one section where that is asked for', () => {
   const args = ['--quick', '--size', '32', '--rounds', '1', '--sections', 'gain', '--precisions', 'int8', '--json'];
-  const { stdout, stderr, status } = runNode(['bench/onnxruntime.mjs', ...args]);
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  const { sections } = JSON.parse(stdout) as { sections: { title: string; rows: Row[] }[] };
+  const { sections } = jsonOf<{ sections: { title: string; rows: Row[] }[] }>(['bench/onnxruntime.mjs', ...args]);
   expect(sections.map(({ title, rows }) => [title, rows.map(({ what }) => what)])).toEqual([
     [
       'INT8 against float32',

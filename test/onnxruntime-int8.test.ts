@@ -1,5 +1,5 @@
 import { info, type NetworkOptions, type QuantizeOptions } from '../lib';
-import { runNode } from './support/child';
+import { jsonOf } from './support/child';
 
 /** A network, or the file of one, and how it is quantised. */
 interface Case {
@@ -18,9 +18,7 @@ interface Result {
 
 /** In a process of its own, see onnxruntime.test.ts: what our session and onnxruntime make of quantised models. */
 function compare(cases: readonly (readonly [name: string, what: Case])[]): Record<string, Result> {
-  const { stdout, stderr, status } = runNode(['test/support/onnxruntime-int8.mjs', JSON.stringify(cases)]);
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  const results = JSON.parse(stdout) as Record<string, Result>;
+  const results = jsonOf<Record<string, Result>>(['test/support/onnxruntime-int8.mjs', JSON.stringify(cases)]);
   expect(Object.keys(results)).toEqual(cases.map(([name]) => name));
   return results;
 }

@@ -1,13 +1,11 @@
-import { runNode } from './support/child';
+import { jsonOf } from './support/child';
 
 /**
  * In a process of its own: onnxruntime-node does not know the typed arrays of a jest realm. It makes networks, exports them,
  * runs the files in onnxruntime and the networks in our session, and prints the relative L2 differences.
  */
 function compare(models: readonly (readonly [name: string, options: object])[]): Record<string, number> {
-  const { stdout, stderr, status } = runNode(['test/support/onnxruntime.mjs', JSON.stringify(models)]);
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  return JSON.parse(stdout) as Record<string, number>;
+  return jsonOf(['test/support/onnxruntime.mjs', JSON.stringify(models)]);
 }
 
 function expectSame(models: readonly (readonly [string, object])[]): void {

@@ -22,6 +22,16 @@ export function runNode(args: readonly string[], env: Record<string, string> = {
   });
 }
 
+/**
+ * The JSON that a script prints which must succeed. What it writes to its error output counts only where it fails:
+ * onnxruntime warns there, for instance on a machine without certificates.
+ */
+export function jsonOf<T>(args: readonly string[]): T {
+  const { stdout, stderr, status } = runNode(args);
+  if (status !== 0) throw new Error(`expected exit code 0 of ${args[0]}, received ${status}: ${stderr}`);
+  return JSON.parse(stdout) as T;
+}
+
 /** As {@link runScript}, in a shell that limits the address space of the process, in KiB. */
 export function runLimited(script: string, limit: number): SpawnSyncReturns<string> {
   const shell = `ulimit -v ${limit} && exec "$NODE" -e "$SCRIPT"`;
