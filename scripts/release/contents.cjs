@@ -7,7 +7,7 @@ const { ADDON, BUILD_INFO, OPENMP } = require('./targets.cjs');
 
 /** Each file of the package matches one of these. */
 const ALLOWED = [
-  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|THIRD_PARTY_NOTICES\.md)$/,
+  /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|THIRD_PARTY_NOTICES\.md)$/,
   /^licenses\/[\w.-]+\.txt$/,
   /^binding\.d\.ts$/,
   /^docs\/[\w-]+\.md$/,
