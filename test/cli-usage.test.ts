@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { saveModel } from '../lib';
-import { runNode } from './support/child';
+import { root, runNode } from './support/child';
 import { temporaryFolder } from './support/formats';
 import { deployNetwork, randomNetwork, tiny } from './support/networks';
 
@@ -110,6 +111,10 @@ describe('files to write are checked before the work', () => {
   test('one file for two things: exit code 2, and it stays as it is', () => {
     const before = readFileSync(deploy);
     const same = path.join(folder, 'folder', '..', 'deploy.safetensors');
+    const photos = file('photos');
+    const photo = path.join(photos, 'cat', '1.jpg');
+    mkdirSync(path.dirname(photo), { recursive: true });
+    writeFileSync(photo, 'an image');
     for (const [args, message] of [
       [['fuse', deploy, deploy], 'the file that is read'],
       [['export', file('model'), path.join(folder, 'folder', '..', 'model')], 'the file that is read'],
@@ -117,11 +122,15 @@ describe('files to write are checked before the work', () => {
       [[...quantize, file('y'), ...data, '--report', file('y')], 'that of <to>'],
       [[...quantize, file('y'), ...data, '--report', file('z'), '--report', file('z')], 'that of --report'],
       [[...train, '--out', file('y'), '--checkpoint', file('y')], 'that of --out'],
+      [['train', photos, ...small, '--out', photo], 'one in the folder that is read'],
+      [['train', images, ...small, '--validation', photos, '--out', photo], 'one in the folder that is read'],
+      [['quantize', deploy, file('y'), '--data', photos, '--report', photo], 'one in the folder that is read'],
     ] as const) {
       expectFailure(args, 2, `expected a file of its own, received`);
       expect(run(...args).stderr).toContain(message);
     }
     expect(readFileSync(deploy)).toEqual(before);
+    expect(readFileSync(photo, 'utf8')).toBe('an image');
     expect([existsSync(file('y')), existsSync(file('z'))]).toEqual([false, false]);
   });
 });
@@ -158,4 +167,14 @@ describe('messages', () => {
     expect(run(...tensors).stdout).toMatch(/deploy form\): nothing was left to fuse\n.*converted: /);
     expect(JSON.parse(run(...tensors, '--json').stdout)).toMatchObject({ fromForm: 'deploy', form: 'deploy' });
   });
+});
+
+test('a reader that leaves does not end the work', () => {
+  const command = [...['train', images, ...small, '--epochs', '3', '--json'], '--out', file('unwatched.safetensors')];
+  const script = `"$NODE" dist/cli/index.js ${command.join(' ')} | head -n 1`;
+  const { stderr } = spawnSync('bash', ['-c', `set -o pipefail; ${script}`], {
+    ...{ cwd: root, encoding: 'utf8', env: { ...process.env, NODE: process.execPath } },
+  });
+  expect(stderr).toBe('');
+  expect(existsSync(file('unwatched.safetensors'))).toBe(true);
 });

@@ -55,4 +55,11 @@ async function main(): Promise<void> {
   }
 }
 
+// Whoever reads the output may leave (`| head`): the work goes on without being watched.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 void main();

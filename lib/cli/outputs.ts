@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { quote } from '../errors';
@@ -13,11 +14,15 @@ export interface Output {
   readonly format: FileFormat | 'report';
 }
 
+/** What this package writes; nobody's images are called that. */
+const ownName = /\.(safetensors|onnx|html|json)$/i;
+
 /**
  * Checks the files that a command is to write before it begins to work: that their names fit, that none of them is a file
  * that it reads or writes otherwise, and that they can be written.
  *
- * @param inputs Files that the command reads.
+ * @param inputs Files and folders that the command reads. In a folder no file that is there already is replaced, unless its
+ * name says that it is no image.
  * @throws {UsageError} for the names
  * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_LIMIT for a file that cannot be written
  */
@@ -27,13 +32,18 @@ export async function checkOutputs(
   inputs: readonly string[] = [],
 ): Promise<void> {
   const taken = new Map<string, string>();
-  for (const file of inputs) taken.set(await identify(file), 'the file that is read');
+  const inputPaths = await Promise.all(inputs.map(identify));
+  for (const input of inputPaths) taken.set(input, 'the file that is read');
   for (const { name, file, format } of outputs) {
     const where = `${command}, ${name}`;
     checkUsage(() => checkEnding(file, format, where));
     const identity = await identify(file);
     const other = taken.get(identity);
     if (other !== undefined) throw misuse(where, 'a file of its own', `${quote(file)}, ${other}`);
+    const isAmongImages = inputPaths.some((input) => identity.startsWith(input + path.sep)) && existsSync(identity);
+    if (isAmongImages && !ownName.test(identity)) {
+      throw misuse(where, 'a file of its own', `${quote(file)}, one in the folder that is read`);
+    }
     taken.set(identity, `that of ${name}`);
   }
   for (const { name, file, format } of outputs) await checkWritable(file, format, `${command}, ${name}`);

@@ -26,7 +26,7 @@ export async function quantizeFile(from: string, to: string, flags: QuantizeFlag
   const where = 'quantize';
   const format = formatOf(to) ?? 'safetensors';
   const reports = flags.report.map((file) => ({ name: '--report', file, format: 'report' }) as const);
-  await checkOutputs(where, [{ name: '<to>', file: to, format }, ...reports], [from]);
+  await checkOutputs(where, [{ name: '<to>', file: to, format }, ...reports], [from, flags.data]);
   const network = await openNetwork(from, {}, where);
   if (network.form !== 'deploy') {
     const received = `one in ${network.form} form; fuse it first: qarepvgg fuse ${from} deploy.safetensors`;

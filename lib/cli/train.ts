@@ -19,7 +19,7 @@ import { misuse } from './usage';
 
 /** The `train` command. False when it was stopped before its end. */
 export async function train(folder: string, flags: TrainFlags): Promise<boolean> {
-  await checkFlags(flags);
+  await checkFlags(folder, flags);
   const reading = pick(flags, 'inputSize', 'inChannels', 'labels') as DataOptions;
   const data = await openData(folder, reading, 'train');
   const validation =
@@ -60,12 +60,17 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
 }
 
 /** Whatever can be checked before the data are read. */
-async function checkFlags({ mean, std, resume, checkpoint, out }: TrainFlags): Promise<void> {
+async function checkFlags(folder: string, flags: TrainFlags): Promise<void> {
+  const { mean, std, resume, checkpoint, out, validation } = flags;
   if ((mean === undefined) !== (std === undefined)) throw misuse('train', 'both --mean and --std', 'one of them');
   if (resume && checkpoint === undefined) throw misuse('train', '--checkpoint with --resume', 'none');
   const format = 'safetensors';
   const kept = checkpoint === undefined ? [] : [{ name: '--checkpoint', file: checkpoint, format } as const];
-  await checkOutputs('train', [{ name: '--out', file: out, format }, ...kept]);
+  await checkOutputs(
+    'train',
+    [{ name: '--out', file: out, format }, ...kept],
+    [folder, ...(validation === undefined ? [] : [validation])],
+  );
 }
 
 function makeModel(train: Dataset, flags: TrainFlags): Network {
