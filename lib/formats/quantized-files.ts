@@ -94,40 +94,47 @@ export function assembleQuantized(
   tensors: Readonly<Record<string, RawTensor>>,
   where: string,
 ): QuantizedModel {
-  const notes = readNotes(metadata, where);
   const source = new TensorSource(tensors, where);
-  const steps = stepsOf(options, where);
-  const count = integerSteps(steps, notes.keepFloat).filter(Boolean).length + (notes.quantizeLogits ? 1 : 0);
-  const scales = count > 0 ? source.take(activationScales, 'F32', [count]) : [];
-  const zeroPoints = count > 0 ? source.take(activationZeroPoints, 'U8', [count]) : [];
-  const parameters = (i: number): QuantizationParameters => ({
-    ...{ scale: scales[i] as number, zeroPoint: zeroPoints[i] as number },
-  });
-  const model = buildQuantized(options, notes, source, parameters, where);
+  const readLists = ({ length }: readonly unknown[]): ParametersOf => {
+    const scales = length > 0 ? source.take(activationScales, 'F32', [length]) : [];
+    const zeroPoints = length > 0 ? source.take(activationZeroPoints, 'U8', [length]) : [];
+    return (i) => ({ scale: scales[i] as number, zeroPoint: zeroPoints[i] as number });
+  };
+  const model = buildQuantized(options, metadata, source, readLists, where);
   source.end();
   return model;
 }
 
+/** Parameters of the i-th tensor of integers between layers. */
+type ParametersOf = (index: number) => QuantizationParameters;
+
 /** The steps of a network in deploy form. No memory is taken for its tensors. */
-export function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
+function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
   const layers = new NetworkBlueprint(options).layers('deploy');
   const store = new Store(layerSlots(layers), where, new Float32Array(0));
   return chainOf(lowerLayers(layers, store), store.slots, where);
 }
 
-/** A quantised network from its tensors; `parameters` gives those of the i-th layer that takes integers. */
+/**
+ * A quantised network from metadata and tensors.
+ *
+ * @param read Given who takes integers, by name (undefined for who takes quantised logits), gives the parameters of what they take.
+ */
 export function buildQuantized(
   options: CheckedNetworkOptions,
-  { keepFloat, quantizeLogits, ...recipe }: QuantizationNotes,
+  metadata: Metadata,
   source: TensorSource,
-  parameters: (index: number) => QuantizationParameters,
+  read: (takers: readonly (string | undefined)[]) => ParametersOf,
   where: string,
 ): QuantizedModel {
+  const { keepFloat, quantizeLogits, ...recipe } = readNotes(metadata, where);
   const steps = stepsOf(options, where);
+  const isInteger = integerSteps(steps, keepFloat);
+  const takers = steps.filter((_, i) => isInteger[i]).map(({ name }) => name);
+  const parameters = read(quantizeLogits ? [...takers, undefined] : takers);
   const names = steps.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const odd = keepFloat.find((name) => !names.includes(name));
   if (odd !== undefined) throw badNotes(where, `keepFloat among ${describeList(names)}`, describe(odd));
-  const isInteger = integerSteps(steps, keepFloat);
   let next = 0;
   const layers = steps.map((step, i): QuantizedLayer => {
     if (!isInteger[i] || step.kind === 'squeezeExcite') return source.floatLayer(step);
@@ -212,7 +219,7 @@ const checks: Readonly<Record<keyof QuantizationNotes, (value: unknown) => boole
 };
 
 /** What {@link describeQuantized} has written. @throws {QARepVGGError} ERR_MODEL_FORMAT */
-export function readNotes(metadata: Metadata, where: string): QuantizationNotes {
+function readNotes(metadata: Metadata, where: string): QuantizationNotes {
   const text = metadata[notesKey];
   if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', where, `metadata ${notesKey}`, 'none');
   let notes: unknown;

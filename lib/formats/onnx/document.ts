@@ -1,7 +1,5 @@
 import { describeList, mismatch, QARepVGGError, quote } from '../../errors';
 import { info } from '../../info';
-import { integerSteps } from '../../integer/chain';
-import type { QuantizationParameters } from '../../integer/layers';
 import { QuantizedModel } from '../../integer/quantized-model';
 import { coreOf, type ModuleCore } from '../../nn/core';
 import type { Module } from '../../nn/module';
@@ -13,7 +11,7 @@ import type { Tensor } from '../../tensor';
 import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
 import { assembleNetwork } from '../model-files';
 import { describeNetwork, type Metadata, readDescription } from '../model-metadata';
-import { buildQuantized, describeQuantized, readNotes, stepsOf, TensorSource } from '../quantized-files';
+import { buildQuantized, describeQuantized, TensorSource } from '../quantized-files';
 import { onnxGraph } from './graph';
 import { dataTypes, outputLayer, parameterNames, quantizedGraph } from './quantized-graph';
 import { type Graph, graph as graphFields, type ModelFile, modelFields } from './schema';
@@ -60,19 +58,15 @@ function parseQuantized(
   tensors: Readonly<Record<string, RawTensor>>,
   where: string,
 ): QuantizedModel {
-  const notes = readNotes(metadata, where);
-  const steps = stepsOf(options, where);
-  const isInteger = integerSteps(steps, notes.keepFloat);
-  const names = [...steps.filter((_, i) => isInteger[i]).map(({ name }) => name), outputLayer];
   const source = new TensorSource(tensors, where);
-  const parameters = (index: number): QuantizationParameters => {
-    const [scale, zeroPoint] = parameterNames(names[index] as string);
+  const readEach = (takers: readonly (string | undefined)[]) => (index: number) => {
+    const [scale, zeroPoint] = parameterNames(takers[index] ?? outputLayer);
     return {
       scale: source.take(scale, 'F32', [])[0] as number,
       zeroPoint: source.take(zeroPoint, 'U8', [])[0] as number,
     };
   };
-  const model = buildQuantized(options, notes, source, parameters, where);
+  const model = buildQuantized(options, metadata, source, readEach, where);
   if (file.graph && Buffer.compare(encode(graphFields, file.graph), encode(graphFields, quantizedGraph(model))) === 0) {
     return model;
   }
