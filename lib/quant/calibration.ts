@@ -6,7 +6,7 @@ import { defaultPreprocessing, type Preprocessing, preprocess } from '../preproc
 import { untilAborted } from '../runtime/abort';
 import { type CheckedImages, checkImages, type Images } from '../runtime/images';
 import { readTensor, type Tensor } from '../tensor';
-import { checkFinite } from './finite';
+import { checkFinite } from '../finite';
 
 /** Images to calibrate on: floats [n, c, h, w], taken as they are, or bytes [n, h, w, c], which go through the preprocessing. */
 export type CalibrationBatch = Images | { readonly images: Images };
@@ -95,7 +95,7 @@ export class CalibrationReader {
         yield value;
         isUsed = true;
       } finally {
-        if (!isUsed) await iterator.return?.();
+        if (!isUsed) await close(iterator);
       }
     }
   }

@@ -7,7 +7,7 @@ import { NetworkBlueprint } from '../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import { RepCore } from '../nn/rep-core';
 import type { Preprocessing } from '../preprocessing';
-import { checkFinite } from './finite';
+import { checkFinite } from '../finite';
 
 /** A model that is to be quantised: copies of its tensors, layer by layer. */
 export interface FloatModel {

@@ -1,5 +1,5 @@
 import { addon } from '../binding';
-import { checkFinite } from './finite';
+import { checkFinite } from '../finite';
 
 /** Bins on each side of zero. */
 export const binCount = 4096;
@@ -59,7 +59,7 @@ function halve(counts: Float64Array): void {
   counts.fill(0, half);
 }
 
-export function sum(counts: Float64Array): number {
+function sum(counts: Float64Array): number {
   return counts.reduce((total, count) => total + count, 0);
 }
 

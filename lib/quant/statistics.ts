@@ -3,7 +3,7 @@ import { throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 import type { CalibrationReader } from './calibration';
 import { equalizablePairs, equalize, raiseToMagnitudes } from './equalize';
-import { checkFinite } from './finite';
+import { checkFinite } from '../finite';
 import type { FloatModel } from './float-model';
 import { Histogram } from './histogram';
 import { ChainRunner } from './layer-runner';

@@ -1,5 +1,10 @@
-import { addon } from '../binding';
-import { mismatch } from '../errors';
+import { addon } from './binding';
+import { mismatch } from './errors';
+
+/** Whether there is neither NaN nor Infinity among numbers. */
+export function allFinite(values: Float32Array): boolean {
+  return !Number.isNaN(addon.extent(values)[0]);
+}
 
 /** Smallest and largest of numbers. @throws {QARepVGGError} ERR_NON_FINITE unless all are finite. */
 export function checkFinite(values: Float32Array, where: string): readonly [low: number, high: number] {
