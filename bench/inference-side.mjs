@@ -12,7 +12,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { product, readFloats } from './lib/numbers.mjs';
+import { product, readFloats, timed } from './lib/numbers.mjs';
 import { answer } from './lib/server.mjs';
 import { tfjsEngine } from './lib/tfjs.mjs';
 
@@ -71,13 +71,6 @@ let session;
 let data = new Float32Array();
 /** @type {number[]} */
 let dims = [];
-
-/** @template T @param {() => Promise<T>} work @returns {Promise<[milliseconds: number, T]>} */
-async function timed(work) {
-  const start = performance.now();
-  const result = await work();
-  return [performance.now() - start, result];
-}
 
 /** @param {Float32Array} images @param {number[]} imageDims */
 async function run(images = data, imageDims = dims) {

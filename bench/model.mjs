@@ -9,6 +9,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createModel, InferenceSession, info, loadModel, QARepVGGBlock, quantize, randn, saveModel } from 'qarepvgg';
+import { timed } from './lib/numbers.mjs';
 import { spreadOf } from './lib/turns.mjs';
 
 const usage = `usage: npm run bench:model -- [options]
@@ -108,12 +109,7 @@ async function measureQuantization() {
   const batches = Array(Math.ceil(Number(values.images) / 8)).fill(input);
   const session = await InferenceSession.create(model);
   await session.run({ input });
-  const seconds = async (/** @type {() => Promise<unknown>} */ work) => {
-    const start = performance.now();
-    await work();
-    return (performance.now() - start) / 1000;
-  };
-  const inference = await seconds(async () => {
+  const [inferenceMs] = await timed(async () => {
     for (const batch of batches) await session.run({ input: batch });
   });
   session.dispose();
@@ -123,11 +119,11 @@ async function measureQuantization() {
     delay.enable();
     // What is measured is the time between two of its ticks: one comes before the call.
     await sleep(20);
-    const time = await seconds(() => quantize(model, batches, { method }));
+    const [ms] = await timed(() => quantize(model, batches, { method }));
     delay.disable();
-    methods.push({ method, seconds: time, delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 } });
+    methods.push({ method, seconds: ms / 1000, delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 } });
   }
-  return { images: 8 * batches.length, inference, methods };
+  return { images: 8 * batches.length, inference: inferenceMs / 1000, methods };
 }
 
 if (values.help) {

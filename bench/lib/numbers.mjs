@@ -23,3 +23,10 @@ export function readFloats(path) {
   const bytes = readFileSync(path);
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
+
+/** @template T @param {() => Promise<T>} work @returns {Promise<[milliseconds: number, T]>} */
+export async function timed(work) {
+  const start = performance.now();
+  const result = await work();
+  return [performance.now() - start, result];
+}

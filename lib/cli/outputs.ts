@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { quote } from '../errors';
 import { checkWritable } from '../formats/atomic';
 import { checkEnding, type FileFormat } from '../formats/file-format';
+import { exists } from '../formats/files';
 import { checkUsage, misuse } from './usage';
 
 /** A file that a command is to write. */
@@ -40,8 +40,8 @@ export async function checkOutputs(
     const identity = await identify(file);
     const other = taken.get(identity);
     if (other !== undefined) throw misuse(where, 'a file of its own', `${quote(file)}, ${other}`);
-    const isAmongImages = inputPaths.some((input) => identity.startsWith(input + path.sep)) && existsSync(identity);
-    if (isAmongImages && !ownName.test(identity)) {
+    const isAmongImages = inputPaths.some((input) => identity.startsWith(input + path.sep)) && !ownName.test(identity);
+    if (isAmongImages && (await exists(identity))) {
       throw misuse(where, 'a file of its own', `${quote(file)}, one in the folder that is read`);
     }
     taken.set(identity, `that of ${name}`);

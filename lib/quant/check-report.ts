@@ -1,9 +1,9 @@
 import { describe, mismatch } from '../errors';
-import { readForeign } from '../options';
+import { type Field, optional, readForeign } from '../options';
 import type { QuantizationReport } from './report';
 
 /** Throws where a value, which is at `where`, is not what it should be. */
-type Check = (value: unknown, where: string) => void;
+type Check = Field<void>;
 
 const that =
   (expected: string, isGood: (value: unknown) => boolean): Check =>
@@ -15,12 +15,6 @@ const text = that('text', (value) => typeof value === 'string');
 const numeric = that('a number', (value) => typeof value === 'number');
 /** What is infinite becomes null in JSON. */
 const decibels = that('a number or null', (value) => typeof value === 'number' || value === null);
-
-const optional =
-  (check: Check): Check =>
-  (value, where) => {
-    if (value !== undefined) check(value, where);
-  };
 
 const record =
   (fields: Readonly<Record<string, Check>>): Check =>
