@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildSync, version as esbuildVersion } from 'esbuild';
 import { atMost, MEGABYTE, manifest, megabytes, output, root, sizeOf } from './common.mjs';
 
 /** @typedef {import('./common.mjs').Outcome} Outcome */
@@ -10,7 +11,6 @@ const MOST_INSTALLED = 30 * MEGABYTE;
 const MOST_STARTUP = 150; // ms
 /** They read the tarball: whether what package.json promises to Node and to TypeScript is there. */
 const LINTERS = ['publint@0.3.25', '@arethetypeswrong/cli@0.18.5'];
-const BUNDLER = 'esbuild@0.28.2';
 
 /**
  * Runs a program of a package that is fetched for that.
@@ -94,21 +94,24 @@ export function types(folder) {
  */
 export function bundles(folder) {
   const problems = [];
-  /** @type {[string, string[]][]} */
+  /** @type {[string, import('esbuild').BuildOptions][]} */
   const ways = [
-    ['outside/app.mjs', ['--format=esm', `--external:${manifest.name}`]],
-    ['inside/dist/app.cjs', ['--format=cjs']],
+    ['outside/app.mjs', { format: 'esm', external: [manifest.name] }],
+    ['inside/dist/app.cjs', { format: 'cjs' }],
   ];
   cpSync(join(folder, 'node_modules', manifest.name, 'prebuilds'), join(folder, 'inside', 'prebuilds'), {
     recursive: true,
   });
   for (const [file, options] of ways) {
-    const esbuild = ['esbuild', 'example.mjs', '--bundle', '--platform=node', `--outfile=${file}`, ...options];
-    npmExec([BUNDLER], esbuild, folder);
-    const { status, stderr } = spawnSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' });
-    if (status !== 0) problems.push(`${file}: ${stderr.trim()}`);
+    const source = { absWorkingDir: folder, entryPoints: ['example.mjs'], outfile: file };
+    try {
+      buildSync({ ...source, bundle: true, platform: 'node', logLevel: 'silent', ...options });
+      output(process.execPath, [file], folder);
+    } catch (error) {
+      problems.push(`${file}: ${/** @type {Error} */ (error).message}`);
+    }
   }
-  return { found: `${BUNDLER}: ${ways.map(([file]) => file).join(', ')}`, problems };
+  return { found: `esbuild@${esbuildVersion}: ${ways.map(([file]) => file).join(', ')}`, problems };
 }
 
 /** @param {string} folder of the application @returns {Outcome} */
