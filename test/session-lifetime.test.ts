@@ -1,7 +1,9 @@
 import { getEventListeners } from 'node:events';
-import { createModel, type Fetches, InferenceSession, QARepVGGError, randn } from '../lib';
+import path from 'node:path';
+import { createModel, type Fetches, InferenceSession, QARepVGGError, randn, saveModel } from '../lib';
 import { runScript } from './support/child';
 import { bits } from './support/compare';
+import { temporaryFolder } from './support/formats';
 import { deployNetwork } from './support/networks';
 import { expectRefusal, expectRejection } from './support/refusal';
 
@@ -9,6 +11,8 @@ const network = deployNetwork('qarepvgg_b1g4');
 const x = randn([1, 3, 32, 32]);
 /** Takes long enough that what follows it waits. */
 const large = randn([8, 3, 160, 160]);
+
+const file = path.join(temporaryFolder(), 'deploy.safetensors');
 
 let session: InferenceSession;
 let right: string;
@@ -271,13 +275,22 @@ describe('in worker threads', () => {
     })();`);
   });
 
-  test('terminated while a session is made', () => {
+  test("terminated while sessions are made of a file, whose weights are the worker's", async () => {
+    const model = createModel('qarepvgg_a0', { channels: [16, 16, 32, 48, 1024], blocks: [1, 1, 1, 2], inputSize: 64 });
+    await saveModel(model.reparameterize(), file);
     expectSurvival(`(async () => {
-      for (let i = 0; i < 6; i++) {
-        const worker = start('');
-        await new Promise((resolve) => setTimeout(resolve, 60 + i * 9));
+      const body = \`
+        parentPort.postMessage('making');
+        for (;;) (await InferenceSession.create(workerData)).dispose();\`;
+      // The makings wait for the runs of another worker. More than 32 MiB: memory that is freed is gone at once.
+      const other = start('const large = randn([32, 3, 160, 160]); for (;;) await session.run({ input: large });');
+      for (let i = 0; i < 12; i++) {
+        const worker = start(body, ${JSON.stringify(file)});
+        await once(worker, 'message');
+        await new Promise((resolve) => setTimeout(resolve, 40 + i * 10));
         await worker.terminate();
       }
+      await other.terminate();
       console.log('alive');
     })();`);
   });

@@ -5,7 +5,7 @@ import { inputName, outputName } from '../formats/onnx/names';
 import { openModel } from '../formats/open-model';
 import { deployOps } from '../graph/deploy';
 import { inferShapes } from '../graph/shapes';
-import { lowerQuantized } from '../integer/lower';
+import { concatenate, lowerQuantized } from '../integer/lower';
 import { QuantizedModel } from '../integer/quantized-model';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
@@ -89,10 +89,15 @@ export class InferenceSession {
   ): Promise<InferenceSession> {
     const where = 'InferenceSession.create';
     const checked = parseOptions(where, sessionFields, options);
-    const model = typeof modelOrPath === 'string' ? await openModel(modelOrPath, where) : modelOrPath;
-    const source = model instanceof QuantizedModel ? quantizedSource(model, where) : moduleSource(model, where);
+    const isPath = typeof modelOrPath === 'string';
+    const model = isPath ? await openModel(modelOrPath, where) : modelOrPath;
+    const isQuantized = model instanceof QuantizedModel;
+    const source = isQuantized ? quantizedSource(model, where) : moduleSource(model, where);
     const spec = sessionSpec(source, checked, where);
-    const native = await callNative(where, () => addon.createSession(spec, source.state));
+    // The addon borrows the weights; what the caller keeps may change meanwhile.
+    const isOurs = isPath || isQuantized;
+    const state = isOurs ? source.state : concatenate([source.state], source.state.length, where);
+    const native = await callNative(where, () => addon.createSession(spec, state));
     return new InferenceSession(key, native, source);
   }
 

@@ -1,7 +1,7 @@
 #include "binding/session_binding.h"
 
-#include <algorithm>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -192,40 +192,61 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
   std::int64_t memory_ = 0;
 };
 
+// A session in the making. Its weights are the caller's memory, and that is gone when the environment is.
+class Creation {
+ public:
+  Creation(const Napi::Object& object, const Napi::Value& state)
+      : spec_(read_program_spec(object)),
+        algorithm_(algorithm_of(object)),
+        state_(floats_of(state, "state", spec_.state_length).data),
+        made_{nullptr, std::make_shared<ByteScale>(byte_scale_of(object, spec_.c))} {}
+
+  // On the compute thread.
+  void pack() noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (abandoned_) return;
+    try {
+      made_.queue = std::make_shared<InferenceQueue>(std::make_unique<InferenceProgram>(spec_, state_, algorithm_));
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+
+  // No longer reads the weights when it returns; waits for that while they are being packed.
+  void abandon() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    abandoned_ = true;
+  }
+
+  void settle(Napi::Env env, const Napi::Promise::Deferred& deferred) {
+    binding::settle(env, deferred, failure_, [&] {
+      return environment(env).session_class.New({Napi::External<SessionObject::Made>::New(env, &made_)});
+    });
+  }
+
+ private:
+  ProgramSpec spec_;
+  Algorithm algorithm_;
+  std::mutex mutex_;  // held while the weights are read
+  bool abandoned_ = false;
+  const float* state_;
+  SessionObject::Made made_;
+  std::exception_ptr failure_;
+};
+
 // Packs weights on the compute thread; the promise resolves to a Session.
 Napi::Value create_session(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
-    struct Creation {
-      ProgramSpec spec;
-      Algorithm algorithm;
-      AlignedBuffer state;
-      SessionObject::Made made;
-      std::exception_ptr failure;
-    };
-    const Napi::Object object = object_of(info[0], "the session");
-    auto creation = std::make_shared<Creation>();
-    creation->spec = read_program_spec(object);
-    creation->algorithm = algorithm_of(object);
-    creation->made.bytes = std::make_shared<ByteScale>(byte_scale_of(object, creation->spec.c));
-    const Floats state = floats_of(info[1], "state", creation->spec.state_length);
-    creation->state = AlignedBuffer(state.size);
-    std::copy_n(state.data, state.size, creation->state.data());
-
+    const auto creation = std::make_shared<Creation>(object_of(info[0], "the session"), info[1]);
+    const auto state = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info[1].As<Napi::Object>()));
     const Napi::Promise::Deferred deferred(env);
     const std::shared_ptr<Completions> completions = environment(env).completions;
-    const Completions::Ticket ticket = completions->expect(env, [deferred, creation](Napi::Env later) {
-      settle(later, deferred, creation->failure, [&] {
-        return environment(later).session_class.New({Napi::External<SessionObject::Made>::New(later, &creation->made)});
-      });
-    });
+    const Completions::Ticket ticket = completions->expect(
+        env, [deferred, creation, state](Napi::Env later) { creation->settle(later, deferred); },
+        [creation] { creation->abandon(); });
     compute_later([creation, completions, ticket] {
-      try {
-        creation->made.queue = std::make_shared<InferenceQueue>(
-            std::make_unique<InferenceProgram>(creation->spec, creation->state.data(), creation->algorithm));
-      } catch (...) {
-        creation->failure = std::current_exception();
-      }
+      creation->pack();
       completions->deliver(ticket);
     });
     return deferred.Promise();
