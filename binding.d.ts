@@ -364,7 +364,7 @@ export interface Addon {
   adviseHugePages(buffer: ArrayBuffer): void;
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
-  /** Packs the weights off the JavaScript thread; `state` is lent: it must not change until the promise is settled. */
+  /** Packs the weights off the JavaScript thread; `state` is given away: its memory is detached at the end. */
   createSession(spec: SessionSpec, state: Float32Array): Promise<Session>;
   /**
    * Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. Writes weight

@@ -69,6 +69,20 @@ function link(name: string, target: string): string {
   return at(name);
 }
 
+test.each([0, 5, 2 ** 21, 2 ** 21 + 1, 9 * 2 ** 20 + 3])(
+  'reads of %i bytes, side by side where large',
+  async (length) => {
+    const bytes = Uint8Array.from({ length }, (_, i) => (i * 2_654_435_761) >>> 24);
+    const file = at('bytes');
+    writeFileSync(file, Buffer.concat([Buffer.from('head'), bytes, Buffer.from('tail')]));
+    const [head, middle, tail] = await withFile(file, 'test', async ({ read }) => {
+      return [await read(4), await read(length), await read(4)];
+    });
+    expect([head, tail]).toEqual([Buffer.from('head'), Buffer.from('tail')].map((part) => Uint8Array.from(part)));
+    expect(Buffer.compare(middle as Uint8Array, bytes)).toBe(0);
+  },
+);
+
 describe('reading', () => {
   test.each(unreadable)('%s', async (_, code, message, make) => {
     const file = make() as string;

@@ -234,7 +234,8 @@ class Creation {
   std::exception_ptr failure_;
 };
 
-// Packs weights on the compute thread; the promise resolves to a Session.
+// Packs weights on the compute thread; the promise resolves to a Session. Garbage collection could take its time to
+// find the memory of the weights, which is as large as the session: it goes at once.
 Napi::Value create_session(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
@@ -243,7 +244,11 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
     const Napi::Promise::Deferred deferred(env);
     const std::shared_ptr<Completions> completions = environment(env).completions;
     const Completions::Ticket ticket = completions->expect(
-        env, [deferred, creation, state](Napi::Env later) { creation->settle(later, deferred); },
+        env,
+        [deferred, creation, state](Napi::Env later) {
+          state->Value().As<Napi::TypedArray>().ArrayBuffer().Detach();
+          creation->settle(later, deferred);
+        },
         [creation] { creation->abandon(); });
     compute_later([creation, completions, ticket] {
       creation->pack();
