@@ -10,7 +10,7 @@ import {
   saveStateDict,
   type Tensor,
 } from '../lib';
-import { loadTrainingFixtures, type TrainingFixture } from './fixtures/load';
+import { loadTrainingFixtures, type TrainingFixture } from './fixtures/training.cjs';
 import { relativeL2 } from './support/compare';
 import { temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';

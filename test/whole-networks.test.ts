@@ -1,34 +1,26 @@
-import { runScript } from './support/child';
+import { jsonOf, runNode } from './support/child';
 
-/**
- * A published network at 224 x 224, in a process of its own, where random numbers are quick to make: its batch norms have
- * random statistics, weights and biases, and the deploy form is compared with the train form.
- */
-const script = (name: string): string => `
-  const { createModel, randn, verifyEquivalence } = require('.');
-  const { Random } = require('./dist/random');
-  const model = createModel('${name}').eval();
-  const random = new Random(1);
-  const state = model.stateDict();
-  for (const [key, { data, dims }] of Object.entries(state)) {
-    if (key.endsWith('running_var')) random.fillUniform(data, 0.5, 2);
-    else if (key.includes('1x1') && dims.length === 4) random.fillNormal(data, 0, 1 / Math.sqrt(dims[1]));
-    else if (/(bn|identity)\\.weight$/.test(key)) random.fillUniform(data, 0.5, 1.5);
-    else if (/(bn|identity)\\.(bias|running_mean)$/.test(key)) random.fillNormal(data, 0, 0.3);
-  }
-  model.loadStateDict(state);
-  const { whole, blocks } = verifyEquivalence(model, model.reparameterize(), { samples: 1 });
-  console.log(JSON.stringify({ whole: whole.relativeL2, block: Math.max(...blocks.map((block) => block.relativeL2)) }));
-`;
+interface Row {
+  readonly name: string;
+  readonly logits: number;
+  readonly block: number;
+}
 
 test.each([['qarepvgg_a0'], ['qarepvgg_a1'], ['qarepvgg_a2'], ['qarepvgg_b0'], ['qarepvgg_b1'], ['repvgg_a0']])(
-  '%s: deploy form against train form',
-  (name) => {
-    const { stdout, stderr } = runScript(script(name));
-    expect(stderr).toBe('');
-    const { whole, block } = JSON.parse(stdout) as { whole: number; block: number };
-    expect(whole).toBeGreaterThan(0);
-    expect(whole).toBeLessThanOrEqual(1e-5);
-    expect(block).toBeLessThanOrEqual(3e-6);
+  'bench:accuracy, %s: deploy form against train form',
+  (model) => {
+    const args = ['bench/accuracy.mjs', '--sections', 'forms', '--models', model, '--json'];
+    const [row, ...others] = jsonOf<{ forms: Row[] }>(args).forms as [Row, ...Row[]];
+    expect(others).toEqual([]);
+    expect(row.name).toBe(model);
+    expect(row.logits).toBeGreaterThan(0);
+    expect(row.logits).toBeLessThanOrEqual(1e-5);
+    expect(row.block).toBeGreaterThan(0);
+    expect(row.block).toBeLessThanOrEqual(3e-6);
   },
 );
+
+test('bench:accuracy: a section that it does not have: the usage, and exit code 2', () => {
+  const { stderr, status } = runNode(['bench/accuracy.mjs', '--sections', 'speed']);
+  expect({ stderr, status }).toEqual({ stderr: expect.stringContaining('usage: npm run bench:accuracy'), status: 2 });
+});
