@@ -41,6 +41,8 @@ const brand = Symbol.for('qarepvgg.error');
  */
 export class QARepVGGError extends Error {
   readonly code: ErrorCode;
+  /** Name of the option at fault, where it is one. */
+  declare readonly option?: string;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);

@@ -22,8 +22,28 @@ export function parseOptions<F extends Fields>(where: string, fields: F, value: 
   if (unknown !== undefined) {
     throw mismatch('ERR_INVALID_ARG', `${where}, options`, `only ${Object.keys(fields).join(', ')}`, describe(unknown));
   }
-  const parsed = Object.entries(fields).map(([name, field]) => [name, field(given[name], `${where}, option ${name}`)]);
+  const parsed = Object.entries(fields).map(([name, field]) => [
+    name,
+    checkOption(where, name, (place) => field(given[name], place)),
+  ]);
   return Object.fromEntries(parsed) as Parsed<F>;
+}
+
+/**
+ * Runs the check of one option, which is given the place to name. What it refuses carries the name of the option; of an option
+ * within an option, that of the outer one.
+ */
+export function checkOption<T>(where: string, name: string, check: (place: string) => T): T {
+  try {
+    return check(`${where}, option ${name}`);
+  } catch (error) {
+    throw error instanceof QARepVGGError ? Object.assign(error, { option: name }) : error;
+  }
+}
+
+/** For checks of options that hang together. */
+export function wrongOption(where: string, name: string, expected: string, received: string): QARepVGGError {
+  return Object.assign(mismatch('ERR_INVALID_ARG', `${where}, option ${name}`, expected, received), { option: name });
 }
 
 /** An integer from `low` to `high`; without a default it must be given. */
@@ -42,6 +62,11 @@ export function number(low: number, high: number, fallback: number, { open = fal
     const expected = open ? `a number above ${low} and up to ${high}` : `a number from ${low} to ${high}`;
     throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
   };
+}
+
+/** A number up to `high` that is still above 0 in float32, in which the kernels compute. */
+export function positive(high: number, fallback: number): Field<number> {
+  return number(2 ** -149, high, fallback);
 }
 
 export function boolean(fallback: boolean): Field<boolean> {

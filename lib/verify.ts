@@ -1,7 +1,7 @@
 import { describe, describeList, mismatch } from './errors';
 import { coreOf, type ModuleCore } from './nn/core';
 import type { Module } from './nn/module';
-import { anything, integer, optional, parseOptions, readForeign, seedField } from './options';
+import { anything, integer, optional, parseOptions, readForeign, seedField, wrongOption } from './options';
 import { Random } from './random';
 import { asImages, randn, readDims, type Tensor, type TensorLike } from './tensor';
 
@@ -102,7 +102,7 @@ function evalCore(module: Module, where: string): ModuleCore {
 function readInputs(inputs: unknown, channels: number, where: string): Tensor[] {
   const list = readForeign(`${where}, option inputs`, () => (Array.isArray(inputs) ? [...inputs] : inputs));
   if (!Array.isArray(list) || list.length === 0) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, option inputs`, 'an array of at least one tensor', describe(list));
+    throw wrongOption(where, 'inputs', 'an array of at least one tensor', describe(list));
   }
   return list.map((input: unknown, i) => asImages(input, channels, `${where}, inputs[${i}]`));
 }

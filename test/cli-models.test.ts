@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { loadModel, saveModel, saveStateDict } from '../lib';
 import { runNode } from './support/child';
@@ -41,9 +42,25 @@ describe('fuse, verify, info', () => {
       form: 'deploy',
       numClasses: 5,
     });
+    const other = run('info', file('fused'), ...flags, '--blocks', '1,1,2,1').stderr;
+    expect(other).toContain('unexpected: "stages.0.1.reparam_conv.bias", "stages.0.1.reparam_conv.weight"\n');
     const { stderr, status } = run('fuse', file('timm'), deploy, '--model', 'repvgg_a0', ...shape);
     expect(status).toBe(1);
-    expect(stderr).toContain("the received keys fit with { layout: 'timm' }");
+    const words = 'expected the names of --layout official, received those of --layout timm';
+    expect(stderr).toBe(`error: fuse, "${file('timm')}": ${words}\n`);
+  });
+
+  test('fuse writes no model with NaN in it, whatever its form is', async () => {
+    const shape = ['--in-channels', '3', '--input-size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
+    for (const broken of [randomNetwork('qarepvgg_a0', { ...tiny, inChannels: 3 }), model.reparameterize()]) {
+      broken.parameters()['linear.weight']?.data.fill(Number.NaN, 3, 4);
+      await saveModel(broken, file('broken'));
+      const { stderr, status } = run('fuse', file('broken'), file('nothing'), '--model', 'qarepvgg_a0', ...shape);
+      expect(status).toBe(1);
+      expect(stderr).toContain(`fuse, "${file('broken')}": expected finite tensors`);
+      expect(stderr).toContain('others in linear.weight');
+      expect(existsSync(file('nothing'))).toBe(false);
+    }
   });
 
   test('verify: a table of all blocks on random and on given images', () => {

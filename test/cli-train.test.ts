@@ -64,22 +64,26 @@ describe('train', () => {
     expect((await loadModel(file('one'))).stateDict()).toEqual((await loadModel(file('two'))).stateDict());
   });
 
-  test('stopped by Ctrl-C, it goes on where it was and ends with the same bits', async () => {
+  test.each([
+    ['SIGINT', 1],
+    ['SIGTERM', 143],
+  ] as const)('stopped by %s, it goes on where it was and ends with the same bits', async (signal, code) => {
     const args = ['dist/cli/index.js', 'train', images, ...small, '--epochs', '4', '--json', '--flip', '--seed', '3'];
-    const stopped = [...args, '--checkpoint', file('run'), '--out', file('stopped')];
+    const name = (kind: string): string => file(`${kind}-${signal}`);
+    const stopped = [...args, '--checkpoint', name('run'), '--out', name('stopped')];
     const child = spawn(process.execPath, stopped, { cwd: root });
-    child.stdout.once('data', () => child.kill('SIGINT'));
+    child.stdout.once('data', () => child.kill(signal));
     let errors = '';
     child.stderr.on('data', (chunk: Buffer) => {
       errors += chunk;
     });
     const status = await new Promise((resolve) => child.once('close', resolve));
-    expect(status).toBe(1);
+    expect(status).toBe(code);
     expect(errors).toMatch(/^stopped after step \d+; go on with --resume\n$/);
-    expect(existsSync(file('stopped'))).toBe(false);
+    expect(existsSync(name('stopped'))).toBe(false);
     expect(runNode([...stopped, '--resume']).status).toBe(0);
-    expect(runNode([...args, '--out', file('whole')]).status).toBe(0);
-    expect((await loadModel(file('stopped'))).stateDict()).toEqual((await loadModel(file('whole'))).stateDict());
+    expect(runNode([...args, '--out', name('whole')]).status).toBe(0);
+    expect((await loadModel(name('stopped'))).stateDict()).toEqual((await loadModel(name('whole'))).stateDict());
   });
 
   test('of a training that is through, it says so, and writes the model all the same', async () => {
@@ -113,14 +117,10 @@ describe('train', () => {
     expect(run('train', ...args, '--validation', file('photos/val')).stdout).toContain('4 to judge on');
   });
 
-  test.each([
-    [['nowhere'], 'ENOENT'],
-    [[images, '--labels', 'a,b'], 'an index into 2 classes'],
-  ])('%j fails with one line', (args, message) => {
-    const { stdout, stderr, status } = run('train', ...args, '--epochs', '1', '--out', file('never'));
+  test('a folder that is not there: one line', () => {
+    const { stdout, stderr, status } = run('train', 'nowhere', '--epochs', '1', '--out', file('never'));
     expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
-    expect(stderr).toMatch(/^error: .*\n$/);
-    expect(stderr).toContain(message);
+    expect(stderr).toMatch(/^error: .*ENOENT.*\n$/);
     expect(readdirSync(folder)).not.toContain('never');
   });
 });

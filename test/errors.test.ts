@@ -1,6 +1,7 @@
 import vm from 'node:vm';
-import { QARepVGGError } from '../lib';
+import { Conv2d, createModel, InferenceSession, QARepVGGError, Trainer, tensor } from '../lib';
 import { describe as describeValue, mismatch } from '../lib/errors';
+import { randomNetwork, tiny } from './support/networks';
 
 describe('QARepVGGError', () => {
   const error = new QARepVGGError('ERR_SHAPE', 'a message', { cause: 'a cause' });
@@ -22,6 +23,21 @@ describe('QARepVGGError', () => {
   test.each([new Error('plain'), { code: 'ERR_SHAPE' }, null, 'ERR_SHAPE', undefined])('%p is none', (value) => {
     expect(value).not.toBeInstanceOf(QARepVGGError);
   });
+});
+
+test('an option at fault is named by a field', async () => {
+  const session = InferenceSession.create(randomNetwork('qarepvgg_a0').switchToDeploy(), { threads: 0 });
+  await expect(session).rejects.toMatchObject({ code: 'ERR_INVALID_ARG', option: 'threads' });
+  for (const [name, make] of [
+    ['eps', () => createModel('qarepvgg_a0', { eps: 0 })],
+    ['labels', () => createModel('qarepvgg_a0', { numClasses: 2, labels: ['a'] })],
+    ['channels', () => createModel('qarepvgg_b1g4', { channels: [1, 1, 2, 3, 4] })],
+    ['groups', () => new Conv2d({ inChannels: 2, outChannels: 3, groups: 2 })],
+    ['customL2', () => new Trainer(createModel('qarepvgg_a0', tiny), { customL2: true })],
+  ] as const) {
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG', option: name }));
+  }
+  expect(() => tensor([1], [2])).toThrow(expect.not.objectContaining({ option: expect.anything() }));
 });
 
 test('the pattern of messages', () => {

@@ -2,6 +2,7 @@ import {
   type BlockOptions,
   createModel,
   type Layout,
+  type Network,
   QARepVGGBlock,
   randn,
   type StateDict,
@@ -171,7 +172,48 @@ describe('advice', () => {
     );
     expectRefusal(loading(partial, deploy.stateDict()), code, 'first call eval().switchToDeploy() on the module');
     expectRefusal(loading(deploy, train.stateDict()), code, 'make the module anew and switch it after loading');
-    expectRefusal(loading(deploy, partial.stateDict()), code, 'make the module anew');
+    const twice = 'make the module anew and call eval().switchToDeploy({ keepPostBn: true }) on it first';
+    expectRefusal(loading(deploy, partial.stateDict()), code, twice);
+  });
+
+  const forms = ['train', 'partial', 'deploy'] as const;
+  const inForm = (form: (typeof forms)[number], make: () => QARepVGGBlock | Network) =>
+    form === 'train' ? make() : make().switchToDeploy({ keepPostBn: form === 'partial' });
+
+  test.each(['seed', 'super-gradients', 'official'] as const)(
+    'another form, in layout %s: named, and what to do works',
+    (layout) => {
+      const ways = {
+        train: (module: QARepVGGBlock | Network) => module,
+        partial: (module: QARepVGGBlock | Network) => module.switchToDeploy({ keepPostBn: true }),
+        deploy: (module: QARepVGGBlock | Network) => module.switchToDeploy(),
+      };
+      const words = {
+        train: 'make the module anew and switch it after loading',
+        partial: 'eval().switchToDeploy({ keepPostBn: true }) on',
+        deploy: 'eval().switchToDeploy() on',
+      };
+      for (const make of [() => block(), () => randomNetwork('qarepvgg_a0')]) {
+        for (const own of forms) {
+          for (const given of forms.filter((form) => form !== own)) {
+            const state = inForm(given, make).stateDict({ layout });
+            const load = (module: QARepVGGBlock | Network, as = layout) => module.loadStateDict(state, { layout: as });
+            expectRefusal(() => load(inForm(own, make)), 'ERR_MODEL_INCOMPATIBLE', words[given]);
+            expectRefusal(() => load(inForm(own, make)), 'ERR_MODEL_INCOMPATIBLE', `${given} form\n`);
+            expect(load(ways[given](make()))).toEqual({ missing: [], unexpected: [] });
+          }
+        }
+      }
+    },
+  );
+
+  test('another form and another layout', () => {
+    const seed = inForm('partial', block).stateDict({ layout: 'seed' });
+    const words =
+      "to load these weights with { layout: 'seed' }, first call eval().switchToDeploy({ keepPostBn: true })";
+    expectRefusal(loading(block(), seed), 'ERR_MODEL_INCOMPATIBLE', words);
+    const load = () => block().loadStateDict(block().stateDict(), { layout: 'seed' });
+    expectRefusal(load, 'ERR_MODEL_INCOMPATIBLE', "the received keys fit with { layout: 'official' }");
   });
 
   test('another architecture: what differs is named, and not all of a thousand', () => {

@@ -111,8 +111,12 @@ describe('refusals change nothing', () => {
     ['RepVGG', () => new RepVGGBlock(options).stateDict(), 'a RepVGG block (variants S0 to S2) in train form'],
     ['S3', () => new QARepVGGBlock({ ...options, variant: 'S3' }).stateDict(), 'variant S3'],
     ['a convolution', () => new Conv2d(options).stateDict(), 'a plain convolution'],
-    ['super-gradients', () => ({ 'branch_3x3.conv.weight': randn([3, 3, 3, 3]) }), 'the layout of super-gradients'],
-    ['timm', () => ({ 'conv_kxk.conv.weight': randn([3, 3, 3, 3]) }), 'the layout of timm'],
+    [
+      'super-gradients',
+      () => ({ 'branch_3x3.conv.weight': randn([3, 3, 3, 3]) }),
+      "layout 'super-gradients' in train form",
+    ],
+    ['timm', () => ({ 'conv_kxk.conv.weight': randn([3, 3, 3, 3]) }), "layout 'timm' in train form"],
     ['a wrapped module', () => prefixed('module.'), 'when the prefix "module." is taken off'],
   ])('says where the keys seem to come from: %s', (_, make, words) => {
     expectLoadRefusal(make(), 'ERR_MODEL_INCOMPATIBLE', words);

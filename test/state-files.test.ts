@@ -10,11 +10,14 @@ import {
   saveStateDict,
   type Tensor,
 } from '../lib';
+import type { RawTensor } from '../lib/formats/dtypes';
+import { writeSafetensors } from '../lib/formats/safetensors';
 import { loadTrainingFixtures, type TrainingFixture } from './fixtures/training.cjs';
 import { relativeL2 } from './support/compare';
 import { temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
 import { expectRejection } from './support/refusal';
+import { pickle, storage, tensor, text, torchFile } from './support/torch-archive';
 
 const folder = temporaryFolder();
 const file = (name: string): string => path.join(folder, name);
@@ -112,6 +115,20 @@ describe('state dict files', () => {
       'ERR_INVALID_ARG',
       `saveStateDict, "${nowhere}"`,
     );
+  });
+
+  test('doubles that float32 has no room for are refused by name; infinities stay what they are', async () => {
+    const { POSITIVE_INFINITY, NaN: nan } = Number;
+    const doubles = (...values: number[]): Float64Array => Float64Array.of(nan, POSITIVE_INFINITY, 3.4e38, ...values);
+    await writeSafetensors(file('wide'), { w: { dtype: 'F64', data: doubles(1e-60), dims: [4] } as RawTensor });
+    expect((await loadStateDict(file('wide'))).w?.data).toEqual(Float32Array.of(nan, POSITIVE_INFINITY, 3.4e38, 0));
+    const data = doubles(-1e300);
+    await writeSafetensors(file('wide'), { w: { dtype: 'F64', data, dims: [4] } as RawTensor });
+    const message = (name: string): string => `loadStateDict, "${file(name)}", "w": expected numbers that float32`;
+    await expectRejection(loadStateDict(file('wide')), 'ERR_NON_FINITE', message('wide'));
+    const dict = ['}', text('w'), ...tensor(storage('DoubleStorage', '0', 4), 0, [4], [1]), 's'];
+    const torch = save('wide.pt', torchFile(pickle(...dict), { 0: Buffer.from(data.buffer) }));
+    await expectRejection(loadStateDict(torch), 'ERR_NON_FINITE', message('wide.pt'));
   });
 
   test('of PyTorch, whatever they are called', async () => {

@@ -26,7 +26,7 @@ function elements(tensor: RawTensor): TorchValue[] {
   switch (tensor.dtype) {
     case 'F16':
     case 'BF16':
-      return [...toFloat32(tensor).data];
+      return [...toFloat32(tensor, 'test').data];
     case 'BOOL':
       return [...tensor.data].map((value) => value === 1);
     case 'I64':
@@ -111,7 +111,7 @@ describe('finding the state dict', () => {
     expect(Object.keys(average)).toEqual(names);
     expect(Object.keys(model)).toEqual(names);
     expect(average['3.bias']).toEqual(
-      toFloat32((checkpoint.model_ema as Record<string, RawTensor>)['module.3.bias'] as RawTensor),
+      toFloat32((checkpoint.model_ema as Record<string, RawTensor>)['module.3.bias'] as RawTensor, 'test'),
     );
     expect(model['3.bias']).toEqual(findStateDict(await read('state_dict.pt'))['3.bias']);
     expect(average['3.bias']).not.toEqual(model['3.bias']);

@@ -16,6 +16,11 @@ describe('options', () => {
     [{ weightDecay: -1 }, 'option weightDecay'],
     [{ labelSmoothing: 1 }, 'option labelSmoothing'],
     [{ clipNorm: Number.NaN }, 'option clipNorm'],
+    [{ clipNorm: 0 }, 'option clipNorm'],
+    [{ clipNorm: 1e39 }, 'option clipNorm'],
+    [{ epsilon: 1e-60 }, 'option epsilon'],
+    [{ nesterov: true, optimizer: 'adamw' }, 'option nesterov: expected false but for sgd'],
+    [{ nesterov: true, momentum: 0 }, 'option nesterov'],
     [{ schedule: 'linear' }, 'option schedule'],
     [{ warmup: 1 }, 'option warmup'],
     [{ milestones: [0.5, 0.5] }, 'option milestones'],
@@ -27,6 +32,12 @@ describe('options', () => {
   ])('%j', (bad, message) => {
     const build = () => new Trainer(createModel('qarepvgg_a0', tiny), bad as TrainerOptions);
     expectRefusal(build, 'ERR_INVALID_ARG', message);
+  });
+
+  test('an eps that is 0 in float32 is none', () => {
+    expectRefusal(() => createModel('qarepvgg_a0', { eps: 1e-60 }), 'ERR_INVALID_ARG', 'option eps');
+    const block = () => new QARepVGGBlock({ inChannels: 3, outChannels: 3, eps: 1e-60 });
+    expectRefusal(block, 'ERR_INVALID_ARG', 'option eps');
   });
 
   test('blocks are not trained, and schedules need a length', async () => {

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { placeOf, systemError } from '../formats/files';
 import { Dataset, loadFashionMnist, loadImageFolder } from '../index';
+import { misuse } from './usage';
 
 /** How the images of a folder are to be read. */
 export interface DataOptions {
@@ -26,9 +27,9 @@ export interface TrainingData {
 export async function openData(folder: string, options: DataOptions, where: string): Promise<TrainingData> {
   const names = await list(folder, where);
   if (hasIdx(names)) {
-    const train = named(await loadFashionMnist(folder, 'train'), options.labels);
+    const train = named(await loadFashionMnist(folder, 'train'), options.labels, where);
     if (!names.some((name) => name.startsWith('t10k-images'))) return { train };
-    return { train, validation: named(await loadFashionMnist(folder, 'test'), options.labels) };
+    return { train, validation: named(await loadFashionMnist(folder, 'test'), options.labels, where) };
   }
   if (!names.includes('train')) return { train: await openImages(folder, options) };
   const other = ['val', 'test'].find((name) => names.includes(name));
@@ -38,7 +39,7 @@ export async function openData(folder: string, options: DataOptions, where: stri
 
 /** Images to judge on: of IDX files those to test, otherwise a folder of images for each class. */
 export async function openValidation(folder: string, options: DataOptions, where: string): Promise<Dataset> {
-  if (hasIdx(await list(folder, where))) return named(await loadFashionMnist(folder, 'test'), options.labels);
+  if (hasIdx(await list(folder, where))) return named(await loadFashionMnist(folder, 'test'), options.labels, where);
   return openImages(folder, options);
 }
 
@@ -53,8 +54,17 @@ function hasIdx(names: readonly string[]): boolean {
   return names.some((name) => /^(train|t10k)-images-idx3-ubyte(\.gz)?$/.test(name));
 }
 
-function named({ images, dims, labels, classes }: Dataset, names = classes): Dataset {
-  return new Dataset({ images, dims, labels, classes: names });
+/** @throws {UsageError} for fewer names than classes. */
+function named(
+  { images, dims, labels, classes }: Dataset,
+  names: readonly string[] | undefined,
+  where: string,
+): Dataset {
+  const count = labels.reduce((highest, label) => Math.max(highest, label), 0) + 1;
+  if (names && names.length < count) {
+    throw misuse(`${where}, --labels`, `${count} names, one for each class of the data`, `${names.length}`);
+  }
+  return new Dataset({ images, dims, labels, classes: names ?? classes });
 }
 
 async function list(folder: string, where: string): Promise<string[]> {

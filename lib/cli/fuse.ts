@@ -2,6 +2,8 @@ import { stat } from 'node:fs/promises';
 import { mismatch } from '../errors';
 import { placeOf } from '../formats/files';
 import { type Network, saveModel } from '../index';
+import { checkSane } from '../nn/fuse';
+import { networkCoreOf } from '../nn/network';
 import type { FuseFlags } from './fuse-command';
 import { openNetwork } from './network-file';
 import { checkOutputs } from './outputs';
@@ -13,6 +15,9 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
   const fromForm = model.form;
   // Tensors of other projects become a model file, whatever their form.
   if (flags.model === undefined) checkForm(model, flags, placeOf(from, 'fuse'));
+  // Also of what is left as it is: a model with NaN in it is of no use to anyone.
+  const { store } = networkCoreOf(model, 'fuse').definition;
+  checkSane(store.slots, store, placeOf(from, 'fuse'));
   const start = performance.now();
   model.switchToDeploy({ keepPostBn: flags.keepPostBn ?? false });
   const milliseconds = performance.now() - start;

@@ -8,7 +8,7 @@ import { NetworkBlueprint } from '../nn/network-blueprint';
 import { type CheckedNetworkOptions, checkNetworkOptions } from '../nn/network-options';
 import { summarise } from '../nn/summary';
 import type { FileFlags } from './flags';
-import { networkOptions, openNetwork } from './network-file';
+import { networkOptions, openNetwork, refuseDescription, refuseFlags, tensorFlags } from './network-file';
 import { formatTable } from './table';
 
 /** The `info` command. */
@@ -16,8 +16,12 @@ export async function printInfo(
   model: string | undefined,
   { json, ...flags }: FileFlags & { json?: true },
 ): Promise<void> {
-  if (model === undefined) return printMachine(json === true);
+  if (model === undefined) {
+    refuseFlags(flags, Object.keys(flags) as (keyof FileFlags)[], ['info', 'a model that it belongs to', 'none']);
+    return printMachine(json === true);
+  }
   const isFile = !architectureNames.includes(model as ArchitectureName) && flags.model === undefined;
+  if (isFile) refuseDescription(flags, 'info');
   const opened = isFile ? await openFile(model) : undefined;
   if (opened instanceof QuantizedModel) return printQuantized(opened, json === true);
   const [blueprint, form] = opened
@@ -51,6 +55,7 @@ function printMachine(json: boolean): void {
 /** Of a file of tensors, or of an architecture by its name: then no weights are made. */
 async function describe(model: string, flags: FileFlags): Promise<[NetworkBlueprint, string]> {
   if (architectureNames.includes(model as ArchitectureName)) {
+    refuseFlags(flags, ['model', ...tensorFlags], ['info', 'a file of tensors', `the architecture ${model}`]);
     return [new NetworkBlueprint(checkNetworkOptions(model, networkOptions(flags), 'info')), 'train'];
   }
   const network = await openNetwork(model, flags, 'info');

@@ -77,18 +77,34 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
   const [height, width, channels] = train.dims;
   const { mean, std } = flags;
   const side = Math.max(height, width);
-  if (flags.inputSize !== undefined && flags.inputSize !== side) {
-    const expected = `${side}, the side of these images (those of IDX files are not scaled)`;
-    throw misuse('train, --input-size', expected, `${flags.inputSize}`);
-  }
-  const defaults = { numClasses: train.classes.length, inChannels: channels, inputSize: side };
+  const classes = train.classes.length;
+  checkFlag(
+    '--input-size',
+    flags.inputSize,
+    [side, side],
+    'the side of these images (those of IDX files are not scaled)',
+  );
+  checkFlag('--in-channels', flags.inChannels, [channels, channels], 'the channels of these images');
+  checkFlag(
+    '--num-classes',
+    flags.numClasses,
+    [classes, Number.POSITIVE_INFINITY],
+    'the classes of these images, or more',
+  );
+  const defaults = { numClasses: classes, inChannels: channels, inputSize: side };
   const options = { ...defaults, ...networkOptions(flags) } as NetworkOptions & typeof defaults;
   return createModel(flags.model ?? 'qarepvgg_a0', {
     ...options,
-    ...(options.numClasses === train.classes.length && { labels: train.classes }),
+    ...(options.numClasses === classes && { labels: train.classes }),
     ...(mean && std && { preprocessing: { mean, std } }),
     seed: flags.seed,
   });
+}
+
+/** What a flag says of the data has to be so. @throws {UsageError} */
+function checkFlag(name: string, given: number | undefined, [low, high]: [number, number], what: string): void {
+  if (given === undefined || (given >= low && given <= high)) return;
+  throw misuse(`train, ${name}`, `${low}, ${what}`, `${given}`);
 }
 
 async function resume(trainer: Trainer, { resume: wanted, checkpoint }: TrainFlags): Promise<void> {

@@ -13,15 +13,11 @@ export function checkUsage(check: () => void): void {
   try {
     check();
   } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+    throw error instanceof QARepVGGError ? new UsageError(error.message, { cause: error }) : error;
   }
 }
 
-/** The place that a message begins with, up to the option that it names. A path in it would be in quotes. */
-const option = /^[^":]*, options?\b/;
-
 /** Whether the command line is at fault: options of the library are what its flags become. */
 export function isMisuse(error: unknown): boolean {
-  if (error instanceof UsageError) return true;
-  return error instanceof QARepVGGError && error.code === 'ERR_INVALID_ARG' && option.test(error.message);
+  return error instanceof UsageError || (error instanceof QARepVGGError && error.option !== undefined);
 }

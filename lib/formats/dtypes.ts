@@ -1,4 +1,6 @@
 import { types } from 'node:util';
+import { mismatch, quote } from '../errors';
+import { allFinite } from '../finite';
 import type { Tensor } from '../tensor';
 
 /** The class in which each element type is kept. Half and bfloat16 stay bits: JavaScript has no such numbers. */
@@ -82,12 +84,24 @@ export function rawTensor(dtype: Dtype, data: NodeJS.TypedArray, dims: number[])
 /**
  * The same numbers in float32, as PyTorch's `.float()` gives them: F32 is kept, not copied; F16 and BF16 are exact; the
  * others are rounded to nearest.
+ *
+ * @throws {QARepVGGError} ERR_NON_FINITE for a finite number of F64 that would become infinite.
  */
-export function toFloat32(tensor: RawTensor): Tensor {
-  return { data: floats(tensor), dims: tensor.dims };
+export function toFloat32(tensor: RawTensor, where: string): Tensor {
+  return { data: floats(tensor, where), dims: tensor.dims };
 }
 
-function floats(tensor: RawTensor): Float32Array {
+/** As {@link toFloat32}, by name; the object has no prototype: any name is safe as a key. */
+export function tensorsToFloat32(
+  tensors: readonly (readonly [string, RawTensor])[],
+  where: string,
+): Record<string, Tensor> {
+  const result = Object.create(null) as Record<string, Tensor>;
+  for (const [name, tensor] of tensors) result[name] = toFloat32(tensor, `${where}, ${quote(name)}`);
+  return result;
+}
+
+function floats(tensor: RawTensor, where: string): Float32Array {
   switch (tensor.dtype) {
     case 'F32':
       return tensor.data;
@@ -100,9 +114,19 @@ function floats(tensor: RawTensor): Float32Array {
     case 'I64':
     case 'U64':
       return Float32Array.from(tensor.data as BigInt64Array, Number);
+    case 'F64':
+      return narrowed(tensor.data, where);
     default:
       return new Float32Array(tensor.data);
   }
+}
+
+function narrowed(values: Float64Array, where: string): Float32Array {
+  const result = new Float32Array(values);
+  if (allFinite(result)) return result;
+  const odd = values.find((value, i) => Number.isFinite(value) && !Number.isFinite(result[i]));
+  if (odd === undefined) return result;
+  throw mismatch('ERR_NON_FINITE', where, 'numbers that float32 has room for, up to 3.4e38', `${odd}`);
 }
 
 let halfValues: Float32Array | undefined;

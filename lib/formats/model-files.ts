@@ -66,7 +66,8 @@ export async function loadModel<M extends Network | QuantizedModel = Network>(pa
 export async function readModel(path: string, where: string): Promise<Network | QuantizedModel> {
   const { description, tensors, metadata, place } = await readModelFile(path, where);
   if (description.form === 'int8') return assembleQuantized(description.options, metadata, tensors, place);
-  return assembleNetwork(description as NetworkDescription, inFloat32({ tensors, metadata }).tensors, place).model;
+  return assembleNetwork(description as NetworkDescription, inFloat32({ tensors, metadata }, place).tensors, place)
+    .model;
 }
 
 async function readModelFile(
@@ -99,7 +100,7 @@ export async function loadModelWith(path: string, where: string): Promise<{ mode
   if (description.form === 'int8') {
     throw mismatch('ERR_MODEL_FORMAT', `${place}, form`, 'train, partial or deploy', '"int8", a quantised network');
   }
-  const floats = inFloat32({ tensors, metadata }).tensors;
+  const floats = inFloat32({ tensors, metadata }, place).tensors;
   const { model, others } = assembleNetwork(description as NetworkDescription, floats, place);
   return { model, extras: { tensors: others, metadata } };
 }

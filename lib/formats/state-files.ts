@@ -40,7 +40,8 @@ export async function saveStateDict(stateDict: StateDict, path: string): Promise
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file of another kind, a damaged one, and one with objects other
  * than tensors and plain values; ERR_MODEL_INCOMPATIBLE, with the keys there are, for a checkpoint without a state dict;
- * ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * ERR_NON_FINITE naming a tensor with a number that float32 has no room for; ERR_INVALID_ARG for a path that cannot be read;
+ * ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = createModel('repvgg_a0');

@@ -89,6 +89,7 @@ function define(options: Parsed<typeof fields>): Definition {
   };
   return {
     ...{ summary, inChannels, store, ops: [op], layouts: allLayouts },
+    namings: () => [{ names: store.slots.map(({ name }) => name), layouts: allLayouts }],
     traits: traitsFrom({ stride, dilation, padding, activation }),
   };
 }

@@ -3,9 +3,11 @@ import { callNative, describeList, mismatch, QARepVGGError } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, type Tensor } from '../tensor';
+import type { Naming } from './fit';
 import type { Layout } from './layouts';
 import { ProgramCache } from './programs';
 import type { Store } from './state';
+import type { Form } from './structure';
 import type { Traits } from './traits';
 
 /** What a module is: its tensors and the ops that compute it. A block gets a new one when it changes its form. */
@@ -15,8 +17,12 @@ export interface Definition {
   readonly inChannels: number;
   readonly store: Store;
   readonly ops: readonly Op[];
+  /** What is left of the branches; nothing for a module that never had any. */
+  readonly form?: Form;
   /** Layouts in which the tensors have names. */
   readonly layouts: readonly Layout[];
+  /** The tensors in every form of the module. */
+  readonly namings: () => readonly Naming[];
   /** What a state dict does not show but its meaning depends on, by the name of the option. */
   readonly traits: Traits;
   /** Outputs are [n, c] and not [n, c, 1, 1]. */

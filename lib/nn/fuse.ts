@@ -39,7 +39,8 @@ export function fuse(
   }
 }
 
-function checkSane(slots: readonly SlotSpec[], store: Store, where: string): void {
+/** @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold variances below zero. */
+export function checkSane(slots: readonly SlotSpec[], store: Store, where: string): void {
   const broken = slots.filter(({ name }) => !isSane(name, store.view(name)));
   if (broken.length === 0) return;
   const names = broken.map(({ name }) => name).join(', ');

@@ -120,20 +120,23 @@ export function placeholders(layout: Layout, slots: readonly SlotSpec[]): Pick<S
 }
 
 /** The batch norm after the sum of the branches, and not one that belongs to a branch. */
-const postBatchNorm = /(?:^|(?:^|\.)(?!rbr_)[^.]+\.)bn\./;
+const postBatchNorm = /(?:^|(?:^|\.)(?!rbr_)[^.]+\.)bn\.|(?:^|\.)(?:final|post)_bn\./;
 
 /** What a set of keys seems to come from, as words that continue "looks like". */
 export function recognise(keys: readonly string[]): string | undefined {
   const has = (part: string): boolean => keys.some((key) => `.${key}`.includes(`.${part}`));
   const thing = keys.some((key) => networkPrefix.test(key) || key.startsWith('stem.')) ? 'network' : 'block';
   const post = keys.some((key) => postBatchNorm.test(key));
-  if (has('branch_3x3.') || has('post_bn.')) return `a ${thing} in the layout of super-gradients`;
-  if (has('conv_kxk.') || has('reparam_conv.')) return `a ${thing} in the layout of timm`;
+  const fused = post ? 'partial' : 'deploy';
+  if (has('branch_3x3.')) return `a ${thing} in layout 'super-gradients' in train form`;
+  if (has('post_bn.')) return `a ${thing} in layout 'super-gradients' in partial form`;
+  if (has('conv_kxk.')) return `a ${thing} in layout 'timm' in train form`;
+  if (has('reparam_conv.')) return `a ${thing} in layout 'timm' in deploy form`;
   if (has('conv3x3.')) return `a ${thing} in layout 'seed' in train form`;
   if (has('rbr_dense.conv.bias')) return `a ${thing} of YOLOv6 between its fuse_model and switch_to_deploy`;
   if (has('rbr_1x1.conv.') || has('rbr_identity.')) return `a RepVGG ${thing} (variants S0 to S2) in train form`;
   if (has('rbr_dense.')) return `a QARepVGG ${thing} of variant ${post ? 'S4' : 'S3'} in train form`;
-  if (has('rbr_reparam.')) return `a ${thing} in ${post ? 'partial' : 'deploy'} form`;
-  if (thing === 'network') return "a network in layout 'seed' in deploy form";
+  if (has('rbr_reparam.')) return `a ${thing} in ${fused} form`;
+  if (thing === 'network' || has('final_bn.')) return `a ${thing} in layout 'seed' in ${fused} form`;
   return has('weight') ? "a plain convolution, or a block in layout 'seed' in deploy form" : undefined;
 }

@@ -3,8 +3,10 @@ import { describe, describeList, mismatch, QARepVGGError, quote } from '../error
 import { readForeign } from '../options';
 import { bufferOf, checkTensor, readTensor } from '../tensor';
 import { type Definition, isModule } from './core';
+import { findFit } from './fit';
 import { type Layout, nameIn, placeholders, recognise } from './layouts';
 import type { Slot } from './state';
+import type { Form } from './structure';
 import { checkTraits, type Traits } from './traits';
 
 /** What `loadStateDict` found; both lists are empty after a strict load. */
@@ -25,11 +27,12 @@ export type UncheckedState = ReadonlyMap<string, { data: unknown; dims: unknown 
  * {@link checkTensor} for a tensor that is broken in itself.
  */
 export function loadInto(
-  { store, layouts, traits }: Definition,
+  definition: Definition,
   given: UncheckedState,
   { layout, strict, madeWith }: { layout: Layout; strict: boolean; madeWith: Traits },
   where: string,
 ): LoadResult {
+  const { store, traits } = definition;
   const slots = new Map(store.slots.map((slot) => [nameIn(layout, slot.name), slot]));
   const ignored = new Set(placeholders(layout, store.slots).map(({ name }) => name));
   const missing = [...slots.keys()].filter((name) => !given.has(name));
@@ -45,8 +48,7 @@ export function loadInto(
     else wrong.push(`${quote(name)} (expected ${describeList(slot.dims)}, received ${describeList(dims)})`);
   }
   if (wrong.length > 0 || (strict && missing.length + unexpected.length > 0)) {
-    const own = store.slots.map(({ name }) => name);
-    throw incompatible(where, layout, own, layouts, [...given.keys()], { missing, unexpected, wrong });
+    throw incompatible(where, layout, definition, [...given.keys()], { missing, unexpected, wrong });
   }
   if (strict) checkTraits(traits, madeWith, where);
   copyInto(store.values, sources);
@@ -105,12 +107,11 @@ function list(names: readonly string[]): string {
 function incompatible(
   where: string,
   layout: Layout,
-  names: readonly string[],
-  layouts: readonly Layout[],
+  definition: Definition,
   given: readonly string[],
   { missing, unexpected, wrong }: Complaints,
 ): QARepVGGError {
-  const own = names.map((name) => nameIn(layout, name));
+  const own = definition.store.slots.map(({ name }) => nameIn(layout, name));
   const expected = recognise(own);
   const received = recognise(given);
   const lines = [
@@ -120,35 +121,26 @@ function incompatible(
   if (missing.length > 0) lines.push(`  missing: ${list(missing.map(quote))}`);
   if (unexpected.length > 0) lines.push(`  unexpected: ${list(unexpected.map(quote))}`);
   if (wrong.length > 0) lines.push(`  wrong dims: ${list(wrong)}`);
-  const advice = adviseOn(names, layouts, given) ?? adviseOnForm(expected, received);
+  const advice = advise(definition, given, layout);
   if (advice) lines.push(`  ${advice}`);
   return new QARepVGGError('ERR_MODEL_INCOMPATIBLE', lines.join('\n'));
 }
 
-/** What makes the given keys fit: a layout, a prefix to take off, or both. */
-function adviseOn(names: readonly string[], layouts: readonly Layout[], given: readonly string[]): string | undefined {
-  const keys = new Set(given);
-  for (const layout of layouts) {
-    const own = names.map((name) => nameIn(layout, name));
-    const isOfficial = own.every((name, i) => name === names[i]);
-    const first = own[0] as string;
-    const prefixes = given
-      .filter((key) => key === first || key.endsWith(`.${first}`))
-      .map((key) => key.slice(0, -first.length));
-    const prefix = prefixes.find((candidate) => own.every((name) => keys.has(candidate + name)));
-    if (prefix === undefined || (prefix === '' && isOfficial)) continue;
-    const option = isOfficial ? '' : ` with { layout: '${layout}' }`;
-    return `the received keys fit${option}${prefix && ` when the prefix ${quote(prefix)} is taken off`}`;
-  }
-  return undefined;
+/** What makes the given keys fit: another form of the module, a layout, a prefix to take off. */
+function advise({ form, namings }: Definition, given: readonly string[], layout: Layout): string | undefined {
+  const all = namings();
+  const own = all.filter((naming) => naming.form === form);
+  const fit = findFit(all, given, layout) ?? findFit(own, given, layout, { prefixed: true });
+  if (!fit) return undefined;
+  const option = fit.layout === layout ? '' : ` with { layout: '${fit.layout}' }`;
+  if (fit.form !== form) return `to load these weights${option}, ${changeOfForm(form, fit.form)}`;
+  if (!option && !fit.prefix) return undefined;
+  return `the received keys fit${option}${fit.prefix && ` when the prefix ${quote(fit.prefix)} is taken off`}`;
 }
 
-function adviseOnForm(expected = '', received = ''): string | undefined {
-  const form = (text: string): string | undefined => /in (train|partial|deploy) form/.exec(text)?.[1];
-  const [own, given] = [form(expected), form(received)];
-  if (own === given || given === undefined) return undefined;
-  if (given === 'train') return 'to load these weights, make the module anew and switch it after loading';
-  const option = given === 'partial' ? '{ keepPostBn: true }' : '';
-  if (own === 'deploy') return 'to load these weights, make the module anew';
-  return `to load these weights, first call eval().switchToDeploy(${option}) on the module`;
+/** How a module in form `from` comes to one in form `to`. */
+function changeOfForm(from: Form | undefined, to: Form | undefined): string {
+  if (to === 'train') return 'make the module anew and switch it after loading';
+  const call = `eval().switchToDeploy(${to === 'partial' ? '{ keepPostBn: true }' : ''}) on`;
+  return from === 'deploy' ? `make the module anew and call ${call} it first` : `first call ${call} the module`;
 }

@@ -3,12 +3,14 @@ import { maxChannels } from '../limits';
 import {
   anything,
   boolean,
+  checkOption,
   type Field,
   integer,
   number,
   oneOf,
   type Parsed,
   parseOptions,
+  positive,
   readForeign,
   seedField,
 } from '../options';
@@ -76,17 +78,20 @@ export function checkNetworkOptions(name: unknown, options: unknown, where: stri
   }
   const architecture = name as ArchitectureName;
   const checked = parseOptions(where, fieldsOf(architecture), options);
-  checkGroups(checked, architectureOf(architecture), `${where}, option channels`);
+  checkOption(where, 'channels', (place) => checkGroups(checked, architectureOf(architecture), place));
   const { labels, preprocessing, ...rest } = checked;
-  const place = `${where}, option preprocessing`;
   return Object.freeze({
     architecture,
     ...rest,
-    ...(labels !== undefined && { labels: checkLabels(labels, checked.numClasses, `${where}, option labels`) }),
-    preprocessing: readPreprocessing(
-      preprocessing === undefined ? defaultPreprocessing(checked.inChannels) : preprocessing,
-      checked.inChannels,
-      place,
+    ...(labels !== undefined && {
+      labels: checkOption(where, 'labels', (place) => checkLabels(labels, checked.numClasses, place)),
+    }),
+    preprocessing: checkOption(where, 'preprocessing', (place) =>
+      readPreprocessing(
+        preprocessing === undefined ? defaultPreprocessing(checked.inChannels) : preprocessing,
+        checked.inChannels,
+        place,
+      ),
     ),
   });
 }
@@ -102,7 +107,7 @@ function fieldsOf(name: ArchitectureName) {
     channels: listOf(integer(1, maxChannels), channels),
     strides: listOf(oneOf([1, 2], 2), [2, 2, 2, 2, 2]),
     variant: oneOf(variants, isQARepVGG(name) ? 'S4' : 'S1'),
-    eps: number(0, 1, 1e-5, { open: true }),
+    eps: positive(1, 1e-5),
     momentum: number(0, 1, 0.1),
     pointwiseBias: boolean(false),
     alpha: boolean(false),

@@ -1,6 +1,16 @@
-import { mismatch } from '../errors';
 import { maxChannels, maxHalo } from '../limits';
-import { boolean, type Field, integer, number, oneOf, type Parsed, parseOptions, seedField } from '../options';
+import {
+  boolean,
+  type Field,
+  integer,
+  number,
+  oneOf,
+  type Parsed,
+  parseOptions,
+  positive,
+  seedField,
+  wrongOption,
+} from '../options';
 
 /**
  * Structures of the paper's ablation (QARepVGG, arXiv 2212.01593, table 3):
@@ -50,7 +60,7 @@ export function checkBlockOptions<V extends Variant>(where: string, variant: Fie
   checkGroups(where, checked);
   if (checked.averageBranch && checked.dilation !== 1) {
     // A dilated kernel has no taps where the average has its own.
-    throw mismatch('ERR_INVALID_ARG', `${where}, option averageBranch`, 'false when dilation is not 1', 'true');
+    throw wrongOption(where, 'averageBranch', 'false when dilation is not 1', 'true');
   }
   return Object.freeze(checked) as CheckedBlockOptions<V>;
 }
@@ -62,7 +72,7 @@ export function checkGroups(
 ): void {
   if (inChannels % groups === 0 && outChannels % groups === 0) return;
   const expected = `a divisor of inChannels ${inChannels} and outChannels ${outChannels}`;
-  throw mismatch('ERR_INVALID_ARG', `${where}, option groups`, expected, String(groups));
+  throw wrongOption(where, 'groups', expected, String(groups));
 }
 
 function fieldsWith<V extends Variant>(variant: Field<V>) {
@@ -73,7 +83,7 @@ function fieldsWith<V extends Variant>(variant: Field<V>) {
     dilation: integer(1, maxHalo, 1),
     groups: integer(1, maxChannels, 1),
     activation: oneOf(['relu', 'none'], 'relu'),
-    eps: number(0, 1, 1e-5, { open: true }),
+    eps: positive(1, 1e-5),
     momentum: number(0, 1, 0.1),
     variant,
     pointwiseBias: boolean(false),

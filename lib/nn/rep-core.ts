@@ -1,10 +1,11 @@
 import type { Preprocessing } from '../preprocessing';
 import { type Definition, ModuleCore } from './core';
-import { fuse } from './fuse';
+import type { Naming } from './fit';
+import { checkSane, fuse } from './fuse';
 import { type Layer, layerSlots, lowerLayers } from './layers';
 import { layoutsOf } from './layouts';
 import { Store } from './state';
-import type { BlockShape, Form, FusedBranch } from './structure';
+import { type BlockShape, type Form, type FusedBranch, formsOf } from './structure';
 import type { Traits } from './traits';
 
 /** What a re-parameterisable module is, in each of its forms. */
@@ -44,12 +45,19 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
     return this.#layers;
   }
 
-  /** A new core of another form that computes the same in eval mode. */
+  /**
+   * A new core of another form that computes the same in eval mode.
+   *
+   * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault, those that stay as they are included.
+   */
   fused(form: 'partial' | 'deploy', where: string): RepCore<B> {
     const from = this.definition.store;
     const result = new RepCore(this.blueprint, form);
     const into = result.definition.store;
-    for (const { name } of into.slots) if (from.has(name)) into.view(name).set(from.view(name));
+    const kept = into.slots.filter(({ name }) => from.has(name));
+    from.checkAttached(where);
+    checkSane(kept, from, where);
+    for (const { name } of kept) into.view(name).set(from.view(name));
     this.#layers.forEach((layer, i) => {
       const target = result.#layers[i];
       if (layer.kind !== 'block' || target?.kind !== 'block') return;
@@ -82,6 +90,15 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
   }
 }
 
+/** The tensors of a module in each of its forms. */
+export function namingsOf(blueprint: Blueprint): Naming[] {
+  return formsOf(blueprint.kind).map((form) => ({
+    form,
+    names: layerSlots(blueprint.layers(form)).map(({ name }) => name),
+    layouts: layoutsOf(blueprint.kind, form),
+  }));
+}
+
 function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], values?: Float32Array): Definition {
   const { name, inChannels, inputSize, preprocessing, kind } = blueprint;
   const store = new Store(layerSlots(layers), name, values);
@@ -92,7 +109,9 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
     ...(preprocessing !== undefined && { preprocessing }),
     store,
     ops: lowerLayers(layers, store),
+    form,
     layouts: layoutsOf(kind, form),
+    namings: () => namingsOf(blueprint),
     traits: blueprint.traits(form),
     flat: layers.at(-1)?.kind === 'classifier',
   };

@@ -1,9 +1,9 @@
 import { mismatch } from '../errors';
-import { boolean, parseOptions } from '../options';
+import { boolean, parseOptions, wrongOption } from '../options';
 import { coreOf } from './core';
 import { Module } from './module';
 import { RepCore } from './rep-core';
-import type { Form } from './structure';
+import { type Form, formsOf } from './structure';
 
 /** Options of {@link RepModule.switchToDeploy}. */
 export interface SwitchToDeployOptions {
@@ -51,10 +51,9 @@ export abstract class RepModule extends Module {
 }
 
 function checkKeepPostBn({ blueprint, form }: RepCore, where: string): void {
-  const { variant } = blueprint.kind;
-  if (variant !== 'S4') {
+  if (!formsOf(blueprint.kind).includes('partial')) {
     const expected = 'false for a variant without a batch norm after the sum';
-    throw mismatch('ERR_INVALID_ARG', `${where}, option keepPostBn`, expected, `true for ${variant}`);
+    throw wrongOption(where, 'keepPostBn', expected, `true for ${blueprint.kind.variant}`);
   }
   if (form === 'deploy') {
     throw mismatch('ERR_INVALID_STATE', where, 'a module that still has its batch norm', 'one in deploy form');

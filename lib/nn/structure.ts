@@ -8,6 +8,11 @@ import type { CheckedBlockOptions } from './options';
  */
 export type Form = 'train' | 'partial' | 'deploy';
 
+/** The forms that blocks of a variant have, in the order in which one becomes another. */
+export function formsOf({ variant }: Pick<BlockShape, 'variant'>): readonly Form[] {
+  return variant === 'S4' ? ['train', 'partial', 'deploy'] : ['train', 'deploy'];
+}
+
 /** What a structure is made from: the options of a block, and what only networks ask of one. */
 export interface BlockShape extends CheckedBlockOptions {
   /** Squeeze-and-excitation with a sixteenth of the channels inside, between the last batch norm and the ReLU. */

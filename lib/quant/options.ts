@@ -1,7 +1,17 @@
 import { describe, mismatch } from '../errors';
 import { info } from '../info';
 import type { FloatLayer } from '../integer/layers';
-import { boolean, integer, number, oneOf, optional, type Parsed, parseOptions, readForeign } from '../options';
+import {
+  boolean,
+  integer,
+  number,
+  oneOf,
+  optional,
+  type Parsed,
+  parseOptions,
+  readForeign,
+  wrongOption,
+} from '../options';
 import { signalField } from '../runtime/abort';
 
 /** How far a quantisation is. */
@@ -107,7 +117,7 @@ export function checkNames(names: readonly string[], layers: readonly FloatLayer
   const known = layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const odd = names.find((name) => !known.includes(name));
   if (odd === undefined) return;
-  throw mismatch('ERR_INVALID_ARG', `${where}, option keepFloat`, `names among ${known.join(', ')}`, describe(odd));
+  throw wrongOption(where, 'keepFloat', `names among ${known.join(', ')}`, describe(odd));
 }
 
 function readBits(value: unknown, where: string): Required<Bits> {

@@ -9,7 +9,7 @@ import { concatenate, lowerQuantized } from '../integer/lower';
 import { QuantizedModel } from '../integer/quantized-model';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { parseOptions, readForeign } from '../options';
+import { checkOption, parseOptions, readForeign } from '../options';
 import { byteScaling, defaultPreprocessing, type Preprocessing, readPreprocessing } from '../preprocessing';
 import { readTensor, type Tensor } from '../tensor';
 import { signalField, throwIfAborted, withSignal } from './abort';
@@ -236,6 +236,6 @@ function sessionSpec(source: Source, options: CheckedSessionOptions, where: stri
     stateLength: state.length,
     algorithm: options.algorithm,
     ...(options.threads !== undefined && { threads: options.threads }),
-    ...byteScaling(readPreprocessing(preprocessing, inChannels, `${where}, option preprocessing`)),
+    ...byteScaling(checkOption(where, 'preprocessing', (place) => readPreprocessing(preprocessing, inChannels, place))),
   };
 }

@@ -2,6 +2,7 @@ import { mismatch, QARepVGGError } from '../errors';
 import { allFinite } from '../finite';
 import { placeOf } from '../formats/files';
 import { extraPrefix, loadModelWith, saveModelWith } from '../formats/model-files';
+import { checkSane } from '../nn/fuse';
 import { networkCoreOf } from '../nn/network';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import type { Store } from '../nn/state';
@@ -62,9 +63,8 @@ export async function loadCheckpoint(engine: Engine, path: string, where: string
 
 /** Neither what would be of no use later is written, nor what would spoil the weights at the next step is read. */
 function checkFinite(store: Store, memory: Float32Array, where: string): void {
-  const tensors = store.slots.map(({ name }) => [name, store.view(name)] as const);
-  const odd = [...tensors, [memoryName, memory] as const].find(([, values]) => !allFinite(values));
-  if (odd) throw mismatch('ERR_NON_FINITE', where, 'finite numbers in every tensor', `others in ${odd[0]}`);
+  checkSane(store.slots, store, where);
+  if (!allFinite(memory)) throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `others in ${memoryName}`);
 }
 
 function checkNetwork(own: CheckedNetworkOptions, given: CheckedNetworkOptions, where: string): void {

@@ -2,7 +2,7 @@ import { describe, mismatch } from '../errors';
 import type { Dataset } from '../formats/dataset';
 import { placeOf } from '../formats/files';
 import type { CheckedNetworkOptions } from '../nn/network-options';
-import { anything, boolean, integer, optional, type Parsed, parseOptions } from '../options';
+import { anything, boolean, integer, optional, type Parsed, parseOptions, wrongOption } from '../options';
 import { signalField } from '../runtime/abort';
 import { checkDataset } from './datasets';
 import type { ProgressEvent } from './fit';
@@ -58,7 +58,7 @@ export function readFitOptions(
   const images = checkDataset(dataset, network, where);
   if (checked.batchSize > images.length) {
     const expected = `at most ${images.length}, the size of the data set`;
-    throw mismatch('ERR_INVALID_ARG', `${where}, option batchSize`, expected, `${checked.batchSize}`);
+    throw wrongOption(where, 'batchSize', expected, `${checked.batchSize}`);
   }
   const { validation } = checked;
   return {

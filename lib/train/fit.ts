@@ -1,4 +1,5 @@
 import { mismatch } from '../errors';
+import { wrongOption } from '../options';
 import { throwIfAborted } from '../runtime/abort';
 import { type Batch, batchesIn, batchesOf } from './batches';
 import { saveCheckpoint } from './checkpoint';
@@ -195,7 +196,8 @@ class Speed {
 function checkCourse(now: Course, then: Course, where: string): void {
   for (const name of Object.keys(then) as (keyof Course)[]) {
     if (now[name] === then[name]) continue;
-    const place = name === 'images' ? `${where}, images of the data set` : `${where}, option ${name}`;
-    throw mismatch('ERR_INVALID_ARG', place, `${then[name]}, as the training began with`, `${now[name]}`);
+    const [expected, received] = [`${then[name]}, as the training began with`, `${now[name]}`];
+    if (name !== 'images') throw wrongOption(where, name, expected, received);
+    throw mismatch('ERR_INVALID_ARG', `${where}, images of the data set`, expected, received);
   }
 }

@@ -9,7 +9,9 @@ import {
   type Parsed,
   parseOptions,
   readForeign,
+  positive,
   seedField,
+  wrongOption,
 } from '../options';
 
 /** Options of {@link Trainer}. */
@@ -20,7 +22,7 @@ export interface TrainerOptions {
   readonly lr?: number;
   /** Of sgd (dampening 0); the first beta of adamw. From 0 to below 1. @default 0.9 */
   readonly momentum?: number;
-  /** Nesterov's momentum; for sgd. @default false */
+  /** Nesterov's momentum; for sgd with a momentum above 0. @default false */
   readonly nesterov?: boolean;
   /** The second beta of adamw. From 0 to below 1. @default 0.999 */
   readonly beta2?: number;
@@ -38,7 +40,7 @@ export interface TrainerOptions {
   readonly customL2?: boolean;
   /** Share of each label that is spread over all classes, from 0 to below 1. @default 0 */
   readonly labelSmoothing?: number;
-  /** Upper limit of the L2 norm of all gradients together; 0 for none. @default 0 */
+  /** Upper limit of the L2 norm of all gradients together, above 0. @default none */
   readonly clipNorm?: number;
   /**
    * How the learning rate goes on after the warm-up: it stays ('constant'), falls along half a cosine to 0 ('cosine'), or
@@ -59,6 +61,9 @@ export interface TrainerOptions {
   readonly threads?: number;
 }
 
+/** Of float32. */
+const maxFloat = (2 - 2 ** -23) * 2 ** 127;
+
 const belowOne: Field<number> = number(0, 1 - Number.EPSILON / 2, 0);
 
 const fields = {
@@ -67,11 +72,11 @@ const fields = {
   momentum: withDefault(belowOne, 0.9),
   nesterov: boolean(false),
   beta2: withDefault(belowOne, 0.999),
-  epsilon: number(0, 1, 1e-8, { open: true }),
+  epsilon: positive(1, 1e-8),
   weightDecay: optional(number(0, 1e6, 0)),
   customL2: optional(boolean(false)),
   labelSmoothing: belowOne,
-  clipNorm: number(0, Number.MAX_VALUE, 0),
+  clipNorm: optional(positive(maxFloat, 1)),
   schedule: oneOf(['constant', 'cosine', 'step'], 'constant'),
   warmup: belowOne,
   milestones: readMilestones,
@@ -87,6 +92,10 @@ export type CheckedTrainerOptions = Parsed<typeof fields> & { readonly lr: numbe
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
 export function checkTrainerOptions(options: unknown, where: string): CheckedTrainerOptions {
   const checked = parseOptions(where, fields, options);
+  if (checked.nesterov && (checked.optimizer !== 'sgd' || checked.momentum === 0)) {
+    // As in PyTorch.
+    throw wrongOption(where, 'nesterov', 'false but for sgd with a momentum above 0', 'true');
+  }
   const [lr, weightDecay] = checked.optimizer === 'sgd' ? [0.1, 1e-4] : [1e-3, 1e-2];
   return Object.freeze({ ...checked, lr: checked.lr ?? lr, weightDecay: checked.weightDecay ?? weightDecay });
 }

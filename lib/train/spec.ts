@@ -1,9 +1,9 @@
 import type { CustomL2Block, StateRange, TrainerSpec } from '../../binding';
-import { mismatch } from '../errors';
 import type { BlockStructure } from '../nn/branches';
 import type { Definition } from '../nn/core';
 import type { Layer } from '../nn/layers';
 import type { Slot, Store } from '../nn/state';
+import { wrongOption } from '../options';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import type { CheckedTrainerOptions } from './options';
 
@@ -24,7 +24,7 @@ export function trainerSpec(
     ops,
     stateLength: store.values.length,
     ...(threads !== undefined && { threads }),
-    ...{ optimizer, momentum, nesterov, beta2, epsilon, labelSmoothing, clipNorm },
+    ...{ optimizer, momentum, nesterov, beta2, epsilon, labelSmoothing, clipNorm: clipNorm ?? 0 },
     parameters: trained.map(rangeOf),
     decayed: decayed.map(rangeOf),
     customL2,
@@ -53,7 +53,7 @@ function branchOf({ branches }: BlockStructure, kernel: 1 | 3, store: Store) {
   const branch = branches.find((candidate) => candidate.kind === 'conv' && candidate.kernel === kernel);
   if (branch?.kind !== 'conv' || branch.batchNorm === undefined) {
     const expected = 'false for blocks without a batch norm on both the 3x3 and the 1x1';
-    throw mismatch('ERR_INVALID_ARG', 'Trainer, option customL2', expected, 'true');
+    throw wrongOption('Trainer', 'customL2', expected, 'true');
   }
   const offset = (name: string): number => store.slot(name).offset;
   return {

@@ -4,9 +4,9 @@
  */
 import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
-import { type RawTensor, toFloat32 } from '../dtypes';
+import { type RawTensor, tensorsToFloat32 } from '../dtypes';
 import { checkEnding, checkStart } from '../file-format';
-import { withFile } from '../files';
+import { placeOf, withFile } from '../files';
 import { parseHeader, prefixBytes, readHeaderLength, viewTensors } from './header';
 import { serializeSafetensors, type WritableTensors } from './serialize';
 
@@ -22,21 +22,20 @@ export interface SafetensorsFile<T> {
  * Reads a safetensors file and gives every tensor in float32. Tensors that are F32 in the file are views of one buffer.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for anything but a well-formed file: truncated, with bytes left over, with
- * holes or overlaps in the data, with a name twice; ERR_LIMIT for a header above 16 MiB; as {@link withFile} for the path.
+ * holes or overlaps in the data, with a name twice; ERR_NON_FINITE for a number too large for float32; ERR_LIMIT for a header
+ * above 16 MiB; as {@link withFile} for the path.
  *
  * @example
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
  * tensors['stage0.rbr_dense.conv.weight']; // { data: Float32Array, dims: [48, 3, 3, 3] }
  */
 export async function readSafetensors(path: string, where = 'readSafetensors'): Promise<SafetensorsFile<Tensor>> {
-  return inFloat32(await readRawSafetensors(path, where));
+  return inFloat32(await readRawSafetensors(path, where), placeOf(path, where));
 }
 
-/** What a file holds, in float32. */
-export function inFloat32({ tensors, metadata }: SafetensorsFile<RawTensor>): SafetensorsFile<Tensor> {
-  const floats = Object.create(null) as Record<string, Tensor>;
-  for (const [name, tensor] of Object.entries(tensors)) floats[name] = toFloat32(tensor);
-  return { tensors: floats, metadata };
+/** What a file holds, in float32. @throws {QARepVGGError} as {@link tensorsToFloat32} */
+export function inFloat32({ tensors, metadata }: SafetensorsFile<RawTensor>, where: string): SafetensorsFile<Tensor> {
+  return { tensors: tensorsToFloat32(Object.entries(tensors), where), metadata };
 }
 
 /** As {@link readSafetensors}, but each tensor keeps the element type it has in the file. */

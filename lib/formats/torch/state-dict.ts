@@ -1,6 +1,6 @@
 import { describe, describeList, mismatch, quote } from '../../errors';
 import type { Tensor } from '../../tensor';
-import { type RawTensor, toFloat32 } from '../dtypes';
+import { type RawTensor, tensorsToFloat32 } from '../dtypes';
 import { isRawTensor, type TorchValue } from './values';
 
 /** Options of {@link findStateDict}. */
@@ -24,7 +24,8 @@ const averageCounter = 'n_averaged';
 /**
  * The state dict in a checkpoint, in float32 and without the prefix `module.` of data-parallel and averaged models.
  *
- * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the checkpoint's keys when there is no state dict in it.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the checkpoint's keys when there is no state dict in it;
+ * ERR_NON_FINITE naming a tensor with a number too large for float32.
  *
  * @example
  * block.loadStateDict(findStateDict(await readTorch('checkpoint.pth')));
@@ -46,9 +47,7 @@ export function findStateDict(
     const expected = `a dict of tensors ${key === undefined ? `at the top or under ${usualKeys.join(', ')}` : `under ${quote(key)}`}`;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `the keys ${describeList(names)}`);
   }
-  const result = Object.create(null) as Record<string, Tensor>;
-  for (const [name, tensor] of unwrap(Object.entries(found))) result[name] = toFloat32(tensor);
-  return result;
+  return tensorsToFloat32(unwrap(Object.entries(found)), where);
 }
 
 function unwrap<T>(entries: readonly [string, T][]): readonly [string, T][] {
