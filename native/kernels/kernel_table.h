@@ -71,7 +71,13 @@ struct MutableRows {
 // 6 + column, each of row and column counting the six points in the order above.
 inline constexpr int kWinogradSide = 6, kWinogradPoints = kWinogradSide * kWinogradSide;
 
-// Pixels of a tile -> the points that it has: 6x6 (4x6, 6x4, 4x4) pixels of the input, or 4x4 (2x4, 4x2, 2x2) of the
+// With stride 2 a side falls apart into its odd pixels under the two outer taps and its even pixels under the middle
+// one. The odd ones take F(4, 2) on the points +-1/2, +-3/2, infinity, with the nested F(2, 2) on +-1/2, infinity; each
+// even pixel counts as one more point, all four (two) with the same weights. A tile of 4 (2) output pixels a side reads
+// 9 (5) input pixels a side; points are numbered row * 9 + column.
+inline constexpr int kStridedSide = 9;
+
+// Pixels of a tile -> the points that it has: those of the input, or for stride 1 4x4 (2x4, 4x2, 2x2) pixels of the
 // gradient of the output, which the transpose of the output transform takes to the points.
 struct WinogradInput {
   const float* in;
@@ -135,9 +141,9 @@ struct KernelTable {
   // out (+)= (sum of the 3x3 neighbourhood of x) / 9. x has a halo of at least one pixel.
   void (*average3x3)(const Region&, Rows x, bool accumulate, MutableRows out);
 
-  // Indexed by [two rows instead of four][two columns instead of four].
-  void (*winograd_input[2][2])(const WinogradInput&);
-  void (*winograd_output[2][2])(const WinogradOutput&);
+  // Indexed by [stride - 1][two rows instead of four][two columns instead of four]. The gradient has stride 1 only.
+  void (*winograd_input[2][2][2])(const WinogradInput&);
+  void (*winograd_output[2][2][2])(const WinogradOutput&);
   void (*winograd_gradient[2][2])(const WinogradInput&);
 
   // Register-only loop of independent FMAs: the machine's peak. Returns floating-point operations done.

@@ -43,7 +43,9 @@ void transform_weights(const std::int8_t* g, std::int16_t (&out)[kPoints]) {
 
 }  // namespace
 
-bool IntegerWinograd::supports(const ConvShape& shape) { return WinogradConvolution::supports(shape); }
+bool IntegerWinograd::supports(const ConvShape& shape) {
+  return shape.stride == 1 && WinogradConvolution::supports(shape);
+}
 
 bool IntegerWinograd::pays(const ConvShape& shape) { return WinogradConvolution::pays(shape); }
 
@@ -100,7 +102,7 @@ std::size_t IntegerWinograd::scratch_bytes() const {
   const std::size_t widest = std::max(round_up(shape_.in_c, kAlignment), panels_.width()) * sizeof(float);
   return checked_add(
       checked_mul(kPoints, checked_add(v_point() * sizeof(std::int16_t), m_point() * sizeof(std::int32_t))),
-      WinogradTiles::kPatchPixels * widest);
+      WinogradTiles::patch_pixels(1) * widest);
 }
 
 void IntegerWinograd::run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,

@@ -5,17 +5,27 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;
+constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;  // of the weights
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
 
 // The weight transform G: the polynomial with the weights as coefficients, evaluated at the points, over the product of
-// a point's distances from the other points. L output channels side by side.
+// a point's distances from the other points. L output channels side by side. With stride 2 the outer taps are the
+// polynomial, and the middle one goes with the even pixels.
 template <std::size_t L>
-void transform_side(const double (&g0)[L], const double (&g1)[L], const double (&g2)[L], double (&u)[kSide][L]) {
+void transform_side(std::size_t stride, const double (&g0)[L], const double (&g1)[L], const double (&g2)[L],
+                    double (&u)[kSide][L]) {
   constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
-  for (std::size_t i = 0; i < L; ++i) {
+  for (std::size_t i = 0; i < L && stride == 2; ++i) {
+    u[0][i] = (g0[i] + 0.5 * g2[i]) * (-1 / 2.0);
+    u[1][i] = (g0[i] - 0.5 * g2[i]) * (1 / 2.0);
+    u[2][i] = (g0[i] + 1.5 * g2[i]) * (1 / 6.0);
+    u[3][i] = (g0[i] - 1.5 * g2[i]) * (-1 / 6.0);
+    u[4][i] = g2[i];
+    u[5][i] = g1[i];
+  }
+  for (std::size_t i = 0; i < L && stride == 1; ++i) {
     const double even_a = g0[i] + 0.5 * g2[i], odd_a = kA * g1[i];
     const double even_b = g0[i] + 2.0 * g2[i], odd_b = kB * g1[i];
     u[0][i] = g0[i];
@@ -27,35 +37,46 @@ void transform_side(const double (&g0)[L], const double (&g1)[L], const double (
   }
 }
 
-// L kernels of 3x3, `stride` floats apart, turned by 180 degrees if asked -> out[point * point_stride + lane].
+// L kernels of 3x3, `step` floats apart, turned by 180 degrees if asked -> out[point * point_stride + lane].
 template <std::size_t L>
-void transform_weights(const float* weight, std::size_t stride, bool turned, float* out, std::size_t point_stride) {
+void transform_weights(std::size_t stride, const float* weight, std::size_t step, bool turned, float* out,
+                       std::size_t point_stride) {
   double g[kTaps][L], half[3][kSide][L], u[kSide][L];
   for (std::size_t i = 0; i < L; ++i)
     for (std::size_t t = 0; t < kTaps; ++t)
-      g[turned ? kTaps - 1 - t : t][i] = static_cast<double>(weight[i * stride + t]);
-  for (std::size_t x = 0; x < 3; ++x) transform_side<L>(g[x], g[3 + x], g[6 + x], half[x]);
+      g[turned ? kTaps - 1 - t : t][i] = static_cast<double>(weight[i * step + t]);
+  for (std::size_t x = 0; x < 3; ++x) transform_side<L>(stride, g[x], g[3 + x], g[6 + x], half[x]);
   for (std::size_t p = 0; p < kSide; ++p) {
-    transform_side<L>(half[0][p], half[1][p], half[2][p], u);
+    transform_side<L>(stride, half[0][p], half[1][p], half[2][p], u);
     for (std::size_t q = 0; q < kSide; ++q)
       for (std::size_t i = 0; i < L; ++i) out[(p * kSide + q) * point_stride + i] = static_cast<float>(u[q][i]);
   }
 }
 
-std::size_t block_limit(std::size_t pixel) {
-  return std::clamp(kBlockBytes / (kPoints * sizeof(float)) / pixel, WinogradTiles::kMinBlockTiles,
-                    WinogradTiles::kMaxBlockTiles);
+std::size_t block_limit(const ConvShape& shape) {
+  return std::clamp(kBlockBytes / (WinogradTiles::patch_pixels(shape.stride) * sizeof(float)) / shape.in_c,
+                    WinogradTiles::kMinBlockTiles, WinogradTiles::kMaxBlockTiles);
+}
+
+// Which weights a point takes: with stride 2 the even pixels of a side share the last.
+std::size_t weight_point(std::size_t point, std::size_t stride) {
+  const std::size_t side = WinogradTiles::side_points(stride);
+  return std::min(point / side, kSide - 1) * kSide + std::min(point % side, kSide - 1);
 }
 
 }  // namespace
 
 bool WinogradConvolution::supports(const ConvShape& shape) {
-  return shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.dilation == 1 &&
+  return shape.kernel == 3 && shape.stride <= 2 && shape.padding == 1 && shape.dilation == 1 &&
          shape.in_c / shape.groups % kAlignedFloats == 0 && shape.out_c / shape.groups % kAlignedFloats == 0;
 }
 
 bool WinogradConvolution::pays(const ConvShape& shape) {
-  return shape.in_c / shape.groups >= 32 && shape.out_c / shape.groups >= 32 && shape.in_h * shape.in_w >= 36;
+  const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
+  const std::size_t pixels = shape.out_h() * shape.out_w();
+  if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36;
+  // Transforms take longer, of maps four times as large, and weights are four times those of the direct form.
+  return in >= 32 && out >= 96 && pixels >= 196;
 }
 
 Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
@@ -70,16 +91,16 @@ WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& p
       panels_(panels),
       kernels_(&kernels),
       pixel_(shape.in_c),
-      tiles_(shape, block_limit(pixel_), members) {}
+      tiles_(shape, block_limit(shape), members) {}
 
 std::size_t WinogradConvolution::weight_floats() const {
   return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
 }
 
 // source_of(group, output channel in the group, input channel in the group): where a kernel lies in the weights; those
-// of neighbouring output channels are `stride` floats apart.
+// of neighbouring output channels are `step` floats apart.
 template <class SourceOf>
-void WinogradConvolution::pack(float* packed, std::size_t stride, bool turned, int threads,
+void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int threads,
                                const SourceOf& source_of) const {
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
   const auto transform = panels_.lanes == 16  ? transform_weights<16>
@@ -92,7 +113,7 @@ void WinogradConvolution::pack(float* packed, std::size_t stride, bool turned, i
       const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
       const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
       float* out = packed + (group * padded + first) * kPoints * depth + k * width + lane - first;
-      transform(source_of(group, lane, k), stride, turned, out, depth * width);
+      transform(shape_.stride, source_of(group, lane, k), step, turned, out, depth * width);
     }
   });
 }
@@ -118,9 +139,9 @@ std::size_t WinogradConvolution::v_point() const { return tiles_.largest_block()
 std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block() * panels_.width() + kAlignedFloats; }
 
 std::size_t WinogradConvolution::scratch_floats() const {
-  // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
-  const std::size_t patch = WinogradTiles::kPatchPixels * std::max(pixel_, panels_.width());
-  return checked_add(checked_mul(kPoints, checked_add(v_point(), m_point())), patch);
+  // The spare cache line per point keeps the points' rows out of one set of the first-level cache.
+  const std::size_t patch = WinogradTiles::patch_pixels(shape_.stride) * std::max(pixel_, panels_.width());
+  return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), patch);
 }
 
 void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
@@ -141,46 +162,54 @@ void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, c
 void WinogradConvolution::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel,
                                     const FeatureMap& in, const float* weights, const float* bias,
                                     const FeatureMap& out, ConvOptions options, float* scratch) const {
-  const std::size_t depth = shape_.in_c / shape_.groups, count = block.count;
   float* v = scratch;
-  float* m = v + kPoints * v_point();
-  float* patch = m + kPoints * m_point();
-  for (std::size_t t = 0; t < count; ++t)
-    transform_tile(block.tiles[t], 1, in, kernels_->winograd_input, v + t * pixel_, v_point(), patch);
+  float* m = v + points() * v_point();
+  float* patch = m + points() * m_point();
+  for (std::size_t t = 0; t < block.count; ++t)
+    transform_tile(block.tiles[t], {shape_.stride, 1}, in, kernels_->winograd_input[shape_.stride - 1], v + t * pixel_,
+                   v_point(), patch);
 
-  const std::ptrdiff_t tap = 0;
   for (std::size_t index = first_panel; index < last_panel; ++index) {
     const std::size_t group = index / panels_.count(), panel = index % panels_.count();
     const std::size_t first = group * panels_.channels + panel * panels_.width();
-    const int vectors = panels_.panel_vectors(panel);
-    const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
-    const std::size_t most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
-
-    ConvTile tile{};
-    tile.input_pixel = signed_size(pixel_);
-    tile.taps = &tap;
-    tile.tap_count = 1;
-    tile.depth = depth;
-    tile.out_pixel = signed_size(width);
-    tile.valid = width;
-    for (std::size_t point = 0; point < kPoints; ++point) {
-      const Tile range = block.with_point(point);
-      tile.weights = weights + (first * kPoints + point * width) * depth;
-      if (range.length == 0) continue;
-      const std::size_t cuts = ceil_div(range.length, most);
-      // Weights stream from memory: each cut asks for its part of the next point's.
-      tile.prefetch_step = ceil_div(width, cuts);
-      for (std::size_t cut = 0; cut < cuts; ++cut) {
-        const Tile part = even_tile(range.length, cuts, cut);
-        tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * depth;
-        tile.input = v + point * v_point() + (range.first + part.first) * pixel_ + group * depth;
-        tile.out = m + point * m_point() + (range.first + part.first) * width;
-        kernels_->conv_prefetch[vectors - 1][part.length - 1](tile);
-      }
-    }
-    for (std::size_t t = 0; t < count; ++t)
+    const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
+    multiply(block, group, panel, v, weights, m);
+    for (std::size_t t = 0; t < block.count; ++t)
       transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
                        options, patch);
+  }
+}
+
+void WinogradConvolution::multiply(const Block& block, std::size_t group, std::size_t panel, const float* v,
+                                   const float* weights, float* m) const {
+  const std::size_t depth = shape_.in_c / shape_.groups;
+  const int vectors = panels_.panel_vectors(panel);
+  const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
+  const std::size_t most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
+  const std::ptrdiff_t tap = 0;
+  weights += (group * panels_.channels + panel * panels_.width()) * kPoints * depth;
+
+  ConvTile tile{};
+  tile.input_pixel = signed_size(pixel_);
+  tile.taps = &tap;
+  tile.tap_count = 1;
+  tile.depth = depth;
+  tile.out_pixel = signed_size(width);
+  tile.valid = width;
+  for (std::size_t point = 0; point < points(); ++point) {
+    const Tile range = block.with_point(point);
+    if (range.length == 0) continue;
+    tile.weights = weights + weight_point(point, shape_.stride) * width * depth;
+    const std::size_t cuts = ceil_div(range.length, most);
+    // Weights stream from memory: each cut asks for its part of the next point's.
+    tile.prefetch_step = ceil_div(width, cuts);
+    for (std::size_t cut = 0; cut < cuts; ++cut) {
+      const Tile part = even_tile(range.length, cuts, cut);
+      tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * depth;
+      tile.input = v + point * v_point() + (range.first + part.first) * pixel_ + group * depth;
+      tile.out = m + point * m_point() + (range.first + part.first) * width;
+      kernels_->conv_prefetch[vectors - 1][part.length - 1](tile);
+    }
   }
 }
 
@@ -200,7 +229,7 @@ void WinogradConvolution::transform_output(const TileRef& tile, const float* m, 
       for (std::size_t c = 0; c < tile.columns.length; ++c)
         std::copy_n(target + r * out.shape.row() + c * out.shape.pixel(), width, patch + (r * columns + c) * width);
   }
-  kernels_->winograd_output[tile.rows.is_short][tile.columns.is_short](call);
+  kernels_->winograd_output[shape_.stride - 1][tile.rows.is_short][tile.columns.is_short](call);
   if (!tile.overhangs()) return;
   for (std::size_t r = 0; r < tile.rows.length; ++r)
     for (std::size_t c = 0; c < tile.columns.length; ++c)

@@ -57,7 +57,7 @@ std::size_t WinogradWeightGradient::sum_floats() const {
 std::size_t WinogradWeightGradient::scratch_floats() const {
   // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
   return checked_add(checked_mul(kPoints, checked_add(input_point(), grad_point())),
-                     checked_mul(WinogradTiles::kPatchPixels, std::max(shape_.in_c, shape_.out_c)));
+                     checked_mul(WinogradTiles::patch_pixels(1), std::max(shape_.in_c, shape_.out_c)));
 }
 
 std::size_t WinogradWeightGradient::workspace_floats() const {
@@ -87,8 +87,9 @@ void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const 
                                        const FeatureMap& grad_out, float* scratch, float* sums, bool accumulate) const {
   float *input = scratch, *grad = input + kPoints * input_point(), *patch = grad + kPoints * grad_point();
   for (std::size_t t = 0; t < block.count; ++t) {
-    transform_tile(block.tiles[t], 1, in, kernels_->winograd_input, input + t * shape_.in_c, input_point(), patch);
-    transform_tile(block.tiles[t], 0, grad_out, kernels_->winograd_gradient, grad + t * shape_.out_c, grad_point(),
+    transform_tile(block.tiles[t], {1, 1}, in, kernels_->winograd_input[0], input + t * shape_.in_c, input_point(),
+                   patch);
+    transform_tile(block.tiles[t], {1, 0}, grad_out, kernels_->winograd_gradient, grad + t * shape_.out_c, grad_point(),
                    patch);
   }
 

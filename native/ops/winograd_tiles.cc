@@ -6,7 +6,6 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kSide = kWinogradSide;
 // A team shares an image by tiles while each member gets at least so many; below that, by panels.
 constexpr std::size_t kMinTilesPerMember = 20;
 
@@ -16,14 +15,15 @@ std::size_t side_tiles(std::size_t size) { return ceil_div(size, 4); }
 }  // namespace
 
 std::size_t WinogradTiles::per_image(const ConvShape& shape) {
-  return checked_mul(side_tiles(shape.in_h), side_tiles(shape.in_w));
+  return checked_mul(side_tiles(shape.out_h()), side_tiles(shape.out_w()));
 }
 
 WinogradTiles::WinogradTiles(const ConvShape& shape, std::size_t limit, std::size_t members)
-    : images_(shape.n),
-      height_(shape.in_h),
-      width_(shape.in_w),
-      columns_(side_tiles(shape.in_w)),
+    : stride_(shape.stride),
+      images_(shape.n),
+      height_(shape.out_h()),
+      width_(shape.out_w()),
+      columns_(side_tiles(width_)),
       per_image_(per_image(shape)) {
   if (per_image_ > limit / 2) {
     cuts_ = ceil_div(per_image_, limit);
@@ -37,8 +37,11 @@ WinogradTiles::WinogradTiles(const ConvShape& shape, std::size_t limit, std::siz
 }
 
 Tile WinogradTiles::Block::with_point(std::size_t point) const {
-  const auto only_full = [](std::size_t side) { return side == 3 || side == 4; };
-  const bool needs_rows = only_full(point / kSide), needs_columns = only_full(point % kSide);
+  const auto only_full = [this](std::size_t side) {
+    return stride == 1 ? side == 3 || side == 4 : side == 2 || side == 3 || side >= 7;
+  };
+  const std::size_t side = side_points(stride);
+  const bool needs_rows = only_full(point / side), needs_columns = only_full(point % side);
   if (needs_rows) return needs_columns ? full : full_rows;
   return needs_columns ? full_columns : Tile{0, count};
 }
@@ -70,6 +73,7 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
   for (std::size_t t = 0; t < range.length; ++t) ++counts[rank(tile_at(range.first + t))];
   Block block;
   block.count = range.length;
+  block.stride = stride_;
   block.full_rows = {counts[0], counts[1] + counts[2]};
   block.full_columns = {0, counts[0] + counts[1]};
   block.full = {counts[0], counts[1]};
@@ -81,22 +85,26 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
   return block;
 }
 
-void transform_tile(const WinogradTiles::TileRef& tile, std::size_t margin, const FeatureMap& map,
+void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const FeatureMap& map,
                     void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
                     float* patch) {
   const auto signed_size = [](std::size_t size) { return static_cast<std::ptrdiff_t>(size); };
-  const std::ptrdiff_t y = signed_size(tile.rows.first) - signed_size(margin);
-  const std::ptrdiff_t x = signed_size(tile.columns.first) - signed_size(margin);
+  const auto first = [&](const WinogradTiles::Side& side) {
+    return signed_size(source.stride * side.first) - signed_size(source.margin);
+  };
   const std::size_t pixel = map.shape.pixel();
-  WinogradInput call{map.at(tile.image, y, x),     signed_size(pixel),
-                     signed_size(map.shape.row()), out,
-                     signed_size(point_stride),    pixel};
+  WinogradInput call{map.at(tile.image, first(tile.rows), first(tile.columns)),
+                     signed_size(pixel),
+                     signed_size(map.shape.row()),
+                     out,
+                     signed_size(point_stride),
+                     pixel};
   if (tile.overhangs()) {
     // The tile hangs over the border by more than the margin: what lies there is not zero but the next row.
-    const std::size_t line = (tile.width() + 2 * margin) * pixel;
-    std::memset(patch, 0, (tile.height() + 2 * margin) * line * sizeof(float));
-    for (std::size_t r = 0; r < tile.rows.length + 2 * margin; ++r)
-      std::copy_n(call.in + signed_size(r) * call.row, (tile.columns.length + 2 * margin) * pixel, patch + r * line);
+    const std::size_t line = source.pixels(tile.width()) * pixel;
+    std::memset(patch, 0, source.pixels(tile.height()) * line * sizeof(float));
+    for (std::size_t r = 0; r < source.pixels(tile.rows.length); ++r)
+      std::copy_n(call.in + signed_size(r) * call.row, source.pixels(tile.columns.length) * pixel, patch + r * line);
     call.in = patch;
     call.row = signed_size(line);
   }

@@ -14,8 +14,10 @@ class WinogradTiles {
  public:
   static constexpr std::size_t kMaxBlockTiles = 64;
   static constexpr std::size_t kMinBlockTiles = 32;
-  // What a whole tile reads.
-  static constexpr std::size_t kPatchPixels = kWinogradSide * kWinogradSide;
+  // Of a side, as kernels/kernel_table.h numbers them.
+  static constexpr std::size_t side_points(std::size_t stride) { return stride == 1 ? kWinogradSide : kStridedSide; }
+  // What a whole tile reads: along a side as many pixels as it has points, both ways of cutting the side.
+  static constexpr std::size_t patch_pixels(std::size_t stride) { return side_points(stride) * side_points(stride); }
 
   // Output pixels of a tile: 4 or 2 each way, less at an odd border.
   struct Side {
@@ -35,10 +37,10 @@ class WinogradTiles {
   // it is run: a list of all blocks would grow with the images, before anyone has checked that these fit the memory.
   struct Block {
     TileRef tiles[kMaxBlockTiles];
-    std::size_t count;
+    std::size_t count, stride;
     Tile full_rows, full_columns, full;  // ranges of tiles that have four rows, four columns, both
 
-    // The tiles that have a point, numbered row * 6 + column.
+    // The tiles that have a point.
     Tile with_point(std::size_t point) const;
   };
 
@@ -54,16 +56,24 @@ class WinogradTiles {
  private:
   TileRef tile_at(std::size_t index) const;  // of all images, row by row
 
-  std::size_t images_, height_, width_;
+  std::size_t stride_, images_, height_, width_;  // of the output
   std::size_t columns_, per_image_;
   std::size_t cuts_ = 1;  // blocks of one image; with 1, a block may be several images
   std::size_t blocks_, largest_block_;
 };
 
-// Takes a tile of a map to the points, out[point * point_stride + channel]. margin: how far the transform reads beyond
-// the tile on each side, 1 for the input of a convolution, whose map has that halo, 0 for the gradient of its output.
-// patch: room for a tile with its margin.
-void transform_tile(const WinogradTiles::TileRef& tile, std::size_t margin, const FeatureMap& map,
+// The pixels of a map that belong to those of a tile.
+struct TileSource {
+  std::size_t stride;
+  // How far beyond them the transform reads: 1 for the input of a convolution, whose map has that halo, 0 for the
+  // gradient of its output.
+  std::size_t margin;
+
+  std::size_t pixels(std::size_t length) const { return stride * (length - 1) + 1 + 2 * margin; }
+};
+
+// Takes a tile of a map to the points, out[point * point_stride + channel]. patch: room for what a whole tile reads.
+void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const FeatureMap& map,
                     void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
                     float* patch);
 

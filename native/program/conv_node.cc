@@ -16,7 +16,7 @@ constexpr std::size_t kWinogradPixels = 196;
 constexpr std::size_t kWinogradChannels = 32;
 
 bool winograd_pays(const ConvShape& shape) {
-  return WinogradConvolution::supports(shape) && shape.in_h * shape.in_w >= kWinogradPixels &&
+  return WinogradConvolution::supports(shape) && shape.stride == 1 && shape.in_h * shape.in_w >= kWinogradPixels &&
          shape.in_c / shape.groups >= kWinogradChannels && shape.out_c / shape.groups >= kWinogradChannels;
 }
 

@@ -79,20 +79,21 @@ const std::vector<ConvFamily>& conv_families() {
 
 ConvShape random_convolution(Rng& rng) { return conv_families()[rng.between(0, conv_families().size() - 1)].draw(rng); }
 
-ConvShape random_winograd_shape(Rng& rng, double macs) {
+ConvShape random_winograd_shape(Rng& rng, double macs, std::size_t stride) {
   for (;;) {
-    const std::size_t groups = rng.chance(0.7) ? 1 : rng.between(2, 3), side = rng.chance(0.1) ? 41 : 13;
+    const std::size_t groups = rng.chance(0.7) ? 1 : rng.between(2, 3);
+    const std::size_t side = stride * (rng.chance(0.1) ? 41 : 13);
     const ConvShape shape{rng.between(1, rng.chance(0.1) ? 40 : 4),
                           groups * 16 * rng.between(1, 4),
                           rng.between(1, side),
                           rng.between(1, side),
                           groups * 16 * rng.between(1, 5),
                           3,
-                          1,
+                          stride,
                           1,
                           1,
                           groups};
-    if (shape.macs() <= (side == 13 ? macs : 2e6)) return shape;
+    if (shape.macs() <= (side == stride * 13 ? macs : 2e6)) return shape;
   }
 }
 

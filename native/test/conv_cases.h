@@ -28,7 +28,7 @@ ConvShape random_convolution(Rng& rng);
 
 // For Winograd: images from one pixel to several blocks of tiles, with every kind of overhang. Most have at most `macs`
 // multiplications.
-ConvShape random_winograd_shape(Rng& rng, double macs);
+ConvShape random_winograd_shape(Rng& rng, double macs, std::size_t stride = 1);
 
 // For a first layer: any kernel on one image of few channels.
 ConvShape random_stem_shape(Rng& rng, std::size_t max_channels, std::size_t dilation);

@@ -31,9 +31,10 @@ struct Case {
 };
 
 Case random_case(Rng& rng) {
-  const ConvShape shape = random_winograd_shape(rng, 600e3);
+  const std::size_t stride = rng.chance(0.5) ? 1 : 2;
+  const ConvShape shape = random_winograd_shape(rng, 600e3, stride);
   return {shape,
-          rng.chance(0.5),
+          stride == 1 && rng.chance(0.5),
           random_tensor(rng, input_dims(shape), Data::kReals),
           random_values(rng, shape.weight_elements(), Data::kReals),
           random_values(rng, shape.out_c, Data::kReals),
@@ -67,7 +68,7 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
   if (with_bias) packer.pack_bias(memory.floats(c.bias), bias = memory.floats(packer.bias_floats()));
 
   const FeatureMap in = memory.map(c.x, halo);
-  const MapShape out_shape{c.shape.n, c.shape.out_c, c.shape.in_h, c.shape.in_w, out_halo};
+  const MapShape out_shape{c.shape.n, c.shape.out_c, c.shape.out_h(), c.shape.out_w(), out_halo};
   const FeatureMap out = options.accumulate ? memory.map(c.before, out_halo) : memory.map(out_shape);
   for (std::size_t index = 0; index < members; ++index)
     plan.run_part(in, packed, bias, out, options, memory.floats(plan.scratch_floats()), Member{index, members});
@@ -102,7 +103,7 @@ TEST(winograd_options) {
     const Case c = random_case(rng);
     const ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
     const bool with_bias = rng.chance(0.5);
-    const std::size_t pixels = c.shape.in_h * c.shape.in_w;
+    const std::size_t pixels = c.shape.out_h() * c.shape.out_w();
     for (const KernelTable* kernels : float_kernels()) {
       reference::Values expected = run(rng, c, *kernels, 1, 1, false, {});
       for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -166,7 +167,7 @@ TEST(winograd_nan_stays_in_group_and_image) {
                               received = run(rng, poisoned, *kernels, 1, 1, true, {});
       std::size_t reached = 0, leaked = 0;
       for (std::size_t i = 0; i < expected.size(); ++i) {
-        const std::size_t c = i / (shape.in_h * shape.in_w) % shape.out_c, n = i / (expected.size() / shape.n);
+        const std::size_t c = i / (shape.out_h() * shape.out_w()) % shape.out_c, n = i / (expected.size() / shape.n);
         const bool same_part = n == image && c / (shape.out_c / shape.groups) == group;
         if (received[i] != expected[i]) ++(same_part ? reached : leaked);
       }
@@ -184,7 +185,7 @@ TEST(winograd_supports) {
     return shape;
   };
   for (const ConvShape& shape :
-       {changed(&ConvShape::kernel, 5), changed(&ConvShape::kernel, 1), changed(&ConvShape::stride, 2),
+       {changed(&ConvShape::kernel, 5), changed(&ConvShape::kernel, 1), changed(&ConvShape::stride, 3),
         changed(&ConvShape::padding, 0), changed(&ConvShape::padding, 2), changed(&ConvShape::dilation, 2),
         changed(&ConvShape::in_c, 40), changed(&ConvShape::out_c, 8), changed(&ConvShape::groups, 4)})
     CHECK(!WinogradConvolution::supports(shape), shape);
