@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { type EpochProgress, loadModel, type StepProgress } from '../lib';
@@ -115,6 +115,23 @@ describe('train', () => {
     const { options } = await loadModel(file('photos.safetensors'));
     expect(options).toMatchObject({ numClasses: 2, inChannels: 3, inputSize: 12, labels: ['dark', 'light'] });
     expect(run('train', ...args, '--validation', file('photos/val')).stdout).toContain('4 to judge on');
+
+    // A folder that lacks a class does not number the others anew.
+    rmSync(file('photos/val/dark'), { recursive: true });
+    const last = (...more: string[]) =>
+      JSON.parse(
+        run('train', ...args, '--epochs', '8', '--json', ...more)
+          .stdout.trim()
+          .split('\n')
+          .at(-1) as string,
+      );
+    const judged = last().validation;
+    expect(judged.accuracy).toBe(1);
+    expect(last('--validation', file('photos/val')).validation).toEqual(judged);
+    const named = run('train', ...args, '--labels', 'light,dark,other');
+    expect(named.status).toBe(0);
+    const { numClasses, labels } = (await loadModel(file('photos.safetensors'))).options;
+    expect({ numClasses, labels }).toEqual({ numClasses: 3, labels: ['light', 'dark', 'other'] });
   });
 
   test('a folder that is not there: one line', () => {

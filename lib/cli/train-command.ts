@@ -48,7 +48,11 @@ export function addTrainCommand(program: Command): void {
     .option('--checkpoint <file>', 'file to write the state of the training to after every epoch, and when stopped')
     .option('--resume', 'go on with the training in the checkpoint file, if there is one')
     .option('--validation <folder>', 'folder with images to judge on after every epoch, as in <data>')
-    .option('--labels <list>', 'names of the classes, for IDX files of other data', nameList);
+    .option(
+      '--labels <list>',
+      'names of the classes in their order: of IDX files of other data, or of the folders',
+      nameList,
+    );
   addNetworkFlags(command, 'name of the network (default: qarepvgg_a0)')
     .option('--mean <list>', 'mean of the pixels per channel, from 0 to 1', numberList)
     .option('--std <list>', 'deviation of the pixels per channel', numberList)

@@ -23,7 +23,9 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   const reading = pick(flags, 'inputSize', 'inChannels', 'labels') as DataOptions;
   const data = await openData(folder, reading, 'train');
   const validation =
-    flags.validation === undefined ? data.validation : await openValidation(flags.validation, reading, 'train');
+    flags.validation === undefined
+      ? data.validation
+      : await openValidation(flags.validation, reading, data.train.classes, 'train');
   const model = makeModel(data.train, flags);
   const trainer = new Trainer(model, {
     ...pick(flags, 'optimizer', 'lr', 'momentum', 'nesterov', 'weightDecay', 'labelSmoothing', 'clipNorm'),
