@@ -44,6 +44,14 @@ describe('fuse, verify, info', () => {
     });
     const other = run('info', file('fused'), ...flags, '--blocks', '1,1,2,1').stderr;
     expect(other).toContain('unexpected: "stages.0.1.reparam_conv.bias", "stages.0.1.reparam_conv.weight"\n');
+    const extras = { pointwiseBias: true, alpha: true, averageBranch: true };
+    const odd = randomNetwork('qarepvgg_a0', { ...tiny, ...extras });
+    await saveStateDict(odd.stateDict({ layout: 'super-gradients' }), file('odd'));
+    const named = ['--model', 'qarepvgg_a0', '--layout', 'super-gradients', ...shape];
+    const kind = ['--pointwise-bias', '--alpha', '--average-branch'];
+    expect(run('fuse', file('odd'), deploy, ...named).stderr).toContain('{ alpha: true, pointwiseBias: true })');
+    expect(run('fuse', file('odd'), deploy, ...named, ...kind).status).toBe(0);
+    expect((await loadModel(deploy)).stateDict()).toEqual(odd.reparameterize().stateDict());
     const { stderr, status } = run('fuse', file('timm'), deploy, '--model', 'repvgg_a0', ...shape);
     expect(status).toBe(1);
     const words = 'expected the names of --layout official, received those of --layout timm';

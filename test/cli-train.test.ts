@@ -4,7 +4,9 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { type EpochProgress, loadModel, type StepProgress } from '../lib';
 import { TrainingProgress } from '../lib/cli/progress';
+import { readSafetensors } from '../lib/formats/safetensors';
 import { root, runNode } from './support/child';
+import { bits } from './support/compare';
 import { temporaryFolder } from './support/formats';
 
 const folder = temporaryFolder();
@@ -93,6 +95,26 @@ describe('train', () => {
     expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
     expect(stderr).toMatch(/^nothing left to do: .*through has reached --epochs 1 \(step 8\); name more to go on\n$/);
     expect(readFileSync(file('second'))).toEqual(readFileSync(file('first')));
+  });
+
+  test('the custom L2, and where the rate falls', async () => {
+    const train = async (name: string, ...more: string[]) => {
+      const out = file(name);
+      const args = ['--model', 'repvgg_a0', ...small, '--epochs', '4', '--weight-decay', '0.1', '--json', '--out', out];
+      const { stdout, status } = run('train', images, ...args, ...more);
+      expect(status).toBe(0);
+      const rates = stdout
+        .trim()
+        .split('\n')
+        .map((line): number => JSON.parse(line).learningRate);
+      return { rates, tensors: Object.values((await readSafetensors(out)).tensors) };
+    };
+    const plain = await train('plain');
+    const custom = await train('custom', '--custom-l2');
+    expect(bits(...custom.tensors)).not.toBe(bits(...plain.tensors));
+    expect(bits(...(await train('S0', '--variant', 'S0')).tensors)).toBe(bits(...custom.tensors));
+    const step = ['--schedule', 'step', '--milestones', '0.25,0.75', '--gamma', '0.5', '--warmup', '0'];
+    expect((await train('step', ...step)).rates).toEqual([0.1, 0.05, 0.05, 0.025]);
   });
 
   test('folders of images of two classes, to train on and to judge on', async () => {

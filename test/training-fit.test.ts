@@ -223,7 +223,8 @@ describe('fit', () => {
   test('images that are transferred away meanwhile: the training ends, and goes on with others', async () => {
     const trainer = new Trainer(patternNetwork());
     const own = patterns(50, 2);
-    const lose = () => own.images.length > 0 && structuredClone(own.images, { transfer: [own.images.buffer] });
+    const lose = () =>
+      own.images.length > 0 && structuredClone(own.images, { transfer: [own.images.buffer as ArrayBuffer] });
     const options = { epochs: 2, batchSize: 16 };
     await expectRejection(trainer.fit(own, { ...options, onProgress: lose }), 'ERR_BUFFER_DETACHED', 'Dataset');
     await trainer.fit(data, options);

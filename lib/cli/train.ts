@@ -29,7 +29,7 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   const model = makeModel(data.train, flags);
   const trainer = new Trainer(model, {
     ...pick(flags, 'optimizer', 'lr', 'momentum', 'nesterov', 'weightDecay', 'labelSmoothing', 'clipNorm'),
-    ...pick(flags, 'schedule', 'warmup', 'seed', 'threads'),
+    ...pick(flags, 'customL2', 'schedule', 'milestones', 'gamma', 'warmup', 'seed', 'threads'),
   } as TrainerOptions);
   await resume(trainer, flags);
   if (!flags.json) introduce(model, data.train, validation);
@@ -63,8 +63,11 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
 
 /** Whatever can be checked before the data are read. */
 async function checkFlags(folder: string, flags: TrainFlags): Promise<void> {
-  const { mean, std, resume, checkpoint, out, validation } = flags;
+  const { mean, std, resume, checkpoint, out, validation, schedule } = flags;
   if ((mean === undefined) !== (std === undefined)) throw misuse('train', 'both --mean and --std', 'one of them');
+  if (schedule !== 'step' && (flags.milestones ?? flags.gamma) !== undefined) {
+    throw misuse('train', '--schedule step with --milestones and --gamma', schedule);
+  }
   if (resume && checkpoint === undefined) throw misuse('train', '--checkpoint with --resume', 'none');
   const format = 'safetensors';
   const kept = checkpoint === undefined ? [] : [{ name: '--checkpoint', file: checkpoint, format } as const];
