@@ -88,6 +88,19 @@ describe('train', () => {
     expect((await loadModel(name('stopped'))).stateDict()).toEqual((await loadModel(name('whole'))).stateDict());
   });
 
+  test('stopped on a terminal, the bar goes before it says so: it takes its line with it', async () => {
+    writeFileSync(file('terminal.cjs'), 'Object.assign(process.stderr, { isTTY: true, columns: 120 });');
+    const args = ['-r', file('terminal.cjs'), 'dist/cli/index.js', 'train', images, ...small, '--epochs', '40'];
+    const child = spawn(process.execPath, [...args, '--out', file('never')], { cwd: root });
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk;
+    });
+    child.stderr.once('data', () => child.kill('SIGINT'));
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(1);
+    expect(errors).toMatch(/stopped after step \d+; nothing is kept\n$/);
+  });
+
   test('of a training that is through, it says so, and writes the model all the same', async () => {
     const args = ['train', images, ...small, '--epochs', '1', '--json', '--checkpoint', file('through')];
     expect(run(...args, '--out', file('first')).stderr).toBe('');

@@ -35,26 +35,24 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   if (!flags.json) introduce(model, data.train, validation);
 
   const progress = new TrainingProgress(flags.json === true);
-  try {
-    const result = await untilInterrupted((signal) =>
-      trainer.fit(data.train, {
-        ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
-        ...(validation && { validation }),
-        signal,
-        onProgress: (event) => progress.show(event),
-      }),
-    );
-    if (!result) {
-      const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
-      process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
-      return false;
-    }
-    if (result.epochs.length === 0) {
-      const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
-      process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
-    }
-  } finally {
-    progress.stop();
+  const training = untilInterrupted((signal) =>
+    trainer.fit(data.train, {
+      ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
+      ...(validation && { validation }),
+      signal,
+      onProgress: (event) => progress.show(event),
+    }),
+  );
+  // Before anything else is written: the bar takes its line with it.
+  const result = await training.finally(() => progress.stop());
+  if (!result) {
+    const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
+    process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
+    return false;
+  }
+  if (result.epochs.length === 0) {
+    const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
+    process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
   }
   await saveModel(model, flags.out);
   if (!flags.json) process.stdout.write(`${flags.out}: ${model.eval()}\n`);
