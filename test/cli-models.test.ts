@@ -83,6 +83,17 @@ describe('fuse, verify, info', () => {
     expect(result.blocks).toHaveLength(8);
   });
 
+  test('verify: a model that cannot have been made of the other', async () => {
+    await saveModel(
+      randomNetwork('qarepvgg_a0', { ...tiny, inChannels: 3, channels: [4, 4, 8, 16, 16] }),
+      file('wide'),
+    );
+    const { stdout, stderr, status } = run('verify', trained, '--deploy', file('wide'));
+    expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
+    const words = 'expected channels [4,4,8,12,16], as the model compared with has, received [4,4,8,16,16]';
+    expect(stderr).toBe(`error: verify, "${file('wide')}": ${words}\n`);
+  });
+
   test('verify: exit code 1 beyond the tolerance, and where there is nothing to compare', async () => {
     const wrong = model.reparameterize();
     wrong.parameters()['stage2.0.rbr_reparam.bias']?.data.fill(1);
