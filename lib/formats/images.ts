@@ -39,8 +39,8 @@ const batchSize = 8;
  * PPM images are read as they are; for JPEG, PNG and others, and to scale, install sharp.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for a folder without classes, a class without images, a class that is none of the
- * option `classes`, and a file that is no image; ERR_SHAPE for images of different sizes when no size is asked for; ERR_LIMIT above 2 GiB; ERR_ADDON_LOAD when
- * sharp is needed and not installed.
+ * option `classes`, and a file that is no image; ERR_SHAPE for images of different sizes when no size is asked for;
+ * ERR_LIMIT above 2 GiB; ERR_ADDON_LOAD when sharp is needed and not installed.
  *
  * @example
  * const pets = await loadImageFolder('photos', { height: 224, width: 224 });
