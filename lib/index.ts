@@ -1,7 +1,7 @@
 /** The public surface of `qarepvgg`. */
 
 export { type ErrorCode, QARepVGGError } from './errors';
-export { Dataset, type DatasetSource } from './formats/dataset';
+export { Dataset, type DatasetPart, type DatasetSource } from './formats/dataset';
 export { fashionMnistClasses, loadFashionMnist } from './formats/fashion-mnist';
 export { loadIdx } from './formats/idx';
 export { type ImageFolderOptions, loadImageFolder } from './formats/images';

@@ -44,6 +44,14 @@ describe('fuse, verify, info', () => {
     });
     const other = run('info', file('fused'), ...flags, '--blocks', '1,1,2,1').stderr;
     expect(other).toContain('unexpected: "stages.0.1.reparam_conv.bias", "stages.0.1.reparam_conv.weight"\n');
+    const extras = { pointwiseBias: true, alpha: true, averageBranch: true };
+    const odd = randomNetwork('qarepvgg_a0', { ...tiny, ...extras });
+    await saveStateDict(odd.stateDict({ layout: 'super-gradients' }), file('odd'));
+    const named = ['--model', 'qarepvgg_a0', '--layout', 'super-gradients', ...shape];
+    const kind = ['--pointwise-bias', '--alpha', '--average-branch'];
+    expect(run('fuse', file('odd'), deploy, ...named).stderr).toContain('{ alpha: true, pointwiseBias: true })');
+    expect(run('fuse', file('odd'), deploy, ...named, ...kind).status).toBe(0);
+    expect((await loadModel(deploy)).stateDict()).toEqual(odd.reparameterize().stateDict());
     const { stderr, status } = run('fuse', file('timm'), deploy, '--model', 'repvgg_a0', ...shape);
     expect(status).toBe(1);
     const words = 'expected the names of --layout official, received those of --layout timm';
@@ -73,6 +81,17 @@ describe('fuse, verify, info', () => {
     const result = JSON.parse(run('verify', trained, '--deploy', deploy, '--json').stdout) as Record<string, unknown>;
     expect(result).toMatchObject({ passed: true, tolerance: 1e-5, samples: 4, images: 0 });
     expect(result.blocks).toHaveLength(8);
+  });
+
+  test('verify: a model that cannot have been made of the other', async () => {
+    await saveModel(
+      randomNetwork('qarepvgg_a0', { ...tiny, inChannels: 3, channels: [4, 4, 8, 16, 16] }),
+      file('wide'),
+    );
+    const { stdout, stderr, status } = run('verify', trained, '--deploy', file('wide'));
+    expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
+    const words = 'expected channels [4,4,8,12,16], as the model compared with has, received [4,4,8,16,16]';
+    expect(stderr).toBe(`error: verify, "${file('wide')}": ${words}\n`);
   });
 
   test('verify: exit code 1 beyond the tolerance, and where there is nothing to compare', async () => {

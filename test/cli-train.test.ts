@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { type EpochProgress, loadModel, type StepProgress } from '../lib';
 import { TrainingProgress } from '../lib/cli/progress';
+import { readSafetensors } from '../lib/formats/safetensors';
 import { root, runNode } from './support/child';
+import { bits } from './support/compare';
 import { temporaryFolder } from './support/formats';
 
 const folder = temporaryFolder();
@@ -86,6 +88,19 @@ describe('train', () => {
     expect((await loadModel(name('stopped'))).stateDict()).toEqual((await loadModel(name('whole'))).stateDict());
   });
 
+  test('stopped on a terminal, the bar goes before it says so: it takes its line with it', async () => {
+    writeFileSync(file('terminal.cjs'), 'Object.assign(process.stderr, { isTTY: true, columns: 120 });');
+    const args = ['-r', file('terminal.cjs'), 'dist/cli/index.js', 'train', images, ...small, '--epochs', '40'];
+    const child = spawn(process.execPath, [...args, '--out', file('never')], { cwd: root });
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk;
+    });
+    child.stderr.once('data', () => child.kill('SIGINT'));
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(1);
+    expect(errors).toMatch(/stopped after step \d+; nothing is kept\n$/);
+  });
+
   test('of a training that is through, it says so, and writes the model all the same', async () => {
     const args = ['train', images, ...small, '--epochs', '1', '--json', '--checkpoint', file('through')];
     expect(run(...args, '--out', file('first')).stderr).toBe('');
@@ -93,6 +108,26 @@ describe('train', () => {
     expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
     expect(stderr).toMatch(/^nothing left to do: .*through has reached --epochs 1 \(step 8\); name more to go on\n$/);
     expect(readFileSync(file('second'))).toEqual(readFileSync(file('first')));
+  });
+
+  test('the custom L2, and where the rate falls', async () => {
+    const train = async (name: string, ...more: string[]) => {
+      const out = file(name);
+      const args = ['--model', 'repvgg_a0', ...small, '--epochs', '4', '--weight-decay', '0.1', '--json', '--out', out];
+      const { stdout, status } = run('train', images, ...args, ...more);
+      expect(status).toBe(0);
+      const rates = stdout
+        .trim()
+        .split('\n')
+        .map((line): number => JSON.parse(line).learningRate);
+      return { rates, tensors: Object.values((await readSafetensors(out)).tensors) };
+    };
+    const plain = await train('plain');
+    const custom = await train('custom', '--custom-l2');
+    expect(bits(...custom.tensors)).not.toBe(bits(...plain.tensors));
+    expect(bits(...(await train('S0', '--variant', 'S0')).tensors)).toBe(bits(...custom.tensors));
+    const step = ['--schedule', 'step', '--milestones', '0.25,0.75', '--gamma', '0.5', '--warmup', '0'];
+    expect((await train('step', ...step)).rates).toEqual([0.1, 0.05, 0.05, 0.025]);
   });
 
   test('folders of images of two classes, to train on and to judge on', async () => {
@@ -115,6 +150,23 @@ describe('train', () => {
     const { options } = await loadModel(file('photos.safetensors'));
     expect(options).toMatchObject({ numClasses: 2, inChannels: 3, inputSize: 12, labels: ['dark', 'light'] });
     expect(run('train', ...args, '--validation', file('photos/val')).stdout).toContain('4 to judge on');
+
+    // A folder that lacks a class does not number the others anew.
+    rmSync(file('photos/val/dark'), { recursive: true });
+    const last = (...more: string[]) =>
+      JSON.parse(
+        run('train', ...args, '--epochs', '8', '--json', ...more)
+          .stdout.trim()
+          .split('\n')
+          .at(-1) as string,
+      );
+    const judged = last().validation;
+    expect(judged.accuracy).toBe(1);
+    expect(last('--validation', file('photos/val')).validation).toEqual(judged);
+    const named = run('train', ...args, '--labels', 'light,dark,other');
+    expect(named.status).toBe(0);
+    const { numClasses, labels } = (await loadModel(file('photos.safetensors'))).options;
+    expect({ numClasses, labels }).toEqual({ numClasses: 3, labels: ['light', 'dark', 'other'] });
   });
 
   test('a folder that is not there: one line', () => {

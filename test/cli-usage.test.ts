@@ -39,6 +39,8 @@ describe('bad usage: exit code 2 and one line', () => {
     [['train', images, '--model', 'nosuch'], 'Expected one of qarepvgg_a0, '],
     [['train', images, '--mean', '0.5'], 'expected both --mean and --std'],
     [['train', images, '--mean', '0.5,0.5', '--std', '1,1'], 'option preprocessing'],
+    [['train', images, '--gamma', '0.5'], 'expected --schedule step with --milestones and --gamma, received cosine'],
+    [['train', images, ...small, '--custom-l2'], 'option customL2: expected false for blocks without a batch norm'],
     [['train', images, '--resume'], 'expected --checkpoint with --resume'],
     [['train', images, ...small, '--batch-size', '100000', '--json'], 'option batchSize'],
     [['train', images, ...small, '--threads', '2000'], 'option threads'],

@@ -158,6 +158,29 @@ describe('a data set', () => {
     expect([...data.images]).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  test('in parts: views of the images, in order', () => {
+    const parts = [...data.parts(2)];
+    expect(parts.map(({ images, dims, labels }) => [[...images], dims, [...labels]])).toEqual([
+      [
+        [1, 2, 3, 4],
+        [2, 1, 2, 1],
+        [0, 1],
+      ],
+      [[5, 6], [1, 1, 2, 1], [1]],
+    ]);
+    expect(parts[1]?.images.buffer).toBe(source.images.buffer);
+  });
+
+  test.each(['images', 'labels'] as const)('whose %s were transferred away says so', (name) => {
+    const own = { ...source, images: source.images.slice(), labels: source.labels.slice() };
+    const gone = new Dataset(own);
+    structuredClone(own[name], { transfer: [own[name].buffer] });
+    for (const read of [() => gone.image(0), () => gone.label(0), () => gone.subset([0]), () => [...gone.parts(2)]]) {
+      expectRefusal(read, 'ERR_BUFFER_DETACHED', 'a detached ArrayBuffer');
+    }
+    expect(gone.length).toBe(3);
+  });
+
   test.each([-1, 3, 0.5, Number.NaN, '0'])('no image %p', (index) => {
     expectRefusal(() => data.image(index as number), 'ERR_INVALID_ARG', 'an integer from 0 to 2');
     expectRefusal(() => data.label(index as number), 'ERR_INVALID_ARG', 'an integer from 0 to 2');

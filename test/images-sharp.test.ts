@@ -72,7 +72,7 @@ test('the middle is kept, and the file turned as it says', async () => {
 });
 
 test('refused: different sizes, and files that are no images', async () => {
-  await expectRejection(loadImageFolder(folder), 'ERR_SHAPE', 'or the options height and width');
+  await expectRejection(loadImageFolder(folder), 'ERR_SHAPE', 'give the options height and width');
   const bad = path.join(root, 'bad');
   for (const [name, content] of [
     ['text', 'no image'],

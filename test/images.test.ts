@@ -93,6 +93,8 @@ test.each<readonly [title: string, code: ErrorCode, message: string, folder: () 
   ['two channels', 'ERR_INVALID_ARG', '1 or 3', () => good, { channels: 2 }],
   ['an unknown option', 'ERR_INVALID_ARG', 'received "size"', () => good, { size: 28 }],
   ['options that are a number', 'ERR_INVALID_ARG', 'an object', () => good, 28],
+  ['a class that was not asked for', 'ERR_INVALID_ARG', 'dogs"', () => good, { classes: ['cats', 'fish'] }],
+  ['no names of classes', 'ERR_INVALID_ARG', 'option classes', () => good, { classes: [] }],
   ['a class that is a broken link', 'ERR_INVALID_ARG', 'ENOENT', broken, {}],
 ])('refused: %s', async (_, code, message, folder, options) => {
   await expectRejection(loadImageFolder(folder() as string, options as object), code, message);
@@ -104,6 +106,12 @@ function broken(): string {
   symlinkSync('nowhere', path.join(folder, 'y'));
   return folder;
 }
+
+test('classes in the order asked for, not all of which need a folder', async () => {
+  const classes = ['fish', 'dogs', 'cats'];
+  const data = await loadImageFolder(good, { classes });
+  expect([data.classes, [...data.labels]]).toEqual([classes, [2, 2, 1]]);
+});
 
 test('the size asked for, where all have it', async () => {
   expect((await loadImageFolder(good, { height: 1, width: 2, channels: 3 })).length).toBe(3);

@@ -1,9 +1,11 @@
 import {
+  type ArchitectureName,
   type BlockOptions,
   createModel,
   type Layout,
   type Network,
   QARepVGGBlock,
+  RepVGGBlock,
   randn,
   type StateDict,
   type Variant,
@@ -14,7 +16,8 @@ import { randomNetwork, tiny } from './support/networks';
 import { expectRefusal } from './support/refusal';
 
 const layouts: readonly Layout[] = ['official', 'yolov6', 'repvgg', 'seed', 'super-gradients', 'timm'];
-const square: BlockOptions = { inChannels: 16, outChannels: 16 };
+const channels = { inChannels: 16, outChannels: 16 };
+const square: BlockOptions = channels;
 const image = randn([1, 2, 17, 17], { seed: 1 });
 
 function block(options: Partial<BlockOptions> = {}) {
@@ -214,6 +217,29 @@ describe('advice', () => {
     expectRefusal(loading(block(), seed), 'ERR_MODEL_INCOMPATIBLE', words);
     const load = () => block().loadStateDict(block().stateDict(), { layout: 'seed' });
     expectRefusal(load, 'ERR_MODEL_INCOMPATIBLE', "the received keys fit with { layout: 'official' }");
+  });
+
+  test('another kind of blocks: how to make the module that fits, and so it does', () => {
+    const words = 'the received keys are those of another kind of blocks: make the module with ';
+    const refused = (
+      module: Network | QARepVGGBlock | RepVGGBlock,
+      state: StateDict,
+      call: string,
+      layout: Layout = 'official',
+    ) => expectRefusal(() => module.loadStateDict(state, { layout }), 'ERR_MODEL_INCOMPATIBLE', words + call);
+    const network = (name: ArchitectureName, more = {}) => createModel(name, { ...tiny, ...more });
+    const [qa, rep] = [network('qarepvgg_a0'), network('repvgg_a0')];
+    refused(qa, rep.stateDict(), "createModel('repvgg_a0')");
+    refused(rep, qa.stateDict(), "createModel('qarepvgg_a0')");
+    refused(qa, rep.stateDict({ layout: 'timm' }), "createModel('repvgg_a0') and { layout: 'timm' }");
+    refused(qa, network('qarepvgg_a0', { variant: 'S3' }).stateDict(), "createModel('qarepvgg_a0', { variant: 'S3' })");
+    const biased = network('qarepvgg_a0', { pointwiseBias: true }).stateDict({ layout: 'super-gradients' });
+    refused(qa, biased, "createModel('qarepvgg_a0', { pointwiseBias: true })", 'super-gradients');
+    const alpha = new RepVGGBlock({ ...channels, alpha: true }).stateDict();
+    refused(block(), alpha, 'new RepVGGBlock({ ..., alpha: true })');
+    refused(new RepVGGBlock({ ...channels, variant: 'S0' }), block().stateDict(), 'new QARepVGGBlock({ ... })');
+    // The same kind with something else: nothing to advise.
+    expect(() => qa.loadStateDict({ ...qa.stateDict(), more: randn([1]) })).toThrow(/unexpected: "more"$/);
   });
 
   test('another architecture: what differs is named, and not all of a thousand', () => {

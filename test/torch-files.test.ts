@@ -117,7 +117,7 @@ describe('finding the state dict', () => {
     expect(average['3.bias']).not.toEqual(model['3.bias']);
   });
 
-  const order = ['ema_net', 'net', 'model_ema', 'model', 'state_dict'];
+  const order = ['ema_net', 'net', 'model_ema', 'model', 'model_state_dict', 'state_dict'];
   test.each(order.map((name, i) => [name, order.slice(i)] as const))(
     '%s comes before what follows',
     (name, present) => {
@@ -153,6 +153,7 @@ describe('finding the state dict', () => {
     ['a tensor', tensor(1), 'received an object'],
     ['a list', [tensor(1)], 'received an array'],
     ['no tensors', { epoch: 1, lr: 0.1 }, 'the keys ["epoch", "lr"]'],
+    ['a name of its own', { epoch: 1, best: { w: tensor(1) } }, 'name one as key (--key): ["best"]'],
     ['an empty dict', nothing, 'the keys []'],
   ])('%s has none', (_, checkpoint, message) => {
     expectRefusal(() => findStateDict(checkpoint as TorchValue), 'ERR_MODEL_INCOMPATIBLE', message);
@@ -161,7 +162,11 @@ describe('finding the state dict', () => {
   test('a name that is not there, or that objects have by nature', () => {
     for (const key of ['weights', 'constructor']) {
       const find = () => findStateDict({ a: { w: tensor(1) } }, { key });
-      expectRefusal(find, 'ERR_MODEL_INCOMPATIBLE', `under "${key}", received the keys ["a"]`);
+      expectRefusal(
+        find,
+        'ERR_MODEL_INCOMPATIBLE',
+        `under "${key}", received the keys ["a"]; name one as key (--key): ["a"]`,
+      );
     }
   });
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import {
   createModel,
+  Dataset,
   evaluate,
   loadFashionMnist,
   loadModel,
@@ -154,6 +155,7 @@ describe('fit', () => {
       [tensors, '{', 'expected a note on the training'],
       [tensors, '{"optimizer":"sgd","stepCount":-1}', 'option stepCount'],
       [tensors, '{"optimizer":"sgd","stepCount":1,"position":{"epoch":0.5}}', 'option'],
+      [tensors, metadata.training?.replace('"batch":0', '"batch":4'), 'received batch 4'],
       [{ ...tensors, more: short }, undefined, 'received "more" too'],
     ];
     for (const [changed, note, message] of cases) {
@@ -200,6 +202,35 @@ describe('fit', () => {
     await expectRejection(train(folder), 'ERR_INVALID_ARG', 'received a folder');
     await expectRejection(train(file('run.onnx')), 'ERR_INVALID_ARG', 'one for an ONNX file');
     expect([state(model), trainer.stepCount]).toEqual([before, 0]);
+  });
+
+  test('images to judge on are of the same classes', async () => {
+    const train = (classes: string[]) =>
+      new Trainer(createModel('qarepvgg_a0', { ...patternOptions, numClasses: 4 })).fit(data, {
+        ...{ epochs: 1, batchSize: 16 },
+        validation: new Dataset({ ...patterns(30, 9), dims: data.dims, classes }),
+      });
+    const code = 'ERR_INVALID_ARG';
+    await expectRejection(train(['a', 'c', 'b']), code, 'received "c" as class 1, which is "b"');
+    await expectRejection(
+      train(['a', 'b', 'c', 'd']),
+      code,
+      'images of the 3 classes of those to train on, received 4',
+    );
+    expect((await train(['a', 'b', 'c'])).epochs).toHaveLength(1);
+  });
+
+  test('images that are transferred away meanwhile: the training ends, and goes on with others', async () => {
+    const trainer = new Trainer(patternNetwork());
+    const own = patterns(50, 2);
+    const lose = () =>
+      own.images.length > 0 && structuredClone(own.images, { transfer: [own.images.buffer as ArrayBuffer] });
+    const options = { epochs: 2, batchSize: 16 };
+    await expectRejection(trainer.fit(own, { ...options, onProgress: lose }), 'ERR_BUFFER_DETACHED', 'Dataset');
+    await trainer.fit(data, options);
+    const whole = new Trainer(patternNetwork());
+    await whole.fit(data, options);
+    expect(trainer.stepCount).toBe(whole.stepCount);
   });
 
   test('a trainer whose training was cut off goes on with that one only', async () => {

@@ -10,7 +10,7 @@ export interface DataOptions {
   readonly inputSize?: number;
   /** For image files. */
   readonly inChannels?: number;
-  /** Names of the classes, for IDX files. */
+  /** Names of the classes, in the order of their labels. */
   readonly labels?: readonly string[];
 }
 
@@ -34,19 +34,33 @@ export async function openData(folder: string, options: DataOptions, where: stri
   if (!names.includes('train')) return { train: await openImages(folder, options) };
   const other = ['val', 'test'].find((name) => names.includes(name));
   const train = await openImages(join(folder, 'train'), options);
-  return other ? { train, validation: await openImages(join(folder, other), options) } : { train };
+  return other ? { train, validation: await openImages(join(folder, other), options, train.classes) } : { train };
 }
 
-/** Images to judge on: of IDX files those to test, otherwise a folder of images for each class. */
-export async function openValidation(folder: string, options: DataOptions, where: string): Promise<Dataset> {
+/**
+ * Images to judge on: of IDX files those to test, otherwise a folder of images for each class.
+ *
+ * @param classes Those that the network knows. A folder need not have them all, and by itself would number what it has.
+ */
+export async function openValidation(
+  folder: string,
+  options: DataOptions,
+  classes: readonly string[] | undefined,
+  where: string,
+): Promise<Dataset> {
   if (hasIdx(await list(folder, where))) return named(await loadFashionMnist(folder, 'test'), options.labels, where);
-  return openImages(folder, options);
+  return openImages(folder, options, classes);
 }
 
-function openImages(folder: string, { inputSize, inChannels }: DataOptions): Promise<Dataset> {
+function openImages(
+  folder: string,
+  { inputSize, inChannels, labels }: DataOptions,
+  classes: readonly string[] | undefined = labels,
+): Promise<Dataset> {
   return loadImageFolder(folder, {
     ...(inputSize !== undefined && { height: inputSize, width: inputSize }),
     ...(inChannels !== undefined && { channels: inChannels as 1 | 3 }),
+    ...(classes && { classes }),
   });
 }
 

@@ -98,20 +98,16 @@ async function measure(images: Dataset, runs: number, ways: readonly Way[]): Pro
   });
 }
 
-async function classify(images: Dataset, { run }: Way): Promise<Tensor> {
-  const size = images.images.length / images.length;
+async function classify(dataset: Dataset, { run }: Way): Promise<Tensor> {
   const parts: Tensor[] = [];
-  for (let first = 0; first < images.length; first += batchSize) {
-    const count = Math.min(batchSize, images.length - first);
-    parts.push(await run(images.images.subarray(first * size, (first + count) * size), [count, ...images.dims]));
-  }
+  for (const { images, dims } of dataset.parts(batchSize)) parts.push(await run(images, dims));
   const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
   let offset = 0;
   for (const part of parts) {
     data.set(part.data, offset);
     offset += part.data.length;
   }
-  return { data, dims: [images.length, ...(parts[0] as Tensor).dims.slice(1)] };
+  return { data, dims: [dataset.length, ...(parts[0] as Tensor).dims.slice(1)] };
 }
 
 function countDifferent(a: Int32Array, b: Int32Array): number {

@@ -72,6 +72,9 @@ export interface NetworkFlags {
   readonly strides?: number[];
   readonly variant?: string;
   readonly eps?: number;
+  readonly pointwiseBias?: true;
+  readonly alpha?: true;
+  readonly averageBranch?: true;
 }
 
 /** Options for a file that need not be a model file. */
@@ -80,22 +83,27 @@ export interface FileFlags extends NetworkFlags {
   readonly key?: string;
 }
 
-export function addNetworkFlags(command: Command, model: string): Command {
+/** @param classes How many there are unless the flag says. */
+export function addNetworkFlags(command: Command, model: string, classes: string): Command {
   return command
     .option('--model <name>', model, architectureName)
-    .option('--num-classes <n>', 'classes (default: as many as the data have)', positiveInteger)
+    .option('--num-classes <n>', `classes (default: ${classes})`, positiveInteger)
     .option('--in-channels <n>', 'channels of the images', positiveInteger)
     .option('--input-size <n>', 'side of the images in pixels', positiveInteger)
     .option('--blocks <list>', 'depths of the four stages, such as 2,4,14,1', numberList)
     .option('--channels <list>', 'channels of the stem and the four stages, such as 48,48,96,192,1280', numberList)
     .option('--strides <list>', 'strides of the stem and the four stages, such as 2,2,2,2,2', numberList)
     .addOption(new Option('--variant <name>', 'kind of the blocks').choices(['S0', 'S1', 'S2', 'S3', 'S4']))
-    .option('--eps <number>', 'of the batch norms', finiteNumber);
+    .option('--eps <number>', 'of the batch norms', finiteNumber)
+    .option('--pointwise-bias', 'the 1x1 have biases, as in super-gradients')
+    .option('--alpha', 'a number multiplies the 1x1, as in super-gradients')
+    .option('--average-branch', "an average pool beside the identity, as in YOLOv6's V2");
 }
 
 export function addFileFlags(command: Command): Command {
   const layouts = ['official', 'yolov6', 'repvgg', 'seed', 'super-gradients', 'timm'];
-  return addNetworkFlags(command, 'name of the network, for a file that has but tensors (.safetensors, .pt, .pth)')
+  const model = 'name of the network, for a file that has but tensors (.safetensors, .pt, .pth)';
+  return addNetworkFlags(command, model, 'as many as the tensors have')
     .addOption(new Option('--layout <name>', 'naming scheme of the tensors in such a file').choices(layouts))
     .option('--key <name>', 'name of the state dict in a checkpoint of PyTorch');
 }

@@ -22,6 +22,9 @@ const networkFlags = [
   'strides',
   'variant',
   'eps',
+  'pointwiseBias',
+  'alpha',
+  'averageBranch',
 ] as const;
 
 /** Flags that say how a file is to be read that has but tensors. */

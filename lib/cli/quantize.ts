@@ -65,15 +65,13 @@ function spread(data: Dataset, count: number): Dataset {
 async function calibrate(network: Network, images: Dataset, flags: QuantizeFlags) {
   const passes = 1 + (flags.equalize ? 1 : 0) + (flags.biasCorrection ? 1 : 0);
   const progress = new CalibrationProgress(passes * images.length, images.length, flags.json === true);
-  try {
-    const result = await untilInterrupted((signal) =>
-      quantize(network, images, { ...optionsOf(flags), signal, onProgress: (event) => progress.show(event) }),
-    );
-    if (!result) process.stderr.write('stopped; nothing is written\n');
-    return result;
-  } finally {
-    progress.stop();
-  }
+  const work = untilInterrupted((signal) =>
+    quantize(network, images, { ...optionsOf(flags), signal, onProgress: (event) => progress.show(event) }),
+  );
+  // Before anything else is written: the bar takes its line with it.
+  const result = await work.finally(() => progress.stop());
+  if (!result) process.stderr.write('stopped; nothing is written\n');
+  return result;
 }
 
 function optionsOf(flags: QuantizeFlags): QuantizeOptions {

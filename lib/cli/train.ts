@@ -23,36 +23,36 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   const reading = pick(flags, 'inputSize', 'inChannels', 'labels') as DataOptions;
   const data = await openData(folder, reading, 'train');
   const validation =
-    flags.validation === undefined ? data.validation : await openValidation(flags.validation, reading, 'train');
+    flags.validation === undefined
+      ? data.validation
+      : await openValidation(flags.validation, reading, data.train.classes, 'train');
   const model = makeModel(data.train, flags);
   const trainer = new Trainer(model, {
     ...pick(flags, 'optimizer', 'lr', 'momentum', 'nesterov', 'weightDecay', 'labelSmoothing', 'clipNorm'),
-    ...pick(flags, 'schedule', 'warmup', 'seed', 'threads'),
+    ...pick(flags, 'customL2', 'schedule', 'milestones', 'gamma', 'warmup', 'seed', 'threads'),
   } as TrainerOptions);
   await resume(trainer, flags);
   if (!flags.json) introduce(model, data.train, validation);
 
   const progress = new TrainingProgress(flags.json === true);
-  try {
-    const result = await untilInterrupted((signal) =>
-      trainer.fit(data.train, {
-        ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
-        ...(validation && { validation }),
-        signal,
-        onProgress: (event) => progress.show(event),
-      }),
-    );
-    if (!result) {
-      const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
-      process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
-      return false;
-    }
-    if (result.epochs.length === 0) {
-      const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
-      process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
-    }
-  } finally {
-    progress.stop();
+  const training = untilInterrupted((signal) =>
+    trainer.fit(data.train, {
+      ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
+      ...(validation && { validation }),
+      signal,
+      onProgress: (event) => progress.show(event),
+    }),
+  );
+  // Before anything else is written: the bar takes its line with it.
+  const result = await training.finally(() => progress.stop());
+  if (!result) {
+    const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
+    process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
+    return false;
+  }
+  if (result.epochs.length === 0) {
+    const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
+    process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
   }
   await saveModel(model, flags.out);
   if (!flags.json) process.stdout.write(`${flags.out}: ${model.eval()}\n`);
@@ -61,8 +61,11 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
 
 /** Whatever can be checked before the data are read. */
 async function checkFlags(folder: string, flags: TrainFlags): Promise<void> {
-  const { mean, std, resume, checkpoint, out, validation } = flags;
+  const { mean, std, resume, checkpoint, out, validation, schedule } = flags;
   if ((mean === undefined) !== (std === undefined)) throw misuse('train', 'both --mean and --std', 'one of them');
+  if (schedule !== 'step' && (flags.milestones ?? flags.gamma) !== undefined) {
+    throw misuse('train', '--schedule step with --milestones and --gamma', schedule);
+  }
   if (resume && checkpoint === undefined) throw misuse('train', '--checkpoint with --resume', 'none');
   const format = 'safetensors';
   const kept = checkpoint === undefined ? [] : [{ name: '--checkpoint', file: checkpoint, format } as const];

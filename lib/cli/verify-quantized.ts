@@ -53,13 +53,8 @@ export async function verifyQuantized(
 
 async function openLabelled({ options }: Network, folder: string): Promise<Batch[]> {
   const { inputSize, inChannels, labels } = options;
-  const data = await openValidation(folder, { inputSize, inChannels, ...(labels && { labels }) }, 'verify');
-  const size = data.images.length / data.length;
-  return Array.from({ length: Math.ceil(data.length / batchSize) }, (_, i) => {
-    const [start, end] = [i * batchSize, Math.min((i + 1) * batchSize, data.length)];
-    const input = { data: data.images.subarray(start * size, end * size), dims: [end - start, ...data.dims] };
-    return { input, labels: data.labels.subarray(start, end) };
-  });
+  const data = await openValidation(folder, { inputSize, inChannels, ...(labels && { labels }) }, labels, 'verify');
+  return Array.from(data.parts(batchSize), ({ images, dims, labels }) => ({ input: { data: images, dims }, labels }));
 }
 
 async function compare(model: Network, quantized: QuantizedModel, batches: readonly Batch[]): Promise<Comparison> {

@@ -1,7 +1,8 @@
 import { mismatch } from '../errors';
 import { placeOf } from '../formats/files';
 import { openModel } from '../formats/open-model';
-import { type Difference, type EquivalenceReport, QuantizedModel, verifyEquivalence } from '../index';
+import { type Difference, type EquivalenceReport, type Network, QuantizedModel, verifyEquivalence } from '../index';
+import { asText } from '../nn/traits';
 import { openNetwork } from './network-file';
 import { formatTable } from './table';
 import { misuse } from './usage';
@@ -14,6 +15,7 @@ export async function verifyFile(path: string, images: readonly string[], flags:
   const where = 'verify';
   const model = await openNetwork(path, flags, where);
   const given = flags.deploy === undefined ? undefined : await openModel(flags.deploy, where);
+  if (given) checkShape(model, given, placeOf(flags.deploy, where));
   if (given instanceof QuantizedModel) return verifyQuantized(model, given, images, flags);
   if (flags.data !== undefined) {
     const received = given ? 'one in float' : 'none; name one with --deploy';
@@ -35,6 +37,20 @@ export async function verifyFile(path: string, images: readonly string[], flags:
     print(report, `${model} against ${other}`, images.length, flags.tolerance, passed);
   }
   return passed;
+}
+
+/** Refuses, before anything is computed, what cannot have been made of the model. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE */
+function checkShape({ options }: Network, other: Network | QuantizedModel, where: string): void {
+  for (const name of ['inChannels', 'numClasses', 'blocks', 'channels', 'strides'] as const) {
+    const [expected, received] = [options[name], other.options[name]].map(asText);
+    if (expected === received) continue;
+    throw mismatch(
+      'ERR_MODEL_INCOMPATIBLE',
+      where,
+      `${name} ${expected}, as the model compared with has`,
+      `${received}`,
+    );
+  }
 }
 
 function print(

@@ -13,6 +13,15 @@ export interface DatasetSource {
   readonly classes: readonly string[];
 }
 
+/** Images of a data set that follow each other. */
+export interface DatasetPart {
+  /** A view. */
+  readonly images: Uint8Array;
+  /** [count, height, width, channels] */
+  readonly dims: number[];
+  readonly labels: Int32Array;
+}
+
 /**
  * Labelled images of one size, in memory: bytes in channels-last order, as files have them. Training turns the bytes of a
  * batch into floats; here they take a quarter of the room.
@@ -28,6 +37,10 @@ export class Dataset {
   readonly labels: Int32Array;
   readonly dims: readonly [height: number, width: number, channels: number];
   readonly classes: readonly string[];
+  /** How many images. */
+  readonly length: number;
+  /** Bytes of an image. */
+  readonly #size: number;
 
   /**
    * The arrays are kept, not copied.
@@ -55,43 +68,56 @@ export class Dataset {
       throw mismatch('ERR_INVALID_ARG', `${where}, labels[${odd}]`, expected, describe(labels[odd]));
     }
     this.images = images;
-    this.dims = size;
+    this.dims = Object.freeze(size);
     this.labels = labels;
-    this.classes = [...classes];
+    this.classes = Object.freeze([...classes]);
+    this.length = labels.length;
+    this.#size = bytes / labels.length;
   }
 
-  /** How many images. */
-  get length(): number {
-    return this.labels.length;
-  }
-
-  /** The bytes [height, width, channels] of one image, a view. @throws {QARepVGGError} ERR_INVALID_ARG */
+  /** The bytes [height, width, channels] of one image, a view. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
   image(index: number): Uint8Array {
-    this.#checkIndex(index);
-    const size = this.images.length / this.length;
-    return this.images.subarray(index * size, (index + 1) * size);
+    this.#check(index);
+    return this.images.subarray(index * this.#size, (index + 1) * this.#size);
   }
 
-  /** The class of one image. @throws {QARepVGGError} ERR_INVALID_ARG */
+  /** The class of one image. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
   label(index: number): number {
-    this.#checkIndex(index);
+    this.#check(index);
     return this.labels[index] as number;
   }
 
-  /** A copy of some of the images, in the order given. @throws {QARepVGGError} ERR_INVALID_ARG */
+  /** A copy of some of the images, in the order given. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
   subset(indices: readonly number[]): Dataset {
-    const size = this.images.length / this.length;
-    const images = new Uint8Array(indices.length * size);
+    const images = new Uint8Array(indices.length * this.#size);
     indices.forEach((index, i) => {
-      images.set(this.image(index), i * size);
+      images.set(this.image(index), i * this.#size);
     });
     const labels = Int32Array.from(indices, (index) => this.label(index));
     return new Dataset({ images, dims: this.dims, labels, classes: this.classes });
   }
 
-  #checkIndex(index: number): void {
+  /** All images in their order, up to `count` at a time. @throws {QARepVGGError} ERR_BUFFER_DETACHED */
+  *parts(count: number): Generator<DatasetPart> {
+    for (let start = 0; start < this.length; start += count) {
+      const end = Math.min(start + count, this.length);
+      this.#check(start);
+      yield {
+        images: this.images.subarray(start * this.#size, end * this.#size),
+        dims: [end - start, ...this.dims],
+        labels: this.labels.slice(start, end),
+      };
+    }
+  }
+
+  #check(index: number): void {
     if (!Number.isSafeInteger(index) || index < 0 || index >= this.length) {
       throw mismatch('ERR_INVALID_ARG', 'Dataset, index', `an integer from 0 to ${this.length - 1}`, describe(index));
+    }
+    // The arrays are the caller's, who may have transferred their memory away.
+    if (this.labels.length !== this.length || this.images.length !== this.length * this.#size) {
+      const received = 'a view of a detached ArrayBuffer, or of one that was made smaller';
+      throw mismatch('ERR_BUFFER_DETACHED', 'Dataset', 'the images and labels that it was made of', received);
     }
   }
 }

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mismatch } from '../errors';
-import { type Field, integer, oneOf, parseOptions } from '../options';
+import { describe, describeList, mismatch } from '../errors';
+import { integer, oneOf, optional, type Parsed, parseOptions, readForeign } from '../options';
 import { Dataset } from './dataset';
 import { type DecodedImage, decodeImage, type ImageTarget } from './decode';
 import { allocateBytes, placeOf, systemError } from './files';
@@ -13,12 +13,16 @@ export interface ImageFolderOptions {
   readonly width?: number;
   /** 1: grey, 3: red, green, blue. @default 3 */
   readonly channels?: 1 | 3;
+  /**
+   * Names of the classes, in the order of their labels, such as those of the images that a network was trained on. Not all of
+   * them need a folder; a folder of another name is refused. By default the names of the folders, sorted.
+   */
+  readonly classes?: readonly string[];
 }
 
-const optionalSide: Field<number | undefined> = (value, where) =>
-  value === undefined ? undefined : integer(1, 65_535)(value, where);
+const optionalSide = optional(integer(1, 65_535));
 
-const fields = { height: optionalSide, width: optionalSide, channels: oneOf([1, 3], 3) };
+const fields = { height: optionalSide, width: optionalSide, channels: oneOf([1, 3], 3), classes: optional(readNames) };
 
 const imageName = /\.(ppm|jpe?g|png|webp|gif|tiff?|avif)$/i;
 
@@ -34,9 +38,9 @@ const batchSize = 8;
  *
  * PPM images are read as they are; for JPEG, PNG and others, and to scale, install sharp.
  *
- * @throws {QARepVGGError} ERR_INVALID_ARG for a folder without classes, a class without images, and a file that is no
- * image; ERR_SHAPE for images of different sizes when no size is asked for; ERR_LIMIT above 2 GiB; ERR_ADDON_LOAD when
- * sharp is needed and not installed.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a folder without classes, a class without images, a class that is none of the
+ * option `classes`, and a file that is no image; ERR_SHAPE for images of different sizes when no size is asked for;
+ * ERR_LIMIT above 2 GiB; ERR_ADDON_LOAD when sharp is needed and not installed.
  *
  * @example
  * const pets = await loadImageFolder('photos', { height: 224, width: 224 });
@@ -44,10 +48,17 @@ const batchSize = 8;
  */
 export async function loadImageFolder(folder: string, options: ImageFolderOptions = {}): Promise<Dataset> {
   const where = 'loadImageFolder';
-  const target = readTarget(options, where);
-  const classes = await listClasses(folder, where);
+  const checked = parseOptions(where, fields, options);
+  const target = readTarget(checked, where);
+  const names = await listClasses(folder, where);
+  const classes = checked.classes ?? names;
   const files: { path: string; label: number }[] = [];
-  for (const [label, name] of classes.entries()) {
+  for (const name of names) {
+    const label = classes.indexOf(name);
+    if (label === -1) {
+      const place = placeOf(join(folder, name), where);
+      throw mismatch('ERR_INVALID_ARG', place, `a folder for one of the classes ${describeList(classes)}`, 'another');
+    }
     for (const path of await listImages(join(folder, name), where)) files.push({ path, label });
   }
 
@@ -70,8 +81,13 @@ export async function loadImageFolder(folder: string, options: ImageFolderOption
   return new Dataset({ images, dims: [height, width, target.channels], labels, classes });
 }
 
-function readTarget(options: ImageFolderOptions, where: string): ImageTarget {
-  const { height, width, channels } = parseOptions(where, fields, options);
+function readNames(value: unknown, where: string): readonly string[] {
+  const names = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : []));
+  if (names.length > 0 && names.every((name) => typeof name === 'string')) return names as string[];
+  throw mismatch('ERR_INVALID_ARG', where, 'an array of names', describe(value));
+}
+
+function readTarget({ height, width, channels }: Parsed<typeof fields>, where: string): ImageTarget {
   if (height === undefined && width === undefined) return { size: undefined, channels };
   if (height === undefined || width === undefined) {
     throw mismatch('ERR_INVALID_ARG', `${where}, options`, 'both height and width', 'one of them');
@@ -117,6 +133,7 @@ async function isFolder(path: string, where: string): Promise<boolean> {
 
 function checkSize(image: DecodedImage, height: number, width: number, where: string): void {
   if (image.height === height && image.width === width) return;
-  const expected = `${width} x ${height} pixels as the first image, or the options height and width`;
-  throw mismatch('ERR_SHAPE', where, expected, `${image.width} x ${image.height}`);
+  const expected = `${width} x ${height} pixels as the first image`;
+  const advice = 'to scale them, give the options height and width, or on the command line --input-size';
+  throw mismatch('ERR_SHAPE', where, expected, `${image.width} x ${image.height}; ${advice}`);
 }

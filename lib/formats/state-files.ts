@@ -12,7 +12,7 @@ import { findStateDict, readTorch } from './torch';
 export interface LoadStateDictFileOptions {
   /**
    * Name of the state dict in a checkpoint of PyTorch.
-   * @default the first of `ema_net`, `net`, `model_ema`, `model`, `state_dict`, or the whole file
+   * @default the first of `ema_net`, `net`, `model_ema`, `model`, `model_state_dict`, `state_dict`, or the whole file
    */
   readonly key?: string;
 }

@@ -33,16 +33,29 @@ const table = {
 
 type Size = keyof typeof table;
 
+const families = ['qarepvgg', 'repvgg'] as const;
+
+type Family = (typeof families)[number];
+
 /** Name of a network: the kind of its blocks and its size. */
-export type ArchitectureName = `${'qarepvgg' | 'repvgg'}_${Size}`;
+export type ArchitectureName = `${Family}_${Size}`;
 
 /** All names. */
-export const architectureNames: readonly ArchitectureName[] = (['qarepvgg', 'repvgg'] as const).flatMap((family) =>
+export const architectureNames: readonly ArchitectureName[] = families.flatMap((family) =>
   (Object.keys(table) as Size[]).map((size) => `${family}_${size}` as const),
 );
 
 export function architectureOf(name: ArchitectureName): Architecture {
-  return table[name.slice(name.indexOf('_') + 1) as Size];
+  return table[sizeOf(name)];
+}
+
+/** The network of the same size with blocks of a family. */
+export function ofFamily(name: ArchitectureName, family: Family): ArchitectureName {
+  return `${family}_${sizeOf(name)}`;
+}
+
+function sizeOf(name: ArchitectureName): Size {
+  return name.slice(name.indexOf('_') + 1) as Size;
 }
 
 export function isQARepVGG(name: ArchitectureName): boolean {

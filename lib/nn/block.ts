@@ -5,6 +5,7 @@ import { Conv2d } from './conv2d';
 import { coreOf } from './core';
 import { fuse } from './fuse';
 import { initialise } from './initialise';
+import { isRepVGG, type Kind, optionsFor } from './kinds';
 import type { BlockLayer } from './layers';
 import { type BlockOptions, type CheckedBlockOptions, checkBlockOptions, type Variant } from './options';
 import { type Blueprint, RepCore } from './rep-core';
@@ -27,6 +28,15 @@ class BlockBlueprint implements Blueprint {
 
   get kind(): CheckedBlockOptions {
     return this.options;
+  }
+
+  ofKind(kind: Kind): { blueprint: BlockBlueprint; call: string } {
+    const name = isRepVGG(kind) ? 'RepVGGBlock' : 'QARepVGGBlock';
+    const more = optionsFor(kind);
+    return {
+      blueprint: new BlockBlueprint(name, { ...this.options, ...kind }),
+      call: `new ${name}({ ...${more && `, ${more}`} })`,
+    };
   }
 
   layers(form: Form): [BlockLayer] {

@@ -3,7 +3,7 @@ import { callNative, describeList, mismatch, QARepVGGError } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, type Tensor } from '../tensor';
-import type { Naming } from './fit';
+import type { Naming, OtherKind } from './fit';
 import type { Layout } from './layouts';
 import { ProgramCache } from './programs';
 import type { Store } from './state';
@@ -23,6 +23,8 @@ export interface Definition {
   readonly layouts: readonly Layout[];
   /** The tensors in every form of the module. */
   readonly namings: () => readonly Naming[];
+  /** The module that would fit a state dict of another kind of blocks; nothing for a module that has no kinds. */
+  readonly otherKind?: (keys: readonly string[], layout: Layout) => OtherKind | undefined;
   /** What a state dict does not show but its meaning depends on, by the name of the option. */
   readonly traits: Traits;
   /** Outputs are [n, c] and not [n, c, 1, 1]. */

@@ -19,6 +19,12 @@ export interface Fit {
   readonly prefix: string;
 }
 
+/** A module of another kind of blocks that a set of keys fits. */
+export interface OtherKind extends Fit {
+  /** Code that makes one. */
+  readonly call: string;
+}
+
 /**
  * The first of `namings` that the keys have all names of, with the layout: `wanted` where names do not decide.
  *

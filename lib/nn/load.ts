@@ -126,16 +126,23 @@ function incompatible(
   return new QARepVGGError('ERR_MODEL_INCOMPATIBLE', lines.join('\n'));
 }
 
-/** What makes the given keys fit: another form of the module, a layout, a prefix to take off. */
-function advise({ form, namings }: Definition, given: readonly string[], layout: Layout): string | undefined {
+/** What makes the given keys fit: another form of the module, a layout, a prefix to take off, another kind of module. */
+function advise(definition: Definition, given: readonly string[], layout: Layout): string | undefined {
+  const { form, namings } = definition;
   const all = namings();
   const own = all.filter((naming) => naming.form === form);
   const fit = findFit(all, given, layout) ?? findFit(own, given, layout, { prefixed: true });
-  if (!fit) return undefined;
-  const option = fit.layout === layout ? '' : ` with { layout: '${fit.layout}' }`;
+  const option = fit === undefined || fit.layout === layout ? '' : ` with { layout: '${fit.layout}' }`;
+  if (!fit || (fit.form === form && !option && !fit.prefix)) return adviseKind(definition, given, layout);
   if (fit.form !== form) return `to load these weights${option}, ${changeOfForm(form, fit.form)}`;
-  if (!option && !fit.prefix) return undefined;
   return `the received keys fit${option}${fit.prefix && ` when the prefix ${quote(fit.prefix)} is taken off`}`;
+}
+
+function adviseKind({ otherKind }: Definition, given: readonly string[], layout: Layout): string | undefined {
+  const other = otherKind?.(given, layout);
+  if (!other) return undefined;
+  const option = other.layout === layout ? '' : ` and { layout: '${other.layout}' }`;
+  return `the received keys are those of another kind of blocks: make the module with ${other.call}${option}`;
 }
 
 /** How a module in form `from` comes to one in form `to`. */

@@ -1,5 +1,6 @@
 import type { Preprocessing } from '../preprocessing';
-import { type Architecture, architectureOf, groupsOf } from './architectures';
+import { type Architecture, architectureOf, groupsOf, ofFamily } from './architectures';
+import { isRepVGG, type Kind, optionsFor } from './kinds';
 import type { Layer } from './layers';
 import type { CheckedNetworkOptions } from './network-options';
 import type { Blueprint } from './rep-core';
@@ -31,6 +32,15 @@ export class NetworkBlueprint implements Blueprint {
 
   get kind(): CheckedNetworkOptions {
     return this.options;
+  }
+
+  ofKind(kind: Kind): { blueprint: NetworkBlueprint; call: string } {
+    const architecture = ofFamily(this.options.architecture, isRepVGG(kind) ? 'repvgg' : 'qarepvgg');
+    const more = optionsFor(kind);
+    return {
+      blueprint: new NetworkBlueprint({ ...this.options, ...kind, architecture }),
+      call: `createModel('${architecture}'${more && `, { ${more} }`})`,
+    };
   }
 
   layers(form: Form): readonly Layer[] {

@@ -1,11 +1,12 @@
 import type { Preprocessing } from '../preprocessing';
 import { type Definition, ModuleCore } from './core';
-import type { Naming } from './fit';
+import { findFit, type Naming, type OtherKind } from './fit';
 import { checkSane, fuse } from './fuse';
+import { type Kind, kinds, sameNames } from './kinds';
 import { type Layer, layerSlots, lowerLayers } from './layers';
-import { layoutsOf } from './layouts';
+import { type Layout, layoutsOf } from './layouts';
 import { Store } from './state';
-import { type BlockShape, type Form, type FusedBranch, formsOf } from './structure';
+import { type Form, type FusedBranch, formsOf } from './structure';
 import type { Traits } from './traits';
 
 /** What a re-parameterisable module is, in each of its forms. */
@@ -15,8 +16,10 @@ export interface Blueprint {
   readonly inChannels: number;
   readonly inputSize?: number;
   readonly preprocessing?: Preprocessing;
-  /** Variant and branches of every block. */
-  readonly kind: Pick<BlockShape, 'variant' | 'alpha'>;
+  /** That of every block. */
+  readonly kind: Kind;
+  /** The same but for its kind, and code that makes one. */
+  ofKind(kind: Kind): { readonly blueprint: Blueprint; readonly call: string };
   layers(form: Form): readonly Layer[];
   summary(form: Form): string;
   traits(form: Form): Traits;
@@ -99,6 +102,17 @@ export function namingsOf(blueprint: Blueprint): Naming[] {
   }));
 }
 
+/** The module of another kind that has all tensors of these names in train form, the one in which kinds differ. */
+function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout): OtherKind | undefined {
+  for (const kind of kinds) {
+    const { blueprint: other, call } = blueprint.ofKind(kind);
+    const namings = namingsOf(other).filter(({ form }) => form === 'train');
+    const fit = findFit(namings, keys, layout, { prefixed: true });
+    if (fit) return sameNames(kind, blueprint.kind) ? undefined : { ...fit, call };
+  }
+  return undefined;
+}
+
 function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], values?: Float32Array): Definition {
   const { name, inChannels, inputSize, preprocessing, kind } = blueprint;
   const store = new Store(layerSlots(layers), name, values);
@@ -112,6 +126,7 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
     form,
     layouts: layoutsOf(kind, form),
     namings: () => namingsOf(blueprint),
+    otherKind: (keys, wanted) => otherKind(blueprint, keys, wanted),
     traits: blueprint.traits(form),
     flat: layers.at(-1)?.kind === 'classifier',
   };

@@ -145,12 +145,8 @@ async function close(iterator: BatchIterator): Promise<void> {
   await iterator.return?.();
 }
 
-function* batchesOf({ images, dims, length }: Dataset): Generator<Images> {
-  const size = images.length / length;
-  for (let start = 0; start < length; start += maxChunk) {
-    const end = Math.min(start + maxChunk, length);
-    yield { data: images.subarray(start * size, end * size), dims: [end - start, ...dims] };
-  }
+function* batchesOf(dataset: Dataset): Generator<Images> {
+  for (const { images, dims } of dataset.parts(maxChunk)) yield { data: images, dims };
 }
 
 function readImages(batch: unknown, channels: number, where: string): CheckedImages {

@@ -89,8 +89,13 @@ const positionFields = {
   ...{ epoch: count, batch: count, loss: number(0, Number.MAX_VALUE, 0), correct: count },
 };
 
-const readPosition: Field<Position | undefined> = (value, where) =>
-  value === undefined ? undefined : parseOptions(where, positionFields, value);
+const readPosition: Field<Position | undefined> = (value, where) => {
+  if (value === undefined) return undefined;
+  const position = parseOptions(where, positionFields, value);
+  const { images, batchSize } = position.course;
+  if (position.batch * batchSize <= images) return position;
+  throw mismatch('ERR_MODEL_FORMAT', where, `a batch of an epoch of ${images} images`, `batch ${position.batch}`);
+};
 
 const noteFields = { optimizer: oneOf(['sgd', 'adamw'], 'sgd'), stepCount: count, position: readPosition };
 

@@ -34,7 +34,7 @@ export interface Evaluation {
  * JavaScript thread. The network does not change.
  *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_INVALID_ARG for a data set that does not fit; ERR_NON_FINITE for weights
- * that are not finite; ERR_ABORTED, ERR_OUT_OF_MEMORY.
+ * that are not finite; ERR_BUFFER_DETACHED for a data set whose memory is gone; ERR_ABORTED, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const test = await loadFashionMnist('/usr/share/datasets/fashion-mnist', 'test');
@@ -64,22 +64,17 @@ async function judge(
   signal: AbortSignal | undefined,
 ): Promise<Evaluation> {
   const predictions = new Int32Array(dataset.length);
-  const size = dataset.images.length / dataset.length;
-  let [loss, correct] = [0, 0];
-  for (let start = 0; start < dataset.length; start += batchSize) {
-    const count = Math.min(batchSize, dataset.length - start);
-    const data = dataset.images.subarray(start * size, (start + count) * size);
-    const input = { data, dims: [count, ...dataset.dims] };
-    const { logits } = await session.run({ input }, signal ? { signal } : {});
+  let [judged, loss, correct] = [0, 0, 0];
+  for (const { images, dims, labels } of dataset.parts(batchSize)) {
+    const { logits } = await session.run({ input: { data: images, dims } }, signal ? { signal } : {});
     const classes = logits.dims[1] as number;
-    for (let i = 0; i < count; i++) {
+    labels.forEach((label, i) => {
       const row = logits.data.subarray(i * classes, (i + 1) * classes);
-      const label = dataset.label(start + i);
       const best = argmax(row);
-      predictions[start + i] = best;
+      predictions[judged++] = best;
       if (best === label) correct++;
       loss += crossEntropy(row, label);
-    }
+    });
   }
   return { loss: loss / dataset.length, accuracy: correct / dataset.length, predictions };
 }

@@ -17,7 +17,7 @@ export interface FitOptions {
   readonly flip?: boolean;
   /** Shift images by up to so many pixels in each direction. @default 0 */
   readonly shift?: number;
-  /** Images to judge the network on after each epoch. */
+  /** Images to judge the network on after each epoch, of the same classes as those to train on. */
   readonly validation?: Dataset;
   /** Hears of every step and every epoch. */
   readonly onProgress?: (event: ProgressEvent) => void;
@@ -60,12 +60,19 @@ export function readFitOptions(
     const expected = `at most ${images.length}, the size of the data set`;
     throw wrongOption(where, 'batchSize', expected, `${checked.batchSize}`);
   }
-  const { validation } = checked;
-  return {
-    ...checked,
-    dataset: images,
-    validation: validation === undefined ? undefined : checkDataset(validation, network, `${where}, validation`),
-  };
+  if (checked.validation === undefined) return { ...checked, dataset: images, validation: undefined };
+  const validation = checkDataset(checked.validation, network, `${where}, validation`);
+  checkClasses(images.classes, validation.classes, where);
+  return { ...checked, dataset: images, validation };
+}
+
+/** A label means nothing without its class: the same number may be another one in images that were read otherwise. */
+function checkClasses(own: readonly string[], given: readonly string[], where: string): void {
+  const at = own.length === given.length ? own.findIndex((name, i) => name !== given[i]) : -1;
+  if (own.length === given.length && at === -1) return;
+  const received =
+    at === -1 ? `${given.length}` : `${describe(given[at])} as class ${at}, which is ${describe(own[at])}`;
+  throw wrongOption(where, 'validation', `images of the ${own.length} classes of those to train on`, received);
 }
 
 function readFunction(value: unknown, where: string) {

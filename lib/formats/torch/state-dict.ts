@@ -5,15 +5,18 @@ import { isRawTensor, type TorchValue } from './values';
 
 /** Options of {@link findStateDict}. */
 export interface FindStateDictOptions {
-  /** Name of the state dict in the checkpoint. By default the first of `ema_net`, `net`, `model_ema`, `model`, `state_dict`. */
+  /**
+   * Name of the state dict in the checkpoint.
+   * @default the first of `ema_net`, `net`, `model_ema`, `model`, `model_state_dict`, `state_dict`, or the whole checkpoint
+   */
   readonly key?: string;
 }
 
 /**
  * Where training scripts keep the weights, averaged ones first: super-gradients has ema_net and net; QARepVGG, RepVGG and
- * torchvision have model_ema and model; timm and many others have state_dict.
+ * torchvision have model_ema and model; PyTorch's tutorial has model_state_dict; timm and many others have state_dict.
  */
-const usualKeys = ['ema_net', 'net', 'model_ema', 'model', 'state_dict'];
+const usualKeys = ['ema_net', 'net', 'model_ema', 'model', 'model_state_dict', 'state_dict'];
 
 /** Put in front of every name by DataParallel and by averaged models, by one around the other twice. */
 const wrapper = 'module.';
@@ -45,7 +48,9 @@ export function findStateDict(
   if (found === undefined) {
     const names = Object.keys(checkpoint);
     const expected = `a dict of tensors ${key === undefined ? `at the top or under ${usualKeys.join(', ')}` : `under ${quote(key)}`}`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `the keys ${describeList(names)}`);
+    const others = names.filter((name) => isStateDict(checkpoint[name]));
+    const advice = others.length > 0 ? `; name one as key (--key): ${describeList(others)}` : '';
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `the keys ${describeList(names)}${advice}`);
   }
   return tensorsToFloat32(unwrap(Object.entries(found)), where);
 }
