@@ -35,7 +35,7 @@ import { ADDON, BUILD_INFO, OPENMP, TARGETS } from './release/targets.cjs';
 /** @typedef {import('./release/common.mjs').Outcome} Outcome */
 
 const MOST_TARBALL = 6 * MEGABYTE;
-/** Lines of an error that are printed. */
+/** Lines of one problem that are printed. */
 const SHOWN = 12;
 
 const { values } = parseArgs({
@@ -115,8 +115,7 @@ try {
       outcomes[name] = check();
     } catch (error) {
       const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error);
-      const lines = (stderr || message).trim().split('\n');
-      outcomes[name] = { found: 'not to be looked at', problems: lines.slice(0, SHOWN) };
+      outcomes[name] = { found: 'not to be looked at', problems: [(stderr || message).trim()] };
     }
   };
   for (const target of targets) {
@@ -142,7 +141,9 @@ try {
     ...found
       .split('\n')
       .map((line, i) => (i === 0 ? [problems.length === 0 ? 'ok' : 'FAIL', name, line] : ['', '', line])),
-    ...problems.map((problem) => ['', '', `! ${problem}`]),
+    ...problems
+      .flatMap((problem) => problem.split('\n').slice(0, SHOWN))
+      .map((line) => ['', '', `! ${line}`]),
   ]);
   console.log(formatTable(rows, ['left', 'left', 'left']));
   const failed = Object.values(outcomes).filter(({ problems }) => problems.length > 0).length;
