@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import bindings from 'bindings';
 import type { Addon } from '../binding';
+import { libraryProblem } from './elf';
 import { QARepVGGError } from './errors';
 import { loadFailure } from './load-failure';
 
@@ -35,6 +37,19 @@ function withSpinCount<T>(load: () => T): T {
   }
 }
 
+/** The OpenMP runtime that lies beside an addon that was shipped. */
+const openmp = 'libgomp.so.1';
+
+/** Throws where the loader, given the addon that it would take or the OpenMP runtime beside it, would mislead or crash. */
+function refuseDamaged(root: string): void {
+  const addon = places.map((place) => path.join(root, ...place)).find((file) => existsSync(file));
+  if (addon === undefined) return;
+  for (const file of [addon, path.join(path.dirname(addon), openmp)]) {
+    const problem = existsSync(file) ? libraryProblem(file) : undefined;
+    if (problem !== undefined) throw new Error(`${file}: ${problem}`);
+  }
+}
+
 /**
  * Loads the native addon of the package whose root folder is `root` and hands it the error class.
  *
@@ -44,6 +59,7 @@ function withSpinCount<T>(load: () => T): T {
 export function loadAddon(root: string): Addon {
   let addon: Addon;
   try {
+    refuseDamaged(root);
     // `bindings` looks each part of a path up in its options first; that is how 'module_root' becomes the folder.
     const options = { bindings: 'qarepvgg', module_root: root, try: places.map((place) => ['module_root', ...place]) };
     addon = withSpinCount(() => bindings(options));

@@ -35,6 +35,8 @@ import { ADDON, BUILD_INFO, OPENMP, TARGETS } from './release/targets.cjs';
 /** @typedef {import('./release/common.mjs').Outcome} Outcome */
 
 const MOST_TARBALL = 6 * MEGABYTE;
+/** Lines of one problem that are printed. */
+const SHOWN = 12;
 
 const { values } = parseArgs({
   options: {
@@ -107,30 +109,41 @@ const application = mkdtempSync(join(tmpdir(), 'qarepvgg-release-'));
 try {
   /** @type {Record<string, Outcome>} */
   const outcomes = {};
+  /** What cannot even be looked at is refused like the rest: one broken property must not hide the others. */
+  const look = (/** @type {string} */ name, /** @type {() => Outcome} */ check) => {
+    try {
+      outcomes[name] = check();
+    } catch (error) {
+      const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error);
+      outcomes[name] = { found: 'not to be looked at', problems: [(stderr || message).trim()] };
+    }
+  };
   for (const target of targets) {
-    outcomes[target] = binaries(target);
-    outcomes[`${target}, kernels`] = kernels(target);
+    look(target, () => binaries(target));
+    look(`${target}, kernels`, () => kernels(target));
   }
   const { tarball, size, files } = pack();
-  outcomes.contents = contents(files);
-  outcomes.tarball = atMost('tarball', size, MOST_TARBALL, megabytes);
-  outcomes.exports = linters(tarball);
-  outcomes.install = install(tarball, application);
-  outcomes['README example'] = example(application);
-  outcomes.types = types(application);
-  outcomes.bundles = bundles(application);
-  outcomes.startup = startup(application);
-  outcomes.version = version();
+  look('contents', () => contents(files));
+  look('tarball', () => atMost('tarball', size, MOST_TARBALL, megabytes));
+  look('exports', () => linters(tarball));
+  look('install', () => install(tarball, application));
+  look('README example', () => example(application));
+  look('types', () => types(application));
+  look('bundles', () => bundles(application));
+  look('startup', () => startup(application));
+  look('version', version);
   if (targets.every((target) => existsSync(join(root, 'prebuilds', target, BUILD_INFO)))) {
-    outcomes['bill of materials'] = bill(application);
-    outcomes.checksums = checksums(tarball);
+    look('bill of materials', () => bill(application));
+    look('checksums', () => checksums(tarball));
   }
 
   const rows = Object.entries(outcomes).flatMap(([name, { found, problems }]) => [
     ...found
       .split('\n')
       .map((line, i) => (i === 0 ? [problems.length === 0 ? 'ok' : 'FAIL', name, line] : ['', '', line])),
-    ...problems.map((problem) => ['', '', `! ${problem}`]),
+    ...problems
+      .flatMap((problem) => problem.split('\n').slice(0, SHOWN))
+      .map((line) => ['', '', `! ${line}`]),
   ]);
   console.log(formatTable(rows, ['left', 'left', 'left']));
   const failed = Object.values(outcomes).filter(({ problems }) => problems.length > 0).length;

@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as library from '../lib';
@@ -134,5 +143,39 @@ describe('loading the addon', () => {
     expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', `tried ${prebuild}: not tried, since ${build} exists`);
     expect(() => loadAddon(folder)).toThrow(new RegExp(`tried ${build}: .*(${why})`));
     expect(() => loadAddon(folder)).not.toThrow(folder);
+  });
+
+  /** What loading says, in a process of its own, which a damaged library could end. */
+  function refusal(): string {
+    const script = `try { require('./dist/binding').loadAddon(${JSON.stringify(folder)}) } catch (e) { console.log(e.code, e.message) }`;
+    return runScript(script).stdout;
+  }
+
+  const linux = process.platform === 'linux' ? test : test.skip;
+
+  linux('one that was cut off is named, and the OpenMP runtime beside it, instead of a crash', () => {
+    put(prebuild);
+    const file = path.join(folder, prebuild);
+    const size = statSync(file).size;
+    copyFileSync(file, path.join(path.dirname(file), 'libgomp.so.1')); // another library, whole: the check looks at no more
+    truncateSync(path.join(path.dirname(file), 'libgomp.so.1'), 4096);
+    expect(refusal()).toMatch(
+      new RegExp(`^ERR_ADDON_LOAD [^]*tried ${prebuild}: .*libgomp.so.1: cut off: 4096 bytes of ${size}`),
+    );
+    truncateSync(file, 100_000);
+    expect(refusal()).toMatch(new RegExp(`^ERR_ADDON_LOAD [^]*tried ${prebuild}: .*cut off: 100000 bytes of ${size}`));
+  });
+
+  linux('one of another machine says which, where the loader would say that there is no such file', () => {
+    put(build);
+    const file = path.join(folder, build);
+    const bytes = readFileSync(file);
+    bytes.writeUInt16LE(process.arch === 'x64' ? 183 : 62, 18);
+    writeFileSync(file, bytes);
+    const other = process.arch === 'x64' ? 'arm64' : 'x64';
+    expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', `made for ${other}, not for ${process.arch}`);
+    bytes.writeUInt16LE(8, 18);
+    writeFileSync(file, bytes);
+    expectRefusal(() => loadAddon(folder), 'ERR_ADDON_LOAD', `made for another machine, not for ${process.arch}`);
   });
 });

@@ -234,7 +234,7 @@ bool run_integer_table(const KernelTable& kernels, int threads, const Options& o
     std::fflush(stdout);
   }
   const Network network(threads);
-  for (std::size_t batch : {1, 8}) {
+  for (std::size_t batch : {1u, 8u}) {
     std::printf("whole network, batch %-7zu", batch);
     for (Algorithm algorithm : {Algorithm::kGemm, Algorithm::kAuto}) {
       const Result result = measure_network(network, algorithm, batch, kernels, options);

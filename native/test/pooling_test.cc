@@ -16,7 +16,7 @@ TEST(global_average) {
         random_tensor(rng, small_dims(rng), rng.chance(0.8) ? Data::kIntegers : Data::kSpecials);
     const reference::Tensor expected = reference::global_average(x);
     for (const KernelTable* kernels : float_kernels())
-      for (std::size_t members : {1, 2, 3, 7}) {
+      for (std::size_t members : {1u, 2u, 3u, 7u}) {
         GuardedMemory memory(rng);
         const FeatureMap in = memory.map(x, rng.between(0, 2));
         const FeatureMap out = memory.map(MapShape{x.dims.n, x.dims.c, 1, 1, rng.between(0, 1)});

@@ -63,7 +63,7 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
     else
       image.floats = memory.floats(x.data);
     const MapShape out_shape{1, shape.out_c, shape.out_h(), shape.out_w(), rng.between(0, 2)};
-    for (std::size_t members : {1, 2, 3, 7}) {
+    for (std::size_t members : {1u, 2u, 3u, 7u}) {
       const FeatureMap out = memory.map(out_shape);
       for (std::size_t index = 0; index < members; ++index)
         plan.run_part(image, packed, packed_bias, out, relu, memory.floats(plan.scratch_floats()),

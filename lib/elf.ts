@@ -1,0 +1,33 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+
+/** Numbers of ELF for the machines that there are prebuilt addons for, as in `process.arch`. */
+const machines: ReadonlyMap<number, string> = new Map([
+  [62, 'x64'],
+  [183, 'arm64'],
+]);
+
+/**
+ * What is wrong with a shared library that Linux' own loader does not say: of one for another machine it says that there is no
+ * such file, and one that was cut off, by a full disk for instance, ends the process with SIGBUS.
+ *
+ * @returns undefined where nothing is, and for files that are no ELF of 64 bits, of which the loader tells more.
+ */
+export function libraryProblem(file: string): string | undefined {
+  const header = Buffer.alloc(64);
+  const descriptor = openSync(file, 'r');
+  let size: number;
+  try {
+    readSync(descriptor, header, 0, header.length, 0);
+    size = fstatSync(descriptor).size;
+  } finally {
+    closeSync(descriptor);
+  }
+  if (header.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return undefined; // of 64 bits, little-endian
+  const machine = machines.get(header.readUInt16LE(18));
+  // What runs on machines that have no number here was built there: nothing is known of it.
+  const known = [...machines.values()].includes(process.arch);
+  if (known && machine !== process.arch) return `made for ${machine ?? 'another machine'}, not for ${process.arch}`;
+  // The table of sections ends the file.
+  const whole = Number(header.readBigUInt64LE(40)) + header.readUInt16LE(58) * header.readUInt16LE(60);
+  return size < whole ? `cut off: ${size} bytes of ${whole}` : undefined;
+}
