@@ -6,7 +6,9 @@
 
 #include "base/error.h"
 
-#if defined(QAREPVGG_ARM64) && defined(__linux__)
+#if defined(QAREPVGG_X86)
+#include <cpuid.h>
+#elif defined(QAREPVGG_ARM64) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(QAREPVGG_ARM64) && defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -35,6 +37,14 @@ struct ArmFeatures {
 };
 #endif
 
+#if defined(QAREPVGG_X86)
+// CPUID leaf 7.1: Clang 14 has no name for it in __builtin_cpu_supports. The registers are those of AVX2.
+bool has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
+}
+#endif
+
 std::vector<const KernelTable*> detect() {
   std::vector<const KernelTable*> tables{&kScalarKernels};
 #if defined(QAREPVGG_X86)
@@ -42,7 +52,7 @@ std::vector<const KernelTable*> detect() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     tables.push_back(&kAvx2Kernels);
-    if (__builtin_cpu_supports("avxvnni")) tables.push_back(&kAvxVnniKernels);
+    if (has_avx_vnni()) tables.push_back(&kAvxVnniKernels);
     // BW and VL: what all CPUs but the Xeon Phi have beside F.
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
       tables.push_back(&kAvx512Kernels);
