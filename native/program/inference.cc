@@ -11,7 +11,7 @@ namespace {
 // Plans own memory in proportion to the input, so few are kept; a server meets few input sizes.
 constexpr std::size_t kMaxPlans = 4;
 // More images than this no longer help the reuse of weights.
-constexpr std::size_t kMaxTogether = 4;
+constexpr std::size_t kMaxTogether = 8;
 
 }  // namespace
 
