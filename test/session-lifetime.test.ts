@@ -100,6 +100,19 @@ describe('abort', () => {
     expect(await outcome(session.run({ input: x }))).toBe(right);
   });
 
+  test('by a signal that cannot be listened to: refused, and nothing stays under way', async () => {
+    const cause = new Error('no listeners');
+    const signal = {
+      ...{ aborted: false, reason: undefined, removeEventListener: () => undefined },
+      addEventListener: () => {
+        throw cause;
+      },
+    } as unknown as AbortSignal;
+    const run = session.run({ input: large }, { signal });
+    await expect(run).rejects.toMatchObject({ code: 'ERR_INVALID_ARG', cause });
+    expect(await outcome(session.run({ input: x }))).toBe(right);
+  });
+
   test('one signal for many runs is listened to once', async () => {
     const { signal } = new AbortController();
     const runs = Array.from({ length: 30 }, () => outcome(session.run({ input: x }, { signal })));

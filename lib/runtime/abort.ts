@@ -60,12 +60,23 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
   }
 }
 
-/** The result of work that `signal` calls off. Listens to the signal only until the work is settled. */
+/**
+ * The result of work that `signal` calls off. Listens to the signal only until the work is settled.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_ABORTED; ERR_INVALID_ARG for a signal that throws.
+ */
 export async function withSignal<T>(work: Cancellable<T>, signal: AbortSignal | undefined, where: string): Promise<T> {
   if (!signal) return work.promise;
   const cancel = (): void => work.cancel();
   try {
-    listen(signal, cancel);
+    readForeign(`${where}, option signal`, () => listen(signal, cancel));
+  } catch (error) {
+    // A signal of the caller's own making that cannot be listened to: the work is not left behind.
+    work.cancel();
+    await Promise.allSettled([work.promise]);
+    throw error;
+  }
+  try {
     return await work.promise;
   } catch (error) {
     throw error instanceof QARepVGGError && error.code === 'ERR_ABORTED' ? aborted(signal, where) : error;
