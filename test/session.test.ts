@@ -79,6 +79,64 @@ describe('the answer is that of the model', () => {
   });
 });
 
+describe('with stride 2', () => {
+  // Odd sizes end in the halo, small ones in a tile that hangs over the border.
+  const sizes = [
+    [1, 1],
+    [2, 3],
+    [5, 8],
+    [7, 7],
+    [13, 15],
+    [28, 28],
+    [27, 33],
+    [58, 3],
+  ] as const;
+  const [inChannels, seed] = [64, 4];
+
+  test.each([
+    { outChannels: 16, groups: 1 },
+    { outChannels: 96, groups: 1 },
+    { outChannels: 192, groups: 2 },
+    { outChannels: 64, groups: 4 },
+  ])("'winograd', $outChannels channels, $groups groups", async (shape) => {
+    const conv = new Conv2d({ inChannels, ...shape, stride: 2, padding: 1, activation: 'relu', seed });
+    const expected = sizes.map(([height, width]) => conv.forward(randn([3, inChannels, height, width], { seed })));
+    const results = new Set<string>();
+    for (const threads of [1, 2, 3, 7]) {
+      const session = await InferenceSession.create(conv, { algorithm: 'winograd', threads });
+      for (const [i, [height, width]] of sizes.entries()) {
+        const x = randn([3, inChannels, height, width], { seed });
+        const { logits } = await session.run({ input: x });
+        const { data, dims } = expected[i] as Tensor;
+        expect(logits.dims).toEqual(dims);
+        expect(relativeL2(logits.data, data)).toBeLessThan(2e-6);
+        results.add(`${i}: ${bits(logits)}`);
+        const last = await session.run({ input: slice(x, 2, 3) });
+        expect(bits(last.logits)).toBe(bits(slice(logits, 2, 3)));
+      }
+      session.dispose();
+    }
+    expect(results.size).toBe(sizes.length);
+  });
+
+  test.each([
+    [96, 28, true],
+    [96, 27, true],
+    [96, 26, false],
+    [80, 28, false],
+  ])("to %i channels, images of %i: 'auto' is Winograd: %p", async (outChannels, inputSize, isWinograd) => {
+    const conv = new Conv2d({ inChannels, outChannels, stride: 2, padding: 1, seed });
+    const x = randn([1, inChannels, inputSize, inputSize], { seed });
+    const [auto, gemm, winograd] = await Promise.all(
+      algorithms.map((algorithm) =>
+        withSession(conv, { algorithm, inputSize }, async (session) => bits((await session.run({ input: x })).logits)),
+      ),
+    );
+    expect(winograd).not.toBe(gemm);
+    expect(auto).toBe(isWinograd ? winograd : gemm);
+  });
+});
+
 describe('the same bits', () => {
   const x = randn([7, 3, 32, 32], { seed: 5 });
 

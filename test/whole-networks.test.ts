@@ -1,4 +1,7 @@
+import { type ArchitectureName, createModel, randn, type SessionOptions, type Tensor } from '../lib';
+import { withSession } from '../lib/runtime/with-session';
 import { jsonOf, runNode } from './support/child';
+import { bits, relativeL2 } from './support/compare';
 
 interface Row {
   readonly name: string;
@@ -24,3 +27,19 @@ test('bench:accuracy: a section that it does not have: the usage, and exit code 
   const { stderr, status } = runNode(['bench/accuracy.mjs', '--sections', 'speed']);
   expect({ stderr, status }).toEqual({ stderr: expect.stringContaining('usage: npm run bench:accuracy'), status: 2 });
 });
+
+test.each(['qarepvgg_a0', 'qarepvgg_a1', 'qarepvgg_b0', 'qarepvgg_b1', 'qarepvgg_b1g4'] satisfies ArchitectureName[])(
+  "%s: 'auto' against 'gemm', and the same bits with any number of threads",
+  async (name) => {
+    const model = createModel(name, { seed: 3 }).reparameterize();
+    const x = randn([2, 3, 224, 224], { seed: 4 });
+    const logitsWith = (options: SessionOptions): Promise<Tensor> =>
+      withSession(model, options, async (session) => (await session.run({ input: x })).logits);
+    const auto = await logitsWith({ threads: 3 });
+    expect(bits(await logitsWith({ threads: 1 }))).toBe(bits(auto));
+    const gemm = await logitsWith({ algorithm: 'gemm' });
+    const difference = relativeL2(auto.data, gemm.data);
+    expect(difference).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(2e-5);
+  },
+);
