@@ -6,7 +6,7 @@ import type { Preprocessing } from '../preprocessing';
  * - 'auto': for each layer whichever is faster, by a fixed rule on its shape and the instruction set: the same input gives
  *   the same bits on every run. Differs from 'gemm' by at most 2e-5 (relative L2) over a whole network.
  * - 'gemm': direct convolution throughout. The strictest sums, and the least memory.
- * - 'winograd': Winograd's F(4x4, 3x3) wherever the shape allows it.
+ * - 'winograd': Winograd's algorithm wherever the shape allows it, faster or not.
  */
 export type Algorithm = 'auto' | 'gemm' | 'winograd';
 
