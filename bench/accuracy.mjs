@@ -3,11 +3,11 @@
 //
 // What PyTorch 1.13.1 computes is in test/fixtures/training.safetensors; README.md there says how it was made.
 
-import { parseArgs } from 'node:util';
 import { createModel, info, Trainer, verifyEquivalence } from 'qarepvgg';
 import { Random } from '../dist/random.js';
 import { loadTrainingFixtures } from '../test/fixtures/training.cjs';
 import { difference } from './lib/numbers.mjs';
+import { readOptions, refuse } from './lib/options.mjs';
 import { toText } from './lib/report.mjs';
 
 const usage = `usage: npm run bench:accuracy -- [options]
@@ -85,21 +85,13 @@ function print(title, rows, limit) {
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      sections: { type: 'string', default: Object.keys(limits).join() },
-      models: { type: 'string', default: defaultModels.join() },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readOptions(usage, {
+    sections: { type: 'string', default: Object.keys(limits).join() },
+    models: { type: 'string', default: defaultModels.join() },
+    json: { type: 'boolean', default: false },
   });
-  if (values.help) return console.log(usage);
   const sections = values.sections.split(',');
-  if (!sections.every((section) => section in limits)) {
-    console.error(usage);
-    process.exitCode = 2;
-    return;
-  }
+  if (!sections.every((section) => section in limits)) refuse(usage);
   const fixtures = sections.includes('training') ? loadTrainingFixtures() : [];
   const training = [];
   for (const fixture of fixtures) training.push(await compareTraining(fixture));

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { createModel, InferenceSession, info, loadModel, QARepVGGBlock, quantize, randn, saveModel } from 'qarepvgg';
 import { timed } from './lib/numbers.mjs';
+import { readCount, readOptions } from './lib/options.mjs';
 import { spreadOf } from './lib/turns.mjs';
 
 const usage = `usage: npm run bench:model -- [options]
@@ -18,15 +18,14 @@ const usage = `usage: npm run bench:model -- [options]
   --images N     for quantisation, default 512
   --json         print JSON`;
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string', default: 'qarepvgg_a0' },
-    rounds: { type: 'string', default: '15' },
-    images: { type: 'string', default: '512' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const values = readOptions(usage, {
+  model: { type: 'string', default: 'qarepvgg_a0' },
+  rounds: { type: 'string', default: '15' },
+  images: { type: 'string', default: '512' },
+  json: { type: 'boolean', default: false },
 });
+const rounds = readCount(usage, values.rounds);
+const images = readCount(usage, values.images);
 
 /** @typedef {import('./lib/turns.mjs').Spread} Spread */
 
@@ -40,7 +39,7 @@ async function inTurn(works) {
   const entries = /** @type {[Name, () => unknown][]} */ (Object.entries(works));
   /** @type {number[][]} */
   const times = entries.map(() => []);
-  for (let round = 0; round <= Number(values.rounds); round++) {
+  for (let round = 0; round <= rounds; round++) {
     for (const [i, [, work]] of entries.entries()) {
       const start = performance.now();
       await work();
@@ -113,7 +112,7 @@ async function measureQuantization() {
   const model = createModel(/** @type {import('qarepvgg').ArchitectureName} */ (values.model)).reparameterize();
   const { inChannels, inputSize } = model.options;
   const input = randn([8, inChannels, inputSize, inputSize]);
-  const batches = Array(Math.ceil(Number(values.images) / 8)).fill(input);
+  const batches = Array(Math.ceil(images / 8)).fill(input);
   const session = await InferenceSession.create(model);
   await session.run({ input });
   const [inferenceMs] = await timed(async () => {
@@ -133,38 +132,34 @@ async function measureQuantization() {
   return { images: 8 * batches.length, inference: inferenceMs / 1000, methods };
 }
 
-if (values.help) {
-  console.log(usage);
-} else {
-  const result = {
-    ...(await measure()),
-    call: measureCall(),
-    block: await measureBlock(),
-    quantization: await measureQuantization(),
-  };
-  if (values.json) console.log(JSON.stringify(result, null, 2));
-  else {
-    const { model, isa, bytes, fuse, read, reread, load, call, block, quantization } = result;
-    const show = (/** @type {Spread} */ { min, median }) => `min ${min.toFixed(1)} ms, median ${median.toFixed(1)} ms`;
-    console.log(`${model}, ${isa}, file of ${(bytes / 2 ** 20).toFixed(1)} MiB`);
-    console.log(`  re-parameterise all blocks  ${show(fuse)}`);
-    console.log(`  read the file, readFile     ${show(read)}`);
-    console.log(`  read it into memory in use  ${show(reread)}`);
-    const times = (/** @type {Spread} */ { median }) => `${(load.median / median).toFixed(2)} x`;
-    console.log(`  load the model              ${show(load)}: ${times(read)} readFile, ${times(reread)} memory in use`);
-    console.log(
-      `forward of [2, 3, 4, 4] in eval mode: min ${call.min.toFixed(1)} us, median ${call.median.toFixed(1)} us`,
-    );
-    console.log('a block 64 -> 64, images [8, 64, 56, 56]');
-    const ratio = (/** @type {Spread} */ { median }) => `${(block.train.median / median).toFixed(2)}x`;
-    console.log(`  train form, forward         ${show(block.train)}`);
-    console.log(`  deploy form, forward        ${show(block.deploy)}, ${ratio(block.deploy)}`);
-    console.log(`  deploy form, session        ${show(block.session)}, ${ratio(block.session)}`);
-    const { images, inference, methods } = quantization;
-    console.log(`${images} images: inference in float32 ${inference.toFixed(1)} s`);
-    for (const { method, seconds, delay } of methods) {
-      const late = `event loop late by ${delay.max.toFixed(0)} ms at most, p99 ${delay.p99.toFixed(0)} ms`;
-      console.log(`  quantised by ${method}: ${seconds.toFixed(1)} s; ${late}`);
-    }
+const result = {
+  ...(await measure()),
+  call: measureCall(),
+  block: await measureBlock(),
+  quantization: await measureQuantization(),
+};
+if (values.json) console.log(JSON.stringify(result, null, 2));
+else {
+  const { model, isa, bytes, fuse, read, reread, load, call, block, quantization } = result;
+  const show = (/** @type {Spread} */ { min, median }) => `min ${min.toFixed(1)} ms, median ${median.toFixed(1)} ms`;
+  console.log(`${model}, ${isa}, file of ${(bytes / 2 ** 20).toFixed(1)} MiB`);
+  console.log(`  re-parameterise all blocks  ${show(fuse)}`);
+  console.log(`  read the file, readFile     ${show(read)}`);
+  console.log(`  read it into memory in use  ${show(reread)}`);
+  const times = (/** @type {Spread} */ { median }) => `${(load.median / median).toFixed(2)} x`;
+  console.log(`  load the model              ${show(load)}: ${times(read)} readFile, ${times(reread)} memory in use`);
+  console.log(
+    `forward of [2, 3, 4, 4] in eval mode: min ${call.min.toFixed(1)} us, median ${call.median.toFixed(1)} us`,
+  );
+  console.log('a block 64 -> 64, images [8, 64, 56, 56]');
+  const ratio = (/** @type {Spread} */ { median }) => `${(block.train.median / median).toFixed(2)}x`;
+  console.log(`  train form, forward         ${show(block.train)}`);
+  console.log(`  deploy form, forward        ${show(block.deploy)}, ${ratio(block.deploy)}`);
+  console.log(`  deploy form, session        ${show(block.session)}, ${ratio(block.session)}`);
+  const { images, inference, methods } = quantization;
+  console.log(`${images} images: inference in float32 ${inference.toFixed(1)} s`);
+  for (const { method, seconds, delay } of methods) {
+    const late = `event loop late by ${delay.max.toFixed(0)} ms at most, p99 ${delay.p99.toFixed(0)} ms`;
+    console.log(`  quantised by ${method}: ${seconds.toFixed(1)} s; ${late}`);
   }
 }

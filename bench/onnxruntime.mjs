@@ -8,7 +8,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { info } from 'qarepvgg';
 import {
   againstTfjs,
@@ -20,6 +19,7 @@ import {
   measureSpeed,
   measureStart,
 } from './lib/inference.mjs';
+import { readCount, readCounts, readOptions, refuse } from './lib/options.mjs';
 import { barChart } from './lib/plot.mjs';
 import { toMarkdown, toTable, toText } from './lib/report.mjs';
 import { noTfjs, tfjsVersion } from './lib/tfjs.mjs';
@@ -134,22 +134,18 @@ function writeDocument(facts, sections) {
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      sections: { type: 'string', default: allSections.join() },
-      precisions: { type: 'string', default: 'float32,int8' },
-      threads: { type: 'string' },
-      batches: { type: 'string' },
-      others: { type: 'string' },
-      rounds: { type: 'string' },
-      size: { type: 'string', default: '224' },
-      quick: { type: 'boolean', default: false },
-      write: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readOptions(usage, {
+    sections: { type: 'string', default: allSections.join() },
+    precisions: { type: 'string', default: 'float32,int8' },
+    threads: { type: 'string' },
+    batches: { type: 'string' },
+    others: { type: 'string' },
+    rounds: { type: 'string' },
+    size: { type: 'string', default: '224' },
+    quick: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
   });
-  if (values.help) return console.log(usage);
   const { threads: all, isa } = info();
   const quick = values.quick;
   const list = (/** @type {string} */ text) => text.split(',').filter((item) => item !== '');
@@ -157,21 +153,16 @@ async function main() {
   const setting = {
     sections: list(values.sections),
     precisions,
-    threads: list(values.threads ?? (quick || all === 1 ? '1' : `1,${all}`)).map(Number),
-    batches: list(values.batches ?? (quick ? '8' : '1,8,32')).map(Number),
+    threads: readCounts(usage, values.threads ?? (quick || all === 1 ? '1' : `1,${all}`)),
+    batches: readCounts(usage, values.batches ?? (quick ? '8' : '1,8,32')),
     others: list(values.others ?? (quick ? '' : 'qarepvgg_b0,qarepvgg_b1,qarepvgg_b1g4')),
-    rounds: Number(values.rounds ?? (quick ? 2 : 7)),
-    size: Number(values.size),
+    rounds: readCount(usage, values.rounds ?? (quick ? '2' : '7')),
+    size: readCount(usage, values.size),
   };
-  const numbers = [...setting.threads, ...setting.batches, setting.rounds, setting.size];
   const areKnown =
     precisions.every((precision) => precision in titles) &&
     setting.sections.every((section) => allSections.includes(section));
-  if (!areKnown || !numbers.every((value) => Number.isInteger(value) && value >= 1)) {
-    console.error(usage);
-    process.exitCode = 2;
-    return;
-  }
+  if (!areKnown) refuse(usage);
 
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json');
   const facts = [

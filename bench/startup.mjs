@@ -1,21 +1,21 @@
 // npm run bench:startup: from `require` to the result of the first inference of the network that comes with the package, in new
 // processes, one after the other.
-//   --from FOLDER   the application whose package is measured, default this one
-//   --rounds N      processes, default 15
-//   --json          print JSON
 
 import { execFileSync } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { median } from './lib/numbers.mjs';
+import { readCount, readOptions } from './lib/options.mjs';
 
-const { values } = parseArgs({
-  options: {
-    from: { type: 'string', default: dirname(dirname(fileURLToPath(import.meta.url))) },
-    rounds: { type: 'string', default: '15' },
-    json: { type: 'boolean', default: false },
-  },
+const usage = `usage: npm run bench:startup -- [options]
+  --from FOLDER   the application whose package is measured, default this one
+  --rounds N      processes, default 15
+  --json          print JSON`;
+
+const values = readOptions(usage, {
+  from: { type: 'string', default: dirname(dirname(fileURLToPath(import.meta.url))) },
+  rounds: { type: 'string', default: '15' },
+  json: { type: 'boolean', default: false },
 });
 
 const script = `
@@ -31,7 +31,7 @@ const script = `
   })();`;
 
 /** @type {{ require: number, first: number }[]} */
-const times = Array.from({ length: Number(values.rounds) }, () =>
+const times = Array.from({ length: readCount(usage, values.rounds) }, () =>
   JSON.parse(execFileSync(process.execPath, ['-e', script], { cwd: values.from, encoding: 'utf8' })),
 );
 const first = times.map((time) => time.first);

@@ -7,8 +7,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { createModel, randn } from 'qarepvgg';
+import { readCount, readCounts, readOptions } from './lib/options.mjs';
 import { Server } from './lib/server.mjs';
 import { findPython, keepMemory, noPython } from './lib/torch.mjs';
 import { compare, takeTurns } from './lib/turns.mjs';
@@ -112,35 +112,33 @@ function print({ threads, worstDifference, peakBytes, comparisons }, batch) {
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      model: { type: 'string', default: 'qarepvgg_a0' },
-      batch: { type: 'string', default: '8' },
-      size: { type: 'string', default: '224' },
-      threads: { type: 'string', default: '1,2' },
-      rounds: { type: 'string', default: '5' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readOptions(usage, {
+    model: { type: 'string', default: 'qarepvgg_a0' },
+    batch: { type: 'string', default: '8' },
+    size: { type: 'string', default: '224' },
+    threads: { type: 'string', default: '1,2' },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
   });
-  if (values.help) return console.log(usage);
+  const counts = readCounts(usage, values.threads);
+  const [batch, size] = [readCount(usage, values.batch), readCount(usage, values.size)];
+  const rounds = readCount(usage, values.rounds);
   const python = findPython();
   if (!python) return console.log(values.json ? JSON.stringify({ skipped: noPython }) : noPython);
-  const [batch, size, rounds] = [values.batch, values.size, values.rounds].map(Number);
-  const dims = [Number(batch), 3, Number(size), Number(size)];
+  const dims = [batch, 3, size, size];
   const results = [];
   if (!values.json) {
     console.log(`Training steps of ${values.model} (forward, backward, SGD) on images [${dims.join(', ')}]`);
     console.log(`${rounds} rounds of ${stepsInTurn} steps, the sides in turn, one warm-up round`);
   }
-  for (const threads of values.threads.split(',').map(Number)) {
+  for (const threads of counts) {
     if (threads > availableParallelism()) {
       console.error(`${threads} threads: this machine has ${availableParallelism()} cores, left out`);
       continue;
     }
-    const result = await run(python, threads, { model: values.model, dims, rounds: Number(rounds) });
+    const result = await run(python, threads, { model: values.model, dims, rounds });
     results.push(result);
-    if (!values.json) print(result, Number(batch));
+    if (!values.json) print(result, batch);
   }
   if (values.json) console.log(JSON.stringify({ model: values.model, dims, rounds, results }, null, 2));
 }

@@ -7,9 +7,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { randn } from 'qarepvgg';
 import { difference, product, readFloats } from './lib/numbers.mjs';
+import { readCount, readCounts, readOptions } from './lib/options.mjs';
 import { Server } from './lib/server.mjs';
 import { findPython, keepMemory, noPython } from './lib/torch.mjs';
 import { spreadOf, takeTurns } from './lib/turns.mjs';
@@ -166,23 +166,14 @@ function print({ threads, isa, torch, worstDifference, rows, counted, ratio }) {
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      threads: { type: 'string', default: '1,2' },
-      rounds: { type: 'string', default: '7' },
-      steps: { type: 'string', default: '5' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readOptions(usage, {
+    threads: { type: 'string', default: '1,2' },
+    rounds: { type: 'string', default: '7' },
+    steps: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
   });
-  if (values.help) return console.log(usage);
-  const counts = values.threads.split(',').map(Number);
-  const [rounds, steps] = [Number(values.rounds), Number(values.steps)];
-  if (![...counts, rounds, steps].every((value) => Number.isInteger(value) && value >= 1)) {
-    console.error(usage);
-    process.exitCode = 2;
-    return;
-  }
+  const counts = readCounts(usage, values.threads);
+  const [rounds, steps] = [readCount(usage, values.rounds), readCount(usage, values.steps)];
 
   const python = findPython();
   if (!python) {

@@ -37,7 +37,23 @@ test('bench:ort measures one section where that is asked for', () => {
 test.each([
   ['--rounds', '0'],
   ['--sections', 'speed,other'],
+  ['--threads', '1,x'],
+  ['--size', '32,64'],
 ])('what makes no sense (%s %s): the usage, and exit code 2', (...args) => {
   const { stderr, status } = runNode(['bench/onnxruntime.mjs', ...args]);
   expect({ stderr, status }).toEqual({ stderr: expect.stringContaining('usage: npm run bench:ort'), status: 2 });
+});
+
+describe.each(['accuracy', 'model', 'onnxruntime', 'startup', 'torch', 'torch-network'])('bench/%s.mjs', (name) => {
+  test('--help', () => {
+    const { stdout, stderr, status } = runNode([`bench/${name}.mjs`, '--help']);
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toMatch(/^usage: npm run bench:/);
+  });
+
+  test('an option that it does not have: that, the usage, and exit code 2', () => {
+    const { stdout, stderr, status } = runNode([`bench/${name}.mjs`, '--fast']);
+    expect({ stdout, status }).toEqual({ stdout: '', status: 2 });
+    expect(stderr).toMatch(/'--fast'.*\nusage: npm run bench:/);
+  });
 });
