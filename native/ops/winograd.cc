@@ -17,15 +17,18 @@ template <std::size_t L>
 void transform_side(std::size_t stride, const double (&g0)[L], const double (&g1)[L], const double (&g2)[L],
                     double (&u)[kSide][L]) {
   constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
-  for (std::size_t i = 0; i < L && stride == 2; ++i) {
-    u[0][i] = (g0[i] + 0.5 * g2[i]) * (-1 / 2.0);
-    u[1][i] = (g0[i] - 0.5 * g2[i]) * (1 / 2.0);
-    u[2][i] = (g0[i] + 1.5 * g2[i]) * (1 / 6.0);
-    u[3][i] = (g0[i] - 1.5 * g2[i]) * (-1 / 6.0);
-    u[4][i] = g2[i];
-    u[5][i] = g1[i];
+  if (stride == 2) {
+    for (std::size_t i = 0; i < L; ++i) {
+      u[0][i] = (g0[i] + 0.5 * g2[i]) * (-1 / 2.0);
+      u[1][i] = (g0[i] - 0.5 * g2[i]) * (1 / 2.0);
+      u[2][i] = (g0[i] + 1.5 * g2[i]) * (1 / 6.0);
+      u[3][i] = (g0[i] - 1.5 * g2[i]) * (-1 / 6.0);
+      u[4][i] = g2[i];
+      u[5][i] = g1[i];
+    }
+    return;
   }
-  for (std::size_t i = 0; i < L && stride == 1; ++i) {
+  for (std::size_t i = 0; i < L; ++i) {
     const double even_a = g0[i] + 0.5 * g2[i], odd_a = kA * g1[i];
     const double even_b = g0[i] + 2.0 * g2[i], odd_b = kB * g1[i];
     u[0][i] = g0[i];
@@ -75,7 +78,8 @@ bool WinogradConvolution::pays(const ConvShape& shape) {
   const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
   const std::size_t pixels = shape.out_h() * shape.out_w();
   if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36;
-  // Transforms take longer, of maps four times as large, and weights are four times those of the direct form.
+  // With stride 2 the transforms take longer, of maps four times as large, and weights are four times those of the
+  // direct form all the same.
   return in >= 32 && out >= 96 && pixels >= 196;
 }
 

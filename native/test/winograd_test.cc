@@ -184,6 +184,7 @@ TEST(winograd_supports) {
     shape.*member = value;
     return shape;
   };
+  CHECK(WinogradConvolution::supports(changed(&ConvShape::stride, 2)), "stride 2");
   for (const ConvShape& shape :
        {changed(&ConvShape::kernel, 5), changed(&ConvShape::kernel, 1), changed(&ConvShape::stride, 3),
         changed(&ConvShape::padding, 0), changed(&ConvShape::padding, 2), changed(&ConvShape::dilation, 2),
