@@ -141,9 +141,7 @@ try {
     ...found
       .split('\n')
       .map((line, i) => (i === 0 ? [problems.length === 0 ? 'ok' : 'FAIL', name, line] : ['', '', line])),
-    ...problems
-      .flatMap((problem) => problem.split('\n').slice(0, SHOWN))
-      .map((line) => ['', '', `! ${line}`]),
+    ...problems.flatMap((problem) => problem.split('\n').slice(0, SHOWN)).map((line) => ['', '', `! ${line}`]),
   ]);
   console.log(formatTable(rows, ['left', 'left', 'left']));
   const failed = Object.values(outcomes).filter(({ problems }) => problems.length > 0).length;
