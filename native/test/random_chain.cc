@@ -15,7 +15,7 @@ class Builder {
     h_ = rng.between(1, max_side);
     w_ = rng.between(1, max_side);
     ProgramSpec& spec = chain_.spec;
-    spec.n = rng.between(1, 5);
+    spec.n = rng.between(1, 10);  // beyond what goes together
     spec.c = c_;
     spec.h = h_;
     spec.w = w_;
