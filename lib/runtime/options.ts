@@ -21,7 +21,7 @@ export interface SessionOptions {
    * some time when they come up first. @default the model's own, or else 32
    */
   readonly inputSize?: number | readonly [height: number, width: number];
-  /** Images that share one pass over the weights, at most; larger batches run in several. @default 8 */
+  /** Images that a thread takes through the network together, at most; more than 8 count as 8. Batches may be larger. @default 8 */
   readonly maxBatch?: number;
   /** For images given as bytes. @default the model's own; of a model that has none, that of `createModel` */
   readonly preprocessing?: Preprocessing;
