@@ -68,11 +68,12 @@ export function readFitOptions(
 
 /** A label means nothing without its class: the same number may be another one in images that were read otherwise. */
 function checkClasses(own: readonly string[], given: readonly string[], where: string): void {
-  const at = own.length === given.length ? own.findIndex((name, i) => name !== given[i]) : -1;
-  if (own.length === given.length && at === -1) return;
-  const received =
-    at === -1 ? `${given.length}` : `${describe(given[at])} as class ${at}, which is ${describe(own[at])}`;
-  throw wrongOption(where, 'validation', `images of the ${own.length} classes of those to train on`, received);
+  const expected = `images of the ${own.length} classes of those to train on`;
+  if (own.length !== given.length) throw wrongOption(where, 'validation', expected, `${given.length}`);
+  const at = own.findIndex((name, i) => name !== given[i]);
+  if (at === -1) return;
+  const received = `${describe(given[at])} as class ${at}, which is ${describe(own[at])}`;
+  throw wrongOption(where, 'validation', expected, received);
 }
 
 function readFunction(value: unknown, where: string) {

@@ -8,8 +8,8 @@ import {
   optional,
   type Parsed,
   parseOptions,
-  readForeign,
   positive,
+  readForeign,
   seedField,
   wrongOption,
 } from '../options';

@@ -100,7 +100,8 @@ export class Trainer {
    * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_SHAPE for options and data sets that do not fit, or are not those
    * that the training to go on with began with; ERR_INVALID_ARG, before anything is computed, for a checkpoint that cannot be
    * written; ERR_ABORTED, with a checkpoint written; ERR_NON_FINITE when the loss or a gradient is not finite:
-   * the last checkpoint is then still there; ERR_BUFFER_DETACHED for images or labels whose memory is gone; ERR_BUSY; as {@link saveCheckpoint}; whatever `onProgress` throws.
+   * the last checkpoint is then still there; ERR_BUFFER_DETACHED for images or labels whose memory is gone; ERR_BUSY; as
+   * {@link saveCheckpoint}; whatever `onProgress` throws.
    */
   async fit(dataset: Dataset, options: FitOptions): Promise<FitResult> {
     const where = 'Trainer.fit';

@@ -102,7 +102,7 @@ std::size_t IntegerWinograd::scratch_bytes() const {
   const std::size_t widest = std::max(round_up(shape_.in_c, kAlignment), panels_.width()) * sizeof(float);
   return checked_add(
       checked_mul(kPoints, checked_add(v_point() * sizeof(std::int16_t), m_point() * sizeof(std::int32_t))),
-      WinogradTiles::patch_pixels(1) * widest);
+      WinogradTiles::points(1) * widest);
 }
 
 void IntegerWinograd::run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,

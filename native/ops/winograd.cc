@@ -57,7 +57,7 @@ void transform_weights(std::size_t stride, const float* weight, std::size_t step
 }
 
 std::size_t block_limit(const ConvShape& shape) {
-  return std::clamp(kBlockBytes / (WinogradTiles::patch_pixels(shape.stride) * sizeof(float)) / shape.in_c,
+  return std::clamp(kBlockBytes / (WinogradTiles::points(shape.stride) * sizeof(float)) / shape.in_c,
                     WinogradTiles::kMinBlockTiles, WinogradTiles::kMaxBlockTiles);
 }
 
@@ -144,7 +144,7 @@ std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block()
 
 std::size_t WinogradConvolution::scratch_floats() const {
   // The spare cache line per point keeps the points' rows out of one set of the first-level cache.
-  const std::size_t patch = WinogradTiles::patch_pixels(shape_.stride) * std::max(pixel_, panels_.width());
+  const std::size_t patch = points() * std::max(pixel_, panels_.width());
   return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), patch);
 }
 

@@ -50,7 +50,7 @@ class WinogradConvolution {
   using TileRef = WinogradTiles::TileRef;
   using Block = WinogradTiles::Block;
 
-  std::size_t points() const { return WinogradTiles::patch_pixels(shape_.stride); }
+  std::size_t points() const { return WinogradTiles::points(shape_.stride); }
   template <class SourceOf>
   void pack(float* packed, std::size_t step, bool turned, int threads, const SourceOf& source_of) const;
   // The products of one panel: v -> m.

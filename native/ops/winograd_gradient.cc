@@ -57,7 +57,7 @@ std::size_t WinogradWeightGradient::sum_floats() const {
 std::size_t WinogradWeightGradient::scratch_floats() const {
   // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
   return checked_add(checked_mul(kPoints, checked_add(input_point(), grad_point())),
-                     checked_mul(WinogradTiles::patch_pixels(1), std::max(shape_.in_c, shape_.out_c)));
+                     checked_mul(WinogradTiles::points(1), std::max(shape_.in_c, shape_.out_c)));
 }
 
 std::size_t WinogradWeightGradient::workspace_floats() const {

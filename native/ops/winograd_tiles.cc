@@ -88,7 +88,6 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
 void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const FeatureMap& map,
                     void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
                     float* patch) {
-  const auto signed_size = [](std::size_t size) { return static_cast<std::ptrdiff_t>(size); };
   const auto first = [&](const WinogradTiles::Side& side) {
     return signed_size(source.stride * side.first) - signed_size(source.margin);
   };

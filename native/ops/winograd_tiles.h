@@ -16,8 +16,8 @@ class WinogradTiles {
   static constexpr std::size_t kMinBlockTiles = 32;
   // Of a side, as kernels/kernel_table.h numbers them.
   static constexpr std::size_t side_points(std::size_t stride) { return stride == 1 ? kWinogradSide : kStridedSide; }
-  // What a whole tile reads: along a side as many pixels as it has points, both ways of cutting the side.
-  static constexpr std::size_t patch_pixels(std::size_t stride) { return side_points(stride) * side_points(stride); }
+  // Of a whole tile, which reads as many pixels.
+  static constexpr std::size_t points(std::size_t stride) { return side_points(stride) * side_points(stride); }
 
   // Output pixels of a tile: 4 or 2 each way, less at an odd border.
   struct Side {
