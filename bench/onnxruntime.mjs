@@ -4,6 +4,7 @@
 // and must compute the same logits before anything is timed: in float32 to rounding, in INT8 to the bit. Each side is a process of its own (inference-side.mjs) that
 // sleeps while the other computes. A ratio is theirs / ours within one round; tables show the median round and the range.
 
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, tmpdir } from 'node:os';
@@ -33,7 +34,7 @@ const usage = `usage: npm run bench:ort -- [options]
   --rounds N       turns of each side, default 7
   --size N         side of the images, default 224
   --quick          one thread, one batch, no other networks, few rounds
-  --write          write docs/benchmarks.md and its plots (then npm run format)
+  --write          write docs/benchmarks.md and its plots
   --json           print JSON`;
 
 /** @typedef {import('./lib/inference.mjs').Row} Row */
@@ -130,7 +131,10 @@ function writeDocument(facts, sections) {
     ...charts,
     ...sections.flatMap(({ title, rows }) => [`## ${title}`, toMarkdown(toTable(rows)).trimEnd()]),
   ];
-  writeFileSync(join(folder, 'benchmarks.md'), `${parts.join('\n\n')}\n`);
+  const document = join(folder, 'benchmarks.md');
+  writeFileSync(document, `${parts.join('\n\n')}\n`);
+  const formatter = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome');
+  execFileSync(process.execPath, [formatter, 'format', '--write', document], { stdio: 'ignore' });
 }
 
 async function main() {
