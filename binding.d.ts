@@ -105,63 +105,6 @@ export interface ReluOp {
 
 export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | SqueezeExciteOp | ReluOp;
 
-// Integers in a session. An integer q from 0 to 255 stands for (q - zeroPoint) * scale; scales are positive normal
-// float32 values, zero points whole numbers from 0 to 255. Each op states what its input stands for, and this must be
-// what the op before it wrote. Signed integers are these less 128.
-
-/** float -> integer, as ONNX QuantizeLinear: clamp(round(x / scale) + zeroPoint, 0, 255), ties to even, NaN to 0. */
-export interface QuantizeOp {
-  readonly op: 'quantize';
-  readonly input: ValueId;
-  readonly scale: number;
-  readonly zeroPoint: number;
-}
-
-/** integer -> float: (x - zeroPoint) * scale. */
-export interface DequantizeOp {
-  readonly op: 'dequantize';
-  readonly input: ValueId;
-  readonly scale: number;
-  readonly zeroPoint: number;
-}
-
-/**
- * Convolution of integers with signed weights; sums are exact. Without `outputScale` the result is floats,
- * sum * (inputScale * weightScale); else integers, round(sum * (inputScale * weightScale / outputScale)) +
- * outputZeroPoint, each operation in float32, as onnxruntime's fused QLinearConv. A linear layer is one of kernel 1 on
- * [n, c, 1, 1]. Refused with ERR_QUANT_PARAM where a sum could leave 32 bits.
- */
-export interface QuantizedConvOp extends ConvGeometry {
-  readonly op: 'quantizedConv';
-  readonly input: ValueId;
-  /** [outChannels, inChannels / groups, kernel, kernel] */
-  readonly weight: Int8Array;
-  /** [outChannels], in units of inputScale * weightScale. */
-  readonly bias: Int32Array;
-  readonly inputScale: number;
-  readonly inputZeroPoint: number;
-  /** [outChannels] */
-  readonly weightScale: Float32Array;
-  readonly outputScale?: number;
-  /** Present where `outputScale` is. */
-  readonly outputZeroPoint?: number;
-  /** No result below zero, that is below the zero point. */
-  readonly relu?: boolean;
-}
-
-/** Mean over the pixels of each channel, integer -> integer, as onnxruntime's QLinearGlobalAveragePool. */
-export interface QuantizedGlobalAverageOp {
-  readonly op: 'quantizedGlobalAverage';
-  readonly input: ValueId;
-  readonly inputScale: number;
-  readonly inputZeroPoint: number;
-  readonly outputScale: number;
-  readonly outputZeroPoint: number;
-}
-
-/** Ops of sessions only; their arrays are copied. */
-export type QuantizedOp = QuantizeOp | DequantizeOp | QuantizedConvOp | QuantizedGlobalAverageOp;
-
 export interface ProgramSpec {
   /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */
   readonly input: readonly number[];
@@ -270,38 +213,100 @@ export interface Trainer {
   writeOptimizer(from: Float32Array): void;
 }
 
-/**
- * A network for inference, a chain of ops whose last one writes floats. `input[0]` images at most go through it together
- * on one thread.
- */
-export interface SessionSpec extends Omit<ProgramSpec, 'training' | 'gradients' | 'ops'> {
-  readonly ops: readonly (Op | QuantizedOp)[];
-  readonly algorithm: 'auto' | 'gemm' | 'winograd';
-  /** What a byte counts as, per channel: byte * byteScale[c] + byteShift[c]. */
-  readonly byteScale?: Float32Array;
-  readonly byteShift?: Float32Array;
+/** Elements of a value of a graph; bool is bytes of 0 and 1. */
+export type Dtype = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool';
+export type GraphArray = Float32Array | Uint8Array | Int8Array | Int32Array | BigInt64Array;
+
+export interface TensorType {
+  readonly type: Dtype;
+  readonly dims: readonly number[];
 }
 
-/** A run under way, and its name for `Session.cancel`. */
+/** Inputs come first, then constants, then the results of the nodes in their order; -1: an operand that is absent. */
+export type GraphValue = number;
+
+/**
+ * What a node's op reads is said in native/program/ops/.
+ *
+ * Integers. A value of integers is `uint8` of 4 dims, made by `quantize` and read by nodes on integers alone, until
+ * `dequantize`. It stands for (q - zeroPoint) * scale, as the node that writes it says; readers repeat that, and
+ * ERR_QUANT_PARAM says where they differ. Scales are positive normal float32 values, zero points whole numbers from 0 to 255.
+ * - `quantize` [x]: outputScale, outputZeroPoint. `dequantize` [x]: inputScale, inputZeroPoint.
+ * - `quantizedConv` [x, weight int8, bias int32, weightScale float32, table?]: all constant but x; kernel, strides, pads,
+ *   dilations, group as `conv`, any of them; inputScale, inputZeroPoint; outputScale, outputZeroPoint, or neither for a result of
+ *   floats; activation relu or none. Sums are exact; bits as onnxruntime's QLinearConv (above). ERR_QUANT_PARAM where a sum could
+ *   leave 32 bits. x may be an image of floats of at most four channels, which it quantises, under a square kernel.
+ *   table, uint8 [256]: what the integers become after all that; tableScale and tableZeroPoint then say what they stand for.
+ * - `quantizedConvTranspose`: the same operands and attributes, the weight as `convTranspose` has it, and outputPadding.
+ * - `quantizedTable` [x, table uint8 [256]]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; y = table[x].
+ * - `quantizedBinary` [a, b, table?]: kind add, mul or sub; aScale, aZeroPoint, bScale, bZeroPoint, outputScale, outputZeroPoint,
+ *   and tableScale, tableZeroPoint beside a table. a and b of the same dims, or either one of [n or 1, c, 1, 1], or a constant
+ *   of one number or of [c, 1, 1] or [1, c, 1, 1]. Bits of add and mul as onnxruntime's QLinearAdd and QLinearMul on x86-64; of
+ *   sub as DequantizeLinear, Sub, QuantizeLinear.
+ * - `quantizedGlobalAverage` [x]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; bits as QLinearGlobalAveragePool.
+ * - `quantizedAveragePool` [x]: the same, and the attributes of `averagePool`; bits as QLinearAveragePool.
+ * - `maxPool`, `concat` and `split` along axis 1, `slice`, `pad` with value 0, `resize` of mode nearest take integers, too: the
+ *   result stands for what the operand does. Operands of concat must have one scale and zero point.
+ */
+export interface GraphNode {
+  readonly op: string;
+  readonly name: string;
+  readonly inputs: readonly GraphValue[];
+  /** Checked against what the op works out itself. */
+  readonly outputs: readonly TensorType[];
+  /** A function applied to the result is `activation`, its parameters are `activation.alpha` and so on. */
+  readonly attributes: Readonly<Record<string, number | boolean | string | readonly number[]>>;
+}
+
+export interface GraphSpec {
+  readonly inputs: readonly TensorType[];
+  /** Copied, unless they are taken. */
+  readonly constants: readonly (TensorType & { readonly data: GraphArray })[];
+  /** In an order of execution. */
+  readonly nodes: readonly GraphNode[];
+  readonly outputs: readonly GraphValue[];
+  /** Dims are those of one image, and a run takes any number of them. */
+  readonly independent: boolean;
+  /** Most images that one thread takes through the graph together; 1 where it is absent. */
+  readonly together?: number;
+  readonly algorithm: 'auto' | 'gemm' | 'winograd';
+  /** Upper limit of threads; 0: as many as `info().threads`. */
+  readonly threads: number;
+  /** What a byte of an image counts as, per channel: byte * byteScale[c] + byteShift[c]; without it, images are floats. */
+  readonly byteScale?: Float32Array;
+  readonly byteShift?: Float32Array;
+  /** The memory of the constants is given away: their arrays are empty at once. */
+  readonly take?: boolean;
+}
+
+/** A run, and its name for `Session.cancel`. */
 export interface SessionRun {
-  readonly promise: Promise<Float32Array>;
+  readonly promise: Promise<GraphArray[]>;
   readonly ticket: number;
 }
 
 /**
- * Weights packed for inference. Images are Float32Array [count, c, h, w] or, with at most four channels, Uint8Array
- * [count, h, w, c]; all methods but `dispose` throw ERR_DISPOSED after it.
+ * A graph with its weights packed. All methods but `dispose`, `cancel` and `computeTime` throw ERR_DISPOSED after it.
+ *
+ * A run is told `dims`, those of the inputs of one image, where they are not the ones that the session was made for; ERR_SHAPE
+ * where an op is made for these alone. `count` is 1 unless the graph is `independent`: inputs and results of that many images
+ * lie one behind the other. Runs that wait together and have the same dims run together.
  */
 export interface Session {
-  /** Dims [c, h, w] of the output of one image of that size. */
-  outputDims(height: number, width: number): number[];
+  /** Of one image. */
+  outputDims(dims?: readonly (readonly number[])[]): number[][];
+  /** Whether the first input may be bytes [count, h, w, c] instead of floats [count, c, h, w]. */
+  takesBytes(): boolean;
   memoryBytes(): number;
-  /** Off the JavaScript thread; the images are copied before it returns. */
-  run(images: Float32Array | Uint8Array, count: number, height: number, width: number): SessionRun;
-  runSync(images: Float32Array | Uint8Array, count: number, height: number, width: number): Float32Array;
+  /** Milliseconds that runs which are settled have computed. */
+  computeTime(): number;
+  /** Off the JavaScript thread; inputs are copied before it returns. */
+  run(inputs: readonly GraphArray[], count: number, dims?: readonly (readonly number[])[]): SessionRun;
+  /** While the caller waits. */
+  runSync(inputs: readonly GraphArray[], count: number, dims?: readonly (readonly number[])[]): GraphArray[];
   /** Makes the promise of a run reject with ERR_ABORTED, unless it is settled. */
   cancel(ticket: number): void;
-  /** Runs under way finish. */
+  /** Pending runs finish. */
   dispose(): void;
 }
 
@@ -349,6 +354,33 @@ export interface NativeInfo {
   readonly threads: number;
   /** Where that number came from. */
   readonly threadsFrom: 'QAREPVGG_NUM_THREADS' | 'affinity' | 'cgroup quota';
+  /**
+   * Threads that shared the last work which was worth sharing; 1 before there was any. Fewer than `threads` where other programs
+   * want the processors: threads that are no help stay away for a while.
+   */
+  readonly teamSize: number;
+}
+
+/** An image of bytes [height, width, channels] scaled, and placed on a canvas with its upper left corner at (top, left). */
+export interface ImageTransform {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  readonly scaledHeight: number;
+  readonly scaledWidth: number;
+  /** As Pillow's, to the byte. */
+  readonly filter: 'nearest' | 'bilinear' | 'bicubic';
+  readonly canvasHeight: number;
+  readonly canvasWidth: number;
+  /** May lie outside of the canvas, which then shows a part of the image. */
+  readonly top: number;
+  readonly left: number;
+  /** A byte for pixels of the canvas that the image does not cover. */
+  readonly fill: number;
+  /** Bytes [h, w, c], floats [c, h, w] or floats [h, w, c]. */
+  readonly layout: 'bytes' | 'planes' | 'pixels';
+  /** [channels, 256]: the number for each byte, where the layout is of floats. */
+  readonly table?: Float32Array;
 }
 
 export interface Addon {
@@ -362,10 +394,16 @@ export interface Addon {
   peakRate(precision: 'float32' | 'int8', threads: number): number;
   /** Asks for huge pages in a large buffer that nothing has touched yet; a wish that systems may ignore. */
   adviseHugePages(buffer: ArrayBuffer): void;
+  /** Frees the memory of a buffer at once; the buffer is empty then. */
+  releaseMemory(buffer: ArrayBuffer): void;
+  /** Off the JavaScript thread; the image is copied before it returns. */
+  transformImage(image: Uint8Array, transform: ImageTransform): Promise<Uint8Array | Float32Array>;
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
-  /** Packs the weights off the JavaScript thread; `state` is given away: its memory is detached at the end. */
-  createSession(spec: SessionSpec, state: Float32Array): Promise<Session>;
+  /** Packs the weights and plans memory off the JavaScript thread. */
+  createSession(spec: GraphSpec): Promise<Session>;
+  /** While the caller waits. */
+  createSessionSync(spec: GraphSpec): Session;
   /**
    * Folds branches and batch norms into one 3x3 convolution; computed in double, rounded once. Writes weight
    * [outChannels, inChannels / groups, 3, 3] and bias [outChannels]; they are undefined when it throws ERR_NON_FINITE.

@@ -12,60 +12,14 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { engines } from './lib/engines.mjs';
 import { product, readFloats, timed } from './lib/numbers.mjs';
 import { answer } from './lib/server.mjs';
-import { tfjsEngine } from './lib/tfjs.mjs';
-
-/**
- * @typedef {{ file: string, threads: number, algorithm?: 'auto' | 'gemm' }} Setup
- * @typedef {{ run(data: Float32Array, dims: number[]): Promise<Float32Array>, close(): void | Promise<void> }} Session
- */
-
-/** @type {Record<string, () => Promise<{ create(setup: Setup): Promise<Session> }>>} */
-const engines = {
-  async qarepvgg() {
-    const { InferenceSession } = await import('qarepvgg');
-    return {
-      async create({ file, threads, algorithm = 'auto' }) {
-        const session = await InferenceSession.create(file, { threads, algorithm });
-        return {
-          run: async (data, dims) => (await session.run({ input: { data, dims } })).logits.data,
-          close: () => session.dispose(),
-        };
-      },
-    };
-  },
-
-  async onnxruntime() {
-    const { default: ort } = await import('onnxruntime-node');
-    return {
-      async create({ file, threads }) {
-        const session = await ort.InferenceSession.create(file, {
-          intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          graphOptimizationLevel: 'all',
-          executionMode: 'sequential',
-          enableCpuMemArena: true,
-          enableMemPattern: true,
-        });
-        return {
-          async run(data, dims) {
-            const { logits } = await session.run({ input: new ort.Tensor('float32', data, dims) });
-            return /** @type {Float32Array} */ (logits?.data);
-          },
-          close: () => session.release(),
-        };
-      },
-    };
-  },
-
-  tfjs: tfjsEngine,
-};
 
 const engine = await engines[String(process.argv[2])]?.();
 if (!engine) throw new Error(`expected ${Object.keys(engines).join(' or ')}, received ${process.argv[2]}`);
 
-/** @type {Session | undefined} */
+/** @type {import('./lib/engines.mjs').Session | undefined} */
 let session;
 /** @type {Float32Array} */
 let data = new Float32Array();
@@ -79,7 +33,7 @@ async function run(images = data, imageDims = dims) {
 }
 
 await answer({
-  /** @param {Setup} setup */
+  /** @param {import('./lib/engines.mjs').Setup} setup */
   async create(setup) {
     await session?.close();
     const [ms, made] = await timed(() => engine.create(setup));

@@ -110,10 +110,9 @@ async function measureBlock() {
  */
 async function measureQuantization() {
   const model = createModel(/** @type {import('qarepvgg').ArchitectureName} */ (values.model)).reparameterize();
-  const { inChannels, inputSize } = model.options;
-  const input = randn([8, inChannels, inputSize, inputSize]);
-  const batches = Array(Math.ceil(images / 8)).fill(input);
   const session = await InferenceSession.create(model);
+  const input = randn([8, model.options.inChannels, ...(session.inputSize ?? [])]);
+  const batches = Array(Math.ceil(images / 8)).fill(input);
   await session.run({ input });
   const [inferenceMs] = await timed(async () => {
     for (const batch of batches) await session.run({ input: batch });

@@ -16,16 +16,23 @@ import {
   gains,
   makeModel,
   measureDelay,
+  measureNcnn,
   measureQueue,
   measureSpeed,
   measureStart,
 } from './lib/inference.mjs';
+import { measureNetwork, opencvVersion } from './lib/graphs.mjs';
 import { readCount, readCounts, readOptions, refuse } from './lib/options.mjs';
 import { barChart } from './lib/plot.mjs';
 import { toMarkdown, toTable, toText } from './lib/report.mjs';
 import { noTfjs, tfjsVersion } from './lib/tfjs.mjs';
+import { networkNames } from './lib/zoo.mjs';
 
 const usage = `usage: npm run bench:ort -- [options]
+  --models LIST    only these networks from ONNX files: ${networkNames.join(', ')};
+                   a name:8 is a batch of 8; with OpenCV's dnn module as a second peer where python3-opencv is installed
+  --peers LIST     of onnxruntime, opencv, for --models
+  --ncnn PATH      a benchncnn, ncnn's own program: one more section; its weights are zeros, so results are not compared
   --sections LIST  of speed, gain (INT8 against float32), serving, tfjs, networks; default all
   --precisions LIST  default float32,int8
   --threads LIST   thread counts, default 1 and all
@@ -46,8 +53,8 @@ const titles = { float32: 'Speed in float32', int8: 'Speed in INT8' };
 
 const allSections = ['speed', 'gain', 'serving', 'tfjs', 'networks'];
 
-/** @param {{ sections: string[], precisions: Precision[], threads: number[], batches: number[], others: string[], rounds: number, size: number }} setting @param {(section: Section) => void} onSection */
-async function run({ sections, precisions, threads, batches, others, rounds, size }, onSection) {
+/** @param {{ sections: string[], precisions: Precision[], threads: number[], batches: number[], others: string[], rounds: number, size: number, ncnn: string | undefined }} setting @param {(section: Section) => void} onSection */
+async function run({ sections, precisions, threads, batches, others, rounds, size, ncnn }, onSection) {
   const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
   const most = Math.max(...threads);
   try {
@@ -87,6 +94,13 @@ async function run({ sections, precisions, threads, batches, others, rounds, siz
       onSection({ title: 'TensorFlow.js (wasm) in float32', rows });
     }
 
+    if (ncnn !== undefined) {
+      const rows = [];
+      for (const precision of precisions)
+        for (const count of threads) rows.push(await measureNcnn(ncnn, model, precision, count, rounds));
+      onSection({ title: 'ncnn', rows });
+    }
+
     const more = [];
     for (const name of sections.includes('networks') ? others : []) {
       const other = await makeModel(name, size, folder, precisions);
@@ -97,6 +111,28 @@ async function run({ sections, precisions, threads, batches, others, rounds, siz
       }
     }
     if (more.length > 0) onSection({ title: 'Other networks', rows: more });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param {readonly string[]} models @param {readonly string[]} peers @param {{ threads: number[], rounds: number }} setting @param {(section: Section) => void} onSection */
+async function runModels(models, peers, { threads, rounds }, onSection) {
+  const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
+  try {
+    for (const peer of peers) {
+      for (const model of models) {
+        const [name = '', batch = '1'] = model.split(':');
+        try {
+          const rows = await measureNetwork(name, Number(batch), threads, rounds, [peer], folder);
+          onSection({ title: `${name}, batch ${batch}, against ${peer}`, rows });
+        } catch (error) {
+          // What another engine cannot read is no result of ours.
+          if (peer === 'onnxruntime') throw error;
+          console.error(`${name}: ${peer} fails: ${error instanceof Error ? error.message : error}`);
+        }
+      }
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -128,6 +164,7 @@ function writeDocument(facts, sections) {
       'own that sleeps while the other computes; they take turns in one run. Smaller numbers are better. A ratio is\n' +
       'theirs / ours within one round: the median round, and the range over all rounds. GOP/s are those of direct\n' +
       'convolution, two operations per multiply-add, whatever the algorithm.',
+    'Beside other work: [busy-machines.md](busy-machines.md).',
     ...charts,
     ...sections.flatMap(({ title, rows }) => [`## ${title}`, toMarkdown(toTable(rows)).trimEnd()]),
   ];
@@ -140,11 +177,14 @@ function writeDocument(facts, sections) {
 async function main() {
   const values = readOptions(usage, {
     sections: { type: 'string', default: allSections.join() },
+    models: { type: 'string' },
+    peers: { type: 'string' },
     precisions: { type: 'string', default: 'float32,int8' },
     threads: { type: 'string' },
     batches: { type: 'string' },
     others: { type: 'string' },
     rounds: { type: 'string' },
+    ncnn: { type: 'string' },
     size: { type: 'string', default: '224' },
     quick: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
@@ -162,6 +202,7 @@ async function main() {
     others: list(values.others ?? (quick ? '' : 'qarepvgg_b0,qarepvgg_b1,qarepvgg_b1g4')),
     rounds: readCount(usage, values.rounds ?? (quick ? '2' : '7')),
     size: readCount(usage, values.size),
+    ncnn: values.ncnn,
   };
   const areKnown =
     precisions.every((precision) => precision in titles) &&
@@ -178,11 +219,17 @@ async function main() {
   if (!values.json) console.log(facts.join('\n'));
   /** @type {Section[]} */
   const sections = [];
-  await run(setting, (section) => {
+  const onSection = (/** @type {Section} */ section) => {
     sections.push(section);
     if (!values.json) console.log(`\n${section.title}\n${toText(toTable(section.rows))}`);
-  });
-  if (values.write) writeDocument(facts, sections);
+  };
+  if (values.models) {
+    const peers = values.peers ?? (opencvVersion() ? 'onnxruntime,opencv' : 'onnxruntime');
+    await runModels(list(values.models), list(peers), setting, onSection);
+  } else {
+    await run(setting, onSection);
+  }
+  if (values.write && !values.models) writeDocument(facts, sections);
   if (values.json) console.log(JSON.stringify({ facts, sections }, null, 2));
 }
 

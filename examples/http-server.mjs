@@ -22,9 +22,9 @@ const { model, session } = await open().catch((error) => {
   console.error(`${file}: ${error.message}`);
   process.exit(1);
 });
-const { inputSize, inChannels, labels } = model.options;
-const dims = [1, inputSize, inputSize, inChannels];
-const imageBytes = inputSize * inputSize * inChannels;
+const { inputSize, labels } = session;
+const dims = [1, ...(inputSize ?? []), model.options.inChannels];
+const imageBytes = dims.reduce((product, size) => product * size);
 
 /** More than that would only wait. */
 const maxRequests = 100;

@@ -20,6 +20,12 @@ export type ErrorCode =
   | 'ERR_DISPOSED'
   | 'ERR_ABORTED'
   | 'ERR_BUSY'
+  | 'ERR_TIMEOUT'
+  | 'ERR_CONNECTION'
+  | 'ERR_STATUS'
+  | 'ERR_PROTOCOL'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_UNAUTHORIZED'
   | 'ERR_ISA'
   | 'ERR_ADDON_LOAD';
 
@@ -43,6 +49,8 @@ export class QARepVGGError extends Error {
   readonly code: ErrorCode;
   /** Name of the option at fault, where it is one. */
   declare readonly option?: string;
+  /** HTTP status that a server answered with, where that is the error. */
+  declare readonly status?: number;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -76,6 +84,10 @@ export function mismatch(code: ErrorCode, where: string, expected: string, recei
  */
 export function callNative<T>(where: string, call: () => T): T {
   const fail = (error: unknown): never => {
+    // Node's C++ wrapper makes objects before our code runs; of what fails there it only tells the C++ name.
+    if (types.isNativeError(error) && error.message === 'std::bad_alloc') {
+      throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: out of memory`, { cause: error });
+    }
     if (!(error instanceof QARepVGGError)) throw error;
     throw new QARepVGGError(error.code, `${where}: ${error.message}`, { cause: error });
   };

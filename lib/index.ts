@@ -4,10 +4,12 @@ export { type ErrorCode, QARepVGGError } from './errors';
 export { Dataset, type DatasetPart, type DatasetSource } from './formats/dataset';
 export { fashionMnistClasses, loadFashionMnist } from './formats/fashion-mnist';
 export { loadIdx } from './formats/idx';
-export { type ImageFolderOptions, loadImageFolder } from './formats/images';
 export { loadModel, saveModel } from './formats/model-files';
 export { exportOnnx, importOnnx } from './formats/onnx';
+export type { FileSource } from './formats/sources';
 export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './formats/state-files';
+export type { DataType, Dim, TensorData, Value } from './graph/graph';
+export type { InputSize, Size } from './image-size';
 export { info, type NativeInfo } from './info';
 export type { SqueezeExciteTensors } from './integer/chain';
 export type {
@@ -25,6 +27,7 @@ export {
   QuantizedModel,
   type QuantizedSummary,
 } from './integer/quantized-model';
+export { type InputShapes, Model, type ModelSummary, type ModelTraits, type NodeSummary } from './model/model';
 export type { ArchitectureName } from './nn/architectures';
 export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/block';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d';
@@ -42,17 +45,47 @@ export type { Preprocessing } from './preprocessing';
 export type { Calibration, CalibrationBatch, CalibrationStream } from './quant/calibration';
 export type { Bins } from './quant/histogram';
 export type { Bits, QuantizationProgress, QuantizeOptions } from './quant/options';
+export type { ModelQuantization } from './quant/graph/quantize';
 export { type Quantization, quantize } from './quant/quantize';
-export type { ActivationReport, LayerReport, QuantizationReport, WeightReport } from './quant/report';
+export type {
+  AccuracyReport,
+  ActivationReport,
+  FloatAdvice,
+  LayerReport,
+  OutputReport,
+  QuantizationReport,
+  WeightReport,
+} from './quant/report';
 export { renderReport } from './quant/report-page';
 export { type LayerSensitivity, type SensitivityOptions, sensitivity } from './quant/sensitivity';
+/** @internal */
+export { releaseMemory } from './release-memory';
+export type { Feeds, Fetches, GraphInput, GraphOutput } from './runtime/feeds';
 export type { ByteImages, Images } from './runtime/images';
+export type { ValueMetadata } from './runtime/metadata';
 export type { Algorithm, SessionOptions } from './runtime/options';
-export { type Feeds, type Fetches, InferenceSession, type RunOptions } from './runtime/session';
+export { InferenceSession, type RunOptions } from './runtime/session';
+export type { SessionStats } from './runtime/stats';
 export { type RandnOptions, randn, type Tensor, type TensorLike, tensor } from './tensor';
-export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate';
+export { type EvaluateOptions, type Evaluation, evaluate, type ImageScorer } from './train/evaluate';
 export type { EpochProgress, FitResult, ProgressEvent, StepProgress } from './train/fit';
 export type { FitOptions } from './train/fit-options';
 export type { TrainerOptions } from './train/options';
 export { type StepReport, Trainer } from './train/trainer';
-export { type Difference, type EquivalenceReport, type VerifyOptions, verifyEquivalence } from './verify';
+export {
+  type Difference,
+  type EquivalenceReport,
+  type VerifyOptions,
+  verifyEquivalence,
+  verifyEquivalence as verify,
+} from './verify';
+export type { ModelVerifyOptions } from './verify-models';
+export { type ImageFolderOptions, loadImageFolder } from './vision/image-folder';
+export { type ReadImageOptions, readImage } from './vision/read-image';
+export {
+  type FloatLayout,
+  type ImageTransform,
+  type ResizeFilter,
+  type Sides,
+  transformImage,
+} from './vision/transform';

@@ -1,3 +1,4 @@
+import { didYouMean } from './did-you-mean';
 import { describe, mismatch, QARepVGGError } from './errors';
 
 /** Checks one option and fills its default in. Given the value and the name to blame. */
@@ -5,7 +6,7 @@ export type Field<T> = (value: unknown, where: string) => T;
 
 type Fields = Record<string, Field<unknown>>;
 
-/** The type of the checked options that a table of fields gives. */
+/** The type of the checked options of a table of fields. */
 export type Parsed<F extends Fields> = { readonly [K in keyof F]: ReturnType<F[K]> };
 
 /**
@@ -14,13 +15,15 @@ export type Parsed<F extends Fields> = { readonly [K in keyof F]: ReturnType<F[K
  * @throws {QARepVGGError} ERR_INVALID_ARG naming the option, also for names that are not in the table.
  */
 export function parseOptions<F extends Fields>(where: string, fields: F, value: unknown): Parsed<F> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || isArray(value, `${where}, options`)) {
     throw mismatch('ERR_INVALID_ARG', `${where}, options`, 'an object', describe(value));
   }
   const given = readForeign(`${where}, options`, () => ({ ...value })) as Record<string, unknown>;
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(fields, name));
   if (unknown !== undefined) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, options`, `only ${Object.keys(fields).join(', ')}`, describe(unknown));
+    const known = Object.keys(fields);
+    const received = describe(unknown) + didYouMean(unknown, known);
+    throw mismatch('ERR_INVALID_ARG', `${where}, options`, `only ${known.join(', ')}`, received);
   }
   const parsed = Object.entries(fields).map(([name, field]) => [
     name,
@@ -76,6 +79,12 @@ export function boolean(fallback: boolean): Field<boolean> {
   };
 }
 
+/** A text, or nothing. */
+export const optionalText: Field<string | undefined> = (value, where) => {
+  if (value === undefined || typeof value === 'string') return value;
+  throw mismatch('ERR_INVALID_ARG', where, 'a name', describe(value));
+};
+
 /** A value that is checked elsewhere. */
 export const anything: Field<unknown> = (value) => value;
 
@@ -83,7 +92,8 @@ export const anything: Field<unknown> = (value) => value;
 export function oneOf<const T extends string | number>(values: readonly T[], fallback: T): Field<T> {
   return (value = fallback, where) => {
     if (values.includes(value as T)) return value as T;
-    throw mismatch('ERR_INVALID_ARG', where, values.map(describe).join(' or '), describe(value));
+    const received = describe(value) + didYouMean(value, values);
+    throw mismatch('ERR_INVALID_ARG', where, values.map(describe).join(' or '), received);
   };
 }
 
@@ -92,8 +102,21 @@ export function optional<T>(field: Field<T>): Field<T | undefined> {
   return (value, where) => (value === undefined ? undefined : field(value, where));
 }
 
+/** A function of the caller. */
+export function callback<F extends (...values: never[]) => void>(): Field<F> {
+  return (value, where) => {
+    if (typeof value === 'function') return value as F;
+    throw mismatch('ERR_INVALID_ARG', where, 'a function', describe(value));
+  };
+}
+
 /** The seed of a random generator. */
 export const seedField: Field<number> = integer(0, Number.MAX_SAFE_INTEGER, 0);
+
+/** `Array.isArray`, which throws for a Proxy that has been revoked. @throws {QARepVGGError} ERR_INVALID_ARG */
+export function isArray(value: unknown, where: string): value is readonly unknown[] {
+  return readForeign(where, () => Array.isArray(value));
+}
 
 /**
  * Runs `read`, which may run code of the caller's objects (getters, proxy traps).

@@ -6,33 +6,48 @@ import type { Tensor } from './tensor';
 export interface Preprocessing {
   readonly mean: readonly number[];
   readonly std: readonly number[];
+  /**
+   * The share of an image's shorter side that the network looks at, in the middle: 1 is all of it, as `qarepvgg train` reads
+   * images. Where it is absent, that of ImageNet's networks is meant, 0.875, or 1 for images below 128 pixels.
+   */
+  readonly crop?: number;
 }
 
 /** The means and deviations of ImageNet, which the published weights were trained with. */
 const imageNet: Preprocessing = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** For three channels that of ImageNet; otherwise mean 0.5 and deviation 0.5, which gives numbers from -1 to 1. */
+/** For three channels that of ImageNet; otherwise mean 0.5 and deviation 0.5, which makes numbers from -1 to 1. */
 export function defaultPreprocessing(channels: number): Preprocessing {
   if (channels === 3) return imageNet;
   return { mean: Array(channels).fill(0.5), std: Array(channels).fill(0.5) };
 }
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel, in reach of float32. */
+/**
+ * @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel, in reach of float32, and
+ * `crop`, if given, is from 0.05 to 1.
+ */
 export function readPreprocessing(value: unknown, channels: number, where: string): Preprocessing {
-  const { mean, std } = readForeign(where, () => {
-    const { mean, std } = (value ?? {}) as Partial<Preprocessing>;
-    return { mean: copy(mean), std: copy(std) };
+  const { mean, std, crop } = readForeign(where, () => {
+    const { mean, std, crop } = (value ?? {}) as Partial<Preprocessing>;
+    return { mean: copy(mean), std: copy(std), crop: crop as unknown };
   });
+  if (crop !== undefined && !(typeof crop === 'number' && crop >= minCrop && crop <= 1)) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, crop`, `a number from ${minCrop} to 1`, describe(crop));
+  }
   const fits = (list: readonly unknown[], low: number): boolean =>
     list.length === channels && list.every((entry) => Number.isFinite(entry) && (entry as number) > low);
   if (fits(mean, Number.NEGATIVE_INFINITY) && fits(std, 0)) {
-    const read = Object.freeze({ mean: Object.freeze(mean), std: Object.freeze(std) }) as Preprocessing;
+    const lists = { mean: Object.freeze(mean), std: Object.freeze(std) };
+    const read = Object.freeze({ ...lists, ...(crop !== undefined && { crop }) }) as Preprocessing;
     const { byteScale, byteShift } = byteScaling(read);
     if ([...byteScale, ...byteShift].every(Number.isFinite)) return read;
   }
   const expected = `{ mean, std }, each with ${channels} finite numbers, those of std above 0, 1 / std and mean / std in reach of float32`;
   throw mismatch('ERR_INVALID_ARG', where, expected, mean.length || std.length ? 'others' : describe(value));
 }
+
+/** Less is no look at an image. */
+const minCrop = 0.05;
 
 function copy(list: unknown): unknown[] {
   return Array.isArray(list) ? [...list] : [];

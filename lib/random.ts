@@ -2,7 +2,7 @@
 const { PI, cos, imul, log, sin, sqrt } = Math;
 
 /**
- * A seeded generator of random numbers: the same seed gives the same numbers everywhere.
+ * A seeded generator of random numbers: the same seed makes the same numbers everywhere.
  *
  * The bits come from xoshiro128** 1.1, its state from SplitMix64, both by D. Blackman and S. Vigna
  * ("Scrambled linear pseudorandom number generators", ACM TOMS 47, 2021; https://prng.di.unimi.it). Normal deviates

@@ -101,18 +101,39 @@ export function readTensor(value: unknown, where: string): { data: unknown; dims
 
 /** The part of {@link asTensor} that runs no code of the caller's: what it has checked stays true. */
 export function checkTensor(data: unknown, dims: unknown, where: string): Tensor {
-  const checked = checkDims(dims, where);
-  const count = checkedProduct(checked, `${where} dims`);
-  return { data: checkFloats(data, count, where), dims: checked };
+  return checkElements(data, dims, [types.isFloat32Array, 'a Float32Array'], where);
 }
 
 /** As {@link checkTensor}, for bytes. */
 export function checkBytes(data: unknown, dims: unknown, where: string): { data: Uint8Array; dims: number[] } {
-  const checked = checkDims(dims, where);
+  return checkElements(data, dims, [types.isUint8Array, 'a Uint8Array'], where);
+}
+
+/**
+ * As {@link checkTensor}, for elements of any class, which is given as a test and by its name.
+ *
+ * @param least The smallest length along an axis.
+ */
+export function checkElements<T extends NodeJS.TypedArray>(
+  data: unknown,
+  dims: unknown,
+  [isOfClass, name]: readonly [test: (value: unknown) => value is T, name: string],
+  where: string,
+  least: 0 | 1 = 1,
+): { data: T; dims: number[] } {
+  const checked = checkDims(dims, where, least);
   const count = checkedProduct(checked, `${where} dims`);
-  if (!types.isUint8Array(data)) throw mismatch('ERR_DTYPE', `${where} data`, 'a Uint8Array', describe(data));
+  if (!isOfClass(data)) throw mismatch('ERR_DTYPE', `${where} data`, name, describe(data));
   checkMemory(data, count, where);
   return { data, dims: checked };
+}
+
+/**
+ * An array that is new, as one of this realm on the same memory: the addon knows the one in which it was loaded, and where tests
+ * run in one of their own, as in jest, `instanceof Float32Array` should hold all the same.
+ */
+export function inThisRealm(data: Float32Array): Float32Array {
+  return data instanceof Float32Array ? data : new Float32Array(bufferOf(data), 0, lengthOf(data));
 }
 
 export function readDims(dims: unknown, where: string): number[] {
@@ -127,7 +148,7 @@ function copyDims(dims: unknown): unknown {
   return Array.from({ length }, (_, i) => dims[i] as unknown);
 }
 
-function checkDims(dims: unknown, where: string): number[] {
+function checkDims(dims: unknown, where: string, least = 1): number[] {
   if (!Array.isArray(dims)) {
     throw mismatch('ERR_SHAPE', `${where} dims`, 'an array of integers', describe(dims));
   }
@@ -135,8 +156,8 @@ function checkDims(dims: unknown, where: string): number[] {
     throw mismatch('ERR_SHAPE', `${where} dims`, `at most ${maxRank} dims`, 'more');
   }
   dims.forEach((dim: unknown, i) => {
-    if (!Number.isInteger(dim) || (dim as number) < 1) {
-      throw mismatch('ERR_SHAPE', `${where} dims[${i}]`, 'an integer from 1', describe(dim));
+    if (!Number.isInteger(dim) || (dim as number) < least) {
+      throw mismatch('ERR_SHAPE', `${where} dims[${i}]`, `an integer from ${least}`, describe(dim));
     }
     if (!Number.isSafeInteger(dim)) {
       throw mismatch('ERR_SIZE_OVERFLOW', `${where} dims[${i}]`, 'an integer below 2^53', describe(dim));
@@ -179,6 +200,12 @@ function checkFloats(data: unknown, count: number, where: string): Float32Array 
 
 function checkMemory(data: NodeJS.TypedArray, count: number, where: string): void {
   const place = `${where} data`;
+  checkFixedMemory(data, `${count} numbers`, place);
+  checkLength(lengthOf(data), count, where);
+}
+
+/** Memory that keeps its place and size. @throws {QARepVGGError} ERR_BUFFER_SHARED, ERR_BUFFER_RESIZED, ERR_BUFFER_DETACHED */
+export function checkFixedMemory(data: NodeJS.TypedArray, expected: string, place: string): void {
   const buffer = bufferOf(data);
   if (types.isSharedArrayBuffer(buffer)) {
     throw mismatch('ERR_BUFFER_SHARED', place, 'memory that no other thread writes', 'a view of a SharedArrayBuffer');
@@ -186,11 +213,9 @@ function checkMemory(data: NodeJS.TypedArray, count: number, where: string): voi
   if (isResizable(buffer)) {
     throw mismatch('ERR_BUFFER_RESIZED', place, 'memory of a fixed size', 'a view of a resizable ArrayBuffer');
   }
-  const length = lengthOf(data);
-  if (length === 0 && isDetached(buffer)) {
-    throw mismatch('ERR_BUFFER_DETACHED', place, `${count} numbers`, 'a view of a detached ArrayBuffer');
+  if (lengthOf(data) === 0 && isDetached(buffer)) {
+    throw mismatch('ERR_BUFFER_DETACHED', place, expected, 'a view of a detached ArrayBuffer');
   }
-  checkLength(length, count, where);
 }
 
 function checkLength(length: number, count: number, where: string): void {

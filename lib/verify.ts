@@ -1,9 +1,11 @@
 import { describe, describeList, mismatch } from './errors';
+import { Model } from './model/model';
 import { coreOf, type ModuleCore } from './nn/core';
 import type { Module } from './nn/module';
 import { anything, integer, optional, parseOptions, readForeign, seedField, wrongOption } from './options';
 import { Random } from './random';
 import { asImages, randn, readDims, type Tensor, type TensorLike } from './tensor';
+import { type ModelVerifyOptions, verifyModels } from './verify-models';
 
 /** How far the outputs of b are from those of a, the worst of all inputs. */
 export interface Difference {
@@ -21,7 +23,7 @@ export interface EquivalenceReport {
   /** Number of inputs compared. */
   readonly samples: number;
   /**
-   * One entry for each block, and one for the classifier of a network: each judged by itself, on what comes out of the
+   * One entry for each block, and one for the classifier of a network: each compared alone, on the output of the
    * blocks of `a` before it. A single block or layer has one entry, and so do modules of different depths.
    */
   readonly blocks: readonly Difference[];
@@ -34,7 +36,7 @@ export interface VerifyOptions {
   readonly samples?: number;
   /** Seed of the random inputs, which are normal deviates. @default 0 */
   readonly seed?: number;
-  /** Dims of the random inputs. @default [1, inChannels, size, size] with the network's inputSize, or 32 */
+  /** Dims of the random inputs. @default [1, inChannels, height, width] with the network's inputSize, or 32 x 32 */
   readonly inputDims?: readonly number[];
   /** Compare on these inputs instead of on random ones. */
   readonly inputs?: readonly TensorLike[];
@@ -58,13 +60,32 @@ const fields = {
  * const { whole } = verifyEquivalence(block.eval(), block.reparameterize(), { seed: 7 });
  * if (whole.relativeL2 > 1e-5) throw new Error(`fusion is off by ${whole.relativeL2}`);
  */
-export function verifyEquivalence(a: Module, b: Module, options: VerifyOptions = {}): EquivalenceReport {
+export function verifyEquivalence(a: Module, b: Module, options?: VerifyOptions): EquivalenceReport;
+/**
+ * As above, of two models of other origin, which are run in sessions with the strict algorithm: `blocks` has an entry for each output.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE when their inputs or outputs have other names; ERR_SHAPE, ERR_NON_FINITE.
+ *
+ * @example
+ * const { whole } = await verifyEquivalence(await importOnnx<Model>('a.onnx'), await importOnnx<Model>('b.onnx'));
+ */
+export function verifyEquivalence(a: Model, b: Model, options?: ModelVerifyOptions): Promise<EquivalenceReport>;
+export function verifyEquivalence(
+  a: Module | Model,
+  b: Module | Model,
+  options: VerifyOptions | ModelVerifyOptions = {},
+): EquivalenceReport | Promise<EquivalenceReport> {
+  if (a instanceof Model && b instanceof Model) return verifyModels(a, b, options as ModelVerifyOptions);
+  return verifyModules(a as Module, b as Module, options as VerifyOptions);
+}
+
+function verifyModules(a: Module, b: Module, options: VerifyOptions): EquivalenceReport {
   const where = 'verifyEquivalence';
   const first = evalCore(a, `${where}, first module`);
   const second = evalCore(b, `${where}, second module`);
-  const { inChannels, inputSize = 32 } = first.definition;
+  const { inChannels, inputSize = [32, 32] } = first.definition;
   const checked = parseOptions(where, fields, options);
-  const { inputDims = [1, inChannels, inputSize, inputSize], samples, seed } = checked;
+  const { inputDims = [1, inChannels, ...inputSize], samples, seed } = checked;
   const inputs =
     checked.inputs === undefined
       ? randomInputs(inputDims, samples, seed)
@@ -148,7 +169,8 @@ function ratio(difference: number, magnitude: number): number {
   return difference === 0 ? 0 : difference / magnitude;
 }
 
-function worse(a: Difference, b: Difference): Difference {
+/** The larger of each measure, under the name of the first. */
+export function worse(a: Difference, b: Difference): Difference {
   return {
     name: a.name,
     maxAbsolute: Math.max(a.maxAbsolute, b.maxAbsolute),

@@ -1,15 +1,20 @@
 // Registration only: each export has its own file pair in binding/.
 #include <napi.h>
 
-#include "binding/completions.h"
+#include "binding/array_types.h"
+#include "binding/async.h"
 #include "binding/fuse_binding.h"
 #include "binding/guard.h"
 #include "binding/histogram_binding.h"
+#include "binding/image_binding.h"
 #include "binding/info_binding.h"
 #include "binding/memory_binding.h"
 #include "binding/program_binding.h"
 #include "binding/session_binding.h"
 #include "binding/trainer_binding.h"
+#ifdef QAREPVGG_FAIL_ALLOCATIONS
+#include "test/failing_allocation.h"
+#endif
 
 namespace {
 
@@ -21,17 +26,24 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   using namespace qarepvgg::binding;
   auto state = std::make_unique<Environment>();
-  state->float32_array = Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>());
-  state->completions = Completions::create(env);
+  for (const ArrayType& type : kArrayTypes)
+    state->array_classes[index_of(type.element)] =
+        Napi::Persistent(env.Global().Get(type.class_name).As<Napi::Function>());
+  state->structured_clone = Napi::Persistent(env.Global().Get("structuredClone").As<Napi::Function>());
+  state->runs = AsyncRuns::create(env);
   env.SetInstanceData(state.release());
   exports.Set("setErrorClass", Napi::Function::New<set_error_class>(env, "setErrorClass"));
   define_histogram(env, exports);
+  define_image(env, exports);
   define_info(env, exports);
   define_fuse(env, exports);
   define_memory(env, exports);
   define_program(env, exports);
   define_session(env, exports);
   define_trainer(env, exports);
+#ifdef QAREPVGG_FAIL_ALLOCATIONS
+  qarepvgg::test::define_failing_allocation(env, exports);
+#endif
   return exports;
 }
 

@@ -10,8 +10,10 @@
  *
  *   --target NAME         target to build (default: qarepvgg)
  *   --run [-- ARGS]       run the program just built; under qemu where this machine is of another architecture
+ *   --quick, --filter X   arguments of that program
  *   --debug               no optimisation, assertions; in build-debug/
- *   --sanitize LIST       e.g. address,undefined; in build-sanitize/
+ *   --sanitize LIST       e.g. address,undefined; in build-sanitize/. `thread` goes with no other, and in build-sanitize-thread/
+ *   --fail-allocations    an addon whose allocations fail on demand; in build-fail-allocations/
  *   --arch arm64          for another architecture, in build-arm64/ (and build-arm64-debug/, ...). On Linux with the
  *                         compiler that native/toolchains/linux-arm64.cmake names
  */
@@ -124,10 +126,16 @@ const { values, positionals } = parseArgs({
     run: { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'string', default: '' },
+    'fail-allocations': { type: 'boolean', default: false },
     arch: { type: 'string', default: process.arch },
+    quick: { type: 'boolean', default: false },
+    filter: { type: 'string', default: '' },
   },
 });
-const { target, debug, sanitize, arch } = values;
+// Those of the program that is built and run.
+if (values.quick) positionals.push('--quick');
+if (values.filter) positionals.push('--filter', values.filter);
+const { target, debug, sanitize, arch, 'fail-allocations': failing } = values;
 const foreign = arch !== process.arch;
 const platform = `${process.platform}-${arch}`;
 const toolchain = join(root, 'native', 'toolchains', `${platform}.cmake`);
@@ -144,11 +152,14 @@ if (generator === 'Ninja' && !works('ninja')) {
 }
 const cmakeJsPath = findCmakeJs(env);
 
-const variant = [...(foreign ? [arch] : []), ...(sanitize ? ['sanitize'] : debug ? ['debug'] : [])];
+const sanitizedKind = sanitize === 'thread' ? 'sanitize-thread' : 'sanitize';
+const kind = sanitize ? [sanitizedKind] : debug ? ['debug'] : failing ? ['fail-allocations'] : [];
+const variant = [...(foreign ? [arch] : []), ...kind];
 const out = join(root, ['build', ...variant].join('-'));
 const config = debug ? 'Debug' : sanitize ? 'RelWithDebInfo' : 'Release';
 const options = ['--directory', root, '--out', out, '--config', config, '--generator', generator];
 options.push(`--CDQAREPVGG_SANITIZE=${sanitize}`);
+if (failing) options.push('--CDQAREPVGG_FAIL_ALLOCATIONS=ON');
 if (foreign) options.push('--arch', arch);
 if (foreign && existsSync(toolchain)) options.push(`--CDCMAKE_TOOLCHAIN_FILE=${toolchain}`);
 if (cmake !== 'cmake') options.push('--cmake-path', cmake);

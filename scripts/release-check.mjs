@@ -30,6 +30,7 @@ import {
 } from './release/common.mjs';
 import { bundles, example, install, linters, startup, types } from './release/consumers.mjs';
 import { contentsProblems } from './release/contents.cjs';
+import { brokenLinks } from './release/links.cjs';
 import { ADDON, BUILD_INFO, OPENMP, TARGETS } from './release/targets.cjs';
 
 /** @typedef {import('./release/common.mjs').Outcome} Outcome */
@@ -124,6 +125,10 @@ try {
   }
   const { tarball, size, files } = pack();
   look('contents', () => contents(files));
+  look('links', () => ({
+    found: `${files.filter((file) => file.endsWith('.md')).length} documents`,
+    problems: brokenLinks(files, read),
+  }));
   look('tarball', () => atMost('tarball', size, MOST_TARBALL, megabytes));
   look('exports', () => linters(tarball));
   look('install', () => install(tarball, application));

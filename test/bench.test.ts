@@ -6,6 +6,14 @@ interface Row {
   readonly theirs: { readonly median: number };
 }
 
+interface BusyRow {
+  readonly task: string;
+  readonly condition: string;
+  readonly toOne: { readonly median: number };
+  readonly toTheirs?: { readonly median: number };
+  readonly delay: { readonly ours?: number };
+}
+
 test('bench:ort compares speed, start, event loop delay and queue with onnxruntime', () => {
   const args = ['--quick', '--size', '32', '--rounds', '1', '--batches', '1', '--json'];
   const { sections: all } = jsonOf<{ sections: { title: string; rows: Row[] }[] }>(['bench/onnxruntime.mjs', ...args]);
@@ -34,6 +42,16 @@ test('bench:ort measures one section where that is asked for', () => {
   ]);
 });
 
+test('bench:busy compares default threads and one', () => {
+  const args = ['--quick', '--rounds', '1', '--conditions', 'quiet', '--tasks', 'training', '--json'];
+  const { rows } = jsonOf<{ rows: BusyRow[] }>(['bench/busy.mjs', ...args]);
+  expect(rows.map(({ task, condition }) => `${task} ${condition}`)).toEqual(['training quiet']);
+  for (const { toOne, toTheirs, delay } of rows) {
+    for (const value of [toOne.median, Number(delay.ours)]) expect(value).toBeGreaterThan(0);
+    expect(toTheirs).toBeUndefined(); // onnxruntime does not train
+  }
+});
+
 test.each([
   ['--rounds', '0'],
   ['--sections', 'speed,other'],
@@ -44,16 +62,19 @@ test.each([
   expect({ stderr, status }).toEqual({ stderr: expect.stringContaining('usage: npm run bench:ort'), status: 2 });
 });
 
-describe.each(['accuracy', 'model', 'onnxruntime', 'startup', 'torch', 'torch-network'])('bench/%s.mjs', (name) => {
-  test('--help', () => {
-    const { stdout, stderr, status } = runNode([`bench/${name}.mjs`, '--help']);
-    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-    expect(stdout).toMatch(/^usage: npm run bench:/);
-  });
+describe.each(['accuracy', 'busy', 'model', 'onnxruntime', 'startup', 'torch', 'torch-network'])(
+  'bench/%s.mjs',
+  (name) => {
+    test('--help', () => {
+      const { stdout, stderr, status } = runNode([`bench/${name}.mjs`, '--help']);
+      expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+      expect(stdout).toMatch(/^usage: npm run bench:/);
+    });
 
-  test('an option that it does not have: that, the usage, and exit code 2', () => {
-    const { stdout, stderr, status } = runNode([`bench/${name}.mjs`, '--fast']);
-    expect({ stdout, status }).toEqual({ stdout: '', status: 2 });
-    expect(stderr).toMatch(/'--fast'.*\nusage: npm run bench:/);
-  });
-});
+    test('an option that it does not have: that, the usage, and exit code 2', () => {
+      const { stdout, stderr, status } = runNode([`bench/${name}.mjs`, '--fast']);
+      expect({ stdout, status }).toEqual({ stdout: '', status: 2 });
+      expect(stderr).toMatch(/'--fast'.*\nusage: npm run bench:/);
+    });
+  },
+);

@@ -110,7 +110,7 @@ describe('modes', () => {
     expect(block.eval().forward(pixel).dims).toEqual([1, 6, 1, 1]);
   });
 
-  test('forwardAsync gives what forward gives, in eval mode only', async () => {
+  test('forwardAsync resolves to what forward returns, in eval mode only', async () => {
     const block = randomBlock(options, 7, spread);
     expect(bits(await block.forwardAsync(x))).toBe(bits(block.forward(x)));
     block.train();

@@ -1,18 +1,17 @@
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createModel, importOnnx, info, loadModel, randn, saveModel } from '../lib';
+import { importOnnx, info, loadModel, type Network, randn, saveModel } from '../lib';
 import { runNode } from './support/child';
 import { bits } from './support/compare';
 import { temporaryFolder } from './support/formats';
-import { deployNetwork, smallOptions } from './support/networks';
+import { deployNetwork } from './support/networks';
 
 const folder = temporaryFolder();
 const file = (name: string): string => path.join(folder, name);
-const [model, train, onnx] = [file('model.safetensors'), file('train.safetensors'), file('model.onnx')];
+const [model, onnx] = [file('model.safetensors'), file('model.onnx')];
 
 beforeAll(async () => {
   await saveModel(deployNetwork(), model);
-  await saveModel(createModel('qarepvgg_a0', smallOptions), train);
   writeFileSync(file('text.onnx'), 'not an ONNX file');
 });
 
@@ -26,7 +25,7 @@ describe('export', () => {
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toMatch(/model\.onnx: Network\(qarepvgg_a0, 3 -> 10, S4, deploy form\), \d\.\d MiB\n$/);
     const x = randn([1, 3, 32, 32]);
-    expect(bits((await importOnnx(onnx)).forward(x))).toBe(bits((await loadModel(model)).forward(x)));
+    expect(bits((await importOnnx<Network>(onnx)).forward(x))).toBe(bits((await loadModel<Network>(model)).forward(x)));
   });
 
   test('as JSON', () => {
@@ -77,8 +76,6 @@ describe('bench', () => {
 
 test('what cannot be: exit code 1 and one line; what makes no sense: exit code 2', () => {
   const failures: [string[], RegExp][] = [
-    [['bench', train], /deploy form.*switchToDeploy/],
-    [['export', train, file('x.onnx')], /deploy form.*switchToDeploy/],
     [['bench', file('nothing.safetensors')], /ENOENT/],
     [['bench', file('text.onnx')], /an ONNX file/],
     [['export', model, file('no/folder.onnx')], /ENOENT/],

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { loadModel, saveModel, saveStateDict } from '../lib';
+import { loadModel, type Network, saveModel, saveStateDict } from '../lib';
 import { runNode } from './support/child';
 import { temporaryFolder } from './support/formats';
 import { randomNetwork, tiny } from './support/networks';
@@ -21,10 +21,10 @@ describe('fuse, verify, info', () => {
     expect(stdout).toMatch(
       /deploy form\): 7 blocks in \d+ ms, [\d,]+ -> [\d,]+ parameters\n.*deploy.safetensors: \d+\.\d KiB\n/,
     );
-    expect((await loadModel(deploy)).stateDict()).toEqual(model.reparameterize().stateDict());
+    expect((await loadModel<Network>(deploy)).stateDict()).toEqual(model.reparameterize().stateDict());
     const result = JSON.parse(run('fuse', trained, file('partial'), '--keep-post-bn', '--json').stdout) as object;
     expect(result).toMatchObject({ form: 'partial', architecture: 'qarepvgg_a0', variant: 'S4', to: file('partial') });
-    expect((await loadModel(file('partial'))).form).toBe('partial');
+    expect((await loadModel<Network>(file('partial'))).form).toBe('partial');
     expect(run('fuse', file('partial'), file('again')).status).toBe(0);
   });
 
@@ -34,7 +34,7 @@ describe('fuse, verify, info', () => {
     const shape = ['--in-channels', '2', '--input-size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
     const flags = ['--model', 'repvgg_a0', '--layout', 'timm', ...shape];
     expect(run('fuse', file('timm'), deploy, ...flags).status).toBe(0);
-    const loaded = await loadModel(deploy);
+    const loaded = await loadModel<Network>(deploy);
     expect(loaded.options.numClasses).toBe(5);
     expect(loaded.stateDict()).toEqual(repvgg.reparameterize().stateDict());
     await saveStateDict(loaded.stateDict({ layout: 'timm' }), file('fused'));
@@ -51,7 +51,7 @@ describe('fuse, verify, info', () => {
     const kind = ['--pointwise-bias', '--alpha', '--average-branch'];
     expect(run('fuse', file('odd'), deploy, ...named).stderr).toContain('{ alpha: true, pointwiseBias: true })');
     expect(run('fuse', file('odd'), deploy, ...named, ...kind).status).toBe(0);
-    expect((await loadModel(deploy)).stateDict()).toEqual(odd.reparameterize().stateDict());
+    expect((await loadModel<Network>(deploy)).stateDict()).toEqual(odd.reparameterize().stateDict());
     const { stderr, status } = run('fuse', file('timm'), deploy, '--model', 'repvgg_a0', ...shape);
     expect(status).toBe(1);
     const words = 'expected the names of --layout official, received those of --layout timm';

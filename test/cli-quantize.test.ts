@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { importOnnx, loadModel, type QuantizationReport, type QuantizedModel } from '../lib';
+import { importOnnx, loadFashionMnist, loadModel, type QuantizationReport, type QuantizedModel } from '../lib';
 import { runNode } from './support/child';
 import { temporaryFolder } from './support/formats';
 
@@ -29,6 +29,7 @@ test('from the shipped model to integers, a report and an ONNX file', async () =
   const reports = ['--report', file('report.html'), '--report', file('report.json')];
   const stdout = ok('quantize', deploy, int8, ...data, '--images', '100', ...reports);
   expect(stdout).toMatch(/23 of 23 layers\): 100 images in \d+\.\d s\n/);
+  expect(stdout).toMatch(/\naccuracy on 1,000 images: 92\.40 % in float, 9\d\.\d\d % quantised\n/);
   expect(stdout).toMatch(/logits \d+\.\d dB, at worst \d+\.\d dB \(stage/);
   expect(stdout).toMatch(/int8\.safetensors: \d+\.\d KiB, 26\.\d % of the weights in float32\n/);
   expect(stdout).toMatch(/report\.html: report\n.*report\.json: report\n/);
@@ -85,7 +86,6 @@ describe('with a quantised file', () => {
     const refused: [string[], RegExp][] = [
       [['verify', int8, '--deploy', deploy, ...data], /expected a network in float, received a quantised one/],
       [['fuse', int8, file('x')], /expected a network in float/],
-      [['quantize', shipped, file('x'), ...data], /deploy form.*train form; fuse it first: qarepvgg fuse/],
       [['quantize', int8, file('x'), ...data], /expected a network in float/],
       [['quantize', deploy, file('x'), '--data', file('nothing')], /ENOENT/],
     ];
@@ -95,6 +95,14 @@ describe('with a quantised file', () => {
       expect(stderr).toMatch(message);
     }
     expect(existsSync(file('x'))).toBe(false);
+  });
+
+  test('a model in train form is fused in memory, to the same integers', () => {
+    const [fused, plain] = [file('from-train.safetensors'), file('from-deploy.safetensors')];
+    const flags = [...data, '--images', '64'];
+    expect(ok('quantize', shipped, fused, ...flags)).toContain('fused in memory from train form\n');
+    ok('quantize', deploy, plain, ...flags);
+    expect(readFileSync(fused).equals(readFileSync(plain))).toBe(true);
   });
 
   test('info and bench', () => {
@@ -123,4 +131,17 @@ test('what makes no sense: exit code 2; --help shows examples and needs no addon
   const { stdout, status } = runNode(['dist/cli/index.js', 'quantize', '--help'], { QAREPVGG_ISA: 'nonsense' });
   expect(status).toBe(0);
   expect(stdout).toContain('\n  $ qarepvgg quantize ');
+});
+
+test('a folder of images without classes will do; then no accuracy is known', async () => {
+  const photos = file('photos');
+  mkdirSync(photos);
+  const { images: pixels } = await loadFashionMnist('examples/data/fashion-mnist', 'test');
+  for (let i = 0; i < 4; i++) {
+    const image = Buffer.from(pixels.subarray(784 * i, 784 * (i + 1)));
+    writeFileSync(path.join(photos, `${i}.pgm`), Buffer.concat([Buffer.from('P5 28 28 255\n'), image]));
+  }
+  const stdout = ok('quantize', deploy, file('flat.safetensors'), '--data', photos);
+  expect(stdout).toMatch(/4 images in/);
+  expect(stdout).not.toContain('accuracy');
 });

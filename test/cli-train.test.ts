@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
-import { type EpochProgress, loadModel, type StepProgress } from '../lib';
+import { type EpochProgress, loadModel, type Network, type StepProgress } from '../lib';
 import { TrainingProgress } from '../lib/cli/progress';
 import { readSafetensors } from '../lib/formats/safetensors';
 import { root, runNode } from './support/child';
@@ -32,14 +32,17 @@ describe('train', () => {
       out,
     );
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-    expect(stdout).toContain('512 images of 28 x 28, 1000 to judge on');
-    expect(stdout).toMatch(
-      /\nepoch 2\/2 \| loss \d\.\d{4} \| \d+\.\d\d % \| validation: loss \d+\.\d{4}, \d+\.\d\d % \| lr /,
+    expect(stdout).toContain(
+      '\n512 images of 28 x 28 to train on, 10 classes of 51 to 52:\n  T-shirt/top 52, Trouser 52,',
     );
-    const model = await loadModel(out);
+    expect(stdout).toContain('\n1,000 to judge on, 10 classes of 100\n');
+    const said = stdout.split('\n').slice(0, -2); // the last line names the file
+    expect(Math.max(...said.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(stdout).toMatch(/\nepoch 2\/2 {2}loss \d\.\d{4} \d+\.\d\d % {2}validation \d+\.\d{4} \d+\.\d\d % {2}lr /);
+    const model = await loadModel<Network>(out);
     expect(model.options).toMatchObject({ numClasses: 10, inChannels: 1, inputSize: 28, channels: [8, 8, 16, 24, 32] });
     expect(model.options.labels?.[9]).toBe('Ankle boot');
-    expect(model.options.preprocessing).toEqual({ mean: [0.3], std: [0.4] });
+    expect(model.options.preprocessing).toEqual({ mean: [0.3], std: [0.4], crop: 1 });
   });
 
   test('the same command gives the same bits; lines of JSON', async () => {
@@ -60,10 +63,15 @@ describe('train', () => {
     const events = one.stdout
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as EpochProgress);
-    expect(events).toMatchObject([{ kind: 'epoch', epoch: 1, epochs: 1, step: 8, steps: 8 }]);
+      .map((line) => JSON.parse(line) as unknown);
+    expect(events).toMatchObject([
+      { kind: 'data', train: { images: 512, classes: { Trouser: 52 }, skipped: [], others: [] }, unused: [] },
+      { kind: 'epoch', epoch: 1, epochs: 1, step: 8, steps: 8 },
+    ]);
     expect(two.status).toBe(0);
-    expect((await loadModel(file('one'))).stateDict()).toEqual((await loadModel(file('two'))).stateDict());
+    expect((await loadModel<Network>(file('one'))).stateDict()).toEqual(
+      (await loadModel<Network>(file('two'))).stateDict(),
+    );
   });
 
   test.each([
@@ -74,7 +82,7 @@ describe('train', () => {
     const name = (kind: string): string => file(`${kind}-${signal}`);
     const stopped = [...args, '--checkpoint', name('run'), '--out', name('stopped')];
     const child = spawn(process.execPath, stopped, { cwd: root });
-    child.stdout.once('data', () => child.kill(signal));
+    child.stdout.on('data', (chunk: Buffer) => `${chunk}`.includes('"epoch"') && child.kill(signal));
     let errors = '';
     child.stderr.on('data', (chunk: Buffer) => {
       errors += chunk;
@@ -85,7 +93,9 @@ describe('train', () => {
     expect(existsSync(name('stopped'))).toBe(false);
     expect(runNode([...stopped, '--resume']).status).toBe(0);
     expect(runNode([...args, '--out', name('whole')]).status).toBe(0);
-    expect((await loadModel(name('stopped'))).stateDict()).toEqual((await loadModel(name('whole'))).stateDict());
+    expect((await loadModel<Network>(name('stopped'))).stateDict()).toEqual(
+      (await loadModel<Network>(name('whole'))).stateDict(),
+    );
   });
 
   test('stopped on a terminal, the bar goes before it says so: it takes its line with it', async () => {
@@ -105,7 +115,7 @@ describe('train', () => {
     const args = ['train', images, ...small, '--epochs', '1', '--json', '--checkpoint', file('through')];
     expect(run(...args, '--out', file('first')).stderr).toBe('');
     const { stdout, stderr, status } = run(...args, '--resume', '--out', file('second'));
-    expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
+    expect({ stdout, status }).toEqual({ stdout: expect.stringMatching(/^\{"kind":"data".*\n$/), status: 0 });
     expect(stderr).toMatch(/^nothing left to do: .*through has reached --epochs 1 \(step 8\); name more to go on\n$/);
     expect(readFileSync(file('second'))).toEqual(readFileSync(file('first')));
   });
@@ -119,6 +129,7 @@ describe('train', () => {
       const rates = stdout
         .trim()
         .split('\n')
+        .slice(1)
         .map((line): number => JSON.parse(line).learningRate);
       return { rates, tensors: Object.values((await readSafetensors(out)).tensors) };
     };
@@ -146,8 +157,13 @@ describe('train', () => {
     const args = [file('photos'), ...small, '--batch-size', '4', '--epochs', '2', '--out', file('photos.safetensors')];
     const { stdout, status } = run('train', ...args);
     expect(status).toBe(0);
-    expect(stdout).toContain('8 images of 12 x 12, 4 to judge on');
-    const { options } = await loadModel(file('photos.safetensors'));
+    expect(stdout).toContain(
+      '8 images of 12 x 12 to train on, 2 classes of 4:\n  dark 4, light 4\n4 to judge on, 2 classes of 2\n',
+    );
+    const few = ['--blocks', '1,1,1,1', '--channels', '8,8,16,24,32', '--strides', '1,2,2,2,1', '--epochs', '1'];
+    const fewest = run('train', file('photos'), ...few, '--out', file('few.safetensors')); // fewer than the usual 64 a step
+    expect({ stderr: fewest.stderr, status: fewest.status }).toEqual({ stderr: '', status: 0 });
+    const { options } = await loadModel<Network>(file('photos.safetensors'));
     expect(options).toMatchObject({ numClasses: 2, inChannels: 3, inputSize: 12, labels: ['dark', 'light'] });
     expect(run('train', ...args, '--validation', file('photos/val')).stdout).toContain('4 to judge on');
 
@@ -165,7 +181,7 @@ describe('train', () => {
     expect(last('--validation', file('photos/val')).validation).toEqual(judged);
     const named = run('train', ...args, '--labels', 'light,dark,other');
     expect(named.status).toBe(0);
-    const { numClasses, labels } = (await loadModel(file('photos.safetensors'))).options;
+    const { numClasses, labels } = (await loadModel<Network>(file('photos.safetensors'))).options;
     expect({ numClasses, labels }).toEqual({ numClasses: 3, labels: ['light', 'dark', 'other'] });
   });
 
@@ -212,14 +228,12 @@ describe('the bar', () => {
   test('is for terminals', () => {
     const { terminal, lines } = show(false, true);
     expect(terminal).toContain('epoch 2/3 [');
-    expect(terminal).toContain('50% | 1,234 images/s | 1:02:05 left | loss 1.250 | 50.00 %');
-    expect(lines).toBe(
-      'epoch 2/3 | loss 1.2500 | 50.00 % | validation: loss 1.0000, 75.00 % | lr 0.100 | 1:01, 1,234 images/s\n',
-    );
+    expect(terminal).toContain('50%  1,234 images/s  1:02:05 left  loss 1.250 50.00 %');
+    expect(lines).toBe('epoch 2/3  loss 1.2500 50.00 %  validation 1.0000 75.00 %  lr 0.100  1:01\n');
   });
 
   test('and not for files and machines', () => {
-    expect(show(false, false)).toEqual({ terminal: '', lines: expect.stringContaining('epoch 2/3 | loss') });
+    expect(show(false, false)).toEqual({ terminal: '', lines: expect.stringContaining('epoch 2/3  loss') });
     const { terminal, lines } = show(true, true);
     expect({ terminal, event: JSON.parse(lines) }).toEqual({ terminal: '', event: epoch });
   });

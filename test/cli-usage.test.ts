@@ -42,9 +42,8 @@ describe('bad usage: exit code 2 and one line', () => {
     [['train', images, '--gamma', '0.5'], 'expected --schedule step with --milestones and --gamma, received cosine'],
     [['train', images, ...small, '--custom-l2'], 'option customL2: expected false for blocks without a batch norm'],
     [['train', images, '--resume'], 'expected --checkpoint with --resume'],
-    [['train', images, ...small, '--batch-size', '100000', '--json'], 'option batchSize'],
     [['train', images, ...small, '--threads', '2000'], 'option threads'],
-    [['train', images, ...small, '--input-size', '32'], '--input-size: expected 28, the side of these images'],
+    [['train', images, ...small, '--input-size', '32'], '--input-size: expected 28x28, the size of these images'],
     [['train', images, ...small, '--in-channels', '3'], '--in-channels: expected 1, the channels of these images'],
     [
       ['train', images, ...small, '--num-classes', '3'],
@@ -65,6 +64,15 @@ describe('bad usage: exit code 2 and one line', () => {
     [['verify', trained, '--tolerance', '-1'], 'Expected a number from 0.'],
     [['verify', trained, '--data', images], 'a quantised model to compare with, received none'],
   ])('%j', (args, message) => expectFailure(args, 2, message));
+
+  test('found after the data are read; in JSON nothing else is printed', () => {
+    const { stdout, stderr, status } = run('train', images, ...small, '--batch-size', '100000', '--json');
+    expect({ stdout, status }).toEqual({ stdout: '', status: 2 });
+    expect(JSON.parse(stderr).error).toEqual({
+      code: 'ERR_INVALID_ARG',
+      message: expect.stringContaining('--batch-size: expected at most 512'),
+    });
+  });
 
   test('with models in deploy form and quantised ones', () => {
     for (const [args, message] of [

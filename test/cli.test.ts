@@ -13,7 +13,7 @@ describe('demo', () => {
     expect(stdout).toMatch(/train form +model\.forward +9\d\.\d\d % +[\d,]+ +1\.00x\n/);
     expect(stdout).toMatch(/deploy form +InferenceSession +9\d\.\d\d % +[\d,]+ +\d+\.\d\dx\n/);
     expect(stdout).toContain('0 of 1,000 predictions differ');
-    expect(stdout).toMatch(/\nTrouser +Shirt +Shirt *\n$/);
+    expect(stdout).toMatch(/\nTrouser +Shirt *\n$/);
     expect(stdout).not.toContain('\x1b');
   });
 
@@ -48,7 +48,9 @@ describe('info', () => {
   });
 
   test('for machines', () => {
-    expect(JSON.parse(run('info', '--json').stdout)).toEqual(info());
+    const { teamSize, ...facts } = info();
+    expect(teamSize).toBeGreaterThanOrEqual(1);
+    expect(JSON.parse(run('info', '--json').stdout)).toEqual({ ...facts, teamSize: 1 });
   });
 });
 

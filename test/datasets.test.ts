@@ -11,7 +11,7 @@ import { expectRefusal, expectRejection } from './support/refusal';
 
 const folder = temporaryFolder();
 
-/** Writes a file, and gives its path. */
+/** Writes a file; returns its path. */
 function file(name: string, content: Buffer): string {
   writeFileSync(path.join(folder, name), content);
   return path.join(folder, name);

@@ -159,7 +159,7 @@ describe('advice', () => {
     const timm = model.stateDict({ layout: 'timm' });
     expectRefusal(loading(model, timm), 'ERR_MODEL_INCOMPATIBLE', "the received keys fit with { layout: 'timm' }");
     const nested = Object.fromEntries(Object.entries(timm).map(([name, tensor]) => [`model.${name}`, tensor]));
-    const words = `the received keys fit with { layout: 'timm' } when the prefix "model." is taken off`;
+    const words = `the received keys fit with { layout: 'timm' } when the prefix "model." is removed`;
     expectRefusal(loading(model, nested), 'ERR_MODEL_INCOMPATIBLE', words);
   });
 
@@ -174,8 +174,8 @@ describe('advice', () => {
       'eval().switchToDeploy({ keepPostBn: true }) on the module',
     );
     expectRefusal(loading(partial, deploy.stateDict()), code, 'first call eval().switchToDeploy() on the module');
-    expectRefusal(loading(deploy, train.stateDict()), code, 'make the module anew and switch it after loading');
-    const twice = 'make the module anew and call eval().switchToDeploy({ keepPostBn: true }) on it first';
+    expectRefusal(loading(deploy, train.stateDict()), code, 'make a new module and switch it after loading');
+    const twice = 'make a new module and call eval().switchToDeploy({ keepPostBn: true }) on it first';
     expectRefusal(loading(deploy, partial.stateDict()), code, twice);
   });
 
@@ -192,7 +192,7 @@ describe('advice', () => {
         deploy: (module: QARepVGGBlock | Network) => module.switchToDeploy(),
       };
       const words = {
-        train: 'make the module anew and switch it after loading',
+        train: 'make a new module and switch it after loading',
         partial: 'eval().switchToDeploy({ keepPostBn: true }) on',
         deploy: 'eval().switchToDeploy() on',
       };
@@ -248,6 +248,12 @@ describe('advice', () => {
     const words = 'wrong dims: "stage4.0.rbr_dense.conv.weight" (expected [16, 12, 3, 3], received [20, 12, 3, 3])';
     expectRefusal(loading(small, deep.stateDict()), 'ERR_MODEL_INCOMPATIBLE', words);
     expectRefusal(loading(deep, small.stateDict()), 'ERR_MODEL_INCOMPATIBLE', 'and 164 more');
+    const classes = createModel('qarepvgg_a0', { ...tiny, numClasses: 7 });
+    expectRefusal(
+      loading(small, classes.stateDict()),
+      'ERR_MODEL_INCOMPATIBLE',
+      'the names fit: make the module with the sizes',
+    );
   });
 
   test('a block of YOLOv6 that is half fused', () => {

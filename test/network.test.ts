@@ -46,6 +46,19 @@ describe('published sizes', () => {
     expect(other.macs).toBe(own.macs);
   });
 
+  test('of images that are not square', () => {
+    const { layers, macs, deployMacs } = sizes('qarepvgg_a0', { inputSize: [96, 224] });
+    expect([layers[0]?.output, layers[21]?.output]).toEqual([
+      [48, 48, 112],
+      [1280, 3, 7],
+    ]);
+    const square = sizes('qarepvgg_a0');
+    const linear = 1_280_000;
+    expect([macs - linear, deployMacs - linear]).toEqual(
+      [square.macs - linear, square.deployMacs - linear].map((count) => (count * 96) / 224),
+    );
+  });
+
   test('all names are in the table above, and A0 in train form multiplies 1/9 more', () => {
     expect(architectureNames).toHaveLength(28);
     expect(Math.round(sizes('qarepvgg_a0').macs / 1e6)).toBe(1513);
@@ -208,7 +221,12 @@ describe('a network', () => {
 describe('bad options', () => {
   test.each([
     [{ numClasses: 0 }, 'option numClasses'],
-    [{ inputSize: 4097 }, 'option inputSize'],
+    [{ inputSize: 4097 }, 'option inputSize: expected a side from 1 to 4096, or [height, width], received 4097'],
+    [{ inputSize: [4097, 1] }, 'option inputSize'],
+    [{ inputSize: [64] }, 'option inputSize'],
+    [{ inputSize: [64, 64, 3] }, 'option inputSize'],
+    [{ inputSize: '64' }, 'option inputSize'],
+    [{ inputSize: null }, 'option inputSize'],
     [{ blocks: [1, 1, 1] }, 'option blocks: expected an array of 4 numbers, received [1, 1, 1]'],
     [{ blocks: [1, 0, 1, 1] }, 'option blocks[1]'],
     [{ blocks: 5 }, 'option blocks'],

@@ -9,14 +9,18 @@ import {
   InferenceSession,
   importOnnx,
   loadModel,
+  type Network,
   type NetworkOptions,
   QARepVGGBlock,
+  QARepVGGError,
+  quantize,
   randn,
   saveModel,
 } from '../lib';
 import { parseOnnx, serializeOnnx } from '../lib/formats/onnx/document';
 import { type Graph, modelFields, type Node } from '../lib/formats/onnx/schema';
 import { type Draft, decode, encode, many, one } from '../lib/formats/onnx/wire';
+import { sizeOf } from '../lib/image-size';
 import { bits } from './support/compare';
 import { outcome, temporaryFolder } from './support/formats';
 import { deployNetwork, smallOptions, tiny } from './support/networks';
@@ -30,6 +34,7 @@ describe('a network comes back from its file', () => {
     ['qarepvgg_a0', smallOptions],
     ['qarepvgg_b1g4', smallOptions],
     ['qarepvgg_d2se', smallOptions],
+    ['qarepvgg_a0', { ...tiny, inputSize: [16, 33] }],
     ['repvgg_b1g2', { ...tiny, strides: [1, 2, 1, 2, 1], channels: [4, 4, 8, 12, 16] }],
     [
       'qarepvgg_a0',
@@ -38,10 +43,10 @@ describe('a network comes back from its file', () => {
   ] as [ArchitectureName, NetworkOptions][])('%s', async (name, options) => {
     const model = deployNetwork(name, options);
     await exportOnnx(model, file('model.onnx'));
-    const back = await importOnnx(file('model.onnx'));
+    const back = await importOnnx<Network>(file('model.onnx'));
     expect(back.options).toEqual(model.options);
     expect([back.form, back.training]).toEqual(['deploy', false]);
-    const x = randn([2, model.options.inChannels, model.options.inputSize, model.options.inputSize]);
+    const x = randn([2, model.options.inChannels, ...sizeOf(model.options.inputSize)]);
     expect(bits(back.forward(x))).toBe(bits(model.forward(x)));
     expect(Buffer.compare(serializeOnnx(back), readFileSync(file('model.onnx')))).toBe(0);
   });
@@ -73,9 +78,38 @@ describe('a network comes back from its file', () => {
   });
 });
 
+/** A file as version 0.1 wrote it, without checksum. */
+function unsealed(bytes: Uint8Array) {
+  const file = decode(modelFields, bytes);
+  return { ...file, metadata: file.metadata.filter(({ key }) => !key?.startsWith('qarepvgg.checksum')) };
+}
+
 describe('the file', () => {
   const model = deployNetwork();
-  const read = decode(modelFields, serializeOnnx(model));
+  const read = unsealed(serializeOnnx(model));
+
+  test.each([
+    ['float', () => deployNetwork('qarepvgg_a0', { ...tiny, channels: [1, 1, 1, 1, 1], labels: [...'abcde'] })],
+    ['integers', async () => (await quantize(deployNetwork('qarepvgg_a0', tiny), [randn([2, 2, 17, 17])])).model],
+  ])('of %s: every flipped bit is found', async (_, make) => {
+    const bytes = serializeOnnx(await make());
+    const accepted: string[] = [];
+    // One bit of every 41st byte, and all of those at the end, where the checksum is.
+    const end = bytes.length - 150;
+    const few = Array.from({ length: Math.floor(end / 41) }, (_, i) => [41 * i, i % 8] as const);
+    const all = Array.from({ length: 8 * 150 }, (_, i) => [end + Math.floor(i / 8), i % 8] as const);
+    for (const [at, bit] of [...few, ...all]) {
+      const copy = Uint8Array.from(bytes);
+      copy[at] = (copy[at] as number) ^ (1 << bit);
+      try {
+        parseOnnx(copy);
+        accepted.push(`${at}.${bit}`);
+      } catch (error) {
+        if (!(error instanceof QARepVGGError)) throw error;
+      }
+    }
+    expect(accepted).toEqual([]);
+  });
 
   test('says what it is', () => {
     expect(read).toMatchObject({ irVersion: 7, producerName: 'qarepvgg', opsets: [{ domain: '', version: 13 }] });
@@ -85,8 +119,17 @@ describe('the file', () => {
     const [output] = read.graph?.outputs ?? [];
     const dims = (value: typeof input) =>
       value?.type?.tensor?.shape?.dims.map((dim) => ({ ...dim })).map(({ value, param }) => value ?? param);
-    expect([input?.name, dims(input)]).toEqual(['input', ['N', 3, 32, 32]]);
+    expect([input?.name, dims(input)]).toEqual(['input', ['N', 3, 'H', 'W']]);
     expect([output?.name, dims(output)]).toEqual(['logits', ['N', 10]]);
+  });
+
+  test('of version 0.1, with images of a fixed size, comes back', () => {
+    const fixed = (graph: Graph): Graph => {
+      const shape = { dims: [{ param: 'N' }, { value: 3 }, { value: 32 }, { value: 32 }] };
+      return { ...graph, inputs: [{ name: 'input', type: { tensor: { elementType: 1, shape } } }] };
+    };
+    const back = parseOnnx(encode(modelFields, { ...read, graph: fixed(read.graph as Graph) }));
+    expect(back.options).toEqual(model.options);
   });
 
   test('names tensors as the state dict', () => {
@@ -121,7 +164,7 @@ describe('the file', () => {
     await expectRejection(exportOnnx({} as never, file('none.onnx')), 'ERR_INVALID_ARG', 'exportOnnx');
   });
 
-  test('that other software has written on: still ours, what it added is passed over', () => {
+  test('that other software has changed: still ours, its additions are skipped', () => {
     const bytes = serializeOnnx(model);
     // Fields that are not read here: doc_string, training_info, metadata of other tools.
     const more = encode(
@@ -147,7 +190,7 @@ describe('the file', () => {
 describe('a file that is not what it says is refused', () => {
   const small = deployNetwork('qarepvgg_a0', { ...tiny, channels: [1, 1, 1, 1, 1] });
   const good = serializeOnnx(small);
-  const read = decode(modelFields, good);
+  const read = unsealed(good);
 
   afterEach(() =>
     expect(bits(...Object.values(parseOnnx(good).stateDict()))).toBe(bits(...Object.values(small.stateDict()))),
@@ -201,6 +244,14 @@ describe('a file that is not what it says is refused', () => {
       'another operator',
       'the graph',
       nodes((list) => list.map((node) => ({ ...node, opType: node.opType === 'Relu' ? 'Elu' : node.opType }))),
+    ],
+    [
+      'an input of other channels',
+      'the graph',
+      changed((graph) => {
+        const dims = [{ param: 'N' }, { value: 5 }, { value: 17 }, { value: 17 }];
+        return { ...graph, inputs: [{ name: 'input', type: { tensor: { elementType: 1, shape: { dims } } } }] };
+      }),
     ],
     ['another attribute', 'the graph', nodes((list) => list.map((node) => ({ ...node, attributes: [] })))],
     ['a tensor missing', 'received none', tensors(() => ({ name: 'other' }))],
@@ -262,6 +313,24 @@ describe('a file that is not what it says is refused', () => {
     ['groups within groups', 'damaged', Buffer.alloc(100_000, 0x63)],
   ])('%s', (_, message, bytes) => {
     expectRefusal(() => parseOnnx(bytes), 'ERR_MODEL_FORMAT', message);
+  });
+
+  // Each value is a few bytes in the file, and hundreds in memory.
+  test.each<[string, number[]]>([
+    ['nodes', [0x0a, 0]],
+    ['tensors', [0x2a, 0]],
+    ['inputs', [0x5a, 0]],
+    ['attributes', [0x0a, 2, 0x2a, 0]],
+    ['names of inputs', [0x0a, 2, 0x0a, 0]],
+    ['dims', [0x2a, 2, 0x08, 1]],
+    ['packed dims', [0x2a, 4, 0x0a, 2, 1, 1]],
+  ])('more %s than any network has: refused before they are built', (_, entry) => {
+    const count = Math.floor(2 ** 22 / entry.length);
+    const graph = Buffer.alloc(count * entry.length, Buffer.from(entry));
+    const file = encode({ graph: one(7, 'bytes') }, { graph });
+    const before = process.memoryUsage().heapUsed;
+    expectRefusal(() => parseOnnx(file), 'ERR_LIMIT', 'more than 262144 values');
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(20 * file.length + 2 ** 26);
   });
 
   test('cut off anywhere', () => {

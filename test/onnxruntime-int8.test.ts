@@ -1,5 +1,6 @@
 import { info, type NetworkOptions, type QuantizeOptions } from '../lib';
 import { jsonOf } from './support/child';
+import { sweep } from './support/sweep';
 
 /** A network, or the file of one, and how it is quantised. */
 interface Case {
@@ -55,7 +56,7 @@ test('rounded logits are the same bits: methods, schemes, bits', () => {
   ]);
 });
 
-test.each(['qarepvgg_a0', 'qarepvgg_b0', 'qarepvgg_b1g4'])('rounded logits are the same bits: %s', (name) => {
+test.each(sweep(['qarepvgg_a0', 'qarepvgg_b0', 'qarepvgg_b1g4'], 1))('rounded logits are the same bits: %s', (name) => {
   expectSameBits([[name, { architecture: name, options: { inputSize: 64 }, quantize: { quantizeLogits } }]]);
 });
 

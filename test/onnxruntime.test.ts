@@ -1,4 +1,5 @@
 import { jsonOf } from './support/child';
+import { sweep } from './support/sweep';
 
 /**
  * In a process of its own: onnxruntime-node does not know the typed arrays of a jest realm. It makes networks, exports them,
@@ -20,6 +21,10 @@ test('networks of all architectures, narrow', () => {
   expectSame(sizes.flatMap((size) => [`qarepvgg_${size}`, `repvgg_${size}`].map((name) => [name, narrow] as const)));
 });
 
-test.each([[['a0', 'a1', 'a2', 'b0']], [['b1', 'b1g2', 'b1g4']]])('networks in their full width: %s', (sizes) => {
-  expectSame(sizes.map((size) => [`qarepvgg_${size}`, { inputSize: 64 }] as const));
+test('images of another shape and size than the network is made for', () => {
+  expectSame([['qarepvgg_a0', { inputSize: [40, 72], numClasses: 100, channels: [16, 32, 48, 64, 160] }]]);
+});
+
+test.each(sweep(['a0', 'a1', 'a2', 'b0', 'b1', 'b1g2', 'b1g4'], 1))('a network in its full width: %s', (size) => {
+  expectSame([[`qarepvgg_${size}`, { inputSize: 64 }]]);
 });

@@ -81,6 +81,7 @@ test('defaults', () => {
   expect(new QARepVGGBlock(legal).options).toEqual({
     ...legal,
     stride: 1,
+    identity: true,
     dilation: 1,
     groups: 1,
     activation: 'relu',

@@ -18,7 +18,7 @@ describe('the page', () => {
   test('needs nothing else: no scripts, no other files', () => {
     expect(page).toMatch(/^<!doctype html>\n<html lang="en">/);
     expect(page).not.toMatch(/<script|<link|<img|src=|href=|url\(|@import|http/);
-    expect(page).toContain('@media (prefers-color-scheme: dark)');
+    expect(page).toContain('@media screen and (prefers-color-scheme: dark)');
     expect(page).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
   });
 

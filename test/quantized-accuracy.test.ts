@@ -9,7 +9,7 @@ let test_: Dataset;
 let calibration: Dataset;
 
 beforeAll(async () => {
-  network = (await loadModel('models/fashion-mnist.safetensors')).reparameterize();
+  network = (await loadModel<Network>('models/fashion-mnist.safetensors')).reparameterize();
   test_ = await loadFashionMnist(folder, 'test');
   const train = await loadFashionMnist(folder, 'train');
   calibration = train.subset(Array.from({ length: 256 }, (_, i) => Math.floor((i * train.length) / 256)));

@@ -1,6 +1,7 @@
 import { Conv2d, InferenceSession, type IntegerConv, QuantizedModel, quantize, randn } from '../lib';
 import { addon } from '../lib/binding';
 import type { QuantizedLayer } from '../lib/integer/layers';
+import { chainSpec } from '../lib/integer/chain-spec';
 import { lowerQuantized } from '../lib/integer/lower';
 import type { QuantizedParts } from '../lib/integer/quantized-model';
 import { deployNetwork, tiny } from './support/networks';
@@ -80,8 +81,8 @@ describe('what cannot be computed is refused when the model is made', () => {
       const good = withBias(sign * most);
       (good.layers[1] as IntegerConv).bias[0] = sign * (most + 1);
       const { ops, state } = lowerQuantized(good, 'test');
-      const spec = { input: [1, 2, 17, 17], ops, stateLength: state.length, algorithm: 'auto' } as const;
-      await expectRejection(addon.createSession(spec, state), 'ERR_QUANT_PARAM', 'output channel 0');
+      const spec = { ...chainSpec(ops, state, [2, 17, 17]), independent: true, algorithm: 'auto', threads: 0 } as const;
+      await expectRejection(addon.createSession(spec), 'ERR_QUANT_PARAM', 'output channel 0');
     }
     expectRefusal(() => withBias(-(2 ** 31)), 'ERR_QUANT_PARAM', 'output channel 0');
   });

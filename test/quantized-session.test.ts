@@ -1,6 +1,8 @@
-import type { QuantizedConvOp, QuantizedOp, SessionSpec } from '../binding';
+import type { GraphSpec } from '../binding';
 import { info, randn } from '../lib';
 import { addon } from '../lib/binding';
+import { chainSpec } from '../lib/integer/chain-spec';
+import type { QuantizedConvOp, QuantizedOp } from '../lib/integer/ops';
 import { runScript } from './support/child';
 import { quantizedNetwork, runQuantized } from './support/quantized';
 import { expectRejection } from './support/refusal';
@@ -10,14 +12,16 @@ const [height, width] = [14, 15];
 const dims = [3, 3, height, width];
 const networks = { integers: quantizedNetwork(3, layers, 'integers'), floats: quantizedNetwork(3, layers, 'floats') };
 
-const specOf = (ops: readonly QuantizedOp[], algorithm: SessionSpec['algorithm'] = 'auto'): SessionSpec => ({
-  input: [4, 3, height, width],
-  ops,
-  stateLength: 0,
-  algorithm,
+const specOf = (
+  ops: readonly QuantizedOp[],
+  algorithm: GraphSpec['algorithm'] = 'auto',
+  image: readonly number[] = [3, height, width],
+): GraphSpec => ({
+  ...chainSpec(ops, new Float32Array(0), image),
+  ...{ independent: true, together: 4, algorithm, threads: 0 },
 });
 
-const create = async (spec: SessionSpec) => addon.createSession(spec, new Float32Array(0));
+const create = async (spec: GraphSpec) => addon.createSession(spec);
 
 /** A JavaScript expression for a value with typed arrays. */
 const source = (value: unknown): string => {
@@ -37,11 +41,12 @@ describe.each(['integers', 'floats'] as const)('logits that are %s', (logits) =>
     const session = await create(specOf(ops, algorithm));
     const one = x.data.length / 3;
     for (const count of [1, 2, 3]) {
-      const result = await session.run(x.data.slice(0, count * one), count, height, width).promise;
-      expect(result).toEqual(expected.data.slice(0, count * 10));
-      expect(session.runSync(x.data.slice(0, count * one), count, height, width)).toEqual(result);
+      const images = [x.data.slice(0, count * one)];
+      const result = await session.run(images, count).promise;
+      expect(result).toEqual([expected.data.slice(0, count * 10)]);
+      expect(session.runSync(images, count)).toEqual(result);
     }
-    expect(session.outputDims(height, width)).toEqual([10, 1, 1]);
+    expect(session.outputDims([[1, 3, 2 * height, width]])).toEqual([[1, 10, 1, 1]]);
     session.dispose();
   });
 
@@ -55,15 +60,15 @@ describe.each(['integers', 'floats'] as const)('logits that are %s', (logits) =>
       return value + (byteShift[channel] as number);
     });
     const session = await create({ ...specOf(ops), byteScale, byteShift });
-    const result = session.runSync(bytes, 1, height, width);
+    const result = session.runSync([bytes], 1)[0];
     expect(result).toEqual(runQuantized(ops, { data, dims: [1, 3, height, width] }).data);
   });
 
   test.each(info().isas)('on %s', (isa) => {
     const { stdout, stderr } = runScript(
       `const { addon } = require('./dist/binding.js');
-       addon.createSession(${source(specOf(ops))}, new Float32Array(0)).then((session) => {
-         const logits = session.runSync(${source(x.data.slice(0, x.data.length / 3))}, 1, ${height}, ${width});
+       addon.createSession(${source(specOf(ops))}).then((session) => {
+         const [logits] = session.runSync([${source(x.data.slice(0, x.data.length / 3))}], 1);
          console.log(JSON.stringify({ isa: addon.info().isa, logits: [...logits] }));
        });`,
       { QAREPVGG_ISA: isa },
@@ -88,7 +93,7 @@ describe('pixels that are not finite', () => {
       });
       return data;
     };
-    const spec: SessionSpec = { ...specOf(ops), input: dims };
+    const spec = specOf(ops, 'auto', dims.slice(1));
     const expected = [...runQuantized(ops, { data: withValues(-1e30, 1e30, -1e30), dims }).data];
     return { spec, data: withValues(Number.NaN, 1 / 0, -1 / 0), expected, finite: x.data };
   });
@@ -96,8 +101,8 @@ describe('pixels that are not finite', () => {
   test('NaN counts as the lowest number, infinities as the ends of the range', async () => {
     for (const { spec, data, expected, finite } of cases) {
       const session = await create(spec);
-      expect([...session.runSync(data, 1, height, width)]).toEqual(expected);
-      expect([...session.runSync(finite, 1, height, width)]).not.toEqual(expected);
+      expect([...(session.runSync([data], 1)[0] as Float32Array)]).toEqual(expected);
+      expect([...(session.runSync([finite], 1)[0] as Float32Array)]).not.toEqual(expected);
       session.dispose();
     }
   });
@@ -107,8 +112,8 @@ describe('pixels that are not finite', () => {
       `const { addon } = require('./dist/binding.js');
        const cases = ${source(cases.map(({ spec, data }) => ({ spec, data })))};
        Promise.all(cases.map(async ({ spec, data }) => {
-         const session = await addon.createSession(spec, new Float32Array(0));
-         return [...session.runSync(data, 1, ${height}, ${width})];
+         const session = await addon.createSession(spec);
+         return [...session.runSync([data], 1)[0]];
        })).then((logits) => console.log(JSON.stringify({ isa: addon.info().isa, logits })));`,
       { QAREPVGG_ISA: isa },
     );
@@ -125,7 +130,7 @@ test('arrays are copied when the session is asked for', async () => {
   for (const op of ops) {
     if (op.op === 'quantizedConv') for (const array of [op.weight, op.bias, op.weightScale]) array.fill(0);
   }
-  expect((await creation).runSync(x.data, 1, height, width)).toEqual(expected.data);
+  expect((await creation).runSync([x.data], 1)).toEqual([expected.data]);
 });
 
 describe('what is refused', () => {
@@ -135,13 +140,12 @@ describe('what is refused', () => {
   const conv = networks.integers[2] as QuantizedConvOp;
 
   test.each([
-    ['a scale of zero', 0, { scale: 0 }, 'op 0 (quantize)'],
-    ['a scale that is not a number', 0, { scale: Number.NaN }, 'op 0 (quantize)'],
+    ['a scale of zero', 1, { inputScale: 0 }, 'op 1 (quantizedConv)'],
+    ['a scale that is not a number', 1, { inputScale: Number.NaN }, 'op 1 (quantizedConv)'],
     ['a denormal scale', 2, { outputScale: 1e-40 }, 'op 2 (quantizedConv)'],
     ['an infinite scale', 2, { inputScale: 1e39 }, 'op 2 (quantizedConv)'],
     ['a zero point of 256', 5, { inputZeroPoint: 256 }, 'op 5 (quantizedGlobalAverage)'],
     ['a zero point between two integers', 7, { zeroPoint: 0.5 }, 'op 7 (dequantize)'],
-    ['a weight scale less', 2, { weightScale: conv.weightScale.slice(1) }, 'op 2 (quantizedConv)'],
     ['a weight scale of zero', 2, { weightScale: conv.weightScale.map((s, i) => (i === 3 ? 0 : s)) }, 'op 2 (qu'],
     ['sums that could leave 32 bits', 2, { bias: conv.bias.map((b, i) => (i === 5 ? 2 ** 31 - 1 : b)) }, 'channel 5'],
     ['another scale than was written', 2, { inputScale: 1 }, 'op 2 (quantizedConv)'],
@@ -152,6 +156,7 @@ describe('what is refused', () => {
   test.each([
     ['weights of another type', { weight: new Float32Array(conv.weight.length) }, 'ERR_DTYPE'],
     ['biases of another type', { bias: new Uint8Array(conv.bias.length) }, 'ERR_DTYPE'],
+    ['a weight scale less', { weightScale: conv.weightScale.slice(1) }, 'ERR_BUFFER_SIZE'],
     ['a weight less', { weight: conv.weight.slice(1) }, 'ERR_BUFFER_SIZE'],
     ['a scale that is no number', { inputScale: '1' }, 'ERR_INVALID_ARG'],
     ['an output zero point that is missing', { outputZeroPoint: undefined }, 'ERR_INVALID_ARG'],
@@ -164,9 +169,13 @@ describe('what is refused', () => {
   });
 
   test('a program that is no session', () => {
-    const spec = { ...specOf(networks.integers), training: false, gradients: false };
-    const { ops: _, ...rest } = spec;
-    const program = { ...rest, ops: networks.integers as never };
-    expect(() => new addon.Program(program)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_INCOMPATIBLE' }));
+    const program = {
+      input: [1, 3, 4, 4],
+      ops: networks.integers as never,
+      stateLength: 0,
+      training: false,
+      gradients: false,
+    };
+    expect(() => new addon.Program(program)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG' }));
   });
 });

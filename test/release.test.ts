@@ -1,7 +1,12 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { billOfPackage, licenceProblems, nativeComponents } from '../scripts/release/bill-of-materials.cjs';
 import { changelogProblems } from '../scripts/release/changelog.cjs';
 import { contentsProblems } from '../scripts/release/contents.cjs';
 import { highest, linkProblems, neededProblems, parseLibrary, versionProblems } from '../scripts/release/elf.cjs';
+import { brokenLinks } from '../scripts/release/links.cjs';
+import { root } from './support/child';
 
 describe('shared libraries', () => {
   // What `readelf -h -d -n -W --dyn-syms` prints, shortened.
@@ -103,6 +108,42 @@ describe('contents of the package', () => {
     'binding.gyp',
   ])('with %s', (file) => {
     expect(problems([...complete, file])).toEqual([`${file} does not belong there`]);
+  });
+});
+
+describe('links of the documents', () => {
+  const problems = (text: string, ...files: string[]) =>
+    brokenLinks(['docs/a.md', ...files], (file) => (file === 'docs/a.md' ? text : ''));
+
+  test.each([
+    '[b](b.md)',
+    '![b](b.svg "a picture")',
+    '[b](../README.md#install)',
+    '<img src="b.svg">',
+    '[b]\n\n[b]: b.md',
+    '[folder](../examples/)',
+  ])('%s', (text) => {
+    expect(problems(text)).toEqual([expect.stringMatching(/^docs\/a\.md links to .*, which the package lacks$/)]);
+    expect(problems(text, 'docs/b.md', 'docs/b.svg', 'README.md', 'examples/x.mjs')).toEqual([]);
+  });
+
+  test.each([
+    '[b](https://example.com/b.md)',
+    '[b](#below)',
+    '`[b](b.md)`',
+    '```\n[b](b.md)\n```',
+    '[b](mailto:a@b.c)',
+  ])('%s is none to a file', (text) => expect(problems(text)).toEqual([]));
+
+  test('all lead to files that the package has', () => {
+    const packed = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    const [{ files }] = JSON.parse(packed.stdout) as [{ files: { path: string }[] }];
+    const paths = files.map(({ path }) => path);
+    expect(paths).toContain('README.md');
+    expect(brokenLinks(paths, (file) => readFileSync(path.join(root, file), 'utf8'))).toEqual([]);
   });
 });
 

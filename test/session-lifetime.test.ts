@@ -69,7 +69,7 @@ describe('abort', () => {
     slow.dispose();
   });
 
-  test('under way: stops early, and the next run is right', async () => {
+  test('while it runs: stops early, and the next run is right', async () => {
     const huge = randn([64, 3, 160, 160]);
     const fastest = { whole: Number.POSITIVE_INFINITY, aborted: Number.POSITIVE_INFINITY };
     for (let i = 0; i < 4; i++) {
@@ -79,7 +79,7 @@ describe('abort', () => {
 
       const controller = new AbortController();
       const run = outcome(session.run({ input: huge }, { signal: controller.signal }));
-      // The images are copied and nothing else is in the queue: after a moment, the run is under way.
+      // The images are copied and nothing else is in the queue: after a moment, the run has begun.
       await new Promise((resolve) => setTimeout(resolve, 2));
       start = performance.now();
       controller.abort();
@@ -100,7 +100,7 @@ describe('abort', () => {
     expect(await outcome(session.run({ input: x }))).toBe(right);
   });
 
-  test('by a signal that cannot be listened to: refused, and nothing stays under way', async () => {
+  test('by a signal that cannot be listened to: refused, and nothing stays pending', async () => {
     const cause = new Error('no listeners');
     const signal = {
       ...{ aborted: false, reason: undefined, removeEventListener: () => undefined },
@@ -201,7 +201,7 @@ test('runs of many sizes and sessions at once', async () => {
 });
 
 describe('on the wrong object', () => {
-  test.each(['run', 'runSync', 'memoryUsage', 'dispose'] as const)('%s', async (method) => {
+  test.each(['run', 'runSync', 'memoryUsage', 'stats', 'dispose'] as const)('%s', async (method) => {
     for (const thing of [undefined, {}, Object.create(session), InferenceSession.prototype, network]) {
       const call = async () => (session[method] as (...args: unknown[]) => unknown).call(thing, { input: x });
       await expectRejection(call(), 'ERR_INVALID_ARG', 'InferenceSession.create');

@@ -117,7 +117,7 @@ describe('refusals change nothing', () => {
       "layout 'super-gradients' in train form",
     ],
     ['timm', () => ({ 'conv_kxk.conv.weight': randn([3, 3, 3, 3]) }), "layout 'timm' in train form"],
-    ['a wrapped module', () => prefixed('module.'), 'when the prefix "module." is taken off'],
+    ['a part of a module', () => prefixed('encoder.'), 'when the prefix "encoder." is removed'],
   ])('says where the keys seem to come from: %s', (_, make, words) => {
     expectLoadRefusal(make(), 'ERR_MODEL_INCOMPATIBLE', words);
   });

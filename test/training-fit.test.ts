@@ -5,6 +5,7 @@ import {
   evaluate,
   loadFashionMnist,
   loadModel,
+  type Network,
   type ProgressEvent,
   randn,
   saveModel,
@@ -112,7 +113,7 @@ describe('fit', () => {
     const other = new Trainer(patternNetwork(2));
     await other.loadCheckpoint(file('steps'));
     expect(other.stepCount).toBe(2);
-    const model = await loadModel(file('steps'));
+    const model = await loadModel<Network>(file('steps'));
     expect([model.form, model.options.numClasses]).toEqual(['train', 3]);
   });
 
@@ -122,7 +123,7 @@ describe('fit', () => {
     const trainer = new Trainer(model, { lr: 1e6, weightDecay: 10 });
     const running = trainer.fit(data, { epochs: 50, batchSize: 16, checkpoint, checkpointSteps: 1 });
     await expectRejection(running, 'ERR_NON_FINITE', 'Trainer.fit: expected a finite');
-    const saved = await loadModel(checkpoint);
+    const saved = await loadModel<Network>(checkpoint);
     const finite = Object.values(saved.stateDict()).every(({ data }) => data.every(Number.isFinite));
     expect(finite).toBe(true);
   });

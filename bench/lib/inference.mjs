@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createModel, exportOnnx, quantize, randn, saveModel } from 'qarepvgg';
+import { createModel, exportOnnx, info, loadModel, quantize, randn, saveModel } from 'qarepvgg';
+import { ncnnTime, writeLayers } from './ncnn.mjs';
 import { difference, median, readFloats } from './numbers.mjs';
 import { Server } from './server.mjs';
 import { compare, pauseMs, takeTurns } from './turns.mjs';
@@ -17,6 +18,12 @@ import { compare, pauseMs, takeTurns } from './turns.mjs';
  * @typedef {Contender & { server: Server }} Side
  * @typedef {import('./turns.mjs').Comparison & { what: string, unit: string, threads: number, batch?: number, macs?: number, peak?: number }} Row
  */
+
+/**
+ * Weights of 7 bits where there are no instructions for dot products of bytes: onnxruntime then adds pairs of products in 16
+ * bits, which larger weights saturate. The time is the same.
+ */
+const bits = { weights: info().isas.some((isa) => isa.endsWith('vnni')) ? 8 : 7 };
 
 /** Length of a turn, about. */
 const turnMs = 300;
@@ -46,7 +53,7 @@ export async function makeModel(name, size, folder, precisions) {
   };
   await write(deploy, files.float32);
   if (precisions.includes('int8')) {
-    const { model: quantized } = await quantize(deploy, [randn([8, 3, size, size])], { quantizeLogits: true });
+    const { model: quantized } = await quantize(deploy, [randn([8, 3, size, size])], { quantizeLogits: true, bits });
     await write(quantized, files.int8);
   }
   return { name, files, macs: model.summary().deployMacs, size, folder };
@@ -108,6 +115,34 @@ export function measureSpeed(what, model, contenders, precision, threads, batche
       rows.push(row(what, 'ms per image', setting, sides, results));
     }
     return rows;
+  });
+}
+
+/**
+ * Time of a single image, ours against that of ncnn, whose turns are processes of their own.
+ *
+ * @param {string} program benchncnn @param {Model} model @param {Precision} precision @param {number} threads @param {number} rounds
+ */
+export async function measureNcnn(program, model, precision, threads, rounds) {
+  const network = /** @type {import('qarepvgg').Network} */ (await loadModel(model.files.float32.safetensors));
+  const layers = writeLayers(model.folder, network, precision === 'int8');
+  const [ours] = contenders(model, precision);
+  return withSides([/** @type {Contender} */ (ours)], async (sides) => {
+    const [side] = /** @type {[Side]} */ (/** @type {unknown} */ (sides));
+    await createSession(side, threads);
+    await loadImages(sides, model, 1);
+    /** @type {number[]} */
+    const peaks = [];
+    const turns = [
+      async () => {
+        peaks.push((await side.server.ask({ do: 'peak', precision, threads })).gigaops);
+        return (await side.server.ask({ do: 'time', runs: 20 })).ms;
+      },
+      async () => ncnnTime(program, layers, model.size, threads, 20),
+    ];
+    const results = await takeTurns(turns, rounds, (turn) => turn());
+    const setting = { threads, batch: 1, macs: model.macs, peak: median(peaks) };
+    return row(`${model.name}, ${precision}`, 'ms per image', setting, [side, { label: 'ncnn' }], results);
   });
 }
 

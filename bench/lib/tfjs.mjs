@@ -19,7 +19,7 @@ export function tfjsVersion() {
   }
 }
 
-/** @returns {Promise<{ create(setup: { file: string }): Promise<import('../inference-side.mjs').Session> }>} */
+/** @returns {Promise<{ create(setup: { file: string }): Promise<import('./engines.mjs').Session> }>} */
 export async function tfjsEngine() {
   // Not by literal names: type checks run where they are not installed.
   const [core, backend] = packages.map((name) => import(name));
@@ -28,7 +28,7 @@ export async function tfjsEngine() {
   await tf.setBackend('wasm');
   return {
     async create({ file }) {
-      const model = await loadModel(file);
+      const model = /** @type {import('qarepvgg').Network} */ (await loadModel(file));
       const state = model.stateDict();
       const weightOf = (/** @type {string} */ key) => {
         const { data, dims } = /** @type {import('qarepvgg').Tensor} */ (state[key]);

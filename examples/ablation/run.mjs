@@ -63,7 +63,7 @@ function exists(path) {
  */
 async function trained({ variant, seed, epochs }, place, images) {
   const file = `${place}.safetensors`;
-  if (await exists(file)) return loadModel(file);
+  if (await exists(file)) return /** @type {import('qarepvgg').Network} */ (await loadModel(file));
   const network = makeNetwork(variant, seed);
   const trainer = new Trainer(network, {
     ...training.trainer,
@@ -86,7 +86,7 @@ async function trained({ variant, seed, epochs }, place, images) {
   });
   await saveModel(network, file);
   await rm(checkpoint, { force: true });
-  return loadModel(file);
+  return /** @type {import('qarepvgg').Network} */ (await loadModel(file));
 }
 
 /** @param {number} share */

@@ -1,18 +1,39 @@
 import path from 'node:path';
 import { addon } from '../binding';
-import { openModel } from '../formats/open-model';
+import { fuseInMemory, openModel } from '../formats/open-model';
 import { countMacs } from '../graph/macs';
-import { type Algorithm, type InferenceSession, info, randn } from '../index';
+import { sizeOf } from '../image-size';
+import {
+  type Algorithm,
+  type Feeds,
+  type InferenceSession,
+  type InputShapes,
+  info,
+  Model,
+  type Network,
+  type QuantizedModel,
+  randn,
+  type SessionOptions,
+  type Value,
+} from '../index';
+import { completeInputDims } from '../model/input-dims';
+import { Random } from '../random';
 import { withSession } from '../runtime/with-session';
+import { randomFeed } from '../verify-models';
 import type { BenchFlags } from './bench-command';
+import { readDims } from './dims';
+import { inputFile } from './input';
 import { opsOf } from './network-file';
 import { percentile } from './numbers';
 import { formatTable } from './table';
+import { misuse } from './usage';
 
 /** What `bench` has measured. Times in milliseconds. */
 interface Result {
   readonly file: string;
   readonly model: string;
+  /** The form that the file has, where it had to be fused. */
+  readonly fusedFrom?: string;
   readonly isa: string;
   readonly threads: number;
   readonly algorithm: Algorithm;
@@ -37,21 +58,32 @@ export async function bench(file: string, options: BenchFlags): Promise<void> {
   else print(result);
 }
 
+/** A model and what it is measured with. */
+interface Subject {
+  readonly model: Network | QuantizedModel | Model;
+  readonly fusedFrom?: string;
+  readonly options: SessionOptions;
+  /** Dims of the first input. */
+  readonly inputDims: readonly number[];
+  /** What is fed, and the multiply-adds of a run; not before the options have been checked. */
+  feeds(): Feeds;
+  macs(): number;
+}
+
 async function measure(file: string, flags: BenchFlags): Promise<Result> {
-  const model = await openModel(file, 'bench');
-  const inputSize = flags.size ?? model.options.inputSize;
-  const inputDims = [flags.batch, model.options.inChannels, inputSize, inputSize];
-  const { algorithm, batch: maxBatch, threads } = flags;
-  const options = { algorithm, inputSize, maxBatch, ...(threads !== undefined && { threads }) };
+  const opened = await openModel(await inputFile(file), 'bench');
+  const { model, fusedFrom, options, feeds, inputDims, macs } =
+    opened instanceof Model ? theirSubject(opened, flags) : ownSubject(opened, flags);
+  const { algorithm, threads } = flags;
   const start = performance.now();
-  return withSession(model, options, async (session) => {
+  return withSession(model, { algorithm, ...(threads !== undefined && { threads }), ...options }, async (session) => {
     const createMs = performance.now() - start;
     const { isa, threads: all } = info();
     const team = threads ?? all;
     const precision = model.form === 'int8' ? 'int8' : 'float32';
     const peak = (): number => addon.peakRate(precision, team) / 1e9;
     const peakBefore = peak();
-    const times = await timeRuns(session, inputDims, flags.seconds);
+    const times = await timeRuns(session, feeds(), flags.seconds);
     const p50 = percentile(times, 50);
     const latencyMs = {
       min: Math.min(...times),
@@ -60,33 +92,74 @@ async function measure(file: string, flags: BenchFlags): Promise<Result> {
       p99: percentile(times, 99),
       max: Math.max(...times),
     };
-    const macs = countMacs(opsOf(model, 'bench'), inputDims, 'bench');
     return {
       file: path.basename(file),
       model: model.toString(),
+      ...(fusedFrom !== undefined && { fusedFrom }),
       precision,
       isa,
       threads: team,
       algorithm,
-      inputDims,
+      inputDims: [...inputDims],
       createMs,
       memoryBytes: session.memoryUsage().bytes,
       runs: times.length,
       latencyMs,
-      imagesPerSecond: (maxBatch * 1000) / p50,
-      gigaops: (2 * macs) / p50 / 1e6,
+      imagesPerSecond: ((inputDims[0] ?? 1) * 1000) / p50,
+      gigaops: (2 * macs()) / p50 / 1e6,
       peakGigaops: Math.max(peakBefore, peak()),
     };
   });
 }
 
+function ownSubject(opened: Network | QuantizedModel, flags: BenchFlags): Subject {
+  if (flags.dims !== undefined)
+    throw misuse('bench, --dims', 'an ONNX file of other origin', 'a network of this package');
+  const { form } = opened;
+  const model = fuseInMemory(opened, 'bench');
+  const inputSize = sizeOf(flags.size ?? model.options.inputSize);
+  const inputDims = [flags.batch, model.options.inChannels, ...inputSize];
+  return {
+    model,
+    ...(form !== model.form && { fusedFrom: form }),
+    options: { inputSize, maxBatch: flags.batch },
+    inputDims,
+    feeds: () => ({ input: randn(inputDims) }),
+    macs: () => countMacs(opsOf(model, 'bench'), inputDims, 'bench'),
+  };
+}
+
+/** Open dims are those of the flags: the number of images, then their height and width. */
+function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject {
+  const given = readDims(
+    dims,
+    model.inputs.map(({ name }) => name),
+    'bench',
+  );
+  const fromFlags = ({ name, dims: own }: Value) => {
+    const pixels = size === undefined ? [] : sizeOf(size);
+    const known = [batch, undefined, ...pixels];
+    return [name, own.map((dim, axis) => (typeof dim === 'number' ? dim : (known[axis] ?? dim)))] as const;
+  };
+  const guessed = Object.fromEntries(model.inputs.map(fromFlags).filter(([, all]) => all.every(Number.isInteger)));
+  const inputs = { ...guessed, ...given } as InputShapes;
+  const all = completeInputDims(model.graph, inputs, 'bench');
+  const [first] = model.inputs;
+  return {
+    model,
+    options: { inputs },
+    inputDims: all.get(first?.name ?? '') ?? [],
+    feeds: () => randomFeed(model, all, new Random(0)),
+    macs: () => model.summary({ inputs }).macs,
+  };
+}
+
 /** Milliseconds of each run on random images, for so many seconds. */
-async function timeRuns(session: InferenceSession, inputDims: number[], seconds: number): Promise<number[]> {
-  const input = randn(inputDims);
+async function timeRuns(session: InferenceSession, feeds: Feeds, seconds: number): Promise<number[]> {
   const times: number[] = [];
   const run = async (): Promise<number> => {
     const began = performance.now();
-    await session.run({ input });
+    await session.run(feeds);
     return performance.now() - began;
   };
   for (let i = 0; i < 3; i++) await run();
@@ -100,6 +173,7 @@ function print(result: Result): void {
   const ms = (value: number): string => value.toFixed(2).padStart(9);
   const rows = [
     ['model', result.model],
+    ...(result.fusedFrom ? [['', `fused in memory; the file is in ${result.fusedFrom} form`]] : []),
     ['input', `${result.inputDims.join(' x ')}, random`],
     ['runs', `${result.runs}, ${result.algorithm}, ${result.isa}, ${result.threads} threads`],
     ['session', `${result.createMs.toFixed(0)} ms to create, ${(result.memoryBytes / 2 ** 20).toFixed(1)} MiB`],
@@ -114,6 +188,6 @@ function speed({ precision, gigaops, peakGigaops }: Result): string[] {
   const share = `${((100 * gigaops) / peakGigaops).toFixed(0)} % of the peak of ${peakGigaops.toFixed(1)}`;
   return [
     precision === 'int8' ? 'GOP/s' : 'GFLOP/s',
-    `${gigaops.toFixed(1).padStart(9)} (direct convolution's count), ${share}`,
+    `${gigaops.toFixed(1).padStart(9)} (direct convolution), ${share}`,
   ];
 }

@@ -1,90 +1,140 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { placeOf, systemError } from '../formats/files';
-import { Dataset, loadFashionMnist, loadImageFolder } from '../index';
+import { mismatch, QARepVGGError } from '../errors';
+import { classNames, countClasses } from '../formats/class-names';
+import { placeOf } from '../formats/files';
+import { type IdxSplit, isIdxImages, loadIdxFolder } from '../formats/idx-folder';
+import { type InputSize, sizeOf } from '../image-size';
+import type { Dataset } from '../index';
+import { loadImages } from '../vision/image-folder';
+import { listFolder, listImages } from '../vision/list-images';
 import { misuse } from './usage';
 
 /** How the images of a folder are to be read. */
 export interface DataOptions {
-  /** Side in pixels, for image files. */
-  readonly inputSize?: number;
+  /** For image files. */
+  readonly inputSize?: InputSize;
   /** For image files. */
   readonly inChannels?: number;
-  /** Names of the classes, in the order of their labels. */
+  /** Names of the classes, in the order of their labels; a folder of images need not have them all. */
   readonly labels?: readonly string[];
+  /** Leave out image files that cannot be read. */
+  readonly skipUnreadable?: boolean;
+  /** Labels are not needed: a folder of images without classes will do. */
+  readonly unlabelled?: boolean;
 }
 
-/** Images to train on, and images to judge on where the folder has some. */
-export interface TrainingData {
-  readonly train: Dataset;
-  readonly validation?: Dataset;
+/** A folder that commands take as their data: the same for all of them. */
+export interface DataFolder {
+  readonly train?: DataPart;
+  /** Images to judge on. */
+  readonly validation?: DataPart;
+  /** What is in the folder and belongs to neither part. */
+  readonly unused: readonly string[];
 }
+
+/** Labelled images in files, not loaded yet. */
+export interface DataPart {
+  readonly folder: string;
+  /** Of IDX files; a folder of images has none. */
+  readonly split?: IdxSplit;
+}
+
+/** Images of a part, and what was left out. */
+export interface LoadedPart {
+  readonly images: Dataset;
+  /** Image files that cannot be read, with the reason. */
+  readonly skipped: readonly { readonly path: string; readonly reason: string }[];
+  /** Files that are not named as images. */
+  readonly others: readonly string[];
+}
+
+const validationNames = ['val', 'valid', 'validation', 'test'];
 
 /**
- * Opens a folder: IDX files with the names of Fashion-MNIST; or folders `train` and `val` or `test` with a folder of images
- * for each class; or a folder of images for each class.
- */
-export async function openData(folder: string, options: DataOptions, where: string): Promise<TrainingData> {
-  const names = await list(folder, where);
-  if (hasIdx(names)) {
-    const train = named(await loadFashionMnist(folder, 'train'), options.labels, where);
-    if (!names.some((name) => name.startsWith('t10k-images'))) return { train };
-    return { train, validation: named(await loadFashionMnist(folder, 'test'), options.labels, where) };
-  }
-  if (!names.includes('train')) return { train: await openImages(folder, options) };
-  const other = ['val', 'test'].find((name) => names.includes(name));
-  const train = await openImages(join(folder, 'train'), options);
-  return other ? { train, validation: await openImages(join(folder, other), options, train.classes) } : { train };
-}
-
-/**
- * Images to judge on: of IDX files those to test, otherwise a folder of images for each class.
+ * Looks at a folder: IDX files; or a folder `train` and one of `val`, `valid`, `validation`, `test`, each with a folder of images for
+ * each class; or a folder of images for each class.
  *
- * @param classes Those that the network knows. A folder need not have them all, and by itself would number what it has.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a folder that is none of these.
  */
-export async function openValidation(
+export async function findData(folder: string, where: string): Promise<DataFolder> {
+  const { folders, files } = await listFolder(folder, where);
+  const has = (split: IdxSplit): boolean => files.some((name) => isIdxImages(name, split));
+  if (has('train') || has('test')) {
+    return {
+      ...(has('train') && { train: { folder, split: 'train' } }),
+      ...(has('test') && { validation: { folder, split: 'test' } }),
+      unused: [],
+    };
+  }
+  const judged = validationNames.find((name) => folders.includes(name));
+  if (!(await isSplit(folder, folders, judged, where))) return { train: { folder }, unused: [] };
+  const unused = [...folders.filter((name) => name !== 'train' && name !== judged).map((name) => `${name}/`), ...files];
+  return {
+    ...(folders.includes('train') && { train: { folder: join(folder, 'train') } }),
+    ...(judged !== undefined && { validation: { folder: join(folder, judged) } }),
+    unused,
+  };
+}
+
+/** "train" may also be a class, beside "car" and "plane". Then it has images, or folders of them alone. */
+async function isSplit(
   folder: string,
-  options: DataOptions,
-  classes: readonly string[] | undefined,
+  folders: readonly string[],
+  judged: string | undefined,
   where: string,
-): Promise<Dataset> {
-  if (hasIdx(await list(folder, where))) return named(await loadFashionMnist(folder, 'test'), options.labels, where);
-  return openImages(folder, options, classes);
+): Promise<boolean> {
+  const first = folders.includes('train') ? 'train' : judged;
+  if (first === undefined) return false;
+  const { folders: inside } = await listFolder(join(folder, first), where);
+  if (inside.length === 0) return false;
+  return judged !== undefined || folders.length === 1 || inside.length > 1;
 }
 
-function openImages(
-  folder: string,
-  { inputSize, inChannels, labels }: DataOptions,
-  classes: readonly string[] | undefined = labels,
-): Promise<Dataset> {
-  return loadImageFolder(folder, {
-    ...(inputSize !== undefined && { height: inputSize, width: inputSize }),
-    ...(inChannels !== undefined && { channels: inChannels as 1 | 3 }),
-    ...(classes && { classes }),
-  });
+/** @throws {QARepVGGError} ERR_INVALID_ARG where the part is missing. */
+export function partOf(part: DataPart | undefined, folder: string, what: string, where: string): DataPart {
+  if (part) return part;
+  throw mismatch('ERR_INVALID_ARG', placeOf(folder, where), `a folder with images ${what}`, 'none');
 }
 
-function hasIdx(names: readonly string[]): boolean {
-  return names.some((name) => /^(train|t10k)-images-idx3-ubyte(\.gz)?$/.test(name));
+export async function loadPart(
+  { folder, split }: DataPart,
+  { inputSize, inChannels, labels, skipUnreadable, unlabelled }: DataOptions,
+  where: string,
+): Promise<LoadedPart> {
+  if (split) {
+    const images = await loadIdxFolder(folder, split, where, async (values) =>
+      labels ? enough(labels, values, where) : classNames(folder, values, where),
+    );
+    return { images, skipped: [], others: [] };
+  }
+  const skipped: { path: string; reason: string }[] = [];
+  const list = await listImages(folder, where, unlabelled);
+  const images = await loadImages(
+    folder,
+    list,
+    {
+      ...(inputSize !== undefined && sides(inputSize)),
+      ...(inChannels !== undefined && { channels: inChannels as 1 | 3 }),
+      ...(labels && { classes: labels }),
+      onUnreadable: (path, error) => {
+        const { code, message } = error;
+        if (!skipUnreadable) throw new QARepVGGError(code, `${message}; --skip-unreadable skips it`, { cause: error });
+        skipped.push({ path, reason: message });
+      },
+    },
+    where,
+  );
+  return { images, skipped, others: list.others };
+}
+
+function sides(inputSize: InputSize): { height: number; width: number } {
+  const [height, width] = sizeOf(inputSize);
+  return { height, width };
 }
 
 /** @throws {UsageError} for fewer names than classes. */
-function named(
-  { images, dims, labels, classes }: Dataset,
-  names: readonly string[] | undefined,
-  where: string,
-): Dataset {
-  const count = labels.reduce((highest, label) => Math.max(highest, label), 0) + 1;
-  if (names && names.length < count) {
-    throw misuse(`${where}, --labels`, `${count} names, one for each class of the data`, `${names.length}`);
-  }
-  return new Dataset({ images, dims, labels, classes: names ?? classes });
-}
-
-async function list(folder: string, where: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    throw systemError(placeOf(folder, where), 'a folder that can be read', error);
-  }
+function enough(names: readonly string[], labels: Int32Array, where: string): readonly string[] {
+  const count = countClasses(labels);
+  if (names.length >= count) return names;
+  throw misuse(`${where}, --labels`, `${count} names, one for each class of the data`, `${names.length}`);
 }

@@ -3,11 +3,17 @@ import type { Command } from 'commander';
 export function addExportCommand(program: Command): void {
   program
     .command('export')
-    .description('Write a model in deploy form, or a quantised one, as an ONNX file (opset 13, any number of images).')
-    .argument('<model>', 'model file in deploy form or quantised')
-    .argument('<file>', 'ONNX file to write')
+    .description(
+      'Write a model as an ONNX file (opset 13, images of any number and size). One in train form is fused in memory. An ONNX file ' +
+        'of any other origin is written again, or as a safetensors file.',
+    )
+    .argument('<model>', 'model file; - is standard input')
+    .argument('<file>', 'file to write: ONNX, or for a model of other origin .safetensors')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ qarepvgg export deploy.safetensors model.onnx')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ qarepvgg export deploy.safetensors model.onnx\n  $ qarepvgg export theirs.onnx model.safetensors',
+    )
     .action(async (model: string, file: string, flags: { json?: true }) => {
       const { exportModel } = await import('./export.js');
       await exportModel(model, file, flags);

@@ -1,12 +1,21 @@
 import { stat } from 'node:fs/promises';
-import { openModel } from '../formats/open-model';
-import { exportOnnx } from '../index';
+import { checkEnding, type FileFormat, formatOf } from '../formats/file-format';
+import { fuseInMemory, openModel } from '../formats/open-model';
+import { sizeOf } from '../image-size';
+import { exportOnnx, Model, saveModel } from '../index';
+import { filesOf, inputFile } from './input';
 import { checkOutputs } from './outputs';
+import { checkUsage } from './usage';
 
-/** The `export` command: a model file in deploy form as an ONNX file. */
+/** The `export` command: a model file as an ONNX file. */
 export async function exportModel(from: string, to: string, { json = false }): Promise<void> {
-  await checkOutputs('export', [{ name: '<file>', file: to, format: 'ONNX' }], [from]);
-  const model = await openModel(from, 'export');
+  const format = formatOf(to) ?? 'ONNX';
+  await checkOutputs('export', [{ name: '<file>', file: to, format }], filesOf(from));
+  const opened = await openModel(await inputFile(from), 'export');
+  if (opened instanceof Model) return exportTheirs(opened, from, to, format, json);
+  checkUsage(() => checkEnding(to, 'ONNX', 'export, <file>'));
+  const { form } = opened;
+  const model = fuseInMemory(opened, 'export');
   await exportOnnx(model, to);
   const { size } = await stat(to);
   if (json) {
@@ -15,12 +24,25 @@ export async function exportModel(from: string, to: string, { json = false }): P
       from,
       to,
       bytes: size,
+      ...(form !== model.form && { fusedFrom: form }),
       architecture,
-      inputDims: ['N', inChannels, inputSize, inputSize],
+      inputDims: ['N', inChannels, ...sizeOf(inputSize)],
       numClasses,
     };
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   } else {
-    process.stdout.write(`${to}: ${model}, ${(size / 2 ** 20).toFixed(1)} MiB\n`);
+    const fused = form === model.form ? '' : `, fused in memory from ${form} form`;
+    process.stdout.write(`${to}: ${model}${fused}, ${(size / 2 ** 20).toFixed(1)} MiB\n`);
   }
+}
+
+/** A model of other origin, as a file of either kind. */
+async function exportTheirs(model: Model, from: string, to: string, format: FileFormat, json: boolean): Promise<void> {
+  await (format === 'ONNX' ? exportOnnx(model, to) : saveModel(model, to));
+  const { size } = await stat(to);
+  const { inputs, outputs } = model;
+  const text = json
+    ? JSON.stringify({ from, to, bytes: size, inputs, outputs }, null, 2)
+    : `${to}: ${model}, ${(size / 2 ** 20).toFixed(1)} MiB`;
+  process.stdout.write(`${text}\n`);
 }

@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { didYouMean } from '../did-you-mean';
+import { type InputSize, inputSizeOf } from '../image-size';
 import { type ArchitectureName, architectureNames } from '../nn/architectures';
 
 /**
@@ -10,6 +12,16 @@ export function positiveInteger(text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new InvalidArgumentError('Expected an integer from 1.');
+}
+
+/** "224", or "256x192": height and width. */
+export function imageSize(text: string): InputSize {
+  const sides = text.split('x').map(Number);
+  const [height = 0, width = height] = sides;
+  if (sides.length <= 2 && [height, width].every((side) => Number.isSafeInteger(side) && side > 0)) {
+    return inputSizeOf([height, width]);
+  }
+  throw new InvalidArgumentError('Expected a side in pixels, such as 224, or HEIGHTxWIDTH, such as 256x192.');
 }
 
 /** From 1. */
@@ -25,6 +37,14 @@ export function wholeNumber(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
   throw new InvalidArgumentError('Expected an integer from 0.');
+}
+
+/** "65536", "512k", "64M" or "1G": bytes, in powers of 1,024. */
+export function byteCount(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d+)([kmg]?)$/i.exec(text) ?? [];
+  const value = Number(digits) * 1024 ** ' kmg'.indexOf(unit.toLowerCase() || ' ');
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('Expected a number of bytes, such as 65536, 512k, 64M or 1G.');
 }
 
 export function finiteNumber(text: string): number {
@@ -47,8 +67,20 @@ export function numberFromZero(text: string): number {
 }
 
 export function architectureName(text: string): ArchitectureName {
-  if (architectureNames.includes(text as ArchitectureName)) return text as ArchitectureName;
-  throw new InvalidArgumentError(`Expected one of ${architectureNames.join(', ')}.`);
+  return nameAmong(architectureNames)(text);
+}
+
+/** One of some names. */
+function nameAmong<T extends string>(names: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (names.includes(text as T)) return text as T;
+    throw new InvalidArgumentError(`Expected one of ${names.join(', ')}${didYouMean(text, names) || '.'}`);
+  };
+}
+
+/** An option that is one of some names, which the help lists. */
+export function choice(flags: string, description: string, names: readonly string[]): Option {
+  return new Option(flags, description).choices(names).argParser(nameAmong(names));
 }
 
 /** "1,2,3" */
@@ -66,7 +98,7 @@ export interface NetworkFlags {
   readonly model?: ArchitectureName;
   readonly numClasses?: number;
   readonly inChannels?: number;
-  readonly inputSize?: number;
+  readonly inputSize?: InputSize;
   readonly blocks?: number[];
   readonly channels?: number[];
   readonly strides?: number[];
@@ -75,12 +107,14 @@ export interface NetworkFlags {
   readonly pointwiseBias?: true;
   readonly alpha?: true;
   readonly averageBranch?: true;
+  readonly withoutIdentity?: true;
 }
 
 /** Options for a file that need not be a model file. */
 export interface FileFlags extends NetworkFlags {
   readonly layout?: string;
   readonly key?: string;
+  readonly prefix?: string;
 }
 
 /** @param classes How many there are unless the flag says. */
@@ -89,21 +123,26 @@ export function addNetworkFlags(command: Command, model: string, classes: string
     .option('--model <name>', model, architectureName)
     .option('--num-classes <n>', `classes (default: ${classes})`, positiveInteger)
     .option('--in-channels <n>', 'channels of the images', positiveInteger)
-    .option('--input-size <n>', 'side of the images in pixels', positiveInteger)
+    .option('--input-size <size>', 'side of the images in pixels, or HEIGHTxWIDTH', imageSize)
     .option('--blocks <list>', 'depths of the four stages, such as 2,4,14,1', numberList)
     .option('--channels <list>', 'channels of the stem and the four stages, such as 48,48,96,192,1280', numberList)
     .option('--strides <list>', 'strides of the stem and the four stages, such as 2,2,2,2,2', numberList)
-    .addOption(new Option('--variant <name>', 'kind of the blocks').choices(['S0', 'S1', 'S2', 'S3', 'S4']))
-    .option('--eps <number>', 'of the batch norms', finiteNumber)
+    .addOption(choice('--variant <name>', 'kind of the blocks', ['S0', 'S1', 'S2', 'S3', 'S4']))
+    .option('--eps <number>', 'epsilon of the batch norms', finiteNumber)
     .option('--pointwise-bias', 'the 1x1 have biases, as in super-gradients')
     .option('--alpha', 'a number multiplies the 1x1, as in super-gradients')
-    .option('--average-branch', "an average pool beside the identity, as in YOLOv6's V2");
+    .option('--average-branch', "an average pool beside the identity, as in YOLOv6's V2")
+    .option('--without-identity', 'blocks do not add their input, as without residual connection in super-gradients');
 }
 
 export function addFileFlags(command: Command): Command {
   const layouts = ['official', 'yolov6', 'repvgg', 'seed', 'super-gradients', 'timm'];
-  const model = 'name of the network, for a file that has but tensors (.safetensors, .pt, .pth)';
+  const model = 'name of the network, for a file of tensors alone (.safetensors, .pt, .pth)';
   return addNetworkFlags(command, model, 'as many as the tensors have')
-    .addOption(new Option('--layout <name>', 'naming scheme of the tensors in such a file').choices(layouts))
-    .option('--key <name>', 'name of the state dict in a checkpoint of PyTorch');
+    .addOption(choice('--layout <name>', 'naming scheme of the tensors in such a file', layouts))
+    .option(
+      '--key <name>',
+      'name of the state dict in a checkpoint of PyTorch, such as model or ema.module (default: averaged weights first)',
+    )
+    .option('--prefix <text>', 'prefix of the names in the file, such as encoder.');
 }

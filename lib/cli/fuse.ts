@@ -1,23 +1,29 @@
 import { stat } from 'node:fs/promises';
-import { mismatch } from '../errors';
-import { placeOf } from '../formats/files';
+import { mismatch, type QARepVGGError } from '../errors';
+import { placeOfSource } from '../formats/sources';
 import { type Network, saveModel } from '../index';
 import { checkSane } from '../nn/fuse';
 import { networkCoreOf } from '../nn/network';
+import { describeAnew, descriptionOf } from './description';
 import type { FuseFlags } from './fuse-command';
+import { filesOf, formatIn, inputFile } from './input';
 import { openNetwork } from './network-file';
 import { checkOutputs } from './outputs';
+import { choiceText } from './tensor-choice';
 
 /** The `fuse` command. */
 export async function fuseFile(from: string, to: string, flags: FuseFlags): Promise<void> {
-  await checkOutputs('fuse', [{ name: '<to>', file: to, format: 'safetensors' }], [from]);
-  const model = await openNetwork(from, flags, 'fuse');
+  await checkOutputs('fuse', [{ name: '<to>', file: to, format: 'safetensors' }], filesOf(from, flags.labels));
+  const source = await inputFile(from);
+  if ((await formatIn(source, 'fuse')) === 'ONNX') throw fusedAlready(placeOfSource(source, 'fuse'));
+  const { network, choice } = await openNetwork(source, flags, 'fuse');
+  const model = describeAnew(network, await descriptionOf(flags, 'fuse'), 'fuse');
   const fromForm = model.form;
   // Tensors of other projects become a model file, whatever their form.
-  if (flags.model === undefined) checkForm(model, flags, placeOf(from, 'fuse'));
+  if (flags.model === undefined) checkForm(model, flags, placeOfSource(source, 'fuse'));
   // Also of what is left as it is: a model with NaN in it is of no use to anyone.
   const { store } = networkCoreOf(model, 'fuse').definition;
-  checkSane(store.slots, store, placeOf(from, 'fuse'));
+  checkSane(store.slots, store, placeOfSource(source, 'fuse'));
   const start = performance.now();
   model.switchToDeploy({ keepPostBn: flags.keepPostBn ?? false });
   const milliseconds = performance.now() - start;
@@ -37,10 +43,12 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
       milliseconds,
       parameters,
       deployParameters,
+      ...(choice && { tensors: choice }),
     };
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     return;
   }
+  process.stdout.write(choiceText(choice));
   if (fromForm === model.form) {
     process.stdout.write(`${model}: nothing was left to fuse\n${to}: ${bytes(size)}\n`);
     return;
@@ -52,14 +60,16 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when nothing is left to do. */
 function checkForm({ form }: Network, { keepPostBn }: FuseFlags, where: string): void {
-  if (form === 'deploy') {
-    const received = 'one in deploy form: it is fused already, use it as it is';
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train or partial form', received);
-  }
+  if (form === 'deploy') throw fusedAlready(where);
   if (form === 'partial' && keepPostBn) {
     const received = 'one in partial form already; leave out --keep-post-bn to go on to the deploy form';
     throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train form', received);
   }
+}
+
+function fusedAlready(where: string): QARepVGGError {
+  const received = 'one in deploy form: it is fused already, use it as it is';
+  return mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train or partial form', received);
 }
 
 function count(value: number): string {

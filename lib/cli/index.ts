@@ -3,29 +3,37 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { addBenchCommand } from './bench-command';
+import { addClassifyCommand } from './classify-command';
 import { addDemoCommand } from './demo-command';
+import { addDetectCommand } from './detect-command';
+import { printError, reportMisuse } from './errors';
+import { addEvaluateCommand } from './evaluate-command';
 import { addExportCommand } from './export-command';
 import { addFuseCommand } from './fuse-command';
 import { addInfoCommand } from './info-command';
 import { addQuantizeCommand } from './quantize-command';
+import { addQuiet } from './quiet';
+import { addRunCommand } from './run-command';
+import { addServeCommand } from './serve-command';
+import { surviveOutput } from './streams';
 import { addTrainCommand } from './train-command';
 import { isMisuse } from './usage';
 import { addVerifyCommand } from './verify-command';
+import { welcome } from './welcome';
 
-/** Exit codes: 0 when all went well, 1 when the work failed, 2 when the command line makes no sense. */
+/** Exit codes: 0 when all went well, 1 when the work failed, 2 for a wrong command line. */
 const failed = 1;
 const badUsage = 2;
 
+const { version } = JSON.parse(readFileSync(path.join(__dirname, '../../package.json'), 'utf8')) as { version: string };
+
 function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(path.join(__dirname, '../../package.json'), 'utf8')) as {
-    version: string;
-  };
-  const program = new Command('qarepvgg')
+  const program = reportMisuse(new Command('qarepvgg'))
     .description('Train, re-parameterise, quantise, compare, export and time QARepVGG networks on native kernels.')
     .version(version)
     .addHelpText(
       'after',
-      '\nExit codes: 0 when all went well, 1 when the work or a comparison failed,\n2 when the command line makes no sense.',
+      '\nExit codes: 0 for success, 1 when the work or a comparison failed,\n2 for a wrong command line.',
     )
     .exitOverride();
 
@@ -37,11 +45,22 @@ function createProgram(): Command {
   addVerifyCommand(program);
   addExportCommand(program);
   addBenchCommand(program);
+  addRunCommand(program);
+  addClassifyCommand(program);
+  addDetectCommand(program);
+  addEvaluateCommand(program);
+  addServeCommand(program);
+  addQuiet(program);
 
   return program;
 }
 
 async function main(): Promise<void> {
+  if (process.argv.length <= 2) {
+    process.stderr.write(welcome(version));
+    process.exitCode = badUsage;
+    return;
+  }
   try {
     await createProgram().parseAsync();
   } catch (error) {
@@ -50,16 +69,10 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : badUsage;
       return;
     }
-    process.stderr.write(`error: ${(error as Error).message}\n`);
+    printError(error);
     process.exitCode = isMisuse(error) ? badUsage : failed;
   }
 }
 
-// Whoever reads the output may leave (`| head`): the work goes on without being watched.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
-
+surviveOutput(failed);
 void main();

@@ -1,20 +1,27 @@
+import { didYouMean } from '../did-you-mean';
 import { mismatch } from '../errors';
 import { exists, placeOf } from '../formats/files';
 import { openModel } from '../formats/open-model';
-import { info, type Network, QuantizedModel } from '../index';
+import { sizeOf } from '../image-size';
+import { info, Model, type Network, type Preprocessing, QuantizedModel } from '../index';
 import { type ArchitectureName, architectureNames } from '../nn/architectures';
 import { networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import { type CheckedNetworkOptions, checkNetworkOptions } from '../nn/network-options';
 import { summarise } from '../nn/summary';
 import type { FileFlags } from './flags';
+import type { InfoFlags } from './info-command';
+import { printModel } from './info-model';
+import { inputFile } from './input';
 import { networkOptions, openNetwork, refuseDescription, refuseFlags, tensorFlags } from './network-file';
 import { formatTable } from './table';
+import { choiceText, type TensorChoice } from './tensor-choice';
+import { misuse } from './usage';
 
 /** The `info` command. */
 export async function printInfo(
   model: string | undefined,
-  { json, ...flags }: FileFlags & { json?: true },
+  { json, dims, quiet: _, ...flags }: FileFlags & InfoFlags,
 ): Promise<void> {
   if (model === undefined) {
     refuseFlags(flags, Object.keys(flags) as (keyof FileFlags)[], ['info', 'a model that it belongs to', 'none']);
@@ -23,18 +30,23 @@ export async function printInfo(
   const isFile = !architectureNames.includes(model as ArchitectureName) && flags.model === undefined;
   if (isFile) refuseDescription(flags, 'info');
   const opened = isFile ? await openFile(model) : undefined;
+  if (opened instanceof Model) return printModel(opened, { ...(dims && { dims }), ...(json && { json }) });
+  if (dims !== undefined) throw misuse('info, --dims', 'an ONNX file of other origin', model);
   if (opened instanceof QuantizedModel) return printQuantized(opened, json === true);
-  const [blueprint, form] = opened
-    ? [networkCoreOf(opened, 'info').blueprint, opened.form]
-    : await describe(model, flags);
-  printNetwork(blueprint, form, json === true);
+  printNetwork(opened ? describeNetwork(opened) : await describe(model, flags), json === true);
 }
 
-async function openFile(path: string): Promise<Network | QuantizedModel> {
+async function openFile(path: string): Promise<Network | QuantizedModel | Model> {
+  if (path === '-') return openModel(await inputFile(path), 'info');
   const place = placeOf(path, 'info');
   if (await exists(path)) return openModel(path, 'info');
   const expected = `a model file, or an architecture: ${architectureNames.join(', ')}`;
-  throw mismatch('ERR_INVALID_ARG', place, expected, 'neither (ENOENT: no such file)');
+  throw mismatch(
+    'ERR_INVALID_ARG',
+    place,
+    expected,
+    `neither (ENOENT: no such file)${didYouMean(path, architectureNames)}`,
+  );
 }
 
 function printMachine(json: boolean): void {
@@ -53,22 +65,36 @@ function printMachine(json: boolean): void {
 }
 
 /** Of a file of tensors, or of an architecture by its name: then no weights are made. */
-async function describe(model: string, flags: FileFlags): Promise<[NetworkBlueprint, string]> {
+async function describe(model: string, flags: FileFlags): Promise<Described> {
   if (architectureNames.includes(model as ArchitectureName)) {
     refuseFlags(flags, ['model', ...tensorFlags], ['info', 'a file of tensors', `the architecture ${model}`]);
-    return [new NetworkBlueprint(checkNetworkOptions(model, networkOptions(flags), 'info')), 'train'];
+    const options = checkNetworkOptions(model, networkOptions(flags), 'info');
+    return { blueprint: new NetworkBlueprint(options), form: 'train' };
   }
-  const network = await openNetwork(model, flags, 'info');
-  return [networkCoreOf(network, 'info').blueprint, network.form];
+  const { network, choice } = await openNetwork(await inputFile(model), flags, 'info');
+  return { ...describeNetwork(network), ...(choice && { choice }) };
 }
 
-function printNetwork(blueprint: NetworkBlueprint, form: string, json: boolean): void {
+interface Described {
+  readonly blueprint: NetworkBlueprint;
+  readonly form: string;
+  readonly choice?: TensorChoice;
+}
+
+function describeNetwork(network: Network): Described {
+  return { blueprint: networkCoreOf(network, 'info').blueprint, form: network.form };
+}
+
+function printNetwork({ blueprint, form, choice }: Described, json: boolean): void {
   const { options } = blueprint;
   const { layers, ...total } = summarise(blueprint);
   if (json) {
-    process.stdout.write(`${JSON.stringify({ ...options, form, ...total, layers }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...options, form, ...(choice && { tensors: choice }), ...total, layers }, null, 2)}\n`,
+    );
     return;
   }
+  process.stdout.write(choiceText(choice));
   const facts = factsOf(options, form);
   const row = (name: string, output: string, sizes: Pick<typeof total, keyof typeof total>): string[] => [
     ...[name, output],
@@ -89,8 +115,8 @@ function factsOf(options: CheckedNetworkOptions, form: string): string[][] {
   return [
     ['architecture', `${architecture}, variant ${variant}, eps ${eps}`],
     ['form', form],
-    ['input', `${inChannels} x ${inputSize} x ${inputSize}`],
-    ['preprocessing', `mean ${preprocessing.mean.join(', ')}; std ${preprocessing.std.join(', ')}`],
+    ['input', [inChannels, ...sizeOf(inputSize)].join(' x ')],
+    ['preprocessing', describePreprocessing(preprocessing)],
     ['classes', `${numClasses}${names}`],
   ];
 }
@@ -118,4 +144,9 @@ function printQuantized(model: QuantizedModel, json: boolean): void {
     `${formatTable(facts, ['left', 'left'])}\n` +
       formatTable([['layer', 'precision', 'parameters', 'bytes'], ...rows, sum], ['left', 'left', 'right', 'right']),
   );
+}
+
+function describePreprocessing({ mean, std, crop }: Preprocessing): string {
+  const part = crop === undefined ? '' : `; crop ${crop}`;
+  return `mean ${mean.join(', ')}; std ${std.join(', ')}${part}`;
 }

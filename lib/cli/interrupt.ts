@@ -6,7 +6,7 @@ const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
 /**
  * Runs what a signal stops. Undefined when it was stopped; the process then ends with exit code 1 after Ctrl+C, and after
- * SIGTERM with 143, as whoever sent it expects.
+ * SIGTERM with 143, as its sender expects.
  */
 export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
   const stop = new AbortController();

@@ -1,16 +1,21 @@
-import type { SessionSpec } from '../../binding';
+import type { Op } from '../../binding';
 import { mismatch } from '../errors';
-import { placeOf } from '../formats/files';
-import { openModel } from '../formats/open-model';
-import { loadStateDict, type Network, QuantizedModel } from '../index';
+import { openOwnModel } from '../formats/open-model';
+import { type FileSource, placeOfSource } from '../formats/sources';
+import { readStateFile } from '../formats/state-files';
+import { type Network, QuantizedModel } from '../index';
 import { lowerQuantized } from '../integer/lower';
-import { findFit, type Naming } from '../nn/fit';
+import type { QuantizedOp } from '../integer/ops';
+import { type Fit, findFit, type Naming } from '../nn/fit';
 import { type Layout, nameIn } from '../nn/layouts';
 import { emptyNetwork, networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import { type CheckedNetworkOptions, checkNetworkOptions } from '../nn/network-options';
+import { isAveraged } from '../nn/prefixes';
 import { namingsOf } from '../nn/rep-core';
 import type { FileFlags, NetworkFlags } from './flags';
+import { formatIn } from './input';
+import { describeChoice, type TensorChoice } from './tensor-choice';
 import { misuse } from './usage';
 
 const networkFlags = [
@@ -28,14 +33,15 @@ const networkFlags = [
 ] as const;
 
 /** Flags that say how a file is to be read that has but tensors. */
-export const tensorFlags = ['layout', 'key'] as const;
+export const tensorFlags = ['layout', 'key', 'prefix'] as const;
 
 /** What of the flags `createModel` takes as its options. */
 export function networkOptions(flags: NetworkFlags): Record<string, unknown> {
-  return Object.fromEntries(networkFlags.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])));
+  const given = networkFlags.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]]));
+  return { ...Object.fromEntries(given), ...(flags.withoutIdentity && { identity: false }) };
 }
 
-/** Refuses flags that would be passed over in silence. @throws {UsageError} */
+/** Refuses flags that would be ignored in silence. @throws {UsageError} */
 export function refuseFlags(
   flags: FileFlags,
   names: readonly (keyof FileFlags)[],
@@ -54,7 +60,13 @@ export function refuseDescription(flags: FileFlags, where: string): void {
     'a file of tensors, named by --model (a model file says itself what it is)',
     'no --model',
   ] as const;
-  refuseFlags(flags, [...networkFlags, ...tensorFlags], reason);
+  refuseFlags(flags, [...networkFlags, 'withoutIdentity', ...tensorFlags], reason);
+}
+
+/** A network, and of a file of tensors which of them were taken. */
+export interface OpenedNetwork {
+  readonly network: Network;
+  readonly choice?: TensorChoice;
 }
 
 /**
@@ -64,24 +76,53 @@ export function refuseDescription(flags: FileFlags, where: string): void {
  * @throws {UsageError} for flags that mean nothing without `model`
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for tensors of another network or with names of another layout.
  */
-export async function openNetwork(path: string, flags: FileFlags, where: string): Promise<Network> {
+export async function openNetwork(path: FileSource, flags: FileFlags, where: string): Promise<OpenedNetwork> {
   if (flags.model === undefined) {
     refuseDescription(flags, where);
-    return inFloat(await openModel(path, where), placeOf(path, where));
+    return { network: inFloat(await openOwnModel(path, where), placeOfSource(path, where)) };
+  }
+  if ((await formatIn(path, where)) === 'ONNX') {
+    const received = 'an ONNX file, which says itself what it is; leave out --model';
+    throw mismatch('ERR_MODEL_FORMAT', placeOfSource(path, where), 'a file of tensors with --model', received);
   }
   const layout = (flags.layout ?? 'official') as Layout;
-  const state = await loadStateDict(path, flags.key === undefined ? {} : { key: flags.key });
-  const numClasses = state[nameIn(layout, 'linear.weight')]?.dims[0];
-  const given = { ...(numClasses !== undefined && { numClasses }), ...networkOptions(flags) };
+  const found = await readStateFile(path, flags.key === undefined ? {} : { key: flags.key }, where);
+  const { tensors } = found;
+  const keys = Object.keys(tensors);
+  const described = networkOptions(flags);
+  const fit = findStem(checkNetworkOptions(flags.model, described, where), keys, layout, flags.prefix);
+  const numClasses = tensors[(fit?.prefix ?? '') + nameIn(layout, 'linear.weight')]?.dims[0];
+  const given = { ...(numClasses !== undefined && { numClasses }), ...described };
   const options = checkNetworkOptions(flags.model, given, where);
-  const fit = findFit(stemNamings(options), Object.keys(state), layout);
   if (fit && fit.layout !== layout) {
     const received = `those of --layout ${fit.layout}`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(path, where), `the names of --layout ${layout}`, received);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(path, where), `the names of --layout ${layout}`, received);
   }
   const network = emptyNetwork(options, fit?.form ?? 'train').eval();
-  network.loadStateDict(state, { layout });
-  return network;
+  const prefix = flags.prefix ?? averagedAmong(fit);
+  const loaded = network.loadStateDict(tensors, { layout, ...(prefix !== undefined && { prefix }) });
+  return { network, choice: describeChoice(found, loaded.prefix ?? '', fit?.prefixes ?? []) };
+}
+
+/** How the names fit the first block, with what stands in front of them. */
+function findStem(
+  options: CheckedNetworkOptions,
+  keys: readonly string[],
+  layout: Layout,
+  prefix: string | undefined,
+): Fit | undefined {
+  const namings = stemNamings(options);
+  if (prefix === undefined) {
+    return findFit(namings, keys, layout) ?? findFit(namings, keys, layout, { prefixed: true });
+  }
+  const inside = keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+  const fit = findFit(namings, inside, layout);
+  return fit && { ...fit, prefix };
+}
+
+/** The prefix of averaged weights that lie beside others in one state dict. */
+function averagedAmong(fit: Fit | undefined): string | undefined {
+  return fit && fit.prefixes.length > 1 && isAveraged(fit.prefix) ? fit.prefix : undefined;
 }
 
 /** The first block shows what a file is, even one of other depths than the flags say. */
@@ -94,7 +135,7 @@ function stemNamings(options: CheckedNetworkOptions): Naming[] {
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised network. */
-function inFloat(model: Network | QuantizedModel, where: string): Network {
+export function inFloat(model: Network | QuantizedModel, where: string): Network {
   if (!(model instanceof QuantizedModel)) return model;
   throw mismatch(
     'ERR_MODEL_INCOMPATIBLE',
@@ -105,7 +146,7 @@ function inFloat(model: Network | QuantizedModel, where: string): Network {
 }
 
 /** The ops that a session of the model computes. */
-export function opsOf(model: Network | QuantizedModel, where: string): SessionSpec['ops'] {
+export function opsOf(model: Network | QuantizedModel, where: string): readonly (Op | QuantizedOp)[] {
   return model instanceof QuantizedModel
     ? lowerQuantized(model, where).ops
     : networkCoreOf(model, where).definition.ops;

@@ -10,8 +10,8 @@ export class TrainingProgress {
   constructor(json: boolean, terminal: NodeJS.WriteStream = process.stderr) {
     this.#json = json;
     if (json || !terminal.isTTY) return;
-    const format = 'epoch {epoch} [{bar}] {percentage}% | {speed} images/s | {left} left | loss {loss} | {accuracy}';
-    this.#bar = new SingleBar({ format, barsize: 24, stream: terminal, clearOnComplete: true, hideCursor: true });
+    const format = 'epoch {epoch} [{bar}] {percentage}%  {speed} images/s  {left} left  loss {loss} {accuracy}';
+    this.#bar = new SingleBar({ format, barsize: 8, stream: terminal, clearOnComplete: true, hideCursor: true });
   }
 
   /** Hears of every step and epoch. */
@@ -45,16 +45,15 @@ export class TrainingProgress {
       process.stdout.write(`${JSON.stringify(event)}\n`);
       return;
     }
-    const { epoch, epochs, loss, accuracy, learningRate, seconds, imagesPerSecond, validation } = event;
+    const { epoch, epochs, loss, accuracy, learningRate, seconds, validation } = event;
     const parts = [
       `epoch ${`${epoch}`.padStart(`${epochs}`.length)}/${epochs}`,
-      `loss ${loss.toFixed(4)}`,
-      percent(accuracy),
-      ...(validation ? [`validation: loss ${validation.loss.toFixed(4)}, ${percent(validation.accuracy)}`] : []),
+      `loss ${loss.toFixed(4)} ${percent(accuracy)}`,
+      ...(validation ? [`validation ${validation.loss.toFixed(4)} ${percent(validation.accuracy)}`] : []),
       `lr ${learningRate.toPrecision(3)}`,
-      `${duration(seconds)}, ${Math.round(imagesPerSecond).toLocaleString('en-US')} images/s`,
+      duration(seconds),
     ];
-    process.stdout.write(`${parts.join(' | ')}\n`);
+    process.stdout.write(`${parts.join('  ')}\n`);
   }
 }
 
@@ -78,6 +77,26 @@ export class CalibrationProgress {
   show({ stage, images }: QuantizationProgress): void {
     if (this.#seen.at(-1) !== stage) this.#seen.push(stage);
     this.#bar?.update((this.#seen.length - 1) * this.#perStage + images, { stage: stages[stage] });
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+}
+
+/** Shows how many photographs are done: a bar, on a terminal, where they are several. */
+export class PhotoProgress {
+  readonly #bar: SingleBar | undefined;
+
+  constructor(total: number, json: boolean, terminal: NodeJS.WriteStream = process.stderr) {
+    if (json || !terminal.isTTY || total < 2) return;
+    const format = '[{bar}] {percentage}% | {value} of {total} photographs, {eta_formatted} left';
+    this.#bar = new SingleBar({ format, barsize: 24, stream: terminal, clearOnComplete: true, hideCursor: true });
+    this.#bar.start(total, 0);
+  }
+
+  increment(): void {
+    this.#bar?.increment();
   }
 
   stop(): void {

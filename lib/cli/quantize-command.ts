@@ -1,9 +1,14 @@
-import { type Command, Option } from 'commander';
-import { finiteNumber, nameList, positiveInteger } from './flags';
+import type { Command } from 'commander';
+import type { InputSize } from '../image-size';
+import { choice, finiteNumber, imageSize, nameList, numberList, positiveInteger } from './flags';
 
 export interface QuantizeFlags {
   readonly data: string;
   readonly images: number;
+  readonly skipUnreadable?: true;
+  readonly size?: InputSize;
+  readonly mean?: number[];
+  readonly std?: number[];
   readonly method?: string;
   readonly percentile?: number;
   readonly scheme?: string;
@@ -22,30 +27,32 @@ export interface QuantizeFlags {
 export function addQuantizeCommand(program: Command): void {
   program
     .command('quantize')
-    .description('Quantise a model in deploy form to 8-bit integers, after training, and report what it costs.')
-    .argument('<model>', 'model file in deploy form, safetensors or ONNX')
-    .argument('<to>', 'file to write, ONNX if it is named .onnx, otherwise safetensors')
-    .requiredOption(
-      '--data <folder>',
-      'images like those that the model will see: IDX files of Fashion-MNIST, or a folder of images for each class',
+    .description(
+      'Quantise a model to 8-bit integers, after training, and report what it costs: a network of this package (one in train form is fused in memory), or an ONNX file of any origin.',
     )
-    .option('--images <n>', 'how many of them to look at, evenly spread', positiveInteger, 512)
+    .argument('<model>', 'model file, safetensors or ONNX; - is standard input')
+    .argument('<to>', 'file to write, ONNX if it is named .onnx, otherwise safetensors')
+    .requiredOption('--data <folder>', 'typical images: a folder of them, or one as for train')
+    .option('--skip-unreadable', 'skip image files that cannot be read, and list them')
+    .option('--images <n>', 'number of images to use, evenly spread', positiveInteger, 512)
+    .option('--size <size>', 'side of images, or HEIGHTxWIDTH, where an ONNX file leaves it open', imageSize)
+    .option('--mean <list>', "mean of the channels, for an ONNX file (default: the model's, or 0)", numberList)
+    .option('--std <list>', "standard deviation of the channels (default: the model's, or 1)", numberList)
     .addOption(
-      new Option('--method <name>', 'how ranges are chosen (default: mse)').choices([
-        'minmax',
-        'percentile',
-        'entropy',
-        'mse',
-      ]),
+      choice('--method <name>', 'how ranges are chosen (default: mse)', ['minmax', 'percentile', 'entropy', 'mse']),
     )
     .option('--percentile <number>', 'of the method of that name (default: 99.99)', finiteNumber)
-    .addOption(new Option('--scheme <name>', '(default: affine)').choices(['affine', 'symmetric']))
+    .addOption(choice('--scheme <name>', '(default: affine)', ['affine', 'symmetric']))
     .option('--per-tensor', 'one scale for all channels of a weight')
     .option('--weight-bits <n>', 'bits of weights, 4 to 8', positiveInteger, 8)
     .option('--activation-bits <n>', 'bits of activations, 4 to 8', positiveInteger, 8)
-    .option('--equalize', 'bring channels into ranges more alike first')
-    .option('--bias-correction', 'take the mean error off the biases')
-    .option('--keep-float <list>', 'layers that stay in float, such as stage0,linear', nameList)
+    .option('--equalize', 'equalize the ranges of channels first')
+    .option('--bias-correction', 'subtract the mean error from the biases')
+    .option(
+      '--keep-float <list>',
+      'layers or nodes that stay in float: names or patterns, such as stage0,head/*',
+      nameList,
+    )
     .option('--quantize-logits', 'round the logits, too: the same bits in onnxruntime')
     .option(
       '--report <file>',
@@ -58,8 +65,11 @@ export function addQuantizeCommand(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  $ qarepvgg quantize deploy.safetensors int8.safetensors --data examples/data/fashion-mnist --report report.html\n' +
-        '  $ qarepvgg quantize deploy.safetensors int8.onnx --data photos --quantize-logits',
+        '  $ qarepvgg quantize deploy.safetensors int8.safetensors --data photos \\\n' +
+        '      --report report.html\n' +
+        '  $ qarepvgg quantize deploy.safetensors int8.onnx --data photos \\\n' +
+        '      --quantize-logits\n' +
+        '  $ qarepvgg quantize yolov6n.onnx int8.safetensors --data photos',
     )
     .action(async (model: string, to: string, flags: QuantizeFlags) => {
       const { quantizeFile } = await import('./quantize.js');

@@ -1,11 +1,14 @@
 import { stat } from 'node:fs/promises';
-import { mismatch } from '../errors';
+import { describe } from '../errors';
 import { writeAtomically } from '../formats/atomic';
 import { formatOf } from '../formats/file-format';
-import { placeOf } from '../formats/files';
+import { fuseInMemory, openModel } from '../formats/open-model';
+import { placeOfSource } from '../formats/sources';
 import {
-  type Dataset,
+  type AccuracyReport,
+  Dataset,
   exportOnnx,
+  Model,
   type Network,
   type QuantizationReport,
   type QuantizedModel,
@@ -14,31 +17,45 @@ import {
   renderReport,
   saveModel,
 } from '../index';
-import { openData } from './data';
+import { findData, loadPart, partOf } from './data';
+import { skippedText } from './data-text';
+import { filesOf, inputFile } from './input';
 import { untilInterrupted } from './interrupt';
-import { openNetwork } from './network-file';
+import { inFloat } from './network-file';
 import { checkOutputs } from './outputs';
 import { CalibrationProgress } from './progress';
+import { mostJudged } from './quantize-accuracy';
 import type { QuantizeFlags } from './quantize-command';
+import { misuse } from './usage';
+import { batchesOf, compare } from './verify-quantized';
 
 /** The `quantize` command. False when it was stopped before its end. */
 export async function quantizeFile(from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
   const where = 'quantize';
   const format = formatOf(to) ?? 'safetensors';
   const reports = flags.report.map((file) => ({ name: '--report', file, format: 'report' }) as const);
-  await checkOutputs(where, [{ name: '<to>', file: to, format }, ...reports], [from, flags.data]);
-  const network = await openNetwork(from, {}, where);
-  if (network.form !== 'deploy') {
-    const received = `one in ${network.form} form; fuse it first: qarepvgg fuse ${from} deploy.safetensors`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(from, where), 'a model in deploy form', received);
-  }
+  await checkOutputs(where, [{ name: '<to>', file: to, format }, ...reports], filesOf(from, flags.data));
+  const source = await inputFile(from);
+  const given = await openModel(source, where);
+  if (given instanceof Model) return (await import('./quantize-theirs.js')).quantizeTheirs(given, from, to, flags);
+  refusePhotoFlags(flags, where);
+  const opened = inFloat(given, placeOfSource(source, where));
+  const { form } = opened;
+  const network = fuseInMemory(opened, where);
   const { inputSize, inChannels } = network.options;
-  const images = spread((await openData(flags.data, { inputSize, inChannels }, where)).train, flags.images);
+  const { train, validation } = await findData(flags.data, where);
+  const reading = { inputSize, inChannels, skipUnreadable: flags.skipUnreadable === true, unlabelled: true };
+  const data = await loadPart(partOf(train ?? validation, flags.data, 'to look at', where), reading, where);
+  const images = spread(data.images, flags.images);
   const start = performance.now();
   const result = await calibrate(network, images, flags);
   if (!result) return false;
   const seconds = (performance.now() - start) / 1000;
-  const { model, report } = result;
+  const { model } = result;
+  // Test images of IDX files are at hand; to decode another folder of photographs would take longer than all the rest.
+  const judged = validation?.split ? (await loadPart(validation, reading, where)).images : images;
+  const accuracy = await judge(network, model, judged);
+  const report = { ...result.report, ...(accuracy && { accuracy }) };
   if (format === 'ONNX') await exportOnnx(model, to);
   else await saveModel(model, to);
   for (const file of flags.report) await writeReport(report, file);
@@ -46,9 +63,22 @@ export async function quantizeFile(from: string, to: string, flags: QuantizeFlag
   if (flags.json) {
     const { layers, output, recipe } = report;
     const noise = layers.map(({ name, precision, sqnr }) => ({ name, precision, sqnr }));
-    const summary = { from, to, bytes: size, floatBytes: report.floatBytes, seconds, recipe };
-    process.stdout.write(`${JSON.stringify({ ...summary, sqnr: output.sqnr, layers: noise }, null, 2)}\n`);
+    const { skipped } = data;
+    const summary = {
+      from,
+      to,
+      bytes: size,
+      floatBytes: report.floatBytes,
+      seconds,
+      recipe,
+      skipped,
+      ...(network !== opened && { fusedFrom: opened.form }),
+    };
+    const result = { ...summary, sqnr: output.sqnr, ...(accuracy && { accuracy }), layers: noise };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   } else {
+    if (form !== network.form) process.stdout.write(`${from}: fused in memory from ${form} form\n`);
+    process.stdout.write(skippedText(data));
     print(model, report, to, size, seconds);
     for (const file of flags.report) process.stdout.write(`${file}: report\n`);
   }
@@ -58,7 +88,33 @@ export async function quantizeFile(from: string, to: string, flags: QuantizeFlag
 /** So many images, evenly spread over the data: they may be in the order of their classes. */
 function spread(data: Dataset, count: number): Dataset {
   if (count >= data.length) return data;
-  return data.subset(Array.from({ length: count }, (_, i) => Math.floor((i * data.length) / count)));
+  return data.subset(spreadOver([...Array(data.length).keys()], count));
+}
+
+/** So many of a list, evenly spread over it. */
+export function spreadOver<T>(list: readonly T[], count: number): T[] {
+  if (count >= list.length) return [...list];
+  return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)] as T);
+}
+
+/** @throws {UsageError} for flags that say how a model of other origin takes images. */
+function refusePhotoFlags(flags: QuantizeFlags, where: string): void {
+  const given = (['size', 'mean', 'std'] as const).find((name) => flags[name] !== undefined);
+  if (given === undefined) return;
+  throw misuse(`${where}, --${given}`, 'none for a network of this package, which says itself', describe(flags[given]));
+}
+
+/**
+ * Accuracy before and after on up to 1,000 images. Nothing where the classes of the folder are not those of the model.
+ */
+async function judge(network: Network, model: QuantizedModel, data: Dataset): Promise<AccuracyReport | undefined> {
+  const { labels: names, numClasses } = network.options;
+  if (names ? data.classes.some((name) => !names.includes(name)) : data.classes.length !== numClasses) return undefined;
+  const { images, dims, labels, classes } = spread(data, mostJudged);
+  const own = names ? labels.map((label) => names.indexOf(classes[label] as string)) : labels;
+  const judged = new Dataset({ images, dims, labels: own, classes: names ?? classes });
+  const { accuracy, agreement, images: count } = await compare(network, model, batchesOf(judged));
+  return accuracy && { images: count, ...accuracy, agreement };
 }
 
 /** Nothing when it was stopped. */
@@ -74,7 +130,7 @@ async function calibrate(network: Network, images: Dataset, flags: QuantizeFlags
   return result;
 }
 
-function optionsOf(flags: QuantizeFlags): QuantizeOptions {
+export function optionsOf(flags: QuantizeFlags): QuantizeOptions {
   const names = ['method', 'percentile', 'scheme', 'keepFloat', 'threads'] as const;
   const given = names.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]] as const);
   return {
@@ -87,18 +143,25 @@ function optionsOf(flags: QuantizeFlags): QuantizeOptions {
   };
 }
 
-async function writeReport(report: QuantizationReport, file: string): Promise<void> {
+export async function writeReport(report: QuantizationReport, file: string): Promise<void> {
   const text = /\.json$/i.test(file) ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report);
   await writeAtomically(file, Buffer.from(text), 'quantize');
 }
 
 function print(model: QuantizedModel, report: QuantizationReport, to: string, size: number, seconds: number): void {
-  const { layers, output, floatBytes, recipe } = report;
+  const { layers, output, floatBytes, recipe, accuracy } = report;
   const worst = layers.reduce((least, layer) => (layer.sqnr < least.sqnr ? layer : least));
   const share = ((100 * size) / floatBytes).toFixed(1);
   process.stdout.write(
     `${model}: ${recipe.images} images in ${seconds.toFixed(1)} s\n` +
+      accuracyText(accuracy) +
       `signal to quantisation noise: logits ${output.sqnr.toFixed(1)} dB, at worst ${worst.sqnr.toFixed(1)} dB (${worst.name})\n` +
       `${to}: ${(size / 1024).toFixed(1)} KiB, ${share} % of the weights in float32\n`,
   );
+}
+
+export function accuracyText(accuracy: AccuracyReport | undefined): string {
+  if (!accuracy) return '';
+  const [float, quantized] = [accuracy.float, accuracy.quantized].map((share) => `${(100 * share).toFixed(2)} %`);
+  return `accuracy on ${accuracy.images.toLocaleString('en-US')} images: ${float} in float, ${quantized} quantised\n`;
 }

@@ -1,4 +1,5 @@
 import { exists } from '../formats/files';
+import { inputSizeOf, sizeOf } from '../image-size';
 import {
   createModel,
   type Dataset,
@@ -9,7 +10,9 @@ import {
   Trainer,
   type TrainerOptions,
 } from '../index';
-import { type DataOptions, openData, openValidation } from './data';
+import { defaultPreprocessing } from '../preprocessing';
+import { type DataFolder, type DataOptions, type DataPart, findData, type LoadedPart, loadPart, partOf } from './data';
+import { classesText, classLines, countImages, listText, skippedText } from './data-text';
 import { untilInterrupted } from './interrupt';
 import { networkOptions } from './network-file';
 import { checkOutputs } from './outputs';
@@ -17,28 +20,29 @@ import { TrainingProgress } from './progress';
 import type { TrainFlags } from './train-command';
 import { misuse } from './usage';
 
+/** Images per step, unless the flag says otherwise or there are fewer. */
+const defaultBatchSize = 64;
+
 /** The `train` command. False when it was stopped before its end. */
 export async function train(folder: string, flags: TrainFlags): Promise<boolean> {
   await checkFlags(folder, flags);
-  const reading = pick(flags, 'inputSize', 'inChannels', 'labels') as DataOptions;
-  const data = await openData(folder, reading, 'train');
-  const validation =
-    flags.validation === undefined
-      ? data.validation
-      : await openValidation(flags.validation, reading, data.train.classes, 'train');
-  const model = makeModel(data.train, flags);
+  const { train, validation, unused } = await openImages(folder, flags);
+  const model = makeModel(train.images, flags);
   const trainer = new Trainer(model, {
     ...pick(flags, 'optimizer', 'lr', 'momentum', 'nesterov', 'weightDecay', 'labelSmoothing', 'clipNorm'),
     ...pick(flags, 'customL2', 'schedule', 'milestones', 'gamma', 'warmup', 'seed', 'threads'),
   } as TrainerOptions);
   await resume(trainer, flags);
-  if (!flags.json) introduce(model, data.train, validation);
+  if (flags.json)
+    process.stdout.write(`${JSON.stringify({ kind: 'data', ...summaryOf(train, validation), unused })}\n`);
+  else introduce(model, train, validation, unused);
 
   const progress = new TrainingProgress(flags.json === true);
   const training = untilInterrupted((signal) =>
-    trainer.fit(data.train, {
-      ...(pick(flags, 'epochs', 'batchSize', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
-      ...(validation && { validation }),
+    trainer.fit(train.images, {
+      ...(pick(flags, 'epochs', 'flip', 'shift', 'checkpoint') as Pick<FitOptions, 'epochs'>),
+      batchSize: flags.batchSize ?? Math.min(defaultBatchSize, train.images.length),
+      ...(validation && { validation: validation.images }),
       signal,
       onProgress: (event) => progress.show(event),
     }),
@@ -78,15 +82,16 @@ async function checkFlags(folder: string, flags: TrainFlags): Promise<void> {
 
 function makeModel(train: Dataset, flags: TrainFlags): Network {
   const [height, width, channels] = train.dims;
-  const { mean, std } = flags;
-  const side = Math.max(height, width);
+  const { mean, std, batchSize } = flags;
+  if (batchSize !== undefined && batchSize > train.length) {
+    throw misuse('train, --batch-size', `at most ${train.length}, the number of images`, `${batchSize}`);
+  }
   const classes = train.classes.length;
-  checkFlag(
-    '--input-size',
-    flags.inputSize,
-    [side, side],
-    'the side of these images (those of IDX files are not scaled)',
-  );
+  const inputSize = inputSizeOf([height, width]);
+  if (flags.inputSize !== undefined && `${flags.inputSize}` !== `${inputSize}`) {
+    const expected = `${height}x${width}, the size of these images (those of IDX files are not scaled)`;
+    throw misuse('train, --input-size', expected, sizeOf(flags.inputSize).join('x'));
+  }
   checkFlag('--in-channels', flags.inChannels, [channels, channels], 'the channels of these images');
   checkFlag(
     '--num-classes',
@@ -94,12 +99,13 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
     [classes, Number.POSITIVE_INFINITY],
     'the classes of these images, or more',
   );
-  const defaults = { numClasses: classes, inChannels: channels, inputSize: side };
+  const defaults = { numClasses: classes, inChannels: channels, inputSize };
   const options = { ...defaults, ...networkOptions(flags) } as NetworkOptions & typeof defaults;
   return createModel(flags.model ?? 'qarepvgg_a0', {
     ...options,
     ...(options.numClasses === classes && { labels: train.classes }),
-    ...(mean && std && { preprocessing: { mean, std } }),
+    // Images are scaled to cover the size, and all of the shorter side is looked at.
+    preprocessing: { ...(mean && std ? { mean, std } : defaultPreprocessing(options.inChannels)), crop: 1 },
     seed: flags.seed,
   });
 }
@@ -114,12 +120,68 @@ async function resume(trainer: Trainer, { resume: wanted, checkpoint }: TrainFla
   if (wanted && checkpoint !== undefined && (await exists(checkpoint))) await trainer.loadCheckpoint(checkpoint);
 }
 
-function introduce(model: Network, train: Dataset, validation: Dataset | undefined): void {
+interface TrainingImages {
+  readonly train: LoadedPart;
+  readonly validation: LoadedPart | undefined;
+  /** What else is in the folders. */
+  readonly unused: readonly string[];
+}
+
+async function openImages(folder: string, flags: TrainFlags): Promise<TrainingImages> {
+  const where = 'train';
+  const reading = pick(flags, 'inputSize', 'inChannels', 'labels', 'skipUnreadable') as DataOptions;
+  const data = await findData(folder, where);
+  const given = flags.validation === undefined ? undefined : await findData(flags.validation, where);
+  const train = await loadPart(partOf(data.train, folder, 'to train on', where), reading, where);
+  const judged = given && partOf(given.validation ?? given.train, flags.validation as string, 'to judge on', where);
+  const part = judged ?? data.validation;
+  const validation = part && (await loadPart(part, { ...reading, labels: train.images.classes }, where));
+  return { train, validation, unused: [...data.unused, ...unusedBeside(given)] };
+}
+
+/** Of a folder named to judge on, images to train on are not looked at. */
+function unusedBeside(given: DataFolder | undefined): string[] {
+  if (!given) return [];
+  return [...(given.validation && given.train ? [partName(given.train)] : []), ...given.unused];
+}
+
+function partName({ folder, split }: DataPart): string {
+  return split ? `${folder} (${split})` : folder;
+}
+
+/** For machines. */
+function summaryOf(train: LoadedPart, validation: LoadedPart | undefined): object {
+  const describe = ({ images, skipped, others }: LoadedPart): object => ({
+    images: images.length,
+    classes: Object.fromEntries(countImages(images)),
+    skipped,
+    others,
+  });
+  return { train: describe(train), ...(validation && { validation: describe(validation) }) };
+}
+
+function introduce(
+  model: Network,
+  train: LoadedPart,
+  validation: LoadedPart | undefined,
+  unused: readonly string[],
+): void {
   const { parameters, macs } = model.summary();
-  const [height, width] = train.dims;
+  const [height, width] = train.images.dims;
   const sizes = `${parameters.toLocaleString('en-US')} parameters, ${(macs / 1e6).toFixed(1)} MMAC per image`;
-  const judged = validation ? `, ${validation.length} to judge on` : '';
-  process.stdout.write(`${model}: ${sizes}\n${train.length} images of ${width} x ${height}${judged}\n`);
+  const images = `${count(train)} images of ${width} x ${height}`;
+  const text = [
+    `${model}\n${sizes}\n`,
+    `${images} to train on, ${classesText(train.images)}:\n${classLines(train.images)}`,
+    skippedText(train),
+    validation ? `${count(validation)} to judge on, ${classesText(validation.images)}\n${skippedText(validation)}` : '',
+    unused.length > 0 ? `not used: ${listText(unused)}\n` : '',
+  ];
+  process.stdout.write(text.join(''));
+}
+
+function count({ images }: LoadedPart): string {
+  return images.length.toLocaleString('en-US');
 }
 
 /** The flags that were given, of these. */

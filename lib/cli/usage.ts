@@ -9,9 +9,9 @@ export function misuse(where: string, expected: string, received: string): Usage
 }
 
 /** Runs a check of what is on the command line: what it refuses is misuse. */
-export function checkUsage(check: () => void): void {
+export function checkUsage<T>(check: () => T): T {
   try {
-    check();
+    return check();
   } catch (error) {
     throw error instanceof QARepVGGError ? new UsageError(error.message, { cause: error }) : error;
   }

@@ -1,13 +1,13 @@
 import { mismatch } from '../errors';
-import { decodeImage } from '../formats/decode';
-import { type Network, randn, type Tensor } from '../index';
+import { sizeOf } from '../image-size';
+import { type Network, randn, readImage, type Tensor } from '../index';
 import { preprocess } from '../preprocessing';
 import { Random } from '../random';
 import type { VerifyFlags } from './verify-command';
 
 /** What the files hold, as the network takes it. */
 export function readImages(model: Network, files: readonly string[]): Promise<Tensor[]> {
-  return Promise.all(files.map((file) => readImage(file, model)));
+  return Promise.all(files.map((file) => readInput(file, model)));
 }
 
 /** Random numbers as images. */
@@ -16,19 +16,19 @@ export function randomImages(
   { samples, seed }: VerifyFlags,
 ): Tensor[] {
   const random = new Random(seed);
-  const dims = [1, inChannels, inputSize, inputSize];
+  const dims = [1, inChannels, ...sizeOf(inputSize)];
   return Array.from({ length: samples }, () => randn(dims, { seed: random.bits() }));
 }
 
 /** An image as the network takes it. */
-async function readImage(
+async function readInput(
   file: string,
   { options: { inChannels, inputSize, preprocessing } }: Network,
 ): Promise<Tensor> {
   if (inChannels !== 1 && inChannels !== 3) {
     throw mismatch('ERR_MODEL_INCOMPATIBLE', file, 'a network for grey or colour images', `${inChannels} channels`);
   }
-  const size = { height: inputSize, width: inputSize };
-  const { data } = await decodeImage(file, { size, channels: inChannels }, 'verify');
-  return preprocess(data, [1, inputSize, inputSize, inChannels], preprocessing);
+  const [height, width] = sizeOf(inputSize);
+  const { data, dims } = await readImage(file, { height, width, channels: inChannels });
+  return preprocess(data, dims, preprocessing);
 }

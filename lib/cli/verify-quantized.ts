@@ -1,8 +1,9 @@
-import type { Images, InferenceSession, Network, QuantizedModel, Tensor } from '../index';
+import type { Dataset, Images, InferenceSession, Network, QuantizedModel, Tensor } from '../index';
 import { Ratio } from '../quant/report';
 import { withSession } from '../runtime/with-session';
-import { argmax } from '../train/evaluate';
-import { openValidation } from './data';
+import { argmax } from '../train/tally';
+import { findData, type LoadedPart, loadPart, partOf } from './data';
+import { skippedText } from './data-text';
 import { formatTable } from './table';
 import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';
@@ -12,7 +13,7 @@ import { readImages } from './verify-images';
 const batchSize = 64;
 
 /** How far a quantised model is from the one in float. */
-interface Comparison {
+export interface Comparison {
   readonly images: number;
   /** Signal to quantisation noise of the logits, in decibels. */
   readonly sqnr: number;
@@ -23,7 +24,7 @@ interface Comparison {
 }
 
 /** Images of a comparison, and perhaps what they are. */
-interface Batch {
+export interface Batch {
   readonly input: Images;
   readonly labels?: Int32Array;
 }
@@ -40,24 +41,39 @@ export async function verifyQuantized(
     throw misuse('verify', expected, 'none; name files, or a folder with --data');
   }
   const given = (await readImages(model, files)).map((input): Batch => ({ input }));
-  const batches = [...given, ...(flags.data === undefined ? [] : await openLabelled(model, flags.data))];
-  const result = await compare(model, quantized, batches);
+  const data = flags.data === undefined ? undefined : await openLabelled(model, flags.data, flags);
+  const result = await compare(model, quantized, [...given, ...(data ? batchesOf(data.images) : [])]);
   const passed = result.agreement >= flags.agreement;
   if (flags.json) {
-    process.stdout.write(`${JSON.stringify({ least: flags.agreement, passed, ...result }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ least: flags.agreement, passed, ...result, skipped: data?.skipped ?? [] }, null, 2)}\n`,
+    );
   } else {
-    print(result, `${model} against ${quantized}`, flags.agreement, passed);
+    if (data) process.stdout.write(skippedText(data));
+    print(result, `${model}\nagainst ${quantized}`, flags.agreement, passed);
   }
   return passed;
 }
 
-async function openLabelled({ options }: Network, folder: string): Promise<Batch[]> {
+async function openLabelled({ options }: Network, folder: string, flags: VerifyFlags): Promise<LoadedPart> {
+  const where = 'verify';
   const { inputSize, inChannels, labels } = options;
-  const data = await openValidation(folder, { inputSize, inChannels, ...(labels && { labels }) }, labels, 'verify');
+  const { validation, train } = await findData(folder, where);
+  const reading = { inputSize, inChannels, ...(labels && { labels }), skipUnreadable: flags.skipUnreadable === true };
+  return loadPart(partOf(validation ?? train, folder, 'to judge on', where), reading, where);
+}
+
+/** Labelled images in batches. */
+export function batchesOf(data: Dataset): Batch[] {
   return Array.from(data.parts(batchSize), ({ images, dims, labels }) => ({ input: { data: images, dims }, labels }));
 }
 
-async function compare(model: Network, quantized: QuantizedModel, batches: readonly Batch[]): Promise<Comparison> {
+/** Runs both on the same images. */
+export async function compare(
+  model: Network,
+  quantized: QuantizedModel,
+  batches: readonly Batch[],
+): Promise<Comparison> {
   const options = { maxBatch: batchSize, preprocessing: model.options.preprocessing };
   return withSession(model.reparameterize(), options, (exact) =>
     withSession(quantized, options, (integer) => compareSessions(exact, integer, batches)),

@@ -1,20 +1,26 @@
 import { mismatch } from '../errors';
 import { placeOf } from '../formats/files';
-import { openModel } from '../formats/open-model';
-import { type Difference, type EquivalenceReport, type Network, QuantizedModel, verifyEquivalence } from '../index';
+import { openOwnModel } from '../formats/open-model';
+import { type Network, QuantizedModel, verifyEquivalence } from '../index';
 import { asText } from '../nn/traits';
+import { inputFile } from './input';
 import { openNetwork } from './network-file';
-import { formatTable } from './table';
+import { choiceText } from './tensor-choice';
 import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';
 import { randomImages, readImages } from './verify-images';
 import { verifyQuantized } from './verify-quantized';
+import { printReport } from './verify-report';
+import { openTheirs, verifyTheirs } from './verify-theirs';
 
 /** The `verify` command. Whether no difference is larger than the tolerance. */
 export async function verifyFile(path: string, images: readonly string[], flags: VerifyFlags): Promise<boolean> {
   const where = 'verify';
-  const model = await openNetwork(path, flags, where);
-  const given = flags.deploy === undefined ? undefined : await openModel(flags.deploy, where);
+  const theirs = await openTheirs(path, flags);
+  if (theirs) return verifyTheirs(theirs, images, flags);
+  const { network: model, choice } = await openNetwork(await inputFile(path), flags, where);
+  if (!flags.json) process.stdout.write(choiceText(choice));
+  const given = flags.deploy === undefined ? undefined : await openOwnModel(await inputFile(flags.deploy), where);
   if (given) checkShape(model, given, placeOf(flags.deploy, where));
   if (given instanceof QuantizedModel) return verifyQuantized(model, given, images, flags);
   if (flags.data !== undefined) {
@@ -32,9 +38,10 @@ export async function verifyFile(path: string, images: readonly string[], flags:
   const passed = [...report.blocks, report.whole].every(({ relativeL2 }) => relativeL2 <= flags.tolerance);
   if (flags.json) {
     const { tolerance } = flags;
-    process.stdout.write(`${JSON.stringify({ tolerance, passed, images: images.length, ...report }, null, 2)}\n`);
+    const result = { ...(choice && { tensors: choice }), tolerance, passed, images: images.length, ...report };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   } else {
-    print(report, `${model} against ${other}`, images.length, flags.tolerance, passed);
+    printReport(report, `${model}\nagainst ${other}`, images.length, flags.tolerance, passed);
   }
   return passed;
 }
@@ -51,27 +58,4 @@ function checkShape({ options }: Network, other: Network | QuantizedModel, where
       `${received}`,
     );
   }
-}
-
-function print(
-  { blocks, whole, samples }: EquivalenceReport,
-  title: string,
-  images: number,
-  tolerance: number,
-  passed: boolean,
-): void {
-  const row = ({ name, maxAbsolute, maxRelative, relativeL2 }: Difference): string[] => [
-    name,
-    ...[maxAbsolute, maxRelative, relativeL2].map((value) => value.toExponential(1)),
-    relativeL2 > tolerance ? '<- too large' : '',
-  ];
-  const head = ['', 'max absolute', 'max relative', 'relative L2', ''];
-  const rows = [head, ...blocks.map(row), row({ ...whole, name: 'whole' })];
-  const verdict = passed
-    ? `The two compute the same: no block differs by more than ${tolerance} (relative L2).`
-    : `The two DIFFER by more than ${tolerance} (relative L2).`;
-  process.stdout.write(
-    `${title}\n${samples - images} random images, ${images} from files\n\n` +
-      `${formatTable(rows, ['left', 'right', 'right', 'right', 'left'])}${verdict}\n`,
-  );
 }

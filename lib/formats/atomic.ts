@@ -3,7 +3,8 @@ import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node
 import { dirname, join } from 'node:path';
 import { mismatch } from '../errors';
 import { checkEnding, type FileFormat } from './file-format';
-import { placeOf, systemError } from './files';
+import { systemError } from './files';
+import { pathOf, placeOf } from './sources';
 
 const temporaryName = /^\.qarepvgg-[\da-f]{16}\.tmp$/;
 
@@ -18,7 +19,7 @@ const abandonedAfter = 3_600_000;
  * @throws {QARepVGGError} ERR_INVALID_ARG when the path is that of a folder, pipe or device, or may not be written;
  * ERR_LIMIT when the disk is full. No temporary file remains then.
  */
-export async function writeAtomically(path: string, bytes: Uint8Array, where: string): Promise<void> {
+export async function writeAtomically(path: string | URL, bytes: Uint8Array, where: string): Promise<void> {
   await beside(path, where, async ({ target, mode, temporary, handle }) => {
     await fill(handle, bytes, mode);
     await rename(temporary, target);
@@ -49,7 +50,8 @@ interface Beside {
 }
 
 /** Lets `use` have a temporary file, which is gone afterwards. */
-async function beside(path: string, where: string, use: (file: Beside) => Promise<void>): Promise<void> {
+async function beside(pathOrUrl: string | URL, where: string, use: (file: Beside) => Promise<void>): Promise<void> {
+  const path = pathOf(pathOrUrl, where);
   const place = placeOf(path, where);
   try {
     const target = (await orMissing(realpath(path))) ?? path;

@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { describe, describeList, mismatch } from '../errors';
 import { checkedProduct } from '../limits';
+import { integer, isArray, readForeign } from '../options';
 
 /** What a {@link Dataset} is made of. */
 export interface DatasetSource {
@@ -48,21 +49,19 @@ export class Dataset {
    * @throws {QARepVGGError} ERR_DTYPE, ERR_SHAPE, ERR_BUFFER_SIZE, ERR_SIZE_OVERFLOW; ERR_INVALID_ARG for an empty set and
    * for a label that is no index into `classes`.
    */
-  constructor({ images, dims, labels, classes }: DatasetSource) {
+  constructor(source: DatasetSource) {
     const where = 'Dataset';
+    const { images, dims, labels, classes } = readSource(source, where);
     if (!types.isUint8Array(images)) throw mismatch('ERR_DTYPE', `${where}, images`, 'a Uint8Array', describe(images));
     if (!types.isInt32Array(labels)) throw mismatch('ERR_DTYPE', `${where}, labels`, 'an Int32Array', describe(labels));
     const size = checkDims(dims, `${where}, dims`);
-    if (!Array.isArray(classes) || !classes.every((name) => typeof name === 'string')) {
-      throw mismatch('ERR_INVALID_ARG', `${where}, classes`, 'an array of names', describe(classes));
-    }
     if (labels.length === 0) throw mismatch('ERR_INVALID_ARG', `${where}, labels`, 'at least one image', 'none');
     const bytes = checkedProduct([labels.length, ...size], `${where}, images`);
     if (images.length !== bytes) {
       const expected = `${bytes} bytes for ${labels.length} labels`;
       throw mismatch('ERR_BUFFER_SIZE', `${where}, images`, expected, `${images.length}`);
     }
-    const odd = labels.findIndex((label) => label < 0 || label >= classes.length);
+    const odd = findOdd(labels, classes.length);
     if (odd !== -1) {
       const expected = `an index into ${classes.length} classes`;
       throw mismatch('ERR_INVALID_ARG', `${where}, labels[${odd}]`, expected, describe(labels[odd]));
@@ -70,7 +69,7 @@ export class Dataset {
     this.images = images;
     this.dims = Object.freeze(size);
     this.labels = labels;
-    this.classes = Object.freeze([...classes]);
+    this.classes = Object.freeze(classes);
     this.length = labels.length;
     this.#size = bytes / labels.length;
   }
@@ -89,16 +88,22 @@ export class Dataset {
 
   /** A copy of some of the images, in the order given. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
   subset(indices: readonly number[]): Dataset {
-    const images = new Uint8Array(indices.length * this.#size);
-    indices.forEach((index, i) => {
+    const own = readList(indices, 'Dataset.subset', 'an array of indices') as readonly number[];
+    for (const index of own) this.#check(index);
+    const images = new Uint8Array(own.length * this.#size);
+    own.forEach((index, i) => {
       images.set(this.image(index), i * this.#size);
     });
-    const labels = Int32Array.from(indices, (index) => this.label(index));
+    const labels = Int32Array.from(own, (index) => this.label(index));
     return new Dataset({ images, dims: this.dims, labels, classes: this.classes });
   }
 
-  /** All images in their order, up to `count` at a time. @throws {QARepVGGError} ERR_BUFFER_DETACHED */
-  *parts(count: number): Generator<DatasetPart> {
+  /** All images in their order, up to `count` at a time. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
+  parts(count: number): Generator<DatasetPart> {
+    return this.#parts(checkCount(count, 'Dataset.parts, count'));
+  }
+
+  *#parts(count: number): Generator<DatasetPart> {
     for (let start = 0; start < this.length; start += count) {
       const end = Math.min(start + count, this.length);
       this.#check(start);
@@ -114,7 +119,7 @@ export class Dataset {
     if (!Number.isSafeInteger(index) || index < 0 || index >= this.length) {
       throw mismatch('ERR_INVALID_ARG', 'Dataset, index', `an integer from 0 to ${this.length - 1}`, describe(index));
     }
-    // The arrays are the caller's, who may have transferred their memory away.
+    // The caller may have transferred the memory of the arrays away.
     if (this.labels.length !== this.length || this.images.length !== this.length * this.#size) {
       const received = 'a view of a detached ArrayBuffer, or of one that was made smaller';
       throw mismatch('ERR_BUFFER_DETACHED', 'Dataset', 'the images and labels that it was made of', received);
@@ -122,11 +127,45 @@ export class Dataset {
   }
 }
 
+const checkCount = integer(1, Number.MAX_SAFE_INTEGER);
+
+/** What the source holds, which is read once. */
+function readSource(source: DatasetSource, where: string): DatasetSource & { readonly classes: string[] } {
+  if (typeof source !== 'object' || source === null) {
+    throw mismatch('ERR_INVALID_ARG', where, '{ images, dims, labels, classes }', describe(source));
+  }
+  const { images, dims, labels, classes } = readForeign(where, () => {
+    const { images, dims, labels, classes } = source;
+    return { images, dims, labels, classes };
+  });
+  const names = readList(classes, `${where}, classes`, 'an array of names');
+  if (!names.every((name) => typeof name === 'string')) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, classes`, 'an array of names', 'one with other values');
+  }
+  return { images, dims, labels, classes: names as string[] };
+}
+
+/** A copy. @throws {QARepVGGError} ERR_INVALID_ARG */
+function readList(value: unknown, where: string, expected: string): unknown[] {
+  if (!isArray(value, where)) throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
+  return readForeign(where, () => Array.from(value));
+}
+
+/** Index of a label that is none of so many classes, or -1. A loop: a callback for each of millions of labels takes seconds. */
+function findOdd(labels: Int32Array, classes: number): number {
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i] as number;
+    if (label < 0 || label >= classes) return i;
+  }
+  return -1;
+}
+
 function checkDims(dims: unknown, where: string): [height: number, width: number, channels: number] {
-  const [height, width, channels, ...rest] = Array.isArray(dims) ? (dims as unknown[]) : [];
+  const given = isArray(dims, where) ? readForeign(where, () => dims.slice(0, 4)) : [];
+  const [height, width, channels, ...rest] = given;
   const size = [height, width, channels];
   if (rest.length > 0 || !size.every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 1)) {
-    const received = Array.isArray(dims) ? describeList(dims) : describe(dims);
+    const received = given.length > 0 ? describeList(given) : describe(dims);
     throw mismatch('ERR_SHAPE', where, '[height, width, channels], integers from 1', received);
   }
   return size as [number, number, number];

@@ -1,7 +1,4 @@
 import { types } from 'node:util';
-import { mismatch, quote } from '../errors';
-import { allFinite } from '../finite';
-import type { Tensor } from '../tensor';
 
 /** The class in which each element type is kept. Half and bfloat16 stay bits: JavaScript has no such numbers. */
 interface Arrays {
@@ -23,7 +20,7 @@ interface Arrays {
 /** An element type, by its name in safetensors. */
 export type Dtype = keyof Arrays;
 
-/** A tensor of any element type, in row-major order. Unlike in a {@link Tensor}, a dim may be 0. */
+/** A tensor of any element type, in row-major order. A dim may be 0. */
 export type RawTensor = { [D in Dtype]: { dtype: D; data: Arrays[D]; dims: number[] } }[Dtype];
 
 interface ArrayClass {
@@ -79,66 +76,4 @@ export function arrayOf(dtype: Dtype, bytes: Uint8Array): NodeJS.TypedArray {
 /** Puts a type on elements that are known to be of it. */
 export function rawTensor(dtype: Dtype, data: NodeJS.TypedArray, dims: number[]): RawTensor {
   return { dtype, data, dims } as RawTensor;
-}
-
-/**
- * The same numbers in float32, as PyTorch's `.float()` gives them: F32 is kept, not copied; F16 and BF16 are exact; the
- * others are rounded to nearest.
- *
- * @throws {QARepVGGError} ERR_NON_FINITE for a finite number of F64 that would become infinite.
- */
-export function toFloat32(tensor: RawTensor, where: string): Tensor {
-  return { data: floats(tensor, where), dims: tensor.dims };
-}
-
-/** As {@link toFloat32}, by name; the object has no prototype: any name is safe as a key. */
-export function tensorsToFloat32(
-  tensors: readonly (readonly [string, RawTensor])[],
-  where: string,
-): Record<string, Tensor> {
-  const result = Object.create(null) as Record<string, Tensor>;
-  for (const [name, tensor] of tensors) result[name] = toFloat32(tensor, `${where}, ${quote(name)}`);
-  return result;
-}
-
-function floats(tensor: RawTensor, where: string): Float32Array {
-  switch (tensor.dtype) {
-    case 'F32':
-      return tensor.data;
-    case 'F16': {
-      const values = halves();
-      return Float32Array.from(tensor.data, (bits) => values[bits] as number);
-    }
-    case 'BF16':
-      return new Float32Array(Uint32Array.from(tensor.data, (bits) => bits << 16).buffer);
-    case 'I64':
-    case 'U64':
-      return Float32Array.from(tensor.data as BigInt64Array, Number);
-    case 'F64':
-      return narrowed(tensor.data, where);
-    default:
-      return new Float32Array(tensor.data);
-  }
-}
-
-function narrowed(values: Float64Array, where: string): Float32Array {
-  const result = new Float32Array(values);
-  if (allFinite(result)) return result;
-  const odd = values.find((value, i) => Number.isFinite(value) && !Number.isFinite(result[i]));
-  if (odd === undefined) return result;
-  throw mismatch('ERR_NON_FINITE', where, 'numbers that float32 has room for, up to 3.4e38', `${odd}`);
-}
-
-let halfValues: Float32Array | undefined;
-
-/** The value of each of the 65,536 half-precision numbers (IEEE 754 binary16), by its bits. */
-function halves(): Float32Array {
-  halfValues ??= Float32Array.from({ length: 65_536 }, (_, bits) => {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-    return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
-  });
-  return halfValues;
 }

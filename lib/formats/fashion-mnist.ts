@@ -1,8 +1,6 @@
-import { join } from 'node:path';
 import { describe, mismatch } from '../errors';
 import type { Dataset } from './dataset';
-import { exists, placeOf } from './files';
-import { loadIdx } from './idx';
+import { type IdxSplit, loadIdxFolder } from './idx-folder';
 
 /** The classes of Fashion-MNIST, in the order of its labels. */
 export const fashionMnistClasses: readonly string[] = [
@@ -17,8 +15,6 @@ export const fashionMnistClasses: readonly string[] = [
   'Bag',
   'Ankle boot',
 ];
-
-const prefixes = { train: 'train', test: 't10k' } as const;
 
 /**
  * Loads Fashion-MNIST (https://github.com/zalandoresearch/fashion-mnist), grey images of 28x28: 60,000 to train and
@@ -35,19 +31,10 @@ const prefixes = { train: 'train', test: 't10k' } as const;
  */
 export async function loadFashionMnist(folder: string, split: 'train' | 'test'): Promise<Dataset> {
   const where = 'loadFashionMnist';
-  if (!Object.hasOwn(prefixes, split)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, split`, '"train" or "test"', describe(split));
-  }
-  const prefix = prefixes[split];
-  const images = await find(folder, `${prefix}-images-idx3-ubyte`, where);
-  const labels = await find(folder, `${prefix}-labels-idx1-ubyte`, where);
-  return loadIdx(images, labels, fashionMnistClasses, where);
+  return loadIdxFolder(folder, checkSplit(split, where), where, () => fashionMnistClasses);
 }
 
-async function find(folder: string, name: string, where: string): Promise<string> {
-  const place = placeOf(folder, where);
-  for (const path of [join(folder, `${name}.gz`), join(folder, name)]) {
-    if (await exists(path)) return path;
-  }
-  throw mismatch('ERR_INVALID_ARG', place, `a folder that holds ${name}.gz or ${name}`, 'none');
+function checkSplit(split: unknown, where: string): IdxSplit {
+  if (split === 'train' || split === 'test') return split;
+  throw mismatch('ERR_INVALID_ARG', `${where}, split`, '"train" or "test"', describe(split));
 }

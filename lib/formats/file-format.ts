@@ -1,7 +1,8 @@
 import { mismatch } from '../errors';
-import { placeOf } from './files';
+import { foreignKind } from './file-kinds';
+import { pathOf, placeOf } from './sources';
 
-/** Kinds of model files: how their names end, who writes them, and what else to do with one that came unexpectedly. */
+/** Kinds of model files: how their names end, what writes them, and what to do with one that was not expected. */
 const formats = {
   safetensors: {
     ending: /\.safetensors$/i,
@@ -22,6 +23,8 @@ export type FileFormat = keyof typeof formats;
 
 const torch = { file: 'a file of PyTorch', advice: 'read it with loadStateDict, or on the command line with --model' };
 
+const readers = { ...formats, PyTorch: torch };
+
 /** What a file is by its name; nothing for the many names that do not say. */
 export function formatOf(path: string): FileFormat | undefined {
   return (Object.keys(formats) as FileFormat[]).find((format) => formats[format].ending.test(path));
@@ -34,9 +37,9 @@ export function formatOf(path: string): FileFormat | undefined {
  * @param format What is to be written; 'report' for what is no model.
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
-export function checkEnding(path: string, format: FileFormat | 'report', where: string): void {
+export function checkEnding(path: string | URL, format: FileFormat | 'report', where: string): void {
   const place = placeOf(path, where);
-  const named = formatOf(path);
+  const named = formatOf(pathOf(path, where));
   if (named === undefined || named === format) return;
   const expected = `a name for ${format === 'report' ? 'a report' : formats[format].file}`;
   const { file, writer } = formats[named];
@@ -44,24 +47,34 @@ export function checkEnding(path: string, format: FileFormat | 'report', where: 
 }
 
 /**
- * Refuses, with advice, a file that is plainly of another kind than the reader expects.
+ * Refuses, with advice, a file that is plainly of another kind than the reader expects, whatever its name.
  *
- * @param start The first 8 bytes or more.
+ * @param start The first 512 bytes, where there are as many.
  * @throws {QARepVGGError} ERR_MODEL_FORMAT
  */
-export function checkStart(start: Uint8Array, expected: FileFormat, where: string): void {
-  const received = recognise(start);
-  if (received === undefined || received === expected) return;
-  const { file, advice } = received === 'PyTorch' ? torch : formats[received];
-  throw mismatch('ERR_MODEL_FORMAT', where, formats[expected].file, `${file}; ${advice}`);
+export function checkStart(start: Uint8Array, expected: keyof typeof readers, where: string): void {
+  const received = recognize(start);
+  if (received === expected) return;
+  const foreign = received === undefined ? foreignKind(start) : undefined;
+  const other = received && `${readers[received].file}; ${readers[received].advice}`;
+  const found = foreign ?? other;
+  if (found !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, readers[expected].file, found);
 }
 
-function recognise(start: Uint8Array): FileFormat | 'PyTorch' | undefined {
+/** What a file is by its first bytes; nothing for what is none of these. */
+export function recognize(start: Uint8Array): FileFormat | 'PyTorch' | undefined {
   if (start.length < 8) return undefined;
-  const [first, second] = start;
-  if (first === 0x50 && second === 0x4b) return 'PyTorch';
-  // The length of a header in 8 bytes, little-endian and far below 4 GiB.
-  if (start.subarray(4, 8).every((byte) => byte === 0)) return 'safetensors';
+  const [first, second] = start as unknown as [number, number];
+  // First of all: the length of a header may begin like anything else.
+  if (isSafetensors(start)) return 'safetensors';
+  // An archive, or a pickle of protocol 2 to 5.
+  if ((first === 0x50 && second === 0x4b) || (first === 0x80 && second <= 5)) return 'PyTorch';
   // Field 1, a number below 128: the version of the format.
-  return first === 0x08 && (second as number) < 128 ? 'ONNX' : undefined;
+  return first === 0x08 && second < 128 ? 'ONNX' : undefined;
+}
+
+/** Whether the first 8 bytes are the length of a header, little-endian and far below 4 GiB, and the next one, if given, its brace. */
+export function isSafetensors(start: Uint8Array): boolean {
+  const brace = start[8] ?? 0x7b;
+  return start.length >= 8 && start.subarray(4, 8).every((byte) => byte === 0) && brace === 0x7b;
 }

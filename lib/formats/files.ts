@@ -1,8 +1,10 @@
 import { constants } from 'node:fs';
 import { access, type FileHandle, open } from 'node:fs/promises';
 import { getSystemErrorMap } from 'node:util';
-import { describe, type ErrorCode, mismatch, QARepVGGError, quote } from '../errors';
-import { allocate } from '../limits';
+import { type ErrorCode, mismatch, QARepVGGError } from '../errors';
+import { allocateBytes, bytesIn, type FileSource, pathOf, placeOfSource } from './sources';
+
+export { allocateBytes, placeOf } from './sources';
 
 /** A file open for reading, from its beginning to its end. */
 export interface InputFile {
@@ -26,13 +28,33 @@ const parts = 4;
 const minPartBytes = 2 ** 21;
 
 /**
- * Opens a regular file, lets `use` read it, and closes it.
+ * Opens a regular file, or bytes that {@link ownSource} has taken, lets `use` read it, and closes it.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG when there is no such file, when it may not be read, or when it is a folder, a
  * pipe or a device; ERR_INVALID_STATE when it changes meanwhile; ERR_OUT_OF_MEMORY; whatever `use` throws.
  */
-export async function withFile<T>(path: string, where: string, use: (file: InputFile) => Promise<T>): Promise<T> {
-  const place = placeOf(path, where);
+export async function withFile<T>(source: FileSource, where: string, use: (file: InputFile) => Promise<T>): Promise<T> {
+  const place = placeOfSource(source, where);
+  const bytes = bytesIn(source, where);
+  return bytes ? use(inMemory(bytes, place)) : withFileAt(pathOf(source, where), place, use);
+}
+
+/** Bytes as a file. The whole is handed out as it is, a part is copied: its reader wants it at offset 0. */
+function inMemory(bytes: Uint8Array, where: string): InputFile {
+  let position = 0;
+  const read = (length: number): Promise<Uint8Array> => {
+    const begin = position;
+    position += length;
+    const isWhole = length === bytes.length && bytes.byteLength === bytes.buffer.byteLength;
+    if (isWhole) return Promise.resolve(bytes);
+    const part = allocateBytes(length, where);
+    part.set(bytes.subarray(begin, position));
+    return Promise.resolve(part);
+  };
+  return { where, size: bytes.length, read };
+}
+
+async function withFileAt<T>(path: string, place: string, use: (file: InputFile) => Promise<T>): Promise<T> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, openFlags);
@@ -58,8 +80,8 @@ export async function withFile<T>(path: string, where: string, use: (file: Input
 }
 
 /** All bytes of a regular file. @throws {QARepVGGError} as {@link withFile} */
-export function readWholeFile(path: string, where: string): Promise<Uint8Array> {
-  return withFile(path, where, (file) => file.read(file.size));
+export function readWholeFile(source: FileSource, where: string): Promise<Uint8Array> {
+  return withFile(source, where, (file) => file.read(file.size));
 }
 
 /** Whether there is a file, or something else, of this name. */
@@ -68,19 +90,6 @@ export function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** "where, path". @throws {QARepVGGError} ERR_INVALID_ARG for what cannot be a path. */
-export function placeOf(path: unknown, where: string): string {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, path`, 'a path', describe(path));
-  }
-  return `${where}, ${quote(path)}`;
-}
-
-/** @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory. */
-export function allocateBytes(length: number, where: string): Uint8Array {
-  return new Uint8Array(allocate(length, where));
 }
 
 async function readFrom(handle: FileHandle, position: number, length: number, where: string): Promise<Uint8Array> {
@@ -116,13 +125,23 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   ENOMEM: 'ERR_OUT_OF_MEMORY',
 };
 
+/** What Node's permission model throws. */
+type PermissionError = Error & { readonly permission?: string };
+
+function accessDenied(where: string, expected: string, error: PermissionError): QARepVGGError {
+  const flag = error.permission === 'FileSystemWrite' ? '--allow-fs-write' : '--allow-fs-read';
+  const advice = `ERR_ACCESS_DENIED (Node's permission model; ${flag} allows it)`;
+  return new QARepVGGError('ERR_INVALID_ARG', `${where}: expected ${expected}, received ${advice}`, { cause: error });
+}
+
 /**
- * What the operating system refused, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
+ * What the operating system or Node refused, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
  * ERR_INVALID_ARG. Its cause carries the system's `code`; the path in the system's message is left out, for it may be
  * one that the caller does not know. Errors of other kinds come back as they are.
  */
 export function systemError(where: string, expected: string, error: unknown): unknown {
   const { errno, code } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_ACCESS_DENIED') return accessDenied(where, expected, error as PermissionError);
   if (error instanceof QARepVGGError || typeof errno !== 'number' || code === undefined) return error;
   const text = getSystemErrorMap().get(errno)?.[1] ?? 'refused by the system';
   const cause = Object.assign(new Error(`${code}: ${text}`), { code, errno });

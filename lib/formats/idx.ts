@@ -1,7 +1,8 @@
 import { createGunzip } from 'node:zlib';
 import { describeList, mismatch, QARepVGGError, quote } from '../errors';
-import { Dataset } from './dataset';
-import { withFile } from './files';
+import { inSlices, type Steps, stepSize } from '../slices';
+import { Dataset, type DatasetSource } from './dataset';
+import { allocateBytes, withFile } from './files';
 
 /** Unsigned bytes in row-major order. */
 export interface IdxArray {
@@ -13,6 +14,10 @@ export interface IdxArray {
 const maxBytes = 2 ** 31 - 1;
 
 const maxDims = 4;
+
+/** Deflate makes 258 bytes of two bits at best. */
+const maxGzipRatio = 1032;
+const minGzipBytes = 2 ** 16;
 
 /**
  * Reads an IDX file of unsigned bytes, plain or compressed by gzip: two zero bytes, the type 8, the number of dims; the
@@ -41,6 +46,15 @@ export async function loadIdx(
   classes: readonly string[],
   where = 'loadIdx',
 ): Promise<Dataset> {
+  return new Dataset({ ...(await readLabelled(imagesPath, labelsPath, where)), classes });
+}
+
+/** As {@link loadIdx}, without names for the classes. */
+export async function readLabelled(
+  imagesPath: string,
+  labelsPath: string,
+  where: string,
+): Promise<Omit<DatasetSource, 'classes'>> {
   const [images, labels] = await Promise.all([readIdx(imagesPath, where), readIdx(labelsPath, where)]);
   const [count, height, width, channels = 1] = images.dims;
   if (count === undefined || height === undefined || width === undefined) {
@@ -51,12 +65,16 @@ export async function loadIdx(
     const expected = `dims [${count}], a label for each image`;
     throw mismatch('ERR_INVALID_ARG', `${where}, ${quote(labelsPath)}`, expected, describeList(labels.dims));
   }
-  return new Dataset({
-    images: images.data,
-    dims: [height, width, channels],
-    labels: Int32Array.from(labels.data),
-    classes,
-  });
+  return { images: images.data, dims: [height, width, channels], labels: await inSlices(toIntegers(labels.data)) };
+}
+
+function* toIntegers(bytes: Uint8Array): Steps<Int32Array> {
+  const result = new Int32Array(bytes.length);
+  for (let start = 0; start < bytes.length; start += stepSize) {
+    result.set(bytes.subarray(start, start + stepSize), start);
+    yield;
+  }
+  return result;
 }
 
 function parseIdx(bytes: Uint8Array, where: string): IdxArray {
@@ -87,20 +105,23 @@ function readHeader(bytes: Uint8Array, where: string): { dims: number[]; fileByt
   return { dims, fileBytes: headerBytes + size };
 }
 
-/** Decompresses piece by piece, and stops as soon as there is more than the header announces. */
+/** Decompresses piece by piece into memory of the length that the header announces, and stops as soon as there is more. */
 async function inflate(compressed: Uint8Array, where: string): Promise<Uint8Array> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  let expected: number | undefined;
   const gunzip = createGunzip({ chunkSize: 2 ** 18 });
   gunzip.end(compressed);
+  let beginning: Uint8Array = new Uint8Array();
+  let whole: Uint8Array | undefined;
+  let length = 0;
   try {
     for await (const piece of gunzip as AsyncIterable<Buffer>) {
-      pieces.push(piece);
-      length += piece.length;
-      expected ??= readHeader(Buffer.concat(pieces), where)?.fileBytes;
-      if (expected !== undefined && length > expected) {
-        throw mismatch('ERR_INVALID_ARG', where, `${expected} bytes after decompression`, 'more');
+      if (!whole) {
+        beginning = Buffer.concat([beginning, piece]);
+        const header = readHeader(beginning, where);
+        if (!header) continue;
+        whole = allocateInflated(header.fileBytes, compressed.length, where);
+        length = append(whole, beginning, 0, where);
+      } else {
+        length = append(whole, piece, length, where);
       }
     }
   } catch (error) {
@@ -109,5 +130,19 @@ async function inflate(compressed: Uint8Array, where: string): Promise<Uint8Arra
       cause: error,
     });
   }
-  return Buffer.concat(pieces, length);
+  return whole ? whole.subarray(0, length) : beginning;
+}
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG for more than the compressed bytes can hold, before there is memory for it. */
+function allocateInflated(bytes: number, compressed: number, where: string): Uint8Array {
+  if (bytes <= maxGzipRatio * compressed + minGzipBytes) return allocateBytes(bytes, where);
+  throw mismatch('ERR_INVALID_ARG', where, `${bytes} bytes after decompression`, `${compressed} compressed ones`);
+}
+
+function append(whole: Uint8Array, piece: Uint8Array, length: number, where: string): number {
+  if (length + piece.length > whole.length) {
+    throw mismatch('ERR_INVALID_ARG', where, `${whole.length} bytes after decompression`, 'more');
+  }
+  whole.set(piece, length);
+  return length + piece.length;
 }

@@ -1,21 +1,26 @@
 import { describeList, mismatch, quote } from '../errors';
 import { QuantizedModel } from '../integer/quantized-model';
+import { Model } from '../model/model';
 import { layerSlots } from '../nn/layers';
 import { emptyNetwork, type Network, networkCoreOf } from '../nn/network';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import { inPlace, type SlotSpec, type StateDict } from '../nn/state';
 import type { Tensor } from '../tensor';
 import type { RawTensor } from './dtypes';
-import { placeOf } from './files';
+import { checkEnding } from './file-format';
 import {
+  describeGraph,
   describeNetwork,
   type FileForm,
-  type Metadata,
+  isOurs,
   type NetworkDescription,
   readDescription,
+  readGraphBytes,
 } from './model-metadata';
+import { packModel, unpackModel } from './onnx';
 import { assembleQuantized, describeQuantized, quantizedTensors } from './quantized-files';
-import { inFloat32, readRawSafetensors, writeSafetensors } from './safetensors';
+import { inFloat32, readRawSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors';
+import { type FileSource, ownSource, placeOfSource } from './sources';
 
 /** Tensors whose name begins like this are no part of the network. */
 export const extraPrefix = 'training.';
@@ -29,7 +34,7 @@ export interface Extras {
 /**
  * Writes a network, quantised or not, with everything that is needed to use it again, as a safetensors file: all of it or
  * nothing, whatever happens meanwhile. The tensors have their names of the layout 'official'; the metadata hold the options of
- * the network, its form, labels and preprocessing.
+ * the network, its form, labels and preprocessing. Of a {@link Model} tensors keep their names, and the graph is in the metadata.
  *
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, for a name that ends in .onnx, and for a
  * module that is no network;
@@ -38,8 +43,13 @@ export interface Extras {
  * @example
  * await saveModel(model.eval().switchToDeploy(), 'deploy.safetensors');
  */
-export async function saveModel(model: Network | QuantizedModel, path: string): Promise<void> {
+export async function saveModel(model: Network | QuantizedModel | Model, path: string | URL): Promise<void> {
   const where = 'saveModel';
+  if (model instanceof Model) {
+    checkEnding(path, 'safetensors', where);
+    const { graph, tensors } = await packModel(model, where);
+    return writeSafetensors(path, tensors, describeGraph(graph), where);
+  }
   if (model instanceof QuantizedModel) {
     return writeSafetensors(path, quantizedTensors(model), describeQuantized(model, where), where);
   }
@@ -48,44 +58,57 @@ export async function saveModel(model: Network | QuantizedModel, path: string): 
 
 /**
  * Reads a network that {@link saveModel} or a training run has written, in the form that it had, in eval mode. Which kind it
- * is says the file; `form` is 'int8' for a quantised one. The type parameter says what the caller expects.
+ * is says the file; `form` is 'int8' for a quantised one; a model of other origin is a {@link Model}. The type parameter says what the caller expects. Bytes are copied
+ * before the call returns its promise.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_QUANT_PARAM naming a
- * layer that cannot be computed, by its scales or because its sums could leave 32 bits; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * layer that cannot be computed, by its scales or because its sums could leave 32 bits; ERR_INVALID_ARG for a path that cannot be read; ERR_BUFFER_* for bytes; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
- * const model = await loadModel('model.safetensors');
+ * const model = await loadModel<Network>('model.safetensors');
  * console.log(model.options.labels, model.form);
  * const small = await loadModel<QuantizedModel>('int8.safetensors');
  */
-export async function loadModel<M extends Network | QuantizedModel = Network>(path: string): Promise<M> {
-  return (await readModel(path, 'loadModel')) as M;
+export async function loadModel<M extends Network | QuantizedModel | Model = Network | QuantizedModel>(
+  source: FileSource,
+): Promise<M> {
+  const where = 'loadModel';
+  return (await readModel(ownSource(source, where), where)) as M;
 }
 
-/** As {@link loadModel}, of either kind. */
-export async function readModel(path: string, where: string): Promise<Network | QuantizedModel> {
-  const { description, tensors, metadata, place } = await readModelFile(path, where);
-  if (description.form === 'int8') return assembleQuantized(description.options, metadata, tensors, place);
-  return assembleNetwork(description as NetworkDescription, inFloat32({ tensors, metadata }, place).tensors, place)
-    .model;
+/** As {@link loadModel}, of any kind. */
+export async function readModel(path: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
+  const raw = await readRawFile(path, where);
+  const graph = readGraphBytes(raw.file.metadata, raw.place);
+  if (graph) return unpackModel({ graph, tensors: raw.file.tensors }, raw.place);
+  const { description, file, place } = described(raw);
+  if (description.form === 'int8') {
+    return assembleQuantized(description.options, file.metadata, file.tensors, place);
+  }
+  const { tensors } = await inFloat32(file, place);
+  return assembleNetwork(description as NetworkDescription, tensors, place).model;
 }
 
-async function readModelFile(
-  path: string,
-  where: string,
-): Promise<{
-  description: NetworkDescription<FileForm>;
-  tensors: Record<string, RawTensor>;
-  metadata: Metadata;
-  place: string;
-}> {
-  const place = placeOf(path, where);
-  const { tensors, metadata } = await readRawSafetensors(path, where);
-  return { description: readDescription(metadata, place), tensors, metadata, place };
+interface RawFile {
+  readonly file: SafetensorsFile<RawTensor>;
+  readonly place: string;
+}
+
+async function readRawFile(path: FileSource, where: string): Promise<RawFile> {
+  const place = placeOfSource(path, where);
+  const file = await readRawSafetensors(path, where);
+  const [odd] = Object.keys(file.unread);
+  if (odd === undefined || !isOurs(file.metadata)) return { file, place };
+  throw mismatch('ERR_MODEL_FORMAT', place, 'the tensors that the metadata say', `${quote(odd)} too`);
+}
+
+/** @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that holds no network of this package. */
+function described({ file, place }: RawFile): RawFile & { readonly description: NetworkDescription<FileForm> } {
+  return { description: readDescription(file.metadata, place), file, place };
 }
 
 /** As {@link saveModel}, with more in the file. */
-export async function saveModelWith(model: Network, extras: Extras, path: string, where: string): Promise<void> {
+export async function saveModelWith(model: Network, extras: Extras, path: string | URL, where: string): Promise<void> {
   const { blueprint, form, definition } = networkCoreOf(model, where);
   const { store } = definition;
   store.checkAttached(where);
@@ -95,13 +118,13 @@ export async function saveModelWith(model: Network, extras: Extras, path: string
 }
 
 /** As {@link loadModel}, with what else is in the file; not for quantised networks. */
-export async function loadModelWith(path: string, where: string): Promise<{ model: Network; extras: Extras }> {
-  const { description, tensors, metadata, place } = await readModelFile(path, where);
+export async function loadModelWith(path: FileSource, where: string): Promise<{ model: Network; extras: Extras }> {
+  const { description, file, place } = described(await readRawFile(path, where));
   if (description.form === 'int8') {
     throw mismatch('ERR_MODEL_FORMAT', `${place}, form`, 'train, partial or deploy', '"int8", a quantised network');
   }
-  const floats = inFloat32({ tensors, metadata }, place).tensors;
-  const { model, others } = assembleNetwork(description as NetworkDescription, floats, place);
+  const { tensors, metadata } = await inFloat32(file, place);
+  const { model, others } = assembleNetwork(description as NetworkDescription, tensors, place);
   return { model, extras: { tensors: others, metadata } };
 }
 

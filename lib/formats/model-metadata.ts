@@ -13,8 +13,38 @@ export function isOurs(metadata: Metadata): boolean {
   return metadata.producer === producer.producer;
 }
 
-/** Goes up when older versions of this package could not read what is written. */
-const formatVersion = '1';
+/** What older versions of this package read as it is, and what they would compute wrongly: a network without identities. */
+const formatVersions = { plain: '1', withoutIdentity: '2' } as const;
+
+/** Of a model of other origin, which no older version reads. */
+const graphForm = { formatVersion: '3', form: 'graph' } as const;
+
+/** A graph without the numbers of its tensors, which lie beside it under its names: an ONNX file, in base64. */
+export function describeGraph(graph: Uint8Array): Metadata {
+  return { ...producer, ...graphForm, graph: Buffer.from(graph).toString('base64') };
+}
+
+/** What {@link describeGraph} was given; nothing for a file of another form. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | undefined {
+  if (!isOurs(metadata) || metadata.form !== graphForm.form) return undefined;
+  const { formatVersion, graph = '' } = metadata;
+  if (formatVersion !== graphForm.formatVersion) {
+    const received = `${formatVersion === undefined ? 'none' : quote(formatVersion)}; a newer release of qarepvgg may read it`;
+    throw mismatch('ERR_MODEL_FORMAT', where, `version ${quote(graphForm.formatVersion)} of the format`, received);
+  }
+  const bytes = Buffer.from(graph, 'base64');
+  // A copy: those of a Buffer may lie in memory that others share.
+  if (bytes.length > 0 && bytes.toString('base64') === graph) return Uint8Array.from(bytes);
+  throw mismatch(
+    'ERR_MODEL_FORMAT',
+    `${where}, metadata graph`,
+    'an ONNX graph in base64',
+    graph ? 'other text' : 'none',
+  );
+}
+
+/** Options that files of older versions lack, with what they were then. */
+const laterOptions: Readonly<Record<string, string>> = { identity: 'true' };
 
 /** The form of a network in a file; quantised ones, which are deploy forms, have one of their own. */
 export type FileForm = Form | 'int8';
@@ -24,6 +54,8 @@ const forms: readonly string[] = ['train', 'partial', 'deploy', 'int8'] satisfie
 /** A network without its weights, as metadata of a file: its form, and every option under its own name. */
 export function describeNetwork(options: CheckedNetworkOptions, form: FileForm): Metadata {
   const texts = Object.entries(options).map(([name, value]) => [name, asText(value)] as const);
+  const { plain, withoutIdentity } = formatVersions;
+  const formatVersion = options.identity || form !== 'train' ? plain : withoutIdentity;
   return { ...producer, formatVersion, form, layout: 'official', ...Object.fromEntries(texts) };
 }
 
@@ -36,12 +68,13 @@ export interface NetworkDescription<F extends FileForm = Form> {
 /** What {@link describeNetwork} was given. @throws {QARepVGGError} ERR_MODEL_FORMAT */
 export function readDescription(metadata: Metadata, where: string): NetworkDescription<FileForm> {
   if (!isOurs(metadata) || metadata.formatVersion === undefined) {
-    const received = 'another one; make the network with createModel and give it the tensors of loadStateDict';
+    const received = 'another one; make the network with createModel and load the tensors with loadStateDict';
     throw mismatch('ERR_MODEL_FORMAT', where, 'a file that saveModel has written', received);
   }
-  if (metadata.formatVersion !== formatVersion) {
+  const versions: readonly string[] = Object.values(formatVersions);
+  if (!versions.includes(metadata.formatVersion)) {
     const received = `${quote(metadata.formatVersion)}; a newer release of qarepvgg may read it`;
-    throw mismatch('ERR_MODEL_FORMAT', where, `version "${formatVersion}" of the format`, received);
+    throw mismatch('ERR_MODEL_FORMAT', where, `version ${versions.map(quote).join(' or ')} of the format`, received);
   }
   const { form, layout } = metadata;
   if (form === undefined || !forms.includes(form)) {
@@ -54,7 +87,7 @@ export function readDescription(metadata: Metadata, where: string): NetworkDescr
 function readOptions(metadata: Metadata, where: string): CheckedNetworkOptions {
   const given = networkOptionNames.filter((name) => name !== 'labels' || metadata.labels !== undefined);
   try {
-    const options = given.map((name) => [name, readOption(name, metadata[name], where)] as const);
+    const options = given.map((name) => [name, readOption(name, metadata[name] ?? laterOptions[name], where)] as const);
     return checkNetworkOptions(metadata.architecture, Object.fromEntries(options), where);
   } catch (error) {
     if (!(error instanceof QARepVGGError)) throw error;

@@ -1,10 +1,44 @@
+import { mismatch } from '../errors';
 import type { QuantizedModel } from '../integer/quantized-model';
-import type { Network } from '../nn/network';
-import { formatOf } from './file-format';
+import { Model } from '../model/model';
+import { type Network, networkCoreOf } from '../nn/network';
+import { formatOf, recognize } from './file-format';
 import { readModel } from './model-files';
 import { readOnnx } from './onnx';
+import { type FileSource, ownSource, placeOfSource } from './sources';
 
-/** Reads a network, quantised or not, from a file of either kind: ONNX when its name says so, otherwise safetensors. */
-export async function openModel(path: string, where: string): Promise<Network | QuantizedModel> {
-  return formatOf(path) === 'ONNX' ? readOnnx(path, where) : readModel(path, where);
+/**
+ * Reads a model from a file of any kind: of a path its name says which (ONNX when it ends so, otherwise safetensors), of bytes
+ * their beginning.
+ */
+export async function openModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
+  const own = ownSource(source, where);
+  const format = typeof own === 'string' ? formatOf(own) : recognize(own);
+  return format === 'ONNX' ? readOnnx(own, where) : readModel(own, where);
+}
+
+/** As {@link openModel}, for what only networks of this package can do. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE */
+export async function openOwnModel(source: FileSource, where: string): Promise<Network | QuantizedModel> {
+  const model = await openModel(source, where);
+  if (!(model instanceof Model)) return model;
+  const received = 'an ONNX file of other origin; it can be run, timed and described';
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(source, where), 'a network of this package', received);
+}
+
+/** As {@link openModel}, with a network of this package in deploy form. */
+export async function openDeployModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
+  const model = await openModel(source, where);
+  return model instanceof Model ? model : fuseInMemory(model, where);
+}
+
+/**
+ * Fuses a network that was read, in place: what it computes in eval mode stays the same.
+ *
+ * @throws {QARepVGGError} ERR_NON_FINITE
+ */
+export function fuseInMemory<M extends Network | QuantizedModel>(model: M, where: string): M {
+  if (model.form === 'deploy' || model.form === 'int8') return model;
+  const core = networkCoreOf(model, where);
+  core.become(core.fused('deploy', where));
+  return model;
 }

@@ -25,7 +25,6 @@ export interface QuantizationNotes extends QuantizationRecipe {
 
 const notesKey = 'quantization';
 
-/** The name of the scales of a weight. */
 export function scaleName(weight: string): string {
   return `${weight}_scale`;
 }
@@ -118,7 +117,7 @@ function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
 /**
  * A quantised network from metadata and tensors.
  *
- * @param read Given who takes integers, by name (undefined for who takes quantised logits), gives the parameters of what they take.
+ * @param read For each layer that takes integers, by name (undefined for what takes quantised logits), returns the parameters of its input.
  */
 export function buildQuantized(
   options: CheckedNetworkOptions,
@@ -179,7 +178,6 @@ export class TensorSource {
     return tensor.data as ArrayOf<D>;
   }
 
-  /** A layer in float. */
   floatLayer(step: Step): QuantizedLayer {
     const dims = new Map<string, readonly number[]>();
     if (step.kind === 'conv') dims.set(step.weightName, step.weightDims).set(step.biasName, [step.outChannels]);

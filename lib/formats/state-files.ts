@@ -1,18 +1,21 @@
-import { describe, mismatch } from '../errors';
 import { checkStateDict } from '../nn/load';
 import type { StateDict } from '../nn/state';
 import { noteTraits, traitsFrom, traitsOf } from '../nn/traits';
-import { type Field, parseOptions } from '../options';
-import { placeOf, withFile } from './files';
+import { optionalText, parseOptions } from '../options';
+import { inSlices } from '../slices';
+import { recognize } from './file-format';
+import { withFile } from './files';
 import { isOurs, producer } from './model-metadata';
 import { readSafetensors, writeSafetensors } from './safetensors';
-import { findStateDict, readTorch } from './torch';
+import { type FileSource, ownSource, placeOfSource } from './sources';
+import { type FoundStateDict, findStateDict, readTorch } from './torch';
 
 /** Options of {@link loadStateDict}. */
 export interface LoadStateDictFileOptions {
   /**
-   * Name of the state dict in a checkpoint of PyTorch.
-   * @default the first of `ema_net`, `net`, `model_ema`, `model`, `model_state_dict`, `state_dict`, or the whole file
+   * Name of the state dict in a checkpoint of PyTorch, such as `model` or `ema.module`.
+   * @default averaged weights where there are any (`ema_net`, `model_ema`, `state_dict_ema`, `ema`, ...), then `net`, `model`,
+   * `model_state_dict`, `state_dict`, or the whole file
    */
   readonly key?: string;
 }
@@ -28,45 +31,53 @@ export interface LoadStateDictFileOptions {
  * @example
  * await saveStateDict(block.stateDict({ layout: 'timm' }), 'block.safetensors');
  */
-export async function saveStateDict(stateDict: StateDict, path: string): Promise<void> {
+export async function saveStateDict(stateDict: StateDict, path: string | URL): Promise<void> {
   const where = 'saveStateDict';
   checkStateDict(stateDict, where);
   await writeSafetensors(path, stateDict, { ...producer, ...traitsOf(stateDict) }, where);
 }
 
 /**
- * Reads the tensors of a safetensors file, or of a file that `torch.save` has written (a state dict, or a checkpoint with
- * one in it), in float32. Which of the two it is shows in the file, not in its name.
+ * Reads the tensors of a safetensors file, or of a file that `torch.save` has written (a state dict, a whole module, or a
+ * checkpoint with one of these in it), in float32. Which of the two it is shows in the file, not in its name. Nothing in it is
+ * executed; objects beside the state dict need not be understood. Bytes are copied before the call returns its promise.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file of another kind, a damaged one, and one with objects other
- * than tensors and plain values; ERR_MODEL_INCOMPATIBLE, with the keys there are, for a checkpoint without a state dict;
- * ERR_NON_FINITE naming a tensor with a number that float32 has no room for; ERR_INVALID_ARG for a path that cannot be read;
- * ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file of another kind, and a damaged one; ERR_MODEL_INCOMPATIBLE, with
+ * the keys there are, for a checkpoint without a state dict; ERR_NON_FINITE naming a tensor with a number that float32 has no
+ * room for; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = createModel('repvgg_a0');
  * model.loadStateDict(await loadStateDict('RepVGG-A0-train.pth'));
  */
-export async function loadStateDict(path: string, options: LoadStateDictFileOptions = {}): Promise<StateDict> {
+export async function loadStateDict(source: FileSource, options: LoadStateDictFileOptions = {}): Promise<StateDict> {
   const where = 'loadStateDict';
-  const { key } = parseOptions(where, { key: optionalText }, options);
-  if (await isTorch(path, where)) {
-    return findStateDict(await readTorch(path, where), key === undefined ? {} : { key }, placeOf(path, where));
-  }
-  const { tensors, metadata } = await readSafetensors(path, where);
-  if (isOurs(metadata)) noteTraits(tensors, traitsFrom(metadata));
-  return tensors;
+  return (await readStateFile(ownSource(source, where), options, where)).tensors;
 }
 
-const optionalText: Field<string | undefined> = (value, where) => {
-  if (value === undefined || typeof value === 'string') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'a name', describe(value));
-};
+/** As {@link loadStateDict}, with how the state dict was chosen. */
+export async function readStateFile(
+  path: FileSource,
+  options: LoadStateDictFileOptions,
+  where: string,
+): Promise<FoundStateDict> {
+  const { key } = parseOptions(where, { key: optionalText }, options);
+  const found = (await isTorch(path, where)) ? await fromTorch(path, key, where) : await fromSafetensors(path, where);
+  noteTraits(found.tensors, found.traits);
+  return found;
+}
 
-/** A ZIP archive, or a bare pickle of the time before PyTorch 1.6, which its reader refuses with advice. */
-function isTorch(path: string, where: string): Promise<boolean> {
-  return withFile(path, where, async (file) => {
-    const [first, second] = await file.read(Math.min(2, file.size));
-    return (first === 0x50 && second === 0x4b) || first === 0x80;
-  });
+async function fromTorch(path: FileSource, key: string | undefined, where: string): Promise<FoundStateDict> {
+  const checkpoint = await readTorch(path, where);
+  return inSlices(findStateDict(checkpoint, key === undefined ? {} : { key }, placeOfSource(path, where)));
+}
+
+async function fromSafetensors(path: FileSource, where: string): Promise<FoundStateDict> {
+  const { tensors, metadata, unread } = await readSafetensors(path, where);
+  const traits = isOurs(metadata) ? traitsFrom(metadata) : {};
+  return { tensors, key: '', candidates: [''], prefix: '', unread: Object.keys(unread), traits };
+}
+
+function isTorch(path: FileSource, where: string): Promise<boolean> {
+  return withFile(path, where, async (file) => recognize(await file.read(Math.min(9, file.size))) === 'PyTorch');
 }

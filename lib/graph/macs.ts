@@ -1,4 +1,5 @@
-import type { Op, QuantizedOp } from '../../binding';
+import type { Op } from '../../binding';
+import type { QuantizedOp } from '../integer/ops';
 import { inferShapes } from './shapes';
 
 /**

@@ -1,5 +1,6 @@
-import type { ConvGeometry, Op, QuantizedOp } from '../../binding';
+import type { ConvGeometry, Op } from '../../binding';
 import { describeList, mismatch } from '../errors';
+import type { QuantizedOp } from '../integer/ops';
 import { checkedProduct } from '../limits';
 
 /** Output length of a convolution along one side; 0 or less when the kernel does not fit. */

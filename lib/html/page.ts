@@ -52,7 +52,7 @@ export function dataTable(head: readonly string[], rows: readonly (readonly stri
 const style = `
 :root { color-scheme: light dark; --page: #fff; --card: #f5f6f8; --text: #1c2430; --soft: #5b6675; --line: #d5dae1; --clamped: #c4253a;
   --a: #0b62c4; --b: #c2570c; --c: #158048; --d: #8a3fc0; --e: var(--text); --f: #0f7f8f; }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root { --page: #12161c; --card: #1b212a; --text: #e4e9f0; --soft: #9aa6b5; --line: #364150; --clamped: #ff7b86;
     --a: #6cb2ff; --b: #f0a35e; --c: #6fd39b; --d: #cf9bf5; --f: #63d5e0; }
 }
@@ -70,12 +70,19 @@ section { margin: 24px 0; }
 .scroll { --under: var(--page); overflow-x: auto; background: linear-gradient(var(--under) 0 0) right / 20px 100% no-repeat local, linear-gradient(to left, var(--line), transparent) right / 14px 100% no-repeat scroll; }
 figure .scroll { --under: var(--card); }
 table { border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; margin-top: 8px; }
-th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--soft); font-weight: normal; } th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); text-align: left; }
+th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { color: var(--soft); font-weight: normal; } th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 11em; max-width: 24em; }
+p.warning { color: var(--clamped); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 190px), 1fr)); gap: 12px; margin-top: 8px; }
-svg { display: block; width: 100%; height: auto; } figure svg { min-width: 560px; } svg text { fill: var(--soft); font-size: 11px; } article svg text { font-size: 14px; }
+svg { display: block; width: 100%; height: auto; } figure svg { min-width: 500px; } svg text { fill: var(--soft); font-size: 11px; } article svg text { font-size: 14px; }
 .grid { stroke: var(--line); } .line { fill: none; stroke: var(--ink); stroke-width: 1.8; } circle { fill: var(--ink); }
 .bar { stroke: var(--a); } path.clamped { stroke: var(--clamped); }
 .legend { white-space: nowrap; } .legend::before { content: '■ '; color: var(--ink); } .legend.clamped { color: var(--clamped); --ink: var(--clamped); }
+@page { margin: 12mm; }
+@media print {
+  body { max-width: none; padding: 0; font-size: 10pt; } figure, article, dl div { background: none; border: 1px solid var(--line); }
+  main { grid-template-columns: 1fr; } figure, article, tr { break-inside: avoid; } .scroll { overflow: visible; background: none; }
+  figure svg { min-width: 0; } th, td { padding: 2px 5px; } th:first-child, td:first-child { background: none; min-width: 0; }
+}
 ${['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `.${name} { --ink: var(--${name}); }`).join(' ')}
 `;

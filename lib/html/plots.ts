@@ -35,6 +35,14 @@ export interface LinePlotOptions {
   readonly log?: boolean;
 }
 
+/** Labels that have room below a plot of lines, side by side, and letters that have room below each other. */
+const [maxLabels, maxLetters] = [44, 18];
+
+/** The end of a name tells more than its beginning. */
+function shortened(name: string): string {
+  return name.length > maxLetters ? `…${name.slice(1 - maxLetters)}` : name;
+}
+
 /** Lines over named places. */
 export function linePlot({ title, names, lines, unit = '', log = false }: LinePlotOptions): string {
   const shown = lines.flatMap(({ values }) => values.filter((value) => isShown(value, log))) as number[];
@@ -45,9 +53,11 @@ export function linePlot({ title, names, lines, unit = '', log = false }: LinePl
     const at = y(tick).toFixed(1);
     return `<path class="grid" d="M${left} ${at}H${width - 8}"/><text x="${left - 6}" y="${at}" dy="4" text-anchor="end">${format(tick)}</text>`;
   });
+  const every = Math.ceil(names.length / maxLabels);
   const labels = names.map((name, i) => {
+    if (i % every !== 0) return '';
     const at = `${x(i).toFixed(1)} ${height - bottom + 12}`;
-    return `<text transform="translate(${at}) rotate(-60)" text-anchor="end">${escapeHtml(name)}</text>`;
+    return `<text transform="translate(${at}) rotate(-60)" text-anchor="end">${escapeHtml(shortened(name))}</text>`;
   });
   const paths = lines.map(({ name, style, values }) => {
     const points = values.map((value, i) => (isShown(value, log) ? ([x(i), y(value as number)] as const) : undefined));

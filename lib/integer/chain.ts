@@ -1,5 +1,5 @@
 import type { ConvGeometry, ConvOp, Op, SqueezeExciteOp, StateOffset } from '../../binding';
-import { deployOps } from '../graph/deploy';
+import { deployOps } from '../nn/graph';
 import type { Slot } from '../nn/state';
 
 /**

@@ -121,10 +121,25 @@ function checkInteger(
     if (output) return;
     throw mismatch('ERR_QUANT_PARAM', where, 'a layer in integers after it', 'one in float');
   }
+  checkProducts(layer, layer.input, output, where);
+}
+
+/**
+ * Scales of weights together with those of what goes in and comes out, and room for sums.
+ *
+ * @param layer Weights output channel by output channel.
+ * @throws {QARepVGGError} ERR_QUANT_PARAM
+ */
+export function checkProducts(
+  layer: Pick<IntegerConv, 'weight' | 'weightScale' | 'bias'>,
+  input: QuantizationParameters,
+  output: QuantizationParameters | undefined,
+  where: string,
+): void {
   layer.weightScale.forEach((scale, channel) => {
     const place = `${where}, weight scale ${channel}`;
     checkScale(scale, place);
-    const product = Math.fround(scale * layer.input.scale);
+    const product = Math.fround(scale * input.scale);
     checkScale(product, `${place} times input scale`);
     if (!output || Number.isFinite(Math.fround(product / output.scale))) return;
     throw mismatch('ERR_QUANT_PARAM', place, 'a finite quotient of it and the output scale', String(output.scale));
@@ -136,8 +151,8 @@ function checkInteger(
 const maxSum = 2 ** 31 - 1;
 
 /** A bias and the products that are added to it, whatever goes in, must have room in 32 bits. */
-function checkSums({ weight, bias, outChannels }: IntegerConv, where: string): void {
-  const terms = weight.length / outChannels;
+function checkSums({ weight, bias }: Pick<IntegerConv, 'weight' | 'bias'>, where: string): void {
+  const terms = weight.length / bias.length;
   bias.forEach((start, channel) => {
     const room = maxSum - Math.abs(start);
     // Of all layers but very deep ones this is clear without a look at the weights.
@@ -159,8 +174,8 @@ function largestSum(weight: Int8Array): number {
   return 255 * Math.max(positive, negative);
 }
 
-/** What scale and zero point must be. */
-function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: string): void {
+/** What scale and zero point must be. @throws {QARepVGGError} ERR_QUANT_PARAM */
+export function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: string): void {
   checkScale(scale, `${where}, scale`);
   if (Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255) return;
   throw mismatch('ERR_QUANT_PARAM', `${where}, zero point`, 'an integer from 0 to 255', String(zeroPoint));
@@ -170,6 +185,12 @@ function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: st
 const minNormal = 2 ** -126;
 
 function checkScale(scale: number, where: string): void {
-  if (Math.fround(scale) === scale && scale >= minNormal && scale < Number.POSITIVE_INFINITY) return;
+  if (
+    typeof scale === 'number' &&
+    Math.fround(scale) === scale &&
+    scale >= minNormal &&
+    scale < Number.POSITIVE_INFINITY
+  )
+    return;
   throw mismatch('ERR_QUANT_PARAM', where, 'a float32 value, normal and above 0', String(scale));
 }

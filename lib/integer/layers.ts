@@ -51,7 +51,7 @@ export type FloatLayer = FloatConv | FloatAverage | FloatSqueezeExcite;
 /** A layer of a quantised model. */
 export type QuantizedLayer = FloatLayer | IntegerConv | IntegerAverage;
 
-/** The layer of a step, in float, with copies of its tensors. `read` gives a tensor of the state by its name, if there is one. */
+/** The layer of a step, in float, with copies of its tensors. `read` returns a tensor of the state by its name, if there is one. */
 export function floatLayer(step: Step, read: (name: string) => Float32Array | undefined): FloatLayer {
   const copy = (name: string): Float32Array => (read(name) as Float32Array).slice();
   switch (step.kind) {

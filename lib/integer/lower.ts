@@ -1,4 +1,4 @@
-import type { Op, QuantizedConvOp, QuantizedOp } from '../../binding';
+import type { Op } from '../../binding';
 import { allocateFloats } from '../limits';
 import {
   type FloatLayer,
@@ -8,6 +8,7 @@ import {
   type QuantizationParameters,
   tensorsOf,
 } from './layers';
+import type { QuantizedConvOp, QuantizedOp } from './ops';
 import type { QuantizedModel } from './quantized-model';
 
 /** What a session is made from: the ops, and the tensors of those that compute in float. */
@@ -17,7 +18,7 @@ export interface LoweredModel {
 }
 
 /**
- * The ops that compute a quantised model: a value is quantised where a layer takes integers and the one before gives
+ * The ops that compute a quantised model: a value is quantised where a layer takes integers and the one before makes
  * floats; logits come out as floats.
  */
 export function lowerQuantized({ layers, output }: QuantizedModel, where: string): LoweredModel {
@@ -55,7 +56,7 @@ function convOp(layer: IntegerConv, input: number, output: QuantizationParameter
   };
 }
 
-/** An average in integers gives integers: the constructor of the model has seen to it. */
+/** An average of integers is an integer: the constructor of the model has checked it. */
 function averageOp(input: number, from: QuantizationParameters, to: QuantizationParameters | undefined): QuantizedOp {
   const { scale, zeroPoint } = to as QuantizationParameters;
   return {
@@ -65,7 +66,7 @@ function averageOp(input: number, from: QuantizationParameters, to: Quantization
 }
 
 /** The tensors of float layers one after the other. */
-export function concatenate(tensors: readonly Float32Array[], length: number, where: string): Float32Array {
+function concatenate(tensors: readonly Float32Array[], length: number, where: string): Float32Array {
   const state = allocateFloats(length, `${where}, state`);
   let offset = 0;
   for (const tensor of tensors) {

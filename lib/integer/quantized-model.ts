@@ -1,7 +1,9 @@
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { mismatch } from '../errors';
 import type { CheckedNetworkOptions } from '../nn/network-options';
+import { readForeign } from '../options';
 import type { Preprocessing } from '../preprocessing';
+import { refuseClones } from '../uncloneable';
 import { checkParts } from './check';
 import { type QuantizationParameters, type QuantizedLayer, tensorsOf } from './layers';
 
@@ -67,7 +69,7 @@ export class QuantizedModel {
   readonly form = 'int8';
   /**
    * In the order in which they compute; each takes what the one before puts out. They are frozen, but for the numbers in
-   * their typed arrays, which JavaScript cannot freeze: who writes to those changes the model, unchecked until it is run.
+   * their typed arrays, which JavaScript cannot freeze: code that writes to those changes the model, unchecked until it is run.
    */
   readonly layers: readonly QuantizedLayer[];
   /** Of the logits, with the option `quantizeLogits`. */
@@ -86,16 +88,22 @@ export class QuantizedModel {
    * that could leave 32 bits; ERR_INVALID_ARG for what are no parts of a model.
    */
   constructor(parts: QuantizedParts, where = 'QuantizedModel') {
-    checkParts(parts, where);
-    const { layers, output, network } = parts;
-    this.layers = Object.freeze(layers.map(frozenLayer));
-    this.output = output && Object.freeze({ ...output });
-    this.recipe = Object.freeze({ ...parts.recipe });
-    this.inChannels = parts.inChannels;
-    this.flat = parts.flat;
-    this.preprocessing = parts.preprocessing;
-    this.#network = network;
+    const own = readForeign(where, () => ownParts(parts));
+    checkParts(own, where);
+    this.layers = own.layers;
+    this.output = own.output;
+    this.recipe = own.recipe;
+    this.inChannels = own.inChannels;
+    this.flat = own.flat;
+    this.preprocessing = own.preprocessing;
+    this.#network = own.network;
+    refuseClones(this);
     Object.freeze(this);
+  }
+
+  /** A mark that only this class can make: no code of a Proxy runs. */
+  static [Symbol.hasInstance](value: unknown): value is QuantizedModel {
+    return typeof value === 'object' && value !== null && #network in value;
   }
 
   /**
@@ -139,16 +147,30 @@ export class QuantizedModel {
     const what = network ? `${network.architecture}, ${network.inChannels} -> ${network.numClasses}, ` : '';
     return `QuantizedModel(${what}int8 form, ${integer} of ${convs.length} layers)`;
   }
+
+  /** What `console.log` prints. */
+  [inspect.custom](): string {
+    return #network in this ? `${this}` : 'QuantizedModel {}';
+  }
 }
 
-/** A copy that cannot be changed; its tensors are the same. */
-function frozenLayer(layer: QuantizedLayer): QuantizedLayer {
-  const copy = { ...layer } as Record<string, unknown>;
-  for (const [name, value] of Object.entries(layer)) {
-    if (Array.isArray(value)) copy[name] = Object.freeze([...(value as unknown[])]);
-    else if (typeof value === 'object' && !types.isTypedArray(value)) copy[name] = Object.freeze({ ...value });
-  }
-  return Object.freeze(copy) as unknown as QuantizedLayer;
+/** Copies that cannot be changed, of what may be no parts at all; tensors are the same. */
+function ownParts(parts: QuantizedParts): QuantizedParts {
+  if (typeof parts !== 'object' || parts === null) return parts;
+  const { layers, output, recipe, inChannels, flat, preprocessing, network } = parts;
+  const own = { layers: frozen(layers), output: frozen(output), recipe: frozen(recipe) };
+  return { ...own, inChannels, flat, preprocessing, network };
+}
+
+/** A copy of plain objects and arrays, all the way down. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || types.isTypedArray(value)) return value;
+  const copy = Array.isArray(value) ? value.map(frozen) : mapValues(value, frozen);
+  return Object.freeze(copy) as T;
+}
+
+function mapValues(object: object, map: (value: unknown) => unknown): object {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, map(value)]));
 }
 
 function summarise(layer: QuantizedLayer): QuantizedLayerSummary {

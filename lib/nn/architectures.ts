@@ -40,7 +40,6 @@ type Family = (typeof families)[number];
 /** Name of a network: the kind of its blocks and its size. */
 export type ArchitectureName = `${Family}_${Size}`;
 
-/** All names. */
 export const architectureNames: readonly ArchitectureName[] = families.flatMap((family) =>
   (Object.keys(table) as Size[]).map((size) => `${family}_${size}` as const),
 );

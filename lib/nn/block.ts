@@ -4,7 +4,7 @@ import { Random } from '../random';
 import { Conv2d } from './conv2d';
 import { coreOf } from './core';
 import { fuse } from './fuse';
-import { initialise } from './initialise';
+import { initialize } from './initialize';
 import { isRepVGG, type Kind, optionsFor } from './kinds';
 import type { BlockLayer } from './layers';
 import { type BlockOptions, type CheckedBlockOptions, checkBlockOptions, type Variant } from './options';
@@ -49,8 +49,8 @@ class BlockBlueprint implements Blueprint {
   }
 
   traits(form: Form): Traits {
-    const { stride, dilation, activation, eps, averageBranch } = this.options;
-    return traitsFrom({ stride, dilation, activation, ...formTraits(form, { eps, averageBranch }) });
+    const { stride, dilation, activation } = this.options;
+    return traitsFrom({ stride, dilation, activation, ...formTraits(form, this.options) });
   }
 }
 
@@ -66,7 +66,7 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
   protected constructor(name: string, variant: Field<V>, options: unknown) {
     const blueprint = new BlockBlueprint(name, checkBlockOptions(name, variant, options));
     const core = new RepCore(blueprint, 'train');
-    initialise(core.layers, core.definition.store, new Random(blueprint.options.seed));
+    initialize(core.layers, core.definition.store, new Random(blueprint.options.seed));
     super(core);
   }
 
@@ -86,9 +86,14 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
    * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault.
    *
    * @example
-   * const conv = block.eval().reparameterize();
-   * console.log(verifyEquivalence(block, conv).whole.relativeL2); // about 1e-7
+   * const conv = block.eval().fuse();
+   * console.log(verify(block, conv).whole.relativeL2); // about 1e-7
    */
+  fuse(): Conv2d {
+    return this.reparameterize();
+  }
+
+  /** Another name of {@link RepBlock.fuse}, the one that papers use. */
   reparameterize(): Conv2d {
     const { options } = blueprintOf(this, 'RepBlock.reparameterize');
     const { name, form, definition } = repCoreOf(this, 'RepBlock.reparameterize');

@@ -80,7 +80,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const push = (op: Op): ValueId => ops.push(op);
   const offset = (name: string): number => store.slot(name).offset;
 
-  const normalise = (input: ValueId, prefix: string | undefined, relu: boolean, addend?: ValueId): ValueId =>
+  const normalize = (input: ValueId, prefix: string | undefined, relu: boolean, addend?: ValueId): ValueId =>
     prefix === undefined
       ? input
       : push({
@@ -133,7 +133,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const compute = (branch: Branch, addend?: ValueId): ValueId => {
     if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
     const value = branch.kind === 'conv' ? convolve(branch, single && reluOnSum) : source;
-    return normalise(value, branch.batchNorm, false, addend);
+    return normalize(value, branch.batchNorm, false, addend);
   };
   const sumOf = (values: readonly ValueId[], relu: boolean): ValueId =>
     values.length === 1 ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu });
@@ -144,8 +144,8 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const takesAlong = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
   const values = (takesAlong ? plain : computed).map((branch) => compute(branch));
   const sum = takesAlong ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
-  const normalised = normalise(sum, block.postBatchNorm, reluOnPost);
-  if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalised, block.relu));
+  const normalized = normalize(sum, block.postBatchNorm, reluOnPost);
+  if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalized, block.relu));
 }
 
 /** What the native fusion needs to fold `block` into one convolution; without `foldPost` the post batch norm stays. */

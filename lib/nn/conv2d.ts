@@ -59,7 +59,7 @@ export class Conv2d extends Module {
     const checked = parseOptions('Conv2d', fields, options);
     checkGroups('Conv2d', checked);
     const definition = define(checked);
-    initialise(definition.store, checked);
+    initialize(definition.store, checked);
     super(new ModuleCore('Conv2d', definition));
   }
 }
@@ -94,7 +94,7 @@ function define(options: Parsed<typeof fields>): Definition {
   };
 }
 
-function initialise(store: Store, { inChannels, groups, kernelSize, seed }: Parsed<typeof fields>): void {
+function initialize(store: Store, { inChannels, groups, kernelSize, seed }: Parsed<typeof fields>): void {
   const bound = 1 / Math.sqrt((inChannels / groups) * kernelSize ** 2);
   const random = new Random(seed);
   for (const { name } of store.slots) random.fillUniform(store.view(name), -bound, bound);

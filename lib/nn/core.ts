@@ -1,8 +1,10 @@
 import type { Op, Program } from '../../binding';
 import { callNative, describeList, mismatch, QARepVGGError } from '../errors';
 import { inferShapes } from '../graph/shapes';
+import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
-import { asImages, asTensor, type Tensor } from '../tensor';
+import { asImages, asTensor, inThisRealm, type Tensor } from '../tensor';
+import { refuseClones } from '../uncloneable';
 import type { Naming, OtherKind } from './fit';
 import type { Layout } from './layouts';
 import { ProgramCache } from './programs';
@@ -29,10 +31,12 @@ export interface Definition {
   readonly traits: Traits;
   /** Outputs are [n, c] and not [n, c, 1, 1]. */
   readonly flat?: boolean;
-  /** Side of the images that it is made for; other sizes work too. */
-  readonly inputSize?: number;
+  /** Of the images that it is made for; others work too. */
+  readonly inputSize?: Size;
   /** What turns bytes of images into its inputs. */
   readonly preprocessing?: Preprocessing;
+  /** Names of the classes. */
+  readonly labels?: readonly string[];
 }
 
 /**
@@ -64,7 +68,7 @@ export class ModuleCore {
     this.weightsChanged();
   }
 
-  /** How often weights have been replaced. A trainer, which has a copy of them, takes them anew when it goes up. */
+  /** How often weights have been replaced. A trainer, which has a copy of them, copies them again when it rises. */
   get revision(): number {
     return this.#revision;
   }
@@ -84,7 +88,7 @@ export class ModuleCore {
     // First: a run that fails leaves no activations to trust.
     if (keepGraph) this.#graph = undefined;
     const { values } = this.#definition.store;
-    const data = callNative(where, () => program.forward(input.data, values, target?.data));
+    const data = inThisRealm(callNative(where, () => program.forward(input.data, values, target?.data)));
     if (keepGraph) this.#graph = { program, inputDims: input.dims };
     return { data, dims };
   }
@@ -96,7 +100,7 @@ export class ModuleCore {
     }
     const { input, program } = this.#prepare(x, false, false, where);
     const { values } = this.#definition.store;
-    const data = await callNative(where, () => program.forwardAsync(input.data, values));
+    const data = inThisRealm(await callNative(where, () => program.forwardAsync(input.data, values)));
     return { data, dims: this.#outputDims(program) };
   }
 
@@ -115,7 +119,9 @@ export class ModuleCore {
     store.checkAttached(where);
     this.#graph = undefined;
     const { values, gradients } = store;
-    const data = callNative(where, () => graph.program.backward(gradient.data, values, gradients, target?.data));
+    const data = inThisRealm(
+      callNative(where, () => graph.program.backward(gradient.data, values, gradients, target?.data)),
+    );
     return { data, dims: [...graph.inputDims] };
   }
 
@@ -135,10 +141,11 @@ export class ModuleCore {
     const { ops, store } = this.#definition;
     store.checkAttached(where);
     const mode = { input: input.dims, training, gradients };
-    const program = this.#programs.get(mode, () => {
+    const compile = () => {
       inferShapes(ops, input.dims, training, where);
       return { ...mode, ops, stateLength: store.values.length };
-    });
+    };
+    const program = this.#programs.get(mode, compile, where);
     return { input, program };
   }
 }
@@ -153,6 +160,7 @@ const cores = new WeakMap<object, ModuleCore>();
 
 /** Makes `module` a module; called once, by its constructor. */
 export function giveCore(module: object, core: ModuleCore): void {
+  refuseClones(module);
   cores.set(module, core);
 }
 

@@ -1,4 +1,5 @@
 import { type Layout, nameIn } from './layouts';
+import { isAveraged, isCounter } from './prefixes';
 import type { Form } from './structure';
 
 /** The tensors of a module in one of its forms. */
@@ -15,8 +16,10 @@ export interface Naming {
 export interface Fit {
   readonly form: Form | undefined;
   readonly layout: Layout;
-  /** What stands in front of every name. */
+  /** What stands in front of every name; where several sets are there, that of averaged weights. */
   readonly prefix: string;
+  /** Of all sets that fit. */
+  readonly prefixes: readonly string[];
 }
 
 /** A module of another kind of blocks that a set of keys fits. */
@@ -41,10 +44,12 @@ export function findFit(
   for (const { form, names, layouts } of namings) {
     const order = [...layouts].sort((a, b) => Number(b === wanted) - Number(a === wanted));
     for (const layout of order) {
-      const own = names.map((name) => nameIn(layout, name));
+      const own = names.filter((name) => !isCounter(name)).map((name) => nameIn(layout, name));
       const prefixes = prefixed ? prefixesOf(own[0] as string, keys) : [''];
-      const prefix = prefixes.find((candidate) => own.every((name) => given.has(candidate + name)));
-      if (prefix !== undefined) return { form, layout, prefix };
+      const fitting = prefixes.filter((candidate) => own.every((name) => given.has(candidate + name)));
+      fitting.sort((a, b) => Number(isAveraged(b)) - Number(isAveraged(a)));
+      const [prefix] = fitting;
+      if (prefix !== undefined) return { form, layout, prefix, prefixes: fitting };
     }
   }
   return undefined;

@@ -27,7 +27,7 @@ export function isRepVGG({ variant }: Kind): boolean {
   return variant === 'S0' || variant === 'S1';
 }
 
-/** The options to give for this kind, as code: "pointwiseBias: true". */
+/** The options that choose this kind, as code: "pointwiseBias: true". */
 export function optionsFor({ variant, alpha, pointwiseBias }: Kind): string {
   return [
     ...(variant === 'S1' || variant === 'S4' ? [] : [`variant: '${variant}'`]),

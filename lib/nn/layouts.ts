@@ -123,7 +123,7 @@ export function placeholders(layout: Layout, slots: readonly SlotSpec[]): Pick<S
 const postBatchNorm = /(?:^|(?:^|\.)(?!rbr_)[^.]+\.)bn\.|(?:^|\.)(?:final|post)_bn\./;
 
 /** What a set of keys seems to come from, as words that continue "looks like". */
-export function recognise(keys: readonly string[]): string | undefined {
+export function recognize(keys: readonly string[]): string | undefined {
   const has = (part: string): boolean => keys.some((key) => `.${key}`.includes(`.${part}`));
   const thing = keys.some((key) => networkPrefix.test(key) || key.startsWith('stem.')) ? 'network' : 'block';
   const post = keys.some((key) => postBatchNorm.test(key));

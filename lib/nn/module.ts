@@ -1,6 +1,7 @@
-import { anything, boolean, oneOf, parseOptions } from '../options';
+import { inspect } from 'node:util';
+import { anything, boolean, oneOf, optionalText, parseOptions } from '../options';
 import type { Tensor, TensorLike } from '../tensor';
-import { coreOf, giveCore, type ModuleCore } from './core';
+import { coreOf, giveCore, isModule, type ModuleCore } from './core';
 import { type Layout, nameIn, placeholders } from './layouts';
 import { type LoadResult, loadInto, readStateDict } from './load';
 import type { Parameter, StateDict } from './state';
@@ -38,6 +39,12 @@ export interface LoadStateDictOptions extends StateDictOptions {
    * @default true
    */
   readonly strict?: boolean;
+  /**
+   * What stands in front of the module's names in the state dict, such as `encoder.`; tensors under other names are not looked at.
+   * @default what wrappers put in front of all names (`module.`, `model.`, `backbone.`, `_orig_mod.` and chains of them), where
+   * the rest then fits; the result says it
+   */
+  readonly prefix?: string;
 }
 
 /**
@@ -143,7 +150,8 @@ export abstract class Module {
   }
 
   /**
-   * Copies all tensors from a state dict; a refused one changes nothing. Ends a pending `backward`.
+   * Copies all tensors from a state dict; a refused one changes nothing. Ends a pending `backward`. Counters of batches
+   * (`num_batches_tracked`) may be missing, and count from 0 then.
    *
    * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming missing keys, unexpected keys and wrong shapes;
    * ERR_INVALID_ARG, ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.
@@ -154,11 +162,12 @@ export abstract class Module {
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>, options: LoadStateDictOptions = {}): LoadResult {
     const core = coreOf(this, 'Module.loadStateDict');
     const where = `${core.name}.loadStateDict`;
-    const { strict, layout } = parseOptions(where, { strict: boolean(true), layout: layoutField(core) }, options);
+    const fields = { strict: boolean(true), layout: layoutField(core), prefix: optionalText };
+    const { strict, layout, prefix } = parseOptions(where, fields, options);
     const given = readStateDict(stateDict, where);
     const { definition } = core;
     definition.store.checkAttached(where);
-    const result = loadInto(definition, given, { layout, strict, madeWith: traitsOf(stateDict) }, where);
+    const result = loadInto(definition, given, { layout, strict, prefix, madeWith: traitsOf(stateDict) }, where);
     core.weightsChanged();
     return result;
   }
@@ -166,6 +175,11 @@ export abstract class Module {
   /** "QARepVGGBlock(64 -> 64, stride 1, S4, train form)" */
   toString(): string {
     return coreOf(this, 'Module.toString').definition.summary;
+  }
+
+  /** What `console.log` prints. */
+  [inspect.custom](): string {
+    return isModule(this) ? `${this}` : `${this.constructor.name} {}`;
   }
 }
 

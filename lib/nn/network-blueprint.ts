@@ -1,3 +1,4 @@
+import { type Size, sizeOf } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { type Architecture, architectureOf, groupsOf, ofFamily } from './architectures';
 import { isRepVGG, type Kind, optionsFor } from './kinds';
@@ -22,12 +23,16 @@ export class NetworkBlueprint implements Blueprint {
     return this.options.inChannels;
   }
 
-  get inputSize(): number {
-    return this.options.inputSize;
+  get inputSize(): Size {
+    return sizeOf(this.options.inputSize);
   }
 
   get preprocessing(): Preprocessing {
     return this.options.preprocessing;
+  }
+
+  get labels(): readonly string[] | undefined {
+    return this.options.labels;
   }
 
   get kind(): CheckedNetworkOptions {
@@ -70,7 +75,6 @@ export class NetworkBlueprint implements Blueprint {
   }
 
   traits(form: Form): Traits {
-    const { strides, eps, averageBranch } = this.options;
-    return traitsFrom({ strides, ...formTraits(form, { eps, averageBranch }) });
+    return traitsFrom({ strides: this.options.strides, ...formTraits(form, this.options) });
   }
 }

@@ -1,4 +1,6 @@
+import { didYouMean } from '../did-you-mean';
 import { describe, describeList, mismatch } from '../errors';
+import { type InputSize, inputSizeOf, sizeField } from '../image-size';
 import { maxChannels } from '../limits';
 import {
   anything,
@@ -22,7 +24,7 @@ import {
   architectureOf,
   isQARepVGG,
 } from './architectures';
-import type { Variant } from './options';
+import { checkBranches, type Variant } from './options';
 
 /** Options of {@link createModel}. */
 export interface NetworkOptions {
@@ -30,8 +32,8 @@ export interface NetworkOptions {
   readonly numClasses?: number;
   /** Channels of the images, 1 to 65536. @default 3 */
   readonly inChannels?: number;
-  /** Side of the images that the network is made for, in pixels, 1 to 4096. Others work too. @default 224 */
-  readonly inputSize?: number;
+  /** Images that the network is made for: a side in pixels, 1 to 4096, or [height, width]. Others work too. @default 224 */
+  readonly inputSize?: InputSize;
   /** Depths of the four stages, 1 to 200 blocks each; the stem is one block more. @default as the name says */
   readonly blocks?: readonly number[];
   /** Output channels: of the stem, then of the four stages. @default as the name says */
@@ -44,6 +46,8 @@ export interface NetworkOptions {
   readonly eps?: number;
   /** As for a block. @default 0.1 */
   readonly momentum?: number;
+  /** As for a block. @default true */
+  readonly identity?: boolean;
   /** As for a block. @default false */
   readonly pointwiseBias?: boolean;
   /** As for a block. @default false */
@@ -69,16 +73,20 @@ export type CheckedNetworkOptions = Readonly<
 /** Most blocks in one stage. */
 const maxDepth = 200;
 
-const maxSide = 4096;
+const readSize = sizeField(4096);
+
+const inputSizeField: Field<InputSize> = (value = 224, where) => inputSizeOf(readSize(value, where));
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the architecture or option. */
 export function checkNetworkOptions(name: unknown, options: unknown, where: string): CheckedNetworkOptions {
   if (!architectureNames.includes(name as ArchitectureName)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, name`, architectureNames.join(', '), describe(name));
+    const received = describe(name) + didYouMean(name, architectureNames);
+    throw mismatch('ERR_INVALID_ARG', `${where}, name`, architectureNames.join(', '), received);
   }
   const architecture = name as ArchitectureName;
   const checked = parseOptions(where, fieldsOf(architecture), options);
   checkOption(where, 'channels', (place) => checkGroups(checked, architectureOf(architecture), place));
+  checkBranches(where, checked);
   const { labels, preprocessing, ...rest } = checked;
   return Object.freeze({
     architecture,
@@ -102,13 +110,14 @@ function fieldsOf(name: ArchitectureName) {
   return {
     numClasses: integer(1, maxChannels, 1000),
     inChannels: integer(1, maxChannels, 3),
-    inputSize: integer(1, maxSide, 224),
+    inputSize: inputSizeField,
     blocks: listOf(integer(1, maxDepth), blocks),
     channels: listOf(integer(1, maxChannels), channels),
     strides: listOf(oneOf([1, 2], 2), [2, 2, 2, 2, 2]),
     variant: oneOf(variants, isQARepVGG(name) ? 'S4' : 'S1'),
     eps: positive(1, 1e-5),
     momentum: number(0, 1, 0.1),
+    identity: boolean(true),
     pointwiseBias: boolean(false),
     alpha: boolean(false),
     averageBranch: boolean(false),
@@ -118,7 +127,6 @@ function fieldsOf(name: ArchitectureName) {
   };
 }
 
-/** Names of all options. */
 export const networkOptionNames = Object.keys(fieldsOf('qarepvgg_a0'));
 
 /** A list of as many entries as the default has. */

@@ -1,7 +1,8 @@
 import { mismatch } from '../errors';
+import type { Preprocessing } from '../preprocessing';
 import { Random } from '../random';
 import type { ArchitectureName } from './architectures';
-import { initialise } from './initialise';
+import { initialize } from './initialize';
 import { NetworkBlueprint } from './network-blueprint';
 import { type CheckedNetworkOptions, checkNetworkOptions, type NetworkOptions } from './network-options';
 import { RepCore } from './rep-core';
@@ -28,6 +29,21 @@ export class Network extends RepModule {
     return networkCoreOf(this, 'Network.options').blueprint.options;
   }
 
+  /** Channels of the images. */
+  get inChannels(): number {
+    return this.options.inChannels;
+  }
+
+  /** Names of the classes, if the network has some. */
+  get labels(): readonly string[] | undefined {
+    return this.options.labels;
+  }
+
+  /** What turns bytes of images into inputs. */
+  get preprocessing(): Preprocessing {
+    return this.options.preprocessing;
+  }
+
   /**
    * A new network in deploy form and in eval mode that computes what this one computes in eval mode. This one does not
    * change. Allowed in training mode: it is the running statistics that are folded in.
@@ -35,9 +51,14 @@ export class Network extends RepModule {
    * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault; ERR_OUT_OF_MEMORY
    *
    * @example
-   * const deploy = model.reparameterize();
-   * console.log(verifyEquivalence(model.eval(), deploy).whole.relativeL2); // about 1e-6
+   * const deploy = model.fuse();
+   * console.log(verify(model.eval(), deploy).whole.relativeL2); // about 1e-6
    */
+  fuse(): Network {
+    return this.reparameterize();
+  }
+
+  /** Another name of {@link Network.fuse}, the one that papers use. */
   reparameterize(): Network {
     const core = networkCoreOf(this, 'Network.reparameterize');
     return new Network(core.fused('deploy', 'Network.reparameterize')).eval();
@@ -74,6 +95,6 @@ export function emptyNetwork(options: CheckedNetworkOptions, form: Form, values?
 export function createModel(name: ArchitectureName, options: NetworkOptions = {}): Network {
   const checked = checkNetworkOptions(name, options, 'createModel');
   const core = new RepCore(new NetworkBlueprint(checked), 'train');
-  initialise(core.layers, core.definition.store, new Random(checked.seed));
+  initialize(core.layers, core.definition.store, new Random(checked.seed));
   return new Network(core);
 }

@@ -25,7 +25,7 @@ export type Variant = 'S0' | 'S1' | 'S2' | 'S3' | 'S4';
 export interface BlockOptions<V extends Variant = Variant> {
   /** From 1 to 65536. */
   readonly inChannels: number;
-  /** From 1 to 65536. There is an identity branch exactly when it equals `inChannels` and `stride` is 1. */
+  /** From 1 to 65536. */
   readonly outChannels: number;
   /** @default 1 */
   readonly stride?: 1 | 2;
@@ -41,6 +41,11 @@ export interface BlockOptions<V extends Variant = Variant> {
   readonly momentum?: number;
   /** @default 'S4' for QARepVGGBlock, 'S1' for RepVGGBlock */
   readonly variant?: V;
+  /**
+   * The input is added to the branches where that is possible: `outChannels` equals `inChannels` and `stride` is 1. False for
+   * a block without residual connection (super-gradients), whose tensors have the same names. @default true
+   */
+  readonly identity?: boolean;
   /** A bias on the 1x1 (super-gradients). @default false */
   readonly pointwiseBias?: boolean;
   /** A learnable number that multiplies the 1x1 and its bias (super-gradients). @default false */
@@ -62,7 +67,14 @@ export function checkBlockOptions<V extends Variant>(where: string, variant: Fie
     // A dilated kernel has no taps where the average has its own.
     throw wrongOption(where, 'averageBranch', 'false when dilation is not 1', 'true');
   }
+  checkBranches(where, checked);
   return Object.freeze(checked) as CheckedBlockOptions<V>;
+}
+
+/** The average pool belongs to the identity. @throws {QARepVGGError} ERR_INVALID_ARG */
+export function checkBranches(where: string, options: { averageBranch: boolean; identity: boolean }): void {
+  if (options.identity || !options.averageBranch) return;
+  throw wrongOption(where, 'averageBranch', 'false when identity is false', 'true');
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG when `groups` does not divide both channel counts. */
@@ -86,6 +98,7 @@ function fieldsWith<V extends Variant>(variant: Field<V>) {
     eps: positive(1, 1e-5),
     momentum: number(0, 1, 0.1),
     variant,
+    identity: boolean(true),
     pointwiseBias: boolean(false),
     alpha: boolean(false),
     averageBranch: boolean(false),

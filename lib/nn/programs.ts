@@ -1,5 +1,6 @@
 import type { Program, ProgramSpec } from '../../binding';
 import { addon } from '../binding';
+import { callNative } from '../errors';
 
 /** A program owns native memory in proportion to its input, so few are kept; a server meets few input sizes. */
 const capacity = 4;
@@ -11,9 +12,10 @@ export class ProgramCache {
   get(
     { input, training, gradients }: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>,
     compile: () => ProgramSpec,
+    where: string,
   ): Program {
     const key = `${training} ${gradients} ${input.join(' ')}`;
-    const program = this.#programs.get(key) ?? new addon.Program(compile());
+    const program = this.#programs.get(key) ?? create(compile(), where);
     // A Map iterates in order of insertion: inserting anew makes this the youngest.
     this.#programs.delete(key);
     this.#programs.set(key, program);
@@ -25,3 +27,5 @@ export class ProgramCache {
     this.#programs.clear();
   }
 }
+
+const create = (spec: ProgramSpec, where: string): Program => callNative(where, () => new addon.Program(spec));

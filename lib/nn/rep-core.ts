@@ -1,8 +1,9 @@
+import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { type Definition, ModuleCore } from './core';
 import { findFit, type Naming, type OtherKind } from './fit';
 import { checkSane, fuse } from './fuse';
-import { type Kind, kinds, sameNames } from './kinds';
+import { isRepVGG, type Kind, kinds, sameNames } from './kinds';
 import { type Layer, layerSlots, lowerLayers } from './layers';
 import { type Layout, layoutsOf } from './layouts';
 import { Store } from './state';
@@ -14,8 +15,9 @@ export interface Blueprint {
   /** Name of its class, for messages. */
   readonly name: string;
   readonly inChannels: number;
-  readonly inputSize?: number;
+  readonly inputSize?: Size;
   readonly preprocessing?: Preprocessing;
+  readonly labels?: readonly string[] | undefined;
   /** That of every block. */
   readonly kind: Kind;
   /** The same but for its kind, and code that makes one. */
@@ -108,19 +110,23 @@ function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout
     const { blueprint: other, call } = blueprint.ofKind(kind);
     const namings = namingsOf(other).filter(({ form }) => form === 'train');
     const fit = findFit(namings, keys, layout, { prefixed: true });
-    if (fit) return sameNames(kind, blueprint.kind) ? undefined : { ...fit, call };
+    if (!fit) continue;
+    // Without the identity, S0 and S1 have the names of S2.
+    const or = kind.variant === 'S2' && isRepVGG(blueprint.kind) ? ', or with identity: false' : '';
+    return sameNames(kind, blueprint.kind) ? undefined : { ...fit, call: call + or };
   }
   return undefined;
 }
 
 function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], values?: Float32Array): Definition {
-  const { name, inChannels, inputSize, preprocessing, kind } = blueprint;
+  const { name, inChannels, inputSize, preprocessing, labels, kind } = blueprint;
   const store = new Store(layerSlots(layers), name, values);
   return {
     summary: blueprint.summary(form),
     inChannels,
     ...(inputSize !== undefined && { inputSize }),
     ...(preprocessing !== undefined && { preprocessing }),
+    ...(labels !== undefined && { labels }),
     store,
     ops: lowerLayers(layers, store),
     form,

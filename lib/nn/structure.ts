@@ -48,11 +48,11 @@ function fusedBranch(prefix: string): FusedBranch {
 }
 
 function trainBranches(options: BlockShape, prefix: string): Branch[] {
-  const { variant, inChannels, outChannels, stride, pointwiseBias, alpha, averageBranch } = options;
-  const normalisesPointwise = variant === 'S0' || variant === 'S1' || variant === 'S2';
-  const normalisesIdentity = variant === 'S0' || variant === 'S1';
+  const { variant, inChannels, outChannels, stride, identity, pointwiseBias, alpha, averageBranch } = options;
+  const normalizesPointwise = variant === 'S0' || variant === 'S1' || variant === 'S2';
+  const normalizesIdentity = variant === 'S0' || variant === 'S1';
   // PyTorch nests convolution and batch norm in one module, where there is a batch norm.
-  const pointwise = `${prefix}rbr_1x1${normalisesPointwise ? '.conv' : ''}`;
+  const pointwise = `${prefix}rbr_1x1${normalizesPointwise ? '.conv' : ''}`;
 
   const branches: Branch[] = [
     { kind: 'conv', kernel: 3, weight: `${prefix}rbr_dense.conv.weight`, batchNorm: `${prefix}rbr_dense.bn` },
@@ -62,11 +62,11 @@ function trainBranches(options: BlockShape, prefix: string): Branch[] {
       weight: `${pointwise}.weight`,
       bias: pointwiseBias ? `${pointwise}.bias` : undefined,
       scale: alpha ? `${prefix}alpha` : undefined,
-      batchNorm: normalisesPointwise ? `${prefix}rbr_1x1.bn` : undefined,
+      batchNorm: normalizesPointwise ? `${prefix}rbr_1x1.bn` : undefined,
     },
   ];
-  if (inChannels === outChannels && stride === 1) {
-    branches.push({ kind: 'identity', batchNorm: normalisesIdentity ? `${prefix}rbr_identity` : undefined });
+  if (identity && inChannels === outChannels && stride === 1) {
+    branches.push({ kind: 'identity', batchNorm: normalizesIdentity ? `${prefix}rbr_identity` : undefined });
     if (averageBranch) branches.push({ kind: 'average' });
   }
   return branches;

@@ -1,4 +1,5 @@
 import { convOutput } from '../graph/shapes';
+import type { Size } from '../image-size';
 import { type Layer, layerSlots } from './layers';
 import type { NetworkBlueprint } from './network-blueprint';
 
@@ -27,19 +28,19 @@ export interface NetworkSummary extends Pick<LayerSummary, 'parameters' | 'deplo
 
 export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
   const deploy = blueprint.layers('deploy');
-  let side = blueprint.inputSize;
+  let size = blueprint.inputSize;
   const layers = blueprint.layers('train').map((layer, i): LayerSummary => {
-    side = outputSide(layer, side);
+    size = outputSize(layer, size);
     const fused = deploy[i] as Layer;
     return {
       name: layer.name,
-      output: layer.kind === 'block' ? [layer.block.outChannels, side, side] : [layer.classes],
+      output: layer.kind === 'block' ? [layer.block.outChannels, ...size] : [layer.classes],
       stride: layer.kind === 'block' ? layer.block.stride : 1,
       groups: layer.kind === 'block' ? layer.block.groups : 1,
       parameters: parametersOf(layer),
       deployParameters: parametersOf(fused),
-      macs: macsOf(layer, side),
-      deployMacs: macsOf(fused, side),
+      macs: macsOf(layer, size),
+      deployMacs: macsOf(fused, size),
     };
   });
   const total = (key: 'parameters' | 'deployParameters' | 'macs' | 'deployMacs'): number =>
@@ -54,9 +55,10 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
 }
 
 /** All kernels of a block put out as many pixels as a 1x1. */
-function outputSide(layer: Layer, side: number): number {
-  if (layer.kind === 'classifier') return 1;
-  return convOutput(side, { kernel: 1, stride: layer.block.stride, padding: 0, dilation: 1 });
+function outputSize(layer: Layer, [height, width]: Size): Size {
+  if (layer.kind === 'classifier') return [1, 1];
+  const geometry = { kernel: 1, stride: layer.block.stride, padding: 0, dilation: 1 };
+  return [convOutput(height, geometry), convOutput(width, geometry)];
 }
 
 function parametersOf(layer: Layer): number {
@@ -64,9 +66,9 @@ function parametersOf(layer: Layer): number {
   return trained.reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * dim, 1), 0);
 }
 
-function macsOf(layer: Layer, side: number): number {
+function macsOf(layer: Layer, [height, width]: Size): number {
   if (layer.kind === 'classifier') return layer.features * layer.classes;
   const { branches, inChannels, outChannels, groups } = layer.block;
   const taps = branches.reduce((sum, branch) => sum + (branch.kind === 'conv' ? branch.kernel ** 2 : 0), 0);
-  return side * side * outChannels * (inChannels / groups) * taps;
+  return height * width * outChannels * (inChannels / groups) * taps;
 }

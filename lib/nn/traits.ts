@@ -1,7 +1,7 @@
 import { mismatch } from '../errors';
 import type { Form } from './structure';
 
-const names = ['stride', 'dilation', 'padding', 'activation', 'strides', 'eps', 'averageBranch'] as const;
+const names = ['stride', 'dilation', 'padding', 'activation', 'strides', 'eps', 'identity', 'averageBranch'] as const;
 
 /**
  * Options that change what a module computes and leave no trace in the names and dims of its tensors: weights that were
@@ -24,9 +24,12 @@ export function traitsFrom(options: Readonly<Record<string, unknown>>): Traits {
 }
 
 /** What of these still matters in a form: batch norms and branches go as they are folded. */
-export function formTraits(form: Form, { eps, averageBranch }: { eps: number; averageBranch: boolean }) {
+export function formTraits(
+  form: Form,
+  { eps, identity, averageBranch }: { eps: number; identity: boolean; averageBranch: boolean },
+) {
   if (form === 'deploy') return {};
-  return form === 'train' ? { eps, averageBranch } : { eps };
+  return form === 'train' ? { eps, identity, averageBranch } : { eps };
 }
 
 /** What state dicts that modules have made, or that came from files with such notes, were made with. */

@@ -15,24 +15,35 @@ export interface Choice {
   readonly parameters: QuantizationParameters;
 }
 
-/** A choice for what goes into each layer, and for what comes out of the last one. */
+/** A choice for the input of each layer, and for the output of the last one. */
 export async function chooseParameters(
   histograms: readonly Histogram[],
-  { method, scheme, percentile, bits, signal }: CheckedQuantizeOptions,
+  options: CheckedQuantizeOptions,
   where: string,
 ): Promise<Choice[]> {
   const choices: Choice[] = [];
   for (const [i, histogram] of histograms.entries()) {
-    await letOthersRun(signal, where);
-    // The range of images is as wide as it is, and logits are no activations: nothing of them is left out.
-    const isInside = i > 0 && i < histograms.length - 1;
-    const options: RangeOptions = isInside
-      ? { method, scheme, percentile, bits: bits.activations }
-      : { method: 'minmax', scheme, percentile, bits: 8 };
-    const range = chooseRange(histogram, options);
-    choices.push({ range, parameters: parametersOf(range, options) });
+    await letOthersRun(options.signal, where);
+    choices.push(choose(histogram, i === 0 || i === histograms.length - 1, options));
   }
   return choices;
+}
+
+/**
+ * A choice for one tensor.
+ *
+ * @param isWhole The range of images is as wide as it is, and logits are no activations: nothing of them is left out.
+ */
+export function choose(
+  histogram: Histogram,
+  isWhole: boolean,
+  { method, scheme, percentile, bits }: Pick<CheckedQuantizeOptions, 'method' | 'scheme' | 'percentile' | 'bits'>,
+): Choice {
+  const options: RangeOptions = isWhole
+    ? { method: 'minmax', scheme, percentile, bits: 8 }
+    : { method, scheme, percentile, bits: bits.activations };
+  const range = chooseRange(histogram, options);
+  return { range, parameters: parametersOf(range, options) };
 }
 
 /** The quantised model that follows from statistics and options. Layers in `keepFloat` and squeeze-and-excitations stay in float. */

@@ -1,14 +1,14 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
+import { checkFinite } from '../finite';
 import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
 import { defaultPreprocessing, type Preprocessing, preprocess } from '../preprocessing';
 import { untilAborted } from '../runtime/abort';
 import { type CheckedImages, checkImages, type Images } from '../runtime/images';
 import { readTensor, type Tensor } from '../tensor';
-import { checkFinite } from '../finite';
 
-/** Images to calibrate on: floats [n, c, h, w], taken as they are, or bytes [n, h, w, c], which go through the preprocessing. */
+/** Images to calibrate on: floats [n, c, h, w], used unchanged, or bytes [n, h, w, c], to which the preprocessing is applied. */
 export type CalibrationBatch = Images | { readonly images: Images };
 
 /** A stream of such batches, of any sizes. */
@@ -22,11 +22,9 @@ export type CalibrationStream = Iterable<CalibrationBatch> | AsyncIterable<Calib
  * async function* photographs() {
  *   for (const file of files) yield { images: await readImage(file) };
  * }
- * await quantize(model, photographs); // called anew each time that the images are gone through
+ * await quantize(model, photographs); // called for each pass over the images
  */
 export type Calibration = CalibrationStream | (() => CalibrationStream) | Dataset;
-
-type BatchIterator = Iterator<CalibrationBatch> | AsyncIterator<CalibrationBatch>;
 
 /** Most images that go through the layers together. */
 const maxChunk = 8;
@@ -34,89 +32,108 @@ const maxChunk = 8;
 /** Pixels that do: what goes from layer to layer then stays in the caches, and is cheap to allocate. */
 const chunkPixels = 2 ** 17;
 
+/** Checks a batch of the caller's, at `place` for messages, and divides it. */
+export type Split<C> = (batch: unknown, place: string) => Iterable<C>;
+
+/** How many images of `pixels` pixels go through a network together. */
+export function chunkSize(pixels: number): number {
+  return Math.min(maxChunk, Math.max(1, Math.floor(chunkPixels / pixels)));
+}
+
+/** Images [n, c, h, w] with n up to 8, fewer of large ones. */
+export function imageChunks(model: {
+  readonly inChannels: number;
+  readonly preprocessing?: Preprocessing | undefined;
+}): Split<Tensor> {
+  return function* (batch, place) {
+    const images = readImages(batch, model.inChannels, place);
+    const size = chunkSize(images.height * images.width);
+    for (let start = 0; start < images.count; start += size) {
+      const chunk = toFloats(images, start, Math.min(start + size, images.count), model);
+      checkFinite(chunk.data, `${place}, images`);
+      yield chunk;
+    }
+  };
+}
+
 /** Goes through calibration images, as often as need be, a few at a time. */
-export class CalibrationReader {
+export class CalibrationReader<C = Tensor> {
   readonly #calibration: unknown;
-  readonly #model: { readonly inChannels: number; readonly preprocessing?: Preprocessing | undefined };
+  readonly #split: Split<C>;
   readonly #signal: AbortSignal | undefined;
   readonly #where: string;
   #passes = 0;
 
-  constructor(
-    calibration: unknown,
-    model: { readonly inChannels: number; readonly preprocessing?: Preprocessing | undefined },
-    signal: AbortSignal | undefined,
-    where: string,
-  ) {
+  constructor(calibration: unknown, split: Split<C>, signal: AbortSignal | undefined, where: string) {
     this.#calibration = calibration;
-    this.#model = model;
+    this.#split = split;
     this.#signal = signal;
     this.#where = where;
   }
 
   /**
-   * All images, [n, c, h, w] with n up to 8, fewer of large ones.
+   * All images.
    *
-   * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they can be gone through but once; ERR_SHAPE,
+   * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they allow one pass only; ERR_SHAPE,
    * ERR_DTYPE, ERR_BUFFER_*, ERR_NON_FINITE for a batch; ERR_ABORTED, also while a batch is waited for; whatever the stream
    * throws.
    */
-  async *chunks(): AsyncGenerator<Tensor> {
+  async *chunks(): AsyncGenerator<C> {
     const where = `${this.#where}, calibration`;
     const stream = this.#open(where);
     this.#passes++;
     let index = 0;
-    for await (const batch of this.#batches(stream)) {
-      const place = `${where}, batch ${index++}`;
-      const images = readImages(batch, this.#model.inChannels, place);
-      const fitting = Math.floor(chunkPixels / (images.height * images.width));
-      const size = Math.min(maxChunk, Math.max(1, fitting));
-      for (let start = 0; start < images.count; start += size) {
-        const chunk = this.#toFloats(images, start, Math.min(start + size, images.count));
-        checkFinite(chunk.data, `${place}, images`);
-        yield chunk;
-      }
+    for await (const batch of this.#batches(stream, where)) {
+      yield* this.#split(batch, `${where}, batch ${index++}`);
     }
     if (index > 0) return;
-    const received = this.#passes > 1 ? 'an iterable that can be gone through but once' : 'none';
+    const received = this.#passes > 1 ? 'an iterable that allows one pass only' : 'none';
     const expected =
       this.#passes > 1 ? 'images each time (an array, or a function that returns a generator)' : 'images';
     throw mismatch('ERR_INVALID_ARG', where, expected, received);
   }
 
-  /** What `for await` would give; but an abort ends the wait for a batch that does not come. */
-  async *#batches(stream: CalibrationStream): AsyncGenerator<CalibrationBatch> {
-    const iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
+  /** As `for await`, except that an abort ends the wait for a batch that does not come. */
+  async *#batches(stream: CalibrationStream, where: string): AsyncGenerator<CalibrationBatch> {
+    const iterator = iterate(stream, where);
     for (;;) {
-      const { done, value } = await this.#next(iterator);
+      const { done, value } = await this.#next(iterator, where);
       if (done) return;
       let isUsed = false;
       try {
-        yield value;
+        yield value as CalibrationBatch;
         isUsed = true;
       } finally {
-        if (!isUsed) await close(iterator);
+        if (!isUsed) await iterator.close();
       }
     }
   }
 
-  async #next(iterator: BatchIterator): Promise<{ readonly done: boolean; readonly value: CalibrationBatch }> {
+  async #next(iterator: OpenIterator, where: string): Promise<{ readonly done: boolean; readonly value: unknown }> {
     const next = async () => {
-      const { done = false, value } = await iterator.next();
-      return { done, value: (await value) as CalibrationBatch };
+      const result = await settle(iterator.next(), where);
+      if (typeof result !== 'object' || result === null) {
+        throw mismatch('ERR_INVALID_ARG', where, 'an iterator whose next() returns { done, value }', describe(result));
+      }
+      const { done, value } = readForeign(where, () => {
+        const { done, value } = result as { readonly done?: unknown; readonly value?: unknown };
+        return { done: Boolean(done), value };
+      });
+      return { done, value: done ? undefined : await settle(value, where) };
     };
     try {
       return await untilAborted(next(), this.#signal, this.#where);
     } catch (error) {
       // A generator that waits for something hears of it only then: its end is not waited for.
-      if (this.#signal?.aborted) close(iterator).catch(() => undefined);
+      if (this.#signal?.aborted) iterator.close().catch(() => undefined);
       throw error;
     }
   }
 
   #open(where: string): CalibrationStream {
     const calibration = this.#calibration;
-    if (calibration instanceof Dataset) return batchesOf(calibration);
+    const dataset = readForeign(where, () => (calibration instanceof Dataset ? calibration : undefined));
+    if (dataset) return batchesOf(dataset);
     const stream = typeof calibration === 'function' ? readForeign(where, () => calibration() as unknown) : calibration;
     if (typeof stream === 'object' && stream !== null) {
       const iterable = readForeign(where, () => {
@@ -130,19 +147,57 @@ export class CalibrationReader {
     const expected = 'an iterable of images, a function that returns one, or a Dataset';
     throw mismatch('ERR_INVALID_ARG', where, expected, describe(stream));
   }
-
-  #toFloats({ data, count, height, width }: CheckedImages, start: number, end: number): Tensor {
-    const { inChannels, preprocessing = defaultPreprocessing(inChannels) } = this.#model;
-    const size = data.length / count;
-    const part = data.subarray(start * size, end * size);
-    return types.isFloat32Array(part)
-      ? { data: part, dims: [end - start, inChannels, height, width] }
-      : preprocess(part as Uint8Array, [end - start, height, width, inChannels], preprocessing);
-  }
 }
 
-async function close(iterator: BatchIterator): Promise<void> {
-  await iterator.return?.();
+function toFloats(
+  { data, count, height, width }: CheckedImages,
+  start: number,
+  end: number,
+  {
+    inChannels,
+    preprocessing = defaultPreprocessing(inChannels),
+  }: { inChannels: number; preprocessing?: Preprocessing | undefined },
+): Tensor {
+  const size = data.length / count;
+  const part = data.subarray(start * size, end * size);
+  return types.isFloat32Array(part)
+    ? { data: part, dims: [end - start, inChannels, height, width] }
+    : preprocess(part as Uint8Array, [end - start, height, width, inChannels], preprocessing);
+}
+
+/** An iterator of the caller's. What its methods throw is the caller's own and comes through. */
+interface OpenIterator {
+  next(): unknown;
+  close(): Promise<void>;
+}
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG for a stream without an iterator. */
+function iterate(stream: CalibrationStream, where: string): OpenIterator {
+  return readForeign(where, () => {
+    const iterator: unknown =
+      Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
+    if (typeof iterator !== 'object' || iterator === null) {
+      throw mismatch('ERR_INVALID_ARG', where, 'an iterable that returns an iterator', describe(iterator));
+    }
+    const { next } = iterator as { readonly next?: unknown };
+    if (typeof next !== 'function') {
+      throw mismatch('ERR_INVALID_ARG', where, 'an iterator with a method next', describe(next));
+    }
+    return {
+      next: () => Reflect.apply(next, iterator, []),
+      close: async () => {
+        const finish = readForeign(where, () => (iterator as { readonly return?: unknown }).return);
+        if (typeof finish === 'function') await Reflect.apply(finish, iterator, []);
+      },
+    };
+  });
+}
+
+/** Awaits what may be a promise, or an object that throws when it is asked whether it is one. */
+async function settle(value: unknown, where: string): Promise<unknown> {
+  if (typeof value === 'object' && value !== null)
+    readForeign(where, () => (value as { readonly then?: unknown }).then);
+  return value;
 }
 
 function* batchesOf(dataset: Dataset): Generator<Images> {

@@ -34,16 +34,47 @@ const list =
     });
   };
 
+/** As {@link list}, which may be empty. */
+const anyList =
+  (entry: Check): Check =>
+  (value, where) => {
+    that('a list', Array.isArray)(value, where);
+    if ((value as readonly unknown[]).length > 0) list(entry)(value, where);
+  };
+
 const bins = record({ low: numeric, high: numeric, counts: list(numeric) });
 const weights = record({ sqnr: decibels, channels: list(numeric), histogram: bins });
 const activations = {
   ...{ min: numeric, max: numeric, scale: optional(numeric), zeroPoint: optional(numeric), saturation: numeric },
   ...{ activations: bins, sqnr: decibels },
 };
-const layer = record({ name: text, kind: text, precision: text, ...activations, weights: optional(weights) });
+const layer = record({
+  name: text,
+  kind: text,
+  precision: text,
+  reason: optional(text),
+  ...activations,
+  weights: optional(weights),
+});
+const output = record({ name: text, ...activations });
+const advice = record({ keepFloat: anyList(text), sqnr: decibels });
 const recipe = record({ method: text, scheme: text, weightBits: numeric, activationBits: numeric, images: numeric });
-const fields = { model: text, recipe, bytes: numeric, floatBytes: numeric, layers: list(layer) };
-const report = record({ ...fields, output: record(activations) });
+const accuracy = record({ images: numeric, float: numeric, quantized: numeric, agreement: numeric });
+const fields = {
+  createdAt: optional(text),
+  model: text,
+  recipe,
+  bytes: numeric,
+  floatBytes: numeric,
+  layers: list(layer),
+};
+const report = record({
+  ...fields,
+  output: record(activations),
+  accuracy: optional(accuracy),
+  outputs: optional(anyList(output)),
+  advice: optional(advice),
+});
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming what is not as `quantize` reports it, or as it is after JSON. */
 export function checkReport(value: unknown, where: string): asserts value is QuantizationReport {

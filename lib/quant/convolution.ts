@@ -10,27 +10,43 @@ export interface WeightOptions {
   readonly bits: number;
 }
 
-/** A bias has up to so many steps: beside it, sums of products have room in 32 bits. */
+/** Most steps of a bias: sums of products then fit into the rest of 32 bits. */
 const maxBias = 2 ** 28;
 
 /** The bias of a channel of zeros has so many steps: then it is as exact as a float. */
 const zeroChannelBias = 2 ** 24;
 
-/**
- * A convolution in integers. Weights: the largest one of a channel, or of all, becomes 2^(bits - 1) - 1; a channel of zeros
- * stays zeros. Biases: in steps of input scale times weight scale, of which there must not be too many: where weights are so
- * small that there were, their scale is larger than they would need.
- */
+/** Weights and biases in integers. */
+export type IntegerWeights = Pick<IntegerConv, 'weight' | 'weightScale' | 'bias'>;
+
+/** A convolution in integers. */
 export function quantizeConv(layer: FloatConv, input: QuantizationParameters, options: WeightOptions): IntegerConv {
   const { weight, bias, ...step } = layer;
+  return { ...step, precision: 'int8', input, ...quantizeWeights(weight, bias, input.scale, options) };
+}
+
+/**
+ * Weights: the largest one of a channel, or of all, becomes 2^(bits - 1) - 1; a channel of zeros stays zeros. Biases: in
+ * steps of input scale times weight scale, of which there must not be too many: where weights are so small that there were,
+ * their scale is larger than they would need.
+ *
+ * @param weight Output channel by output channel, of which there are as many as biases.
+ * @param inputScale What a step of the other factor stands for.
+ */
+export function quantizeWeights(
+  weight: Float32Array,
+  bias: Float32Array,
+  inputScale: number,
+  options: WeightOptions,
+): IntegerWeights {
   const levels = 2 ** (options.bits - 1) - 1;
-  const size = weight.length / layer.outChannels;
-  const channels = Array.from({ length: layer.outChannels }, (_, i) => weight.subarray(i * size, (i + 1) * size));
+  const size = weight.length / bias.length;
+  const channels = Array.from({ length: bias.length }, (_, i) => weight.subarray(i * size, (i + 1) * size));
   const largest = channels.map(magnitude);
   const overall = max(...largest);
   const weightScale = Float32Array.from(channels, (_, i) => {
     const most = options.perChannel ? (largest[i] as number) : overall;
-    const offset = abs(bias[i] as number) / input.scale;
+    const offset = abs(bias[i] as number) / inputScale;
     if (most === 0) return scaleOf(offset, zeroChannelBias);
     return max(scaleOf(most, levels), fround(offset / maxBias));
   });
@@ -41,24 +57,34 @@ export function quantizeConv(layer: FloatConv, input: QuantizationParameters, op
       integers[i * size + j] = max(-levels, min(levels, roundHalfEven((values[j] as number) / scale)));
     }
   });
-  const steps = Int32Array.from(bias, (value, i) => roundHalfEven(value / biasScale(input, weightScale, i)));
-  return { ...step, precision: 'int8', input, weight: integers, weightScale, bias: steps };
+  const steps = Int32Array.from(bias, (value, i) =>
+    roundHalfEven(value / fround(inputScale * (weightScale[i] as number))),
+  );
+  return { weight: integers, weightScale, bias: steps };
 }
 
 /** What the integers stand for. */
 export function dequantizeConv(layer: IntegerConv): FloatConv {
-  const { weight, bias, weightScale, input, precision: _, ...step } = layer;
-  const size = weight.length / layer.outChannels;
+  const { weight: _, bias, weightScale, input, precision: __, ...step } = layer;
+  return {
+    ...step,
+    precision: 'float32',
+    weight: dequantizeWeights(layer),
+    bias: Float32Array.from(bias, (value, i) => value * biasScale(input, weightScale, i)),
+  };
+}
+
+/** What bytes stand for, output channel by output channel. */
+export function dequantizeWeights({
+  weight,
+  weightScale,
+}: Pick<IntegerWeights, 'weight' | 'weightScale'>): Float32Array {
+  const size = weight.length / weightScale.length;
   const scaled = new Float32Array(weight);
   weightScale.forEach((scale, channel) => {
     for (let i = channel * size; i < (channel + 1) * size; i++) (scaled[i] as number) *= scale;
   });
-  return {
-    ...step,
-    precision: 'float32',
-    weight: scaled,
-    bias: Float32Array.from(bias, (value, i) => value * biasScale(input, weightScale, i)),
-  };
+  return scaled;
 }
 
 /** The largest absolute value. */

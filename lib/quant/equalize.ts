@@ -54,15 +54,26 @@ export async function equalize(
   for (const { first, second } of equalizablePairs(layers)) {
     await letOthersRun(signal, where);
     const [one, two] = [result[first] as FloatConv, result[second] as FloatConv];
-    const factors = factorsOf(largest.get(first) as Float32Array, inputMagnitudes(two));
-    result[first] = scaleOutputs(one, factors);
-    result[second] = scaleInputs(two, factors);
+    [result[first], result[second]] = equalizePair(one, two, largest.get(first) as Float32Array);
   }
   return result;
 }
 
+/** What of a convolution equalisation knows: weights [outChannels, inChannels / groups, ...taps]. */
+export type Equalizable = Pick<FloatConv, 'weight' | 'bias' | 'outChannels' | 'inChannels' | 'groups'>;
+
+/** @param largest Of the channels between the two. */
+export function equalizePair<A extends Equalizable, B extends Equalizable>(
+  one: A,
+  two: B,
+  largest: Float32Array,
+): [A, B] {
+  const factors = factorsOf(largest, inputMagnitudes(two));
+  return [scaleOutputs(one, factors), scaleInputs(two, factors)];
+}
+
 /** The largest absolute weight that takes up each input channel. */
-function inputMagnitudes(layer: FloatConv): Float32Array {
+function inputMagnitudes(layer: Equalizable): Float32Array {
   const largest = new Float32Array(layer.inChannels);
   eachInput(layer, (begin, end, channel) => {
     for (let i = begin; i < end; i++) {
@@ -85,7 +96,7 @@ function factorsOf(activations: Float32Array, weights: Float32Array): Float32Arr
   return Float32Array.from(logs, (value) => 2 ** exponent(value));
 }
 
-function scaleOutputs(layer: FloatConv, factors: Float32Array): FloatConv {
+function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
   const weight = layer.weight.slice();
   const size = weight.length / layer.outChannels;
   factors.forEach((factor, i) => {
@@ -98,7 +109,7 @@ function scaleOutputs(layer: FloatConv, factors: Float32Array): FloatConv {
   };
 }
 
-function scaleInputs(layer: FloatConv, factors: Float32Array): FloatConv {
+function scaleInputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
   const weight = layer.weight.slice();
   eachInput(layer, (begin, end, channel) => multiply(weight, begin, end, factors[channel] as number));
   return { ...layer, weight };
@@ -111,11 +122,11 @@ function multiply(values: Float32Array, begin: number, end: number, factor: numb
 
 /** Where the weights lie that take up an input channel for one output channel: from `begin` on, below `end`. */
 function eachInput(
-  { outChannels, inChannels, groups, kernel }: FloatConv,
+  { weight, outChannels, inChannels, groups }: Equalizable,
   visit: (begin: number, end: number, channel: number) => void,
 ): void {
   const depth = inChannels / groups;
-  const taps = kernel ** 2;
+  const taps = weight.length / outChannels / depth;
   for (let out = 0, begin = 0; out < outChannels; out++) {
     const base = Math.floor((out * groups) / outChannels) * depth;
     for (let channel = 0; channel < depth; channel++, begin += taps) {

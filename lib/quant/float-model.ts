@@ -1,4 +1,5 @@
 import { mismatch } from '../errors';
+import { checkFinite } from '../finite';
 import { chainOf } from '../integer/chain';
 import { type FloatLayer, floatLayer } from '../integer/layers';
 import { coreOf } from '../nn/core';
@@ -6,8 +7,8 @@ import type { Module } from '../nn/module';
 import { NetworkBlueprint } from '../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/network-options';
 import { RepCore } from '../nn/rep-core';
+import { isArray } from '../options';
 import type { Preprocessing } from '../preprocessing';
-import { checkFinite } from '../finite';
 
 /** A model that is to be quantised: copies of its tensors, layer by layer. */
 export interface FloatModel {
@@ -25,14 +26,14 @@ export interface FloatModel {
  * each other; ERR_NON_FINITE naming a tensor; ERR_INVALID_ARG.
  */
 export function readFloatModel(model: Module | readonly Module[], where: string): FloatModel {
-  if (!Array.isArray(model)) return readModule(model as Module, where, '');
+  if (!isArray(model, where)) return readModule(model as Module, where, '');
   if (model.length === 0) throw mismatch('ERR_INVALID_ARG', `${where}, model`, 'at least one module', 'none');
   const parts = model.map((module: Module, i) => readModule(module, `${where}, model[${i}]`, `${i}.`));
   parts.forEach(({ inChannels }, i) => {
     const before = parts[i - 1];
     const outChannels = before?.layers.findLast((layer) => layer.kind === 'conv')?.outChannels;
     if (i === 0 || (outChannels === inChannels && !before?.flat)) return;
-    const expected = `a module for the ${outChannels} channels that come out of the one before it`;
+    const expected = `a module for the ${outChannels} channels of the one before it`;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', `${where}, model[${i}]`, expected, `one for ${inChannels}`);
   });
   const [first] = parts as [FloatModel];

@@ -34,6 +34,53 @@ export class Histogram {
     addon.countValues(values, this.#counts, this.width === 0 ? 1 : 1 / this.width);
   }
 
+  /** What several have seen together; exact to the width of a bin. */
+  static of(parts: readonly Histogram[]): Histogram {
+    const [only, ...others] = parts;
+    if (only && others.length === 0) return only;
+    const all = new Histogram();
+    for (const { min, max: high } of parts) all.#widen(max(0, -min, high));
+    for (const part of parts) {
+      all.min = Math.min(all.min, part.min);
+      all.max = max(all.max, part.max);
+      all.count += part.count;
+      for (const side of ['positive', 'negative'] as const) {
+        part[side].forEach((count, i) => {
+          if (count === 0) return;
+          const bin = part.width === 0 ? 0 : Math.min(binCount - 1, floor(((i + 0.5) * part.width) / all.width));
+          all[side][bin] = (all[side][bin] as number) + count;
+        });
+      }
+    }
+    return all;
+  }
+
+  /** The same numbers, those below `low` and above `high` as if they were these. */
+  within(low: number, high: number): Histogram {
+    if (this.min >= low && this.max <= high) return this;
+    const result = new Histogram();
+    const clamp = (value: number): number => Math.min(high, max(low, value));
+    [result.min, result.max, result.count] = [clamp(this.min), clamp(this.max), this.count];
+    result.#widen(max(abs(result.min), abs(result.max)));
+    if (result.width === 0) {
+      result.positive[0] = this.count;
+      return result;
+    }
+    for (const [side, sign] of [
+      ['positive', 1],
+      ['negative', -1],
+    ] as const) {
+      this[side].forEach((count, i) => {
+        if (count === 0) return;
+        const value = clamp(sign * (i + 0.5) * this.width);
+        const counts = value < 0 ? result.negative : result.positive;
+        const bin = Math.min(binCount - 1, floor(abs(value) / result.width));
+        counts[bin] = (counts[bin] as number) + count;
+      });
+    }
+    return result;
+  }
+
   /** Share of the numbers that lie beyond [low, high]; exact to the width of a bin. */
   shareBeyond(low: number, high: number): number {
     const beyond = (counts: Float64Array, limit: number): number =>

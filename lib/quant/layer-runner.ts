@@ -1,5 +1,7 @@
 import type { Session } from '../../binding';
 import { addon } from '../binding';
+import { callNative } from '../errors';
+import { chainSpec } from '../integer/chain-spec';
 import { type FloatLayer, floatOp } from '../integer/layers';
 import { stateOf } from '../integer/lower';
 import { letOthersRun, throwIfAborted } from '../runtime/abort';
@@ -9,7 +11,7 @@ import type { CheckedQuantizeOptions } from './options';
 /** What layers are run with. */
 export type RunOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
 
-/** Runs one float layer by itself, off the JavaScript thread. Its weights are packed when the first images come. */
+/** Runs one float layer alone, off the JavaScript thread. Its weights are packed when the first images come. */
 export class LayerRunner {
   readonly #layer: () => FloatLayer;
   readonly #options: RunOptions;
@@ -23,13 +25,15 @@ export class LayerRunner {
     this.#where = where;
   }
 
-  /** What the layer makes of images [n, c, h, w]. But for the first time it is under way when the call returns. */
+  /** What the layer makes of images [n, c, h, w]. Except for the first time, it is computing when the call returns. */
   async run({ data, dims }: Tensor): Promise<Tensor> {
-    const [count, , height, width] = dims as [number, number, number, number];
+    const [count, ...one] = dims as [number, ...number[]];
     this.#session ??= await this.#open(dims);
     const session = this.#session;
-    const output = session.outputDims(height, width);
-    return { data: await session.run(data, count, height, width).promise, dims: [count, ...output] };
+    const size = [[1, ...one]];
+    const [output = []] = session.outputDims(size);
+    const [result] = await session.run([data], count, size).promise;
+    return { data: result as Float32Array, dims: [count, ...output.slice(1)] };
   }
 
   dispose(): void {
@@ -37,13 +41,14 @@ export class LayerRunner {
   }
 
   async #open(dims: readonly number[]): Promise<Session> {
-    const { threads, signal } = this.#options;
+    const { threads = 0, signal } = this.#options;
     const layer = this.#layer();
     await letOthersRun(signal, this.#where);
     const state = stateOf(layer, this.#where);
     await letOthersRun(signal, this.#where);
-    const spec = { input: dims, ops: [floatOp(layer, 0, 0)], stateLength: state.length } as const;
-    return addon.createSession({ ...spec, algorithm: 'auto', threads }, state);
+    const chain = chainSpec([floatOp(layer, 0, 0)], state, dims.slice(1));
+    const options = { independent: true, together: dims[0] as number, algorithm: 'auto', threads, take: true } as const;
+    return callNative(this.#where, () => addon.createSession({ ...chain, ...options }));
   }
 }
 

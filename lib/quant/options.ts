@@ -1,3 +1,4 @@
+import { didYouMean } from '../did-you-mean';
 import { describe, mismatch } from '../errors';
 import { info } from '../info';
 import type { FloatLayer } from '../integer/layers';
@@ -16,7 +17,7 @@ import { signalField } from '../runtime/abort';
 
 /** How far a quantisation is. */
 export interface QuantizationProgress {
-  /** What the images are gone through for: the factors of equalisation, ranges of activations, corrections of biases. */
+  /** What a pass over the images is for: factors of equalisation, ranges of activations, corrections of biases. */
   readonly stage: 'equalize' | 'calibrate' | 'correct';
   /** Images of this stage so far. */
   readonly images: number;
@@ -59,23 +60,23 @@ export interface QuantizeOptions {
    */
   readonly bits?: number | Bits;
   /**
-   * Cross-layer equalisation: scales channels so that their ranges become more alike. Goes through the images once more.
+   * Cross-layer equalisation: scales channels so that their ranges become more alike. Needs one more pass over the images.
    * @default false
    */
   readonly equalize?: boolean;
   /**
-   * Corrects biases by the mean error that quantisation makes in each channel. Goes through the images once more, and
-   * slowly.
+   * Corrects biases by the mean error that quantisation makes in each channel. Needs one more pass over the
+   * images, a slow one.
    * @default false
    */
   readonly biasCorrection?: boolean;
   /** Names of layers that stay in float: "stage0", "linear"; see {@link sensitivity}. @default [] */
   readonly keepFloat?: readonly string[];
-  /** Round logits to 8 bits, too: of use where other runtimes shall give the same bits. @default false */
+  /** Round logits to 8 bits, too: useful where other runtimes are to compute the same bits. @default false */
   readonly quantizeLogits?: boolean;
-  /** Threads that compute layers, beside the one that looks at what comes out. @default info().threads - 1, but at least 1 */
+  /** Threads that compute layers, beside the one that reads their outputs. @default info().threads - 1, but at least 1 */
   readonly threads?: number;
-  /** Hears how far it is. */
+  /** Called with the progress. */
   readonly onProgress?: (progress: QuantizationProgress) => void;
   /** Stops the work. */
   readonly signal?: AbortSignal;
@@ -117,7 +118,7 @@ export function checkNames(names: readonly string[], layers: readonly FloatLayer
   const known = layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const odd = names.find((name) => !known.includes(name));
   if (odd === undefined) return;
-  throw wrongOption(where, 'keepFloat', `names among ${known.join(', ')}`, describe(odd));
+  throw wrongOption(where, 'keepFloat', `names among ${known.join(', ')}`, describe(odd) + didYouMean(odd, known));
 }
 
 function readBits(value: unknown, where: string): Required<Bits> {

@@ -1,9 +1,11 @@
 import type { QuantizedModel } from '../integer/quantized-model';
+import { Model } from '../model/model';
 import type { Module } from '../nn/module';
 import { assemble, chooseParameters } from './assemble';
 import { correctBiases } from './bias-correction';
-import { type Calibration, CalibrationReader } from './calibration';
+import { type Calibration, CalibrationReader, imageChunks } from './calibration';
 import { readFloatModel } from './float-model';
+import { type ModelQuantization, quantizeModel } from './graph/quantize';
 import { checkNames, type QuantizeOptions, readQuantizeOptions } from './options';
 import { makeReport, type QuantizationReport } from './report';
 import { collectStatistics } from './statistics';
@@ -33,15 +35,26 @@ export interface Quantization {
  * console.log(Math.min(...report.layers.map(({ sqnr }) => sqnr)), 'dB');
  */
 export async function quantize(
+  model: Model,
+  calibration: Calibration,
+  options?: QuantizeOptions,
+): Promise<ModelQuantization>;
+export async function quantize(
   model: Module | readonly Module[],
   calibration: Calibration,
+  options?: QuantizeOptions,
+): Promise<Quantization>;
+export async function quantize(
+  model: Model | Module | readonly Module[],
+  calibration: Calibration,
   options: QuantizeOptions = {},
-): Promise<Quantization> {
+): Promise<Quantization | ModelQuantization> {
   const where = 'quantize';
+  if (model instanceof Model) return quantizeModel(model, calibration, options, where);
   const checked = readQuantizeOptions(options, where);
   const float = readFloatModel(model, where);
   checkNames(checked.keepFloat, float.layers, where);
-  const reader = new CalibrationReader(calibration, float, checked.signal, where);
+  const reader = new CalibrationReader(calibration, imageChunks(float), checked.signal, where);
   const statistics = await collectStatistics(float, reader, checked, where);
   const choices = await chooseParameters(statistics.histograms, checked, where);
   let quantized = await assemble(float, statistics, choices, checked, where);

@@ -1,7 +1,7 @@
 import { dataTable, lineFigure, page } from '../html/page';
 import { escapeHtml, format, histogramPlot } from '../html/plots';
 import { checkReport } from './check-report';
-import type { ActivationReport, LayerReport, QuantizationReport } from './report';
+import type { AccuracyReport, ActivationReport, LayerReport, QuantizationReport } from './report';
 
 /**
  * A report as one HTML page with plots: it needs no other file and no network, and follows the browser's choice of light or
@@ -16,6 +16,27 @@ import type { ActivationReport, LayerReport, QuantizationReport } from './report
  */
 export function renderReport(report: QuantizationReport): string {
   checkReport(report, 'renderReport, report');
+  const prefix = commonPrefix(report.layers);
+  return pageOf(prefix === '' ? report : withoutPrefix(report, prefix.length), prefix);
+}
+
+/** The folders that all names of nodes begin with. */
+function commonPrefix(layers: readonly LayerReport[]): string {
+  const [first, ...others] = layers.map(({ name }) => name);
+  if (first === undefined || others.length === 0) return '';
+  let length = first.length;
+  for (const name of others) while (name.slice(0, length) !== first.slice(0, length)) length--;
+  return first.slice(0, first.lastIndexOf('/', length - 1) + 1);
+}
+
+function withoutPrefix(report: QuantizationReport, length: number): QuantizationReport {
+  const layers = report.layers.map((layer) => ({ ...layer, name: layer.name.slice(length) }));
+  const { advice } = report;
+  const keepFloat = advice?.keepFloat.map((name) => name.slice(length));
+  return { ...report, layers, ...(advice && keepFloat && { advice: { ...advice, keepFloat } }) };
+}
+
+function pageOf(report: QuantizationReport, prefix: string): string {
   const { layers, output } = report;
   const convs = layers.filter(({ weights }) => weights !== undefined);
   const names = [...layers.map(({ name }) => name), 'output'];
@@ -67,22 +88,47 @@ export function renderReport(report: QuantizationReport): string {
     `Quantisation of ${report.model}`,
     `<header>
 <h1>Quantisation report</h1>
-<p>${escapeHtml(report.model)}</p>
+<p>${escapeHtml(report.model)}${dateOf(report)}</p>
 </header>
 ${facts(report)}
+${warningOf(report)}
 <main>
 ${figures.join('\n')}
 </main>
 <section>
-<h2>Layers</h2>
+<h2>${report.outputs ? 'Nodes' : 'Layers'}</h2>${prefix === '' ? '' : `\n<p>Their names begin with ${escapeHtml(prefix)}</p>`}
 ${table(report)}
 </section>
+${floatTable(report)}
 <section>
 <h2>Distributions</h2>
 <p>Counts are on a logarithmic scale; what is clamped is in <span class="legend clamped">another colour</span>.</p>
 <div class="cards">${layers.map(card).join('\n')}</div>
 </section>`,
   );
+}
+
+function warningOf(report: QuantizationReport): string {
+  const text = adviceText(report);
+  return text === undefined ? '' : `<p class="warning">${escapeHtml(text)}</p>`;
+}
+
+/** Nodes that a sentence names. */
+const mostNamed = 24;
+
+/** What a report says of outputs with much noise; nothing where there are none. */
+export function adviceText({ advice, output, outputs = [] }: QuantizationReport): string | undefined {
+  if (!advice) return undefined;
+  const [name = ''] = outputs.filter(({ sqnr }) => sqnr === output.sqnr).map((one) => one.name);
+  const { keepFloat } = advice;
+  const others = keepFloat.length - mostNamed;
+  const names = keepFloat.slice(0, mostNamed).join(', ') + (others > 0 ? ` and ${others} others (report.advice)` : '');
+  return `Output ${name} has ${decibels(output.sqnr)} dB of signal to noise. With these nodes in float, the worst has ${decibels(advice.sqnr)} dB: ${names}`;
+}
+
+/** Reports of earlier versions have no date. */
+function dateOf({ createdAt }: QuantizationReport): string {
+  return createdAt === undefined ? '' : `; ${escapeHtml(createdAt.slice(0, 16).replace('T', ' '))} UTC`;
 }
 
 /** The smallest and largest number that integers stand for; undefined where there are none. */
@@ -98,48 +144,86 @@ function middle(values: readonly number[]): number | undefined {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-function facts({ recipe, bytes, floatBytes, layers, output }: QuantizationReport): string {
-  const convs = layers.filter(({ kind }) => kind === 'conv');
-  const integer = convs.filter(({ precision }) => precision === 'int8').length;
-  const worst = layers.reduce((least, layer) => (layer.sqnr < least.sqnr ? layer : least));
+function facts({ recipe, bytes, floatBytes, layers, output, outputs, accuracy }: QuantizationReport): string {
+  // Of a graph, all that could compute in integers; of a network, what has weights.
+  const judged = outputs ? layers : layers.filter(({ kind }) => kind === 'conv');
+  const integer = judged.filter(({ precision }) => precision === 'int8').length;
+  const [first, ...others] = layers;
+  const worst = others.reduce((least, layer) => (least && layer.sqnr < least.sqnr ? layer : least), first);
   const entries: readonly (readonly [string, string])[] = [
+    ...(accuracy ? accuracyFacts(accuracy) : []),
     ['method', `${recipe.method}, ${recipe.scheme}, ${recipe.perChannel ? 'per channel' : 'per tensor'}`],
     ['bits', `${recipe.weightBits} weights, ${recipe.activationBits} activations`],
     ['equalised', recipe.equalize ? 'yes' : 'no'],
     ['biases corrected', recipe.biasCorrection ? 'yes' : 'no'],
     ['calibration', `${recipe.images} images`],
-    ['layers in integers', `${integer} of ${convs.length}`],
+    [outputs ? 'nodes in integers' : 'layers in integers', `${integer} of ${judged.length}`],
     ['size', `${(bytes / 1024).toFixed(1)} KiB, ${((100 * bytes) / floatBytes).toFixed(1)} % of float32`],
-    ['logits', `${decibels(output.sqnr)} dB`],
-    ['worst layer', `${worst.name}, ${decibels(worst.sqnr)} dB`],
+    ...(outputs?.map(({ name, sqnr }): [string, string] => [name, `${decibels(sqnr)} dB`]) ?? [
+      ['logits', `${decibels(output.sqnr)} dB`] as const,
+    ]),
+    ...(worst ? [[outputs ? 'worst node' : 'worst layer', `${worst.name}, ${decibels(worst.sqnr)} dB`] as const] : []),
   ];
-  return `<dl>${entries.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
+  return `<dl>${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
+}
+
+function accuracyFacts({ images, float, quantized, agreement }: AccuracyReport): [string, string][] {
+  const share = (value: number): string => `${(100 * value).toFixed(2)} %`;
+  return [
+    ['accuracy in float', share(float)],
+    ['accuracy quantised', share(quantized)],
+    [`same predictions of ${images.toLocaleString('en-US')}`, share(agreement)],
+  ];
 }
 
 function decibels(value: number): string {
   return Number.isFinite(value) ? value.toFixed(1) : '∞';
 }
 
-function table({ layers, output }: QuantizationReport): string {
-  const head = ['layer', 'precision', 'min', 'max', 'scale', 'zero point', 'clamped', 'weights dB', 'output dB'];
+function table({ layers, output, outputs }: QuantizationReport): string {
+  const isGraph = outputs !== undefined;
+  const head = [
+    ...(isGraph ? ['node', 'operator'] : ['layer']),
+    ...['precision', 'min', 'max', 'scale', 'zero point', 'clamped', 'weights dB', 'output dB'],
+  ];
   const cells = (
-    name: string,
+    [name, kind]: readonly [name: string, kind: string],
     precision: string,
     tensor: ActivationReport,
     weights: string,
     sqnr: string,
   ): string[] => [
-    ...[name, precision, format(tensor.min), format(tensor.max)],
+    ...[name, ...(isGraph ? [kind] : []), precision, format(tensor.min), format(tensor.max)],
     ...(tensor.scale === undefined
       ? ['', '', '']
       : [format(tensor.scale), `${tensor.zeroPoint}`, percent(tensor.saturation)]),
     ...[weights, sqnr],
   ];
   const rows = layers.map((layer) =>
-    cells(layer.name, layer.precision, layer, layer.weights ? decibels(layer.weights.sqnr) : '', decibels(layer.sqnr)),
+    cells(
+      [layer.name, layer.kind],
+      layer.precision,
+      layer,
+      layer.weights ? decibels(layer.weights.sqnr) : '',
+      decibels(layer.sqnr),
+    ),
   );
-  rows.push(cells('output', output.scale === undefined ? 'float32' : 'int8', output, '', decibels(output.sqnr)));
+  for (const one of outputs ?? [{ name: 'output', ...output }]) {
+    rows.push(cells([one.name, 'output'], one.scale === undefined ? 'float32' : 'int8', one, '', decibels(one.sqnr)));
+  }
   return dataTable(head, rows);
+}
+
+/** Nodes that stay in float and why, by reason. */
+function floatTable({ layers }: QuantizationReport): string {
+  const kept = layers.filter(({ reason }) => reason !== undefined);
+  if (kept.length === 0) return '';
+  const rows = kept.map(({ name, kind, reason = '' }) => [name, kind, reason]);
+  return `<section>
+<h2>Nodes in float</h2>
+<p>They could compute in integers.</p>
+${dataTable(['node', 'operator', 'reason'], rows)}
+</section>`;
 }
 
 function percent(share: number): string {

@@ -2,7 +2,7 @@ import type { FloatConv, FloatLayer, QuantizedLayer } from '../integer/layers';
 import type { QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
 import { letOthersRun } from '../runtime/abort';
 import type { Choice } from './assemble';
-import { dequantizeConv, magnitude } from './convolution';
+import { dequantizeWeights, type IntegerWeights, magnitude } from './convolution';
 import { type Bins, coarse, Histogram } from './histogram';
 import type { RunOptions } from './layer-runner';
 import { saturationOf } from './ranges';
@@ -36,11 +36,14 @@ export interface WeightReport {
   readonly histogram: Bins;
 }
 
-/** Of a layer: the numbers are those that go into it, as it is their scale that it computes with. */
+/** Of a layer, or a node of a graph: the numbers are those that go into it, as it is their scale that it computes with. */
 export interface LayerReport extends ActivationReport {
   readonly name: string;
-  readonly kind: QuantizedLayer['kind'];
+  /** 'conv', 'globalAverage' or 'squeezeExcite'; of a node its operator in ONNX. */
+  readonly kind: string;
   readonly precision: QuantizedLayer['precision'];
+  /** Why a node is in float that could compute in integers. */
+  readonly reason?: string;
   /**
    * Signal to quantisation noise, in decibels, of what the layer puts out in the quantised model, against the float model, on
    * the first calibration images; infinite (null in JSON) without noise.
@@ -50,8 +53,35 @@ export interface LayerReport extends ActivationReport {
   readonly weights?: WeightReport;
 }
 
+/** Of an output of a graph. */
+export interface OutputReport extends ActivationReport {
+  readonly name: string;
+  /** As {@link LayerReport.sqnr}. */
+  readonly sqnr: number;
+}
+
+/** What to keep in float for less noise. */
+export interface FloatAdvice {
+  /** Nodes to name in the option `keepFloat`, beside those that are named there. */
+  readonly keepFloat: readonly string[];
+  /** Signal to quantisation noise of the worst output then, in decibels, on some of the first calibration images. */
+  readonly sqnr: number;
+}
+
+/** What quantisation costs in accuracy, on images with labels. */
+export interface AccuracyReport {
+  readonly images: number;
+  /** Share of the images that the float model classifies correctly. */
+  readonly float: number;
+  readonly quantized: number;
+  /** Share of the images that both classify alike. */
+  readonly agreement: number;
+}
+
 /** What {@link quantize} has seen and done. Plain data: `JSON.stringify` keeps all of it. */
 export interface QuantizationReport {
+  /** When the model was quantised, as `Date.toISOString` writes it. */
+  readonly createdAt: string;
   /** "QuantizedModel(qarepvgg_a0, 3 -> 1000, int8 form, 23 of 23 layers)" */
   readonly model: string;
   readonly recipe: QuantizationRecipe;
@@ -60,8 +90,14 @@ export interface QuantizationReport {
   readonly floatBytes: number;
   /** In the order in which they compute. */
   readonly layers: readonly LayerReport[];
-  /** What comes out of the model. */
+  /** What comes out of the model; of several outputs the one with most noise. */
   readonly output: ActivationReport & { readonly sqnr: number };
+  /** All outputs in float of a {@link Model}. */
+  readonly outputs?: readonly OutputReport[];
+  /** Of a {@link Model} with an output of less than 25 dB. */
+  readonly advice?: FloatAdvice;
+  /** Absent unless you add it: `quantize` knows no labels. The command line adds it where the labels are known. */
+  readonly accuracy?: AccuracyReport;
 }
 
 const binsShown = 64;
@@ -78,7 +114,7 @@ export async function makeReport(
   for (const [i, layer] of model.layers.entries()) {
     await letOthersRun(options.signal, where);
     const { name, kind, precision } = layer;
-    const weights = layer.kind === 'conv' && reportWeights(layers[i] as FloatConv, layer);
+    const weights = layer.kind === 'conv' && weightsReport(layers[i] as FloatConv, layer);
     rows.push({
       ...{ name, kind, precision },
       ...reportActivations(histograms[i] as Histogram, precision === 'int8' ? choices[i] : undefined),
@@ -89,12 +125,13 @@ export async function makeReport(
   const output = reportActivations(histograms.at(-1) as Histogram, model.output && choices.at(-1));
   const { bytes, floatBytes } = model.summary();
   return {
+    createdAt: new Date().toISOString(),
     ...{ model: model.toString(), recipe: model.recipe, bytes, floatBytes, layers: rows },
     output: { ...output, sqnr: noise.at(-1) as number },
   };
 }
 
-function reportActivations(histogram: Histogram, choice: Choice | undefined): ActivationReport {
+export function reportActivations(histogram: Histogram, choice: Choice | undefined): ActivationReport {
   const { min, max } = histogram;
   const activations = coarse(histogram, binsShown);
   if (!choice) return { min, max, saturation: 0, activations };
@@ -102,18 +139,37 @@ function reportActivations(histogram: Histogram, choice: Choice | undefined): Ac
   return { min, max, ...parameters, saturation: saturationOf(histogram, parameters, range), activations };
 }
 
-function reportWeights(float: FloatConv, layer: Extract<QuantizedLayer, { kind: 'conv' }>): WeightReport {
-  const size = float.weight.length / float.outChannels;
-  const channels = Array.from({ length: float.outChannels }, (_, i) =>
-    magnitude(float.weight.subarray(i * size, (i + 1) * size)),
-  );
+/**
+ * @param weight Output channel by output channel.
+ * @param integers The same as bytes; nothing where they stay in float.
+ */
+export function reportWeights(
+  name: string,
+  weight: Float32Array,
+  outChannels: number,
+  integers: Pick<IntegerWeights, 'weight' | 'weightScale'> | undefined,
+): WeightReport {
+  const size = weight.length / outChannels;
+  const channels = Array.from({ length: outChannels }, (_, i) => magnitude(weight.subarray(i * size, (i + 1) * size)));
   const histogram = new Histogram();
-  histogram.add(float.weight, layer.name);
+  histogram.add(weight, name);
   const common = { min: histogram.min, max: histogram.max, channels, histogram: coarse(histogram, binsShown) };
-  if (layer.precision === 'float32') return { ...common, sqnr: Number.POSITIVE_INFINITY };
+  if (!integers) return { ...common, sqnr: Number.POSITIVE_INFINITY };
   const ratio = new Ratio();
-  ratio.add(float.weight, dequantizeConv(layer).weight);
-  return { ...common, scales: [Math.min(...layer.weightScale), Math.max(...layer.weightScale)], sqnr: ratio.decibels };
+  ratio.add(weight, dequantizeWeights(integers));
+  const { weightScale } = integers;
+  const [low, high] = weightScale.reduce(([low, high], scale) => [Math.min(low, scale), Math.max(high, scale)], [
+    Number.POSITIVE_INFINITY,
+    0,
+  ] as [number, number]);
+  return { ...common, scales: [low, high], sqnr: ratio.decibels };
+}
+
+function weightsReport(
+  { weight, outChannels }: FloatConv,
+  layer: Extract<QuantizedLayer, { kind: 'conv' }>,
+): WeightReport {
+  return reportWeights(layer.name, weight, outChannels, layer.precision === 'int8' ? layer : undefined);
 }
 
 /** Signal to noise of what each layer puts out, in decibels. */

@@ -1,9 +1,9 @@
+import { checkFinite } from '../finite';
 import type { FloatConv, FloatLayer } from '../integer/layers';
 import { throwIfAborted } from '../runtime/abort';
 import type { Tensor } from '../tensor';
 import type { CalibrationReader } from './calibration';
 import { equalizablePairs, equalize, raiseToMagnitudes } from './equalize';
-import { checkFinite } from '../finite';
 import type { FloatModel } from './float-model';
 import { Histogram } from './histogram';
 import { ChainRunner } from './layer-runner';
@@ -13,7 +13,7 @@ import type { CheckedQuantizeOptions, QuantizationProgress } from './options';
 export interface Statistics {
   /** The model's layers, equalised where that was wanted. */
   readonly layers: readonly FloatLayer[];
-  /** Of what goes into each layer, and last of what comes out of the model. */
+  /** Of the input of each layer, and last of the output of the model. */
   readonly histograms: readonly Histogram[];
   /** The first few images, to measure on what has become of them. */
   readonly sample: readonly Tensor[];
@@ -21,13 +21,13 @@ export interface Statistics {
 }
 
 /** Images of the sample, if there are so many. */
-const sampleSize = 16;
+export const sampleSize = 16;
 
 /** The part of the options that calibration needs. */
 export type PassOptions = Pick<CheckedQuantizeOptions, 'equalize' | 'threads' | 'onProgress' | 'signal'>;
 
 /**
- * Goes through the images, once, or twice to equalise.
+ * Reads the images once, or twice to equalise.
  *
  * @throws {QARepVGGError} as {@link CalibrationReader.chunks}; ERR_NON_FINITE for images or activations that are not finite;
  * ERR_ABORTED.
@@ -52,7 +52,7 @@ export async function collectStatistics(
       const count = chunk.dims[0] as number;
       images += count;
       if (sampled >= sampleSize) continue;
-      // A copy: the memory is the caller's, who may use it again.
+      // A copy: the caller may use the memory again.
       sample.push({ data: chunk.data.slice(), dims: chunk.dims });
       sampled += count;
     }
@@ -63,18 +63,19 @@ export async function collectStatistics(
 }
 
 /** Chunks of images, with word to the caller after each, until the caller calls it off. */
-export async function* eachChunk(
-  reader: CalibrationReader,
+export async function* eachChunk<C = Tensor>(
+  reader: CalibrationReader<C>,
   stage: QuantizationProgress['stage'],
   { onProgress, signal }: Pick<PassOptions, 'onProgress' | 'signal'>,
   where: string,
-): AsyncGenerator<Tensor> {
+  countOf: (chunk: C) => number = (chunk) => (chunk as Tensor).dims[0] as number,
+): AsyncGenerator<C> {
   let images = 0;
   throwIfAborted(signal, where);
   for await (const chunk of reader.chunks()) {
     yield chunk;
     throwIfAborted(signal, where);
-    images += chunk.dims[0] as number;
+    images += countOf(chunk);
     onProgress?.({ stage, images });
   }
 }

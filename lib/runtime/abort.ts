@@ -5,7 +5,7 @@ import { type Field, readForeign } from '../options';
 /** The part of AbortSignal that is used. */
 type Signal = Pick<AbortSignal, 'aborted' | 'reason' | 'addEventListener' | 'removeEventListener'>;
 
-/** Work under way that can be called off: its promise then rejects with ERR_ABORTED, unless it is settled. */
+/** Pending work that can be aborted: its promise then rejects with ERR_ABORTED, unless it has settled. */
 export interface Cancellable<T> {
   readonly promise: Promise<T>;
   cancel(): void;
@@ -27,7 +27,7 @@ function isSignal(value: unknown, where: string): value is AbortSignal {
 
 /** @throws {QARepVGGError} ERR_ABORTED with the signal's reason as its cause. */
 export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
-  if (signal?.aborted) throw aborted(signal, where);
+  if (signal && readForeign(`${where}, option signal`, () => signal.aborted)) throw aborted(signal, where);
 }
 
 /**
@@ -41,7 +41,7 @@ export async function letOthersRun(signal: AbortSignal | undefined, where: strin
 }
 
 /**
- * What `work` gives that nothing can call off: after an abort nobody waits for it any more.
+ * The result of `work`, which cannot be aborted itself: after an abort it is no longer awaited.
  *
  * @throws {QARepVGGError} (rejects) ERR_ABORTED
  */
@@ -51,9 +51,8 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
   const abort = new Promise<never>((_, reject) => {
     cancel = () => reject(aborted(signal, where));
   });
-  if (signal.aborted) cancel();
-  else listen(signal, cancel);
   try {
+    readForeign(`${where}, option signal`, () => (signal.aborted ? cancel() : listen(signal, cancel)));
     return await Promise.race([abort, work]);
   } finally {
     unlisten(signal, cancel);
@@ -61,7 +60,7 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
 }
 
 /**
- * The result of work that `signal` calls off. Listens to the signal only until the work is settled.
+ * The result of work that `signal` aborts. Listens to the signal only until the work has settled.
  *
  * @throws {QARepVGGError} (rejects) ERR_ABORTED; ERR_INVALID_ARG for a signal that throws.
  */
@@ -113,10 +112,16 @@ function unlisten(signal: AbortSignal, cancel: () => void): void {
   known.cancels.delete(cancel);
   if (known.cancels.size > 0) return;
   listeners.delete(signal);
-  signal.removeEventListener('abort', known.onAbort);
+  try {
+    signal.removeEventListener('abort', known.onAbort);
+  } catch {
+    // A signal of the caller's own making. The work has its outcome already, and nothing listens any more.
+  }
 }
 
 function aborted(signal: AbortSignal, where: string): QARepVGGError {
   const message = `${where}: expected the work to be wanted until it is done, received an abort`;
-  return new QARepVGGError('ERR_ABORTED', message, { cause: signal.reason });
+  return new QARepVGGError('ERR_ABORTED', message, {
+    cause: readForeign(`${where}, option signal`, () => signal.reason),
+  });
 }

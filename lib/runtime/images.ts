@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { describeList, mismatch } from '../errors';
 import { checkBytes, checkTensor, type TensorLike } from '../tensor';
 
-/** 8-bit images in channels-last order, as decoders of image files give them. */
+/** 8-bit images in channels-last order, as decoders of image files return them. */
 export interface ByteImages {
   readonly data: Uint8Array;
   /** [n, h, w, c] */

@@ -1,34 +1,26 @@
-import type { Session, SessionSpec } from '../../binding';
-import { addon } from '../binding';
-import { callNative, describe, describeList, mismatch } from '../errors';
-import { inputName, outputName } from '../formats/onnx/names';
-import { openModel } from '../formats/open-model';
-import { deployOps } from '../graph/deploy';
-import { inferShapes } from '../graph/shapes';
-import { concatenate, lowerQuantized } from '../integer/lower';
-import { QuantizedModel } from '../integer/quantized-model';
-import { coreOf } from '../nn/core';
+import { inspect } from 'node:util';
+import { describe, mismatch } from '../errors';
+import { openDeployModel } from '../formats/open-model';
+import { type FileSource, isFileSource } from '../formats/sources';
+import type { Size } from '../image-size';
+import { info } from '../info';
+import type { QuantizedModel } from '../integer/quantized-model';
+import { Model } from '../model/model';
 import type { Module } from '../nn/module';
-import { checkOption, parseOptions, readForeign } from '../options';
-import { byteScaling, defaultPreprocessing, type Preprocessing, readPreprocessing } from '../preprocessing';
-import { readTensor, type Tensor } from '../tensor';
-import { signalField, throwIfAborted, withSignal } from './abort';
-import { checkImages, type Images } from './images';
+import { isArray, parseOptions, wrongOption } from '../options';
+import type { Preprocessing } from '../preprocessing';
+import { refuseClones } from '../uncloneable';
+import { signalField, withSignal } from './abort';
+import type { Engine } from './engine';
+import { checkFetches, type Feeds, type Fetches } from './feeds';
+import { GraphEngine } from './graph-engine';
+import type { ValueMetadata } from './metadata';
 import { type CheckedSessionOptions, type SessionOptions, sessionFields } from './options';
-
-/** What goes into a run, by name. */
-export interface Feeds {
-  readonly input: Images;
-}
-
-/** What comes out of a run, by name: [n, classes] for a network, [n, c, h, w] for a block or convolution. */
-export interface Fetches {
-  readonly logits: Tensor;
-}
+import type { SessionStats } from './stats';
 
 /** Options of {@link InferenceSession.run}. */
 export interface RunOptions {
-  /** Calls the run off: a waiting one is never computed, one under way stops between two layers. */
+  /** Aborts the run: a pending one is never computed, a running one stops between two layers. */
   readonly signal?: AbortSignal;
 }
 
@@ -39,14 +31,11 @@ const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.f
 /** Known to `create` alone. */
 const key = Symbol('InferenceSession');
 
-/** Used where nothing says what size of images is to be expected. */
-const defaultSide = 32;
-
 /**
  * A re-parameterised model, ready to run: its weights copied and packed once, in native memory. The shape follows
  * onnxruntime-node's class of the same name; `run` does not block the JavaScript thread.
  *
- * Any number of runs may be under way at a time, on any number of sessions and in any number of worker threads; one run
+ * Any number of runs may be pending at a time, on any number of sessions and in any number of worker threads; one run
  * computes at a time, on all threads of the session. Runs that wait together and have images of one size are computed
  * together. An image's result is the same bits whichever images are computed with it, and on however many threads.
  *
@@ -57,52 +46,75 @@ const defaultSide = 32;
  * session.dispose();
  */
 export class InferenceSession {
-  readonly inputNames: readonly string[] = Object.freeze([inputName]);
-  readonly outputNames: readonly string[] = Object.freeze([outputName]);
-  readonly #native: Session;
-  readonly #inChannels: number;
-  readonly #isFlat: boolean;
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Name, type and shape of each input; dimensions that are open have names: N, H, W. */
+  readonly inputMetadata: readonly ValueMetadata[];
+  readonly outputMetadata: readonly ValueMetadata[];
+  /** Names of the classes, in the order of the logits, if the model has some. */
+  readonly labels: readonly string[] | undefined;
+  /** What bytes of images go through: the option, or else the model's own. Nothing for a graph without one input of images. */
+  readonly preprocessing: Preprocessing | undefined;
+  /** [height, width] of the images that memory is planned for: the option, or else the model's own. Other sizes work too. Nothing
+   * for a graph whose sizes are open. */
+  readonly inputSize: Size | undefined;
+  /**
+   * Whether each image of a run is computed independently, so that images of several runs may share one. This holds for networks
+   * of this package; for a graph, false also where it is not known.
+   */
+  readonly independent: boolean;
+  readonly #engine: Engine;
   readonly #underWay = new Set<Promise<unknown>>();
 
   /** @internal */
-  constructor(caller: unknown, native: Session, source: Pick<Source, 'inChannels' | 'flat'>) {
+  constructor(caller: unknown, engine: Engine) {
     if (caller !== key) {
       throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'one of new');
     }
-    this.#native = native;
-    this.#inChannels = source.inChannels;
-    this.#isFlat = source.flat;
+    this.#engine = engine;
+    const { inputs, outputs, labels, preprocessing, inputSize, independent } = engine.facts;
+    this.inputNames = Object.freeze(inputs.map(({ name }) => name));
+    this.outputNames = Object.freeze(outputs.map(({ name }) => name));
+    this.inputMetadata = Object.freeze([...inputs]);
+    this.outputMetadata = Object.freeze([...outputs]);
+    this.labels = labels;
+    this.preprocessing = preprocessing;
+    this.inputSize = inputSize;
+    this.independent = independent;
+    refuseClones(this);
   }
 
   /**
-   * Makes a session from a model in deploy form, from a quantised one, or from a file of either that `saveModel` or
-   * `exportOnnx` (name ending in .onnx) has written. The weights are copied: what happens to the model afterwards does not
+   * Makes a session from a model in deploy form, from a quantised one, or from a file of a network that `saveModel` or
+   * `exportOnnx` has written: its path (an ONNX file's ends in .onnx), its `file:` URL, or its bytes. A file in another form,
+   * such as that of a training, is fused on the way. Weights and bytes are copied: what happens to them afterwards does not
    * reach the session.
    *
-   * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG naming
+   * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form; ERR_INVALID_ARG naming
    * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_QUANT_PARAM naming what in a quantised model cannot be
-   * computed with; ERR_LIMIT, ERR_OUT_OF_MEMORY; as `loadModel` and `importOnnx` for a file.
+   * computed with; ERR_NON_FINITE for a file in another form whose weights are not finite; ERR_LIMIT, ERR_OUT_OF_MEMORY; as
+   * `loadModel` and `importOnnx` for a file.
+   *
+   * @example
+   * const session = await InferenceSession.create(require.resolve('qarepvgg/models/fashion-mnist.safetensors'));
+   * console.log(session.labels, session.inputSize); // ['T-shirt/top', ...] [28, 28]
    */
   static async create(
-    modelOrPath: Module | QuantizedModel | string,
+    modelOrFile: Module | QuantizedModel | Model | FileSource,
     options: SessionOptions = {},
   ): Promise<InferenceSession> {
     const where = 'InferenceSession.create';
     const checked = parseOptions(where, sessionFields, options);
-    const isPath = typeof modelOrPath === 'string';
-    const model = isPath ? await openModel(modelOrPath, where) : modelOrPath;
-    const isQuantized = model instanceof QuantizedModel;
-    const source = isQuantized ? quantizedSource(model, where) : moduleSource(model, where);
-    const spec = sessionSpec(source, checked, where);
-    // The addon borrows the weights; what the caller keeps may change meanwhile.
-    const isOurs = isPath || isQuantized;
-    const state = isOurs ? source.state : concatenate([source.state], source.state.length, where);
-    const native = await callNative(where, () => addon.createSession(spec, state));
-    return new InferenceSession(key, native, source);
+    const isFile = isFileSource(modelOrFile, where);
+    const model = isFile ? await openDeployModel(modelOrFile, where) : modelOrFile;
+    if (model instanceof Model)
+      return new InferenceSession(key, await GraphEngine.create(model, checked, isFile, where));
+    refuseInputs(checked, where);
+    return new InferenceSession(key, await GraphEngine.ofNetwork(model, checked, isFile, where));
   }
 
   /**
-   * Runs the model on images: floats [n, c, h, w], taken as they are, or bytes [n, h, w, c], which go through the session's
+   * Runs the model on images: floats [n, c, h, w], used unchanged, or bytes [n, h, w, c], converted by the session's
    * preprocessing. n is 1 or more and any size is allowed that the model's kernels fit into. The images are copied before
    * the call returns its promise.
    *
@@ -112,31 +124,40 @@ export class InferenceSession {
    * @example
    * const { logits } = await session.run({ input: { data: pixels, dims: [1, 224, 224, 3] } }, { signal });
    */
-  async run(feeds: Feeds, options: RunOptions = {}): Promise<Fetches> {
+  async run(feeds: Feeds, options?: RunOptions): Promise<Fetches>;
+  /**
+   * Runs the model and resolves to the outputs named alone.
+   *
+   * @param fetches Names of the outputs wanted.
+   * @throws {QARepVGGError} (rejects) as without names; ERR_INVALID_ARG for a name that is not one of `outputNames`.
+   *
+   * @example
+   * const { logits } = await session.run({ input }, ['logits']);
+   */
+  async run(feeds: Feeds, fetches: readonly string[], options?: RunOptions): Promise<Fetches>;
+  async run(feeds: Feeds, second: readonly string[] | RunOptions = {}, third: RunOptions = {}): Promise<Fetches> {
     const where = 'InferenceSession.run';
     const session = InferenceSession.#check(this, where);
-    const { signal } = parseOptions(where, { signal: signalField }, options);
-    const { images, dims } = session.#prepare(feeds, where, signal);
-    const { data, count, height, width } = images;
-    const { promise, ticket } = callNative(where, () => session.#native.run(data, count, height, width));
-    const answer = callNative(where, () => promise);
-    const result = withSignal({ promise: answer, cancel: () => session.#native.cancel(ticket) }, signal, where);
+    const hasFetches = isArray(second, `${where}, options`);
+    if (hasFetches) checkFetches(second, session.outputNames, where);
+    const { signal } = parseOptions(where, { signal: signalField }, hasFetches ? third : second);
+    const result = withSignal(session.#engine.run(feeds, signal, where), signal, where);
     session.#underWay.add(result);
     try {
-      return { logits: { data: await result, dims } };
+      const fetches = await result;
+      return hasFetches ? pick(fetches, second) : fetches;
     } finally {
       session.#underWay.delete(result);
     }
   }
 
   /** As {@link run}, while the JavaScript thread waits: for scripts and worker threads. */
-  runSync(feeds: Feeds): Fetches {
+  runSync(feeds: Feeds, fetches?: readonly string[]): Fetches {
     const where = 'InferenceSession.runSync';
     const session = InferenceSession.#check(this, where);
-    const { images, dims } = session.#prepare(feeds, where);
-    const { data, count, height, width } = images;
-    const logits = callNative(where, () => session.#native.runSync(data, count, height, width));
-    return { logits: { data: logits, dims } };
+    if (fetches !== undefined) checkFetches(fetches, session.outputNames, where);
+    const all = session.#engine.runSync(feeds, where);
+    return fetches === undefined ? all : pick(all, fetches);
   }
 
   /**
@@ -147,95 +168,64 @@ export class InferenceSession {
   memoryUsage(): { readonly bytes: number } {
     const where = 'InferenceSession.memoryUsage';
     const session = InferenceSession.#check(this, where);
-    return { bytes: callNative(where, () => session.#native.memoryBytes()) };
+    return { bytes: session.#engine.memoryBytes(where) };
   }
 
-  /** Gives the memory back as soon as the runs under way are done. New ones are refused. May be called again. */
+  /**
+   * What the session has done so far, and what waits. Works after `dispose`.
+   *
+   * @example
+   * const { images, computeTime, queue } = session.stats();
+   * console.log(`${(computeTime / images).toFixed(1)} ms an image, ${queue} runs wait`);
+   */
+  stats(): SessionStats {
+    const session = InferenceSession.#check(this, 'InferenceSession.stats');
+    const { counter, threads } = session.#engine;
+    const { runs, images, computeTime } = counter;
+    const teamSize = Math.min(threads, info().teamSize);
+    return { runs, images, queue: session.#underWay.size, computeTime, teamSize };
+  }
+
+  /** Frees the memory as soon as pending runs are done. New ones are refused. May be called again. */
   dispose(): void {
-    InferenceSession.#check(this, 'InferenceSession.dispose').#native.dispose();
+    InferenceSession.#check(this, 'InferenceSession.dispose').#engine.dispose();
   }
 
   [dispose](): void {
     this.dispose();
   }
 
-  /** As {@link dispose}; waits for the runs under way. */
+  /** As {@link dispose}; waits for pending runs. */
   async [asyncDispose](): Promise<void> {
     this.dispose();
     await Promise.allSettled(this.#underWay);
   }
 
+  /** "InferenceSession(Network(qarepvgg_a0, 3 -> 1000, S4, deploy form), images of 224 x 224)" */
+  toString(): string {
+    const { summary, inputSize } = InferenceSession.#check(this, 'InferenceSession.toString').#engine.facts;
+    return `InferenceSession(${summary}${inputSize ? `, images of ${inputSize.join(' x ')}` : ''})`;
+  }
+
+  /** What `console.log` prints. */
+  [inspect.custom](): string {
+    return #engine in this ? `${this}` : 'InferenceSession {}';
+  }
+
   /** A method called on another object must not end in an error that names private fields. */
   static #check(session: unknown, where: string): InferenceSession {
-    if (typeof session === 'object' && session !== null && #native in session) return session;
+    if (typeof session === 'object' && session !== null && #engine in session) return session;
     const expected = 'a session made by InferenceSession.create (sessions cannot be cloned or posted to a worker)';
     throw mismatch('ERR_INVALID_ARG', where, expected, describe(session));
   }
-
-  /** Checks the images of a call; `dims` are those of the output. */
-  #prepare(feeds: unknown, where: string, signal?: AbortSignal) {
-    const place = `${where}, input`;
-    const read = readTensor(readInput(feeds, where), place);
-    // Not before: reading may run code of the caller's, which may abort.
-    throwIfAborted(signal, where);
-    const images = checkImages(read, this.#inChannels, place);
-    const { height, width } = images;
-    const [channels, ...pixels] = callNative(where, () => this.#native.outputDims(height, width)) as [
-      number,
-      number,
-      number,
-    ];
-    return { images, dims: [images.count, channels, ...(this.#isFlat ? [] : pixels)] };
-  }
 }
 
-function readInput(feeds: unknown, where: string): unknown {
-  if (typeof feeds !== 'object' || feeds === null) {
-    throw mismatch('ERR_INVALID_ARG', where, 'an object { input }', describe(feeds));
-  }
-  const [names, input] = readForeign(where, () => [Object.keys(feeds), (feeds as Partial<Feeds>).input] as const);
-  const unknown = names.filter((name) => name !== 'input');
-  if (unknown.length > 0)
-    throw mismatch('ERR_INVALID_ARG', where, 'images under the name input only', describeList(unknown));
-  if (input !== undefined) return input;
-  throw mismatch('ERR_INVALID_ARG', where, 'images under the name input', 'nothing of that name');
+/** What is computed anyway is left out of the answer where nobody asks for it. */
+function pick(fetches: Fetches, names: readonly string[]): Fetches {
+  return Object.fromEntries(names.map((name) => [name, fetches[name]])) as unknown as Fetches;
 }
 
-/** What a session is made from. */
-interface Source {
-  readonly ops: SessionSpec['ops'];
-  readonly state: Float32Array;
-  readonly inChannels: number;
-  readonly inputSize: number | undefined;
-  readonly flat: boolean;
-  readonly preprocessing: Preprocessing | undefined;
-}
-
-function moduleSource(model: Module, where: string): Source {
-  const { ops, store, inChannels, inputSize, flat = false, preprocessing } = coreOf(model, where).definition;
-  store.checkAttached(where);
-  return { ops: deployOps(ops, where), state: store.values, inChannels, inputSize, flat, preprocessing };
-}
-
-function quantizedSource(model: QuantizedModel, where: string): Source {
-  const { inChannels, flat, preprocessing } = model;
-  const inputSize = model.isNetwork ? model.options.inputSize : undefined;
-  return { ...lowerQuantized(model, where), inChannels, inputSize, flat, preprocessing };
-}
-
-function sessionSpec(source: Source, options: CheckedSessionOptions, where: string): SessionSpec {
-  const { ops, state, inChannels, inputSize = defaultSide } = source;
-  const [height, width] = options.inputSize ?? [inputSize, inputSize];
-  const input = [options.maxBatch, inChannels, height, width];
-  const own = source.preprocessing ?? defaultPreprocessing(inChannels);
-  const preprocessing = options.preprocessing === undefined ? own : options.preprocessing;
-  inferShapes(ops, input, false, where);
-  return {
-    input,
-    ops,
-    stateLength: state.length,
-    algorithm: options.algorithm,
-    ...(options.threads !== undefined && { threads: options.threads }),
-    ...byteScaling(checkOption(where, 'preprocessing', (place) => readPreprocessing(preprocessing, inChannels, place))),
-  };
+function refuseInputs({ inputs }: CheckedSessionOptions, where: string): void {
+  if (inputs === undefined) return;
+  throw wrongOption(where, 'inputs', 'none for a network of this package, whose option is inputSize', describe(inputs));
 }

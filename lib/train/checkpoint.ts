@@ -1,7 +1,7 @@
 import { mismatch, QARepVGGError } from '../errors';
 import { allFinite } from '../finite';
-import { placeOf } from '../formats/files';
 import { extraPrefix, loadModelWith, saveModelWith } from '../formats/model-files';
+import { type FileSource, placeOfSource } from '../formats/sources';
 import { checkSane } from '../nn/fuse';
 import { networkCoreOf } from '../nn/network';
 import type { CheckedNetworkOptions } from '../nn/network-options';
@@ -21,7 +21,7 @@ const noteName = 'training';
 export async function saveCheckpoint(
   engine: Engine,
   position: Position | undefined,
-  path: string,
+  path: string | URL,
   where: string,
 ): Promise<void> {
   engine.pull(where);
@@ -33,8 +33,8 @@ export async function saveCheckpoint(
 }
 
 /** Puts the engine back to where it was. @throws {QARepVGGError} (rejects) as `Trainer.loadCheckpoint` */
-export async function loadCheckpoint(engine: Engine, path: string, where: string): Promise<Position | undefined> {
-  const place = placeOf(path, where);
+export async function loadCheckpoint(engine: Engine, path: FileSource, where: string): Promise<Position | undefined> {
+  const place = placeOfSource(path, where);
   const { model, extras } = await loadModelWith(path, where);
   const memory = extras.tensors[memoryName];
   const note = extras.metadata[noteName];

@@ -1,23 +1,28 @@
 import { describe, mismatch } from '../errors';
 import { Dataset } from '../formats/dataset';
-import type { CheckedNetworkOptions } from '../nn/network-options';
+import { readForeign } from '../options';
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG, ERR_SHAPE unless the network can be trained or judged on these images. */
+/**
+ * @param network Nothing for one that says so itself.
+ * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_SHAPE unless the network can be trained or judged on these images.
+ */
 export function checkDataset(
   dataset: unknown,
-  { inChannels, numClasses }: CheckedNetworkOptions,
+  network: { readonly inChannels: number; readonly numClasses: number } | undefined,
   where: string,
 ): Dataset {
-  if (!(dataset instanceof Dataset)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, data set`, 'a Dataset', describe(dataset));
-  }
-  const [, , channels] = dataset.dims;
+  const place = `${where}, data set`;
+  const own = readForeign(place, () => (dataset instanceof Dataset ? dataset : undefined));
+  if (!own) throw mismatch('ERR_INVALID_ARG', place, 'a Dataset', describe(dataset));
+  if (!network) return own;
+  const { inChannels, numClasses } = network;
+  const [, , channels] = own.dims;
   if (channels !== inChannels) {
-    throw mismatch('ERR_SHAPE', `${where}, data set`, `images of ${inChannels} channels`, `${channels}`);
+    throw mismatch('ERR_SHAPE', place, `images of ${inChannels} channels`, `${channels}`);
   }
-  if (dataset.classes.length > numClasses) {
+  if (own.classes.length > numClasses) {
     const expected = `at most ${numClasses} classes, as the network has`;
-    throw mismatch('ERR_INVALID_ARG', `${where}, data set`, expected, `${dataset.classes.length}`);
+    throw mismatch('ERR_INVALID_ARG', place, expected, `${own.classes.length}`);
   }
-  return dataset;
+  return own;
 }

@@ -1,11 +1,16 @@
+import { types } from 'node:util';
+import { describe, describeList, mismatch } from '../errors';
 import type { Dataset } from '../formats/dataset';
 import { QuantizedModel } from '../integer/quantized-model';
 import { type Network, networkCoreOf } from '../nn/network';
-import { integer, optional, parseOptions } from '../options';
+import { integer, optional, parseOptions, readForeign, wrongOption } from '../options';
 import { signalField } from '../runtime/abort';
-import type { InferenceSession } from '../runtime/session';
+import type { ByteImages } from '../runtime/images';
+import { InferenceSession } from '../runtime/session';
 import { withSession } from '../runtime/with-session';
+import type { Tensor } from '../tensor';
 import { checkDataset } from './datasets';
+import { Tally } from './tally';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {
@@ -19,12 +24,19 @@ export interface EvaluateOptions {
 
 const fields = { batchSize: integer(1, 65_536, 64), threads: optional(integer(1, 1024)), signal: signalField };
 
+/** What knows an image of any size by probabilities of all classes: a `Classifier` of `qarepvgg/vision`. */
+export interface ImageScorer {
+  scores(images: readonly ByteImages[], options?: { readonly signal?: AbortSignal }): Promise<Float64Array[]>;
+}
+
 /** How well a network does on labelled images. */
 export interface Evaluation {
   /** Mean cross-entropy. */
   readonly loss: number;
-  /** Share of images whose largest logit is that of their class. */
+  /** Share of images whose largest logit is that of their class: top-1. */
   readonly accuracy: number;
+  /** Share of images whose class has one of the five largest logits. */
+  readonly top5: number;
   /** Class of the largest logit, one for each image. */
   readonly predictions: Int32Array;
 }
@@ -33,28 +45,103 @@ export interface Evaluation {
  * Judges a network on labelled images, in the deploy form of its present weights, or a quantised network as it is, off the
  * JavaScript thread. The network does not change.
  *
+ * A session is judged as it is, whatever it runs: its first input takes the images as bytes, with the session's preprocessing,
+ * and its first output is logits [n, classes]. Where it is probabilities, accuracy holds and `loss` does not. A `Classifier` of
+ * `qarepvgg/vision` scales and cuts the images, too.
+ *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_INVALID_ARG for a data set that does not fit; ERR_NON_FINITE for weights
  * that are not finite; ERR_BUFFER_DETACHED for a data set whose memory is gone; ERR_ABORTED, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const test = await loadFashionMnist('/usr/share/datasets/fashion-mnist', 'test');
  * const { accuracy } = await evaluate(await loadModel('model.safetensors'), test);
+ * const session = await InferenceSession.create('model.onnx');
+ * console.log(accuracy, (await evaluate(session, test)).accuracy);
  */
 export async function evaluate(
-  model: Network | QuantizedModel,
+  model: Network | QuantizedModel | InferenceSession | ImageScorer,
   dataset: Dataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const where = 'evaluate';
-  const isQuantized = model instanceof QuantizedModel;
-  checkDataset(dataset, isQuantized ? model.options : networkCoreOf(model, where).blueprint.options, where);
+  const session = readForeign(where, () => (model instanceof InferenceSession ? model : undefined));
+  if (session) return evaluateSession(session, dataset, options, where);
+  const scorer = readForeign(where, () => (isScorer(model) ? model : undefined));
+  if (scorer) return evaluateScorer(scorer, dataset, options, where);
+  const network = model as Network | QuantizedModel;
+  const isQuantized = network instanceof QuantizedModel;
+  checkDataset(dataset, isQuantized ? network.options : networkCoreOf(network, where).blueprint.options, where);
   const checked = parseOptions(where, fields, options);
   const { batchSize, threads, signal } = checked;
-  const { preprocessing } = model.options;
+  const { preprocessing } = network.options;
   const sessionOptions = { maxBatch: batchSize, preprocessing, ...(threads !== undefined && { threads }) };
-  return withSession(isQuantized ? model : model.reparameterize(), sessionOptions, (session) =>
+  return withSession(isQuantized ? network : network.reparameterize(), sessionOptions, (session) =>
     judge(session, dataset, batchSize, signal),
   );
+}
+
+async function evaluateSession(
+  session: InferenceSession,
+  dataset: Dataset,
+  options: EvaluateOptions,
+  where: string,
+): Promise<Evaluation> {
+  const { batchSize, threads, signal } = parseOptions(where, fields, options);
+  if (threads !== undefined) throw wrongOption(where, 'threads', 'none, as a session has its own', `${threads}`);
+  const [, inChannels, ...sides] = session.inputMetadata[0]?.shape ?? [];
+  const [, numClasses, ...rest] = session.outputMetadata[0]?.shape ?? [];
+  const isFloat = session.outputMetadata[0]?.type === 'float32';
+  if (
+    !isFloat ||
+    typeof inChannels !== 'number' ||
+    sides.length !== 2 ||
+    typeof numClasses !== 'number' ||
+    rest.length > 0
+  ) {
+    const expected = 'images [n, c, h, w] to floats [n, classes], with c and classes known';
+    const received = [session.inputMetadata, session.outputMetadata].map((list) => describeList(list[0]?.shape ?? []));
+    throw mismatch('ERR_SHAPE', `${where}, session`, expected, received.join(' to '));
+  }
+  checkDataset(dataset, { inChannels, numClasses }, where);
+  return judge(session, dataset, batchSize, signal);
+}
+
+function isScorer(model: unknown): model is ImageScorer {
+  return typeof model === 'object' && model !== null && typeof (model as Partial<ImageScorer>).scores === 'function';
+}
+
+async function evaluateScorer(
+  scorer: ImageScorer,
+  dataset: Dataset,
+  options: EvaluateOptions,
+  where: string,
+): Promise<Evaluation> {
+  const { batchSize, threads, signal } = parseOptions(where, fields, options);
+  if (threads !== undefined) throw wrongOption(where, 'threads', 'none, as a classifier has its own', `${threads}`);
+  const data = checkDataset(dataset, undefined, where);
+  const predictions = new Int32Array(data.length);
+  const tally = new Tally();
+  let judged = 0;
+  for (const { images, dims, labels } of data.parts(batchSize)) {
+    const size = images.length / labels.length;
+    const each = Array.from(labels, (_, i) => ({
+      data: images.subarray(i * size, (i + 1) * size),
+      dims: [1, ...dims.slice(1)],
+    }));
+    const scores = checkScores(await scorer.scores(each, signal ? { signal } : {}), each.length, where);
+    scores.forEach((row, i) => {
+      if (judged === 0) checkDataset(data, { inChannels: data.dims[2], numClasses: row.length }, where);
+      predictions[judged++] = tally.addProbabilities(row, labels[i] as number);
+    });
+  }
+  return { ...tally.result, predictions };
+}
+
+function checkScores(scores: unknown, images: number, where: string): readonly Float64Array[] {
+  const list = readForeign(where, () => (Array.isArray(scores) ? [...(scores as unknown[])] : []));
+  if (list.length === images && list.every((row) => types.isFloat64Array(row))) return list as Float64Array[];
+  const expected = `a Float64Array for each of ${images} images`;
+  throw mismatch('ERR_INVALID_ARG', `${where}, scores of the classifier`, expected, describe(scores));
 }
 
 async function judge(
@@ -64,29 +151,17 @@ async function judge(
   signal: AbortSignal | undefined,
 ): Promise<Evaluation> {
   const predictions = new Int32Array(dataset.length);
-  let [judged, loss, correct] = [0, 0, 0];
+  const tally = new Tally();
+  let judged = 0;
+  const [input, output] = [session.inputNames[0] as string, session.outputNames[0] as string];
   for (const { images, dims, labels } of dataset.parts(batchSize)) {
-    const { logits } = await session.run({ input: { data: images, dims } }, signal ? { signal } : {});
-    const classes = logits.dims[1] as number;
+    const results = await session.run({ [input]: { data: images, dims } }, [output], signal ? { signal } : {});
+    const { data, dims: outputDims } = results[output] as Tensor;
+    const classes = outputDims[1] as number;
     labels.forEach((label, i) => {
-      const row = logits.data.subarray(i * classes, (i + 1) * classes);
-      const best = argmax(row);
-      predictions[judged++] = best;
-      if (best === label) correct++;
-      loss += crossEntropy(row, label);
+      const row = data.subarray(i * classes, (i + 1) * classes);
+      predictions[judged++] = tally.addLogits(row, label);
     });
   }
-  return { loss: loss / dataset.length, accuracy: correct / dataset.length, predictions };
-}
-
-/** The place of the largest number: the first of equals, as PyTorch's argmax. */
-export function argmax(row: Float32Array): number {
-  return row.reduce((best, value, i) => (value > (row[best] as number) ? i : best), 0);
-}
-
-/** log(sum of exp) - logit, with the largest taken out so that nothing overflows. */
-function crossEntropy(row: Float32Array, label: number): number {
-  const top = row[argmax(row)] as number;
-  const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
-  return Math.log(sum) + top - (row[label] as number);
+  return { ...tally.result, predictions };
 }

@@ -1,15 +1,15 @@
-import { describe, mismatch } from '../errors';
+import { describe } from '../errors';
 import type { Dataset } from '../formats/dataset';
-import { placeOf } from '../formats/files';
+import { pathOf } from '../formats/sources';
 import type { CheckedNetworkOptions } from '../nn/network-options';
-import { anything, boolean, integer, optional, type Parsed, parseOptions, wrongOption } from '../options';
+import { anything, boolean, callback, integer, optional, type Parsed, parseOptions, wrongOption } from '../options';
 import { signalField } from '../runtime/abort';
 import { checkDataset } from './datasets';
 import type { ProgressEvent } from './fit';
 
 /** Options of `Trainer.fit`. */
 export interface FitOptions {
-  /** How often the data set is gone through. */
+  /** Passes over the data set. */
   readonly epochs: number;
   /** Images per step; in each epoch, those that do not fill a batch are left out. @default 64 */
   readonly batchSize?: number;
@@ -21,10 +21,10 @@ export interface FitOptions {
   readonly validation?: Dataset;
   /** Hears of every step and every epoch. */
   readonly onProgress?: (event: ProgressEvent) => void;
-  /** Stops after the step under way, and then writes a checkpoint. */
+  /** Stops after the current step, and then writes a checkpoint. */
   readonly signal?: AbortSignal;
   /** File that a checkpoint is written to, after every epoch and when the training is aborted. */
-  readonly checkpoint?: string;
+  readonly checkpoint?: string | URL;
   /** Write a checkpoint after so many steps, too. */
   readonly checkpointSteps?: number;
 }
@@ -35,9 +35,9 @@ const fields = {
   flip: boolean(false),
   shift: integer(0, 4096, 0),
   validation: anything,
-  onProgress: optional(readFunction),
+  onProgress: optional(callback<(event: ProgressEvent) => void>()),
   signal: signalField,
-  checkpoint: optional((value, where) => placeOf(value, where) && (value as string)),
+  checkpoint: optional((value, where) => pathOf(value, where)),
   checkpointSteps: optional(integer(1, Number.MAX_SAFE_INTEGER)),
 };
 
@@ -74,9 +74,4 @@ function checkClasses(own: readonly string[], given: readonly string[], where: s
   if (at === -1) return;
   const received = `${describe(given[at])} as class ${at}, which is ${describe(own[at])}`;
   throw wrongOption(where, 'validation', expected, received);
-}
-
-function readFunction(value: unknown, where: string) {
-  if (typeof value === 'function') return value as (event: ProgressEvent) => void;
-  throw mismatch('ERR_INVALID_ARG', where, 'a function', describe(value));
 }

@@ -53,7 +53,7 @@ export interface TrainerOptions {
   readonly milestones?: readonly number[];
   /** What 'step' multiplies the learning rate by. @default 0.1 */
   readonly gamma?: number;
-  /** All steps of the training, for whoever calls `step`; `fit` knows by itself. */
+  /** All steps of the training, for callers of `step`; `fit` knows it. */
   readonly steps?: number;
   /** Seed of the order of images, and of flips and shifts. @default 0 */
   readonly seed?: number;

@@ -1,10 +1,12 @@
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { describe, mismatch } from '../errors';
 import { checkWritable } from '../formats/atomic';
 import type { Dataset } from '../formats/dataset';
+import { type FileSource, ownSource } from '../formats/sources';
 import { type Network, networkCoreOf } from '../nn/network';
 import { readForeign } from '../options';
 import { asImages, type TensorLike } from '../tensor';
+import { refuseClones } from '../uncloneable';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint';
 import { Engine } from './engine';
 import { Fit, type FitResult, type Position } from './fit';
@@ -26,7 +28,7 @@ export interface StepReport {
 
 /**
  * Trains a network on labelled images: forward, cross-entropy, backward and optimiser in one native call per step, off the
- * JavaScript thread. The same seed gives the same bits, on any number of threads.
+ * JavaScript thread. The same seed leads to the same bits on any number of threads.
  *
  * A trainer has a copy of the weights. The network has the new ones after each {@link step}, and during {@link fit} at the
  * end of every epoch. Weights that `loadStateDict` puts into the network are taken over; what is written to `parameters()`
@@ -56,6 +58,7 @@ export class Trainer {
     }
     this.#options = checkTrainerOptions(options, 'Trainer');
     this.#engine = new Engine(model, this.#options);
+    refuseClones(this);
   }
 
   /** Steps taken, those before a checkpoint that was loaded included. */
@@ -69,7 +72,7 @@ export class Trainer {
    *
    * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images; ERR_SHAPE, ERR_INVALID_ARG for labels;
    * ERR_NON_FINITE when the loss or a gradient is not finite, and then nothing has changed; ERR_BUSY while another step is
-   * under way; ERR_INVALID_STATE when the schedule needs the option `steps` and does not have it, or when the network has
+   * pending; ERR_INVALID_STATE when the schedule needs the option `steps` and does not have it, or when the network has
    * changed its form; ERR_OUT_OF_MEMORY.
    *
    * @example
@@ -95,7 +98,7 @@ export class Trainer {
   /**
    * Trains on a data set, or goes on with a training that was cut off before its end: one whose checkpoint has been loaded,
    * or one of this trainer that was aborted or ended in an error. Of a training that has all its `epochs` already nothing is
-   * left to do, and the result has no epochs. To begin anew, make a new trainer.
+   * left to do, and the result has no epochs. To start over, make a new trainer.
    *
    * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_SHAPE for options and data sets that do not fit, or are not those
    * that the training to go on with began with; ERR_INVALID_ARG, before anything is computed, for a checkpoint that cannot be
@@ -131,7 +134,7 @@ export class Trainer {
    * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_LIMIT for the path; ERR_NON_FINITE, without touching the file, for
    * weights or an optimiser's memory that are not finite; ERR_BUSY
    */
-  async saveCheckpoint(path: string): Promise<void> {
+  async saveCheckpoint(path: string | URL): Promise<void> {
     const where = 'Trainer.saveCheckpoint';
     const trainer = Trainer.#check(this, where);
     return trainer.#alone(where, () => saveCheckpoint(trainer.#engine, trainer.#position, path, where));
@@ -145,12 +148,24 @@ export class Trainer {
    * another network or optimiser; ERR_NON_FINITE naming the tensor that has other than finite numbers; ERR_INVALID_ARG for the
    * path; ERR_BUSY
    */
-  async loadCheckpoint(path: string): Promise<void> {
+  async loadCheckpoint(source: FileSource): Promise<void> {
     const where = 'Trainer.loadCheckpoint';
     const trainer = Trainer.#check(this, where);
+    const own = ownSource(source, where);
     return trainer.#alone(where, async () => {
-      trainer.#position = await loadCheckpoint(trainer.#engine, path, where);
+      trainer.#position = await loadCheckpoint(trainer.#engine, own, where);
     });
+  }
+
+  /** "Trainer(Network(qarepvgg_a0, 3 -> 1000, S4, train form), sgd, 0 steps)" */
+  toString(): string {
+    const { model, optimizer } = Trainer.#check(this, 'Trainer.toString').#engine;
+    return `Trainer(${model}, ${optimizer}, ${this.stepCount} steps)`;
+  }
+
+  /** What `console.log` prints. */
+  [inspect.custom](): string {
+    return #engine in this ? `${this}` : 'Trainer {}';
   }
 
   /** A method called on another object must not end in an error that names private fields. */

@@ -37,4 +37,13 @@ inline std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::pt
 
 inline std::size_t ceil_div(std::size_t value, std::size_t divisor) { return (value + divisor - 1) / divisor; }
 
+// First item and length of tile number `tile` when `count` items are split as evenly as possible into `tiles`.
+struct Tile {
+  std::size_t first, length;
+};
+inline Tile even_tile(std::size_t count, std::size_t tiles, std::size_t tile) {
+  const std::size_t first = count * tile / tiles;
+  return {first, count * (tile + 1) / tiles - first};
+}
+
 }  // namespace qarepvgg

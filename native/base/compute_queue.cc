@@ -1,23 +1,17 @@
 #include "base/compute_queue.h"
 
-#include <condition_variable>
 #include <deque>
 #include <exception>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "base/condition_variable.h"
 #include "base/error.h"
-
-#if defined(__GLIBC__) && defined(__GLIBCXX__)
-// The library of GCC 12 has a second version of this function, which does the same but for cancelled threads. The
-// first version is in the library of GCC 11 too: Amazon Linux 2023 and Red Hat Enterprise Linux 9 have that one.
-__asm__(
-    ".symver _ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE,"
-    "_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE@GLIBCXX_3.4.11");
-#endif
+#include "base/placement.h"
 
 namespace qarepvgg {
 namespace {
@@ -46,6 +40,7 @@ class Queue {
 
  private:
   [[noreturn]] void work() {
+    compute_for_long();
     for (;;) {
       std::unique_lock<std::mutex> lock(mutex_);
       wake_.wait(lock, [this] { return !jobs_.empty(); });
@@ -75,16 +70,19 @@ void start_computing() { queue().start(); }
 void compute_later(std::function<void()> job) { queue().push(std::move(job)); }
 
 void compute_now(const std::function<void()>& job) {
-  std::promise<void> done;
-  queue().push([&] {
+  // Shared: the compute thread may still be in set_value() when this one goes on.
+  const auto done = std::make_shared<std::promise<void>>();
+  std::future<void> result = done->get_future();
+  queue().push([&job, done] {
     try {
       job();
-      done.set_value();
     } catch (...) {
-      done.set_exception(std::current_exception());
+      done->set_exception(std::current_exception());
+      return;
     }
+    done->set_value();
   });
-  done.get_future().get();
+  result.get();
 }
 
 }  // namespace qarepvgg

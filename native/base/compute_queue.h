@@ -9,8 +9,8 @@ namespace qarepvgg {
 // Starts the compute thread unless it runs. Throws ERR_OUT_OF_MEMORY where the system refuses.
 void start_computing();
 
-// Runs `job` on the compute thread, later. The job must own all it touches and must not throw. Starts the compute
-// thread; who makes a promise before calls start_computing() before that.
+// Runs `job` on the compute thread, later. The job must own all it touches and must not throw. Where this throws, the
+// job will not run.
 void compute_later(std::function<void()> job);
 
 // Runs `job` on the compute thread and waits for it. Exceptions of the job are rethrown here.

@@ -5,14 +5,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <string>
 #include <thread>
 
 #ifdef __linux__
 #include <sched.h>
 #endif
 
+#include "base/cgroup.h"
 #include "base/error.h"
 
 namespace qarepvgg {
@@ -26,18 +25,10 @@ int affinity_count() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-// CPUs granted by the control group's quota, rounded up; 0 when there is none. Version 2 first, then version 1.
+// CPUs granted by quotas of control groups, rounded up; 0 when there are none.
 int cgroup_quota() {
-  double quota = -1, period = 0;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
-    std::string text;
-    if (v2 >> text >> period && text != "max") quota = std::strtod(text.c_str(), nullptr);
-  } else {
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
-  }
-  if (quota <= 0 || period <= 0) return 0;
-  return std::max(1, static_cast<int>(std::ceil(std::min(quota / period, 1e6))));
+  const double cpus = cgroup_cpus();
+  return cpus > 0 ? std::max(1, static_cast<int>(std::ceil(std::min(cpus, 1e6)))) : 0;
 }
 
 ThreadBudget read_budget() {

@@ -1,8 +1,9 @@
-#include "bench/bench.h"
-
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
+#include "base/parallel.h"
+#include "bench/light_layers.h"
 #include "kernels/peak.h"
 
 namespace qarepvgg {
@@ -33,6 +34,25 @@ Result measure(double operations, const std::function<void()>& body, double (*pe
     speeds.push_back(operations * repeats / seconds);
   }
   return {median(speeds), median(peaks)};
+}
+
+double copy_speed(double bytes, int threads, const Options& options) {
+  const std::size_t count = static_cast<std::size_t>(bytes / 2);
+  std::vector<char> from(count, 1), to(count, 1);
+  const auto body = [&] {
+    parallel_ranges(threads, count, static_cast<std::size_t>(threads),
+                    [&](std::size_t begin, std::size_t end) { std::memcpy(&to[begin], &from[begin], end - begin); });
+  };
+  body();
+  std::vector<double> speeds;
+  for (int round = 0; round < (options.quick ? 3 : 15); ++round) {
+    constexpr int kCopies = 20;
+    const double seconds = seconds_of([&] {
+      for (int i = 0; i < kCopies; ++i) body();
+    });
+    speeds.push_back(2.0 * static_cast<double>(count) * kCopies / seconds);
+  }
+  return median(speeds);
 }
 
 }  // namespace qarepvgg

@@ -73,5 +73,7 @@ class Noise {
 // Each prints a table for one instruction set and returns whether all results were right.
 bool run_float_table(const KernelTable& kernels, int threads, const Options& options);
 bool run_integer_table(const KernelTable& kernels, int threads, const Options& options);
+bool run_light_table(const KernelTable& kernels, int threads, const Options& options);
+bool run_light_integer_table(const KernelTable& kernels, int threads, const Options& options);
 
 }  // namespace qarepvgg

@@ -9,8 +9,8 @@
 #include "bench/bench.h"
 #include "ops/integer_convolution.h"
 #include "ops/integer_winograd.h"
-#include "program/inference.h"
 #include "reference/quantized.h"
+#include "test/chain_program.h"
 
 namespace qarepvgg {
 namespace {
@@ -73,15 +73,18 @@ class IntegerLayerBench {
 
   void direct() {
     const std::byte* weights = next(direct_packed_);
-    parallel_region(threads_, [&](const Member& member) {
-      direct_.run_part(in_map(), weights, direct_packed_.sums, out_map(), member);
+    const std::size_t items = direct_.items(), pieces = std::min(items, static_cast<std::size_t>(4 * threads_));
+    parallel_pieces(threads_, pieces, [&](const Piece& piece) {
+      direct_.run_items(in_map(), weights, &direct_packed_.sums, out_map(), even_tile(items, pieces, piece.index));
     });
   }
   void winograd() {
     const std::byte* weights = next(winograd_packed_);
-    parallel_region(threads_, [&](const Member& member) {
-      auto* scratch = reinterpret_cast<std::byte*>(scratch_.data() + member.index * scratch_floats());
-      winograd_->run_part(in_map(), weights, winograd_packed_.sums, out_map(), scratch, member);
+    const std::size_t items = winograd_->items(), pieces = std::min(items, static_cast<std::size_t>(4 * threads_));
+    parallel_pieces(threads_, pieces, [&](const Piece& piece) {
+      auto* scratch = reinterpret_cast<std::byte*>(scratch_.data() + piece.member * scratch_floats());
+      winograd_->run_items(in_map(), weights, winograd_packed_.sums, out_map(), scratch,
+                           even_tile(items, pieces, piece.index), piece.first);
     });
   }
 

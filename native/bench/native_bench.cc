@@ -1,8 +1,10 @@
-// npm run bench:native -- [--quick] [--isa NAME] [--table floats|integers] [--threads N] [--seconds S]
+// npm run bench:native -- [--quick] [--isa NAME] [--table floats|integers|light|light-integers] [--threads N]
+// [--seconds S]
 //
 // The layers of QARepVGG-A0 at 224 x 224 on floats and on integers, as operations per second and as a share of the peak
 // that a register-only loop reaches in the same run. Peak and layers alternate; weights rotate through several sets in
-// one arena, as the layers of a network do, so that no layer is flattered by weights still warm in the cache.
+// one arena, as the layers of a network do, so that no layer is flattered by weights still warm in the cache. A third
+// table has depthwise, pointwise and transposed convolutions.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -37,16 +39,18 @@ bool parse(int argc, char** argv, Options& options) {
     else
       return false;
   }
-  const bool known = options.table.empty() || options.table == "floats" || options.table == "integers";
+  bool known = options.table.empty();
+  for (const char* table : {"floats", "integers", "light", "light-integers"}) known |= options.table == table;
   return known && options.threads >= 0 && options.seconds > 0;
 }
 
 int run(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) {
-    std::fprintf(stderr,
-                 "usage: native_bench [--quick] [--isa NAME] [--table floats|integers] [--threads N] "
-                 "[--seconds PER_MEASUREMENT]\n");
+    std::fprintf(
+        stderr,
+        "usage: native_bench [--quick] [--isa NAME] [--table floats|integers|light|light-integers] [--threads N] "
+        "[--seconds PER_MEASUREMENT]\n");
     return 2;
   }
   std::vector<int> teams{1};
@@ -57,8 +61,11 @@ int run(int argc, char** argv) {
     if (!options.isa.empty() && options.isa != kernels->isa) continue;
     use_kernels_for_test(*kernels);
     for (int threads : teams) {
-      if (options.table != "integers") correct = run_float_table(*kernels, threads, options) && correct;
-      if (options.table != "floats") correct = run_integer_table(*kernels, threads, options) && correct;
+      const auto wants = [&](const char* table) { return options.table.empty() || options.table == table; };
+      if (wants("floats")) correct = run_float_table(*kernels, threads, options) && correct;
+      if (wants("integers")) correct = run_integer_table(*kernels, threads, options) && correct;
+      if (wants("light")) correct = run_light_table(*kernels, threads, options) && correct;
+      if (wants("light-integers")) correct = run_light_integer_table(*kernels, threads, options) && correct;
     }
   }
   return correct ? 0 : 1;

@@ -1,7 +1,10 @@
 #include "binding/fuse_binding.h"
 
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "base/checked.h"
 #include "binding/arguments.h"
 #include "binding/guard.h"
 #include "binding/results.h"
@@ -14,33 +17,62 @@ struct Channels {
   std::size_t in, out, groups;
 };
 
-FoldedBatchNorm read_norm(const Napi::Object& object, std::size_t channels) {
-  const auto tensor = [&](const char* name) { return floats_of(object.Get(name), name, channels).data; };
-  return {tensor("weight"), tensor("bias"), tensor("runningMean"), tensor("runningVar"), number_of(object, "eps")};
-}
+// What JavaScript describes: all of it is read before any memory is borrowed.
+struct Norm {
+  Napi::Value weight, bias, mean, var;
+  double eps;
+};
 
-std::optional<FoldedBatchNorm> read_optional_norm(const Napi::Object& object, const char* name, std::size_t channels) {
-  const Napi::Value value = object.Get(name);
+struct Branch {
+  std::string kind;
+  std::size_t kernel = 0;
+  Napi::Value weight, bias;
+  double scale = 1;
+  std::optional<Norm> norm;
+};
+
+std::optional<Norm> read_norm(const Napi::Object& owner, const char* name) {
+  const Napi::Value value = get(owner, name);
   if (value.IsUndefined()) return std::nullopt;
-  return read_norm(object_of(value, name), channels);
+  const Napi::Object norm = object_of(value, name);
+  return Norm{get(norm, "weight"), get(norm, "bias"), get(norm, "runningMean"), get(norm, "runningVar"),
+              number_of(norm, "eps")};
 }
 
-void add_branch(Fusion& fusion, const Napi::Object& branch, const Channels& channels) {
-  const std::optional<FoldedBatchNorm> norm = read_optional_norm(branch, "batchNorm", channels.out);
-  const FoldedBatchNorm* folded = norm ? &*norm : nullptr;
-  const std::string kind = string_of(branch, "kind");
-  if (kind == "identity") return fusion.add_identity(folded);
-  if (kind == "average") return fusion.add_average(folded);
-  if (kind != "conv") fail(code::kInvalidArg, "expected kind to be conv, identity or average, received '", kind, "'");
+Branch read_branch(const Napi::Object& object) {
+  Branch branch;
+  branch.norm = read_norm(object, "batchNorm");
+  branch.kind = string_of(object, "kind");
+  if (branch.kind == "identity" || branch.kind == "average") return branch;
+  if (branch.kind != "conv")
+    fail(code::kInvalidArg, "expected kind to be conv, identity or average, received '", branch.kind, "'");
+  branch.kernel = size_of(object, "kernel");
+  if (branch.kernel != 1 && branch.kernel != 3)
+    fail(code::kInvalidArg, "expected kernel to be 1 or 3, received ", branch.kernel);
+  branch.weight = get(object, "weight");
+  branch.bias = get(object, "bias");
+  branch.scale = number_of(object, "scale", 1.0);
+  return branch;
+}
 
-  const std::size_t kernel = size_of(branch, "kernel");
-  if (kernel != 1 && kernel != 3) fail(code::kInvalidArg, "expected kernel to be 1 or 3, received ", kernel);
-  const std::size_t elements = channels.out * (channels.in / channels.groups) * kernel * kernel;
-  const float* weight = floats_of(branch.Get("weight"), "weight", elements).data;
-  const Napi::Value bias = branch.Get("bias");
-  const float* bias_data = bias.IsUndefined() ? nullptr : floats_of(bias, "bias", channels.out).data;
-  const double scale = branch.Get("scale").IsUndefined() ? 1.0 : number_of(branch, "scale");
-  fusion.add_convolution(weight, kernel, bias_data, scale, folded);
+std::optional<FoldedBatchNorm> borrow_norm(const Borrow& borrow, const std::optional<Norm>& norm,
+                                           std::size_t channels) {
+  if (!norm) return std::nullopt;
+  return FoldedBatchNorm{borrow.floats(norm->weight, "weight", channels), borrow.floats(norm->bias, "bias", channels),
+                         borrow.floats(norm->mean, "runningMean", channels),
+                         borrow.floats(norm->var, "runningVar", channels), norm->eps};
+}
+
+void add_branch(Fusion& fusion, const Borrow& borrow, const Branch& branch, const Channels& channels) {
+  const auto norm = borrow_norm(borrow, branch.norm, channels.out);
+  const FoldedBatchNorm* const folded = norm ? &*norm : nullptr;
+  if (branch.kind == "identity") return fusion.add_identity(folded);
+  if (branch.kind == "average") return fusion.add_average(folded);
+  const std::size_t elements =
+      checked_product({channels.out, channels.in / channels.groups, branch.kernel, branch.kernel});
+  const float* const weight = borrow.floats(branch.weight, "weight", elements);
+  const float* const bias = branch.bias.IsUndefined() ? nullptr : borrow.floats(branch.bias, "bias", channels.out);
+  fusion.add_convolution(weight, branch.kernel, bias, branch.scale, folded);
 }
 
 Napi::Value fuse(const Napi::CallbackInfo& info) {
@@ -49,12 +81,17 @@ Napi::Value fuse(const Napi::CallbackInfo& info) {
     const Napi::Object spec = object_of(info[0], "the fusion");
     const Channels channels{size_of(spec, "inChannels"), size_of(spec, "outChannels"), size_of(spec, "groups")};
     Fusion fusion(channels.in, channels.out, channels.groups);
-    const Napi::Array branches = array_of(spec.Get("branches"), "branches");
-    for (std::uint32_t i = 0; i < branches.Length(); ++i)
-      add_branch(fusion, object_of(branches.Get(i), "a branch"), channels);
-    if (const auto norm = read_optional_norm(spec, "postBatchNorm", channels.out)) fusion.set_post_batch_norm(*norm);
-    float* weight = floats_of(info[1], "weight", fusion.weight_elements()).data;
-    fusion.fuse_into(weight, floats_of(info[2], "bias", channels.out).data);
+    const Napi::Array array = array_of(get(spec, "branches"), "branches");
+    std::vector<Branch> branches;
+    for (std::uint32_t i = 0; i < array.Length(); ++i)
+      branches.push_back(read_branch(object_of(get(array, i), "a branch")));
+    const std::optional<Norm> post = read_norm(spec, "postBatchNorm");
+
+    const Borrow borrow;
+    for (const Branch& branch : branches) add_branch(fusion, borrow, branch, channels);
+    if (const auto norm = borrow_norm(borrow, post, channels.out)) fusion.set_post_batch_norm(*norm);
+    float* const weight = borrow.floats(info[1], "weight", fusion.weight_elements());
+    fusion.fuse_into(weight, borrow.floats(info[2], "bias", channels.out));
     return env.Undefined();
   });
 }

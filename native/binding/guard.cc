@@ -2,7 +2,7 @@
 
 namespace qarepvgg::binding {
 
-Napi::Error make_error(Napi::Env env, const char* code, const std::string& message) {
+Napi::Error make_error(Napi::Env env, const char* code, const char* message) {
   const Napi::FunctionReference& error_class = environment(env).error_class;
   if (!error_class.IsEmpty()) {
     const Napi::Object error = error_class.New({Napi::String::New(env, code), Napi::String::New(env, message)});
@@ -13,13 +13,15 @@ Napi::Error make_error(Napi::Env env, const char* code, const std::string& messa
   return error;
 }
 
-Napi::Error translate(Napi::Env env, std::exception_ptr failure) {
+Napi::Error translate(Napi::Env env, const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
+  } catch (const Napi::Error& error) {
+    return error;  // JavaScript's own
   } catch (const Error& error) {
     return make_error(env, error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    return make_error(env, code::kOutOfMemory, "expected enough memory, the system has too little");
+    return make_error(env, code::kOutOfMemory, "out of memory");
   } catch (const std::exception& error) {
     return Napi::Error::New(env, error.what());
   } catch (...) {

@@ -8,11 +8,16 @@
 namespace qarepvgg::binding {
 namespace {
 
+Extent extent_in(const Napi::Value& array) {
+  const Borrow borrow;
+  const auto values = borrow.array<float>(array, "values");
+  return extent_of(values.data, values.size);
+}
+
 Napi::Value extent(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
-    const Floats values = floats_of(info[0], "values");
-    const Extent extent = extent_of(values.data, values.size);
+    const Extent extent = extent_in(info[0]);
     Napi::Array result = Napi::Array::New(env, 2);
     result.Set(0u, Napi::Number::New(env, static_cast<double>(extent.low)));
     result.Set(1u, Napi::Number::New(env, static_cast<double>(extent.high)));
@@ -23,14 +28,13 @@ Napi::Value extent(const Napi::CallbackInfo& info) {
 Napi::Value count(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
-    const Floats values = floats_of(info[0], "values");
-    std::size_t length = 0;
-    double* counts = static_cast<double*>(typed_array_of(info[1], "counts", napi_float64_array, &length));
-    if (length < 2 || length % 2 != 0) {
-      fail(code::kBufferSize, "expected counts for two sides of zero, received ", length);
-    }
-    if (!info[2].IsNumber()) fail(code::kInvalidArg, "expected scale to be a number, received another value");
-    count_values(values.data, values.size, info[2].As<Napi::Number>().DoubleValue(), counts, length / 2);
+    const double scale = to_number(info[2], "scale");
+    const Borrow borrow;
+    const auto values = borrow.array<float>(info[0], "values");
+    const auto counts = borrow.array<double>(info[1], "counts");
+    if (counts.size < 2 || counts.size % 2 != 0)
+      fail(code::kBufferSize, "expected counts for two sides of zero, received ", counts.size);
+    count_values(values.data, values.size, scale, counts.data, counts.size / 2);
     return env.Undefined();
   });
 }

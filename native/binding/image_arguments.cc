@@ -3,27 +3,24 @@
 #include <algorithm>
 
 #include "base/checked.h"
-#include "binding/arguments.h"
 
 namespace qarepvgg::binding {
 
 ByteScale byte_scale_of(const Napi::Object& object, std::size_t channels) {
   const auto read = [&](const char* name, float fallback) {
-    const Napi::Value value = object.Get(name);
-    if (value.IsUndefined()) return std::vector<float>(channels, fallback);
-    const Floats floats = floats_of(value, name, channels);
-    return std::vector<float>(floats.data, floats.data + floats.size);
+    const Napi::Value value = get(object, name);
+    return value.IsUndefined() ? std::vector<float>(channels, fallback) : copy_of<float>(value, name, channels);
   };
   return {read("byteScale", 1.0f), read("byteShift", 0.0f)};
 }
 
-ImageMemory image_memory_of(const Napi::Value& value, std::size_t elements) {
+ImageMemory image_memory_of(const Borrow& borrow, const Napi::Value& value, std::size_t elements) {
   ImageMemory memory;
   memory.elements = elements;
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array)
-    memory.bytes = typed_array_of<std::uint8_t>(value, "images", napi_uint8_array, elements);
+    memory.bytes = borrow.array<std::uint8_t>(value, "images", elements);
   else
-    memory.floats = floats_of(value, "images", elements).data;
+    memory.floats = borrow.floats(value, "images", elements);
   return memory;
 }
 

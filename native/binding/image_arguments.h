@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "binding/arguments.h"
 #include "ops/stem_convolution.h"
 
 namespace qarepvgg::binding {
@@ -17,14 +18,14 @@ struct ByteScale {
 // From the properties byteScale and byteShift: byte * 1 + 0 where they are absent.
 ByteScale byte_scale_of(const Napi::Object& object, std::size_t channels);
 
-// Borrowed memory: valid until JavaScript runs again.
+// Borrowed memory.
 struct ImageMemory {
   const float* floats = nullptr;
   const std::uint8_t* bytes = nullptr;
   std::size_t elements = 0;
 };
 // Throws ERR_DTYPE, ERR_BUFFER_SIZE or ERR_BUFFER_DETACHED.
-ImageMemory image_memory_of(const Napi::Value& value, std::size_t elements);
+ImageMemory image_memory_of(const Borrow& borrow, const Napi::Value& value, std::size_t elements);
 
 // A copy that a job can keep.
 class ImageCopy {

@@ -1,6 +1,7 @@
 #include "binding/info_binding.h"
 
 #include "base/compute_queue.h"
+#include "base/parallel.h"
 #include "base/threads.h"
 #include "binding/arguments.h"
 #include "binding/guard.h"
@@ -22,6 +23,7 @@ Napi::Value info_of(const Napi::CallbackInfo& info) {
     const ThreadBudget& threads = thread_budget();
     result.Set("threads", threads.count);
     result.Set("threadsFrom", threads.source);
+    result.Set("teamSize", team_size());
     return result;
   });
 }

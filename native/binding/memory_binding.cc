@@ -1,15 +1,21 @@
 #include "binding/memory_binding.h"
 
 #include "base/arena.h"
+#include "binding/arguments.h"
 
 namespace qarepvgg::binding {
 namespace {
 
 Napi::Value advise(const Napi::CallbackInfo& info) {
-  void* data = nullptr;
-  std::size_t bytes = 0;
-  if (info[0].IsArrayBuffer() && napi_get_arraybuffer_info(info.Env(), info[0], &data, &bytes) == napi_ok)
-    advise_huge_pages(data, bytes);
+  const Borrow borrow;
+  const auto memory = borrow.buffer(info[0]);
+  advise_huge_pages(memory.data, memory.size);
+  return info.Env().Undefined();
+}
+
+// Buffers that cannot be detached stay as they are.
+Napi::Value release(const Napi::CallbackInfo& info) {
+  if (info[0].IsArrayBuffer()) napi_detach_arraybuffer(info.Env(), info[0]);
   return info.Env().Undefined();
 }
 
@@ -17,6 +23,7 @@ Napi::Value advise(const Napi::CallbackInfo& info) {
 
 void define_memory(Napi::Env env, Napi::Object exports) {
   exports.Set("adviseHugePages", Napi::Function::New<advise>(env, "adviseHugePages"));
+  exports.Set("releaseMemory", Napi::Function::New<release>(env, "releaseMemory"));
 }
 
 }  // namespace qarepvgg::binding

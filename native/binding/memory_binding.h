@@ -1,4 +1,4 @@
-// `adviseHugePages` of binding.d.ts.
+// `adviseHugePages` and `releaseMemory` of binding.d.ts.
 #pragma once
 
 #include <napi.h>

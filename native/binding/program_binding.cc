@@ -5,7 +5,7 @@
 
 #include "base/compute_queue.h"
 #include "binding/arguments.h"
-#include "binding/completions.h"
+#include "binding/async.h"
 #include "binding/guard.h"
 #include "binding/program_spec.h"
 #include "binding/results.h"
@@ -14,12 +14,7 @@
 namespace qarepvgg::binding {
 namespace {
 
-// Everything an asynchronous run touches: it outlives the JavaScript objects, and the environment if need be.
-struct Job {
-  std::shared_ptr<Program> program;
-  std::vector<float> input, state, output;
-  std::exception_ptr failure;
-};
+class ForwardRun;
 
 class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
  public:
@@ -46,68 +41,42 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
   Napi::Value forward(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
       const Napi::Value output = output_of(info[2], program_->output_shape());
-      const Floats input = input_of(info[0]), state = state_of(info[1]), result = floats_of(output, "output");
-      compute([&] { program_->forward(input.data, state.data, result.data); });
+      const Borrow borrow;
+      const float* const input = input_of(borrow, info[0]);
+      float* const state = state_of(borrow, info[1]);
+      float* const result = borrow.floats(output, "output", program_->output_shape().elements());
+      compute([&] { program_->forward(input, state, result); });
       return output;
     });
   }
 
-  Napi::Value forward_async(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    return guard(env, [&]() -> Napi::Value {
-      if (program_->spec().training)
-        fail(code::kInvalidState, "expected a program in evaluation mode for an asynchronous run");
-      const Floats input = input_of(info[0]), state = state_of(info[1]);
-      auto job = std::make_shared<Job>();
-      job->program = program_;
-      job->input.assign(input.data, input.data + input.size);
-      job->state.assign(state.data, state.data + state.size);
-      job->output.resize(program_->output_shape().elements());
-
-      const Napi::Promise::Deferred deferred(env);
-      // The reference keeps this object, and with it pending_, alive until the answer is back.
-      const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
-      const std::shared_ptr<Completions> completions = environment(env).completions;
-      const Completions::Ticket ticket = completions->expect(env, [this, self, deferred, job](Napi::Env later) {
-        --pending_;
-        settle(later, deferred, job->failure, [&] { return new_floats(later, job->output); });
-      });
-      ++pending_;
-      compute_later([job, completions, ticket] {
-        try {
-          job->program->forward(job->input.data(), job->state.data(), job->output.data());
-        } catch (...) {
-          job->failure = std::current_exception();
-        }
-        completions->deliver(ticket);
-      });
-      return deferred.Promise();
-    });
-  }
+  Napi::Value forward_async(const Napi::CallbackInfo& info);
+  void run_settled() { --pending_; }
 
   Napi::Value backward(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
       const Napi::Value grad_input = output_of(info[3], program_->input_shape());
-      const Floats grad_output = floats_of(info[0], "gradOutput", program_->output_shape().elements());
-      const Floats state = state_of(info[1]);
-      const Floats gradients = floats_of(info[2], "gradients", program_->spec().state_length);
-      const Floats result = floats_of(grad_input, "output");
-      compute([&] { program_->backward(grad_output.data, state.data, gradients.data, result.data); });
+      const Borrow borrow;
+      const float* const grad_output = borrow.floats(info[0], "gradOutput", program_->output_shape().elements());
+      const float* const state = state_of(borrow, info[1]);
+      float* const gradients = borrow.floats(info[2], "gradients", program_->spec().state_length);
+      float* const result = borrow.floats(grad_input, "output", program_->input_shape().elements());
+      compute([&] { program_->backward(grad_output, state, gradients, result); });
       return grad_input;
     });
   }
 
  private:
-  Floats input_of(const Napi::Value& value) const {
-    return floats_of(value, "input", program_->input_shape().elements());
+  float* input_of(const Borrow& borrow, const Napi::Value& value) const {
+    return borrow.floats(value, "input", program_->input_shape().elements());
   }
-  Floats state_of(const Napi::Value& value) const { return floats_of(value, "state", program_->spec().state_length); }
+  float* state_of(const Borrow& borrow, const Napi::Value& value) const {
+    return borrow.floats(value, "state", program_->spec().state_length);
+  }
 
   // Where a result goes: the caller's array, or a new one.
   static Napi::Value output_of(const Napi::Value& given, const MapShape& shape) {
-    if (given.IsUndefined()) return new_floats(given.Env(), shape.elements());
-    floats_of(given, "output", shape.elements());
-    return given;
+    return given.IsUndefined() ? new_floats(given.Env(), shape.elements()) : given;
   }
 
   // Small runs stay on this thread, unless one of the same program is waiting: they share its arena.
@@ -123,6 +92,36 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
   std::int64_t external_bytes_ = 0;
   std::size_t pending_ = 0;  // asynchronous runs under way; JavaScript thread only
 };
+
+class ForwardRun final : public AsyncRun {
+ public:
+  ForwardRun(std::shared_ptr<Program> program, std::vector<float> input, std::vector<float> state)
+      : program_(std::move(program)),
+        input_(std::move(input)),
+        state_(std::move(state)),
+        output_(program_->output_shape().elements()) {}
+
+ private:
+  void compute() override { program_->forward(input_.data(), state_.data(), output_.data()); }
+  void settled(const Napi::Object& object) override { ProgramObject::Unwrap(object)->run_settled(); }
+  Napi::Value result(Napi::Env env) override { return new_floats(env, output_); }
+
+  std::shared_ptr<Program> program_;
+  std::vector<float> input_, state_, output_;
+};
+
+Napi::Value ProgramObject::forward_async(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    if (program_->spec().training)
+      fail(code::kInvalidState, "expected a program in evaluation mode for an asynchronous run");
+    const auto run =
+        std::make_shared<ForwardRun>(program_, copy_of<float>(info[0], "input", program_->input_shape().elements()),
+                                     copy_of<float>(info[1], "state", program_->spec().state_length));
+    const Napi::Promise promise = run_async(info.This().As<Napi::Object>(), run);
+    ++pending_;
+    return promise;
+  });
+}
 
 }  // namespace
 

@@ -30,7 +30,7 @@ void read_conv(const Napi::Object& object, OpSpec& op) {
 
 void read_batch_norm(const Napi::Object& object, OpSpec& op) {
   op.inputs = {input_of(object)};
-  if (!object.Get("addend").IsUndefined()) op.inputs.push_back(size_of(object, "addend"));
+  if (!get(object, "addend").IsUndefined()) op.inputs.push_back(size_of(object, "addend"));
   op.eps = number_of(object, "eps");
   op.momentum = number_of(object, "momentum");
   op.weight = offset_of(object, "weight");
@@ -50,38 +50,13 @@ void read_squeeze_excite(const Napi::Object& object, OpSpec& op) {
 }
 
 void read_add(const Napi::Object& object, OpSpec& op) {
-  const Napi::Array inputs = array_of(object.Get("inputs"), "inputs");
-  for (std::uint32_t i = 0; i < inputs.Length(); ++i) op.inputs.push_back(to_size(inputs.Get(i), "an operand"));
+  const Napi::Array inputs = array_of(get(object, "inputs"), "inputs");
+  for (std::uint32_t i = 0; i < inputs.Length(); ++i) op.inputs.push_back(to_size(get(inputs, i), "an operand"));
 }
 
-Quantization read_quantization(const Napi::Object& object, const char* scale, const char* zero_point,
-                               const std::string& label) {
-  return Quantization(number_of(object, scale), number_of(object, zero_point), label);
-}
-
-Quantization read_input(const Napi::Object& object, const std::string& label) {
-  return read_quantization(object, "inputScale", "inputZeroPoint", label);
-}
-
-Quantization read_output(const Napi::Object& object, const std::string& label) {
-  return read_quantization(object, "outputScale", "outputZeroPoint", label);
-}
-
-void read_quantized_conv(const Napi::Object& object, const std::string& label, OpSpec& op) {
-  read_geometry(object, op);
-  op.from = read_input(object, label);
-  if (!object.Get("outputScale").IsUndefined()) op.to = read_output(object, label);
-  const auto copy = [&](const char* name, auto type, napi_typedarray_type array) {
-    return copy_of<decltype(type)>(object.Get(name), name, array);
-  };
-  op.quantized = std::make_shared<QuantizedWeights>(QuantizedWeights{copy("weight", std::int8_t{}, napi_int8_array),
-                                                                     copy("bias", std::int32_t{}, napi_int32_array),
-                                                                     copy("weightScale", float{}, napi_float32_array)});
-}
-
-OpSpec read_op(const Napi::Object& object, std::size_t index) {
+OpSpec read_op(const Napi::Object& object) {
   OpSpec op;
-  const std::string name = string_of(object, "op"), label = op_label(index, name);
+  const std::string name = string_of(object, "op");
   if (name == "conv") {
     op.kind = OpKind::kConv;
     read_conv(object, op);
@@ -107,26 +82,9 @@ OpSpec read_op(const Napi::Object& object, std::size_t index) {
   } else if (name == "relu") {
     op.kind = OpKind::kRelu;
     op.inputs = {input_of(object)};
-  } else if (name == "quantize") {
-    op.kind = OpKind::kQuantize;
-    op.inputs = {input_of(object)};
-    op.to = read_quantization(object, "scale", "zeroPoint", label);
-  } else if (name == "dequantize") {
-    op.kind = OpKind::kDequantize;
-    op.inputs = {input_of(object)};
-    op.from = read_quantization(object, "scale", "zeroPoint", label);
-  } else if (name == "quantizedConv") {
-    op.kind = OpKind::kQuantizedConv;
-    read_quantized_conv(object, label, op);
-  } else if (name == "quantizedGlobalAverage") {
-    op.kind = OpKind::kQuantizedGlobalAverage;
-    op.inputs = {input_of(object)};
-    op.from = read_input(object, label);
-    op.to = read_output(object, label);
   } else {
     fail(code::kInvalidArg,
-         "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite, relu, quantize, "
-         "dequantize, quantizedConv or quantizedGlobalAverage, received '",
+         "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite or relu, received '",
          name, "'");
   }
   op.relu = flag_of(object, "relu");
@@ -137,17 +95,17 @@ OpSpec read_op(const Napi::Object& object, std::size_t index) {
 
 ProgramSpec read_program_spec(const Napi::Value& value) {
   const Napi::Object object = object_of(value, "the program");
-  const Napi::Array dims = array_of(object.Get("input"), "input");
+  const Napi::Array dims = array_of(get(object, "input"), "input");
   if (dims.Length() != 4) fail(code::kShape, "expected input dims [n, c, h, w], received ", dims.Length(), " dims");
-  const auto dim = [&](std::uint32_t i) { return to_size(dims.Get(i), "an input dim"); };
+  const auto dim = [&](std::uint32_t i) { return to_size(get(dims, i), "an input dim"); };
 
   ProgramSpec spec;
   spec.n = dim(0);
   spec.c = dim(1);
   spec.h = dim(2);
   spec.w = dim(3);
-  const Napi::Array ops = array_of(object.Get("ops"), "ops");
-  for (std::uint32_t i = 0; i < ops.Length(); ++i) spec.ops.push_back(read_op(object_of(ops.Get(i), "an op"), i));
+  const Napi::Array ops = array_of(get(object, "ops"), "ops");
+  for (std::uint32_t i = 0; i < ops.Length(); ++i) spec.ops.push_back(read_op(object_of(get(ops, i), "an op")));
   spec.state_length = size_of(object, "stateLength");
   spec.training = flag_of(object, "training");
   spec.gradients = flag_of(object, "gradients");

@@ -4,37 +4,64 @@
 #include <new>
 
 #include "base/arena.h"
+#include "binding/arguments.h"
+#include "binding/array_types.h"
 #include "binding/guard.h"
 
 namespace qarepvgg::binding {
+namespace {
 
-Napi::Float32Array new_floats(Napi::Env env, std::size_t length) {
+Span<std::byte> memory_of(const Borrow& borrow, const Napi::TypedArray& array, Dtype type) {
+  return borrow.bytes(array, "the result", array_type_of(type).type, array.ElementLength());
+}
+
+}  // namespace
+
+Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
+  Napi::TypedArray array;
   try {
-    const Napi::Object made = environment(env).float32_array.New({Napi::Number::New(env, static_cast<double>(length))});
-    Napi::Float32Array floats = made.As<Napi::Float32Array>();
-    advise_huge_pages(floats.Data(), length * sizeof(float));
-    return floats;
+    array = environment(env)
+                .array_classes[index_of(type)]
+                .New({Napi::Number::New(env, static_cast<double>(length))})
+                .As<Napi::TypedArray>();
   } catch (const Napi::Error&) {
     throw std::bad_alloc();
   }
+  const Borrow borrow;
+  const Span<std::byte> memory = memory_of(borrow, array, type);
+  advise_huge_pages(memory.data, memory.size);
+  return array;
+}
+
+Napi::TypedArray new_array(Napi::Env env, Dtype type, const std::vector<std::byte>& elements) {
+  const Napi::TypedArray array = new_array(env, type, elements.size() / bytes_of(type));
+  const Borrow borrow;
+  std::copy(elements.begin(), elements.end(), memory_of(borrow, array, type).data);
+  return array;
+}
+
+Napi::Array new_dims(Napi::Env env, const Dims& dims) {
+  const Napi::Array list = Napi::Array::New(env, dims.size());
+  for (std::uint32_t i = 0; i < dims.size(); ++i) list.Set(i, static_cast<double>(dims[i]));
+  return list;
+}
+
+Napi::Float32Array new_floats(Napi::Env env, std::size_t length) {
+  return new_array(env, Dtype::kFloat32, length).As<Napi::Float32Array>();
 }
 
 Napi::Float32Array new_floats(Napi::Env env, const std::vector<float>& values) {
-  Napi::Float32Array copy = new_floats(env, values.size());
-  std::copy(values.begin(), values.end(), copy.Data());
+  const Napi::Float32Array copy = new_floats(env, values.size());
+  const Borrow borrow;
+  std::copy(values.begin(), values.end(), borrow.floats(copy, "the result", values.size()));
   return copy;
 }
 
-void settle(Napi::Env env, const Napi::Promise::Deferred& deferred, std::exception_ptr failure,
-            const std::function<Napi::Value()>& result) {
-  try {
-    if (failure) std::rethrow_exception(failure);
-    deferred.Resolve(result());
-  } catch (const Napi::Error& error) {
-    deferred.Reject(error.Value());
-  } catch (...) {
-    deferred.Reject(translate(env, std::current_exception()).Value());
-  }
+Napi::Object new_object(Napi::Env env, std::initializer_list<std::pair<const char*, Napi::Value>> properties) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [name, value] : properties)
+    object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_default_jsproperty));
+  return object;
 }
 
 }  // namespace qarepvgg::binding

@@ -1,10 +1,12 @@
 // Hands results to JavaScript.
 #pragma once
 
-#include <exception>
-#include <functional>
+#include <initializer_list>
 #include <napi.h>
+#include <utility>
 #include <vector>
+
+#include "program/graph.h"
 
 namespace qarepvgg::binding {
 
@@ -13,8 +15,14 @@ namespace qarepvgg::binding {
 Napi::Float32Array new_floats(Napi::Env env, std::size_t length);
 Napi::Float32Array new_floats(Napi::Env env, const std::vector<float>& values);
 
-// Settles a promise on the JavaScript thread: rejects with `failure` if there is one, or with what `result` throws.
-void settle(Napi::Env env, const Napi::Promise::Deferred& deferred, std::exception_ptr failure,
-            const std::function<Napi::Value()>& result);
+// Likewise, of any type. Bool is bytes of 0 and 1.
+Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length);
+Napi::TypedArray new_array(Napi::Env env, Dtype type, const std::vector<std::byte>& elements);
+
+Napi::Array new_dims(Napi::Env env, const Dims& dims);
+
+// A plain object of these properties. Runs no code of the caller's, unlike assignments, which setters of
+// Object.prototype see.
+Napi::Object new_object(Napi::Env env, std::initializer_list<std::pair<const char*, Napi::Value>> properties);
 
 }  // namespace qarepvgg::binding

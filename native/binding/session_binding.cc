@@ -1,60 +1,35 @@
 #include "binding/session_binding.h"
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "base/compute_queue.h"
 #include "binding/arguments.h"
-#include "binding/completions.h"
+#include "binding/array_types.h"
+#include "binding/async.h"
+#include "binding/graph_spec.h"
 #include "binding/guard.h"
-#include "binding/image_arguments.h"
-#include "binding/program_spec.h"
 #include "binding/results.h"
-#include "program/inference_queue.h"
+#include "binding/run_arguments.h"
+#include "program/infer/queue.h"
+#include "test/chain_program.h"
 
 namespace qarepvgg::binding {
 namespace {
 
-Algorithm algorithm_of(const Napi::Object& spec) {
-  const std::string name = string_of(spec, "algorithm");
-  if (name == "auto") return Algorithm::kAuto;
-  if (name == "gemm") return Algorithm::kGemm;
-  if (name == "winograd") return Algorithm::kWinograd;
-  fail(code::kInvalidArg, "expected algorithm to be auto, gemm or winograd, received '", name, "'");
-}
+using Milliseconds = std::chrono::duration<double, std::milli>;
 
-// Everything an asynchronous run touches: it outlives the JavaScript objects, and the environment if need be.
-struct SessionRun {
-  InferenceRequest request;
-  std::shared_ptr<const ByteScale> bytes;
-  ImageCopy images;
-  std::vector<float> output;
-  Completions::Ticket ticket = 0;
-
-  Napi::Value result(Napi::Env env) const {
-    if (request.cancelled) fail(code::kAborted, "expected the run to finish, it was aborted");
-    return new_floats(env, output);
-  }
+// What the compute thread makes, and the session takes over.
+struct Made {
+  std::shared_ptr<GraphQueue> queue;
+  std::shared_ptr<const ByteScale> bytes;  // null: images are floats
 };
 
-// What a call is about; its images are borrowed.
-struct Call {
-  std::size_t count;
-  ImageSize size;
-  ImageMemory images;
-  std::size_t output_elements;  // of one image
-};
-
-void add_tasks(InferenceRequest& request, const Call& call, const ImageMemory& images, const ByteScale& bytes,
-               float* output) {
-  request.size = call.size;
-  for (const Image& image : images_in(images, call.count, bytes)) {
-    request.tasks.push_back({image, output});
-    output += call.output_elements;
-  }
-}
+class SessionRun;
 
 class SessionObject final : public Napi::ObjectWrap<SessionObject> {
  public:
@@ -62,199 +37,248 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     // Made by createSession only, which hands the queue over.
     if (info.Length() != 1 || !info[0].IsExternal())
       throw make_error(info.Env(), code::kInvalidArg, "expected a session to be made by createSession()");
-    auto* made = info[0].As<Napi::External<Made>>().Data();
-    queue_ = std::move(made->queue);
-    bytes_ = made->bytes;
-    memory_ = static_cast<std::int64_t>(queue_->program().memory_bytes());
+    made_ = std::move(*info[0].As<Napi::External<Made>>().Data());
+    memory_ = static_cast<std::int64_t>(program().memory_bytes());
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), memory_);
   }
 
   void Finalize(Napi::Env env) override { release(env); }
 
-  struct Made {
-    std::shared_ptr<InferenceQueue> queue;
-    std::shared_ptr<const ByteScale> bytes;
-  };
-
   Napi::Value output_dims(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      const MapShape shape = queue().program().output_shape({to_size(info[0], "height"), to_size(info[1], "width")});
-      const Napi::Array dims = Napi::Array::New(info.Env(), 3);
-      std::uint32_t i = 0;
-      for (std::size_t dim : {shape.c, shape.h, shape.w}) dims.Set(i++, static_cast<double>(dim));
-      return dims;
+      // Elements may be getters, which dispose the session.
+      const Made made = in_use();
+      const std::vector<TensorType> outputs = outputs_for(made, read_dims(info[0], made.queue->program()));
+      const Napi::Array list = Napi::Array::New(info.Env(), outputs.size());
+      for (std::uint32_t i = 0; i < outputs.size(); ++i) list.Set(i, new_dims(info.Env(), outputs[i].dims));
+      return list;
+    });
+  }
+
+  Napi::Value takes_bytes(const Napi::CallbackInfo& info) {
+    return guard(info.Env(), [&]() -> Napi::Value {
+      return Napi::Boolean::New(info.Env(), program().takes_bytes() && made_.bytes != nullptr);
     });
   }
 
   Napi::Value memory_bytes(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      return Napi::Number::New(info.Env(), static_cast<double>(queue().program().memory_bytes()));
+      return Napi::Number::New(info.Env(), static_cast<double>(program().memory_bytes()));
     });
   }
 
+  // Works after dispose() too.
+  Napi::Value compute_time(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), compute_time_.count());
+  }
+
   Napi::Value run_sync(const Napi::CallbackInfo& info) {
-    return guard(info.Env(), [&]() -> Napi::Value {
-      const Call call = call_of(info);
-      Napi::Float32Array output = new_floats(info.Env(), checked_mul(call.count, call.output_elements));
-      InferenceRequest request;
-      add_tasks(request, call, call.images, *bytes_, output.Data());
-      queue().run_now(request);
-      return output;
+    const Napi::Env env = info.Env();
+    return guard(env, [&]() -> Napi::Value {
+      const Made made = in_use();
+      RunArguments run = arguments_of(info, made);
+      const Napi::Array results = Napi::Array::New(env, run.outputs.size());
+      std::vector<Napi::TypedArray> arrays;
+      for (const TensorType& output : run.outputs) {
+        arrays.push_back(new_array(env, output.type, checked_mul(run.count, output.elements())));
+        results.Set(static_cast<std::uint32_t>(arrays.size() - 1), arrays.back());
+      }
+      const Borrow borrow;
+      std::vector<std::byte*> outputs;
+      for (std::size_t i = 0; i < arrays.size(); ++i)
+        outputs.push_back(
+            borrow.bytes(arrays[i], "a result", array_type_of(run.outputs[i].type).type, arrays[i].ElementLength())
+                .data);
+      GraphRequest request;
+      add_tasks(request, run, run.borrow_inputs(borrow), outputs, made.bytes.get());
+      made.queue->run_now(request);
+      compute_time_ += request.compute_time;
+      return results;
     });
   }
 
   // Returns { promise, ticket }.
-  Napi::Value run(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    return guard(env, [&]() -> Napi::Value {
-      const Call call = call_of(info);
-      auto run = std::make_shared<SessionRun>();
-      run->bytes = bytes_;
-      run->images = ImageCopy(call.images);
-      run->output.resize(checked_mul(call.count, call.output_elements));
-      add_tasks(run->request, call, run->images.memory(), *bytes_, run->output.data());
-
-      const Napi::Promise::Deferred deferred(env);
-      const std::shared_ptr<Completions> completions = environment(env).completions;
-      const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
-      // The request is part of the run and keeps it alive.
-      const std::shared_ptr<InferenceRequest> request(run, &run->request);
-      const Completions::Ticket ticket = completions->expect(
-          env,
-          [this, self, deferred, run](Napi::Env later) {
-            under_way_.erase(run->ticket);
-            settle(later, deferred, run->request.failure, [&] { return run->result(later); });
-          },
-          [queue = queue_, request] { queue->cancel(request); });
-      run->ticket = ticket;
-      run->request.done = [completions, ticket] { completions->deliver(ticket); };
-      under_way_.emplace(ticket, UnderWay{queue_, request});
-      queue_->submit(request);
-
-      const Napi::Object result = Napi::Object::New(env);
-      result.Set("promise", deferred.Promise());
-      result.Set("ticket", static_cast<double>(ticket));
-      return result;
-    });
+  Napi::Value run(const Napi::CallbackInfo& info);
+  void run_settled(std::size_t ticket, Milliseconds compute_time) {
+    pending_.erase(ticket);
+    compute_time_ += compute_time;
   }
 
-  // Works after dispose() too: the run is under way all the same.
-  Napi::Value cancel(const Napi::CallbackInfo& info) {
-    return guard(info.Env(), [&]() -> Napi::Value {
-      const auto found = under_way_.find(to_size(info[0], "the ticket"));
-      if (found != under_way_.end()) {
-        const UnderWay run = found->second;
-        run.queue->cancel(run.request);
-      }
-      return info.Env().Undefined();
-    });
-  }
+  // Works after dispose() too: the run is pending all the same.
+  Napi::Value cancel(const Napi::CallbackInfo& info);
 
-  // Runs under way keep what they need; the memory goes with the last of them.
+  // Pending runs keep what they need; the memory goes with the last of them.
   Napi::Value dispose(const Napi::CallbackInfo& info) {
     release(info.Env());
     return info.Env().Undefined();
   }
 
  private:
-  InferenceQueue& queue() const {
-    if (queue_ == nullptr) fail(code::kDisposed, "expected a session in use, received one that was disposed");
-    return *queue_;
+  // Shared: arguments may be getters that dispose the session.
+  const Made& in_use() const {
+    if (made_.queue == nullptr) fail(code::kDisposed, "expected a session in use, received one that was disposed");
+    return made_;
   }
+  const GraphProgram& program() const { return in_use().queue->program(); }
 
   void release(Napi::Env env) {
-    queue_.reset();
+    made_.queue.reset();
     Napi::MemoryManagement::AdjustExternalMemory(env, -memory_);
     memory_ = 0;
   }
 
-  // Arguments: images, count, height, width.
-  Call call_of(const Napi::CallbackInfo& info) const {
-    const InferenceProgram& program = queue().program();
-    Call call{to_size(info[1], "count"), {to_size(info[2], "height"), to_size(info[3], "width")}, {}, 0};
-    const std::size_t elements = checked_product({call.count, program.input_shape().c, call.size.h, call.size.w});
-    call.images = image_memory_of(info[0], elements);
-    if (call.images.bytes != nullptr && !program.takes_bytes())
-      fail(code::kDtype, "expected a Float32Array: bytes are for networks of at most ", StemConvolution::kMaxChannels,
-           " input channels, received bytes");
-    call.output_elements = program.output_shape(call.size).elements();
-    return call;
+  // Types of one task's outputs. What the last dims have given is kept: working it out takes a plan of every op.
+  const std::vector<TensorType>& outputs_for(const Made& made, const std::vector<Dims>& dims) {
+    if (!last_ || last_->dims != dims) last_ = Outputs{dims, made.queue->program().outputs(dims)};
+    return last_->types;
   }
 
-  struct UnderWay {
-    std::shared_ptr<InferenceQueue> queue;
-    std::shared_ptr<InferenceRequest> request;
+  RunArguments arguments_of(const Napi::CallbackInfo& info, const Made& made) {
+    RunArguments run = read_run(info, made.queue->program());
+    run.takes_bytes = run.takes_bytes && made.bytes != nullptr;
+    run.outputs = outputs_for(made, run.dims);
+    return run;
+  }
+
+  struct Outputs {
+    std::vector<Dims> dims;
+    std::vector<TensorType> types;
   };
 
-  std::shared_ptr<InferenceQueue> queue_;
-  std::shared_ptr<const ByteScale> bytes_;
-  std::unordered_map<Completions::Ticket, UnderWay> under_way_;  // JavaScript thread only
+  Made made_;
+  std::optional<Outputs> last_;
+  std::unordered_map<std::size_t, std::shared_ptr<SessionRun>> pending_;  // by ticket; JavaScript thread only
+  std::size_t next_ticket_ = 0;
   std::int64_t memory_ = 0;
+  Milliseconds compute_time_{0};  // of runs that are settled
 };
 
-// A session in the making. Its weights are the caller's memory, and that is gone when the environment is.
-class Creation {
+class SessionRun final : public AsyncRun {
  public:
-  Creation(const Napi::Object& object, const Napi::Value& state)
-      : spec_(read_program_spec(object)),
-        algorithm_(algorithm_of(object)),
-        state_(floats_of(state, "state", spec_.state_length).data),
-        made_{nullptr, std::make_shared<ByteScale>(byte_scale_of(object, spec_.c))} {}
-
-  // On the compute thread.
-  void pack() noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (abandoned_) return;
-    try {
-      made_.queue = std::make_shared<InferenceQueue>(std::make_unique<InferenceProgram>(spec_, state_, algorithm_));
-    } catch (...) {
-      failure_ = std::current_exception();
+  SessionRun(std::size_t ticket, const Made& made, const RunArguments& run)
+      : ticket_(ticket), made_(made), types_(run.outputs) {
+    {
+      const Borrow borrow;
+      for (const InputMemory& input : run.borrow_inputs(borrow)) inputs_.emplace_back(input);
     }
+    std::vector<InputMemory> inputs;
+    for (const InputCopy& input : inputs_) inputs.push_back(input.memory());
+    std::vector<std::byte*> outputs;
+    for (const TensorType& type : types_) {
+      outputs_.emplace_back(checked_mul(type.bytes(), run.count));
+      outputs.push_back(outputs_.back().data());
+    }
+    add_tasks(request_, run, inputs, outputs, made_.bytes.get());
+    request_.done = [this] { finish(request_.failure); };
   }
 
-  // No longer reads the weights when it returns; waits for that while they are being packed.
-  void abandon() {
+  void cancel() { made_.queue->cancel(request()); }
+
+ private:
+  // The request is part of the run and keeps it alive.
+  std::shared_ptr<GraphRequest> request() { return {shared_from_this(), &request_}; }
+
+  void start() override { made_.queue->submit(request()); }
+  void abandon() override { cancel(); }
+  void settled(const Napi::Object& object) override {
+    SessionObject::Unwrap(object)->run_settled(ticket_, request_.compute_time);
+  }
+  Napi::Value result(Napi::Env env) override {
+    if (request_.cancelled) fail(code::kAborted, "run aborted");
+    const Napi::Array results = Napi::Array::New(env, outputs_.size());
+    for (std::uint32_t i = 0; i < outputs_.size(); ++i) results.Set(i, new_array(env, types_[i].type, outputs_[i]));
+    return results;
+  }
+
+  std::size_t ticket_;
+  Made made_;
+  std::vector<TensorType> types_;
+  std::vector<InputCopy> inputs_;
+  std::vector<std::vector<std::byte>> outputs_;
+  GraphRequest request_;
+};
+
+Napi::Value SessionObject::run(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    const Made made = in_use();
+    const RunArguments arguments = arguments_of(info, made);
+    const std::size_t ticket = next_ticket_++;
+    const auto run = std::make_shared<SessionRun>(ticket, made, arguments);
+    pending_.emplace(ticket, run);
+    try {
+      const Napi::Promise promise = run_async(info.This().As<Napi::Object>(), run);
+      return new_object(env, {{"promise", promise}, {"ticket", Napi::Number::New(env, static_cast<double>(ticket))}});
+    } catch (...) {
+      pending_.erase(ticket);
+      throw;
+    }
+  });
+}
+
+Napi::Value SessionObject::cancel(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const auto found = pending_.find(to_size(info[0], "the ticket"));
+    if (found != pending_.end()) std::shared_ptr<SessionRun>(found->second)->cancel();
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value new_session(Napi::Env env, Made& made) {
+  return environment(env).session_class.New({Napi::External<Made>::New(env, &made)});
+}
+
+std::shared_ptr<GraphQueue> queue_of(const GraphSpec& spec) {
+  return std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(spec));
+}
+
+// A session in the making. Constants that were taken are memory of JavaScript's, and that is gone when the environment
+// is.
+class Creation final : public AsyncRun {
+ public:
+  explicit Creation(OwnedGraph graph) : graph_(std::move(graph)), made_{nullptr, graph_.bytes} {}
+
+ private:
+  void compute() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (abandoned_) return;
+    made_.queue = queue_of(graph_.spec);
+    graph_ = {};
+  }
+
+  // No longer reads the constants when it returns; waits for that while they are being packed.
+  void abandon() override {
     const std::lock_guard<std::mutex> lock(mutex_);
     abandoned_ = true;
   }
 
-  void settle(Napi::Env env, const Napi::Promise::Deferred& deferred) {
-    binding::settle(env, deferred, failure_, [&] {
-      return environment(env).session_class.New({Napi::External<SessionObject::Made>::New(env, &made_)});
-    });
+  // Garbage collection could take its time to find the memory of the constants, which is as large as the session.
+  void settled(const Napi::Object& taken) override {
+    const Napi::Array buffers = taken.As<Napi::Array>();
+    for (std::uint32_t i = 0; i < buffers.Length(); ++i) get(buffers, i).As<Napi::ArrayBuffer>().Detach();
   }
+  Napi::Value result(Napi::Env env) override { return new_session(env, made_); }
 
- private:
-  ProgramSpec spec_;
-  Algorithm algorithm_;
-  std::mutex mutex_;  // held while the weights are read
+  std::mutex mutex_;  // held while the constants are read
   bool abandoned_ = false;
-  const float* state_;
-  SessionObject::Made made_;
-  std::exception_ptr failure_;
+  OwnedGraph graph_;
+  Made made_;
 };
 
-// Packs weights on the compute thread; the promise resolves to a Session. Garbage collection could take its time to
-// find the memory of the weights, which is as large as the session: it goes at once.
+// Packs weights and plans memory on the compute thread; the promise resolves to a Session.
 Napi::Value create_session(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
-    const auto creation = std::make_shared<Creation>(object_of(info[0], "the session"), info[1]);
-    const auto state = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info[1].As<Napi::Object>()));
-    const Napi::Promise::Deferred deferred(env);
-    const std::shared_ptr<Completions> completions = environment(env).completions;
-    const Completions::Ticket ticket = completions->expect(
-        env,
-        [deferred, creation, state](Napi::Env later) {
-          state->Value().As<Napi::TypedArray>().ArrayBuffer().Detach();
-          creation->settle(later, deferred);
-        },
-        [creation] { creation->abandon(); });
-    compute_later([creation, completions, ticket] {
-      creation->pack();
-      completions->deliver(ticket);
-    });
-    return deferred.Promise();
+  return guard(info.Env(), [&]() -> Napi::Value {
+    GivenGraph given = read_graph(object_of(info[0], "the graph"));
+    return run_async(given.taken, std::make_shared<Creation>(std::move(given.graph)));
+  });
+}
+
+Napi::Value create_session_sync(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const GivenGraph given = read_graph(object_of(info[0], "the graph"));
+    Made made{nullptr, given.graph.bytes};
+    compute_now([&] { made.queue = queue_of(given.graph.spec); });
+    return new_session(info.Env(), made);
   });
 }
 
@@ -265,11 +289,14 @@ void define_session(Napi::Env env, Napi::Object exports) {
   const Napi::Function session = Object::DefineClass(
       env, "Session",
       {Object::InstanceMethod<&Object::output_dims>("outputDims"),
-       Object::InstanceMethod<&Object::memory_bytes>("memoryBytes"), Object::InstanceMethod<&Object::run>("run"),
+       Object::InstanceMethod<&Object::takes_bytes>("takesBytes"),
+       Object::InstanceMethod<&Object::memory_bytes>("memoryBytes"),
+       Object::InstanceMethod<&Object::compute_time>("computeTime"), Object::InstanceMethod<&Object::run>("run"),
        Object::InstanceMethod<&Object::run_sync>("runSync"), Object::InstanceMethod<&Object::cancel>("cancel"),
        Object::InstanceMethod<&Object::dispose>("dispose")});
   environment(env).session_class = Napi::Persistent(session);
   exports.Set("createSession", Napi::Function::New<create_session>(env, "createSession"));
+  exports.Set("createSessionSync", Napi::Function::New<create_session_sync>(env, "createSessionSync"));
 }
 
 }  // namespace qarepvgg::binding

@@ -5,7 +5,7 @@
 
 #include "base/compute_queue.h"
 #include "binding/arguments.h"
-#include "binding/completions.h"
+#include "binding/async.h"
 #include "binding/guard.h"
 #include "binding/image_arguments.h"
 #include "binding/program_spec.h"
@@ -16,20 +16,20 @@ namespace qarepvgg::binding {
 namespace {
 
 std::vector<StateRange> read_ranges(const Napi::Object& object, const char* name) {
-  const Napi::Array array = array_of(object.Get(name), name);
+  const Napi::Array array = array_of(get(object, name), name);
   std::vector<StateRange> ranges;
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Object range = object_of(array.Get(i), name);
+    const Napi::Object range = object_of(get(array, i), name);
     ranges.push_back({size_of(range, "offset"), size_of(range, "length")});
   }
   return ranges;
 }
 
 std::vector<CustomL2Block> read_custom_l2(const Napi::Object& object) {
-  const Napi::Array array = array_of(object.Get("customL2"), "customL2");
+  const Napi::Array array = array_of(get(object, "customL2"), "customL2");
   std::vector<CustomL2Block> blocks;
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Object block = object_of(array.Get(i), "customL2");
+    const Napi::Object block = object_of(get(array, i), "customL2");
     blocks.push_back({size_of(block, "outChannels"), size_of(block, "depth"), number_of(block, "eps"),
                       size_of(block, "weight3x3"), size_of(block, "gamma3x3"), size_of(block, "var3x3"),
                       size_of(block, "weight1x1"), size_of(block, "gamma1x1"), size_of(block, "var1x1")});
@@ -58,22 +58,13 @@ TrainerSpec read_trainer_spec(const Napi::Value& value) {
   return spec;
 }
 
-// Everything one step touches.
-struct StepJob {
-  std::shared_ptr<Trainer> trainer;
+// What one step is given.
+struct StepInput {
   ByteScale bytes;
   ImageCopy images;
   std::vector<std::int32_t> labels;
   std::vector<Augmentation> augment;
   double learning_rate, weight_decay;
-  LossResult result{};
-  std::exception_ptr failure;
-
-  void run() {
-    Batch batch{images_in(images.memory(), labels.size(), bytes), labels.data(), nullptr};
-    if (!augment.empty()) batch.augment = augment.data();
-    result = trainer->step(batch, learning_rate, weight_decay);
-  }
 };
 
 class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
@@ -82,8 +73,8 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
     guard(info.Env(), [&] {
       const TrainerSpec spec = read_trainer_spec(info[0]);
       bytes_ = byte_scale_of(info[0].As<Napi::Object>(), spec.program.c);
-      const Floats state = floats_of(info[1], "state", spec.program.state_length);
-      trainer_ = std::make_shared<Trainer>(spec, state.data);
+      const Borrow borrow;
+      trainer_ = std::make_shared<Trainer>(spec, borrow.floats(info[1], "state", spec.program.state_length));
     });
     memory_ = static_cast<std::int64_t>(trainer_->memory_bytes());
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), memory_);
@@ -104,43 +95,8 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
     guard(info.Env(), [&] { idle().set_step_count(to_size(value, "stepCount")); });
   }
 
-  Napi::Value step(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    return guard(env, [&]() -> Napi::Value {
-      const ProgramSpec& spec = trainer_->program_spec();
-      auto job = std::make_shared<StepJob>();
-      job->trainer = trainer_;
-      job->bytes = bytes_;
-      job->images = ImageCopy(image_memory_of(info[0], spec.n * spec.c * spec.h * spec.w));
-      job->labels = labels_of(info[1]);
-      job->augment = augmentation_of(info[2]);
-      job->learning_rate = info[3].ToNumber();
-      job->weight_decay = info[4].ToNumber();
-
-      const Napi::Promise::Deferred deferred(env);
-      const std::shared_ptr<Completions> completions = environment(env).completions;
-      const auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
-      const Completions::Ticket ticket = completions->expect(env, [this, self, deferred, job](Napi::Env later) {
-        --pending_;
-        settle(later, deferred, job->failure, [&] {
-          const Napi::Object result = Napi::Object::New(later);
-          result.Set("loss", job->result.loss);
-          result.Set("correct", static_cast<double>(job->result.correct));
-          return result;
-        });
-      });
-      ++pending_;
-      compute_later([job, completions, ticket] {
-        try {
-          job->run();
-        } catch (...) {
-          job->failure = std::current_exception();
-        }
-        completions->deliver(ticket);
-      });
-      return deferred.Promise();
-    });
-  }
+  Napi::Value step(const Napi::CallbackInfo& info);
+  void step_settled() { --pending_; }
 
   Napi::Value read_state(const Napi::CallbackInfo& info) { return read(info, idle(info).state()); }
   Napi::Value write_state(const Napi::CallbackInfo& info) { return write(info, idle(info).state()); }
@@ -151,6 +107,7 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
   // State and optimiser belong to the compute thread while a step is under way.
   Trainer& idle() const {
     if (pending_ > 0) fail(code::kBusy, "expected no step under way, ", pending_, " are: await them first");
+    trainer_->require_whole();
     return *trainer_;
   }
   Trainer& idle(const Napi::CallbackInfo& info) const {
@@ -159,34 +116,43 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
 
   static Napi::Value read(const Napi::CallbackInfo& info, const std::vector<float>& from) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      std::copy(from.begin(), from.end(), floats_of(info[0], "the array", from.size()).data);
+      const Borrow borrow;
+      std::copy(from.begin(), from.end(), borrow.floats(info[0], "the array", from.size()));
       return info.Env().Undefined();
     });
   }
   static Napi::Value write(const Napi::CallbackInfo& info, std::vector<float>& to) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      std::copy_n(floats_of(info[0], "the array", to.size()).data, to.size(), to.begin());
+      const Borrow borrow;
+      std::copy_n(borrow.floats(info[0], "the array", to.size()), to.size(), to.begin());
       return info.Env().Undefined();
     });
   }
 
+  // Checks the copy: other threads may write to memory that is shared.
   std::vector<std::int32_t> labels_of(const Napi::Value& value) const {
-    const std::size_t count = trainer_->program_spec().n;
-    const std::int32_t* labels = typed_array_of<std::int32_t>(value, "labels", napi_int32_array, count);
-    for (std::size_t i = 0; i < count; ++i)
+    std::vector<std::int32_t> labels = copy_of<std::int32_t>(value, "labels", trainer_->program_spec().n);
+    for (std::size_t i = 0; i < labels.size(); ++i)
       if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= trainer_->classes())
         fail(code::kInvalidArg, "expected labels from 0 to ", trainer_->classes() - 1, ", received ", labels[i],
              " at position ", i);
-    return {labels, labels + count};
+    return labels;
   }
 
   std::vector<Augmentation> augmentation_of(const Napi::Value& value) const {
     if (value.IsUndefined()) return {};
     const std::size_t count = trainer_->program_spec().n;
-    const std::int16_t* numbers = typed_array_of<std::int16_t>(value, "augment", napi_int16_array, 3 * count);
+    const Borrow borrow;
+    const std::int16_t* numbers = borrow.array<std::int16_t>(value, "augment", 3 * count);
     std::vector<Augmentation> result;
     for (std::size_t i = 0; i < count; ++i) result.push_back({numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]});
     return result;
+  }
+
+  ImageCopy images_of(const Napi::Value& value) const {
+    const ProgramSpec& spec = trainer_->program_spec();
+    const Borrow borrow;
+    return ImageCopy(image_memory_of(borrow, value, spec.n * spec.c * spec.h * spec.w));
   }
 
   std::shared_ptr<Trainer> trainer_;
@@ -194,6 +160,38 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
   std::int64_t memory_ = 0;
   std::size_t pending_ = 0;  // steps under way; JavaScript thread only
 };
+
+class StepRun final : public AsyncRun {
+ public:
+  StepRun(std::shared_ptr<Trainer> trainer, StepInput input) : trainer_(std::move(trainer)), input_(std::move(input)) {}
+
+ private:
+  void compute() override {
+    Batch batch{images_in(input_.images.memory(), input_.labels.size(), input_.bytes), input_.labels.data(), nullptr};
+    if (!input_.augment.empty()) batch.augment = input_.augment.data();
+    result_ = trainer_->step(batch, input_.learning_rate, input_.weight_decay);
+  }
+  void settled(const Napi::Object& object) override { TrainerObject::Unwrap(object)->step_settled(); }
+  Napi::Value result(Napi::Env env) override {
+    return new_object(env, {{"loss", Napi::Number::New(env, result_.loss)},
+                            {"correct", Napi::Number::New(env, static_cast<double>(result_.correct))}});
+  }
+
+  std::shared_ptr<Trainer> trainer_;
+  StepInput input_;
+  LossResult result_{};
+};
+
+Napi::Value TrainerObject::step(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const auto run = std::make_shared<StepRun>(
+        trainer_, StepInput{bytes_, images_of(info[0]), labels_of(info[1]), augmentation_of(info[2]),
+                            to_number(info[3], "learningRate"), to_number(info[4], "weightDecay")});
+    const Napi::Promise promise = run_async(info.This().As<Napi::Object>(), run);
+    ++pending_;
+    return promise;
+  });
+}
 
 }  // namespace
 

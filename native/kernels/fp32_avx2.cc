@@ -36,6 +36,7 @@ struct Vec {
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
   // max returns its second operand when either is NaN.
   static Reg relu(Reg x) { return _mm256_max_ps(zero(), x); }
+  static Reg least(Reg a, Reg x) { return _mm256_min_ps(a, x); }
   static Reg relu_gradient(Reg y, Reg x) { return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_NLE_UQ), x); }
 };
 
@@ -45,7 +46,7 @@ constexpr int kMaxRows1 = 12, kMaxRows2 = 6, kMaxRows3 = 4;
 
 }  // namespace
 
-const KernelTable kAvx2Kernels = make_table("avx2", kAvx2IntegerKernels);
-const KernelTable kAvxVnniKernels = make_table("avxvnni", kAvxVnniIntegerKernels);
+const KernelTable kAvx2Kernels = make_table("avx2", kAvx2IntegerKernels, kAvx2TensorKernels);
+const KernelTable kAvxVnniKernels = make_table("avxvnni", kAvxVnniIntegerKernels, kAvx2TensorKernels);
 
 }  // namespace qarepvgg

@@ -36,6 +36,7 @@ struct Vec {
   // max returns its second operand when either is NaN. The masked form with a full mask is the same instruction; GCC 12
   // warns about the plain intrinsic's undefined pass-through operand.
   static Reg relu(Reg x) { return _mm512_maskz_max_ps(0xffff, zero(), x); }
+  static Reg least(Reg a, Reg x) { return _mm512_maskz_min_ps(0xffff, a, x); }
   static Reg relu_gradient(Reg y, Reg x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, zero(), _CMP_NLE_UQ), x); }
 };
 
@@ -45,7 +46,7 @@ constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
 
 }  // namespace
 
-const KernelTable kAvx512Kernels = make_table("avx512", kAvx512IntegerKernels);
-const KernelTable kAvx512VnniKernels = make_table("avx512vnni", kAvx512VnniIntegerKernels);
+const KernelTable kAvx512Kernels = make_table("avx512", kAvx512IntegerKernels, kAvx512TensorKernels);
+const KernelTable kAvx512VnniKernels = make_table("avx512vnni", kAvx512VnniIntegerKernels, kAvx512TensorKernels);
 
 }  // namespace qarepvgg

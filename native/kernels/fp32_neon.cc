@@ -43,6 +43,7 @@ struct Vec {
   }
   // Comparisons with NaN are false.
   static Reg relu(Reg x) { return clear(x, vcltzq_f32(x)); }
+  static Reg least(Reg a, Reg x) { return vminq_f32(a, x); }
   static Reg relu_gradient(Reg y, Reg x) { return clear(x, vclezq_f32(y)); }
 };
 
@@ -52,8 +53,8 @@ constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
 
 }  // namespace
 
-const KernelTable kNeonKernels = make_table("neon", kNeonIntegerKernels);
-const KernelTable kNeonDotKernels = make_table("neondot", kNeonDotIntegerKernels);
-const KernelTable kNeonI8mmKernels = make_table("neoni8mm", kNeonI8mmIntegerKernels);
+const KernelTable kNeonKernels = make_table("neon", kNeonIntegerKernels, kScalarTensorKernels);
+const KernelTable kNeonDotKernels = make_table("neondot", kNeonDotIntegerKernels, kScalarTensorKernels);
+const KernelTable kNeonI8mmKernels = make_table("neoni8mm", kNeonI8mmIntegerKernels, kScalarTensorKernels);
 
 }  // namespace qarepvgg

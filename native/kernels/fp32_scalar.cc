@@ -50,6 +50,9 @@ struct Vec {
   static Reg relu(Reg x) {
     return map([&](int i) { return x.v[i] < 0.0f ? 0.0f : x.v[i]; });
   }
+  static Reg least(Reg a, Reg x) {
+    return map([&](int i) { return a.v[i] < x.v[i] ? a.v[i] : x.v[i]; });
+  }
   static Reg relu_gradient(Reg y, Reg x) {
     return map([&](int i) { return y.v[i] <= 0.0f ? 0.0f : x.v[i]; });
   }
@@ -61,6 +64,6 @@ constexpr int kMaxRows1 = 6, kMaxRows2 = 4, kMaxRows3 = 3;
 
 }  // namespace
 
-const KernelTable kScalarKernels = make_table("scalar", kScalarIntegerKernels);
+const KernelTable kScalarKernels = make_table("scalar", kScalarIntegerKernels, kScalarTensorKernels);
 
 }  // namespace qarepvgg

@@ -13,6 +13,7 @@ namespace {
 
 struct Vec : Vec256 {
   static constexpr std::size_t kElementBytes = 2;
+  using LookUp = LookUpWords;
 
   static void dot(Reg& acc, Reg a, Reg b) { acc = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
   static void dot_words(Reg& acc, Reg a, Reg b) { dot(acc, a, b); }

@@ -14,6 +14,7 @@ namespace {
 
 struct Vec : Vec512 {
   static constexpr std::size_t kElementBytes = 1;
+  using LookUp = LookUpBytes;
 
   static void dot(Reg& acc, Reg a, Reg b) { asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); }
   static void dot_words(Reg& acc, Reg a, Reg b) { asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); }

@@ -14,6 +14,7 @@ namespace {
 
 struct Vec : Vec256 {
   static constexpr std::size_t kElementBytes = 1;
+  using LookUp = LookUpBytes;
 
   static void dot(Reg& acc, Reg a, Reg b) { asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b)); }
   static void dot_words(Reg& acc, Reg a, Reg b) { asm("%{vex%} vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b)); }

@@ -81,10 +81,50 @@ struct IntegerWinogradOutput {
   std::size_t channels;  // a multiple of the lanes
 };
 
+// A row of output pixels of a depthwise convolution: sum[p][c] = start[c] + sum over taps t of
+//   input[p * stride + tap t][c] * weights[t][c]
+// where a kernel's own taps are rows and columns of pixels, and others those of the list. Sums without start stay below
+// 2^22.
+struct IntegerDepthwiseRow {
+  const std::byte* input;
+  std::ptrdiff_t input_row, pixel;
+  std::ptrdiff_t stride;       // from one output pixel to the next, in the input
+  const std::ptrdiff_t* taps;  // offsets into the input
+  std::size_t tap_count;
+  const float* weights;  // whole numbers, [tap][channels]
+  const std::int32_t* start;
+  Requantize store;
+  std::byte* out;
+  std::ptrdiff_t out_pixel;
+  std::size_t pixels, channels;  // the latter a multiple of 16
+};
+
 // x / scale, clamped to [low, high], rounded as above, plus the zero point. NaN counts as low.
 struct QuantizeParameters {
   float scale, low, high;
   std::int32_t zero_point;
+};
+
+// Of two integers, each less its zero point and times its scale, as an integer again.
+//   add: round(a * scale_a + (b * scale_b + fixed)), each product and its sum rounded once
+//   mul: round((a - zero_a) * (b - zero_b) * scale_a + fixed)
+//   sub: (a - zero_a) * scale_a - (b - zero_b) * scale_b as `quantize` has it
+// all of them clamped to [0, 255] before they are rounded.
+enum class IntegerBinaryKind { kAdd, kMul, kSub };
+struct IntegerBinary {
+  float scale_a, scale_b, fixed;
+  std::int32_t zero_a, zero_b;
+  QuantizeParameters to;  // of a difference
+};
+
+// Elements of a row of pixels through a table of 256: out[p][c] = table[x[p][c]]. out may be x.
+struct LookUpRow {
+  const std::uint8_t* table;
+  const std::byte* x;
+  std::ptrdiff_t x_pixel;
+  std::byte* out;
+  std::ptrdiff_t out_pixel;
+  std::size_t pixels, channels;
 };
 
 struct IntegerKernels {
@@ -101,6 +141,10 @@ struct IntegerKernels {
   void (*winograd_input[2][2])(const IntegerWinogradInput&);
   void (*winograd_output[2][2])(const IntegerWinogradOutput&);
 
+  // 3x3 and 5x5, indexed by [5x5][stride - 1]; and any window.
+  void (*depthwise[2][2])(const IntegerDepthwiseRow&);
+  void (*depthwise_taps)(const IntegerDepthwiseRow&);
+
   // Elements, a multiple of 16 of them, from floats and back: (element - zero point) * scale.
   void (*quantize)(const float* x, std::size_t count, const QuantizeParameters&, std::byte* out);
   void (*dequantize)(const std::byte* x, std::size_t count, float scale, std::int32_t zero_point, float* out);
@@ -110,6 +154,10 @@ struct IntegerKernels {
   // sum[c] = sum of the elements of channel c over a rectangle of pixels. channels: a multiple of 16.
   void (*channel_sums)(const std::byte* x, std::size_t rows, std::size_t pixels, std::ptrdiff_t row,
                        std::size_t channels, std::int32_t* sum);
+
+  // Of elements, a multiple of 16 of them, indexed by IntegerBinaryKind. out may be a or b.
+  void (*binary[3])(const IntegerBinary&, const std::byte* a, const std::byte* b, std::size_t count, std::byte* out);
+  void (*look_up)(const LookUpRow&);
 
   // Register-only loop of independent multiply-accumulate steps of `conv`: the machine's peak. Returns multiplications
   // and additions done.

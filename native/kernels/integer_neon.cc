@@ -13,6 +13,7 @@ namespace {
 
 struct Vec : Vec128 {
   static constexpr std::size_t kElementBytes = 2;
+  using LookUp = LookUpEach<kElementBytes>;
 
   static void dot(Reg& acc, Reg a, Reg b) { dot_words(acc, a, b); }
   static Reg widen(const std::byte* p) {

@@ -7,6 +7,8 @@
 namespace qarepvgg {
 namespace {
 
+#include "kernels/integer_look_up.inc"
+
 struct Vec {
   struct Reg {
     std::int32_t v[4];
@@ -19,6 +21,7 @@ struct Vec {
   };
   static constexpr int kLanes = 4;
   static constexpr std::size_t kWords = 4, kElementBytes = 1;
+  using LookUp = LookUpEach<kElementBytes>;
 
   template <class R, class F>
   static R map(const F& f) {
@@ -117,6 +120,15 @@ struct Vec {
   static FReg set_float(float x) { return {{x, x, x, x}}; }
   static FReg mul_float(FReg a, FReg b) {
     return map<FReg>([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static FReg fma_float(FReg a, FReg b, FReg c) {
+    return map<FReg>([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+  }
+  static FReg sub_float(FReg a, FReg b) {
+    return map<FReg>([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static FReg add_float(FReg a, FReg b) {
+    return map<FReg>([&](int i) { return a.v[i] + b.v[i]; });
   }
   static FReg div_float(FReg a, FReg b) {
     return map<FReg>([&](int i) { return a.v[i] / b.v[i]; });

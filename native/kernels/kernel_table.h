@@ -7,8 +7,12 @@
 #include <cstddef>
 
 #include "kernels/integer_kernels.h"
+#include "kernels/tensor_kernels.h"
 
 namespace qarepvgg {
+
+// ReLU that does not end anywhere.
+inline constexpr float kNoCeiling = __builtin_inff();
 
 // One tile of a convolution, accumulated in registers over the whole reduction:
 //   out[m][lane] = bias[lane] + sum over taps t and depth k of input[m * input_pixel + taps[t] + k] *
@@ -25,9 +29,11 @@ struct ConvTile {
   const float* bias;     // [NV * lanes], or null for zero
   float* out;
   std::ptrdiff_t out_pixel;
-  std::size_t valid;  // lanes to store, 1..NV * lanes
-  bool accumulate;    // adds to what is in out
+  std::size_t valid;    // lanes to store, 1..NV * lanes
+  const float* addend;  // added before ReLU, or null; may be out
+  std::ptrdiff_t addend_pixel;
   bool relu;
+  float ceiling = kNoCeiling;  // of what ReLU leaves
   // For conv_prefetch: memory that the next tiles will stream, asked for while this one computes. Each step of depth
   // asks for NV cache lines and moves on by prefetch_step floats.
   const float* prefetch;
@@ -95,13 +101,33 @@ struct WinogradOutput {
   float* out;
   std::ptrdiff_t pixel, row;
   std::size_t channels;  // a multiple of the lanes
-  bool accumulate;       // adds to what is in out
+  const float* addend;   // added before ReLU, or null; may be out
+  std::ptrdiff_t addend_pixel, addend_row;
   bool relu;
+  float ceiling = kNoCeiling;
+};
+
+// A row of output pixels of a depthwise convolution:
+//   out[p][c] = bias[c] + sum over rows r and columns t of
+//       input[r * input_row + (p * stride + t) * pixel + c] * weights[(r * side + t) * channels + c]
+struct DepthwiseRow {
+  const float* input;
+  std::ptrdiff_t input_row, pixel;
+  const float* weights;
+  const float* bias;
+  float* out;
+  std::ptrdiff_t out_pixel;
+  std::size_t pixels, channels;  // the latter a multiple of 16
+  const float* addend;           // added before ReLU, or null; may be out
+  std::ptrdiff_t addend_pixel;
+  bool relu;
+  float ceiling = kNoCeiling;
 };
 
 struct KernelTable {
   const char* isa;
   const IntegerKernels* integer;
+  const TensorKernels* tensor;
   int lanes;
   // Largest MR for a tile of NV vectors, indexed by NV - 1; MR * NV + NV + 1 registers are in use.
   int max_rows[kMaxTileVectors];
@@ -145,6 +171,9 @@ struct KernelTable {
   void (*winograd_input[2][2][2])(const WinogradInput&);
   void (*winograd_output[2][2][2])(const WinogradOutput&);
   void (*winograd_gradient[2][2])(const WinogradInput&);
+
+  // Convolutions of each channel by itself, 3x3 and 5x5: indexed by [5x5][stride - 1].
+  void (*depthwise[2][2])(const DepthwiseRow&);
 
   // Register-only loop of independent FMAs: the machine's peak. Returns floating-point operations done.
   double (*fma_peak)(std::size_t iterations);

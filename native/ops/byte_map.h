@@ -36,7 +36,9 @@ struct ByteMap {
   }
 };
 
-// `count` elements of that many bytes.
+// `count` elements of that many bytes; floats must be zero.
 void fill_elements(std::byte* data, std::size_t count, std::size_t element, std::uint8_t value);
+// Fills the padding lanes of rows [first, end), counted through the images.
+void clear_padding(const ByteMap& map, std::uint8_t value, std::size_t first, std::size_t end);
 
 }  // namespace qarepvgg

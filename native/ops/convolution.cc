@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "ops/denormals.h"
 
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kMaxTaps = ConvShape::kMaxKernel * ConvShape::kMaxKernel;
 constexpr std::size_t kMaxPadding = 1 << 12;
 constexpr std::size_t kMaxStride = 128;
 constexpr std::size_t kMaxDilation = 1 << 12;
@@ -15,6 +15,8 @@ constexpr std::size_t kMaxDilation = 1 << 12;
 // A block of input rows and a panel of weights share the second-level cache (512 KiB and up on the CPUs meant here).
 constexpr std::size_t kBlockBytes = 192 * 1024;
 constexpr std::size_t kStreamedBytes = 1024 * 1024;
+// Weights of a group that stay in the cache while each tile of pixels passes over all of them.
+constexpr std::size_t kFewBytes = 128 * 1024;
 // Pixels summed in registers before they are added to the gradient in memory: keeps rounding errors of long sums small.
 constexpr std::size_t kPixelsPerChunk = 256;
 
@@ -36,7 +38,7 @@ void ConvShape::validate() const {
   if (checked_add(in_h, 2 * padding) <= reach() || checked_add(in_w, 2 * padding) <= reach())
     fail(code::kShape, "expected an image of at least ", reach() + 1, " pixels a side with its padding, received ",
          in_h, " x ", in_w, " with padding ", padding);
-  for (const MapShape& map : {MapShape{n, in_c, in_h, in_w}, MapShape{n, out_c, out_h(), out_w()}}) map.elements();
+  for (const MapShape& map : {input(), output()}) map.elements();
   checked_product({out_c, in_c / groups, kernel, kernel});
 }
 
@@ -68,99 +70,75 @@ Panels choose_panels(std::size_t channels, std::size_t items, int vector_lanes, 
 
 // ---- forward and data gradient -----------------------------------------------------------------------------------
 
-TapConvolution::TapConvolution(const ConvShape& shape, const KernelTable& kernels, bool transposed)
-    : shape_(shape),
+TapConvolution::TapConvolution(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window,
+                               bool transposed, const KernelTable& kernels)
+    : layout_(in, out, window, transposed),
+      groups_(groups),
       kernels_(&kernels),
-      transposed_(transposed),
-      product_(is_matrix_product(shape)),
-      depth_((transposed ? shape.out_c : shape.in_c) / shape.groups),
-      in_step_(transposed ? 1 : shape.stride),
-      out_step_(transposed ? shape.stride : 1) {
-  for (std::size_t y = 0; y < out_step_; ++y)
-    for (std::size_t x = 0; x < out_step_; ++x) add_class(y, x);
-  panels_ = choose_panels((transposed ? shape.in_c : shape.out_c) / shape.groups, classes_.front().columns, kernels);
-}
+      depth_(in.c / groups),
+      panels_(choose_panels(out.c / groups, layout_.classes.front().columns, kernels)) {}
 
 TapConvolution TapConvolution::forward(const ConvShape& shape, const KernelTable& kernels) {
-  return TapConvolution(shape, kernels, false);
+  return TapConvolution(shape.input(), shape.output(), shape.groups, shape.window(), false, kernels);
 }
 
-TapConvolution TapConvolution::forward(const ConvShape& shape, const Panels& panels, const KernelTable& kernels) {
-  TapConvolution plan(shape, kernels, false);
-  plan.panels_ = panels;
+TapConvolution TapConvolution::forward(const ConvShape& shape, const Panels& panels, std::size_t members,
+                                       const KernelTable& kernels) {
+  TapConvolution plan = forward(shape, kernels);
+  plan.share(panels, members);
   return plan;
 }
 
 TapConvolution TapConvolution::data_gradient(const ConvShape& shape, const KernelTable& kernels) {
-  return TapConvolution(shape, kernels, true);
+  return TapConvolution(shape.output(), shape.input(), shape.groups, shape.window(), true, kernels);
 }
 
-void TapConvolution::add_class(std::size_t y, std::size_t x) {
-  const std::size_t height = transposed_ ? shape_.in_h : shape_.out_h();
-  const std::size_t width = product_ ? shape_.n : transposed_ ? shape_.in_w : shape_.out_w();
-  if (y >= height || x >= width) return;
-  Class cls{y, x, ceil_div(height - y, out_step_), ceil_div(width - x, out_step_), taps_.size(), 0};
-  const std::ptrdiff_t stride = signed_size(shape_.stride), padding = signed_size(shape_.padding);
-  for (std::size_t ky = 0; ky < shape_.kernel; ++ky)
-    for (std::size_t kx = 0; kx < shape_.kernel; ++kx) {
-      const std::ptrdiff_t down = signed_size(ky * shape_.dilation), right = signed_size(kx * shape_.dilation);
-      if (!transposed_) {
-        taps_.push_back({ky, kx, down - padding, right - padding});
-        continue;
-      }
-      // Output pixel o reads input pixel o * stride + k * dilation - padding. Solved for o, it is whole only for the
-      // taps of this residue class.
-      const std::ptrdiff_t dy = signed_size(y) + padding - down, dx = signed_size(x) + padding - right;
-      if (dy % stride == 0 && dx % stride == 0) taps_.push_back({ky, kx, dy / stride, dx / stride});
-    }
-  cls.tap_count = taps_.size() - cls.first_tap;
-  classes_.push_back(cls);
+TapConvolution TapConvolution::forward(const MapShape& in, std::size_t out_c, std::size_t groups, const Window& window,
+                                       const KernelTable& kernels) {
+  const MapShape out{in.n, out_c, window.y.positions(in.h), window.x.positions(in.w)};
+  return TapConvolution(in, out, groups, window, false, kernels);
+}
+
+TapConvolution TapConvolution::transposed(const MapShape& in, const MapShape& out, std::size_t groups,
+                                          const Window& window, const KernelTable& kernels) {
+  return TapConvolution(in, out, groups, window, true, kernels);
 }
 
 std::size_t TapConvolution::data_gradient_halo(const ConvShape& shape) {
-  if (is_matrix_product(shape)) return 0;
-  const TapConvolution plan(shape, kScalarKernels, true);
-  std::ptrdiff_t halo = 0;
-  for (const Class& cls : plan.classes_)
-    for (std::size_t t = cls.first_tap; t < cls.first_tap + cls.tap_count; ++t) {
-      const Tap& tap = plan.taps_[t];
-      halo = std::max({halo, -tap.dy, -tap.dx, signed_size(cls.rows) + tap.dy - signed_size(shape.out_h()),
-                       signed_size(cls.columns) + tap.dx - signed_size(shape.out_w())});
-    }
-  return static_cast<std::size_t>(halo);
+  return data_gradient(shape, kScalarKernels).halo();
 }
 
 std::size_t TapConvolution::weight_floats() const {
-  return checked_product({shape_.groups, taps_.size(), depth_, panels_.padded()});
+  return checked_product({groups_, layout_.taps.size(), depth_, panels_.padded()});
 }
 
-std::size_t TapConvolution::bias_floats() const { return checked_mul(shape_.groups, panels_.padded()); }
+std::size_t TapConvolution::bias_floats() const { return checked_mul(groups_, panels_.padded()); }
 
 void TapConvolution::pack_weights(const float* weight, float* packed, int threads) const {
-  const std::size_t panel_count = panels_.count(), steps = taps_.size() * depth_;
-  const std::size_t taps_total = shape_.kernel * shape_.kernel;
-  parallel_for(threads, shape_.groups * panel_count, [&](std::size_t item) {
+  const std::size_t panel_count = panels_.count(), steps = layout_.taps.size() * depth_;
+  const std::size_t taps_total = layout_.window.taps();
+  parallel_for(threads, groups_ * panel_count, [&](std::size_t item) {
     const std::size_t group = item / panel_count, panel = item % panel_count;
     const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
     const std::size_t valid = panels_.valid(panel), first = panel * panels_.width();
     float* out = packed + (group * panels_.padded() + first) * steps;
     // Depth outside, taps inside: the source is then read in the order in which it lies in memory.
     for (std::size_t k = 0; k < depth_; ++k)
-      for (std::size_t t = 0; t < taps_.size(); ++t) {
+      for (std::size_t t = 0; t < layout_.taps.size(); ++t) {
         float* lanes = out + (t * depth_ + k) * width;
-        const std::size_t tap = taps_[t].ky * shape_.kernel + taps_[t].kx;
+        const std::size_t tap = layout_.taps[t].ky * layout_.window.x.kernel + layout_.taps[t].kx;
         const float* source = weight + tap +
-                              (transposed_ ? ((group * depth_ + k) * panels_.channels + first) * taps_total
-                                           : ((group * panels_.channels + first) * depth_ + k) * taps_total);
-        const std::size_t step = (transposed_ ? 1 : depth_) * taps_total;
-        for (std::size_t lane = 0; lane < valid; ++lane) lanes[lane] = source[lane * step];
+                              (layout_.transposed ? ((group * depth_ + k) * panels_.channels + first) * taps_total
+                                                  : ((group * panels_.channels + first) * depth_ + k) * taps_total);
+        const std::size_t step = (layout_.transposed ? 1 : depth_) * taps_total;
+        for (std::size_t lane = 0; lane < valid; ++lane) lanes[lane] = without_denormal(source[lane * step]);
         std::fill(lanes + valid, lanes + width, 0.0f);
       }
   });
 }
 
 void TapConvolution::pack_bias(const float* bias, float* packed) const {
-  for (std::size_t group = 0; group < shape_.groups; ++group) {
+  for (std::size_t group = 0; group < groups_; ++group) {
     float* out = packed + group * panels_.padded();
     std::copy_n(bias + group * panels_.channels, panels_.channels, out);
     std::fill(out + panels_.channels, out + panels_.padded(), 0.0f);
@@ -179,56 +157,82 @@ struct TapConvolution::Pass {
 
 void TapConvolution::run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
                          ConvOptions options, int threads) const {
-  for (const Class& cls : classes_) {
-    const Pass work = pass(cls, in, weights, bias, out, options, static_cast<std::size_t>(threads));
+  for (const Class& cls : layout_.classes) {
+    const Pass work = pass(cls, in, weights, bias, out, options, row_blocks(cls, static_cast<std::size_t>(threads)));
     parallel_for(threads, work.items, [&](std::size_t item) { run_item(work, item); });
   }
 }
 
-void TapConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                              bool relu, const Member& member) const {
-  for (const Class& cls : classes_) {
-    const Pass work = pass(cls, in, weights, bias, out, {false, relu}, member.count);
-    for (std::size_t item = member.begin(work.items); item < member.end(work.items); ++item) run_item(work, item);
+std::size_t TapConvolution::items() const {
+  std::size_t items = 0;
+  for (const Class& cls : layout_.classes) items += parts() * row_blocks(cls, members_);
+  return items;
+}
+
+void TapConvolution::run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                               ConvOptions options, const Tile& items) const {
+  std::size_t first = items.first, left = items.length;
+  for (const Class& cls : layout_.classes) {
+    const std::size_t blocks = row_blocks(cls, members_), all = parts() * blocks;
+    if (first < all && left > 0) {
+      const Pass work = pass(cls, in, weights, bias, out, options, blocks);
+      for (; left > 0 && first < all; ++first, --left) run_item(work, first);
+    }
+    first -= std::min(first, all);
   }
+}
+
+std::size_t TapConvolution::panels_per_item() const {
+  return checked_product({layout_.taps.size(), depth_, panels_.padded(), sizeof(float)}) <= kFewBytes ? panels_.count()
+                                                                                                      : 1;
+}
+
+std::size_t TapConvolution::row_blocks(const Class& cls, std::size_t members) const {
+  const std::size_t width = layout_.in.w + layout_.window.x.before + layout_.window.x.after;
+  const std::size_t row_bytes = checked_product({width, layout_.in.pixel(), layout_.in_step.y, sizeof(float)});
+  if (panels_per_item() > 1) return cls.rows;
+  std::size_t blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
+  if (parts() * blocks % members != 0 && parts() * blocks < 8 * members)
+    blocks *= ceil_div(8 * members, parts() * blocks);
+  return std::min(blocks, cls.rows);
 }
 
 TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in, const float* weights,
                                           const float* bias, const FeatureMap& out, ConvOptions options,
-                                          std::size_t threads) const {
-  Pass pass{cls, in, out, weights, bias, options, {}, in_step_ * in.shape.pixel(), out_step_ * out.shape.pixel(), 0, 0};
-  if (product_) {
+                                          std::size_t blocks) const {
+  Pass pass{cls,
+            in,
+            out,
+            weights,
+            bias,
+            options,
+            {},
+            layout_.in_step.x * in.shape.pixel(),
+            layout_.out_step.x * out.shape.pixel(),
+            blocks,
+            parts() * blocks};
+  if (layout_.product) {
     pass.in_pixel = in.shape.image();
     pass.out_pixel = out.shape.image();
   }
-  for (std::size_t t = 0; t < cls.tap_count; ++t) {
-    const Tap& tap = taps_[cls.first_tap + t];
-    pass.offsets[t] = tap.dy * signed_size(in.shape.row()) + tap.dx * signed_size(in.shape.pixel());
-  }
-  // Blocks of rows small enough for the cache, and enough of them for the threads.
-  const std::size_t row_bytes = in.shape.row() * in_step_ * sizeof(float);
-  const std::size_t parts = (product_ ? 1 : in.shape.n) * shape_.groups * panels_.count();
-  pass.blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
-  if (parts * pass.blocks % threads != 0 && parts * pass.blocks < 8 * threads)
-    pass.blocks *= ceil_div(8 * threads, parts * pass.blocks);
-  pass.blocks = std::min(pass.blocks, cls.rows);
-  pass.items = parts * pass.blocks;
+  layout_.offsets(cls, in.shape.row(), in.shape.pixel(), pass.offsets);
   return pass;
 }
 
 // An item is one panel over one block of rows. Panels vary fastest: a block of input rows stays in the cache while all
-// panels pass over it.
+// panels pass over it. Where weights are few, an item is all panels of a group, and each tile of pixels meets them one
+// after the other: what is written then lies together.
 void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   const Class& cls = pass.cls;
-  const std::size_t panel_count = panels_.count(), steps = taps_.size() * depth_;
-  const std::size_t panel = item % panel_count;
-  const std::size_t group = item / panel_count % shape_.groups;
-  const std::size_t block = item / (panel_count * shape_.groups) % pass.blocks;
-  const std::size_t image = item / (panel_count * shape_.groups * pass.blocks);
-  const std::size_t first = panel * panels_.width(), padded_first = group * panels_.padded() + first;
-  const int vectors = panels_.panel_vectors(panel);
-  const std::size_t panel_width = static_cast<std::size_t>(vectors) * panels_.lanes;
-  const std::size_t tiles = ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
+  const std::size_t steps = layout_.taps.size() * depth_, per_item = panels_per_item(),
+                    sets = panels_.count() / per_item;
+  const std::size_t first_panel = item % sets * per_item;
+  const std::size_t group = item / sets % groups_;
+  const std::size_t block = item / (sets * groups_) % pass.blocks;
+  const std::size_t image = item / (sets * groups_ * pass.blocks);
+  const std::size_t channel = group * panels_.channels + first_panel * panels_.width();
+  const std::size_t tiles =
+      ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[panels_.panel_vectors(first_panel) - 1]));
   const Tile rows = even_tile(cls.rows, pass.blocks, block);
 
   ConvTile tile{};
@@ -236,28 +240,44 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.taps = pass.offsets;
   tile.tap_count = cls.tap_count;
   tile.depth = depth_;
-  tile.weights = pass.weights + padded_first * steps + cls.first_tap * depth_ * panel_width;
-  tile.bias = pass.bias != nullptr ? pass.bias + padded_first : nullptr;
   tile.out_pixel = signed_size(pass.out_pixel);
-  tile.valid = panels_.valid(panel);
-  tile.accumulate = pass.options.accumulate;
+  const FeatureMap& addend = pass.options.addend_for(pass.out);
+  tile.addend_pixel = signed_size(layout_.product ? addend.shape.image() : layout_.out_step.x * addend.shape.pixel());
   tile.relu = pass.options.relu;
+  tile.ceiling = pass.options.ceiling;
   // Weights that are too many for the second-level cache, each panel used for one small image: tiles ask for the next
   // panel's. A single row of tiles leaves no time for that.
   const bool streams = pass.blocks == 1 && rows.length > 1 && weight_floats() * sizeof(float) >= kStreamedBytes;
-  const auto& kernel = streams ? kernels_->conv_prefetch[vectors - 1] : kernels_->conv[vectors - 1];
-  tile.prefetch = tile.weights + steps * panel_width;
+  const std::size_t panel_width = static_cast<std::size_t>(panels_.panel_vectors(first_panel)) * panels_.lanes;
+  tile.prefetch = pass.weights + (group * panels_.padded() + first_panel * panels_.width()) * steps +
+                  cls.first_tap * depth_ * panel_width + steps * panel_width;
   tile.prefetch_step = ceil_div(panel_width, rows.length * tiles);
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
-    const float* in_row = pass.in.at(image, signed_size(row * in_step_), 0) + group * depth_;
-    float* out_row = pass.out.at(image, signed_size(cls.first_y + row * out_step_), signed_size(cls.first_x)) +
-                     group * panels_.channels + first;
+    const std::ptrdiff_t out_y = signed_size(cls.first_y + row * layout_.out_step.y), out_x = signed_size(cls.first_x);
+    const float* in_row = pass.in.at(image, signed_size(row * layout_.in_step.y), 0) + group * depth_;
+    float* out_row = pass.out.at(image, out_y, out_x) + channel;
+    const float* addend_row = addend.at(image, out_y, out_x) + channel;
     for (std::size_t t = 0; t < tiles; ++t) {
       const Tile columns = even_tile(cls.columns, tiles, t);
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
-      tile.out = out_row + signed_size(columns.first) * tile.out_pixel;
-      kernel[columns.length - 1](tile);
+      for (std::size_t panel = first_panel; panel < first_panel + per_item; ++panel) {
+        const std::size_t lane = panel * panels_.width(), skipped = lane - first_panel * panels_.width();
+        const std::size_t padded = group * panels_.padded() + lane;
+        const int vectors = panels_.panel_vectors(panel);
+        tile.weights =
+            pass.weights + padded * steps + cls.first_tap * depth_ * static_cast<std::size_t>(vectors) * panels_.lanes;
+        tile.bias = pass.bias != nullptr ? pass.bias + padded : nullptr;
+        tile.valid = panels_.valid(panel);
+        tile.out = out_row + signed_size(columns.first) * tile.out_pixel + skipped;
+        if (pass.options.accumulate)
+          tile.addend = addend_row + signed_size(columns.first) * tile.addend_pixel + skipped;
+        (streams ? kernels_->conv_prefetch : kernels_->conv)[vectors - 1][columns.length - 1](tile);
+      }
       tile.prefetch += tile.prefetch_step * steps;
+    }
+    if (pass.options.then != nullptr) {
+      const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
+      kernels_->tensor->activate(*pass.options.then, cls.columns, lanes, out_row, tile.out_pixel);
     }
   }
 }

@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "kernels/kernel_table.h"
+#include "ops/conv_taps.h"
 #include "ops/feature_map.h"
 
 namespace qarepvgg {
@@ -25,6 +26,12 @@ struct ConvShape {
   std::size_t reach() const { return dilation * (kernel - 1); }
   std::size_t out_h() const { return (in_h + 2 * padding - reach() - 1) / stride + 1; }
   std::size_t out_w() const { return (in_w + 2 * padding - reach() - 1) / stride + 1; }
+  MapShape input() const { return {n, in_c, in_h, in_w}; }
+  MapShape output() const { return {n, out_c, out_h(), out_w()}; }
+  Window window() const {
+    const Side side{kernel, stride, padding, padding, dilation};
+    return {side, side};
+  }
   std::size_t weight_elements() const { return out_c * (in_c / groups) * kernel * kernel; }
   // Multiply-accumulates of one direction.
   double macs() const { return static_cast<double>(n * out_h() * out_w()) * static_cast<double>(weight_elements()); }
@@ -49,8 +56,14 @@ struct Panels {
 };
 
 struct ConvOptions {
-  bool accumulate = false;  // adds to what is in the output
+  bool accumulate = false;  // adds the addend, or without one what is in the output
   bool relu = false;
+  const UnaryFunction* then = nullptr;  // applied to the result; has a kernel
+  float ceiling = kNoCeiling;           // of what ReLU leaves
+  const FeatureMap* addend = nullptr;   // of the output's dims; may be the output
+
+  // What is added at a pixel of the output: from there on, pixels and rows are as far apart as in `map_of(out)`.
+  const FeatureMap& addend_for(const FeatureMap& out) const { return addend != nullptr ? *addend : out; }
 };
 
 // Images of one pixel under a 1x1 kernel, as in a linear layer.
@@ -63,14 +76,31 @@ inline bool is_matrix_product(const ConvShape& shape) {
 class TapConvolution {
  public:
   // Input needs a halo of `shape.padding`. Weights packed by one plan fit any other of the same channels, groups and
-  // panels.
+  // panels. `members`: size of the team that will share the items.
   static TapConvolution forward(const ConvShape& shape, const KernelTable& kernels);
-  static TapConvolution forward(const ConvShape& shape, const Panels& panels, const KernelTable& kernels);
+  static TapConvolution forward(const ConvShape& shape, const Panels& panels, std::size_t members,
+                                const KernelTable& kernels);
   // From the gradient of the output to the gradient of the input. The former needs a halo of data_gradient_halo().
   static TapConvolution data_gradient(const ConvShape& shape, const KernelTable& kernels);
   static std::size_t data_gradient_halo(const ConvShape& shape);
+  // With any window, whose taps are at most kMaxTaps. in: what it reads, with any halo; weight [out_c][in.c /
+  // groups][kernel y][kernel x].
+  static TapConvolution forward(const MapShape& in, std::size_t out_c, std::size_t groups, const Window& window,
+                                const KernelTable& kernels);
+  // The transposed convolution from `in` to `out`; the latter's sides are those that the window takes to the former's.
+  // weight: [in.c][out.c / groups][kernel y][kernel x].
+  static TapConvolution transposed(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window,
+                                   const KernelTable& kernels);
+  static constexpr std::size_t kMaxTaps = ConvTaps::kMaxTaps;
+  // Halo that the input needs.
+  std::size_t halo() const { return layout_.halo(); }
 
   const Panels& panels() const { return panels_; }
+  // Takes the panels of a plan whose packed weights this one is to read, and cuts items for a team of that size.
+  void share(const Panels& panels, std::size_t members) {
+    panels_ = panels;
+    members_ = members;
+  }
   std::size_t weight_floats() const;
   std::size_t bias_floats() const;
   // weight: the forward convolution's, [out][in / groups][kernel][kernel], in both directions.
@@ -81,39 +111,37 @@ class TapConvolution {
   // bias: packed, or null for none. Writes the interior of `out`.
   void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
            int threads) const;
-  // One member's part of run(), inside a parallel region. Does not wait for the others.
-  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, bool relu,
-                const Member& member) const;
+  // The same as items that do not depend on each other, and some of them.
+  std::size_t items() const;
+  void run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                 ConvOptions options, const Tile& items) const;
 
  private:
-  // A dense sub-convolution: output pixels first + step * i, each reading the same taps.
-  struct Class {
-    std::size_t first_y, first_x;  // output
-    std::size_t rows, columns;
-    std::size_t first_tap, tap_count;
-  };
-  struct Tap {
-    std::size_t ky, kx;     // in the weight
-    std::ptrdiff_t dy, dx;  // in the input, in pixels, relative to the class's first pixel
-  };
+  using Class = ConvTaps::Class;
 
-  TapConvolution(const ConvShape& shape, const KernelTable& kernels, bool transposed);
-  void add_class(std::size_t y, std::size_t x);
+  // in, out: what is read and written, whose halos do not count.
+  TapConvolution(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window, bool transposed,
+                 const KernelTable& kernels);
   // One class of one call: its work as numbered items.
   struct Pass;
   Pass pass(const Class& cls, const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-            ConvOptions options, std::size_t threads) const;
+            ConvOptions options, std::size_t blocks) const;
   void run_item(const Pass& pass, std::size_t item) const;
+  // All of a group, or one.
+  std::size_t panels_per_item() const;
+  // Items of a block of rows.
+  std::size_t parts() const {
+    return (layout_.product ? 1 : layout_.in.n) * groups_ * (panels_.count() / panels_per_item());
+  }
+  // Blocks of a class's rows: small enough for the cache, and enough of them for the members.
+  std::size_t row_blocks(const Class& cls, std::size_t members) const;
 
-  ConvShape shape_;
+  ConvTaps layout_;
+  std::size_t groups_;
   const KernelTable* kernels_;
-  bool transposed_;
-  bool product_;       // images of one pixel: a matrix product, the images are the pixels of one row
-  std::size_t depth_;  // input channels of a group, as this convolution sees them
-  std::size_t in_step_, out_step_;
+  std::size_t members_ = 1;
+  std::size_t depth_;  // input channels of a group
   Panels panels_;
-  std::vector<Tap> taps_;
-  std::vector<Class> classes_;
 };
 
 // Gradient with respect to the weights: per tap, an outer product accumulated over pixels. Every element is summed by
@@ -132,15 +160,6 @@ class WeightGradient {
   Panels panels_;
   std::size_t rows_per_chunk_, images_per_chunk_;
 };
-
-// First item and length of tile number `tile` when `count` items are split as evenly as possible into `tiles`.
-struct Tile {
-  std::size_t first, length;
-};
-inline Tile even_tile(std::size_t count, std::size_t tiles, std::size_t tile) {
-  const std::size_t first = count * tile / tiles;
-  return {first, count * (tile + 1) / tiles - first};
-}
 
 // Vectors per panel with the lowest estimated cost for tiles over `items` rows (pixels or input channels), given the
 // lanes of a vector and the most rows of a tile of 1, 2, 3 vectors. Ties go to `preferred`.

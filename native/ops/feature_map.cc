@@ -16,8 +16,6 @@ struct Strip {
 
 // Strips of one row, numbered with the row fastest: a thread that walks them in order reads and writes few streams of
 // memory.
-std::size_t strip_count(const MapShape& s) { return ceil_div(s.c, kTile) * s.h; }
-
 Strip strip_of(const MapShape& s, std::size_t index) { return {0, index / s.h * kTile, index % s.h, 1}; }
 
 // Calls visit(offset in the NCHW batch, pixels of the map, channels, pixels) for each run of pixels that lie side by
@@ -74,20 +72,16 @@ void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels,
   parallel_for(threads, chunks.count(), [&](std::size_t chunk) { export_chunk(map, chunks, chunk, nchw, kernels); });
 }
 
-void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const KernelTable& kernels,
-                       const Member& member) {
-  const FeatureMap alone{map.data + image * map.shape.image(), map.shape};
-  const std::size_t strips = strip_count(map.shape);
-  for (std::size_t i = member.begin(strips); i < member.end(strips); ++i)
-    import_strip(chw, alone, strip_of(map.shape, i), kernels);
+std::size_t strip_count(const MapShape& shape) { return ceil_div(shape.c, kTile) * shape.h; }
+
+void import_strips(const float* chw, const FeatureMap& map, const KernelTable& kernels, const Tile& strips) {
+  for (std::size_t i = 0; i < strips.length; ++i)
+    import_strip(chw, map, strip_of(map.shape, strips.first + i), kernels);
 }
 
-void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const KernelTable& kernels,
-                       const Member& member) {
-  const FeatureMap alone{map.data + image * map.shape.image(), map.shape};
-  const std::size_t strips = strip_count(map.shape);
-  for (std::size_t i = member.begin(strips); i < member.end(strips); ++i)
-    export_strip(alone, strip_of(map.shape, i), chw, kernels);
+void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels, const Tile& strips) {
+  for (std::size_t i = 0; i < strips.length; ++i)
+    export_strip(map, strip_of(map.shape, strips.first + i), chw, kernels);
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {

@@ -40,11 +40,11 @@ struct FeatureMap {
   }
 };
 
-// One member's part of one image, inside a parallel region.
-void import_image_part(const float* chw, const FeatureMap& map, std::size_t image, const KernelTable& kernels,
-                       const Member& member);
-void export_image_part(const FeatureMap& map, std::size_t image, float* chw, const KernelTable& kernels,
-                       const Member& member);
+// One image, [channels][height][width], is so many strips: a cache line of channels of one row.
+std::size_t strip_count(const MapShape& shape);
+// Some strips of the first image of a map.
+void import_strips(const float* chw, const FeatureMap& map, const KernelTable& kernels, const Tile& strips);
+void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels, const Tile& strips);
 // Zeroes the halo; with `all`, the interior too.
 void clear_map(const FeatureMap& map, bool all, int threads);
 

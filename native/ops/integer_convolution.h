@@ -15,32 +15,55 @@ namespace qarepvgg {
 class IntegerConvolution {
  public:
   // Input needs a halo of `shape.padding`. Weights packed by one plan fit any other of the same channels, groups and
-  // panels.
+  // panels. `members`: size of the team that will share the items.
   IntegerConvolution(const ConvShape& shape, const IntegerKernels& kernels);
-  IntegerConvolution(const ConvShape& shape, const Panels& panels, const IntegerKernels& kernels);
+  IntegerConvolution(const ConvShape& shape, const Panels& panels, std::size_t members, const IntegerKernels& kernels);
+  // With any window, whose taps are at most ConvTaps::kMaxTaps.
+  static IntegerConvolution forward(const MapShape& in, std::size_t out_c, std::size_t groups, const Window& window,
+                                    const IntegerKernels& kernels);
+  // The transposed convolution from `in` to `out`; the latter's sides are those that the window takes to the former's.
+  static IntegerConvolution transposed(const MapShape& in, const MapShape& out, std::size_t groups,
+                                       const Window& window, const IntegerKernels& kernels);
+  // Takes the panels of a plan whose packed weights this one is to read, and cuts items for a team of that size.
+  void share(const Panels& panels, std::size_t members) {
+    panels_ = panels;
+    members_ = members;
+  }
+  std::size_t halo() const { return layout_.halo(); }
 
   const Panels& panels() const { return panels_; }
   std::int32_t offset() const { return kernels_->conv_offset; }  // of the elements in its sums
   std::size_t weight_bytes() const;
-  // weight: [out][in / groups][kernel][kernel].
+  // weight: [out][in / groups][kernel y][kernel x], of the transposed convolution, too.
   void pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const;
 
-  // One member's part, inside a parallel region. Does not wait for the others. Writes the interior of `out`.
-  void run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                const Member& member) const;
+  // Outputs fall apart into so many classes that different taps reach: one, but for a transposed convolution. Sums of a
+  // class are of these weights: [out][in / groups][taps of the class].
+  std::size_t classes() const { return layout_.classes.size(); }
+  std::vector<std::int8_t> weights_of(std::size_t number, const std::vector<std::int8_t>& weight) const;
+
+  // The work as items that do not depend on each other, and some of them: an item is one panel over one block of rows.
+  // Writes the interior of `out`. sums: one for each class.
+  std::size_t items() const;
+  void run_items(const ByteMap& in, const std::byte* weights, const SumStore* sums, const ByteMap& out,
+                 const Tile& items) const;
 
  private:
-  // The work of one call as numbered items: one panel over one block of rows.
+  using Class = ConvTaps::Class;
   struct Pass;
+  IntegerConvolution(ConvTaps layout, std::size_t groups, const IntegerKernels& kernels);
+  Pass pass(const Class& cls, const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+            std::size_t blocks) const;
   void run_item(const Pass& pass, std::size_t item) const;
-  std::size_t taps() const { return shape_.kernel * shape_.kernel; }
-  std::size_t row_blocks(std::size_t row_bytes, std::size_t parts, std::size_t members) const;
+  // Panels of all groups and images.
+  std::size_t parts() const { return (layout_.product ? 1 : layout_.in.n) * groups_ * panels_.count(); }
+  std::size_t row_blocks(const Class& cls) const;
 
-  ConvShape shape_;
+  ConvTaps layout_;
+  std::size_t groups_;
   const IntegerKernels* kernels_;
-  bool product_;                // images of one pixel: a matrix product, the images are the pixels of one row
-  std::size_t rows_, columns_;  // of the output, as the kernels see it
-  std::size_t steps_;           // of 32 bits, per tap
+  std::size_t members_ = 1;
+  std::size_t depth_, steps_;  // input channels of a group, and steps of 32 bits that they make, per tap
   Panels panels_;
 };
 

@@ -96,12 +96,12 @@ void IntegerStem::copy_row(const Image& image, const std::uint32_t* tables, std:
   }
 }
 
-void IntegerStem::run_part(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                           std::byte* scratch, const Member& member) const {
-  const std::size_t rows = shape_.out_h(), columns = shape_.out_w(), kernel = shape_.kernel;
+void IntegerStem::run_items(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+                            std::byte* scratch, const Tile& rows, bool first) const {
+  const std::size_t columns = shape_.out_w(), kernel = shape_.kernel;
   const std::size_t slot = planes_ * line_;
   auto* tables = reinterpret_cast<std::uint32_t*>(scratch + kernel * slot);
-  if (image.bytes != nullptr && member.begin(rows) < member.end(rows)) make_tables(image, tables);
+  if (image.bytes != nullptr && first) make_tables(image, tables);
 
   // Without dilation, the lines of a row overlap those of the row before: each line has its place in a ring.
   constexpr std::size_t kNone = static_cast<std::size_t>(-1);
@@ -115,7 +115,7 @@ void IntegerStem::run_part(const Image& image, const std::byte* weights, const S
   tile.tap_count = planes_ * taps_;
   tile.steps = tap_steps_;
   tile.out_pixel = signed_size(out.pixel());
-  for (std::size_t row = member.begin(rows); row < member.end(rows); ++row) {
+  for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     for (std::size_t ky = 0; ky < kernel; ++ky) {
       const std::size_t padded_row = row * shape_.stride + ky * shape_.dilation;
       const std::size_t place = shape_.dilation == 1 ? padded_row % kernel : ky;
@@ -142,6 +142,7 @@ void IntegerStem::run_part(const Image& image, const std::byte* weights, const S
         kernels_->conv[vectors - 1][part.length - 1](tile);
       }
     }
+    sums.look_up(*kernels_, out_row, columns, tile.out_pixel, shape_.out_c);
   }
 }
 

@@ -29,9 +29,11 @@ class IntegerStem {
 
   // Scratch of one member of the team.
   std::size_t scratch_bytes() const;
-  // One member's part of one image, inside a parallel region.
-  void run_part(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                std::byte* scratch, const Member& member) const;
+  // One image as items that do not depend on each other, its output rows, and some of them. `first`: the scratch holds
+  // nothing of this image yet.
+  std::size_t items() const { return shape_.out_h(); }
+  void run_items(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+                 std::byte* scratch, const Tile& rows, bool first) const;
 
  private:
   // Padded input row number `row` as lines of steps, one per plane.

@@ -102,42 +102,37 @@ std::size_t IntegerWinograd::scratch_bytes() const {
   const std::size_t widest = std::max(round_up(shape_.in_c, kAlignment), panels_.width()) * sizeof(float);
   return checked_add(
       checked_mul(kPoints, checked_add(v_point() * sizeof(std::int16_t), m_point() * sizeof(std::int32_t))),
-      WinogradTiles::points(1) * widest);
+      kAlignment + WinogradTiles::points(1) * widest);
 }
 
-void IntegerWinograd::run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                               std::byte* memory, const Member& member) const {
-  const std::size_t panels = shape_.groups * panels_.count(), blocks = tiles_.blocks();
-  auto* v = reinterpret_cast<std::int16_t*>(memory);
+void IntegerWinograd::run_items(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+                                std::byte* memory, const Tile& items, bool first) const {
+  const std::size_t panels = shape_.groups * panels_.count(), last = items.first + items.length;
+  HeldBlock held(memory, first);
+  auto* v = reinterpret_cast<std::int16_t*>(memory + kAlignment);
   auto* m = reinterpret_cast<std::int32_t*>(v + kPoints * v_point());
   const Scratch scratch{v, m, reinterpret_cast<std::byte*>(m + kPoints * m_point())};
-  if (blocks >= member.count) {
-    for (std::size_t index = member.begin(blocks); index < member.end(blocks); ++index)
-      run_block(tiles_.block_at(index), 0, panels, in, weights, sums, out, scratch);
-    return;
+  for (std::size_t item = items.first; item < last;) {
+    const std::size_t index = item / panels, end = std::min(last, (index + 1) * panels);
+    const Block block = tiles_.block_at(index);
+    if (!held.is(index))
+      for (std::size_t t = 0; t < block.count; ++t)
+        transform_input(block.tiles[t], in, v + t * shape_.in_c, scratch.patch);
+    for (; item < end; ++item) run_panel(block, item % panels, weights, sums, out, scratch);
   }
-  // Too few blocks for the team: each member transforms the input for itself and takes some of the panels.
-  if (member.begin(panels) == member.end(panels)) return;
-  for (std::size_t index = 0; index < blocks; ++index)
-    run_block(tiles_.block_at(index), member.begin(panels), member.end(panels), in, weights, sums, out, scratch);
 }
 
-void IntegerWinograd::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const ByteMap& in,
-                                const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                                const Scratch& scratch) const {
+void IntegerWinograd::run_panel(const Block& block, std::size_t index, const std::byte* weights, const SumStore& sums,
+                                const ByteMap& out, const Scratch& scratch) const {
   const std::size_t depth = shape_.in_c / shape_.groups;
+  const std::size_t group = index / panels_.count(), panel = index % panels_.count();
+  const std::size_t first = panel * panels_.width(), lane = group * panels_.padded() + first;
+  const int vectors = panels_.panel_vectors(panel);
+  const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
+  multiply(block, reinterpret_cast<const std::int16_t*>(weights) + lane * kPoints * depth, group, vectors, scratch);
   for (std::size_t t = 0; t < block.count; ++t)
-    transform_input(block.tiles[t], in, scratch.v + t * shape_.in_c, scratch.patch);
-  for (std::size_t index = first_panel; index < last_panel; ++index) {
-    const std::size_t group = index / panels_.count(), panel = index % panels_.count();
-    const std::size_t first = panel * panels_.width(), lane = group * panels_.padded() + first;
-    const int vectors = panels_.panel_vectors(panel);
-    const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
-    multiply(block, reinterpret_cast<const std::int16_t*>(weights) + lane * kPoints * depth, group, vectors, scratch);
-    for (std::size_t t = 0; t < block.count; ++t)
-      transform_output(block.tiles[t], scratch.m + t * width, sums, lane, group * panels_.channels + first, width, out,
-                       scratch.patch);
-  }
+    transform_output(block.tiles[t], scratch.m + t * width, sums, lane, group * panels_.channels + first, width, out,
+                     scratch.patch);
 }
 
 void IntegerWinograd::multiply(const Block& block, const std::int16_t* weights, std::size_t group, int vectors,
@@ -197,10 +192,12 @@ void IntegerWinograd::transform_output(const TileRef& tile, const std::int32_t* 
     call.row = signed_size(row);
   }
   kernels_->winograd_output[tile.rows.is_short][tile.columns.is_short](call);
-  if (!tile.overhangs()) return;
+  if (tile.overhangs())
+    for (std::size_t r = 0; r < tile.rows.length; ++r)
+      for (std::size_t c = 0; c < tile.columns.length; ++c)
+        std::copy_n(patch + r * row + c * pixel, pixel, target + r * out.row() + c * out.pixel());
   for (std::size_t r = 0; r < tile.rows.length; ++r)
-    for (std::size_t c = 0; c < tile.columns.length; ++c)
-      std::copy_n(patch + r * row + c * pixel, pixel, target + r * out.row() + c * out.pixel());
+    sums.look_up(*kernels_, target + r * out.row(), tile.columns.length, signed_size(out.pixel()), width);
 }
 
 }  // namespace qarepvgg

@@ -36,10 +36,10 @@ class IntegerWinograd {
 
   // Scratch of one member of the team.
   std::size_t scratch_bytes() const;
-  // One member's part, inside a parallel region. Does not wait for the others. in: halo of 1. Writes the interior of
-  // `out`.
-  void run_part(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                std::byte* scratch, const Member& member) const;
+  // As in ops/winograd.h.
+  std::size_t items() const { return tiles_.blocks() * shape_.groups * panels_.count(); }
+  void run_items(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
+                 std::byte* scratch, const Tile& items, bool first) const;
 
  private:
   using TileRef = WinogradTiles::TileRef;
@@ -51,8 +51,8 @@ class IntegerWinograd {
     std::byte* patch;
   };
 
-  void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const ByteMap& in,
-                 const std::byte* weights, const SumStore& sums, const ByteMap& out, const Scratch& scratch) const;
+  void run_panel(const Block& block, std::size_t index, const std::byte* weights, const SumStore& sums,
+                 const ByteMap& out, const Scratch& scratch) const;
   void multiply(const Block& block, const std::int16_t* weights, std::size_t group, int vectors,
                 const Scratch& scratch) const;
   void transform_input(const TileRef& tile, const ByteMap& in, std::int16_t* v, std::byte* patch) const;

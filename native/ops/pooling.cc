@@ -2,26 +2,25 @@
 
 namespace qarepvgg {
 
-void global_average_part(const FeatureMap& x, const FeatureMap& out, const KernelTable& kernels, const Member& member) {
+void global_average(const FeatureMap& x, const FeatureMap& out, const KernelTable& kernels, const Tile& images) {
   const MapShape& shape = x.shape;
   const Region region{shape.h, shape.w, shape.pixel()};
   const float pixels = static_cast<float>(shape.h * shape.w);
-  for (std::size_t image = member.begin(shape.n); image < member.end(shape.n); ++image) {
+  for (std::size_t image = images.first; image < images.first + images.length; ++image) {
     float* mean = out.at(image, 0, 0);
     kernels.sums(region, {x.at(image, 0, 0), static_cast<std::ptrdiff_t>(shape.row())}, mean);
     for (std::size_t c = 0; c < shape.c; ++c) mean[c] /= pixels;
   }
 }
 
-void integer_global_average_part(const ByteMap& x, const Quantization& input, const ByteMap& out,
-                                 const Quantization& output, const IntegerKernels& kernels, std::int32_t* sums,
-                                 const Member& member) {
+void integer_global_average(const ByteMap& x, const Quantization& input, const ByteMap& out, const Quantization& output,
+                            const IntegerKernels& kernels, std::int32_t* sums, const Tile& images) {
   const MapShape& shape = x.shape;
   const std::size_t pixels = shape.h * shape.w;
   const std::int32_t zero = input.zero_point() * static_cast<std::int32_t>(pixels);
   const float scale = input.scale() / (output.scale() * static_cast<float>(pixels));
   const SumStore store(input, output, false);
-  for (std::size_t image = member.begin(shape.n); image < member.end(shape.n); ++image) {
+  for (std::size_t image = images.first; image < images.first + images.length; ++image) {
     kernels.channel_sums(x.at(image, 0, 0), shape.h, shape.w, static_cast<std::ptrdiff_t>(x.row()), shape.pixel(),
                          sums);
     for (std::size_t c = 0; c < shape.c; ++c)

@@ -38,17 +38,16 @@ std::int64_t largest_sum(const std::int8_t* weight, std::size_t count) {
   return kLargest * std::max(positive, -negative);
 }
 
-void check_weights(const QuantizedWeights& weights, const ConvShape& shape, const std::string& where) {
-  if (weights.weight.size() != shape.weight_elements())
-    fail(code::kBufferSize, where, ": expected ", shape.weight_elements(), " weights, received ",
-         weights.weight.size());
-  if (weights.bias.size() != shape.out_c)
-    fail(code::kBufferSize, where, ": expected ", shape.out_c, " biases, received ", weights.bias.size());
-  if (weights.scale.size() != shape.out_c)
-    fail(code::kQuantParam, where, ": expected ", shape.out_c, " weight scales, one per output channel, received ",
+void check_weights(const QuantizedWeights& weights, std::size_t out_c, std::size_t terms, const std::string& where) {
+  const std::size_t count = checked_mul(out_c, terms);
+  if (weights.weight.size() != count)
+    fail(code::kBufferSize, where, ": expected ", count, " weights, received ", weights.weight.size());
+  if (weights.bias.size() != out_c)
+    fail(code::kBufferSize, where, ": expected ", out_c, " biases, received ", weights.bias.size());
+  if (weights.scale.size() != out_c)
+    fail(code::kQuantParam, where, ": expected ", out_c, " weight scales, one per output channel, received ",
          weights.scale.size());
-  const std::size_t terms = shape.weight_elements() / shape.out_c;
-  for (std::size_t out = 0; out < shape.out_c; ++out) {
+  for (std::size_t out = 0; out < out_c; ++out) {
     check_scale(static_cast<double>(weights.scale[out]), "a weight scale", where);
     const std::int64_t bias = weights.bias[out];
     const std::int64_t largest = largest_sum(weights.weight.data() + out * terms, terms) + std::abs(bias);

@@ -37,14 +37,14 @@ class Quantization {
 
 // Of a convolution. The bias counts in units of the input's scale times the weight's.
 struct QuantizedWeights {
-  std::vector<std::int8_t> weight;  // [out][in / groups][kernel][kernel]
+  std::vector<std::int8_t> weight;  // [out][in / groups][kernel y][kernel x]
   std::vector<std::int32_t> bias;   // [out]
   std::vector<float> scale;         // [out]
 };
 
-// Throws ERR_BUFFER_SIZE or, naming `where`, ERR_QUANT_PARAM unless these are weights of that shape, with scales that
-// are positive normal floats, and with sums that fit 32 bits whatever the input is.
-void check_weights(const QuantizedWeights& weights, const ConvShape& shape, const std::string& where);
+// Throws ERR_BUFFER_SIZE or, naming `where`, ERR_QUANT_PARAM unless these are weights of `out_c` channels, each of so
+// many terms, with scales that are positive normal floats, and with sums that fit 32 bits whatever the input is.
+void check_weights(const QuantizedWeights& weights, std::size_t out_c, std::size_t terms, const std::string& where);
 
 // Largest magnitude of an output channel's sum over any input, bias left out.
 std::int64_t largest_sum(const std::int8_t* weight, std::size_t count);
@@ -61,8 +61,20 @@ class SumStore {
   // start, scale: [groups * panels.padded()], memory that outlives this. The sums will be of elements less `offset`.
   void pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t offset,
             std::int32_t* start, float* scale);
+  // What integers become after all that: a table of 256 of them, which outlives this, and what stands for zero then.
+  void set_table(const std::uint8_t* table, std::uint8_t zero_point) {
+    table_ = table;
+    table_zero_ = zero_point;
+  }
+  bool has_table() const { return table_ != nullptr; }
+  std::uint8_t table_zero() const { return table_zero_; }
   const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
   Requantize store(std::size_t lane) const;
+  // Takes stored pixels of a row, so many channels of each, through the table where there is one.
+  void look_up(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
+               std::size_t channels) const {
+    if (table_ != nullptr) kernels.look_up({table_, row, pixel, row, pixel, pixels, channels});
+  }
 
   // Without weights, in plain arithmetic: clamp(round(sum * scale) + zero_point).
   std::uint8_t requantize(std::int32_t sum, float scale) const;
@@ -75,6 +87,8 @@ class SumStore {
   float low_, high_;
   const std::int32_t* start_ = nullptr;
   const float* scale_ = nullptr;
+  const std::uint8_t* table_ = nullptr;
+  std::uint8_t table_zero_ = 0;
 };
 
 }  // namespace qarepvgg

@@ -1,5 +1,5 @@
 // The first convolution of a network: few input channels, read straight from an NCHW image. A few padded rows at a time
-// are copied into the first-level cache, and every (channel, tap) becomes a tap of depth one.
+// are copied into the first-level cache, and every (channel, kernel row) becomes a tap as deep as the row is long.
 #pragma once
 
 #include <cstddef>
@@ -23,31 +23,38 @@ class StemConvolution {
  public:
   static constexpr std::size_t kMaxChannels = 4;
 
-  // shape.n is ignored: one image per run. groups must be 1.
+  // One image per run: in.n is ignored.
+  StemConvolution(const MapShape& in, std::size_t out_c, const Window& window, const KernelTable& kernels);
+  StemConvolution(const MapShape& in, const Window& window, const Panels& panels, const KernelTable& kernels);
+  // groups must be 1.
   StemConvolution(const ConvShape& shape, const KernelTable& kernels);
   StemConvolution(const ConvShape& shape, const Panels& panels, const KernelTable& kernels);
   const Panels& panels() const { return panels_; }
 
-  std::size_t weight_floats() const { return shape_.in_c * shape_.kernel * shape_.kernel * panels_.padded(); }
+  std::size_t weight_floats() const { return in_.c * window_.taps() * panels_.padded(); }
   std::size_t bias_floats() const { return panels_.padded(); }
   void pack_weights(const float* weight, float* packed) const;
   void pack_bias(const float* bias, float* packed) const;
 
   // Scratch of one member of the team.
-  std::size_t scratch_floats() const { return shape_.in_c * shape_.kernel * line_; }
-  // One member's part of one image, inside a parallel region.
-  void run_part(const Image& image, const float* weights, const float* bias, const FeatureMap& out, bool relu,
-                float* scratch, const Member& member) const;
+  std::size_t scratch_floats() const { return in_.c * window_.y.kernel * line_; }
+  // One image as items that do not depend on each other, its output rows, and some of them.
+  std::size_t items() const { return window_.y.positions(in_.h); }
+  void run_items(const Image& image, const float* weights, const float* bias, const FeatureMap& out,
+                 ConvOptions options, float* scratch, const Tile& rows) const;
 
  private:
   void copy_rows(const Image& image, std::size_t out_row, float* lines) const;
   void copy_line(const Image& image, std::size_t channel, std::size_t row, float* line) const;
 
-  ConvShape shape_;
+  MapShape in_;
+  Window window_;
   Panels panels_;
   const KernelTable* kernels_;
   std::size_t line_;  // floats of a padded row
+  // A line is a tap whose depth is the kernel's row, unless dilation tears that apart.
   std::vector<std::ptrdiff_t> taps_;
+  std::size_t depth_ = 1;
 };
 
 }  // namespace qarepvgg

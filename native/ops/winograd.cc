@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/attributes.h"
+#include "ops/denormals.h"
+
 namespace qarepvgg {
 namespace {
 
@@ -14,8 +17,8 @@ constexpr std::size_t kBlockBytes = 1024 * 1024;
 // a point's distances from the other points. L output channels side by side. With stride 2 the outer taps are the
 // polynomial, and the middle one goes with the even pixels.
 template <std::size_t L>
-void transform_side(std::size_t stride, const double (&g0)[L], const double (&g1)[L], const double (&g2)[L],
-                    double (&u)[kSide][L]) {
+INLINE void transform_side(std::size_t stride, const double (&g0)[L], const double (&g1)[L], const double (&g2)[L],
+                           double (&u)[kSide][L]) {
   constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
   if (stride == 2) {
     for (std::size_t i = 0; i < L; ++i) {
@@ -47,7 +50,7 @@ void transform_weights(std::size_t stride, const float* weight, std::size_t step
   double g[kTaps][L], half[3][kSide][L], u[kSide][L];
   for (std::size_t i = 0; i < L; ++i)
     for (std::size_t t = 0; t < kTaps; ++t)
-      g[turned ? kTaps - 1 - t : t][i] = static_cast<double>(weight[i * step + t]);
+      g[turned ? kTaps - 1 - t : t][i] = static_cast<double>(without_denormal(weight[i * step + t]));
   for (std::size_t x = 0; x < 3; ++x) transform_side<L>(stride, g[x], g[3 + x], g[6 + x], half[x]);
   for (std::size_t p = 0; p < kSide; ++p) {
     transform_side<L>(stride, half[0][p], half[1][p], half[2][p], u);
@@ -145,43 +148,40 @@ std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block()
 std::size_t WinogradConvolution::scratch_floats() const {
   // The spare cache line per point keeps the points' rows out of one set of the first-level cache.
   const std::size_t patch = points() * std::max(pixel_, panels_.width());
-  return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), patch);
+  return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), kAlignedFloats + patch);
 }
 
-void WinogradConvolution::run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                                   ConvOptions options, float* scratch, const Member& member) const {
-  const std::size_t panels = shape_.groups * panels_.count();
-  if (tiles_.blocks() >= member.count) {
-    for (std::size_t index = member.begin(tiles_.blocks()); index < member.end(tiles_.blocks()); ++index)
-      run_block(tiles_.block_at(index), 0, panels, in, weights, bias, out, options, scratch);
-    return;
+void WinogradConvolution::run_items(const FeatureMap& in, const float* weights, const float* bias,
+                                    const FeatureMap& out, ConvOptions options, float* scratch, const Tile& items,
+                                    bool first) const {
+  const std::size_t panels = shape_.groups * panels_.count(), last = items.first + items.length;
+  HeldBlock held(scratch, first);
+  float* v = scratch + kAlignedFloats;
+  for (std::size_t item = items.first; item < last;) {
+    const std::size_t index = item / panels, end = std::min(last, (index + 1) * panels);
+    const Block block = tiles_.block_at(index);
+    if (!held.is(index)) transform_block(block, in, v, v + points() * (v_point() + m_point()));
+    for (; item < end; ++item) run_panel(block, item % panels, weights, bias, out, options, v);
   }
-  // Too few blocks for the team: each member transforms the input for itself and takes some of the panels.
-  if (member.begin(panels) == member.end(panels)) return;
-  for (std::size_t index = 0; index < tiles_.blocks(); ++index)
-    run_block(tiles_.block_at(index), member.begin(panels), member.end(panels), in, weights, bias, out, options,
-              scratch);
 }
 
-void WinogradConvolution::run_block(const Block& block, std::size_t first_panel, std::size_t last_panel,
-                                    const FeatureMap& in, const float* weights, const float* bias,
-                                    const FeatureMap& out, ConvOptions options, float* scratch) const {
-  float* v = scratch;
-  float* m = v + points() * v_point();
-  float* patch = m + points() * m_point();
+void WinogradConvolution::transform_block(const Block& block, const FeatureMap& in, float* v, float* patch) const {
   for (std::size_t t = 0; t < block.count; ++t)
     transform_tile(block.tiles[t], {shape_.stride, 1}, in, kernels_->winograd_input[shape_.stride - 1], v + t * pixel_,
                    v_point(), patch);
+}
 
-  for (std::size_t index = first_panel; index < last_panel; ++index) {
-    const std::size_t group = index / panels_.count(), panel = index % panels_.count();
-    const std::size_t first = group * panels_.channels + panel * panels_.width();
-    const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-    multiply(block, group, panel, v, weights, m);
-    for (std::size_t t = 0; t < block.count; ++t)
-      transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
-                       options, patch);
-  }
+void WinogradConvolution::run_panel(const Block& block, std::size_t index, const float* weights, const float* bias,
+                                    const FeatureMap& out, ConvOptions options, float* v) const {
+  float* m = v + points() * v_point();
+  float* patch = m + points() * m_point();
+  const std::size_t group = index / panels_.count(), panel = index % panels_.count();
+  const std::size_t first = group * panels_.channels + panel * panels_.width();
+  const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
+  multiply(block, group, panel, v, weights, m);
+  for (std::size_t t = 0; t < block.count; ++t)
+    transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
+                     options, patch);
 }
 
 void WinogradConvolution::multiply(const Block& block, std::size_t group, std::size_t panel, const float* v,
@@ -220,24 +220,53 @@ void WinogradConvolution::multiply(const Block& block, std::size_t group, std::s
 void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,
                                            std::size_t width, const FeatureMap& out, ConvOptions options,
                                            float* patch) const {
-  float* target = out.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel;
-  WinogradOutput call{
-      m,     signed_size(m_point()), bias,        target, signed_size(out.shape.pixel()), signed_size(out.shape.row()),
-      width, options.accumulate,     options.relu};
+  const auto start_of = [&](const FeatureMap& map) {
+    return map.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel;
+  };
+  const FeatureMap& addend = options.addend_for(out);
+  const float* source = options.accumulate ? start_of(addend) : nullptr;
+  float* target = start_of(out);
+  WinogradOutput call{m,
+                      signed_size(m_point()),
+                      bias,
+                      target,
+                      signed_size(out.shape.pixel()),
+                      signed_size(out.shape.row()),
+                      width,
+                      source,
+                      signed_size(addend.shape.pixel()),
+                      signed_size(addend.shape.row()),
+                      options.relu,
+                      options.ceiling};
   const std::size_t columns = tile.width();
   if (tile.overhangs()) {
     call.out = patch;
     call.pixel = signed_size(width);
     call.row = signed_size(columns * width);
-    for (std::size_t r = 0; options.accumulate && r < tile.rows.length; ++r)
-      for (std::size_t c = 0; c < tile.columns.length; ++c)
-        std::copy_n(target + r * out.shape.row() + c * out.shape.pixel(), width, patch + (r * columns + c) * width);
+    if (source != nullptr) {
+      for (std::size_t r = 0; r < tile.rows.length; ++r)
+        for (std::size_t c = 0; c < tile.columns.length; ++c)
+          std::copy_n(source + r * addend.shape.row() + c * addend.shape.pixel(), width,
+                      patch + (r * columns + c) * width);
+      call.addend = patch;
+      call.addend_pixel = call.pixel;
+      call.addend_row = call.row;
+    }
   }
   kernels_->winograd_output[shape_.stride - 1][tile.rows.is_short][tile.columns.is_short](call);
-  if (!tile.overhangs()) return;
+  if (options.then != nullptr)
+    for (std::size_t r = 0; r < tile.rows.length; ++r)
+      kernels_->tensor->activate(*options.then, tile.columns.length, width, call.out + signed_size(r) * call.row,
+                                 call.pixel);
+  // Channels that fill up a line are computed, and thrown away.
+  const std::size_t valid = std::min(width, out.shape.c - channel);
+  if (!tile.overhangs() && valid == width) return;
   for (std::size_t r = 0; r < tile.rows.length; ++r)
-    for (std::size_t c = 0; c < tile.columns.length; ++c)
-      std::copy_n(patch + (r * columns + c) * width, width, target + r * out.shape.row() + c * out.shape.pixel());
+    for (std::size_t c = 0; c < tile.columns.length; ++c) {
+      float* pixel = target + r * out.shape.row() + c * out.shape.pixel();
+      if (tile.overhangs()) std::copy_n(patch + (r * columns + c) * width, width, pixel);
+      std::fill(pixel + valid, pixel + width, 0.0f);
+    }
 }
 
 }  // namespace qarepvgg

@@ -41,10 +41,12 @@ class WinogradConvolution {
 
   // Scratch of one member of the team.
   std::size_t scratch_floats() const;
-  // One member's part, inside a parallel region. Does not wait for the others. in: halo of 1. Writes the interior of
-  // `out`.
-  void run_part(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                ConvOptions options, float* scratch, const Member& member) const;
+  // The work as items that do not depend on each other, and some of them: an item is one panel of one block of tiles.
+  // in: halo of 1. Writes the interior of `out`. `first`: the scratch holds nothing of this run yet; else the block
+  // whose input was transformed last is still there.
+  std::size_t items() const { return tiles_.blocks() * shape_.groups * panels_.count(); }
+  void run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                 ConvOptions options, float* scratch, const Tile& items, bool first) const;
 
  private:
   using TileRef = WinogradTiles::TileRef;
@@ -56,9 +58,9 @@ class WinogradConvolution {
   // The products of one panel: v -> m.
   void multiply(const Block& block, std::size_t group, std::size_t panel, const float* v, const float* weights,
                 float* m) const;
-  void run_block(const Block& block, std::size_t first_panel, std::size_t last_panel, const FeatureMap& in,
-                 const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
-                 float* scratch) const;
+  void transform_block(const Block& block, const FeatureMap& in, float* v, float* patch) const;
+  void run_panel(const Block& block, std::size_t index, const float* weights, const float* bias, const FeatureMap& out,
+                 ConvOptions options, float* v) const;
   void transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel, std::size_t width,
                         const FeatureMap& out, ConvOptions options, float* patch) const;
   std::size_t v_point() const;  // floats from one point to the next in the transformed input

@@ -67,18 +67,17 @@ std::size_t WinogradWeightGradient::workspace_floats() const {
 void WinogradWeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight,
                                  int threads) const {
   float *sums = workspace, *scratch = workspace + chunks_ * sum_floats();
-  // A team larger than the chunks: several members transform the same tiles, each for some of the points.
+  // A team large for the chunks: several members transform the same tiles, each for some of the points.
   const std::size_t team = static_cast<std::size_t>(threads),
                     parts = std::clamp(team / chunks_, std::size_t{1}, kPoints);
   const std::size_t items = chunks_ * parts;
-  parallel_region(static_cast<int>(std::min(team, items)), [&](const Member& member) {
-    for (std::size_t item = member.begin(items); item < member.end(items); ++item) {
-      const std::size_t chunk = item / parts;
-      const Tile blocks = even_tile(tiles_.blocks(), chunks_, chunk), points = even_tile(kPoints, parts, item % parts);
-      for (std::size_t i = 0; i < blocks.length; ++i)
-        sum_block(tiles_.block_at(blocks.first + i), points, in, grad_out, scratch + member.index * scratch_floats(),
-                  sums + chunk * sum_floats(), i > 0);
-    }
+  parallel_pieces(threads, items, [&](const Piece& piece) {
+    const std::size_t chunk = piece.index / parts;
+    const Tile blocks = even_tile(tiles_.blocks(), chunks_, chunk),
+               points = even_tile(kPoints, parts, piece.index % parts);
+    for (std::size_t i = 0; i < blocks.length; ++i)
+      sum_block(tiles_.block_at(blocks.first + i), points, in, grad_out, scratch + piece.member * scratch_floats(),
+                sums + chunk * sum_floats(), i > 0);
   });
   join(sums, grad_weight, threads);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/kernel_table.h"
 #include "ops/convolution.h"
@@ -60,6 +61,24 @@ class WinogradTiles {
   std::size_t columns_, per_image_;
   std::size_t cuts_ = 1;  // blocks of one image; with 1, a block may be several images
   std::size_t blocks_, largest_block_;
+};
+
+// Which block's transformed input a member's scratch holds, noted in its first cache line.
+class HeldBlock {
+ public:
+  HeldBlock(void* scratch, bool nothing_yet) : held_(static_cast<std::uint32_t*>(scratch)) {
+    if (nothing_yet) *held_ = static_cast<std::uint32_t>(-1);
+  }
+  // Whether it is this one; from now on it is.
+  bool is(std::size_t index) {
+    const std::uint32_t wanted = static_cast<std::uint32_t>(index);
+    const bool is_held = *held_ == wanted;
+    *held_ = wanted;
+    return is_held;
+  }
+
+ private:
+  std::uint32_t* held_;
 };
 
 // The pixels of a map that belong to those of a tile.

@@ -71,9 +71,11 @@ class Direction {
       winograd_->pack_weights(weight, scratch, team);
     if (bias != nullptr) winograd_->pack_bias(bias, packed_bias);
     float* member_scratch = scratch + bias_offset() + bias_floats();
-    parallel_region(team, [&](const Member& member) {
-      winograd_->run_part(in, scratch, packed_bias, out, options, member_scratch + member.index * member_floats(),
-                          member);
+    const std::size_t items = winograd_->items();
+    const std::size_t pieces = std::min(items, kPiecesPerThread * static_cast<std::size_t>(team));
+    parallel_pieces(team, pieces, [&](const Piece& piece) {
+      winograd_->run_items(in, scratch, packed_bias, out, options, member_scratch + piece.member * member_floats(),
+                           even_tile(items, pieces, piece.index), piece.first);
     });
   }
 

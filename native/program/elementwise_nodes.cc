@@ -92,8 +92,9 @@ class GlobalAverageNode final : public ElementwiseNode {
   using ElementwiseNode::ElementwiseNode;
 
   void forward(const Run& run) override {
-    parallel_region(run.team(work()),
-                    [&](const Member& member) { global_average_part(x(), y(), active_kernels(), member); });
+    parallel_ranges(run.team(work()), x().shape.n, x().shape.n, [&](std::size_t begin, std::size_t end) {
+      global_average(x(), y(), active_kernels(), {begin, end - begin});
+    });
   }
   void backward(const Run& run) override {
     global_average_backward(grad_y(), wiring_.accumulate[0], grad_x(), run.team(work()));

@@ -66,9 +66,6 @@ struct OpSpec {
   }
 };
 
-// How errors name op number `index`.
-std::string op_label(std::size_t index, const std::string& name);
-
 struct ProgramSpec {
   std::size_t n = 0, c = 0, h = 0, w = 0;
   std::vector<OpSpec> ops;
@@ -83,9 +80,5 @@ struct MapShape;
 // Throws ERR_INVALID_ARG unless every tensor that the op names lies inside the state. input: shape of its first
 // operand.
 void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input);
-// Throws ERR_MODEL_INCOMPATIBLE unless each op reads just the value before it; ERR_INVALID_ARG where one reads integers
-// that should be floats or the other way round, or the last op writes integers; ERR_QUANT_PARAM where an op reads
-// integers as standing for other numbers than the op before it wrote.
-void check_chain(const ProgramSpec& spec);
 
 }  // namespace qarepvgg

@@ -80,8 +80,27 @@ std::size_t Trainer::memory_bytes() const {
 }
 
 LossResult Trainer::step(const Batch& batch, double learning_rate, double weight_decay) {
+  require_whole();
   import(batch);
   remember_statistics();
+  LossResult result;
+  try {
+    result = compute_gradients(batch);
+  } catch (...) {
+    restore_statistics();
+    throw;
+  }
+  broken_ = true;
+  apply_gradients(learning_rate, weight_decay);
+  broken_ = false;
+  return result;
+}
+
+void Trainer::require_whole() const {
+  if (broken_) fail(code::kInvalidState, "a step failed while it changed the weights: make a new trainer");
+}
+
+LossResult Trainer::compute_gradients(const Batch& batch) {
   program_.forward(input_.data(), state_.data(), logits_.data());
   const LossResult result = cross_entropy(logits_.data(), batch.labels, spec_.program.n, classes(),
                                           spec_.label_smoothing, grad_logits_.data());
@@ -96,7 +115,6 @@ LossResult Trainer::step(const Batch& batch, double learning_rate, double weight
   if (spec_.clip_norm > 0 && length > spec_.clip_norm)
     for (const StateRange& range : spec_.parameters)
       scale_range(range, spec_.clip_norm / (length + 1e-6), gradients_.data(), threads_);
-  apply_gradients(learning_rate, weight_decay);
   return result;
 }
 
@@ -134,10 +152,9 @@ void Trainer::restore_statistics() {
   }
 }
 
-void Trainer::require_finite(const char* what, double value) {
-  if (std::isfinite(value)) return;
-  restore_statistics();
-  fail(code::kNonFinite, "expected a finite ", what, ", received ", value, " at step ", step_count_ + 1);
+void Trainer::require_finite(const char* what, double value) const {
+  if (!std::isfinite(value))
+    fail(code::kNonFinite, "expected a finite ", what, ", received ", value, " at step ", step_count_ + 1);
 }
 
 double Trainer::norm(const std::vector<StateRange>& ranges, const std::vector<float>& values) const {

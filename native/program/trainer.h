@@ -49,17 +49,20 @@ class Trainer {
   std::vector<float>& optimizer_state() { return optimizer_state_; }
   std::size_t step_count() const { return step_count_; }
   void set_step_count(std::size_t count) { step_count_ = count; }
+  // Throws ERR_INVALID_STATE after a step that failed half-way through its changes of the weights: the system refused
+  // it threads. All else is refused from then on.
+  void require_whole() const;
 
   // Throws ERR_NON_FINITE when the loss, a gradient or a running statistic is not finite, and then leaves everything as
-  // it was.
+  // it was; so does ERR_OUT_OF_MEMORY, but for what require_whole() says.
   LossResult step(const Batch& batch, double learning_rate, double weight_decay);
 
  private:
   void import(const Batch& batch);
   void remember_statistics();
   void restore_statistics();
-  // Takes a failed step back.
-  void require_finite(const char* what, double value);
+  LossResult compute_gradients(const Batch& batch);
+  void require_finite(const char* what, double value) const;
   double norm(const std::vector<StateRange>& ranges, const std::vector<float>& values) const;
   void apply_gradients(double learning_rate, double weight_decay);
 
@@ -71,6 +74,7 @@ class Trainer {
   std::vector<StateRange> statistics_;  // running statistics, which a failed step must not change
   std::vector<float> remembered_;
   std::size_t step_count_ = 0;
+  bool broken_ = false;
 };
 
 }  // namespace qarepvgg

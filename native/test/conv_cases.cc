@@ -56,6 +56,12 @@ ConvShape draw(Rng& rng, const DrawChannels& channels, std::size_t kernel, std::
   }
 }
 
+// Of one pixel: with stride 1 and no padding, convolutions of such images are matrix products.
+ConvShape one_pixel(ConvShape shape) {
+  shape.in_h = shape.in_w = 1;
+  return shape;
+}
+
 ConvShape tail_shape(std::size_t out_channels, std::size_t width) {
   return {1, 3, 2, width, out_channels, 3, 1, 1, 1, 1};
 }
@@ -68,6 +74,7 @@ const std::vector<ConvFamily>& conv_families() {
       {"3x3_stride_2", [](Rng& rng) { return draw(rng, dense, 3, 2, 1); }},
       {"1x1", [](Rng& rng) { return draw(rng, dense, 1, 1, 1); }},
       {"1x1_stride_2", [](Rng& rng) { return draw(rng, dense, 1, 2, 1); }},
+      {"1x1_of_one_pixel", [](Rng& rng) { return one_pixel(draw(rng, dense, 1, rng.between(1, 2), 1)); }},
       {"dilated", [](Rng& rng) { return draw(rng, dense, 3, rng.between(1, 2), rng.between(2, 4)); }},
       {"grouped", [](Rng& rng) { return draw(rng, grouped, rng.chance(0.8) ? 3 : 1, rng.between(1, 2), 1); }},
       {"depthwise", [](Rng& rng) { return draw(rng, depthwise, rng.chance(0.8) ? 3 : 1, rng.between(1, 2), 1); }},

@@ -13,12 +13,16 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   const reference::Tensor before = random_tensor(rng, output_dims(shape), data);
   const reference::Values weight = random_values(rng, shape.weight_elements(), data);
   const reference::Values bias = random_values(rng, rng.chance(0.5) ? shape.out_c : 0, data);
-  const ConvOptions options{rng.chance(0.3), rng.chance(0.5)};
+  ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
+  if (options.relu && rng.chance(0.3)) options.ceiling = 6;
+  const bool elsewhere = rng.chance(0.5);  // the addend
   const std::size_t extra_halo = rng.between(0, 1), out_halo = rng.between(0, 1);
 
   reference::Tensor expected = reference::convolve(x, weight, bias, reference_of(shape));
   if (options.accumulate) expected = reference::add({&expected, &before});
   if (options.relu) expected = reference::relu(expected);
+  for (double& value : expected.data)
+    if (value > static_cast<double>(options.ceiling)) value = static_cast<double>(options.ceiling);
   const std::size_t terms = shape.weight_elements() / shape.out_c + 2;  // bias and what was there before
   const double tolerance = sum_tolerance(data, 1, terms);
 
@@ -31,7 +35,9 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
     if (!bias.empty()) plan.pack_bias(memory.floats(bias), packed_bias = memory.floats(plan.bias_floats()));
     const FeatureMap in = memory.map(x, shape.padding + extra_halo);
     const MapShape out_shape{shape.n, shape.out_c, shape.out_h(), shape.out_w(), out_halo};
-    const FeatureMap out = options.accumulate ? memory.map(before, out_halo) : memory.map(out_shape);
+    const FeatureMap addend = memory.map(before, elsewhere ? rng.between(0, 2) : out_halo);
+    options.addend = &addend;
+    const FeatureMap out = options.accumulate && !elsewhere ? addend : memory.map(out_shape);
     plan.run(in, packed, packed_bias, out, options, 1);
     CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape);
     CHECK(zero_border(out), kernels->isa, ", ", shape);

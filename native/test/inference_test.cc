@@ -1,7 +1,5 @@
 // Inference programs against class Program, and against themselves: an image's result is the same bits in every
 // position of every batch, on any number of threads, after whatever ran before.
-#include "program/inference.h"
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -9,6 +7,7 @@
 #include <thread>
 
 #include "program/program.h"
+#include "test/chain_program.h"
 #include "test/random_chain.h"
 #include "test/tensors.h"
 #include "test/use_kernels.h"

@@ -3,6 +3,7 @@
 
 #include "reference/elementwise.h"
 #include "test/guarded_memory.h"
+#include "test/pieces.h"
 #include "test/tensors.h"
 #include "test/use_kernels.h"
 
@@ -20,8 +21,8 @@ TEST(global_average) {
         GuardedMemory memory(rng);
         const FeatureMap in = memory.map(x, rng.between(0, 2));
         const FeatureMap out = memory.map(MapShape{x.dims.n, x.dims.c, 1, 1, rng.between(0, 1)});
-        for (std::size_t index = 0; index < members; ++index)
-          global_average_part(in, out, *kernels, Member{index, members});
+        run_in_pieces(rng, x.dims.n, members,
+                      [&](const Tile& images, std::size_t, bool) { global_average(in, out, *kernels, images); });
         CHECK_VALUES(read(out).data, expected.data, 8 * kEpsilon, kernels->isa, ", ", x.dims, ", ", members,
                      " members");
         CHECK(zero_border(out), kernels->isa, ", ", x.dims);
@@ -36,7 +37,7 @@ TEST(global_average_of_large_images) {
     for (const KernelTable* kernels : float_kernels()) {
       GuardedMemory memory(rng);
       const FeatureMap out = memory.map(MapShape{1, 3, 1, 1, 0});
-      global_average_part(memory.map(x, 1), out, *kernels, Member{0, 1});
+      global_average(memory.map(x, 1), out, *kernels, {0, 1});
       CHECK_VALUES(read(out).data, reference::Values(3, static_cast<double>(0.1f)), 1e-6, kernels->isa);
     }
   });

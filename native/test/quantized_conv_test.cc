@@ -7,6 +7,7 @@
 #include "ops/integer_stem.h"
 #include "ops/integer_winograd.h"
 #include "test/guarded_memory.h"
+#include "test/pieces.h"
 #include "test/quantized_cases.h"
 
 namespace qarepvgg::test {
@@ -53,14 +54,15 @@ void check_direct(Rng& rng, const QuantizedCase& c, const reference::Tensor& x, 
     const IntegerKernels& kernels = *table->integer;
     GuardedMemory memory(rng);
     const IntegerConvolution nominal(is_matrix_product(c.shape) ? c.shape : resized(rng, c.shape), kernels);
-    const IntegerConvolution plan(c.shape, nominal.panels(), kernels);
+    const std::size_t members = rng.pick(kTeams);
+    const IntegerConvolution plan(c.shape, nominal.panels(), members, kernels);
     const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { nominal.pack_weights(weight, out, 1); });
     const ByteMap in = memory.byte_map(x, c.shape.padding + rng.between(0, 1),
                                        static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
     const ByteMap out = output_map(memory, rng, c, kernels);
-    const std::size_t members = rng.pick(kTeams);
-    for (std::size_t index = 0; index < members; ++index)
-      plan.run_part(in, packed.weights, packed.sums, out, Member{index, members});
+    run_in_pieces(rng, plan.items(), members, [&](const Tile& items, std::size_t, bool) {
+      plan.run_items(in, packed.weights, &packed.sums, out, items);
+    });
     check_output(out, c, expected, text_of(table->isa, ", ", describe(c), ", ", members, " members"));
   }
 }
@@ -108,8 +110,10 @@ TEST(quantized_winograd_equals_reference) {
       const ByteMap in =
           memory.byte_map(x, rng.between(1, 2), static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
       const ByteMap out = output_map(memory, rng, c, kernels);
-      for (std::size_t index = 0; index < members; ++index)
-        plan.run_part(in, packed.weights, packed.sums, out, memory.bytes(plan.scratch_bytes()), Member{index, members});
+      const auto scratch = scratch_of(memory, members, plan.scratch_bytes());
+      run_in_pieces(rng, plan.items(), members, [&](const Tile& items, std::size_t member, bool first) {
+        plan.run_items(in, packed.weights, packed.sums, out, scratch[member], items, first);
+      });
       check_output(out, c, expected, text_of(table->isa, ", ", describe(c), ", ", members, " members"));
     }
   });
@@ -143,7 +147,7 @@ TEST(quantized_winograd_limit) {
       const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { plan.pack_weights(weight, out, 1); });
       const ByteMap in = memory.byte_map(x, 1, static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
       const ByteMap out = output_map(memory, rng, c, kernels);
-      plan.run_part(in, packed.weights, packed.sums, out, memory.bytes(plan.scratch_bytes()), Member{0, 1});
+      plan.run_items(in, packed.weights, packed.sums, out, memory.bytes(plan.scratch_bytes()), {0, plan.items()}, true);
       check_output(out, c, expected, table->isa);
     }
   });
@@ -164,9 +168,10 @@ void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
     const Image image = image_in(memory);
     const std::size_t members = rng.pick(kTeams);
     const ByteMap out = output_map(memory, rng, c, kernels);
-    for (std::size_t index = 0; index < members; ++index)
-      plan.run_part(image, packed.weights, packed.sums, out, memory.bytes(plan.scratch_bytes()),
-                    Member{index, members});
+    const auto scratch = scratch_of(memory, members, plan.scratch_bytes());
+    run_in_pieces(rng, plan.items(), members, [&](const Tile& rows, std::size_t member, bool first) {
+      plan.run_items(image, packed.weights, packed.sums, out, scratch[member], rows, first);
+    });
     check_output(out, c, expected, text_of(table->isa, ", ", describe(c), ", ", members, " members"));
   }
 }

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "program/inference.h"
 #include "program/program.h"
+#include "test/chain_program.h"
 #include "test/quantized_cases.h"
 #include "test/quantized_chain.h"
 #include "test/reference_program.h"

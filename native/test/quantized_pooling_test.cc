@@ -2,6 +2,7 @@
 #include "kernels/dispatch.h"
 #include "ops/pooling.h"
 #include "test/guarded_memory.h"
+#include "test/pieces.h"
 #include "test/quantized_cases.h"
 
 namespace qarepvgg::test {
@@ -25,8 +26,9 @@ TEST(quantized_global_average) {
       const ByteMap in = memory.byte_map(x, rng.between(0, 1), element, from.zero_point());
       const ByteMap out = memory.byte_map({dims.n, dims.c, 1, 1, rng.between(0, 1)}, element, to.zero_point());
       auto* sums = reinterpret_cast<std::int32_t*>(memory.bytes(in.shape.pixel() * sizeof(std::int32_t)));
-      for (std::size_t index = 0; index < members; ++index)
-        integer_global_average_part(in, from, out, to, kernels, sums, Member{index, members});
+      run_in_pieces(rng, dims.n, members, [&](const Tile& images, std::size_t, bool) {
+        integer_global_average(in, from, out, to, kernels, sums, images);
+      });
       CHECK_VALUES(read(out).data, expected.data, 0.0, table->isa, ", ", dims);
       CHECK(border_holds(out, to.zero_point()), table->isa, ", ", dims);
     }

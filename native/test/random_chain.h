@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "ops/feature_map.h"
-#include "program/inference.h"
 #include "program/spec.h"
 #include "reference/tensor.h"
+#include "test/chain_program.h"
 #include "test/guarded_memory.h"
 #include "test/random.h"
 

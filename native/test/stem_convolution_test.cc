@@ -4,6 +4,7 @@
 #include "reference/elementwise.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/pieces.h"
 #include "test/use_kernels.h"
 
 namespace qarepvgg::test {
@@ -65,9 +66,10 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
     const MapShape out_shape{1, shape.out_c, shape.out_h(), shape.out_w(), rng.between(0, 2)};
     for (std::size_t members : {1u, 2u, 3u, 7u}) {
       const FeatureMap out = memory.map(out_shape);
-      for (std::size_t index = 0; index < members; ++index)
-        plan.run_part(image, packed, packed_bias, out, relu, memory.floats(plan.scratch_floats()),
-                      Member{index, members});
+      const auto scratch = scratch_of(memory, members, plan.scratch_floats() * sizeof(float));
+      run_in_pieces(rng, plan.items(), members, [&](const Tile& rows, std::size_t member, bool) {
+        plan.run_items(image, packed, packed_bias, out, {false, relu}, reinterpret_cast<float*>(scratch[member]), rows);
+      });
       CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape, ", ", members, " members");
       CHECK(zero_border(out), kernels->isa, ", ", shape);
     }

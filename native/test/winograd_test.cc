@@ -8,6 +8,7 @@
 
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
+#include "test/pieces.h"
 #include "test/use_kernels.h"
 
 namespace qarepvgg::test {
@@ -69,9 +70,14 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
 
   const FeatureMap in = memory.map(c.x, halo);
   const MapShape out_shape{c.shape.n, c.shape.out_c, c.shape.out_h(), c.shape.out_w(), out_halo};
-  const FeatureMap out = options.accumulate ? memory.map(c.before, out_halo) : memory.map(out_shape);
-  for (std::size_t index = 0; index < members; ++index)
-    plan.run_part(in, packed, bias, out, options, memory.floats(plan.scratch_floats()), Member{index, members});
+  const bool elsewhere = rng.chance(0.5);  // the addend
+  const FeatureMap addend = memory.map(c.before, elsewhere ? rng.between(0, 2) : out_halo);
+  options.addend = &addend;
+  const FeatureMap out = options.accumulate && !elsewhere ? addend : memory.map(out_shape);
+  const auto scratch = scratch_of(memory, members, plan.scratch_floats() * sizeof(float));
+  run_in_pieces(rng, plan.items(), members, [&](const Tile& items, std::size_t member, bool first) {
+    plan.run_items(in, packed, bias, out, options, reinterpret_cast<float*>(scratch[member]), items, first);
+  });
   CHECK(zero_border(out), describe(c, kernels));
   return read(out).data;
 }
@@ -101,7 +107,8 @@ TEST(winograd_equals_reference) {
 TEST(winograd_options) {
   test.repeat(600, [](Rng& rng) {
     const Case c = random_case(rng);
-    const ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
+    ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
+    if (options.relu && rng.chance(0.3)) options.ceiling = 1;
     const bool with_bias = rng.chance(0.5);
     const std::size_t pixels = c.shape.out_h() * c.shape.out_w();
     for (const KernelTable* kernels : float_kernels()) {
@@ -110,7 +117,8 @@ TEST(winograd_options) {
         float value = static_cast<float>(expected[i]);
         if (with_bias) value += static_cast<float>(c.bias[i / pixels % c.shape.out_c]);
         if (options.accumulate) value += static_cast<float>(c.before.data[i]);
-        expected[i] = static_cast<double>(options.relu && value < 0 ? 0.0f : value);
+        if (options.relu && value < 0) value = 0;
+        expected[i] = static_cast<double>(std::min(value, options.ceiling));
       }
       CHECK_VALUES(run(rng, c, *kernels, 1, 1, with_bias, options), expected, kEitherZero, describe(c, *kernels));
     }

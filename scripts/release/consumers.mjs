@@ -60,7 +60,16 @@ export function example(folder) {
   const text = readFileSync(join(folder, 'node_modules', manifest.name, 'README.md'), 'utf8');
   const [, code = ''] = /```js\n(.*?)```/s.exec(text) ?? [];
   writeFileSync(join(folder, 'example.mjs'), code);
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['example.mjs'], { cwd: folder, encoding: 'utf8' });
+  const installed = join('node_modules', manifest.name);
+  /** @param {string[]} args */
+  const run = (...args) => spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+  run(
+    join(installed, 'dist/cli/index.js'),
+    'export',
+    join(installed, 'models/fashion-mnist.safetensors'),
+    'model.onnx',
+  );
+  const { status, stdout, stderr } = run('example.mjs');
   return { found: stdout.trim(), problems: status === 0 && code ? [] : [stderr.trim() || 'no example'] };
 }
 

@@ -10,9 +10,11 @@ const ALLOWED = [
   /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|THIRD_PARTY_NOTICES\.md)$/,
   /^licenses\/[\w.-]+\.txt$/,
   /^binding\.d\.ts$/,
-  /^docs\/[\w-]+\.md$/,
+  /^docs\/[\w-]+\.(md|svg|jpg)$/,
   /^examples\/[\w-]+\.mjs$/,
   /^examples\/data\/fashion-mnist\/[\w.-]+$/,
+  /^examples\/images\/(ankle-boot\.png|astronaut\.jpg|README\.md)$/,
+  /^examples\/(ablation(\/results)?|queue|deploy)\/[\w.-]+$/,
   /^models\/[\w-]+\.safetensors$/,
   // What it takes to build the addon.
   /^CMakeLists\.txt$/,

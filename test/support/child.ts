@@ -26,8 +26,8 @@ export function runNode(args: readonly string[], env: Record<string, string> = {
  * The JSON that a script prints which must succeed. What it writes to its error output counts only where it fails:
  * onnxruntime warns there, for instance on a machine without certificates.
  */
-export function jsonOf<T>(args: readonly string[]): T {
-  const { stdout, stderr, status } = runNode(args);
+export function jsonOf<T>(args: readonly string[], env: Record<string, string> = {}): T {
+  const { stdout, stderr, status } = runNode(args, env);
   if (status !== 0) throw new Error(`expected exit code 0 of ${args[0]}, received ${status}: ${stderr}`);
   return JSON.parse(stdout) as T;
 }

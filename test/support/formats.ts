@@ -1,9 +1,18 @@
+import { constants } from 'node:buffer';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { ErrorCode } from '../../lib';
 import type { RawTensor } from '../../lib/formats/dtypes';
 import type { SafetensorsFile } from '../../lib/formats/safetensors';
-import { parseHeader, prefixBytes, readHeaderLength, viewTensors } from '../../lib/formats/safetensors/header';
+import {
+  parseHeader,
+  prefixBytes,
+  readHeaderLength,
+  unreadTensors,
+  viewTensors,
+} from '../../lib/formats/safetensors/header';
+import { atOnce } from '../../lib/slices';
 
 /** A folder for the files of one test file, removed after its last test. */
 export function temporaryFolder(): string {
@@ -21,6 +30,12 @@ export function safetensorsFile(header: unknown, dataBytes: number): Buffer {
   prefix.writeBigUInt64LE(BigInt(text.length));
   return Buffer.concat([prefix, text, Buffer.alloc(dataBytes, 1)]);
 }
+
+/** How a file of 4 TiB is refused: most versions of Node cannot address it, the others find no memory. */
+export const beyondMemory: readonly [code: ErrorCode, message: string] =
+  constants.MAX_LENGTH < 2 ** 42
+    ? ['ERR_LIMIT', 'the limit of this version of Node']
+    : ['ERR_OUT_OF_MEMORY', 'memory for'];
 
 /** What `read` returns, or the code of the error that it throws. */
 export function outcome<T>(read: () => T): T | { code: string } {
@@ -45,6 +60,7 @@ export async function asNobody(use: () => Promise<void>): Promise<void> {
 /** What a safetensors file in memory holds, by the functions that read one from the disk. */
 export function parseSafetensors(file: Uint8Array, where = 'parseSafetensors'): SafetensorsFile<RawTensor> {
   const start = prefixBytes + readHeaderLength(file, file.length, where);
-  const header = parseHeader(file.subarray(prefixBytes, start), file.length - start, where);
-  return { tensors: viewTensors(header, file.subarray(start)), metadata: header.metadata };
+  const header = atOnce(parseHeader(file.subarray(prefixBytes, start), file.length - start, where));
+  const { metadata } = header;
+  return { tensors: atOnce(viewTensors(header, file.subarray(start))), metadata, unread: unreadTensors(header) };
 }

@@ -1,6 +1,7 @@
-import type { ConvOp, Op, QuantizedOp, SqueezeExciteOp } from '../../binding';
+import type { ConvOp, Op, SqueezeExciteOp } from '../../binding';
 import type { QuantizedModel, Tensor } from '../../lib';
 import { lowerQuantized } from '../../lib/integer/lower';
+import type { QuantizedOp } from '../../lib/integer/ops';
 import { runQuantizedOp } from './quantized';
 
 /**

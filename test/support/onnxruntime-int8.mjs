@@ -14,7 +14,7 @@ import { randomise, relativeL2 } from './random-network.mjs';
 
 /** @param {Case} what */
 async function networkOf({ architecture, options, file }) {
-  if (file) return (await loadModel(file)).reparameterize();
+  if (file) return /** @type {import('qarepvgg').Network} */ (await loadModel(file)).reparameterize();
   return randomise(
     createModel(/** @type {import('qarepvgg').ArchitectureName} */ (architecture), options).reparameterize(),
   );
@@ -27,8 +27,9 @@ try {
   for (const [name, what] of /** @type {[string, Case][]} */ (JSON.parse(String(process.argv[2])))) {
     const network = await networkOf(what);
     const { inChannels, inputSize } = network.options;
+    const size = [inputSize, inputSize].flat().slice(0, 2);
     const images = (/** @type {number} */ batch, /** @type {number} */ seed) =>
-      randn([batch, inChannels, inputSize, inputSize], { seed });
+      randn([batch, inChannels, ...size], { seed });
     const { model } = await quantize(network, [images(4, 1)], what.quantize);
     const path = join(folder, 'model.onnx');
     await exportOnnx(model, path);

@@ -20,15 +20,15 @@ try {
     await exportOnnx(network, path);
     const theirs = await ort.InferenceSession.create(path);
     const ours = await InferenceSession.create(network, { algorithm: 'gemm' });
-    const { inChannels, inputSize } = network.options;
     differences[name] = 0;
-    for (const batch of [1, 3]) {
-      const input = new ort.Tensor('float32', randn([batch, inChannels, inputSize, inputSize]).data, [
-        batch,
-        inChannels,
-        inputSize,
-        inputSize,
-      ]);
+    const [height = 0, width = 0] = ours.inputSize ?? [];
+    for (const [batch, ...size] of [
+      [1, height, width],
+      [3, height, width],
+      [2, width + 5, height],
+    ]) {
+      const dims = [Number(batch), network.options.inChannels, ...size];
+      const input = new ort.Tensor('float32', randn(dims).data, dims);
       const expected = (await theirs.run({ input })).logits;
       // A tensor of onnxruntime goes into our session as it is.
       const { logits } = await ours.run({ input: /** @type {any} */ (input) });

@@ -1,4 +1,4 @@
-import type { DequantizeOp, QuantizedConvOp, QuantizedGlobalAverageOp, QuantizedOp } from '../../binding';
+import type { DequantizeOp, QuantizedConvOp, QuantizedGlobalAverageOp, QuantizedOp } from '../../lib/integer/ops';
 import type { Tensor } from '../../lib';
 
 type Dims = [number, number, number, number];

@@ -9,24 +9,40 @@ import {
   type ValueInfo,
 } from './schema';
 
-/** Nodes and initializers in the making. A node has one output, of the same name. */
+/**
+ * Nodes and initializers in the making. A node has one output, of the same name. A name that is taken gets a number: several
+ * modules that were quantised together may have tensors of one name.
+ */
 export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
   readonly #names = new Set<string>();
+  /** By the name that they were to have. */
+  readonly #tensors = new Map<string, Initializer[]>();
 
   /** Appends a node; the name of its result. */
-  node(name: string, opType: string, inputs: readonly string[], attributes: readonly Attribute[] = []): string {
+  node(wanted: string, opType: string, inputs: readonly string[], attributes: readonly Attribute[] = []): string {
+    const name = this.#unique(wanted);
     this.nodes.push({ inputs, outputs: [name], name, opType, attributes });
     return name;
   }
 
-  /** Adds a tensor, if there is none of its name; its name. */
-  tensor(name: string, dims: readonly number[], dataType: number, data: NodeJS.TypedArray): string {
-    if (this.#names.has(name)) return name;
+  /** Adds a tensor, unless it is there already; its name. */
+  tensor(wanted: string, dims: readonly number[], dataType: number, data: NodeJS.TypedArray): string {
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const namesakes = this.#tensors.get(wanted) ?? [];
+    const same = namesakes.find((one) => isSame(one, { dims, dataType, rawData }));
+    if (same) return same.name as string;
+    const tensor = { dims, dataType, name: this.#unique(wanted), rawData };
+    this.#tensors.set(wanted, [...namesakes, tensor]);
+    this.initializers.push(tensor);
+    return tensor.name;
+  }
+
+  #unique(wanted: string): string {
+    let name = wanted;
+    for (let i = 2; this.#names.has(name); i++) name = `${wanted}_${i}`;
     this.#names.add(name);
-    const { buffer, byteOffset, byteLength } = data;
-    this.initializers.push({ dims, dataType, name, rawData: new Uint8Array(buffer, byteOffset, byteLength) });
     return name;
   }
 
@@ -74,6 +90,11 @@ export class GraphBuilder {
   }
 }
 
+function isSame(a: Initializer, b: Initializer): boolean {
+  const [left, right] = [a.rawData, b.rawData] as [Uint8Array, Uint8Array];
+  return a.dataType === b.dataType && `${a.dims}` === `${b.dims}` && Buffer.compare(left, right) === 0;
+}
+
 type ConvSizes = Pick<ConvShape, 'kernel' | 'padding' | 'stride' | 'dilation' | 'groups'>;
 
 /** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", nothing for "weight". */
@@ -89,10 +110,9 @@ function integers(name: string, ints: readonly number[]): Attribute {
   return { name, ints, type: attributeTypes.ints };
 }
 
-/** Pixels of a known size, or of an open one. */
-export function pixelDims(size: readonly number[] | undefined, names: readonly string[]): Dimension[] {
-  return size ? size.map((value) => ({ value })) : names.map((param) => ({ param }));
-}
+/** Images of any size. */
+export const pixelDims: readonly Dimension[] = [{ param: 'H' }, { param: 'W' }];
+export const outputPixelDims: readonly Dimension[] = [{ param: 'H_out' }, { param: 'W_out' }];
 
 /** Floats [N, channels, ...pixels]. */
 export function imagesInfo(name: string, channels: number, pixels: readonly Dimension[]): ValueInfo {

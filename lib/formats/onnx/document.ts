@@ -1,40 +1,83 @@
-import { describeList, mismatch, QARepVGGError, quote } from '../../errors';
-import { info } from '../../info';
+import { describeList, mismatch, quote } from '../../errors';
+import { onnxTypeOf } from '../../graph/data-types';
+import { quantizedForm } from '../../graph/quantized-form';
 import { QuantizedModel } from '../../integer/quantized-model';
+import { Model } from '../../model/model';
 import { coreOf, type ModuleCore } from '../../nn/core';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/network';
 import { NetworkBlueprint } from '../../nn/network-blueprint';
 import type { CheckedNetworkOptions } from '../../nn/network-options';
 import { RepCore } from '../../nn/rep-core';
+import { atOnce, inSlices, type Steps } from '../../slices';
 import type { Tensor } from '../../tensor';
 import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
 import { assembleNetwork } from '../model-files';
 import { describeNetwork, type Metadata, readDescription } from '../model-metadata';
 import { buildQuantized, describeQuantized, TensorSource } from '../quantized-files';
+import { imagesInfo, pixelDims } from './builder';
+import { checkSum, withSum } from './checksum';
+import { decodeFile, encodeFile } from './file';
 import { onnxGraph } from './graph';
+import { bytesOf, tensorBytes, writtenGraph } from './model-graph';
+import { inputName } from '../../nn/graph';
 import { dataTypes, outputLayer, parameterNames, quantizedGraph } from './quantized-graph';
-import { type Graph, graph as graphFields, type ModelFile, modelFields } from './schema';
-import { decode, encode } from './wire';
+import { readExternal } from './reader/external';
+import { readGraph } from './reader/graph';
+import { type ExternalBytes, moveIntoPlace } from './reader/tensors';
+import { type Graph, graph as graphFields, type ModelDraft, type ModelFile, type TensorFields } from './schema';
+import { describeTraits, isTrait, readTraits } from './traits';
+import { encode } from './wire';
 
-/** Read by everything since 2021, and the first that quantises per channel. Its files are of version 7. */
+/** Read by everything since 2021, and the first that quantises per channel. */
 const opset = 13;
-const irVersion = 7;
-
-/** Protocol buffers end at 2 GiB; the rest of the file is far smaller than what is left. */
-const maxTensorBytes = 2 ** 31 - 2 ** 24;
 
 /** Keys of metadata are in a space of their own: other tools add theirs. */
 const metadataPrefix = 'qarepvgg.';
 
 /** As `importOnnx`, from bytes. */
 export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: Uint8Array, where = 'parseOnnx'): M {
-  return parseModel(bytes, where) as M;
+  return atOnce(parseOwn(atOnce(decodeFile(bytes, where)), where)) as M;
 }
 
-function parseModel(bytes: Uint8Array, where: string): Network | QuantizedModel {
-  const file = decodeFile(bytes, where);
-  const metadata = readMetadata(file, where);
+/**
+ * As `importOnnx`, of any origin, from the bytes of a file.
+ *
+ * @param bytes Nobody else's: tensors are moved in them.
+ * @param folder Where the file lies, for tensors in files of their own.
+ */
+export async function importModel(
+  bytes: Uint8Array,
+  folder: string | undefined,
+  where: string,
+): Promise<Network | QuantizedModel | Model> {
+  const file = await inSlices(decodeFile(bytes, where));
+  if (isOwn(file)) return inSlices(parseOwn(file, where));
+  return inSlices(modelOf(await inSlices(inPlace(file)), await readExternal(file, folder, where), where));
+}
+
+function* inPlace(file: ModelFile): Steps<ModelFile> {
+  if (!file.graph) return file;
+  const initializers: TensorFields[] = [];
+  for (const tensor of file.graph.initializers) initializers.push(yield* moveIntoPlace(tensor));
+  return { ...file, graph: { ...file.graph, initializers } };
+}
+
+/** A model of other origin. */
+export function* modelOf(file: ModelFile, external: ExternalBytes, where: string): Steps<Model> {
+  const metadata = new Map(file.metadata.map(({ key = '', value = '' }) => [key, value]));
+  const graph = quantizedForm(yield* readGraph(file, external, where), where);
+  return new Model(graph, readTraits(metadata, where));
+}
+
+/** What `exportOnnx` has written of a network says so; a block or convolution does not. */
+function isOwn({ metadata }: ModelFile): boolean {
+  return metadata.some(({ key }) => key?.startsWith(metadataPrefix) && !isTrait(key));
+}
+
+function* parseOwn(file: ModelFile, where: string): Steps<Network | QuantizedModel> {
+  checkOpset(file, where);
+  const metadata = yield* checkSum(readMetadata(file, where), file, where);
   const { options, form } = readDescription(metadata, where);
   const tensors = readTensors(file, where);
   if (form === 'int8') return parseQuantized(file, options, metadata, tensors, where);
@@ -44,7 +87,7 @@ function parseModel(bytes: Uint8Array, where: string): Network | QuantizedModel 
     throw mismatch('ERR_MODEL_FORMAT', `${where}, tensor ${quote(name)}`, 'floats of 32 bits', dtype);
   }
   const { model } = assembleNetwork({ options, form }, tensors as Record<string, Tensor & RawTensor>, where);
-  if (!sameGraph(file.graph, graphOf(coreOf(model, where), where))) {
+  if (!sameGraph(file.graph, onnxGraph(coreOf(model, where).definition, where))) {
     throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'another one');
   }
   return model;
@@ -67,42 +110,42 @@ function parseQuantized(
     };
   };
   const model = buildQuantized(options, metadata, source, readEach, where);
-  if (file.graph && Buffer.compare(encode(graphFields, file.graph), encode(graphFields, quantizedGraph(model))) === 0) {
+  const graph = file.graph && withOpenSize(file.graph);
+  if (graph && Buffer.compare(encode(graphFields, graph), encode(graphFields, quantizedGraph(model))) === 0) {
     return model;
   }
   throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'another one');
 }
 
 /** As `exportOnnx`, to bytes: the same for the same model. */
-export function serializeOnnx(model: Module | QuantizedModel, where = 'serializeOnnx'): Uint8Array {
+export function serializeOnnx(model: Module | QuantizedModel | Model, where = 'serializeOnnx'): Uint8Array {
+  if (model instanceof Model) return serializeModel(model, where);
   if (model instanceof QuantizedModel) {
     const metadata = model.isNetwork ? describeQuantized(model, where) : {};
-    return encodeFile(quantizedGraph(model), metadata, model.summary().bytes, where);
+    const graph = quantizedGraph(model);
+    return encodeFile(graph, opset, (file) => prefixed(metadata, file), model.summary().bytes, where);
   }
   const core = coreOf(model, where);
   const { store } = core.definition;
   store.checkAttached(where);
-  return encodeFile(graphOf(core, where), metadataOf(core), store.values.byteLength, where);
+  const graph = onnxGraph(core.definition, where);
+  return encodeFile(graph, opset, (file) => prefixed(metadataOf(core), file), store.values.byteLength, where);
 }
 
-function encodeFile(graph: Graph, metadata: Metadata, tensorBytes: number, where: string): Uint8Array {
-  if (tensorBytes > maxTensorBytes) {
-    throw mismatch('ERR_LIMIT', where, `at most ${maxTensorBytes} bytes of tensors`, `${tensorBytes}`);
-  }
-  const file = {
-    irVersion,
-    producerName: 'qarepvgg',
-    producerVersion: info().version,
-    graph,
-    opsets: [{ domain: '', version: opset }],
-    metadata: Object.entries(metadata).map(([key, value]) => ({ key: metadataPrefix + key, value })),
-  };
-  try {
-    return encode(modelFields, file);
-  } catch (error) {
-    const message = `${where}: expected memory for ${tensorBytes} bytes and some copies, received none`;
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', message, { cause: error });
-  }
+function serializeModel(model: Model, where: string): Uint8Array {
+  const { graph, opset, tensors } = writtenGraph(model.graph, (name, tensor) => ({
+    ...{ name, dims: tensor.dims, dataType: onnxTypeOf(tensor.type) },
+    rawData: bytesOf(tensor),
+  }));
+  return encodeFile(graph, opset, () => describeTraits(model), tensorBytes(tensors), where);
+}
+
+/** What is no network has no metadata. */
+function prefixed(metadata: Metadata, file: ModelDraft): Metadata {
+  if (Object.keys(metadata).length === 0) return metadata;
+  return Object.fromEntries(
+    Object.entries(withSum(metadata, file)).map(([key, value]) => [metadataPrefix + key, value]),
+  );
 }
 
 function metadataOf(core: ModuleCore): Readonly<Record<string, string>> {
@@ -110,24 +153,10 @@ function metadataOf(core: ModuleCore): Readonly<Record<string, string>> {
   return isNetwork ? describeNetwork(core.blueprint.options, core.form) : {};
 }
 
-function graphOf({ definition }: ModuleCore, where: string): Graph {
-  const { inputSize } = definition;
-  return onnxGraph(definition, inputSize === undefined ? undefined : [inputSize, inputSize], where);
-}
-
-function decodeFile(bytes: Uint8Array, where: string): ModelFile {
-  let file: ModelFile;
-  try {
-    file = decode(modelFields, bytes);
-  } catch (error) {
-    const received = `a damaged one: ${(error as Error).message}`;
-    throw new QARepVGGError('ERR_MODEL_FORMAT', `${where}: expected an ONNX file, received ${received}`, {
-      cause: error,
-    });
-  }
-  const [first, ...others] = file.opsets;
-  if (others.length === 0 && first?.version === opset && !first.domain) return file;
-  const received = file.opsets.length === 0 ? 'none' : file.opsets.map(({ version }) => `${version}`).join(', ');
+function checkOpset({ opsets }: ModelFile, where: string): void {
+  const [first, ...others] = opsets;
+  if (others.length === 0 && first?.version === opset && !first.domain) return;
+  const received = opsets.length === 0 ? 'none' : opsets.map(({ version }) => `${version}`).join(', ');
   throw mismatch('ERR_MODEL_FORMAT', where, `an ONNX file of opset ${opset}`, received);
 }
 
@@ -164,5 +193,13 @@ function sameGraph(a: Graph | undefined, b: Graph): boolean {
     const initializers = (graph.initializers ?? []).map(({ name, dims, dataType }) => ({ name, dims, dataType }));
     return encode(graphFields, { ...graph, initializers });
   };
-  return a !== undefined && Buffer.compare(skeleton(a), skeleton(b)) === 0;
+  return a !== undefined && Buffer.compare(skeleton(withOpenSize(a)), skeleton(b)) === 0;
+}
+
+/** Files of version 0.1 fix the size of the images. Nothing that is computed depends on it. */
+function withOpenSize(graph: Graph): Graph {
+  const [input, ...others] = graph.inputs ?? [];
+  const [batch, channels, height, width] = input?.type?.tensor?.shape?.dims ?? [];
+  if (others.length > 0 || batch?.param !== 'N' || !height?.value || !width?.value) return graph;
+  return { ...graph, inputs: [imagesInfo(inputName, channels?.value ?? 0, pixelDims)] };
 }

@@ -1,42 +1,32 @@
 import type { ConvOp, SqueezeExciteOp, StateOffset } from '../../../binding';
-import { type DeployOp, deployOps } from '../../graph/deploy';
-import { inferShapes } from '../../graph/shapes';
 import type { Definition } from '../../nn/core';
+import { type DeployOp, deployOps } from '../../nn/graph';
 import type { Slot, Store } from '../../nn/state';
-import { GraphBuilder, imagesInfo, pixelDims, prefixOf } from './builder';
-import { inputName, outputName } from './names';
+import { GraphBuilder, imagesInfo, outputPixelDims, pixelDims, prefixOf } from './builder';
+import { inputName, outputName } from '../../nn/graph';
 import { float32, type Graph, type Node } from './schema';
-
-/** In pixels. */
-export type ImageSize = readonly [height: number, width: number];
 
 /**
  * The ONNX graph of a module in deploy form, in operators of opset 13: Conv and Relu; GlobalAveragePool, Flatten and Gemm
  * for a classifier; GlobalAveragePool, Conv, Sigmoid and Mul for squeeze-and-excitation. Tensors have the names of the
- * state dict. The number of images is left open, and their size if none is given.
+ * state dict. The number of images and their size are left open.
  *
- * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form; ERR_SHAPE for a size that is too
- * small.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
-export function onnxGraph({ ops, store, inChannels }: Definition, size: ImageSize | undefined, where: string): Graph {
+export function onnxGraph({ ops, store, inChannels }: Definition, where: string): Graph {
   const writer = new OpWriter(store);
   let value = inputName;
   for (const op of deployOps(ops, where)) value = writer.add(op, value);
   const { builder } = writer;
   builder.nameOutput(outputName);
   const outputChannels = ops.findLast((op) => op.op === 'conv')?.outChannels ?? inChannels;
-  const outputPixels =
-    size &&
-    inferShapes(ops, [1, inChannels, ...size], false, where)
-      .at(-1)
-      ?.slice(2);
   const isFlat = (builder.nodes.at(-1) as Node).opType === 'Gemm';
   return {
     nodes: builder.nodes,
     name: 'qarepvgg',
     initializers: builder.initializers,
-    inputs: [imagesInfo(inputName, inChannels, pixelDims(size, ['H', 'W']))],
-    outputs: [imagesInfo(outputName, outputChannels, isFlat ? [] : pixelDims(outputPixels, ['H_out', 'W_out']))],
+    inputs: [imagesInfo(inputName, inChannels, pixelDims)],
+    outputs: [imagesInfo(outputName, outputChannels, isFlat ? [] : outputPixelDims)],
   };
 }
 

@@ -1,18 +1,29 @@
+import { dirname } from 'node:path';
+import { mismatch } from '../../errors';
 import type { QuantizedModel } from '../../integer/quantized-model';
+import type { Model } from '../../model/model';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/network';
 import { writeAtomically } from '../atomic';
 import { checkEnding, checkStart } from '../file-format';
-import { placeOf, readWholeFile } from '../files';
+import { withFile } from '../files';
+import { type FileSource, ownSource, placeOfSource } from '../sources';
+import type { PackedModel } from './packed';
+
+const maxBytes = 2 ** 31 - 1;
 
 /** Loaded when the first ONNX file is met: with the protocol buffers it takes longer than all else that the package loads. */
 const document = () => import('./document.js');
+const packed = () => import('./packed.js');
 
 /**
  * Writes a model in deploy form, or a quantised one, as an ONNX file, all of it or nothing: opset 13, input `input`
- * [N, c, h, w] in float32, output `logits`; the number of images is open, and for blocks and convolutions their size. A network takes images of its
- * `inputSize`, with its preprocessing applied; the metadata of the file hold both, and all that {@link importOnnx} needs.
+ * [N, c, H, W] in float32, output `logits`; number and size of the images are open. A network takes images with its
+ * preprocessing applied; the metadata of the file hold it, `inputSize`, and all else that {@link importOnnx} needs.
  * Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output channel, s32 biases.
+ *
+ * A {@link Model} is written as it was read, node by node under its own name, in opset 18, or 21 where its operators need that; open dims
+ * stay open, and labels and preprocessing go into the metadata.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for a path
  * that cannot be written, and for a name that ends in .safetensors; ERR_LIMIT when the disk is full.
@@ -20,7 +31,7 @@ const document = () => import('./document.js');
  * @example
  * await exportOnnx(model.eval().switchToDeploy(), 'model.onnx');
  */
-export async function exportOnnx(model: Module | QuantizedModel, path: string): Promise<void> {
+export async function exportOnnx(model: Module | QuantizedModel | Model, path: string | URL): Promise<void> {
   const where = 'exportOnnx';
   checkEnding(path, 'ONNX', where);
   const { serializeOnnx } = await document();
@@ -28,25 +39,44 @@ export async function exportOnnx(model: Module | QuantizedModel, path: string): 
 }
 
 /**
- * Reads a network that {@link exportOnnx} has written: in deploy form and eval mode, or quantised, as the file says; the type
- * parameter says what the caller expects. A graph that another tool has changed is refused, as it would no longer be what the
- * metadata say.
+ * Reads an ONNX file. A network that {@link exportOnnx} has written comes back as it was: in deploy form and eval mode, or
+ * quantised. Its graph is refused when another tool has changed it, as it would no longer be what the metadata say. A file of
+ * any other origin (opsets 1 to 21) is a {@link Model}; tensors may lie in files of their own in its folder. The type parameter
+ * says what the caller expects. Bytes are copied before the call returns its promise.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged, or of other origin; ERR_QUANT_PARAM as
- * `loadModel`; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE naming every node that this package does not compute;
+ * ERR_MODEL_FORMAT for a file that is damaged; ERR_QUANT_PARAM as `loadModel`; ERR_INVALID_ARG for a path that cannot be read;
+ * ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = await importOnnx('model.onnx');
+ * const detector = await importOnnx<Model>('yolov6n.onnx');
  */
-export async function importOnnx<M extends Network | QuantizedModel = Network>(path: string): Promise<M> {
-  return (await readOnnx(path, 'importOnnx')) as M;
+export async function importOnnx<M extends Network | QuantizedModel | Model = Network | QuantizedModel>(
+  source: FileSource,
+): Promise<M> {
+  const where = 'importOnnx';
+  return (await readOnnx(ownSource(source, where), where)) as M;
 }
 
-/** As {@link importOnnx}, of either kind. */
-export async function readOnnx(path: string, where: string): Promise<Network | QuantizedModel> {
-  const place = placeOf(path, where);
-  const { parseOnnx } = await document();
-  const bytes = await readWholeFile(path, where);
+/** As {@link importOnnx}, of any kind. */
+export async function readOnnx(source: string | Uint8Array, where: string): Promise<Network | QuantizedModel | Model> {
+  const place = placeOfSource(source, where);
+  const reading = withFile(source, where, (file) => {
+    if (file.size <= maxBytes) return file.read(file.size);
+    throw mismatch('ERR_LIMIT', file.where, `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
+  });
+  const [bytes, { importModel }] = await Promise.all([reading, document()]);
   checkStart(bytes, 'ONNX', place);
-  return parseOnnx<Network | QuantizedModel>(bytes, place);
+  return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined, place);
+}
+
+/** A graph with its tensors as `saveModel` writes them. */
+export async function packModel(model: Model, where: string): Promise<PackedModel> {
+  return (await packed()).packModel(model, where);
+}
+
+/** The inverse of {@link packModel}. @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_MODEL_INCOMPATIBLE */
+export async function unpackModel(parts: PackedModel, where: string): Promise<Model> {
+  return (await packed()).unpackModel(parts, where);
 }

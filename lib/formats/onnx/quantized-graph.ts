@@ -11,14 +11,13 @@ import {
 import type { QuantizedModel } from '../../integer/quantized-model';
 import type { Dtype } from '../dtypes';
 import { layerTensors, scaleName } from '../quantized-files';
-import { GraphBuilder, imagesInfo, integer, pixelDims, prefixOf } from './builder';
-import { inputName, outputName } from './names';
+import { GraphBuilder, imagesInfo, integer, outputPixelDims, pixelDims, prefixOf } from './builder';
+import { inputName, outputName } from '../../nn/graph';
 import { float32, type Graph, int8, int32, uint8 } from './schema';
 
 /** Element types that tensors of quantised models have. */
 export const dataTypes = { F32: float32, U8: uint8, I8: int8, I32: int32 } satisfies Partial<Record<Dtype, number>>;
 
-/** Names of a layer's scale and zero point. */
 export function parameterNames(layer: string): readonly [scale: string, zeroPoint: string] {
   return [`${layer}.input_scale`, `${layer}.input_zero_point`];
 }
@@ -60,12 +59,10 @@ export function quantizedGraph(model: QuantizedModel): Graph {
   writer.builder.nameOutput(outputName);
   const { nodes, initializers } = writer.builder;
   const outChannels = layers.findLast((layer) => layer.kind === 'conv')?.outChannels ?? inChannels;
-  const side = model.isNetwork ? model.options.inputSize : undefined;
-  const size = side === undefined ? undefined : [side, side];
   return {
     ...{ nodes, name: 'qarepvgg', initializers },
-    inputs: [imagesInfo(inputName, inChannels, pixelDims(size, ['H', 'W']))],
-    outputs: [imagesInfo(outputName, outChannels, model.flat ? [] : pixelDims(undefined, ['H_out', 'W_out']))],
+    inputs: [imagesInfo(inputName, inChannels, pixelDims)],
+    outputs: [imagesInfo(outputName, outChannels, model.flat ? [] : outputPixelDims)],
   };
 }
 
@@ -96,12 +93,14 @@ class LayerWriter {
   floatLayer(layer: FloatLayer, input: string): string {
     const { builder } = this;
     if (layer.kind === 'globalAverage') return this.average(input);
-    const tensors = Object.entries(layerTensors(layer)).map(([name, { dims, data }]) =>
-      builder.tensor(name, dims, float32, data),
+    const tensors = Object.entries(layerTensors(layer)).map(
+      ([name, { dims, data }]) => [name, builder.tensor(name, dims, float32, data)] as const,
     );
-    if (layer.kind === 'conv') return this.#relu(layer, layer.weightName, this.#conv(layer, [input, ...tensors]));
+    const names = new Map(tensors);
+    if (layer.kind === 'conv')
+      return this.#relu(layer, layer.weightName, this.#conv(layer, [input, ...names.values()]));
     const { downWeight, upWeight } = layer.names;
-    const order = squeezeExciteNames.map((name) => layer.names[name]);
+    const order = squeezeExciteNames.map((name) => names.get(layer.names[name]) as string);
     const gated = builder.squeezeExcite(prefixOf(downWeight), prefixOf(upWeight), input, order);
     return this.#relu(layer, upWeight, gated);
   }

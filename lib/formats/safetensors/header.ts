@@ -1,7 +1,8 @@
 import { TextDecoder } from 'node:util';
 import { describe, describeList, mismatch, quote } from '../../errors';
 import { maxRank } from '../../limits';
-import { arrayOf, bytesPerElement, type Dtype, dtypes, isDtype, type RawTensor, rawTensor } from '../dtypes';
+import type { Steps } from '../../slices';
+import { arrayOf, bytesPerElement, dtypes, isDtype, type RawTensor, rawTensor } from '../dtypes';
 import { JsonScanner } from './json';
 
 /** Bytes in front of the header: its length. */
@@ -9,6 +10,19 @@ export const prefixBytes = 8;
 
 /** The format allows 100 MB; no network comes near this, and a hostile header cannot keep the reader busy for long. */
 export const maxHeaderBytes = 2 ** 24;
+
+/** Types of the format that this package has no numbers for, with their bits. */
+const otherBits: ReadonlyMap<string, number> = new Map([
+  ['F4', 4],
+  ['F6_E2M3', 6],
+  ['F6_E3M2', 6],
+  ['F8_E4M3', 8],
+  ['F8_E5M2', 8],
+  ['F8_E8M0', 8],
+  ['F8_E4M3FNUZ', 8],
+  ['F8_E5M2FNUZ', 8],
+  ['C64', 64],
+]);
 
 /** What a header says: where in the data each tensor lies. */
 export interface Header {
@@ -19,7 +33,8 @@ export interface Header {
 
 interface Entry {
   readonly name: string;
-  readonly dtype: Dtype;
+  /** One of {@link dtypes}, or of {@link otherBits}. */
+  readonly dtype: string;
   readonly dims: number[];
   /** In bytes from the start of the data. */
   readonly begin: number;
@@ -51,35 +66,46 @@ export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: s
  *
  * @param dataBytes What the file holds behind the header.
  */
-export function parseHeader(header: Uint8Array, dataBytes: number, where: string): Header {
+export function* parseHeader(header: Uint8Array, dataBytes: number, where: string): Steps<Header> {
   const place = `${where}, header`;
   const text = decode(header, place);
   if (!text.startsWith('{')) throw mismatch('ERR_MODEL_FORMAT', place, '"{"', describe(text.slice(0, 20)));
   const scanner = new JsonScanner(text, place);
   const entries: Entry[] = [];
   const metadata = Object.create(null) as Record<string, string>;
-  scanner.object((name) => {
-    if (name === '__metadata__') {
-      scanner.object((key) => {
-        metadata[key] = scanner.string();
-      });
-    } else {
-      entries.push(readEntry(scanner, name));
-    }
-  });
+  for (const name of scanner.object()) {
+    if (name !== '__metadata__') entries.push(readEntry(scanner, name));
+    else yield* readMetadata(scanner, metadata);
+    yield;
+  }
   scanner.end();
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  checkEntries(entries, dataBytes, where);
+  yield* checkEntries(entries, dataBytes, where);
   return { entries, metadata };
 }
 
+function* readMetadata(scanner: JsonScanner, metadata: Record<string, string>): Steps<void> {
+  for (const key of scanner.object()) {
+    metadata[key] = scanner.string();
+    yield;
+  }
+}
+
 /** The tensors, as views of the data wherever their place in memory allows it. */
-export function viewTensors({ entries }: Header, data: Uint8Array): Record<string, RawTensor> {
+export function* viewTensors({ entries }: Header, data: Uint8Array): Steps<Record<string, RawTensor>> {
   const tensors = Object.create(null) as Record<string, RawTensor>;
   for (const { name, dtype, dims, begin, end } of entries) {
-    tensors[name] = rawTensor(dtype, arrayOf(dtype, data.subarray(begin, end)), dims);
+    if (isDtype(dtype)) tensors[name] = rawTensor(dtype, arrayOf(dtype, data.subarray(begin, end)), dims);
+    yield;
   }
   return tensors;
+}
+
+/** The types of those tensors that {@link viewTensors} leaves out, by name. */
+export function unreadTensors({ entries }: Header): Record<string, string> {
+  const unread = Object.create(null) as Record<string, string>;
+  for (const { name, dtype } of entries) if (!isDtype(dtype)) unread[name] = dtype;
+  return unread;
 }
 
 function decode(bytes: Uint8Array, where: string): string {
@@ -94,23 +120,23 @@ function readEntry(scanner: JsonScanner, name: string): Entry {
   let dtype: string | undefined;
   let dims: number[] | undefined;
   let offsets: number[] | undefined;
-  scanner.object((key) => {
+  for (const key of scanner.object()) {
     if (key === 'dtype') dtype = scanner.string();
     else if (key === 'shape') dims = scanner.array(maxRank, () => scanner.integer());
     else if (key === 'data_offsets') offsets = scanner.array(2, () => scanner.integer());
     else throw scanner.failure('"dtype", "shape" or "data_offsets"', describe(key));
-  });
+  }
   const [begin, end] = offsets ?? [];
   if (dtype === undefined || dims === undefined || begin === undefined || end === undefined) {
     throw scanner.failure(`dtype, shape and two data_offsets of tensor ${quote(name)}`, 'less');
   }
-  if (!isDtype(dtype)) {
+  if (!isDtype(dtype) && !otherBits.has(dtype)) {
     throw scanner.failure(`a dtype among ${dtypes.join(', ')} in tensor ${quote(name)}`, describe(dtype));
   }
   return { name, dtype, dims, begin, end };
 }
 
-function checkEntries(entries: readonly Entry[], dataBytes: number, where: string): void {
+function* checkEntries(entries: readonly Entry[], dataBytes: number, where: string): Steps<void> {
   let position = 0;
   for (const { name, dtype, dims, begin, end } of entries) {
     const place = `${where}, tensor ${quote(name)}`;
@@ -121,12 +147,14 @@ function checkEntries(entries: readonly Entry[], dataBytes: number, where: strin
       throw mismatch('ERR_MODEL_FORMAT', place, `data up to a byte from ${begin} to ${dataBytes}`, `${end}`);
     }
     // Products beyond 2^53 are rounded, but stay beyond: they never equal the size of data in a file.
-    const size = dims.reduce((product, dim) => product * dim, bytesPerElement(dtype));
+    const elementBytes = isDtype(dtype) ? bytesPerElement(dtype) : (otherBits.get(dtype) as number) / 8;
+    const size = dims.reduce((product, dim) => product * dim, elementBytes);
     if (size !== end - begin) {
       const expected = `${size} bytes for ${dtype} of dims ${describeList(dims)}`;
       throw mismatch('ERR_MODEL_FORMAT', place, expected, `${end - begin}`);
     }
     position = end;
+    yield;
   }
   if (position !== dataBytes) {
     throw mismatch('ERR_MODEL_FORMAT', where, `${position} bytes of data, all of them used`, `${dataBytes}`);

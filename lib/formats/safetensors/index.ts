@@ -2,57 +2,87 @@
  * The safetensors format (https://github.com/huggingface/safetensors): a little-endian u64, the length of the header; the
  * header in JSON, name -> dtype, shape, data_offsets, and free text under `__metadata__`; the data.
  */
+import { describe, mismatch } from '../../errors';
+import { inSlices } from '../../slices';
 import type { Tensor } from '../../tensor';
 import { writeAtomically } from '../atomic';
-import { type RawTensor, tensorsToFloat32 } from '../dtypes';
-import { checkEnding, checkStart } from '../file-format';
-import { placeOf, withFile } from '../files';
-import { parseHeader, prefixBytes, readHeaderLength, viewTensors } from './header';
+import type { RawTensor } from '../dtypes';
+import { checkEnding, checkStart, isSafetensors } from '../file-format';
+import { startBytes } from '../file-kinds';
+import { type InputFile, withFile } from '../files';
+import { tensorsToFloat32 } from '../float32';
+import { type FileSource, placeOfSource } from '../sources';
+import { checkSum, noSum, stampSum } from './checksum';
+import { parseHeader, prefixBytes, readHeaderLength, unreadTensors, viewTensors } from './header';
 import { serializeSafetensors, type WritableTensors } from './serialize';
 
 export { serializeSafetensors, type WritableTensors };
 
-/** What a safetensors file holds. Both objects have no prototype: any name is safe as a key. */
+/** What a safetensors file holds. The objects have no prototype: any name is safe as a key. */
 export interface SafetensorsFile<T> {
   readonly tensors: Record<string, T>;
+  /** Without the checksum. */
   readonly metadata: Record<string, string>;
+  /** Tensors that are not read, as this package has no numbers of their type: the type by name. */
+  readonly unread: Record<string, string>;
 }
 
 /**
- * Reads a safetensors file and gives every tensor in float32. Tensors that are F32 in the file are views of one buffer.
+ * Reads a safetensors file and returns every tensor in float32. Tensors that are F32 in the file are views of one buffer.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for anything but a well-formed file: truncated, with bytes left over, with
- * holes or overlaps in the data, with a name twice; ERR_NON_FINITE for a number too large for float32; ERR_LIMIT for a header
+ * holes or overlaps in the data, with a name twice, and for one that does not fit its checksum; ERR_NON_FINITE for a number too large for float32; ERR_LIMIT for a header
  * above 16 MiB; as {@link withFile} for the path.
  *
  * @example
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
  * tensors['stage0.rbr_dense.conv.weight']; // { data: Float32Array, dims: [48, 3, 3, 3] }
  */
-export async function readSafetensors(path: string, where = 'readSafetensors'): Promise<SafetensorsFile<Tensor>> {
-  return inFloat32(await readRawSafetensors(path, where), placeOf(path, where));
+export async function readSafetensors(path: FileSource, where = 'readSafetensors'): Promise<SafetensorsFile<Tensor>> {
+  return inFloat32(await readRawSafetensors(path, where), placeOfSource(path, where));
 }
 
 /** What a file holds, in float32. @throws {QARepVGGError} as {@link tensorsToFloat32} */
-export function inFloat32({ tensors, metadata }: SafetensorsFile<RawTensor>, where: string): SafetensorsFile<Tensor> {
-  return { tensors: tensorsToFloat32(Object.entries(tensors), where), metadata };
+export async function inFloat32(file: SafetensorsFile<RawTensor>, where: string): Promise<SafetensorsFile<Tensor>> {
+  return { ...file, tensors: await inSlices(tensorsToFloat32(Object.entries(file.tensors), where)) };
 }
 
 /** As {@link readSafetensors}, but each tensor keeps the element type it has in the file. */
-export function readRawSafetensors(path: string, where = 'readRawSafetensors'): Promise<SafetensorsFile<RawTensor>> {
+export function readRawSafetensors(
+  path: FileSource,
+  where = 'readRawSafetensors',
+): Promise<SafetensorsFile<RawTensor>> {
   // The header is read and checked before memory for the data is taken, which then is aligned for every element type.
   return withFile(path, where, async (file) => {
-    const prefix = await file.read(Math.min(prefixBytes, file.size));
-    checkStart(prefix, 'safetensors', file.where);
+    const start = await readStart(file);
+    const prefix = start.subarray(0, prefixBytes);
     const length = readHeaderLength(prefix, file.size, file.where);
     const dataBytes = file.size - prefixBytes - length;
-    const header = parseHeader(await file.read(length), dataBytes, file.where);
-    return { tensors: viewTensors(header, await file.read(dataBytes)), metadata: header.metadata };
+    const text = Buffer.concat([start.subarray(prefixBytes), await file.read(Math.max(length - 1, 0))]);
+    const header = await inSlices(parseHeader(text, dataBytes, file.where));
+    const data = await file.read(dataBytes);
+    const metadata = await inSlices(checkSum([prefix, text, data], header.metadata, file.where));
+    return { tensors: await inSlices(viewTensors(header, data)), metadata, unread: unreadTensors(header) };
   });
 }
 
+/** The length of the header, and its first byte. @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that is plainly of another kind */
+async function readStart(file: InputFile): Promise<Uint8Array> {
+  const start = await file.read(Math.min(prefixBytes + 1, file.size));
+  if (isSafetensors(start)) return start;
+  const rest = await file.read(Math.min(startBytes, file.size) - start.length);
+  checkStart(Buffer.concat([start, rest]), 'safetensors', file.where);
+  readHeaderLength(start, file.size, file.where);
+  throw mismatch(
+    'ERR_MODEL_FORMAT',
+    `${file.where}, header`,
+    '"{"',
+    describe(Buffer.from(start).toString('latin1', 8)),
+  );
+}
+
 /**
- * Writes a safetensors file, all of it or nothing: see {@link writeAtomically}. The tensors are copied before this
+ * Writes a safetensors file with a checksum, all of it or nothing: see {@link writeAtomically}. The tensors are copied before this
  * returns its promise; changing them later does not reach the file.
  *
  * @throws {QARepVGGError} as {@link serializeSafetensors}, {@link writeAtomically} and {@link checkEnding}
@@ -61,11 +91,13 @@ export function readRawSafetensors(path: string, where = 'readRawSafetensors'): 
  * await writeSafetensors('block.safetensors', block.stateDict(), { variant: 'S4' });
  */
 export async function writeSafetensors(
-  path: string,
+  path: string | URL,
   tensors: WritableTensors,
   metadata: Readonly<Record<string, string>> = {},
   where = 'writeSafetensors',
 ): Promise<void> {
   checkEnding(path, 'safetensors', where);
-  await writeAtomically(path, serializeSafetensors(tensors, metadata, where), where);
+  const file = serializeSafetensors(tensors, { ...metadata, ...noSum }, where);
+  await inSlices(stampSum(file));
+  await writeAtomically(path, file, where);
 }

@@ -1,5 +1,8 @@
 import { describe, mismatch, type QARepVGGError } from '../../errors';
 
+/** Far more than any network has tensors. */
+export const maxMembers = 80_000;
+
 /**
  * Reads JSON in the order in which the caller expects things, and nothing else: no recursion, no member twice in an
  * object, no integer that a double cannot hold, no text that is not Unicode. `JSON.parse` lets all of these pass.
@@ -14,36 +17,42 @@ export class JsonScanner {
     this.#where = where;
   }
 
-  /** An object. `readValue` must read the value of the member it is given. */
-  object(readValue: (name: string) => void): void {
+  /** The names of an object's members, one after the other. The caller must read the value of each before it goes on. */
+  *object(): Generator<string, undefined> {
     const names = new Set<string>();
-    this.#list('{', '}', () => {
+    this.#punctuation('{');
+    for (let first = true; !this.#ends('}'); first = false) {
+      if (!first) this.#punctuation(',');
       const name = this.string();
       if (names.has(name)) throw this.failure('each name once in an object', describe(name));
+      if (names.size === maxMembers) {
+        throw mismatch('ERR_LIMIT', this.#where, `at most ${maxMembers} members in an object`, 'more');
+      }
       names.add(name);
       this.#punctuation(':');
-      readValue(name);
-    });
+      yield name;
+    }
   }
 
   /** An array of at most `limit` elements, each read by `readElement`. */
   array<T>(limit: number, readElement: () => T): T[] {
     const elements: T[] = [];
-    this.#list('[', ']', () => {
+    this.#punctuation('[');
+    while (!this.#ends(']')) {
       if (elements.length === limit) throw this.failure(`an array of at most ${limit} elements`, 'more');
+      if (elements.length > 0) this.#punctuation(',');
       elements.push(readElement());
-    });
+    }
     return elements;
   }
 
   string(): string {
     this.#skipSpace();
     if (this.#text[this.#at] !== '"') throw this.failure('a string');
-    let end = this.#at + 1;
-    while (end < this.#text.length && this.#text[end] !== '"') end += this.#text[end] === '\\' ? 2 : 1;
+    const end = this.#endOfString();
     const literal = this.#text.slice(this.#at, end + 1);
-    const value = parseLiteral(literal);
-    if (typeof value !== 'string' || /\p{Surrogate}/u.test(value)) throw this.failure('a string of Unicode');
+    const value = plain.test(literal) ? literal.slice(1, -1) : parseLiteral(literal);
+    if (typeof value !== 'string') throw this.failure('a string of Unicode');
     this.#at = end + 1;
     return value;
   }
@@ -72,19 +81,22 @@ export class JsonScanner {
     return mismatch('ERR_MODEL_FORMAT', `${this.#where}, character ${this.#at}`, expected, found);
   }
 
-  /** Elements between brackets, with commas between them. */
-  #list(open: string, close: string, readElement: () => void): void {
-    this.#punctuation(open);
-    if (this.#next() === close) {
-      this.#at++;
-      return;
-    }
-    for (;;) {
-      readElement();
-      if (this.#next() === close) break;
-      this.#punctuation(',');
-    }
+  /** Moves behind a closing bracket, if one comes next. */
+  #ends(bracket: string): boolean {
+    if (this.#next() !== bracket) return false;
     this.#at++;
+    return true;
+  }
+
+  /** Of the quote that ends the string here: the next one that no backslash escapes. */
+  #endOfString(): number {
+    for (let at = this.#at + 1; ; at++) {
+      at = this.#text.indexOf('"', at);
+      if (at === -1) return this.#text.length;
+      let backslashes = 0;
+      while (this.#text[at - 1 - backslashes] === '\\') backslashes++;
+      if (backslashes % 2 === 0) return at;
+    }
   }
 
   #punctuation(character: string): void {
@@ -107,10 +119,14 @@ export class JsonScanner {
   }
 }
 
-/** Decodes escapes and refuses bare control characters; `undefined` for what is no literal. */
+/** A literal that stands for itself. */
+const plain = /^"[ !#-[\]-~]*"$/;
+
+/** Decodes escapes and refuses bare control characters and lone surrogates; `undefined` for what is no literal. */
 function parseLiteral(literal: string): unknown {
   try {
-    return JSON.parse(literal);
+    const value: unknown = JSON.parse(literal);
+    return typeof value === 'string' && /\p{Surrogate}/u.test(value) ? undefined : value;
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { describe, describeList, mismatch, quote } from '../../errors';
 import { checkedProduct, maxRank } from '../../limits';
-import { readForeign } from '../../options';
+import { isArray, readForeign } from '../../options';
 import { checkTensor, readTensor, type TensorLike } from '../../tensor';
 import {
   arrayName,
@@ -15,12 +15,13 @@ import {
 } from '../dtypes';
 import { allocateBytes } from '../files';
 import { maxHeaderBytes, prefixBytes } from './header';
+import { maxMembers } from './json';
 
 /** Tensors to be written, by name. Without a `dtype` they are float32. */
 export type WritableTensors = Readonly<Record<string, TensorLike | RawTensor>>;
 
 /**
- * The bytes of a safetensors file. The same tensors and metadata give the same bytes, whatever the order of their keys:
+ * The bytes of a safetensors file. The same tensors and metadata make the same bytes, whatever the order of their keys:
  * wide elements come first, so that all are aligned, then names decide; the header is padded to a multiple of 8 bytes.
  *
  * @throws {QARepVGGError} as {@link checkTensor} for a tensor; ERR_INVALID_ARG for names and metadata; ERR_LIMIT when the
@@ -79,6 +80,9 @@ function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string]
   }
   const header = Buffer.from(`{${members.join(',')}}`);
   const length = Math.ceil(header.length / 8) * 8;
+  if (entries.length >= maxMembers) {
+    throw mismatch('ERR_LIMIT', where, `fewer than ${maxMembers} tensors`, `${entries.length}`);
+  }
   if (length > maxHeaderBytes) {
     throw mismatch('ERR_LIMIT', where, `names and metadata of at most ${maxHeaderBytes} bytes`, `${length}`);
   }
@@ -86,7 +90,7 @@ function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string]
 }
 
 function readMembers(value: unknown, where: string): [string, unknown][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || isArray(value, where)) {
     throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
   }
   return readForeign(where, () => Object.entries(value));

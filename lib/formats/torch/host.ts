@@ -1,117 +1,177 @@
 import { describe, describeList, mismatch, type QARepVGGError, quote } from '../../errors';
-import { arrayOf, bytesPerElement, type Dtype } from '../dtypes';
-import { isDict, newDict, PickleGlobal, type PickleHost } from './pickle';
-import { rebuildTensor, type Storage } from './tensors';
+import type { Steps } from '../../slices';
+import { arrayOf, bytesPerElement } from '../dtypes';
+import type { Budget } from './budget';
+import { PickleGlobal, type PickleHost } from './pickle';
+import { type Storage, storageDtype } from './storages';
+import { bytesOfCopy, fillTensor, type PendingTensor, rebuildTensor } from './tensors';
+import { isDict, isRawTensor, newDict, Opaque, OpaqueTensor, setItem } from './values';
 
-/** Classes that stand for the element type of a storage; PyTorch's newer versions write the same names. */
-const storageDtypes: Readonly<Record<string, Dtype>> = {
-  'torch.FloatStorage': 'F32',
-  'torch.DoubleStorage': 'F64',
-  'torch.HalfStorage': 'F16',
-  'torch.BFloat16Storage': 'BF16',
-  'torch.LongStorage': 'I64',
-  'torch.IntStorage': 'I32',
-  'torch.ShortStorage': 'I16',
-  'torch.CharStorage': 'I8',
-  'torch.ByteStorage': 'U8',
-  'torch.BoolStorage': 'BOOL',
-};
+/** Attributes cost what items of a dict cost; a pickle may share one dict of them among many objects. */
+const attributeCost = 48;
 
 /**
- * What a pickle of PyTorch's may name: tensors, their storages, and the few plain containers that training scripts put
- * into checkpoints (OrderedDict; `argparse.Namespace`, the command line; Counter, in the state of MultiStepLR).
+ * What a pickle of PyTorch's may name and have made: tensors, and the plain containers that training scripts put into
+ * checkpoints. All else is opaque. Tensors get their elements when the storages are there: see {@link fill}.
  */
 export class TorchHost implements PickleHost {
+  /** By their keys, in the order in which they came. */
+  readonly storages = new Map<string, Storage>();
   readonly #where: string;
-  readonly #data: (key: string) => Uint8Array | undefined;
-  readonly #storages = new Map<string, Storage>();
+  readonly #budget: Budget;
+  readonly #pending: PendingTensor[] = [];
   readonly #namespaces = new Set<unknown>();
-  readonly #globals: ReadonlyMap<string, PickleGlobal>;
-  #copiesLeft: number;
-  #attributesLeft: number;
+  readonly #globals: Map<string, PickleGlobal>;
 
-  /**
-   * @param data The bytes of a storage by its key.
-   * @param fileBytes Size of the whole file, which bounds the memory that reading it may take.
-   */
-  constructor(data: (key: string) => Uint8Array | undefined, fileBytes: number, where: string) {
+  constructor(budget: Budget, where: string) {
     this.#where = where;
-    this.#data = data;
-    this.#copiesLeft = 4 * fileBytes + 2 ** 26;
-    this.#attributesLeft = fileBytes;
-    const globals: PickleGlobal[] = [
-      new PickleGlobal('collections.OrderedDict', (args) => this.#emptyDict(args)),
-      new PickleGlobal('collections.Counter', (args) => this.#counter(args)),
-      new PickleGlobal('argparse.Namespace', (args) => {
-        const namespace = this.#emptyDict(args);
-        this.#namespaces.add(namespace);
-        return namespace;
-      }),
-      new PickleGlobal('torch._utils._rebuild_tensor_v2', (args) => this.#tensor(args)),
-      new PickleGlobal('torch._utils._rebuild_parameter', ([tensor]) => tensor),
-      ...Object.keys(storageDtypes).map((name) => new PickleGlobal(name)),
-    ];
+    this.#budget = budget;
+    const first = ([value]: readonly unknown[]) => value;
+    const list = ([items = []]: readonly unknown[]) => items;
+    const dict = (args: readonly unknown[]) => this.#dict(args);
+    const tensor = (args: readonly unknown[]) => this.#tensor(args);
+    const functions: Record<string, (args: readonly unknown[]) => unknown> = {
+      'collections.OrderedDict': dict,
+      'collections.Counter': dict,
+      'collections.defaultdict': () => newDict(),
+      'argparse.Namespace': () => this.#namespace(),
+      'torch._utils._rebuild_tensor': tensor,
+      'torch._utils._rebuild_tensor_v2': tensor,
+      'torch._utils._rebuild_parameter': first,
+      'torch._utils._rebuild_parameter_with_state': first,
+      'torch.nn.parameter.Parameter': first,
+      'torch.nn.parameter.Buffer': first,
+      'torch._tensor._rebuild_from_type_v2': (args) => this.#rebuildFromType(args),
+      'torch.Size': list,
+    };
+    for (const module of ['builtins', '__builtin__']) {
+      for (const name of ['set', 'frozenset', 'list', 'tuple']) functions[`${module}.${name}`] = list;
+    }
+    const globals = Object.entries(functions).map(([name, call]) => new PickleGlobal(name, call));
     this.#globals = new Map(globals.map((global) => [global.name, global]));
   }
 
-  global(name: string): PickleGlobal | undefined {
-    return this.#globals.get(name);
+  global(name: string): PickleGlobal {
+    const known = this.#globals.get(name);
+    if (known) return known;
+    // Quantised and sparse tensors, and those of later versions.
+    const isRebuild = name.startsWith('torch._utils._rebuild_');
+    return new PickleGlobal(name, isRebuild ? () => new OpaqueTensor(name) : undefined);
   }
 
-  /** ('storage', class, key, device, count of elements) */
-  persistent(id: unknown): Storage {
-    const [kind, type, key, , count] = Array.isArray(id) ? id : [];
-    const dtype = type instanceof PickleGlobal ? storageDtypes[type.name] : undefined;
-    if (kind !== 'storage' || dtype === undefined || typeof key !== 'string') {
+  /** ('storage', class, key, device, count of elements), or before 1.6 a class with the text of its program. */
+  persistent(id: unknown): unknown {
+    const [kind, type, key, , count, view] = Array.isArray(id) ? (id as unknown[]) : [];
+    if (kind === 'module' && type instanceof Opaque) return type;
+    if (kind !== 'storage' || !(type instanceof PickleGlobal) || typeof key !== 'string' || !isCount(count)) {
       throw this.#broken('a reference to a storage', Array.isArray(id) ? describeList(id) : describe(id));
     }
-    const known = this.#storages.get(key);
-    const storage = known ?? { dtype, elements: arrayOf(dtype, this.#bytes(key, dtype)) };
-    if (storage.dtype !== dtype || storage.elements.length !== count) {
-      const received = `${describe(count)} of ${dtype}`;
-      throw this.#broken(`${storage.elements.length} elements of ${storage.dtype} in storage ${quote(key)}`, received);
+    const dtype = storageDtype(type.name);
+    const storage = this.storages.get(key) ?? { key, type: type.name, dtype, count, offset: 0 };
+    if (storage.type !== type.name || storage.count !== count) {
+      const received = `${count} of ${type.name}`;
+      throw this.#broken(`${storage.count} elements of ${storage.type} in storage ${quote(key)}`, received);
     }
-    this.#storages.set(key, storage);
-    return storage;
+    this.storages.set(key, storage);
+    return Array.isArray(view) ? this.#view(storage, view) : storage;
   }
 
-  /** Attributes of a Namespace are its content; those of an OrderedDict, the `_metadata` of a state dict, are dropped. */
+  /** Attributes of a Namespace are its content; those of a dict, the `_metadata` of a state dict, and of a tensor are dropped. */
   setState(object: unknown, state: unknown): void {
-    if (!isDict(object) || !isDict(state)) throw this.#broken('attributes of a dict', describe(object));
-    if (!this.#namespaces.has(object)) return;
-    for (const [name, value] of Object.entries(state)) {
-      // Each attribute took bytes of the file once; a pickle that sets more than that multiplies one dict.
-      if (this.#attributesLeft-- === 0) throw mismatch('ERR_LIMIT', this.#where, 'attributes set once', 'more');
-      object[name] = value;
+    // With __slots__ it is a pair.
+    const attributes: unknown = Array.isArray(state) && state.length === 2 ? (state as unknown[])[0] : state;
+    if (object instanceof Opaque) {
+      if (isDict(attributes)) object.attributes = attributes;
+      return;
+    }
+    if (Array.isArray(object) || isRawTensor(object)) return;
+    if (!isDict(object)) throw this.#broken('attributes of an object', describe(object));
+    if (!this.#namespaces.has(object) || !isDict(attributes)) return;
+    for (const name of Object.keys(attributes)) {
+      this.#budget.take(attributeCost);
+      object[name] = attributes[name];
     }
   }
 
-  #bytes(key: string, dtype: Dtype): Uint8Array {
-    const bytes = this.#data(key);
-    if (bytes === undefined) throw this.#broken(`the data of storage ${quote(key)}`, 'none');
-    if (bytes.length % bytesPerElement(dtype) !== 0) {
-      throw this.#broken(`a multiple of ${bytesPerElement(dtype)} bytes in storage ${quote(key)}`, `${bytes.length}`);
+  /**
+   * Gives all tensors their elements.
+   *
+   * @param data The bytes of a storage by its key.
+   */
+  *fill(data: (key: string) => Uint8Array | undefined): Steps<void> {
+    const filled = new Map<string, NodeJS.TypedArray>();
+    for (const storage of this.storages.values()) {
+      if (storage.dtype !== undefined) filled.set(storage.key, this.#elements(storage, data(storage.key)));
+      yield;
     }
-    return bytes;
+    for (const pending of this.#pending) {
+      const { key, offset, count } = pending.storage;
+      const elements = filled.get(key) as NodeJS.TypedArray;
+      const part = count === elements.length ? elements : elements.subarray(offset, offset + count);
+      // A stride of 0 makes a large tensor of a few bytes.
+      this.#budget.take(bytesOfCopy(pending));
+      yield* fillTensor(pending, part, this.#where);
+      yield;
+    }
+  }
+
+  #elements({ key, dtype, type, count }: Storage, bytes: Uint8Array | undefined): NodeJS.TypedArray {
+    if (bytes === undefined || dtype === undefined) throw this.#broken(`the data of storage ${quote(key)}`, 'none');
+    const size = bytesPerElement(dtype);
+    if (bytes.length !== count * size) {
+      const expected = `${count} elements of ${type}, ${count * size} bytes, in storage ${quote(key)}`;
+      throw this.#broken(expected, `${bytes.length} bytes`);
+    }
+    return arrayOf(dtype, bytes);
+  }
+
+  /** Before 0.4, parts of a storage were storages of their own: (key, offset, count). */
+  #view(storage: Storage, [, offset, count]: readonly unknown[]): Storage {
+    if (isCount(offset) && isCount(count) && offset + count <= storage.count) return { ...storage, offset, count };
+    throw this.#broken(`a part of ${storage.count} elements`, describeList([offset, count]));
   }
 
   #tensor(args: readonly unknown[]): unknown {
-    const { tensor, copied } = rebuildTensor(args, this.#copiesLeft, this.#where);
-    this.#copiesLeft -= copied;
-    return tensor;
+    const pending = rebuildTensor(args, this.#where);
+    if (pending instanceof Opaque) return pending;
+    this.#budget.take(tensorCost);
+    this.#pending.push(pending);
+    return pending.tensor;
   }
 
-  #emptyDict(args: readonly unknown[]) {
-    if (args.length > 0) throw this.#broken('a dict that is filled after it is made', describeList(args));
-    return newDict();
+  /** (function, class, its arguments, attributes): a tensor of a class of its own. */
+  #rebuildFromType([callee, , args]: readonly unknown[]): unknown {
+    const call = callee instanceof PickleGlobal ? callee.call : undefined;
+    return call && Array.isArray(args) ? call(args) : new Opaque('torch._tensor._rebuild_from_type_v2');
   }
 
-  #counter([counts = newDict(), ...rest]: readonly unknown[]): unknown {
-    if (!isDict(counts) || rest.length > 0) throw this.#broken('a dict of counts', describe(counts));
-    return counts;
+  #namespace(): unknown {
+    const namespace = newDict();
+    this.#namespaces.add(namespace);
+    return namespace;
+  }
+
+  /** Of nothing, of a dict, or as Python 2 writes it, of pairs. */
+  #dict([content = []]: readonly unknown[]): unknown {
+    const dict = newDict();
+    const items = isDict(content) ? Object.entries(content) : content;
+    if (!Array.isArray(items)) return new Opaque('a dict of something else');
+    for (const item of items as unknown[]) {
+      this.#budget.take(attributeCost);
+      if (!Array.isArray(item) || item.length !== 2) throw this.#broken('pairs in a dict', describe(item));
+      setItem(dict, item[0], item[1]);
+    }
+    return dict;
   }
 
   #broken(expected: string, received: string): QARepVGGError {
     return mismatch('ERR_MODEL_FORMAT', this.#where, expected, received);
   }
+}
+
+/** A tensor, its arrays and its place in the list. */
+const tensorCost = 500;
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

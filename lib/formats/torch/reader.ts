@@ -6,16 +6,19 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Longest name of a module or class. */
 const maxLine = 200;
 
+const maxLongBytes = 255;
+
 /** Reads the opcodes of a pickle and their arguments. */
 export class PickleReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #where: string;
-  #at = 0;
+  #at: number;
   #opcodeAt = 0;
 
-  constructor(bytes: Uint8Array, where: string) {
+  constructor(bytes: Uint8Array, at: number, where: string) {
     this.#bytes = bytes;
+    this.#at = at;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#where = where;
   }
@@ -25,13 +28,14 @@ export class PickleReader {
     return `${this.#where}, byte ${this.#opcodeAt}`;
   }
 
-  atEnd(): boolean {
-    return this.#at === this.#bytes.length;
+  /** Of the next byte. */
+  get at(): number {
+    return this.#at;
   }
 
-  opcode(): string {
+  opcode(): number {
     this.#opcodeAt = this.#at;
-    return String.fromCharCode(this.uint8());
+    return this.uint8();
   }
 
   uint8(): number {
@@ -50,13 +54,18 @@ export class PickleReader {
     return this.#view.getUint32(this.#take(4), true);
   }
 
+  /** Rounded beyond 2^53, which is more than any file has. */
+  uint64(): number {
+    return Number(this.#view.getBigUint64(this.#take(8), true));
+  }
+
   float64(): number {
     return this.#view.getFloat64(this.#take(8), false);
   }
 
-  /** An integer of up to 255 bytes, in two's complement; a bigint when a number cannot hold it. */
-  long(): number | bigint {
-    const length = this.uint8();
+  /** An integer of that many bytes, in two's complement; a bigint when a number cannot hold it. */
+  long(length: number): number | bigint {
+    if (length > maxLongBytes) throw this.#broken(`an integer of at most ${maxLongBytes} bytes`, `${length}`);
     const start = this.#take(length);
     let value = 0n;
     for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#view.getUint8(start + i));
@@ -65,10 +74,13 @@ export class PickleReader {
     return Number.isSafeInteger(number) ? number : signed;
   }
 
-  /** Text with its length in front. */
-  text(): string {
-    const length = this.uint32();
+  /** Undefined for what is not UTF-8. */
+  text(length: number): string | undefined {
     return this.#decode(this.#take(length), length);
+  }
+
+  skip(length: number): void {
+    this.#take(length);
   }
 
   /** Text up to the end of the line. */
@@ -77,7 +89,9 @@ export class PickleReader {
     const length = this.#bytes.subarray(start, start + maxLine + 1).indexOf(0x0a);
     if (length === -1) throw this.#broken(`a line of at most ${maxLine} bytes`, 'none');
     this.#at += length + 1;
-    return this.#decode(start, length);
+    const line = this.#decode(start, length);
+    if (line === undefined) throw this.#broken('text in UTF-8', 'other bytes');
+    return line;
   }
 
   /** Moves on by `length` bytes. Where they start. */
@@ -88,11 +102,11 @@ export class PickleReader {
     return start;
   }
 
-  #decode(start: number, length: number): string {
+  #decode(start: number, length: number): string | undefined {
     try {
       return utf8.decode(this.#bytes.subarray(start, start + length));
     } catch {
-      throw this.#broken('text in UTF-8', 'other bytes');
+      return undefined;
     }
   }
 

@@ -1,72 +1,192 @@
 import { describe, describeList, mismatch, quote } from '../../errors';
+import { isBeside, sharedWrappers, torchWrappers } from '../../nn/prefixes';
+import type { Traits } from '../../nn/traits';
+import type { Steps } from '../../slices';
 import type { Tensor } from '../../tensor';
-import { type RawTensor, tensorsToFloat32 } from '../dtypes';
-import { isRawTensor, type TorchValue } from './values';
+import type { RawTensor } from '../dtypes';
+import { tensorsToFloat32 } from '../float32';
+import { type ModuleContent, readModule } from './modules';
+import { isRawTensor, Opaque, OpaqueTensor, type TorchValue } from './values';
 
 /** Options of {@link findStateDict}. */
 export interface FindStateDictOptions {
   /**
-   * Name of the state dict in the checkpoint.
-   * @default the first of `ema_net`, `net`, `model_ema`, `model`, `model_state_dict`, `state_dict`, or the whole checkpoint
+   * Name of the state dict in the checkpoint; 'ema.module' for one inside another.
+   * @default the first that there is of the usual names, averaged weights first, or the whole checkpoint
    */
   readonly key?: string;
 }
 
+/** A state dict, and how it was chosen. */
+export interface FoundStateDict {
+  /** In float32. */
+  readonly tensors: Record<string, Tensor>;
+  /** Its name in the checkpoint; "" for the checkpoint itself. */
+  readonly key: string;
+  /** Names of all state dicts in the checkpoint, the preferred ones first. */
+  readonly candidates: readonly string[];
+  /** What wrappers had put in front of every name. */
+  readonly prefix: string;
+  /** Names of tensors without numbers that this package reads, such as complex ones. */
+  readonly unread: readonly string[];
+  /** What the file says beside the names. */
+  readonly traits: Traits;
+}
+
 /**
- * Where training scripts keep the weights, averaged ones first: super-gradients has ema_net and net; QARepVGG, RepVGG and
- * torchvision have model_ema and model; PyTorch's tutorial has model_state_dict; timm and many others have state_dict.
+ * Where training scripts keep averaged weights: super-gradients (ema_net), QARepVGG and torchvision (model_ema), timm
+ * (state_dict_ema), RepVGG, YOLOv6, ultralytics and DETR (ema), MMEngine (ema_state_dict), others.
  */
-const usualKeys = ['ema_net', 'net', 'model_ema', 'model', 'model_state_dict', 'state_dict'];
+const averagedKeys = [
+  ...['ema_net', 'model_ema', 'state_dict_ema', 'ema', 'ema_state_dict', 'model_ema_state_dict'],
+  ...['ema_model_state_dict', 'ema_model', 'model_state_dict_ema', 'params_ema', 'ema_params', 'ema_weights', 'shadow'],
+  ...['swa_state_dict', 'swa_model', 'averaged_model', 'average_model'],
+];
 
-/** Put in front of every name by DataParallel and by averaged models, by one around the other twice. */
-const wrapper = 'module.';
+/** Where they keep the others: super-gradients has net, PyTorch's tutorial model_state_dict, timm and many more state_dict. */
+const trainedKeys = ['net', 'model', 'model_state_dict', 'state_dict', 'params'];
 
-/** A counter that torch's AveragedModel keeps beside the wrapped model. */
-const averageCounter = 'n_averaged';
+/** Inside of these: DETR has { ema: { module, updates } }. */
+const innerKeys = ['module', 'model', 'state_dict', 'shadow'];
 
 /**
- * The state dict in a checkpoint, in float32 and without the prefix `module.` of data-parallel and averaged models.
+ * The state dict in a checkpoint, averaged weights first, without the prefixes of wrappers. What else is in the checkpoint need
+ * not be understood.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the checkpoint's keys when there is no state dict in it;
- * ERR_NON_FINITE naming a tensor with a number too large for float32.
- *
- * @example
- * block.loadStateDict(findStateDict(await readTorch('checkpoint.pth')));
+ * ERR_NON_FINITE naming a tensor with a number too large for float32; ERR_LIMIT as {@link tensorsToFloat32}.
  */
-export function findStateDict(
+export function* findStateDict(
   checkpoint: TorchValue,
   { key }: FindStateDictOptions = {},
   where = 'findStateDict',
-): Record<string, Tensor> {
-  if (!isObject(checkpoint)) {
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a state dict, or a dict that has one', describe(checkpoint));
+): Steps<FoundStateDict> {
+  const candidates = candidatesIn(checkpoint, where);
+  const found = key === undefined ? candidates[0] : at(checkpoint, key, where);
+  if (found === undefined || found.isOther) throw notFound(checkpoint, key, candidates, where);
+  const { tensors, prefix } = unwrap(Object.entries(found.content.tensors));
+  const readable = tensors.filter((entry): entry is [string, RawTensor] => isRawTensor(entry[1]));
+  const unread = tensors.flatMap(([name, value]) => (value instanceof OpaqueTensor ? [name] : []));
+  return {
+    tensors: yield* tensorsToFloat32(readable, where),
+    ...{ key: found.key, candidates: candidates.map((candidate) => candidate.key), prefix, unread },
+    traits: found.content.traits,
+  };
+}
+
+interface Candidate {
+  readonly key: string;
+  readonly content: ModuleContent;
+  /** Of a name that says nothing. */
+  readonly isOther?: boolean;
+}
+
+/** Most keys of other names that are looked into: a file may name one large dict a thousand times. */
+const maxOthers = 64;
+
+/** All state dicts in a checkpoint, those first that are to be preferred. */
+function candidatesIn(checkpoint: TorchValue, where: string): Candidate[] {
+  const dict = dictOf(checkpoint);
+  const whole = contentOf(checkpoint, where);
+  const own = whole ? [{ key: '', content: whole }] : [];
+  if (!dict || whole) return own;
+  const known = usualKeys(dict).flatMap((key) => (Object.hasOwn(dict, key) ? nested(key, dict[key], where) : []));
+  const taken = new Set(known.map(({ key }) => key.split('.')[0]));
+  const others = Object.keys(dict)
+    .filter((key) => !taken.has(key))
+    .slice(0, maxOthers);
+  return [
+    ...known,
+    ...others.flatMap((key) => {
+      const content = contentOf(dict[key], where);
+      return content ? [{ key, content, isOther: true }] : [];
+    }),
+  ];
+}
+
+/** MMEngine swaps the two when it saves: what it then calls state_dict is the average. */
+function usualKeys(dict: Record<string, unknown>): string[] {
+  const averaged = Object.hasOwn(dict, 'message_hub') ? ['state_dict', ...averagedKeys] : averagedKeys;
+  return [...new Set([...averaged, ...trainedKeys])];
+}
+
+function nested(key: string, value: TorchValue | undefined, where: string): Candidate[] {
+  const content = contentOf(value, where);
+  if (content) return [{ key, content }];
+  const dict = dictOf(value);
+  const inner = innerKeys.flatMap((name) => {
+    const innerContent = dict && Object.hasOwn(dict, name) ? contentOf(dict[name], where) : undefined;
+    return innerContent ? [{ key: `${key}.${name}`, content: innerContent }] : [];
+  });
+  return inner.slice(0, 1);
+}
+
+function at(checkpoint: TorchValue, key: string, where: string): Candidate | undefined {
+  let value: TorchValue | undefined = checkpoint;
+  for (let rest = key; ; ) {
+    const dict: Record<string, TorchValue> | undefined = dictOf(value);
+    if (!dict) return undefined;
+    const part = Object.hasOwn(dict, rest) ? rest : Object.keys(dict).find((name) => rest.startsWith(`${name}.`));
+    if (part === undefined) return undefined;
+    value = dict[part];
+    if (part === rest) break;
+    rest = rest.slice(part.length + 1);
   }
-  const keys = key === undefined ? usualKeys : [key];
-  const candidates = keys.map((name) => (Object.hasOwn(checkpoint, name) ? checkpoint[name] : undefined));
-  if (key === undefined) candidates.push(checkpoint);
-  const found = candidates.find(isStateDict);
-  if (found === undefined) {
-    const names = Object.keys(checkpoint);
-    const expected = `a dict of tensors ${key === undefined ? `at the top or under ${usualKeys.join(', ')}` : `under ${quote(key)}`}`;
-    const others = names.filter((name) => isStateDict(checkpoint[name]));
-    const advice = others.length > 0 ? `; name one as key (--key): ${describeList(others)}` : '';
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `the keys ${describeList(names)}${advice}`);
+  const content = contentOf(value, where);
+  return content && { key, content };
+}
+
+function dictOf(value: TorchValue | undefined): Record<string, TorchValue> | undefined {
+  if (value instanceof Opaque) return value.items as Record<string, TorchValue> | undefined;
+  const isPlain = typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawTensor(value);
+  return isPlain ? value : undefined;
+}
+
+/** Of a dict of tensors, or of a pickled module. */
+function contentOf(value: TorchValue | undefined, where: string): ModuleContent | undefined {
+  const dict = dictOf(value);
+  if (!dict) return readModule(value, where);
+  const entries = Object.entries(dict).filter(([name, member]) => isTensor(member) || !isBeside(name));
+  if (!entries.some(([, member]) => isRawTensor(member)) || entries.some(([, member]) => !isTensor(member))) {
+    return undefined;
   }
-  return tensorsToFloat32(unwrap(Object.entries(found)), where);
+  return { tensors: Object.fromEntries(entries) as ModuleContent['tensors'], traits: {} };
 }
 
-function unwrap<T>(entries: readonly [string, T][]): readonly [string, T][] {
-  const inner = entries.filter(([name]) => name !== averageCounter);
-  const wrapped = inner.length > 0 && inner.every(([name]) => name.startsWith(wrapper));
-  return wrapped ? unwrap(inner.map(([name, value]) => [name.slice(wrapper.length), value])) : entries;
+function isTensor(value: TorchValue | undefined): boolean {
+  return isRawTensor(value) || value instanceof OpaqueTensor;
 }
 
-function isObject(value: TorchValue | undefined): value is { [key: string]: TorchValue } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawTensor(value);
+function unwrap<T>(entries: readonly [string, T][]): { tensors: readonly [string, T][]; prefix: string } {
+  const inner = entries.filter(([name]) => !isBeside(name));
+  const prefix = sharedWrappers(
+    inner.map(([name]) => name),
+    torchWrappers,
+  );
+  if (prefix === '') return { tensors: entries, prefix };
+  return { tensors: inner.map(([name, value]) => [name.slice(prefix.length), value]), prefix };
 }
 
-function isStateDict(value: TorchValue | undefined): value is Record<string, RawTensor> {
-  if (!isObject(value)) return false;
-  const members = Object.values(value);
-  return members.length > 0 && members.every(isRawTensor);
+function notFound(checkpoint: TorchValue, key: string | undefined, candidates: readonly Candidate[], where: string) {
+  const dict = dictOf(checkpoint);
+  if (!dict) {
+    const received = checkpoint instanceof Opaque ? `a ${checkpoint.name}` : describe(checkpoint);
+    return mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a state dict, or a dict that has one', received);
+  }
+  const usual = [...averagedKeys, ...trainedKeys].join(', ');
+  const expected = `a dict of tensors ${key === undefined ? `at the top or under ${usual}` : `under ${quote(key)}`}`;
+  const names = candidates.map((candidate) => candidate.key);
+  const advice = names.length > 0 ? `; name one as key (--key): ${describeList(names)}` : '';
+  const odd = oddMember(key === undefined ? dict : dictOf(dict[key]));
+  const received = odd ?? `the keys ${describeList(Object.keys(dict))}`;
+  return mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `${received}${advice}`);
+}
+
+/** What keeps a dict that has tensors from being a state dict. */
+function oddMember(dict: Record<string, TorchValue> | undefined): string | undefined {
+  const members = Object.entries(dict ?? {});
+  if (!members.some(([, value]) => isRawTensor(value))) return undefined;
+  const [name, value] = members.find(([other, member]) => !isBeside(other) && !isTensor(member)) ?? [];
+  if (name === undefined) return undefined;
+  return `one with ${quote(name)}, ${value instanceof Opaque ? value.name : describe(value)}`;
 }

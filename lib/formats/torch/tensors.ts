@@ -1,13 +1,10 @@
 import { describe, describeList, mismatch } from '../../errors';
 import { maxRank } from '../../limits';
-import { arrayOf, bytesPerElement, type Dtype, type RawTensor, rawTensor } from '../dtypes';
+import { type Steps, stepSize } from '../../slices';
+import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
 import { allocateBytes } from '../files';
-
-/** Memory that tensors are views of, several of them perhaps. */
-export interface Storage {
-  readonly dtype: Dtype;
-  readonly elements: NodeJS.TypedArray;
-}
+import type { Storage } from './storages';
+import { OpaqueTensor } from './values';
 
 /** How a tensor lies in its storage, in elements. */
 interface Layout {
@@ -16,19 +13,21 @@ interface Layout {
   readonly strides: number[];
 }
 
+/** A tensor whose storage has not been read yet. */
+export interface PendingTensor {
+  /** Empty until {@link fillTensor}. */
+  readonly tensor: RawTensor;
+  readonly storage: Storage;
+  readonly layout: Layout;
+}
+
 /**
- * What `torch._utils._rebuild_tensor_v2` does: a tensor over a storage. One that is contiguous there is a view; others
- * (transposed, sliced, expanded) are copied into row-major order.
+ * What `torch._utils._rebuild_tensor_v2` does: a tensor over a storage.
  *
  * @param args (storage, offset, dims, strides, requires_grad, hooks, ...)
- * @param maxCopy Most bytes to copy: a stride of 0 makes a large tensor of a few bytes.
- * @throws {QARepVGGError} ERR_MODEL_FORMAT when it reaches out of its storage, ERR_LIMIT beyond `maxCopy`.
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT when it reaches out of its storage.
  */
-export function rebuildTensor(
-  args: readonly unknown[],
-  maxCopy: number,
-  where: string,
-): { tensor: RawTensor; copied: number } {
+export function rebuildTensor(args: readonly unknown[], where: string): PendingTensor | OpaqueTensor {
   const [storage, offset, dims, strides] = args;
   if (
     !isStorage(storage) ||
@@ -39,41 +38,65 @@ export function rebuildTensor(
   ) {
     throw mismatch('ERR_MODEL_FORMAT', where, 'a tensor (storage, offset, dims, strides)', describeList(args));
   }
-  const { dtype, elements } = storage;
+  const { dtype, type, count: length } = storage;
+  if (dtype === undefined || dims.length > maxRank) return new OpaqueTensor(type);
   const layout = { offset: offset as number, dims: [...dims], strides: [...strides] };
   // Both products are exact, or beyond the length of any storage.
-  const count = layout.dims.reduce((product, dim) => product * dim, 1);
+  const count = countOf(layout);
   const last = layout.dims.reduce((index, dim, i) => index + (dim - 1) * (layout.strides[i] as number), layout.offset);
-  if (count > 0 ? last >= elements.length : layout.offset > elements.length) {
+  if (count > 0 ? last >= length : layout.offset > length) {
     throw mismatch(
       'ERR_MODEL_FORMAT',
       where,
-      `a tensor of dims ${describeList(dims)} inside its storage of ${elements.length} elements`,
+      `a tensor of dims ${describeList(dims)} inside its storage of ${length} elements`,
       `one with strides ${describeList(strides)} and offset ${describe(offset)}`,
     );
   }
-  if (count === 0 || isContiguous(layout)) {
-    const view = elements.subarray(layout.offset, layout.offset + count);
-    return { tensor: rawTensor(dtype, view, layout.dims), copied: 0 };
+  return { tensor: rawTensor(dtype, arrayOf(dtype, new Uint8Array(0)), layout.dims), storage, layout };
+}
+
+/** Memory for what {@link fillTensor} copies, also for the same in float32; none for a tensor that is contiguous in its storage. */
+export function bytesOfCopy({ tensor, layout }: PendingTensor): number {
+  return isView(layout) ? 0 : countOf(layout) * (bytesPerElement(tensor.dtype) + Float32Array.BYTES_PER_ELEMENT);
+}
+
+/**
+ * Gives a tensor its elements. One that is contiguous in its storage is a view; others (transposed, sliced, expanded) are
+ * copied into row-major order.
+ *
+ * @param elements Those of the storage.
+ */
+export function* fillTensor(
+  { tensor, layout }: PendingTensor,
+  elements: NodeJS.TypedArray,
+  where: string,
+): Steps<void> {
+  const count = countOf(layout);
+  if (isView(layout)) {
+    tensor.data = elements.subarray(layout.offset, layout.offset + count) as typeof tensor.data;
+    return;
   }
-  const copied = count * bytesPerElement(dtype);
-  if (copied > maxCopy) throw mismatch('ERR_LIMIT', where, `at most ${maxCopy} bytes to copy`, `${copied}`);
-  const target = arrayOf(dtype, allocateBytes(copied, where));
-  gather(elements, layout, target);
-  return { tensor: rawTensor(dtype, target, layout.dims), copied };
+  const target = arrayOf(tensor.dtype, allocateBytes(count * bytesPerElement(tensor.dtype), where));
+  tensor.data = target as typeof tensor.data;
+  yield* gather(elements, layout, target);
+}
+
+function countOf({ dims }: Layout): number {
+  return dims.reduce((product, dim) => product * dim, 1);
 }
 
 function isStorage(value: unknown): value is Storage {
-  return typeof value === 'object' && value !== null && 'elements' in value;
+  return typeof value === 'object' && value !== null && 'count' in value && 'key' in value;
 }
 
+/** More dims than {@link maxRank} are no damage. */
 function isSizes(value: unknown): value is number[] {
-  return (
-    Array.isArray(value) && value.length <= maxRank && value.every((size) => Number.isSafeInteger(size) && size >= 0)
-  );
+  return Array.isArray(value) && value.length <= 64 && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-function isContiguous({ dims, strides }: Layout): boolean {
+/** Whether the tensor is contiguous in its storage. */
+function isView({ dims, strides }: Layout): boolean {
+  if (dims.includes(0)) return true;
   let expected = 1;
   for (let i = dims.length - 1; i >= 0; i--) {
     if (dims[i] === 1) continue;
@@ -84,10 +107,25 @@ function isContiguous({ dims, strides }: Layout): boolean {
 }
 
 /** Copies element by element, the last dim fastest. */
-function gather(source: NodeJS.TypedArray, { offset, dims, strides }: Layout, target: NodeJS.TypedArray): void {
-  const index = dims.map(() => 0);
-  let from = offset;
-  for (let to = 0; to < target.length; to++) {
+function* gather(source: NodeJS.TypedArray, layout: Layout, target: NodeJS.TypedArray): Steps<void> {
+  const state = { ...layout, index: layout.dims.map(() => 0) };
+  for (let begin = 0; begin < target.length; begin += stepSize / 4) {
+    gatherPart(source, state, target, begin, Math.min(begin + stepSize / 4, target.length));
+    yield;
+  }
+}
+
+/** @param state Where to go on, and where it ends up. */
+function gatherPart(
+  source: NodeJS.TypedArray,
+  state: { offset: number; readonly index: number[] } & Omit<Layout, 'offset'>,
+  target: NodeJS.TypedArray,
+  begin: number,
+  end: number,
+): void {
+  const { dims, strides, index } = state;
+  let from = state.offset;
+  for (let to = begin; to < end; to++) {
     target[to] = source[from] as number;
     for (let i = dims.length - 1; i >= 0; i--) {
       const [dim, stride] = [dims[i] as number, strides[i] as number];
@@ -98,4 +136,5 @@ function gather(source: NodeJS.TypedArray, { offset, dims, strides }: Layout, ta
       index[i] = 0;
     }
   }
+  state.offset = from;
 }

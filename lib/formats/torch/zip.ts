@@ -1,6 +1,9 @@
 import { TextDecoder } from 'node:util';
-import { crc32 } from 'node:zlib';
 import { mismatch, type QARepVGGError, quote } from '../../errors';
+import type { Steps } from '../../slices';
+import { crc32Of } from '../checksum';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** One entry of the directory. Sizes and offsets in bytes. */
 export interface ZipEntry {
@@ -29,7 +32,7 @@ export interface ZipDirectory {
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT; ERR_LIMIT for an archive of 4 GiB or more.
  */
-export function readDirectory(file: Uint8Array, where: string): ZipDirectory {
+export function* readDirectory(file: Uint8Array, where: string): Steps<ZipDirectory> {
   const view = viewOf(file);
   const { begin, end, count } = findDirectory(view, where);
   const entries: ZipEntry[] = [];
@@ -38,6 +41,7 @@ export function readDirectory(file: Uint8Array, where: string): ZipDirectory {
     const entry = readEntry(file, view, at, end, where);
     entries.push(entry);
     at = entry.next;
+    yield;
   }
   if (at !== end) throw broken(where, `a directory of ${count} entries`, 'bytes left over');
   return { entries, begin };
@@ -48,11 +52,11 @@ export function readDirectory(file: Uint8Array, where: string): ZipDirectory {
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for compressed, overlapping or damaged data, or a name twice.
  */
-export function extract(
+export function* extract(
   file: Uint8Array,
   { entries, begin: end }: ZipDirectory,
   where: string,
-): Map<string, Uint8Array> {
+): Steps<Map<string, Uint8Array>> {
   const view = viewOf(file);
   const contents = new Map<string, Uint8Array>();
   let free = 0;
@@ -70,9 +74,10 @@ export function extract(
     const localName = file.subarray(offset + localHeaderBytes, offset + localHeaderBytes + nameBytes);
     if (decode(localName, place) !== name) throw broken(place, 'the same name at its data', 'another');
     const data = file.subarray(begin, begin + size);
-    if (crc32(data) !== crc) throw broken(place, 'data that fit their checksum', 'damaged data');
+    if ((yield* crc32Of(data)) !== crc) throw broken(place, 'data that fit their checksum', 'damaged data');
     contents.set(name, data);
     free = begin + size;
+    yield;
   }
   return contents;
 }
@@ -162,7 +167,7 @@ function viewOf(file: Uint8Array): DataView {
 
 function decode(name: Uint8Array, where: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(name);
+    return utf8.decode(name);
   } catch {
     throw broken(where, 'names in UTF-8', 'other bytes');
   }

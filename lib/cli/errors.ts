@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import { didYouMean } from '../did-you-mean';
+import { QARepVGGError } from '../errors';
+import { UsageError } from './usage';
+
+/** Whether errors are to be JSON: known before the command line has been read, which may be what is wrong. */
+const inJson = process.argv.includes('--json');
+
+/**
+ * Prints an error to the standard error: a line for people, or with `--json` one line of JSON,
+ * `{ "error": { "code", "message" } }`. An error that has no code of this package has none there.
+ */
+export function printError(error: unknown): void {
+  const { message } = error as Error;
+  const code =
+    error instanceof UsageError ? 'ERR_INVALID_ARG' : error instanceof QARepVGGError ? error.code : undefined;
+  process.stderr.write(inJson ? `${JSON.stringify({ error: { code, message } })}\n` : `error: ${message}\n`);
+}
+
+/** Has what commander says of a wrong command line printed in the same way. Its commands inherit this. */
+export function reportMisuse(program: Command): Command {
+  return program.configureOutput({
+    outputError: (text, write) => {
+      const whole = text + mistyped(text);
+      if (!inJson) write(whole);
+      else
+        printError(
+          new UsageError(
+            whole
+              .trim()
+              .replace(/^error: /, '')
+              .replaceAll('\n', ' '),
+          ),
+        );
+    },
+  });
+}
+
+/** Of options that must be there, commander misses one before it sees that another is unknown, which may be the same. */
+function mistyped(text: string): string {
+  const [, wanted] = /required option '(--[\w-]+)/.exec(text) ?? [];
+  const typed = process.argv.find((arg) => /^--\w/.test(arg) && wanted && didYouMean(arg, [wanted]) !== '');
+  return typed === undefined ? '' : `(Did you mean ${wanted}? It says ${typed}.)\n`;
+}

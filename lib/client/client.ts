@@ -1,0 +1,242 @@
+import { types } from 'node:util';
+import { describe, mismatch, QARepVGGError, quote } from '../errors';
+import { parseOptions } from '../options';
+import { decodeInference, readJson, readObject, unexpected } from './answer';
+import { type Body, type Call, octets, type Reply, Transport } from './http';
+import { encodeRequest } from './infer';
+import {
+  type CallOptions,
+  type CheckedCall,
+  type ClassifyOptions,
+  type ClientOptions,
+  callFields,
+  classifyFields,
+  clientFields,
+  type InferOptions,
+  inferFields,
+  type ModelOptions,
+  modelFields,
+  type Settings,
+  text,
+} from './options';
+import { readRankedStrings, readRanking } from './ranking';
+import { withRetries } from './retry';
+import type {
+  Inference,
+  ModelMetadata,
+  ModelStatistics,
+  RankedClass,
+  RemoteInput,
+  RepositoryEntry,
+  ServerMetadata,
+} from './types';
+
+/**
+ * A client of a server that speaks the Open Inference Protocol over HTTP: `qarepvgg serve`, KServe, Triton, OpenVINO Model
+ * Server, MLServer. Nothing is sent before the first call.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG
+ *
+ * @example
+ * const client = connect('http://127.0.0.1:8080');
+ * const { outputs } = await client.infer('model', { input: { data: pixels, dims: [1, 224, 224, 3] } });
+ * console.log(outputs.logits.data);
+ */
+export function connect(url: string | URL, options: ClientOptions = {}): InferenceClient {
+  const settings = parseOptions('connect', clientFields, options);
+  const base = URL.canParse(String(url)) ? new URL(url) : undefined;
+  if (base && /^https?:$/.test(base.protocol)) return new InferenceClient(base, settings);
+  throw mismatch('ERR_INVALID_ARG', 'connect, url', 'an http or https URL', describe(url));
+}
+
+/** Made by {@link connect}. Any number of calls may run at a time; they share the client's connections. */
+export class InferenceClient {
+  readonly #transport: Transport;
+  readonly #settings: Settings;
+
+  /** @internal */
+  constructor(base: URL, settings: Settings) {
+    this.#settings = settings;
+    this.#transport = new Transport(base, settings);
+  }
+
+  /** Whether the server runs; false, too, where none answers. */
+  live(options: CallOptions = {}): Promise<boolean> {
+    return this.#probe('/v2/health/live', parseOptions('InferenceClient.live', callFields, options), 'live');
+  }
+
+  /** Whether the server can infer; false, too, where none answers. */
+  ready(options: CallOptions = {}): Promise<boolean> {
+    return this.#probe('/v2/health/ready', parseOptions('InferenceClient.ready', callFields, options), 'ready');
+  }
+
+  /** Whether one model can infer. */
+  modelReady(model: string, options: ModelOptions = {}): Promise<boolean> {
+    const { version, ...call } = parseOptions('InferenceClient.modelReady', modelFields, options);
+    return this.#probe(`${modelPath(model, version, 'InferenceClient.modelReady')}/ready`, call, 'modelReady');
+  }
+
+  async metadata(options: CallOptions = {}): Promise<ServerMetadata> {
+    const call = parseOptions('InferenceClient.metadata', callFields, options);
+    return (await this.#get('/v2', call, 'InferenceClient.metadata')) as unknown as ServerMetadata;
+  }
+
+  async modelMetadata(model: string, options: ModelOptions = {}): Promise<ModelMetadata> {
+    return (await this.#ofModel(model, '', options, 'modelMetadata')) as unknown as ModelMetadata;
+  }
+
+  /** The model's configuration in the words of Triton's `model_config.proto`, of servers that have one. */
+  modelConfig(model: string, options: ModelOptions = {}): Promise<Readonly<Record<string, unknown>>> {
+    return this.#ofModel(model, '/config', options, 'modelConfig');
+  }
+
+  /** Counts and times of a model's requests so far. */
+  async stats(model: string, options: ModelOptions = {}): Promise<ModelStatistics> {
+    const where = 'InferenceClient.stats';
+    const { model_stats: list } = await this.#ofModel(model, '/stats', options, 'stats');
+    const found = Array.isArray(list) ? list.find((item) => item?.name === model) : undefined;
+    if (found) return found;
+    throw unexpected(where, `statistics of ${quote(model)}`, describe(list));
+  }
+
+  /** The models that the server knows, loaded or not. */
+  async repository(options: CallOptions = {}): Promise<RepositoryEntry[]> {
+    const where = 'InferenceClient.repository';
+    const call = parseOptions(where, callFields, options);
+    const { body } = await this.#send(postJson('/v2/repository/index', {}), call, where);
+    const entries = readJson(body, where);
+    if (Array.isArray(entries)) return entries;
+    throw unexpected(where, 'a list of models', describe(entries));
+  }
+
+  /** Loads a model of the server's repository, or loads it again. Servers ask for a token. */
+  async load(model: string, options: CallOptions = {}): Promise<void> {
+    await this.#manage(model, 'load', options);
+  }
+
+  async unload(model: string, options: CallOptions = {}): Promise<void> {
+    await this.#manage(model, 'unload', options);
+  }
+
+  /**
+   * Runs a model. Feeds are named tensors, as for `InferenceSession.run`; they are copied before the call returns its promise.
+   * A status of 503 and lost connections are tried again, within the timeout.
+   *
+   * @throws {QARepVGGError} (rejects) ERR_STATUS with the server's words and the `status`; ERR_CONNECTION; ERR_TIMEOUT;
+   * ERR_ABORTED, its cause the signal's reason; ERR_PROTOCOL for an answer that the protocol does not have; ERR_LIMIT;
+   * ERR_INVALID_ARG, ERR_SHAPE, ERR_DTYPE for feeds.
+   */
+  async infer(
+    model: string,
+    feeds: Readonly<Record<string, RemoteInput>>,
+    options: InferOptions = {},
+  ): Promise<Inference> {
+    const where = 'InferenceClient.infer';
+    const { version, outputs, id, parameters, headers, binary, ...call } = parseOptions(where, inferFields, options);
+    const path = `${modelPath(model, version, where)}/infer`;
+    const wanted = outputs?.map((name) => ({ name, parameters: {} }));
+    const body = encodeRequest(feeds, { id, parameters, outputs: wanted, binary }, where);
+    return decodeInference(await this.#send(post(path, body, headers), call, where), where);
+  }
+
+  /**
+   * The likeliest classes, best first. An image file (JPEG or PNG, as bytes) goes to the `classify` route of `qarepvgg serve`;
+   * feeds go to any server with the protocol's classification extension, for its first output.
+   *
+   * @throws {QARepVGGError} (rejects) as {@link infer}
+   */
+  async classify(
+    model: string,
+    image: Uint8Array | Readonly<Record<string, RemoteInput>>,
+    options: ClassifyOptions = {},
+  ): Promise<RankedClass[]> {
+    const where = 'InferenceClient.classify';
+    const { version, top, headers, ...call } = parseOptions(where, classifyFields, options);
+    const path = modelPath(model, version, where);
+    if (types.isUint8Array(image)) {
+      const body = { bytes: Uint8Array.from(image), headers: { 'content-type': octets } };
+      const reply = await this.#send(post(`${path}/classify?top=${top}`, body, headers), call, where);
+      return readRanking(readObject(reply.body, where), where);
+    }
+    const { outputs: known } = (await this.#get(path, call, where)) as unknown as ModelMetadata;
+    const output = known?.[0];
+    if (!output) throw unexpected(where, 'a model with an output', 'none');
+    const outputs = [{ name: output.name, parameters: { classification: top } }];
+    const body = encodeRequest(image, { parameters: {}, outputs, binary: true }, where);
+    return readRankedStrings(
+      decodeInference(await this.#send(post(`${path}/infer`, body, headers), call, where), where),
+      where,
+    );
+  }
+
+  /** Closes all connections; calls that are not answered yet fail. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #probe(path: string, call: CheckedCall, name: string): Promise<boolean> {
+    const where = `InferenceClient.${name}`;
+    try {
+      return (await this.#ask({ method: 'GET', path, headers: {} }, call, 0, where)).status === 200;
+    } catch (error) {
+      if (error instanceof QARepVGGError && error.code === 'ERR_CONNECTION') return false;
+      throw error;
+    }
+  }
+
+  async #ofModel(model: string, route: string, options: ModelOptions, name: string) {
+    const where = `InferenceClient.${name}`;
+    const { version, ...call } = parseOptions(where, modelFields, options);
+    return this.#get(`${modelPath(model, version, where)}${route}`, call, where);
+  }
+
+  async #get(path: string, call: CheckedCall, where: string) {
+    const { body } = await this.#send({ method: 'GET', path, headers: {} }, call, where);
+    return readObject(body, where);
+  }
+
+  async #manage(model: string, action: 'load' | 'unload', options: CallOptions): Promise<void> {
+    const where = `InferenceClient.${action}`;
+    const call = parseOptions(where, callFields, options);
+    const path = `/v2/repository/models/${encodeURIComponent(text(model, `${where}, model`))}/${action}`;
+    await this.#send(postJson(path, {}), call, where);
+  }
+
+  /** @throws {QARepVGGError} (rejects) ERR_STATUS for an answer that is an error. */
+  async #send(request: Call, call: CheckedCall, where: string): Promise<Reply> {
+    const reply = await this.#ask(request, call, this.#settings.retries, where);
+    if (reply.status === 200) return reply;
+    const message = `${where}: expected status 200, received ${reply.status}: ${reasonOf(reply.body)}`;
+    throw Object.assign(new QARepVGGError('ERR_STATUS', message), { status: reply.status });
+  }
+
+  #ask(request: Call, call: CheckedCall, retries: number, where: string): Promise<Reply> {
+    const { signal, timeout = this.#settings.timeout } = call;
+    return withRetries((own) => this.#transport.send(request, own, where), { signal, timeout, retries }, where);
+  }
+}
+
+function post(path: string, { bytes, headers }: Body, more: Body['headers']): Call {
+  return { method: 'POST', path, headers: { ...more, ...headers }, ...(bytes && { bytes }) };
+}
+
+function postJson(path: string, body: object): Call {
+  const bytes = Buffer.from(JSON.stringify(body));
+  return { method: 'POST', path, headers: { 'content-type': 'application/json' }, bytes };
+}
+
+function modelPath(model: unknown, version: string | undefined, where: string): string {
+  const path = `/v2/models/${encodeURIComponent(text(model, `${where}, model`))}`;
+  return version === undefined ? path : `${path}/versions/${encodeURIComponent(version)}`;
+}
+
+/** What a server says of an error, in the form of the protocol or in another one. */
+function reasonOf(body: Buffer): string {
+  try {
+    const { error } = JSON.parse(body.toString());
+    if (typeof error === 'string') return quote(error);
+  } catch {
+    // Not JSON: of a proxy, perhaps.
+  }
+  return quote(body.subarray(0, 300).toString());
+}

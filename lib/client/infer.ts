@@ -1,0 +1,45 @@
+import { describe, mismatch } from '../errors';
+import { readForeign } from '../options';
+import { type Body, lengthHeader, octets } from './http';
+import { encodeTensor, parametersJson } from './tensors';
+import type { Parameters } from './types';
+
+/** What a request for inference asks for besides its tensors. */
+export interface Wanted {
+  readonly id?: string | undefined;
+  readonly parameters: Parameters;
+  /** Output names and their parameters; all outputs where it is undefined. */
+  readonly outputs?: readonly { readonly name: string; readonly parameters: Parameters }[] | undefined;
+  readonly binary: boolean;
+}
+
+/**
+ * The body of a request and its headers. Tensors are copied: what happens to them afterwards does not matter.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_DTYPE, ERR_SHAPE for feeds that are no tensors.
+ */
+export function encodeRequest(feeds: unknown, wanted: Wanted, where: string): Body {
+  if (typeof feeds !== 'object' || feeds === null) {
+    throw mismatch('ERR_INVALID_ARG', `${where}, feeds`, 'an object of tensors by name', describe(feeds));
+  }
+  const { id, binary } = wanted;
+  const tensors = Object.entries(readForeign(`${where}, feeds`, () => ({ ...feeds }))).map(([name, tensor]) =>
+    encodeTensor(name, tensor, binary, `${where}, ${name}`),
+  );
+  const outputs = wanted.outputs?.map(({ name, parameters }) => {
+    const all = binary ? { ...parameters, binary_data: true } : parameters;
+    return `{"name":${JSON.stringify(name)}${parametersJson(all)}}`;
+  });
+  const ofRequest = binary && !outputs ? { ...wanted.parameters, binary_data_output: true } : wanted.parameters;
+  const fields = [
+    ...(id === undefined ? [] : [`"id":${JSON.stringify(id)}`]),
+    `"inputs":[${tensors.map(({ json }) => json).join()}]`,
+    ...(outputs ? [`"outputs":[${outputs.join()}]`] : []),
+  ];
+  const head = Buffer.from(`{${fields.join()}${parametersJson(ofRequest)}}`);
+  if (!binary) return { bytes: head, headers: { 'content-type': 'application/json' } };
+  return {
+    bytes: Buffer.concat([head, ...tensors.flatMap(({ bytes }) => (bytes ? [bytes] : []))]),
+    headers: { 'content-type': octets, [lengthHeader]: String(head.length) },
+  };
+}

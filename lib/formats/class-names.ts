@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { fashionMnistClasses } from './fashion-mnist';
+import { exists } from './files';
+import { readLabels } from './labels-file';
+
+/** In a folder of IDX files: names of the classes, one a line. */
+const labelsFile = 'labels.txt';
+
+/** SHA-256 of the labels of Fashion-MNIST, whose files are named as those of MNIST, of which the classes are digits. */
+const fashionMnist: readonly string[] = [
+  '657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7',
+  '3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9',
+];
+
+/** Names for the labels of IDX files in a folder: those of its `labels.txt`, those of Fashion-MNIST for its labels, or "0", "1", ... */
+export async function classNames(folder: string, labels: Int32Array, where: string): Promise<readonly string[]> {
+  const path = join(folder, labelsFile);
+  if (await exists(path)) return readLabels(path, where);
+  const digest = createHash('sha256').update(Uint8Array.from(labels)).digest('hex');
+  if (fashionMnist.includes(digest)) return fashionMnistClasses;
+  return Array.from({ length: countClasses(labels) }, (_, label) => `${label}`);
+}
+
+/** One more than the highest label. */
+export function countClasses(labels: Int32Array): number {
+  let highest = -1;
+  for (const label of labels) highest = Math.max(highest, label);
+  return highest + 1;
+}

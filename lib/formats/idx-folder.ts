@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import { mismatch } from '../errors';
+import { Dataset } from './dataset';
+import { exists, placeOf } from './files';
+import { readLabelled } from './idx';
+
+/** The two parts of MNIST and its relatives. */
+export type IdxSplit = 'train' | 'test';
+
+const prefixes: Readonly<Record<IdxSplit, string>> = { train: 'train', test: 't10k' };
+
+/** Whether a name in a folder is that of the images of a split. */
+export function isIdxImages(name: string, split: IdxSplit): boolean {
+  return new RegExp(`^${prefixes[split]}-images[-.]idx3-ubyte(\\.gz)?$`).test(name);
+}
+
+/**
+ * Loads images and labels of a split from a folder with files named as those of MNIST.
+ *
+ * @param nameClasses Names of the classes, for these labels.
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a folder that lacks the files; as `loadIdx`
+ */
+export async function loadIdxFolder(
+  folder: string,
+  split: IdxSplit,
+  where: string,
+  nameClasses: (labels: Int32Array) => readonly string[] | Promise<readonly string[]>,
+): Promise<Dataset> {
+  const prefix = prefixes[split];
+  const images = await find(folder, `${prefix}-images`, 'idx3-ubyte', where);
+  const labels = await find(folder, `${prefix}-labels`, 'idx1-ubyte', where);
+  const source = await readLabelled(images, labels, where);
+  return new Dataset({ ...source, classes: await nameClasses(source.labels) });
+}
+
+async function find(folder: string, name: string, ending: string, where: string): Promise<string> {
+  const place = placeOf(folder, where);
+  const names = ['-', '.'].flatMap((separator) => [`${name}${separator}${ending}.gz`, `${name}${separator}${ending}`]);
+  for (const candidate of names) {
+    const path = join(folder, candidate);
+    if (await exists(path)) return path;
+  }
+  throw mismatch('ERR_INVALID_ARG', place, `a folder that holds ${names[0]} or ${names[1]}`, 'none');
+}

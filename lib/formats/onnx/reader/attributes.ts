@@ -1,0 +1,67 @@
+import { describe } from '../../../errors';
+import type { AttributeValue } from '../../../graph/graph';
+import type { AttributeKind, AttributeTable, FileNode } from '../../../graph/ops/op';
+import type { Steps } from '../../../slices';
+import { type AttributeFields, attributeTypes } from '../schema';
+import { type ExternalBytes, readTensor } from './tensors';
+
+const texts = new TextDecoder('utf-8', { fatal: true });
+
+/** Reads the value of an attribute. @throws {Error} for one that is none, or a graph. */
+export function* readAttribute(fields: AttributeFields, external: ExternalBytes, where: string): Steps<AttributeValue> {
+  switch (fields.type ?? guessType(fields)) {
+    case attributeTypes.float:
+      return fields.float ?? 0;
+    case attributeTypes.int:
+      return fields.int ?? 0;
+    case attributeTypes.text:
+      return texts.decode(fields.text ?? new Uint8Array());
+    case attributeTypes.tensor:
+      if (fields.tensor) return yield* readTensor(fields.tensor, external, where);
+      throw new Error('no tensor');
+    case attributeTypes.floats:
+      return fields.floats;
+    case attributeTypes.ints:
+      return fields.ints;
+    case attributeTypes.texts:
+      return fields.texts.map((bytes) => texts.decode(bytes));
+    default:
+      throw new Error('a graph, or a type that is not known');
+  }
+}
+
+/** Files from before 2017 name no types. */
+function guessType(fields: AttributeFields): number {
+  const single = (['float', 'int', 'text', 'tensor', 'graph'] as const).find((name) => fields[name] !== undefined);
+  const many = (['floats', 'ints', 'texts', 'graphs'] as const).find((name) => fields[name].length > 0);
+  return attributeTypes[single ?? many ?? 'ints'];
+}
+
+/** The attributes of a node, complete with defaults. @throws {Error} saying which one is wrong. */
+export function completeAttributes(node: FileNode, table: AttributeTable): Record<string, AttributeValue | undefined> {
+  for (const name of node.attributes.keys()) {
+    if (!Object.hasOwn(table, name)) throw new Error(`attribute ${name}, which is not known`);
+  }
+  return Object.fromEntries(
+    Object.entries(table).map(([name, kind]) => {
+      const value = node.attributes.get(name);
+      if (value === undefined && kind.required) throw new Error(`no attribute ${name}`);
+      return [name, value === undefined ? (kind.fallback as AttributeValue | undefined) : checked(name, kind, value)];
+    }),
+  );
+}
+
+function checked(name: string, { kind }: AttributeKind, value: AttributeValue): AttributeValue {
+  const isList = Array.isArray(value);
+  const fits = {
+    int: typeof value === 'number' && Number.isInteger(value),
+    float: typeof value === 'number',
+    text: typeof value === 'string',
+    tensor: typeof value === 'object' && !isList,
+    ints: isList && value.every(Number.isInteger),
+    floats: isList && value.every((entry) => typeof entry === 'number'),
+    texts: isList && value.every((entry) => typeof entry === 'string'),
+  }[kind];
+  if (fits) return value;
+  throw new Error(`attribute ${name}: expected ${kind}, received ${describe(value)}`);
+}

@@ -1,0 +1,36 @@
+import { type ErrorCode, QARepVGGError, quote } from '../../../errors';
+
+/** More than that many are counted, not named. */
+const maxNamed = 200;
+
+/** What is wrong with the nodes of a file: all of it is collected, and ends in one error. */
+export class Faults {
+  readonly #found: string[] = [];
+  #isDamage = false;
+
+  /** A node that stands for something that this package does not compute. */
+  unsupported(node: string, problem: string): void {
+    this.#found.push(`${quote(node)} (${problem})`);
+  }
+
+  /** A node that means nothing. */
+  damaged(node: string, problem: string): void {
+    this.#isDamage = true;
+    this.unsupported(node, problem);
+  }
+
+  /** @throws {QARepVGGError} ERR_MODEL_FORMAT or ERR_MODEL_INCOMPATIBLE with all that was found, if anything was. */
+  check(where: string): void {
+    const count = this.#found.length;
+    if (count === 0) return;
+    const code: ErrorCode = this.#isDamage ? 'ERR_MODEL_FORMAT' : 'ERR_MODEL_INCOMPATIBLE';
+    const named = this.#found.slice(0, maxNamed).join(', ');
+    const rest = count > maxNamed ? `, and ${count - maxNamed} more` : '';
+    const help = this.#isDamage ? '' : '; docs/onnx.md lists what is known';
+    const nodes = count === 1 ? 'one that is not' : `${count} that are not`;
+    throw new QARepVGGError(
+      code,
+      `${where}: expected nodes that can be computed, received ${nodes}: ${named}${rest}${help}`,
+    );
+  }
+}

@@ -1,0 +1,105 @@
+import { mismatch } from '../../../errors';
+import { opNamed } from '../../../graph/ops';
+import type { Additions } from '../../../graph/ops/op';
+import type { AttributeFields, FunctionFields, NodeFields } from '../schema';
+import { ownDomains } from './nodes';
+
+/** The most nodes that functions may turn a file's nodes into: a function that calls another twice doubles them. */
+const maxNodes = 2 ** 15;
+
+/** The deepest call of a function by functions. */
+const maxDepth = 32;
+
+/**
+ * Nodes without the functions that a file defines: a call becomes the nodes of the function, with new names for its inner values.
+ * Some exporters write a function for each module or each operator of theirs.
+ */
+export class Functions {
+  readonly #bodies: ReadonlyMap<string, FunctionFields>;
+  readonly #additions: Additions;
+  readonly #where: string;
+  #left = maxNodes;
+
+  constructor(functions: readonly FunctionFields[], additions: Additions, where: string) {
+    this.#bodies = new Map(functions.map((body) => [keyOf(body.domain, body.name), body]));
+    this.#additions = additions;
+    this.#where = where;
+  }
+
+  /**
+   * The nodes that a node stands for: itself, if it calls no function.
+   *
+   * @throws {QARepVGGError} ERR_LIMIT for functions that call themselves, and for more nodes than any network has.
+   */
+  *inline(node: NodeFields, depth = 0): Generator<NodeFields> {
+    const body = this.#bodyOf(node);
+    if (!body) {
+      yield node;
+      return;
+    }
+    this.#left -= body.nodes.length;
+    if (depth === maxDepth || this.#left < 0) {
+      const expected = `at most ${maxNodes} nodes in functions, ${maxDepth} deep`;
+      throw mismatch('ERR_LIMIT', this.#where, expected, `more in the function ${node.opType}`);
+    }
+    const place = node.name || node.outputs.find((output) => output !== '') || (node.opType as string);
+    const names = this.#namesOf(body, node, place);
+    for (const inner of body.nodes) {
+      const name = this.#additions.name(`${place}/${inner.name || inner.opType}`);
+      yield* this.inline(called({ ...inner, name }, node, body, names, place), depth + 1);
+    }
+  }
+
+  /** Operators of ONNX that the package knows need no body. */
+  #bodyOf({ opType = '', domain = '' }: NodeFields): FunctionFields | undefined {
+    if (ownDomains.includes(domain) && opNamed(opType) !== undefined) return undefined;
+    return this.#bodies.get(keyOf(domain, opType));
+  }
+
+  /** By names in the body: the caller's inputs and outputs, and new names for all between them. */
+  #namesOf(body: FunctionFields, node: NodeFields, place: string): ReadonlyMap<string, string> {
+    const names = new Map([['', '']]);
+    body.inputs.forEach((name, i) => {
+      names.set(name, node.inputs[i] ?? '');
+    });
+    body.outputs.forEach((name, i) => {
+      const output = node.outputs[i];
+      if (output) names.set(name, output);
+    });
+    for (const name of body.nodes.flatMap(({ outputs }) => outputs)) {
+      if (!names.has(name)) names.set(name, this.#additions.name(`${place}/${name}`));
+    }
+    return names;
+  }
+}
+
+function keyOf(domain = '', name = ''): string {
+  return `${ownDomains.includes(domain) ? '' : domain}:${name}`;
+}
+
+/** A node of a function's body where a node calls it. */
+function called(
+  inner: NodeFields,
+  caller: NodeFields,
+  body: FunctionFields,
+  names: ReadonlyMap<string, string>,
+  place: string,
+): NodeFields {
+  // A name that the body does not know is left for the reader to complain about.
+  const nameOf = (name: string): string => names.get(name) ?? `${place}/${name}`;
+  return {
+    ...inner,
+    inputs: inner.inputs.map(nameOf),
+    outputs: inner.outputs.map(nameOf),
+    attributes: inner.attributes.flatMap((attribute) => given(attribute, caller, body)),
+  };
+}
+
+/** An attribute of a body's node; one that refers to the caller's is that one, or its default, or none. */
+function given(attribute: AttributeFields, caller: NodeFields, body: FunctionFields): AttributeFields[] {
+  const { name, reference } = attribute;
+  if (!reference) return [attribute];
+  const isIt = (other: AttributeFields): boolean => other.name === reference;
+  const found = caller.attributes.find(isIt) ?? body.defaults.find(isIt);
+  return found ? [{ ...found, name }] : [];
+}

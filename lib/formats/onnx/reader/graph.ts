@@ -1,0 +1,147 @@
+import { describeList, mismatch, quote } from '../../../errors';
+import { dataTypeOf } from '../../../graph/data-types';
+import type { Dim, Graph, GraphTensor, Value } from '../../../graph/graph';
+import type { Additions } from '../../../graph/ops/op';
+import type { Steps } from '../../../slices';
+import type { GraphFields, ModelFile, ValueFields } from '../schema';
+import { Faults } from './faults';
+import { Functions } from './functions';
+import { NodeReader } from './nodes';
+import { inOrder } from './order';
+import { type ExternalBytes, readTensor } from './tensors';
+
+/** Nodes and tensors that are read in one step. */
+const stepNodes = 2 ** 10;
+
+/** Versions of the operators that are read. Before 7 some have forms that are refused by their attributes. */
+const opsets = [1, 21] as const;
+
+/**
+ * The graph of a model file.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
+ * does not hang together.
+ */
+export function* readGraph(file: ModelFile, external: ExternalBytes, where: string): Steps<Graph> {
+  const { graph } = file;
+  if (!graph) throw mismatch('ERR_MODEL_FORMAT', where, 'a model with a graph', 'none');
+  const opset = readOpset(file, where);
+  const tensors = yield* readTensors(graph, external, where);
+  const inputs = graph.inputs.filter(({ name = '' }) => !tensors.has(name)).map((input) => readValue(input, where));
+  checkNames(inputs, where);
+  const faults = new Faults();
+  const additions = additionsTo(graph, tensors);
+  const reader = new NodeReader(opset, additions, external, faults);
+  const functions = new Functions(file.functions, additions, where);
+  let count = 0;
+  for (const node of graph.nodes) {
+    for (const plain of functions.inline(node)) {
+      if (++count % stepNodes === 0) yield;
+      yield* reader.add(plain);
+    }
+  }
+  faults.check(where);
+  const given = new Set([...inputs.map(({ name }) => name), ...tensors.keys()]);
+  yield;
+  const nodes = inOrder(reader.nodes, given, faults);
+  yield;
+  faults.check(where);
+  const made = new Set([...given, ...nodes.flatMap((node) => node.outputs)]);
+  const outputs = graph.outputs.map(({ name = '' }) => name);
+  const odd = repeated(outputs) ?? outputs.find((name) => !made.has(name));
+  if (odd !== undefined || outputs.length === 0) {
+    throw mismatch(
+      'ERR_MODEL_FORMAT',
+      `${where}, outputs`,
+      'names of values, each once',
+      describeList(odd === undefined ? [] : [odd]),
+    );
+  }
+  const described = [...graph.values, ...graph.outputs].flatMap((value) => tryValue(value));
+  return {
+    inputs,
+    outputs,
+    nodes,
+    tensors,
+    values: new Map([...described, ...inputs].map((value) => [value.name, value])),
+  };
+}
+
+function readOpset({ opsets: given }: ModelFile, where: string): number {
+  const own = given.find(({ domain }) => !domain || domain === 'ai.onnx');
+  const version = own?.version ?? 1;
+  if (version >= opsets[0] && version <= opsets[1]) return version;
+  throw mismatch(
+    'ERR_MODEL_INCOMPATIBLE',
+    where,
+    `an ONNX file of opset ${opsets[0]} to ${opsets[1]}`,
+    String(version),
+  );
+}
+
+/** Of two tensors of one name the later counts, as in onnxruntime. */
+function* readTensors(graph: GraphFields, external: ExternalBytes, where: string): Steps<Map<string, GraphTensor>> {
+  if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'dense tensors', 'sparse ones');
+  const tensors = new Map<string, GraphTensor>();
+  for (const [i, fields] of graph.initializers.entries()) {
+    if (i % stepNodes === stepNodes - 1) yield;
+    tensors.set(fields.name ?? '', yield* readTensor(fields, external, where));
+  }
+  return tensors;
+}
+
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for what is no tensor of numbers, or has no dims. */
+function readValue(fields: ValueFields, where: string): Value {
+  const [value] = tryValue(fields);
+  if (value) return value;
+  const place = `${where}, input ${quote(fields.name ?? '')}`;
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers with dims, open or not', 'something else');
+}
+
+function tryValue({ name = '', type }: ValueFields): Value[] {
+  const element = dataTypeOf(type?.tensor?.elementType ?? 0);
+  const dims = type?.tensor?.shape?.dims;
+  if (!element || !dims) return [];
+  const open = (i: number): string => `${name}_dim${i}`;
+  const lengths = dims.map(
+    ({ value, param }, i): Dim => (value !== undefined && value >= 0 ? value : param || open(i)),
+  );
+  return [{ name, type: element, dims: lengths }];
+}
+
+function checkNames(inputs: readonly Value[], where: string): void {
+  const names = inputs.map(({ name }) => name);
+  const odd = names.includes('') ? '' : repeated(names);
+  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', `${where}, inputs`, 'names, each once', quote(odd));
+}
+
+/** The first text that is there twice. */
+function repeated(texts: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  return texts.find((text) => seen.size === seen.add(text).size);
+}
+
+function additionsTo(graph: GraphFields, tensors: Map<string, GraphTensor>): Additions {
+  const used = new Set([
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+    ...tensors.keys(),
+  ]);
+  const counts = new Map<string, number>();
+  const name = (hint: string): string => {
+    let count = counts.get(hint) ?? 0;
+    let free = count === 0 ? hint : `${hint}_${count}`;
+    while (used.has(free)) free = `${hint}_${++count}`;
+    counts.set(hint, count);
+    used.add(free);
+    return free;
+  };
+  return {
+    name,
+    tensor(tensor) {
+      const key = name('constant');
+      tensors.set(key, tensor);
+      return key;
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import type { AttributeValue, GraphNode, GraphTensor } from '../../../graph/graph';
+import { opNamed, ops } from '../../../graph/ops';
+import type { Additions, FileNode, Op } from '../../../graph/ops/op';
+import { tensorOf } from '../../../graph/tensors';
+import type { Steps } from '../../../slices';
+import type { NodeFields } from '../schema';
+import { completeAttributes, readAttribute } from './attributes';
+import type { Faults } from './faults';
+import type { ExternalBytes } from './tensors';
+
+/** Domains of ONNX's own operators. */
+export const ownDomains = ['', 'ai.onnx'];
+
+/** Turns the nodes of a file into those of a graph: in their newest form, with complete attributes. */
+export class NodeReader {
+  readonly nodes: GraphNode[] = [];
+  readonly #opset: number;
+  readonly #faults: Faults;
+  readonly #external: ExternalBytes;
+  readonly #additions: Additions;
+
+  constructor(opset: number, additions: Additions, external: ExternalBytes, faults: Faults) {
+    this.#opset = opset;
+    this.#additions = additions;
+    this.#external = external;
+    this.#faults = faults;
+  }
+
+  *add(fields: NodeFields): Steps<void> {
+    const { opType = '', domain = '', inputs, outputs } = fields;
+    const name = fields.name || outputs.find((output) => output !== '') || '';
+    const known = ops[opNamed(opType) ?? ''];
+    const isOwn = ownDomains.includes(domain);
+    if (!known || (isOwn ? known.domain !== undefined : known.domain !== domain)) {
+      this.#faults.unsupported(name, isOwn ? opType : `${opType} of domain ${domain}`);
+      return;
+    }
+    try {
+      const attributes = new Map<string, AttributeValue>();
+      for (const attribute of fields.attributes) {
+        const key = attribute.name ?? '';
+        if (attributes.has(key)) throw new Error(`attribute ${key} twice`);
+        attributes.set(key, yield* readAttribute(attribute, this.#external, key));
+      }
+      for (const node of this.#upgrade({ name, op: opType, inputs, outputs, attributes })) {
+        this.nodes.push(this.#finish(node));
+      }
+    } catch (error) {
+      this.#faults.damaged(name, `${opType}: ${(error as Error).message}`);
+    }
+  }
+
+  /** What an operator turns into may have older forms, too. */
+  #upgrade(node: FileNode): readonly FileNode[] {
+    const op = ops[opNamed(node.op) ?? ''] as Op;
+    const moved = this.#moveAttributes(node, op);
+    const nodes = op.upgrade?.(moved, this.#opset, this.#additions) ?? [moved];
+    return nodes.flatMap((made) => (made.op === node.op ? [made] : this.#upgrade(made)));
+  }
+
+  /** Makes inputs of what were attributes in older opsets. */
+  #moveAttributes(node: FileNode, { moved = [] }: Op): FileNode {
+    const attributes = new Map(node.attributes);
+    for (const name of obsolete) attributes.delete(name);
+    const inputs = [...node.inputs];
+    for (const { attribute, input, opset } of moved) {
+      if (this.#opset >= opset) continue;
+      const value = attributes.get(attribute);
+      attributes.delete(attribute);
+      while (inputs.length < input) inputs.push('');
+      inputs[input] = value === undefined ? '' : this.#additions.tensor(asTensor(attribute, value));
+    }
+    while (inputs.length > 0 && inputs.at(-1) === '') inputs.pop();
+    return { ...node, inputs, attributes };
+  }
+
+  #finish(node: FileNode): GraphNode {
+    const op = opNamed(node.op) as string;
+    const { inputs: inputRange, outputs: outputRange = [1, 1], attributes } = ops[op] as Op;
+    const outputs = [...node.outputs];
+    while (outputs.at(-1) === '') outputs.pop();
+    checkCount('inputs', node.inputs.length, inputRange);
+    checkCount('outputs', outputs.length, outputRange);
+    return { name: node.name, op, inputs: node.inputs, outputs, attributes: completeAttributes(node, attributes) };
+  }
+}
+
+/** Attributes of the first opsets that say nothing about the result of inference. */
+const obsolete = ['consumed_inputs', 'is_test'];
+
+/** Numbers that were floats have these names. */
+const floats = ['min', 'max', 'value', 'scales', 'ratio'];
+
+function asTensor(name: string, value: AttributeValue): GraphTensor {
+  const type = floats.includes(name) ? 'float32' : 'int64';
+  if (typeof value === 'number') return tensorOf(type, [], [value]);
+  if (Array.isArray(value) && value.every((entry) => typeof entry === 'number'))
+    return tensorOf(type, [value.length], value);
+  throw new Error(`attribute ${name} that is no number`);
+}
+
+function checkCount(what: string, count: number, [least, most]: readonly [number, number]): void {
+  if (count >= least && count <= most) return;
+  throw new Error(`expected ${least === most ? least : `${least} to ${most}`} ${what}, received ${count}`);
+}

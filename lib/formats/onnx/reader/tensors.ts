@@ -1,0 +1,115 @@
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { describeList, mismatch, quote } from '../../../errors';
+import { dataTypeOf } from '../../../graph/data-types';
+import { type GraphTensor, sizeOf } from '../../../graph/graph';
+import type { Steps } from '../../../slices';
+import { arrayOf, bytesPerElement, type Dtype } from '../../dtypes';
+import { inGraphType } from '../../graph-types';
+import type { TensorFields } from '../schema';
+
+/** Bytes that are copied in one step. */
+const stepBytes = 2 ** 22;
+
+/** Bytes of tensors that lie in files beside the model's own. */
+export type ExternalBytes = (tensor: TensorFields) => Uint8Array | undefined;
+
+/** Element types of tensors, by ONNX's number, and the field that has them where `raw_data` does not. */
+const elementTypes: Readonly<Record<number, readonly [Dtype, 'floats' | 'ints' | 'longs' | 'doubles' | 'unsigned']>> = {
+  1: ['F32', 'floats'],
+  2: ['U8', 'ints'],
+  3: ['I8', 'ints'],
+  4: ['U16', 'ints'],
+  5: ['I16', 'ints'],
+  6: ['I32', 'ints'],
+  7: ['I64', 'longs'],
+  9: ['BOOL', 'ints'],
+  10: ['F16', 'ints'],
+  11: ['F64', 'doubles'],
+  12: ['U32', 'unsigned'],
+  13: ['U64', 'unsigned'],
+  16: ['BF16', 'ints'],
+};
+
+/**
+ * A tensor of a file. Its bytes are kept where their type is one of a graph's; others are converted.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT for dims that do not fit the bytes; ERR_MODEL_INCOMPATIBLE for strings and the like.
+ */
+export function* readTensor(fields: TensorFields, external: ExternalBytes, where: string): Steps<GraphTensor> {
+  const place = `${where}, tensor ${quote(fields.name ?? '')}`;
+  const { dims, dataType = 0 } = fields;
+  const type = dataTypeOf(dataType);
+  const known = elementTypes[dataType];
+  if (!type || !known) throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers', `type ${dataType}`);
+  const [dtype, field] = known;
+  const count = sizeOf(dims);
+  if (!dims.every((dim) => dim >= 0) || !Number.isSafeInteger(count * 8)) {
+    throw mismatch('ERR_MODEL_FORMAT', `${place}, dims`, 'sizes from 0 with a product below 2^50', describeList(dims));
+  }
+  const raw = fields.location === 1 ? external(fields) : fields.rawData;
+  const listed = fields[field];
+  const elements =
+    raw || !listed
+      ? yield* fixed(dtype, raw ?? new Uint8Array(), count, place)
+      : yield* list(dtype, field, listed, count, place);
+  return { ...(yield* inGraphType(dtype, elements, place)), dims };
+}
+
+function* fixed(dtype: Dtype, bytes: Uint8Array, count: number, where: string): Steps<NodeJS.TypedArray> {
+  if (bytes.length !== count * bytesPerElement(dtype)) throw wrongSize(where, count, dtype, `${bytes.length} bytes`);
+  return arrayOf(dtype, yield* aligned(bytes, bytesPerElement(dtype)));
+}
+
+/** A field of so many bytes has three and more in front of them: its number, and a length of at least two. */
+const roomyField = 128;
+
+/**
+ * The tensor with its floats at a multiple of their size: moved in place, over the length that the file has in front of them. A copy
+ * would touch new memory. For bytes that nobody else reads, once after they were decoded.
+ */
+export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
+  const { rawData, dataType } = fields;
+  const shift = (rawData?.byteOffset ?? 0) % Float32Array.BYTES_PER_ELEMENT;
+  if (!rawData || shift === 0 || dataType !== 1 || rawData.length < roomyField) return fields;
+  const moved = new Uint8Array(rawData.buffer, rawData.byteOffset - shift, rawData.length);
+  for (let start = 0; start < moved.length; start += stepBytes) {
+    if (start > 0) yield;
+    moved.set(rawData.subarray(start, start + stepBytes), start);
+  }
+  return { ...fields, rawData: moved };
+}
+
+/** The bytes where they lie at a multiple of the element's size, otherwise a copy. */
+export function* aligned(bytes: Uint8Array, size: number): Steps<Uint8Array> {
+  if (bytes.byteOffset % size === 0) return bytes;
+  const copy = new Uint8Array(bytes.length);
+  for (let start = 0; start < bytes.length; start += stepBytes) {
+    if (start > 0) yield;
+    copy.set(bytes.subarray(start, start + stepBytes), start);
+  }
+  return copy;
+}
+
+/** Integers of any length are slow to read. */
+const listStep = 2 ** 14;
+
+/** Numbers of a field that is a list; integers are of any length there. */
+function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number, where: string): Steps<NodeJS.TypedArray> {
+  if (field === 'floats' || field === 'doubles') return yield* fixed(dtype, bytes, count, where);
+  // An integer has one byte at least.
+  if (bytes.length < count) throw wrongSize(where, count, dtype, `${bytes.length} bytes`);
+  const result = arrayOf(dtype, new Uint8Array(count * bytesPerElement(dtype)));
+  const reader = new BinaryReader(bytes);
+  for (let i = 0; i < count; i++) {
+    if (i % listStep === listStep - 1) yield;
+    if (reader.pos >= reader.len) throw wrongSize(where, count, dtype, String(i));
+    const value = BigInt(reader.int64());
+    result[i] = (dtype === 'I64' || dtype === 'U64' ? value : Number(value)) as never;
+  }
+  if (reader.pos < reader.len) throw wrongSize(where, count, dtype, 'more');
+  return result;
+}
+
+function wrongSize(where: string, count: number, dtype: Dtype, received: string) {
+  return mismatch('ERR_MODEL_FORMAT', where, `${count} numbers of type ${dtype}, the product of dims`, received);
+}

@@ -1,0 +1,62 @@
+import { mismatch, quote } from '../../errors';
+import type { Steps } from '../../slices';
+import { crc32Of } from '../checksum';
+
+/**
+ * Files of this package carry a checksum in their metadata: the CRC-32 of the whole file, in which the digits of the checksum
+ * itself count as zeros. It finds every flipped bit, in the header too. Files without one are read as they are.
+ */
+const key = 'checksum';
+
+const pattern = /^crc32:[0-9a-f]{8}$/;
+const zeros = '00000000';
+
+/** Metadata of a file that {@link stampSum} is to fill in. */
+export const noSum: Readonly<Record<string, string>> = { [key]: `crc32:${zeros}` };
+
+/** What stands in front of the digits. */
+const mark = `"${key}":"crc32:`;
+
+/** Fills in the checksum of a file with {@link noSum} in its metadata. */
+export function* stampSum(file: Uint8Array): Steps<void> {
+  const digits = hex(yield* crc32Of(file));
+  Buffer.from(file.buffer, file.byteOffset, file.byteLength).write(digits, placeOfDigits(file), 'latin1');
+}
+
+/**
+ * The metadata without the checksum.
+ *
+ * @param parts The file: its first bytes, its header, its data.
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT when it does not fit the file.
+ */
+export function* checkSum(
+  [prefix, header, data]: readonly [Uint8Array, Uint8Array, Uint8Array],
+  metadata: Readonly<Record<string, string>>,
+  where: string,
+): Steps<Record<string, string>> {
+  const { [key]: given, ...others } = metadata;
+  // A name that has been damaged would pass for a file without a checksum.
+  const odd = Object.keys(others).find((name) => pattern.test(others[name] as string));
+  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, `a checksum named ${quote(key)}`, quote(odd));
+  const result = Object.assign(Object.create(null) as Record<string, string>, others);
+  if (given === undefined) return result;
+  if (!pattern.test(given)) throw mismatch('ERR_MODEL_FORMAT', where, 'a checksum, as crc32:89abcdef', quote(given));
+  const text = Uint8Array.from(header);
+  const at = placeOfDigits(text);
+  if (at !== -1) text.fill(zeros.charCodeAt(0), at, at + zeros.length);
+  const crc = yield* crc32Of(data, yield* crc32Of(text, yield* crc32Of(prefix)));
+  const sum = `crc32:${hex(crc)}`;
+  if (sum === given) return result;
+  const received = `${quote(sum)}; the file is damaged, or a program that does not know the checksum has changed it`;
+  throw mismatch('ERR_MODEL_FORMAT', where, `a file of checksum ${quote(given)}`, received);
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(zeros.length, '0');
+}
+
+/** In a file, or in its header; -1 where another program has written it. */
+function placeOfDigits(bytes: Uint8Array): number {
+  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(mark);
+  return at === -1 ? -1 : at + mark.length;
+}

@@ -1,0 +1,30 @@
+import { mismatch } from '../../errors';
+
+/** What a file of few bytes may take beside what follows from its size. */
+const baseBytes = 24 * 2 ** 20;
+
+/** Bytes per byte of the file: its objects in JavaScript, or copies of its tensors. */
+const bytesPerByte = 8;
+
+/**
+ * The memory that the objects of one file may take, so that a small file cannot ask for gigabytes. Costs are estimates, on the
+ * high side. Opcodes cost something, too, which bounds the time.
+ */
+export class Budget {
+  readonly #where: string;
+  readonly #total: number;
+  #left: number;
+
+  constructor(fileBytes: number, where: string) {
+    this.#where = where;
+    this.#total = baseBytes + bytesPerByte * fileBytes;
+    this.#left = this.#total;
+  }
+
+  /** @throws {QARepVGGError} ERR_LIMIT when that much is not left. */
+  take(bytes: number): void {
+    this.#left -= bytes;
+    if (this.#left >= 0) return;
+    throw mismatch('ERR_LIMIT', this.#where, `objects of at most ${this.#total} bytes in a file of this size`, 'more');
+  }
+}

@@ -1,0 +1,30 @@
+import type { DataType } from './graph';
+
+/** Numbers of element types in ONNX (TensorProto.DataType), and the type that stands for each inside a graph. */
+const types: Readonly<Record<number, DataType>> = {
+  1: 'float32',
+  2: 'uint8',
+  3: 'int8',
+  4: 'int32', // uint16
+  5: 'int32', // int16
+  6: 'int32',
+  7: 'int64',
+  9: 'bool',
+  10: 'float32', // float16
+  11: 'float32', // double
+  12: 'int64', // uint32
+  13: 'int64', // uint64
+  16: 'float32', // bfloat16
+};
+
+/** The type that stands for a type of ONNX; nothing for strings, complex numbers and the like. */
+export function dataTypeOf(number: number): DataType | undefined {
+  return types[number];
+}
+
+const numbers: Readonly<Record<DataType, number>> = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 };
+
+/** ONNX's number of a type. */
+export function onnxTypeOf(type: DataType): number {
+  return numbers[type];
+}

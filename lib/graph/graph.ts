@@ -1,0 +1,68 @@
+/** Element types of values. Files may hold others, which are converted when they are read. */
+export type DataType = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool';
+
+/** Float64Array: what passes have computed, until the last of them rounds it. */
+export type TensorData = Float32Array | Float64Array | Uint8Array | Int8Array | Int32Array | BigInt64Array;
+
+/** A length, or the name of one that a run decides. */
+export type Dim = number | string;
+
+export interface ValueType<D extends Dim = Dim> {
+  readonly type: DataType;
+  readonly dims: readonly D[];
+}
+
+/** A constant: numbers in row-major order. A bool is a byte, 0 or 1. */
+export interface GraphTensor extends ValueType<number> {
+  readonly data: TensorData;
+}
+
+export interface Value extends ValueType {
+  readonly name: string;
+}
+
+export type AttributeValue = number | string | readonly number[] | readonly string[] | GraphTensor;
+
+/** By name; what has neither a value nor a default is undefined. */
+export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
+
+/** A function of one number that an op applies to what it stores, and a product and a sum behind it. */
+export type Activation = ActivationFunction & { readonly scale?: number; readonly shift?: number };
+
+export type ActivationFunction =
+  | { readonly kind: 'relu' | 'silu' | 'sigmoid' | 'hardSwish' | 'tanh' }
+  | { readonly kind: 'clip'; readonly low: number; readonly high: number }
+  | { readonly kind: 'hardSigmoid'; readonly alpha: number; readonly beta: number }
+  | { readonly kind: 'leakyRelu'; readonly alpha: number };
+
+export interface GraphNode {
+  readonly name: string;
+  /** Key of the table in `ops/`. */
+  readonly op: string;
+  /** Names of values and tensors; '' for one that is absent. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+  /** Applied to every output before it is stored. */
+  readonly activation?: Activation;
+}
+
+/** A network: plain data, never changed. Nodes come after the nodes that they read. */
+export interface Graph {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly GraphNode[];
+  readonly tensors: ReadonlyMap<string, GraphTensor>;
+  /** What is known of types and dims; of all values and with numbers only, once `specialize` has been there. */
+  readonly values: ReadonlyMap<string, ValueType>;
+}
+
+/** Number of elements. */
+export function sizeOf(dims: readonly number[]): number {
+  return dims.reduce((product, dim) => product * dim, 1);
+}
+
+/** Whether two lists of dims are the same. */
+export function sameDims(a: readonly Dim[], b: readonly Dim[]): boolean {
+  return a.length === b.length && a.every((dim, i) => dim === b[i]);
+}

@@ -1,0 +1,64 @@
+import type { GraphArray, GraphSpec, GraphValue, GraphNode as NativeNode } from '../../binding';
+import { mismatch } from '../errors';
+import type { Activation, Graph, GraphNode, ValueType } from './graph';
+import { opOf } from './ops';
+import { nodeView } from './specialize';
+
+type Plan = Pick<GraphSpec, 'inputs' | 'constants' | 'nodes' | 'outputs'>;
+
+/**
+ * A graph that `optimize` has made, as the engine takes it: values have numbers, and parameters are attributes.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming a node that the engine does not compute.
+ */
+export function lowerGraph(graph: Graph, where: string): Plan {
+  const lowered = graph.nodes.map((node) => lowerNode(node, graph, where));
+  const read = new Set([...lowered.flatMap(({ inputs }) => inputs), ...graph.outputs]);
+  const constants = [...graph.tensors].filter(([name]) => read.has(name));
+  const names = [
+    ...graph.inputs.map(({ name }) => name),
+    ...constants.map(([name]) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ];
+  const numbers = new Map(names.map((name, i): [string, GraphValue] => [name, i]));
+  const numberOf = (name: string): GraphValue => (name === '' ? -1 : (numbers.get(name) as GraphValue));
+  const typeOf = (name: string): ValueType<number> => {
+    const { type, dims } = graph.values.get(name) as ValueType<number>;
+    return { type, dims };
+  };
+  return {
+    inputs: graph.inputs.map(({ name }) => typeOf(name)),
+    constants: constants.map(([, { type, dims, data }]) => ({ type, dims, data: data as GraphArray })),
+    nodes: lowered.map(({ inputs, outputs, ...node }) => ({
+      ...node,
+      inputs: inputs.map(numberOf),
+      outputs: outputs.map(typeOf),
+    })),
+    outputs: graph.outputs.map(numberOf),
+  };
+}
+
+interface Named extends Pick<NativeNode, 'op' | 'name' | 'attributes'> {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+function lowerNode(node: GraphNode, graph: Graph, where: string): Named {
+  const view = nodeView(node, graph.values, graph.tensors, where);
+  const lowered = opOf(node).lower?.(view);
+  if (!lowered) throw mismatch('ERR_MODEL_INCOMPATIBLE', view.where, 'a node that the engine computes', 'another one');
+  const { op, inputs = node.inputs.map((_, i) => i), attributes } = lowered;
+  return {
+    op,
+    name: node.name,
+    inputs: inputs.map((i) => node.inputs[i] as string),
+    outputs: node.outputs,
+    attributes: { ...attributes, ...(node.activation && activationAttributes(node.activation)) },
+  };
+}
+
+/** { activation: 'clip', 'activation.low': 0, ... } */
+function activationAttributes({ kind, ...parameters }: Activation): NativeNode['attributes'] {
+  const named = Object.entries(parameters).map(([name, value]) => [`activation.${name}`, value as number]);
+  return { activation: kind, ...Object.fromEntries(named) };
+}

@@ -1,0 +1,97 @@
+import { describeList } from '../../errors';
+import { type GraphNode, sizeOf } from '../graph';
+import { tensorOf } from '../tensors';
+import { type Builder, Writer } from './builder';
+import { attribute, defineOp, type OpNode, operand, unfit } from './op';
+import { planeWindow, slide, type Window, windowAttributes, windowOf } from './window';
+
+const attributes = { ...windowAttributes, group: attribute('int', 1) };
+
+/** The most taps of a kernel in the engine. */
+export const maxTaps = 256;
+
+type ConvNode = OpNode<typeof attributes>;
+
+/**
+ * Inputs: x [n, c, ...], weight [out, c / group, ...kernel], bias [out]. Passes add a fourth one, of the output's dims, which is
+ * added before the activation.
+ */
+export const conv = defineOp({
+  onnx: 'Conv',
+  inputs: [2, 3],
+  parameters: [1, 2],
+  attributes,
+  infer(node) {
+    checkChannels(node);
+    return [{ type: operand(node, 0).type, dims: outputDims(node) }];
+  },
+  writeOut(node, builder) {
+    const window = read(node);
+    const length = Math.floor(maxTaps / sizeOf(window.kernel.slice(0, -1)));
+    return sizeOf(window.kernel) <= maxTaps || length < 1 ? undefined : sumOfShorter(node, window, length, builder);
+  },
+  macs: (node) => sizeOf(outputDims(node)) * sizeOf(operand(node, 1).dims.slice(1)),
+  lower(node) {
+    return { op: 'conv', attributes: { ...planeWindow(node, read(node)), group: node.attributes.group } };
+  },
+});
+
+/** Dims of the output of a convolution of its first two inputs. */
+export function convDims(node: OpNode): number[] {
+  return outputDims(node as ConvNode);
+}
+
+/** The window of a convolution, whose kernel is that of its weights. */
+export function convWindow(node: OpNode): Window {
+  return read(node as ConvNode);
+}
+
+/** A long kernel as shorter ones, cut along the last axis, each of which sees the part of the input that it would as a part. */
+function sumOfShorter(node: ConvNode, window: Window, length: number, builder: Builder): GraphNode {
+  const write = new Writer(node.node, builder);
+  const [x = '', weight = '', bias = ''] = node.node.inputs;
+  const { kernel, dilations, pads } = window;
+  const axis = kernel.length - 1;
+  const [size, dilation] = [kernel[axis] as number, dilations[axis] as number];
+  const ints = (...values: number[]): string => write.tensor(tensorOf('int64', [values.length], values));
+  const cut = (name: string, from: number, to: number): string =>
+    write.add('slice', [name, ints(from), ints(to), ints(axis + 2)]);
+  const extent = operand(node, 0).dims[axis + 2] as number;
+  const parts = Array.from({ length: Math.ceil(size / length) }, (_, i) => {
+    const [from, to] = [i * length, Math.min(size, (i + 1) * length)];
+    // Where there is less padding than none, the input is cut.
+    const before = (pads[axis] as number) - from * dilation;
+    const after = (pads[axis + kernel.length] as number) - (size - to) * dilation;
+    const isCut = before < 0 || after < 0;
+    const seen = isCut ? cut(x, Math.max(0, -before), extent + Math.min(0, after)) : x;
+    const padding = pads.map((pad, j) => (j === axis ? before : j === axis + kernel.length ? after : pad));
+    return write.add('conv', [seen, cut(weight, from, to), ...(bias && i === 0 ? [bias] : [])], {
+      ...node.node.attributes,
+      auto_pad: 'NOTSET',
+      kernel_shape: kernel.map((side, j) => (j === axis ? to - from : side)),
+      pads: padding.map((pad) => Math.max(0, pad)),
+    });
+  });
+  const last = parts.pop() as string;
+  return write.last('add', [parts.reduce((sum, part) => write.add('add', [sum, part])), last]);
+}
+
+function read(node: ConvNode): Window {
+  return windowOf(node, operand(node, 0).dims, operand(node, 1).dims.slice(2));
+}
+
+function outputDims(node: ConvNode): number[] {
+  const [{ dims }, weight] = [operand(node, 0), operand(node, 1)];
+  return [dims[0] as number, weight.dims[0] as number, ...slide(node, dims, read(node))];
+}
+
+function checkChannels(node: ConvNode): void {
+  const [{ dims }, weight, bias] = [operand(node, 0), operand(node, 1), node.inputs[2]];
+  const { group } = node.attributes;
+  const [outputs, depth] = weight.dims as [number, number];
+  if (weight.dims.length !== dims.length || group < 1 || depth * group !== dims[1] || outputs % group !== 0) {
+    const expected = `weights [outputs, ${(dims[1] ?? 0) / group}, ...kernel] for an input of dims ${describeList(dims)}`;
+    throw unfit(node, `${expected} in ${group} groups`, describeList(weight.dims));
+  }
+  if (bias && sizeOf(bias.dims) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias.dims));
+}

@@ -1,0 +1,53 @@
+import { describe } from '../../errors';
+import { sizeOf } from '../graph';
+import { numbersOf, rearrange } from '../tensors';
+import { attribute, axisOf, defineOp, type OpNode, operand, tensorAt, unfit } from './op';
+
+const attributes = { axis: attribute('int', 0) };
+
+/** Inputs: x, positions along the axis. */
+export const gather = defineOp({
+  onnx: 'Gather',
+  inputs: [2, 2],
+  attributes,
+  infer(node) {
+    const dims = gatheredDims(node);
+    // Those that are computed are not known before a run; what lies outside is zeros then.
+    if (node.inputs[1]?.tensor) positionsOf(node);
+    return [{ type: operand(node, 0).type, dims }];
+  },
+  evaluate(node) {
+    const { dims } = operand(node, 0);
+    const axis = axisOf(node, node.attributes.axis, dims.length);
+    const positions = positionsOf(node);
+    const inner = sizeOf(dims.slice(axis + 1));
+    let next = 0;
+    const pick = (): number => {
+      const [rest, row] = [next % inner, Math.floor(next++ / inner)];
+      const at = positions[row % positions.length] as number;
+      return (Math.floor(row / positions.length) * (dims[axis] as number) + at) * inner + rest;
+    };
+    return [rearrange(tensorAt(node, 0), gatheredDims(node), pick)];
+  },
+  lower: (node) => ({
+    op: 'gather',
+    attributes: { axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length) },
+  }),
+});
+
+function gatheredDims(node: OpNode<typeof attributes>): number[] {
+  const { dims } = operand(node, 0);
+  const axis = axisOf(node, node.attributes.axis, dims.length);
+  return [...dims.slice(0, axis), ...operand(node, 1).dims, ...dims.slice(axis + 1)];
+}
+
+/** Of a constant input; none is negative. */
+function positionsOf(node: OpNode<typeof attributes>): number[] {
+  const { dims } = operand(node, 0);
+  const length = dims[axisOf(node, node.attributes.axis, dims.length)] as number;
+  return Array.from(numbersOf(tensorAt(node, 1)), (at) => {
+    const position = at < 0 ? at + length : at;
+    if (position >= 0 && position < length) return position;
+    throw unfit(node, `positions from ${-length} to ${length - 1}`, describe(at));
+  });
+}

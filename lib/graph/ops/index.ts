@@ -1,0 +1,122 @@
+import { affine } from './affine';
+import { batchNormalization } from './batch-normalization';
+import { binaryOps, mean, mod, pRelu, sum, where } from './binary';
+import { cast, castLike } from './cast';
+import { clip } from './clip';
+import { concat } from './concat';
+import { constant, constantOfShape, nonZero, range, shape, size } from './constants';
+import { conv } from './conv';
+import { convTranspose } from './conv-transpose';
+import { depthToSpace, spaceToDepth } from './depth-to-space';
+import { expand, tile } from './expand';
+import { gather } from './gather';
+import { gatherNd } from './gather-nd';
+import { gemm } from './gemm';
+import { dropout, identity } from './identity';
+import { integerOps } from './integers';
+import { matMul } from './mat-mul';
+import { microsoftOps } from './microsoft';
+import { nonMaxSuppression } from './non-max-suppression';
+import { gelu, instanceNormalization, layerNormalization } from './normalization';
+import type { Op } from './op';
+import { pad } from './pad';
+import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool';
+import {
+  convInteger,
+  dequantizeLinear,
+  matMulInteger,
+  qLinearConv,
+  qLinearMatMul,
+  quantizeLinear,
+} from './quantization';
+import { reductions } from './reduce';
+import { flatten, reshape, squeeze, unsqueeze } from './reshape';
+import { resize, upsample } from './resize';
+import { argMax, argMin, cumSum, topK } from './selection';
+import { slice } from './slice';
+import { logSoftmax, softmax } from './softmax';
+import { split } from './split';
+import { squeezeExcite } from './squeeze-excite';
+import { transpose } from './transpose';
+import { unaryOps } from './unary';
+
+/** Every operator, under the name that nodes of a graph have: that of ONNX in camel case. */
+export const ops: Readonly<Record<string, Op>> = {
+  ...unaryOps,
+  ...binaryOps,
+  ...integerOps,
+  ...microsoftOps,
+  ...reductions,
+  affine,
+  argMax,
+  argMin,
+  averagePool,
+  batchNormalization,
+  cast,
+  castLike,
+  clip,
+  concat,
+  constant,
+  constantOfShape,
+  conv,
+  convInteger,
+  convTranspose,
+  cumSum,
+  depthToSpace,
+  dequantizeLinear,
+  dropout,
+  expand,
+  flatten,
+  gather,
+  gatherNd,
+  gelu,
+  gemm,
+  globalAveragePool,
+  globalMaxPool,
+  identity,
+  instanceNormalization,
+  layerNormalization,
+  logSoftmax,
+  matMul,
+  matMulInteger,
+  maxPool,
+  mean,
+  mod,
+  nonMaxSuppression,
+  nonZero,
+  pRelu,
+  qLinearConv,
+  qLinearMatMul,
+  quantizeLinear,
+  pad,
+  range,
+  reshape,
+  resize,
+  shape,
+  size,
+  slice,
+  softmax,
+  spaceToDepth,
+  split,
+  squeezeExcite,
+  squeeze,
+  sum,
+  tile,
+  topK,
+  transpose,
+  unsqueeze,
+  upsample,
+  where,
+};
+
+/** The operator of a node in a graph, whose nodes have no others. */
+export function opOf(node: { readonly op: string }): Op {
+  return ops[node.op] as Op;
+}
+
+const byOnnxName = new Map(Object.entries(ops).map(([name, op]) => [op.onnx, name]));
+
+/** The name inside of an operator of ONNX; nothing for one that is not known. */
+export function opNamed(onnx: string): string | undefined {
+  return onnx === '' ? undefined : byOnnxName.get(onnx);
+}

@@ -1,0 +1,28 @@
+import { describeList } from '../../errors';
+import { sizeOf } from '../graph';
+import { broadcastDims, defineOp, type OpNode, operand, unfit } from './op';
+
+/** Matrices, or rows of matrices that are broadcast. A list on the left is a row, one on the right a column. */
+export const matMul = defineOp({
+  onnx: 'MatMul',
+  inputs: [2, 2],
+  attributes: {},
+  infer: (node) => [{ type: operand(node, 0).type, dims: matMulDims(node) }],
+  macs: (node) => sizeOf(matMulDims(node)) * (operand(node, 0).dims.at(-1) as number),
+  lower: () => ({ op: 'matMul' }),
+});
+
+/** Dims of a product of its first two inputs. */
+export function matMulDims(node: OpNode): number[] {
+  const [a, b] = [operand(node, 0).dims, operand(node, 1).dims];
+  const left = a.length === 1 ? [1, ...a] : a;
+  const right = b.length === 1 ? [...b, 1] : b;
+  if (left.length < 2 || right.length < 2 || left.at(-1) !== right.at(-2)) {
+    throw unfit(node, 'matrices that can be multiplied', `${describeList(a)} and ${describeList(b)}`);
+  }
+  return [
+    ...broadcastDims(node, [left.slice(0, -2), right.slice(0, -2)]),
+    ...(a.length === 1 ? [] : [left.at(-2) as number]),
+    ...(b.length === 1 ? [] : [right.at(-1) as number]),
+  ];
+}

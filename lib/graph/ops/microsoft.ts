@@ -1,0 +1,37 @@
+import { type AttributeTable, attribute, defineOp, type Op, operand } from './op';
+import { windowAttributes } from './window';
+
+// Operators in integers that onnxruntime's quantiser writes beside those of ONNX. They are read as their operators in floats between
+// conversions, and come up in no graph.
+
+/** Domain of these operators. */
+export const microsoft = 'com.microsoft';
+
+function quantizedOp(onnx: string, inputs: Op['inputs'], attributes: AttributeTable = {}): Op {
+  return defineOp({
+    ...{ onnx, domain: microsoft, inputs, attributes },
+    infer: (node) => [{ type: 'uint8', dims: operand(node, 0).dims }],
+  });
+}
+
+const pooling = { ...windowAttributes, ceil_mode: attribute('int', 0), count_include_pad: attribute('int', 0) };
+const channelsLast = { channels_last: attribute('int', 0) };
+
+export const microsoftOps = {
+  /** a, its scale and zero point, the same of b and of the result. */
+  qLinearAdd: quantizedOp('QLinearAdd', [7, 8]),
+  qLinearMul: quantizedOp('QLinearMul', [7, 8]),
+  /** x, its scale and zero point, the same of the result. */
+  qLinearSigmoid: quantizedOp('QLinearSigmoid', [4, 5]),
+  qLinearLeakyRelu: quantizedOp('QLinearLeakyRelu', [4, 5], { alpha: attribute('float', 0.01) }),
+  qLinearGlobalAveragePool: quantizedOp('QLinearGlobalAveragePool', [5, 5], channelsLast),
+  qLinearAveragePool: quantizedOp('QLinearAveragePool', [4, 5], { ...pooling, ...channelsLast }),
+  /** Scale and zero point of the result; then x, scale and zero point of each operand. */
+  qLinearConcat: quantizedOp('QLinearConcat', [5, 2 ** 16], { axis: attribute('int', 1) }),
+  /** a, its scale and zero point, the same of b, bias, scale and zero point of the result, which is floats without them. */
+  qGemm: quantizedOp('QGemm', [6, 9], {
+    alpha: attribute('float', 1),
+    transA: attribute('int', 0),
+    transB: attribute('int', 0),
+  }),
+};

@@ -1,0 +1,75 @@
+import { sizeOf } from '../graph';
+import { tensorOf } from '../tensors';
+import { Writer } from './builder';
+import { attribute, axisOf, defineOp, operand } from './op';
+
+/** Of all numbers from an axis on. Inputs: x, scale, bias. */
+export const layerNormalization = defineOp({
+  onnx: 'LayerNormalization',
+  inputs: [2, 3],
+  attributes: { axis: attribute('int', -1), epsilon: attribute('float', 1e-5), stash_type: attribute('int', 1) },
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const rank = operand(node, 0).dims.length;
+    const first = axisOf(node, node.attributes.axis, rank);
+    const axes = Array.from({ length: rank - first }, (_, i) => first + i);
+    const [x = '', scale = '', bias = ''] = node.node.inputs;
+    const normal = normalized(write, x, axes, node.attributes.epsilon);
+    return bias ? write.last('add', [write.add('mul', [normal, scale]), bias]) : write.last('mul', [normal, scale]);
+  },
+});
+
+/** Of every channel of every image. Inputs: x, scale and bias, each [c]. */
+export const instanceNormalization = defineOp({
+  onnx: 'InstanceNormalization',
+  inputs: [3, 3],
+  attributes: { epsilon: attribute('float', 1e-5) },
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const { dims } = operand(node, 0);
+    const shape = [sizeOf(operand(node, 1).dims), ...dims.slice(2).map(() => 1)];
+    const [x = '', ...lists] = node.node.inputs;
+    const [scale = '', bias = ''] = lists.map((name) =>
+      write.add('reshape', [name, write.tensor(tensorOf('int64', [shape.length], shape))], { allowzero: 0 }),
+    );
+    const axes = dims.slice(2).map((_, i) => i + 2);
+    const normal = normalized(write, x, axes, node.attributes.epsilon);
+    return write.last('add', [write.add('mul', [normal, scale]), bias]);
+  },
+});
+
+/** (x - mean) / sqrt(variance + epsilon) */
+function normalized(write: Writer, x: string, axes: readonly number[], epsilon: number): string {
+  const along = write.tensor(tensorOf('int64', [axes.length], axes));
+  const mean = (name: string): string =>
+    write.add('reduceMean', [name, along], { keepdims: 1, noop_with_empty_axes: 0 });
+  const centred = write.add('sub', [x, mean(x)]);
+  const variance = mean(write.add('mul', [centred, centred]));
+  return write.add('div', [centred, write.add('sqrt', [write.add('add', [variance, write.number(epsilon)])])]);
+}
+
+/** x times the share of a normal distribution below x. */
+export const gelu = defineOp({
+  onnx: 'Gelu',
+  inputs: [1, 1],
+  attributes: { approximate: attribute('text', 'none') },
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const [x = ''] = node.node.inputs;
+    const inner =
+      node.attributes.approximate === 'tanh'
+        ? write.add('tanh', [
+            write.add('mul', [write.add('add', [x, cubic(write, x)]), write.number(Math.sqrt(2 / Math.PI))]),
+          ])
+        : write.add('erf', [write.add('mul', [x, write.number(Math.SQRT1_2)])]);
+    const half = write.add('mul', [x, write.number(0.5)]);
+    return write.last('mul', [half, write.add('add', [inner, write.number(1)])]);
+  },
+});
+
+function cubic(write: Writer, x: string): string {
+  return write.add('mul', [write.add('mul', [write.add('mul', [x, x]), x]), write.number(0.044715)]);
+}

@@ -1,0 +1,73 @@
+import { describeList } from '../../errors';
+import { tensorOf } from '../tensors';
+import { Writer } from './builder';
+import {
+  attribute,
+  axisOf,
+  constantList,
+  constantNumber,
+  defineOp,
+  type OpNode,
+  operand,
+  unfit,
+  unsupported,
+} from './op';
+
+const attributes = { mode: attribute('text', 'constant') };
+
+/** Inputs: x, all beginnings then all ends (negative ones cut off), value, axes (all if absent). */
+export const pad = defineOp({
+  onnx: 'Pad',
+  inputs: [2, 4],
+  parameters: [1, 2, 3],
+  attributes,
+  moved: [
+    { attribute: 'pads', input: 1, opset: 11 },
+    { attribute: 'value', input: 2, opset: 11 },
+  ],
+  infer(node) {
+    const { type, dims } = operand(node, 0);
+    const { begins, ends } = padsOf(node);
+    const padded = dims.map((dim, axis) => dim + (begins[axis] as number) + (ends[axis] as number));
+    if (padded.some((dim) => dim < 0)) throw unfit(node, 'dims from 0', describeList(padded));
+    return [{ type, dims: padded }];
+  },
+  writeOut(node, builder) {
+    const { begins, ends } = padsOf(node);
+    if ([...begins, ...ends].every((count) => count >= 0)) return undefined;
+    const write = new Writer(node.node, builder);
+    const [x = '', , ...others] = node.node.inputs;
+    const integers = (list: readonly number[]): string => write.tensor(tensorOf('int64', [list.length], list));
+    const starts = begins.map((count) => Math.max(0, -count));
+    const stops = operand(node, 0).dims.map((dim, axis) => dim + Math.min(0, ends[axis] as number));
+    const kept = write.add('slice', [x, integers(starts), integers(stops)]);
+    const more = [...begins, ...ends].map((count) => Math.max(0, count));
+    return write.last('pad', [kept, integers(more), ...others.slice(0, 1)], node.node.attributes);
+  },
+  lower(node) {
+    const { begins, ends } = padsOf(node);
+    const { mode } = node.attributes;
+    if (!['constant', 'reflect', 'edge'].includes(mode))
+      throw unsupported(node, 'mode constant, reflect or edge', mode);
+    const value = constantNumber(node, 2) ?? 0;
+    return { op: 'pad', inputs: [0], attributes: { mode, before: begins, after: ends, value } };
+  },
+});
+
+/** Padding of every axis. */
+export function padsOf(node: OpNode): { begins: number[]; ends: number[] } {
+  const rank = operand(node, 0).dims.length;
+  const pads = constantList(node, 1) ?? [];
+  const axes = (constantList(node, 3) ?? Array.from({ length: rank }, (_, i) => i)).map((axis) =>
+    axisOf(node, axis, rank),
+  );
+  if (pads.length !== 2 * axes.length || pads.some((count) => Math.abs(count) > 2 ** 31)) {
+    throw unfit(node, `${2 * axes.length} numbers`, describeList(pads));
+  }
+  const [begins, ends] = [Array<number>(rank).fill(0), Array<number>(rank).fill(0)];
+  axes.forEach((axis, i) => {
+    begins[axis] = pads[i] as number;
+    ends[axis] = pads[i + axes.length] as number;
+  });
+  return { begins, ends };
+}

@@ -1,0 +1,61 @@
+import { onnxTypeOf } from '../data-types';
+import { Writer } from './builder';
+import { attribute, defineOp, type OpNode, operand } from './op';
+import { planeWindow, slide, windowAttributes, windowOf } from './window';
+
+const shared = { ...windowAttributes, ceil_mode: attribute('int', 0) };
+
+function pooledDims(node: OpNode<typeof shared>): number[] {
+  const { dims } = operand(node, 0);
+  return [...dims.slice(0, 2), ...slide(node, dims, windowOf(node, dims), node.attributes.ceil_mode !== 0)];
+}
+
+function window(node: OpNode<typeof shared>) {
+  return { ...planeWindow(node, windowOf(node, operand(node, 0).dims)), outputSize: pooledDims(node).slice(2) };
+}
+
+/** The second output, positions of the largest, is for no kernel. */
+export const maxPool = defineOp({
+  onnx: 'MaxPool',
+  inputs: [1, 1],
+  outputs: [1, 1],
+  attributes: { ...shared, storage_order: attribute('int', 0) },
+  infer: (node) => [{ type: operand(node, 0).type, dims: pooledDims(node) }],
+  writeOut(node, builder) {
+    const { type } = operand(node, 0);
+    if (type === 'float32') return undefined;
+    const write = new Writer(node.node, builder);
+    const floats = write.add('cast', node.node.inputs, { to: onnxTypeOf('float32') });
+    const pooled = write.add('maxPool', [floats], node.node.attributes);
+    return write.last('cast', [pooled], { to: onnxTypeOf(type) });
+  },
+  lower: (node) => ({ op: 'maxPool', attributes: window(node) }),
+});
+
+export const averagePool = defineOp({
+  onnx: 'AveragePool',
+  inputs: [1, 1],
+  attributes: { ...shared, count_include_pad: attribute('int', 0) },
+  infer: (node) => [{ type: 'float32', dims: pooledDims(node) }],
+  lower: (node) => ({
+    op: 'averagePool',
+    attributes: { ...window(node), countIncludePad: node.attributes.count_include_pad !== 0 },
+  }),
+});
+
+/** One number of each channel. */
+function globalPool(onnx: string, kind: string) {
+  return defineOp({
+    onnx,
+    inputs: [1, 1],
+    attributes: {},
+    infer(node) {
+      const { type, dims } = operand(node, 0);
+      return [{ type, dims: dims.map((dim, axis) => (axis < 2 ? dim : 1)) }];
+    },
+    lower: () => ({ op: 'globalPool', attributes: { kind } }),
+  });
+}
+
+export const globalAveragePool = globalPool('GlobalAveragePool', 'average');
+export const globalMaxPool = globalPool('GlobalMaxPool', 'max');

@@ -1,0 +1,78 @@
+import { describe } from '../../errors';
+import { attribute, axisOf, constantNumber, defineOp, type Op, operand, unfit } from './op';
+
+/** The position of the largest, or smallest, along an axis. */
+function argOp(onnx: string, min: boolean): Op {
+  return defineOp({
+    onnx,
+    inputs: [1, 1],
+    attributes: { axis: attribute('int', 0), keepdims: attribute('int', 1), select_last_index: attribute('int', 0) },
+    infer(node) {
+      const { dims } = operand(node, 0);
+      const axis = axisOf(node, node.attributes.axis, dims.length);
+      const keep = node.attributes.keepdims !== 0;
+      return [{ type: 'int64', dims: dims.flatMap((dim, i) => (i !== axis ? [dim] : keep ? [1] : [])) }];
+    },
+    lower: (node) => ({
+      op: 'argMax',
+      attributes: {
+        min,
+        axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length),
+        keepDims: node.attributes.keepdims !== 0,
+        last: node.attributes.select_last_index !== 0,
+      },
+    }),
+  });
+}
+
+export const argMax = argOp('ArgMax', false);
+export const argMin = argOp('ArgMin', true);
+
+/** Inputs: x, how many. Outputs: the largest (or smallest) in order, and their positions. */
+export const topK = defineOp({
+  onnx: 'TopK',
+  inputs: [2, 2],
+  parameters: [1],
+  outputs: [2, 2],
+  attributes: { axis: attribute('int', -1), largest: attribute('int', 1), sorted: attribute('int', 1) },
+  moved: [{ attribute: 'k', input: 1, opset: 10 }],
+  infer(node) {
+    const { type, dims } = operand(node, 0);
+    const axis = axisOf(node, node.attributes.axis, dims.length);
+    const count = constantNumber(node, 1) ?? 0;
+    if (!(count >= 0 && count <= (dims[axis] as number)))
+      throw unfit(node, `a count up to ${dims[axis]}`, describe(count));
+    const kept = dims.map((dim, i) => (i === axis ? count : dim));
+    return [
+      { type, dims: kept },
+      { type: 'int64', dims: kept },
+    ];
+  },
+  lower: (node) => ({
+    op: 'topK',
+    inputs: [0],
+    attributes: {
+      axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length),
+      k: constantNumber(node, 1) ?? 0,
+      largest: node.attributes.largest !== 0,
+    },
+  }),
+});
+
+/** Sums of all up to each. Inputs: x, axis. */
+export const cumSum = defineOp({
+  onnx: 'CumSum',
+  inputs: [2, 2],
+  parameters: [1],
+  attributes: { exclusive: attribute('int', 0), reverse: attribute('int', 0) },
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  lower: (node) => ({
+    op: 'cumSum',
+    inputs: [0],
+    attributes: {
+      axis: axisOf(node, constantNumber(node, 1) ?? 0, operand(node, 0).dims.length),
+      exclusive: node.attributes.exclusive !== 0,
+      reverse: node.attributes.reverse !== 0,
+    },
+  }),
+});

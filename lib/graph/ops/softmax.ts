@@ -1,0 +1,34 @@
+import { type Additions, attribute, axisOf, defineOp, derived, type FileNode, type Op, operand } from './op';
+
+function softmaxOp(onnx: string, log: boolean): Op {
+  return defineOp({
+    onnx,
+    inputs: [1, 1],
+    attributes: { axis: attribute('int', -1) },
+    upgrade: flattened,
+    infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+    lower: (node) => ({
+      op: 'softmax',
+      attributes: { log, axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length) },
+    }),
+  });
+}
+
+export const softmax = softmaxOp('Softmax', false);
+export const logSoftmax = softmaxOp('LogSoftmax', true);
+
+/** Before opset 13 the sum goes over all axes from `axis` on, 1 where nothing is said. */
+function flattened(node: FileNode, opset: number, additions: Additions): FileNode[] {
+  const axis = (node.attributes.get('axis') as number | undefined) ?? 1;
+  if (opset >= 13 || axis === -1) return [node];
+  const x = node.inputs[0] as string;
+  const dims = derived(node, 'dims', 'Shape', [x], additions);
+  const rows = derived(node, 'rows', 'Flatten', [x], additions, { axis });
+  const result = derived(node, 'result', node.op, rows.outputs, additions, { axis: -1 });
+  return [
+    dims,
+    rows,
+    { ...result, name: node.name },
+    { ...derived(node, 'reshaped', 'Reshape', [...result.outputs, ...dims.outputs], additions), outputs: node.outputs },
+  ];
+}

@@ -1,0 +1,27 @@
+import type { Graph, GraphNode } from '../graph';
+import { Rewriter } from '../rewriter';
+
+/** Hands what multiplies and shifts all channels alike behind an activation over to it. */
+export function affineIntoActivation(graph: Graph, where: string): Graph {
+  const rewriter = new Rewriter(graph, where);
+  for (const node of rewriter.nodes()) {
+    const [scale, shift] = node.op === 'affine' && !node.activation ? [one(node, 'scale'), one(node, 'shift')] : [];
+    const maker = rewriter.soleMaker(node.inputs[0]);
+    if (scale === undefined || shift === undefined || !maker?.activation || !takesMore(maker)) continue;
+    rewriter.remove(maker);
+    rewriter.replace(node, { ...maker, outputs: node.outputs, activation: { ...maker.activation, scale, shift } });
+  }
+  return rewriter.finish();
+}
+
+/** Two factors or summands would be rounded once instead of twice. */
+function takesMore({ op, activation }: GraphNode): boolean {
+  const isPlain = activation?.scale === undefined && activation?.shift === undefined;
+  return isPlain && (op === 'conv' || op === 'convTranspose');
+}
+
+/** The number that all channels have. */
+function one({ attributes }: GraphNode, name: 'scale' | 'shift'): number | undefined {
+  const list = attributes[name] as readonly number[];
+  return list.every((number) => Object.is(number, list[0])) ? list[0] : undefined;
+}

@@ -1,0 +1,20 @@
+import type { Graph, GraphNode } from '../graph';
+import { nodeOf, Rewriter } from '../rewriter';
+
+/** Makes one transposition of two in a row; two that undo each other go with the identities. */
+export function cancelTransposes(graph: Graph, where: string): Graph {
+  const rewriter = new Rewriter(graph, where);
+  for (const node of rewriter.nodes()) {
+    const before = node.op === 'transpose' ? rewriter.maker(node.inputs[0]) : undefined;
+    if (before?.op !== 'transpose' || before.activation || node.activation) continue;
+    const [first, second] = [permutationOf(before, rewriter), permutationOf(node, rewriter)];
+    const perm = second.map((axis) => first[axis] as number);
+    rewriter.replace(node, nodeOf(node, 'transpose', before.inputs, { perm }));
+  }
+  return rewriter.finish();
+}
+
+function permutationOf(node: GraphNode, rewriter: Rewriter): readonly number[] {
+  const given = node.attributes.perm as readonly number[] | undefined;
+  return given ?? rewriter.dims(node.inputs[0]).map((_, i, { length }) => length - 1 - i);
+}

@@ -1,0 +1,111 @@
+import type { Graph, GraphNode } from '../graph';
+import { clipBounds } from '../ops/clip';
+import { nodeOf, Rewriter } from '../rewriter';
+import { listOf } from '../tensors';
+
+/**
+ * Recognises activations that exporters write out: SiLU as x * sigmoid(x); hard sigmoid as clip(x + 3, 0, 6) / 6; hard swish as x
+ * times that, the division before or after; leaky ReLU as max(x, a * x); ReLU as a clip from 0.
+ */
+export function findActivations(graph: Graph, where: string): Graph {
+  const rewriter = new Rewriter(graph, where);
+  for (const node of rewriter.nodes()) {
+    for (const find of [relu, hardSigmoid, gate, lateDivision, leakyRelu]) {
+      const found = node.activation ? undefined : find(node, rewriter);
+      if (!found) continue;
+      rewriter.replace(node, found);
+      break;
+    }
+  }
+  return rewriter.finish();
+}
+
+type Finder = (node: GraphNode, rewriter: Rewriter) => GraphNode | undefined;
+
+const relu: Finder = (node, rewriter) => {
+  if (node.op !== 'clip' || node.inputs.slice(1).some((name) => name !== '' && !rewriter.tensor(name)))
+    return undefined;
+  const { low, high } = clipBounds(rewriter.view(node));
+  return low === 0 && high === Number.POSITIVE_INFINITY ? nodeOf(node, 'relu', node.inputs.slice(0, 1)) : undefined;
+};
+
+/** A sixth of a clip from 0 to 6 of a value that 3 was added to. */
+const hardSigmoid: Finder = (node, rewriter) => {
+  const [clip, factor] = factorOf(node, rewriter);
+  const input = isSixth(factor) ? shiftedByThree(clip, rewriter) : undefined;
+  return input === undefined ? undefined : nodeOf(node, 'hardSigmoid', [input], { alpha: 1 / 6, beta: 0.5 });
+};
+
+/** A product of a value and a gate that depends on it alone. */
+const gate: Finder = (node, rewriter) => {
+  if (node.op !== 'mul') return undefined;
+  for (const [x, other] of bothWays(node)) {
+    const maker = rewriter.maker(other);
+    if (!maker || maker.inputs[0] !== x || maker.activation) continue;
+    if (maker.op === 'sigmoid') return nodeOf(node, 'silu', [x]);
+    const { alpha, beta } = maker.attributes as { alpha: number; beta: number };
+    // A file has its numbers in float32.
+    if (maker.op === 'hardSigmoid' && isSixth(alpha) && beta === 0.5) return nodeOf(node, 'hardSwish', [x]);
+  }
+  return undefined;
+};
+
+/** A sixth of a product of a value and its clip. */
+const lateDivision: Finder = (node, rewriter) => {
+  const [product, factor] = factorOf(node, rewriter);
+  const maker = isSixth(factor) ? rewriter.soleMaker(product) : undefined;
+  if (maker?.op !== 'mul' || maker.activation) return undefined;
+  for (const [x, clip] of bothWays(maker)) {
+    if (shiftedByThree(clip, rewriter) === x) return nodeOf(node, 'hardSwish', [x]);
+  }
+  return undefined;
+};
+
+const leakyRelu: Finder = (node, rewriter) => {
+  if (node.op !== 'max') return undefined;
+  for (const [x, other] of bothWays(node)) {
+    const maker = rewriter.maker(other);
+    const [source, alpha] = maker ? factorOf(maker, rewriter) : [];
+    if (source === x && alpha !== undefined && alpha >= 0 && alpha <= 1)
+      return nodeOf(node, 'leakyRelu', [x], { alpha });
+  }
+  return undefined;
+};
+
+/** A value and the number that it is multiplied by. */
+function factorOf(node: GraphNode, rewriter: Rewriter): readonly [name?: string, factor?: number] {
+  if (node.activation || (node.op !== 'mul' && node.op !== 'div')) return [];
+  for (const [x, other] of bothWays(node)) {
+    const tensor = rewriter.tensor(other);
+    if (tensor?.data.length !== 1 || (node.op === 'div' && other !== node.inputs[1])) continue;
+    const number = listOf(tensor)[0] as number;
+    return [x, node.op === 'div' ? 1 / number : number];
+  }
+  return [];
+}
+
+/** x, where the value is clip(x + 3, 0, 6). */
+function shiftedByThree(name: string | undefined, rewriter: Rewriter): string | undefined {
+  const clip = rewriter.maker(name);
+  if (clip?.op !== 'clip' || clip.activation || clip.inputs.slice(1).some((input) => !rewriter.tensor(input)))
+    return undefined;
+  const { low, high } = clipBounds(rewriter.view(clip));
+  const sum = rewriter.maker(clip.inputs[0]);
+  if (low !== 0 || high !== 6 || sum?.op !== 'add' || sum.activation) return undefined;
+  const [x] = bothWays(sum).find(([, other]) => {
+    const tensor = rewriter.tensor(other);
+    return tensor?.data.length === 1 && listOf(tensor)[0] === 3;
+  }) ?? [undefined];
+  return x;
+}
+
+function isSixth(factor: number | undefined): boolean {
+  return factor !== undefined && Math.fround(factor) === Math.fround(1 / 6);
+}
+
+function bothWays({ inputs: [a = '', b = ''] }: GraphNode): readonly (readonly [string, string])[] {
+  return [
+    [a, b],
+    [b, a],
+  ];
+}

@@ -1,0 +1,61 @@
+import type { Steps } from '../../slices';
+import type { Graph } from '../graph';
+import { type InputDims, specialize, specializeSteps } from '../specialize';
+import { activationIntoOp } from './activation-into-op';
+import { writeAffine } from './affine';
+import { affineIntoActivation } from './affine-into-activation';
+import { cancelTransposes } from './cancel-transposes';
+import { dropIdentities } from './drop-identities';
+import { findActivations } from './find-activations';
+import { findSqueezeExcite } from './find-squeeze-excite';
+import { lowerGemm } from './gemm';
+import { computeIntegers } from './integers';
+import { intoConvs } from './into-convs';
+import { padIntoConv } from './pad-into-conv';
+import { type Pass, runPasses } from './pass';
+import { linesAsPlanes } from './planes';
+import { removeDead } from './remove-dead';
+import { unifyReshapes } from './reshapes';
+import { residualIntoConv } from './residual-into-conv';
+import { roundTensors } from './round-tensors';
+import { writeOut, writeOutConversions } from './write-out';
+
+/** What the passes before have left to constants. */
+const fold: Pass = (graph, where) => {
+  const dims = graph.inputs.map(({ name }) => [name, graph.values.get(name)?.dims as readonly number[]] as const);
+  return specialize(graph, new Map(dims), where);
+};
+
+/** In the order in which one makes work for the next. All know the dims of every value. */
+const passes: readonly Pass[] = [
+  dropIdentities,
+  unifyReshapes,
+  dropIdentities,
+  removeDead,
+  writeOut,
+  fold,
+  linesAsPlanes,
+  padIntoConv,
+  findActivations,
+  computeIntegers,
+  writeOutConversions,
+  fold,
+  ...intoConvs,
+  findSqueezeExcite,
+  activationIntoOp,
+  residualIntoConv,
+  affineIntoActivation,
+  lowerGemm,
+  writeAffine,
+  activationIntoOp,
+  cancelTransposes,
+  unifyReshapes,
+  dropIdentities,
+  removeDead,
+  roundTensors,
+];
+
+/** The graph as the engine computes it, for inputs of these dims. @throws {QARepVGGError} as {@link specialize} */
+export function* optimize(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
+  return yield* runPasses(passes, yield* specializeSteps(graph, inputs, where), where);
+}

@@ -1,0 +1,82 @@
+import type { Graph, GraphNode, GraphTensor } from '../../graph';
+import { convWindow } from '../../ops/conv';
+import { Rewriter } from '../../rewriter';
+import { tensorOf } from '../../tensors';
+import { named, type Scale, sameScale, scaleNamed } from './parameters';
+
+/** The most channels of an image that a convolution rounds itself. */
+const imageChannels = 4;
+
+/** Hands tables over to the node whose bytes they are of, and images to the convolution that rounds them. */
+export function fuseIntegers(graph: Graph, where: string): Graph {
+  const rewriter = new Rewriter(graph, where);
+  const inputs = new Set(graph.inputs.map(({ name }) => name));
+  for (const node of rewriter.nodes()) {
+    if (node.op === 'quantizedTable') fuseTable(node, rewriter);
+    else if (node.op === 'quantizedConv') fuseImage(node, inputs, rewriter);
+  }
+  return rewriter.finish();
+}
+
+function fuseTable(node: GraphNode, rewriter: Rewriter): void {
+  const [from, to] = [scaleNamed('input', node), scaleNamed('output', node)];
+  const table = rewriter.tensor(node.inputs[1]) as GraphTensor;
+  const isSame = sameScale(from, to);
+  if (isSame && isIdentity(table)) {
+    rewriter.bypass(node);
+    return;
+  }
+  const maker = rewriter.soleMaker(node.inputs[0]);
+  if (!maker) return;
+  const made = (isSame ? withRelu(maker, table) : undefined) ?? withTable(maker, table, to, rewriter);
+  if (!made) return;
+  rewriter.remove(maker);
+  rewriter.replace(node, { ...made, outputs: node.outputs });
+}
+
+/** A convolution none of whose results is below zero, if that is what the table says. */
+function withRelu(maker: GraphNode, { data }: GraphTensor): GraphNode | undefined {
+  const zeroPoint = maker.attributes.outputZeroPoint as number;
+  const isRelu = (data as Uint8Array).every((value, q) => value === Math.max(q, zeroPoint));
+  if (!isRelu || tablePlaces[maker.op] !== 4 || maker.inputs.length > 4) return undefined;
+  return { ...maker, activation: { kind: 'relu' } };
+}
+
+/** The node whose bytes go through the table as well, behind one that it has. */
+function withTable(maker: GraphNode, table: GraphTensor, to: Scale, rewriter: Rewriter): GraphNode | undefined {
+  const place = tablePlaces[maker.op];
+  if (place === undefined || maker.attributes.outputScale === undefined) return undefined;
+  const own = rewriter.tensor(maker.inputs[place]);
+  const both = own ? tensorOf('uint8', [256], composed(own, table)) : table;
+  const inputs = [...maker.inputs.slice(0, place), rewriter.addTensor(`${maker.name}/table`, both)];
+  const prefix = maker.op === 'quantizedTable' ? 'output' : 'table';
+  return { ...maker, inputs, attributes: { ...maker.attributes, ...named(prefix, to) } };
+}
+
+function composed(first: GraphTensor, second: GraphTensor): Uint8Array {
+  return Uint8Array.from(first.data as Uint8Array, (q) => second.data[q] as number);
+}
+
+/** Which operand a table is. */
+const tablePlaces: Readonly<Record<string, number>> = {
+  quantizedTable: 1,
+  quantizedConv: 4,
+  quantizedConvTranspose: 4,
+  quantizedBinary: 2,
+};
+
+function isIdentity({ data }: GraphTensor): boolean {
+  return (data as Uint8Array).every((value, q) => value === q);
+}
+
+function fuseImage(node: GraphNode, inputs: ReadonlySet<string>, rewriter: Rewriter): void {
+  const bytes = rewriter.soleMaker(node.inputs[0]);
+  const [image = ''] = bytes?.inputs ?? [];
+  const [count, channels] = rewriter.dims(image) as [number, number];
+  if (bytes?.op !== 'quantize' || !inputs.has(image) || count !== 1 || channels > imageChannels) return;
+  const { kernel, strides, dilations, pads } = convWindow(rewriter.view(node));
+  const isSquare = [kernel, strides, dilations, pads].every((list) => list.every((value) => value === list[0]));
+  if (node.attributes.group !== 1 || !isSquare) return;
+  rewriter.replace(node, { ...node, inputs: [image, ...node.inputs.slice(1)] });
+  rewriter.remove(bytes);
+}

@@ -1,0 +1,81 @@
+import type { GraphNode } from '../../graph';
+import type { Integers } from './context';
+import { maxDepth, type Scale, sameScale } from './parameters';
+
+/** Operators that hand floats on as they are, with the inputs that are data. */
+const moves: Readonly<Record<string, (node: GraphNode) => readonly string[]>> = {
+  concat: ({ inputs }) => inputs,
+  depthToSpace: ({ inputs }) => inputs.slice(0, 1),
+  flatten: ({ inputs }) => inputs.slice(0, 1),
+  gather: ({ inputs }) => inputs.slice(0, 1),
+  identity: ({ inputs }) => inputs.slice(0, 1),
+  reshape: ({ inputs }) => inputs.slice(0, 1),
+  slice: ({ inputs }) => inputs.slice(0, 1),
+  spaceToDepth: ({ inputs }) => inputs.slice(0, 1),
+  squeeze: ({ inputs }) => inputs.slice(0, 1),
+  transpose: ({ inputs }) => inputs.slice(0, 1),
+  unsqueeze: ({ inputs }) => inputs.slice(0, 1),
+};
+
+/**
+ * A value in floats rounded to a scale, before node `at`, where it is made of bytes that were moved about: what stands for bytes of that
+ * scale already is what it would be rounded to; other bytes go through a table before they become floats. So conversions around the
+ * reshapes and transpositions of a network's tail vanish. Operands of a concatenation that are no bytes are rounded on their own.
+ *
+ * @returns the value; nothing where it is not made of bytes.
+ */
+export function regrid(value: string, to: Scale, at: GraphNode, integers: Integers): string | undefined {
+  const moved = new MovedValues(to, at, integers);
+  return moved.isMoved(value) ? moved.of(value) : undefined;
+}
+
+class MovedValues {
+  readonly #to: Scale;
+  readonly #at: GraphNode;
+  readonly #integers: Integers;
+  readonly #known = new Map<string, boolean>();
+  readonly #made = new Map<string, string>();
+
+  constructor(to: Scale, at: GraphNode, integers: Integers) {
+    this.#to = to;
+    this.#at = at;
+    this.#integers = integers;
+  }
+
+  /** Whether some of it are bytes, and nothing but moves is behind them. */
+  isMoved(value: string): boolean {
+    const known = this.#known.get(value);
+    if (known !== undefined) return known;
+    const node = this.#integers.rewriter.maker(value);
+    this.#known.set(value, false);
+    const isFound =
+      node !== undefined &&
+      !node.activation &&
+      this.#known.size <= maxDepth &&
+      (node.op === 'dequantize' || (moves[node.op]?.(node).some((name) => this.isMoved(name)) ?? false));
+    this.#known.set(value, isFound);
+    return isFound;
+  }
+
+  /** The value, rounded. */
+  of(value: string): string {
+    const made = this.#made.get(value) ?? this.#make(value);
+    this.#made.set(value, made);
+    return made;
+  }
+
+  #make(value: string): string {
+    const [integers, to, at] = [this.#integers, this.#to, this.#at];
+    const node = integers.rewriter.maker(value);
+    if (!node || !this.isMoved(value)) return integers.roundFloats(value, to, at);
+    if (node.op === 'dequantize') {
+      const bytes = integers.read(value);
+      return !bytes || sameScale(bytes, to) ? value : integers.floats(integers.requantize(bytes, to, at), at);
+    }
+    const made = new Map((moves[node.op]?.(node) ?? []).map((name) => [name, this.of(name)]));
+    if ([...made].every(([name, other]) => name === other)) return value;
+    const inputs = node.inputs.map((name) => made.get(name) ?? name);
+    const like = { op: node.op, inputs, attributes: node.attributes };
+    return integers.rewriter.insert(at, node.name, like, integers.rewriter.value(value));
+  }
+}

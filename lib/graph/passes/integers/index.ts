@@ -1,0 +1,66 @@
+import type { Graph } from '../../graph';
+import { removeDead } from '../remove-dead';
+import { binary } from './binary';
+import { clamp, readRelu } from './clamps';
+import { type Families, Integers } from './context';
+import { product, productInFloats } from './convolutions';
+import { fuseIntegers } from './fuse';
+import { readConcat, readMoved, readReshape, readSplit, roundConcat, roundMoved, roundReshape } from './moves';
+import { average, globalAverage } from './pools';
+import { functions } from './tables';
+
+const families: Families = {
+  clamps: { clip: clamp, relu: clamp },
+  functions,
+  roundings: {
+    add: binary,
+    averagePool: average,
+    concat: roundConcat,
+    conv: product,
+    convTranspose: product,
+    gemm: product,
+    globalAveragePool: globalAverage,
+    matMul: product,
+    maxPool: roundMoved,
+    mul: binary,
+    pad: roundMoved,
+    reduceMean: globalAverage,
+    reshape: roundReshape,
+    resize: roundMoved,
+    slice: roundMoved,
+    sub: binary,
+  },
+  readings: {
+    concat: readConcat,
+    maxPool: readMoved,
+    pad: readMoved,
+    relu: readRelu,
+    reshape: readReshape,
+    resize: readMoved,
+    slice: readMoved,
+    split: readSplit,
+  },
+};
+
+/**
+ * Computes in integers what stands between DequantizeLinear and QuantizeLinear, as far as the engine can: what both say of bytes
+ * becomes attributes of native nodes. Conversions of whatever else stay as they are. A graph without conversions does, too.
+ */
+export function computeIntegers(graph: Graph, where: string): Graph {
+  if (!graph.nodes.some(({ op }) => op === 'quantizeLinear')) return graph;
+  const integers = new Integers(graph, where, families);
+  const { rewriter } = integers;
+  for (const node of rewriter.nodes()) if (node.op === 'quantizeLinear') integers.convert(node);
+  for (const node of rewriter.nodes()) productInFloats(node, integers);
+  return fuseIntegers(removeDead(rewriter.finish()), where);
+}
+
+const products = ['quantizedConv', 'quantizedConvTranspose'];
+const floatProducts = ['conv', 'convTranspose', 'matMul'];
+
+/** Convolutions, and products with weights, of an optimised graph: in integers, and all of them. */
+export function countProducts({ nodes, tensors }: Graph): { readonly integer: number; readonly all: number } {
+  const integer = nodes.filter(({ op }) => products.includes(op)).length;
+  const float = nodes.filter(({ op, inputs }) => floatProducts.includes(op) && tensors.has(inputs[1] as string)).length;
+  return { integer, all: integer + float };
+}

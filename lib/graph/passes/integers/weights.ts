@@ -1,0 +1,145 @@
+import { type GraphNode, type GraphTensor, sizeOf } from '../../graph';
+import type { Rewriter } from '../../rewriter';
+import { listOf, numbersOf } from '../../tensors';
+import { minNormal, type Scale } from './parameters';
+
+/** How the weights of an operator are numbered. */
+export interface WeightLayout {
+  /** Dims of the weights in the engine. */
+  readonly dims: readonly number[];
+  readonly outputs: number;
+  /** The axis of the file's tensor that scales of their own may belong to, and the outputs that a position of it makes. */
+  readonly axis: number;
+  outputOf(index: number): number;
+  /** Where a weight of the file lies in the engine; where it is, if nothing is said. */
+  place?(index: number): number;
+}
+
+/** Weights in integers, centred at zero; a bias in steps of the input's scale times the weight's. */
+export interface IntegerWeights {
+  readonly weight: GraphTensor;
+  readonly bias: GraphTensor;
+  readonly scale: GraphTensor;
+}
+
+/** Largest sum that has room in 32 bits. */
+const maxSum = 2 ** 31 - 1;
+
+/**
+ * The weights of a node, if the file has them in integers: of 8 bits once their zero point is taken off, with a scale for all or for
+ * each output; a bias in floats or integers of 32 bits. Nothing where sums could leave 32 bits, or scales float32.
+ */
+export function integerWeights(
+  { inputs: [, weightName, biasName] }: GraphNode,
+  layout: WeightLayout,
+  input: Scale,
+  rewriter: Rewriter,
+): IntegerWeights | undefined {
+  const centred = centredWeights(weightName, layout, rewriter);
+  if (!centred) return undefined;
+  const { weight, scale } = centred;
+  const bias = biasOf(biasName, centred, input, rewriter);
+  if (!bias || !haveRoom(weight, bias, layout) || !scale.every((one) => isNormal(Math.fround(one * input.scale))))
+    return undefined;
+  const { outputs, dims, place } = layout;
+  const placed = place ? new Int8Array(weight.length) : weight;
+  if (place) for (let i = 0; i < weight.length; i++) placed[place(i)] = weight[i] as number;
+  return {
+    weight: { type: 'int8', dims, data: placed },
+    bias: { type: 'int32', dims: [outputs], data: bias },
+    scale: { type: 'float32', dims: [outputs], data: scale },
+  };
+}
+
+/** Whether a node might compute in integers, as far as its weights tell. */
+export function hasIntegerWeights({ inputs }: GraphNode, rewriter: Rewriter): boolean {
+  return rewriter.maker(inputs[1])?.op === 'dequantizeLinear';
+}
+
+interface CentredWeights {
+  readonly weight: Int8Array;
+  readonly scale: Float32Array;
+}
+
+function centredWeights(
+  name: string | undefined,
+  layout: WeightLayout,
+  rewriter: Rewriter,
+): CentredWeights | undefined {
+  const node = rewriter.maker(name);
+  if (node?.op !== 'dequantizeLinear') return undefined;
+  const [integers, scales, zeros] = node.inputs.map((input) => rewriter.tensor(input));
+  const isByte = integers?.type === 'int8' || integers?.type === 'uint8';
+  if (!isByte || !scales || (node.inputs[2] && !zeros)) return undefined;
+  const isSingle = scales.data.length === 1;
+  const axis = node.attributes.axis as number;
+  if (!isSingle && (axis < 0 ? axis + integers.dims.length : axis) !== layout.axis) return undefined;
+  const [scaleList, zeroList] = [listOf(scales), zeros ? listOf(zeros) : [0]];
+  const scale = new Float32Array(layout.outputs);
+  const weight = new Int8Array(integers.data.length);
+  const alongAxis = positionsAlong(integers.dims, layout.axis);
+  const numbers = numbersOf(integers);
+  for (let i = 0; i < weight.length; i++) {
+    const at = alongAxis(i);
+    const value = (numbers[i] as number) - (zeroList[zeroList.length === 1 ? 0 : at] as number);
+    if (value < -128 || value > 127) return undefined;
+    const own = scaleList[isSingle ? 0 : at] as number;
+    // What is no normal number counts as zero, and so do its weights.
+    weight[i] = own < minNormal ? 0 : value;
+    scale[layout.outputOf(i)] = own < minNormal ? 1 : own;
+  }
+  return { weight, scale };
+}
+
+function positionsAlong(dims: readonly number[], axis: number): (i: number) => number {
+  const inner = sizeOf(dims.slice(axis + 1));
+  const length = dims[axis] as number;
+  return (i) => Math.floor(i / inner) % length;
+}
+
+function biasOf(
+  name: string | undefined,
+  { scale }: CentredWeights,
+  input: Scale,
+  rewriter: Rewriter,
+): Int32Array | undefined {
+  const bias = new Int32Array(scale.length);
+  if (!name) return bias;
+  const node = rewriter.maker(name);
+  const isInteger = node?.op === 'dequantizeLinear';
+  const tensor = rewriter.tensor(isInteger ? node.inputs[0] : name);
+  const scales = isInteger ? rewriter.tensor(node.inputs[1]) : undefined;
+  const zero = isInteger && node.inputs[2] ? rewriter.tensor(node.inputs[2]) : undefined;
+  if (!tensor || tensor.data.length !== scale.length || (isInteger && (!scales || tensor.type === 'int64')))
+    return undefined;
+  if (isInteger && node.inputs[2] && !(zero && listOf(zero).every((value) => value === 0))) return undefined;
+  const numbers = numbersOf(tensor);
+  const units = scales ? listOf(scales) : [1];
+  for (let i = 0; i < bias.length; i++) {
+    const step = Math.fround(input.scale * (scale[i] as number));
+    const unit = units[units.length === 1 ? 0 : i] as number;
+    const value = numbers[i] as number;
+    // Files say the product of scales once more, with another rounding; and zero for a dead channel.
+    const steps = isInteger && Math.abs(unit - step) <= 1e-4 * step ? value : Math.round((value * unit) / step);
+    if (!(Math.abs(steps) <= maxSum)) return undefined;
+    bias[i] = steps;
+  }
+  return bias;
+}
+
+/** As the engine proves it: whatever goes in, a bias and the products that are added to it have room in 32 bits. */
+function haveRoom(weight: Int8Array, bias: Int32Array, { outputOf }: WeightLayout): boolean {
+  const [positive, negative] = [new Float64Array(bias.length), new Float64Array(bias.length)];
+  weight.forEach((value, i) => {
+    const output = outputOf(i);
+    if (value > 0) positive[output] = (positive[output] as number) + value;
+    else negative[output] = (negative[output] as number) - value;
+  });
+  return bias.every(
+    (start, i) => 255 * Math.max(positive[i] as number, negative[i] as number) + Math.abs(start) <= maxSum,
+  );
+}
+
+function isNormal(value: number): boolean {
+  return value >= minNormal && Number.isFinite(value);
+}

@@ -1,0 +1,33 @@
+import type { Graph, GraphNode } from '../graph';
+import { convWindow } from '../ops/conv';
+import { constantNumber } from '../ops/op';
+import { padsOf } from '../ops/pad';
+import { Rewriter } from '../rewriter';
+
+/** Makes padding with zeros in front of a convolution, along spatial axes, part of the convolution. */
+export function padIntoConv(graph: Graph, where: string): Graph {
+  const rewriter = new Rewriter(graph, where);
+  for (const conv of rewriter.nodes()) {
+    const pad = conv.op === 'conv' ? rewriter.maker(conv.inputs[0]) : undefined;
+    const pads = pad && zeroPads(pad, rewriter);
+    if (!pad || !pads) continue;
+    const own = convWindow(rewriter.view(conv)).pads;
+    rewriter.replace(conv, {
+      ...conv,
+      inputs: [pad.inputs[0] as string, ...conv.inputs.slice(1)],
+      attributes: { ...conv.attributes, auto_pad: 'NOTSET', pads: own.map((count, i) => count + (pads[i] as number)) },
+    });
+  }
+  return rewriter.finish();
+}
+
+/** Beginnings and ends along spatial axes; nothing for padding of other kinds. */
+function zeroPads(pad: GraphNode, rewriter: Rewriter): number[] | undefined {
+  if (pad.op !== 'pad' || pad.attributes.mode !== 'constant' || pad.activation) return undefined;
+  const view = rewriter.view(pad);
+  const { begins, ends } = padsOf(view);
+  const others = [...begins.slice(0, 2), ...ends.slice(0, 2)];
+  const spatial = [...begins.slice(2), ...ends.slice(2)];
+  const fits = others.every((count) => count === 0) && spatial.every((count) => count >= 0);
+  return fits && (constantNumber(view, 2) ?? 0) === 0 ? spatial : undefined;
+}

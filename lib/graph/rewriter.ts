@@ -1,0 +1,211 @@
+import type { Graph, GraphNode, GraphTensor, ValueType } from './graph';
+import { opOf, ops } from './ops';
+import type { OpNode } from './ops/op';
+import { nodeView } from './specialize';
+
+/**
+ * A graph that a pass changes, with types and dims of all values. Nodes stay in an order in which each comes after those that it
+ * reads; the names of the graph's outputs stay.
+ */
+export class Rewriter {
+  readonly #graph: Graph;
+  readonly #where: string;
+  readonly #slots: (GraphNode | undefined)[];
+  readonly #places = new Map<GraphNode, number>();
+  readonly #makers = new Map<string, GraphNode>();
+  readonly #readers = new Map<string, Set<GraphNode>>();
+  readonly #outputs: ReadonlySet<string>;
+  readonly #tensors: Map<string, GraphTensor>;
+  readonly #values: Map<string, ValueType<number>>;
+  /** By hint, the last number of a new name. */
+  readonly #counts = new Map<string, number>();
+  /** Nodes to come before the one in a slot. */
+  readonly #before = new Map<number, GraphNode[]>();
+
+  constructor(graph: Graph, where: string) {
+    this.#graph = graph;
+    this.#where = where;
+    this.#slots = [...graph.nodes];
+    this.#outputs = new Set(graph.outputs);
+    this.#tensors = new Map(graph.tensors);
+    this.#values = new Map(graph.values as ReadonlyMap<string, ValueType<number>>);
+    graph.nodes.forEach((node, i) => {
+      this.#enter(node, i);
+    });
+  }
+
+  /** Nodes in order. Skips nodes that have been removed meanwhile, and nodes that are new. */
+  *nodes(): Generator<GraphNode> {
+    for (const node of this.#slots.slice()) if (node && this.#places.has(node)) yield node;
+  }
+
+  /** What makes a value; nothing for inputs and constants. */
+  maker(name: string | undefined): GraphNode | undefined {
+    return name === undefined ? undefined : this.#makers.get(name);
+  }
+
+  /** As {@link maker}, where nothing but one node reads the value. */
+  soleMaker(name: string | undefined): GraphNode | undefined {
+    const maker = this.maker(name);
+    return maker && maker.outputs.length === 1 && this.isReadOnce(name as string) ? maker : undefined;
+  }
+
+  readers(name: string): readonly GraphNode[] {
+    return [...(this.#readers.get(name) ?? [])];
+  }
+
+  isReadOnce(name: string): boolean {
+    const [reader, ...others] = this.readers(name);
+    const times = reader?.inputs.filter((input) => input === name).length;
+    return others.length === 0 && times === 1 && !this.#outputs.has(name);
+  }
+
+  /** Whether a node reads the value, or it leaves the graph. */
+  isRead(name: string): boolean {
+    return this.#outputs.has(name) || (this.#readers.get(name)?.size ?? 0) > 0;
+  }
+
+  isOutput(name: string): boolean {
+    return this.#outputs.has(name);
+  }
+
+  tensor(name: string | undefined): GraphTensor | undefined {
+    return name === undefined ? undefined : this.#tensors.get(name);
+  }
+
+  dims(name: string | undefined): readonly number[] {
+    return this.#values.get(name as string)?.dims ?? [];
+  }
+
+  value(name: string): ValueType<number> {
+    return this.#values.get(name) as ValueType<number>;
+  }
+
+  view(node: GraphNode): OpNode {
+    return nodeView(node, this.#values, this.#tensors, this.#where);
+  }
+
+  /** A new constant; its name. */
+  addTensor(hint: string, tensor: GraphTensor): string {
+    const name = this.freeName(hint);
+    this.#tensors.set(name, tensor);
+    this.#values.set(name, { type: tensor.type, dims: tensor.dims });
+    return name;
+  }
+
+  freeName(hint: string): string {
+    // Counts on from the last number: many nodes may have one name.
+    let count = this.#counts.get(hint) ?? 0;
+    let name = count === 0 ? hint : `${hint}_${count}`;
+    while (this.#values.has(name)) name = `${hint}_${++count}`;
+    this.#counts.set(hint, count);
+    return name;
+  }
+
+  /** Puts a node with a new output before another one; the name of the output. */
+  insert(before: GraphNode, hint: string, node: Omit<GraphNode, 'name' | 'outputs'>, type: ValueType<number>): string {
+    const name = this.freeName(hint);
+    const made = { ...node, name, outputs: [name] };
+    const place = this.#places.get(before) as number;
+    this.#before.set(place, [...(this.#before.get(place) ?? []), made]);
+    this.#values.set(name, type);
+    this.#enter(made, place);
+    return name;
+  }
+
+  /** As {@link insert}, of an operator, which tells the type and dims of the result. */
+  compute(before: GraphNode, op: string, inputs: readonly string[], attributes: GraphNode['attributes'] = {}): string {
+    const node = nodeOf({ name: '', outputs: [''] }, op, inputs, attributes);
+    const view = this.view(node);
+    const { infer, evaluate } = opOf(node);
+    const [type] = infer(view) as readonly [ValueType<number>];
+    const isConstant = evaluate && view.inputs.every((input) => input === undefined || input.tensor);
+    if (isConstant) return this.addTensor(`${before.name}/${op}`, evaluate(view)[0] as GraphTensor);
+    return this.insert(before, `${before.name}/${op}`, node, type);
+  }
+
+  /** Puts a node into the place of another one, whose outputs it makes. */
+  replace(old: GraphNode, node: GraphNode): void {
+    const place = this.#places.get(old) as number;
+    const others = this.#before.get(place);
+    const at = others?.indexOf(old) ?? -1;
+    this.#leave(old);
+    if (others && at >= 0) others[at] = node;
+    else this.#slots[place] = node;
+    this.#enter(node, place);
+  }
+
+  /** Removes a node whose outputs nothing reads any more. */
+  remove(node: GraphNode): void {
+    const place = this.#places.get(node) as number;
+    const others = this.#before.get(place) ?? [];
+    this.#leave(node);
+    if (others.includes(node))
+      this.#before.set(
+        place,
+        others.filter((other) => other !== node),
+      );
+    else this.#slots[place] = undefined;
+  }
+
+  /**
+   * Removes a node that returns its first input unchanged; its readers read that input instead. A node between an input, a constant
+   * or an output and another output stays.
+   */
+  bypass(node: GraphNode): void {
+    const [from, to] = [node.inputs[0] as string, node.outputs[0] as string];
+    if (!this.#outputs.has(to)) {
+      this.remove(node);
+      for (const reader of this.readers(to)) this.replace(reader, renamed(reader, to, from));
+      return;
+    }
+    const maker = this.#makers.get(from);
+    if (!maker || this.#outputs.has(from)) return;
+    this.remove(node);
+    for (const reader of this.readers(from)) this.replace(reader, renamed(reader, from, to));
+    this.replace(maker, { ...maker, outputs: maker.outputs.map((name) => (name === from ? to : name)) });
+  }
+
+  finish(): Graph {
+    const nodes = this.#slots.flatMap((node, i) => [...(this.#before.get(i) ?? []), ...(node ? [node] : [])]);
+    return { ...this.#graph, nodes, tensors: this.#tensors, values: this.#values };
+  }
+
+  #enter(node: GraphNode, place: number): void {
+    this.#places.set(node, place);
+    for (const name of node.outputs) this.#makers.set(name, node);
+    for (const name of node.inputs) {
+      if (name === '') continue;
+      const readers = this.#readers.get(name);
+      if (readers) readers.add(node);
+      else this.#readers.set(name, new Set([node]));
+    }
+  }
+
+  #leave(node: GraphNode): void {
+    this.#places.delete(node);
+    for (const name of node.outputs) if (this.#makers.get(name) === node) this.#makers.delete(name);
+    for (const name of node.inputs) this.#readers.get(name)?.delete(node);
+  }
+}
+
+function renamed(node: GraphNode, from: string, to: string): GraphNode {
+  return { ...node, inputs: node.inputs.map((name) => (name === from ? to : name)) };
+}
+
+/** A node of an operator, its attributes complete. */
+export function nodeOf(
+  like: Pick<GraphNode, 'name' | 'outputs'>,
+  op: string,
+  inputs: readonly string[],
+  attributes: GraphNode['attributes'] = {},
+): GraphNode {
+  const defaults = Object.entries(ops[op]?.attributes ?? {}).map(([name, { fallback }]) => [name, fallback]);
+  return {
+    name: like.name,
+    op,
+    inputs,
+    outputs: like.outputs,
+    attributes: { ...Object.fromEntries(defaults), ...attributes },
+  };
+}

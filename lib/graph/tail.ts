@@ -1,0 +1,79 @@
+import { mismatch } from '../errors';
+import type { Graph, GraphNode, GraphTensor } from './graph';
+import { opOf } from './ops';
+import { nodeOf } from './rewriter';
+import { nodeView, specialize } from './specialize';
+
+/** A graph in two parts. */
+export interface SplitGraph {
+  /** What the engine computes: its outputs are those of the graph that are known then, and what the tail reads. */
+  readonly head: Graph;
+  readonly tail?: Tail;
+}
+
+/** What depends on how many results there are, such as boxes that are left: it is computed here, once the engine is done. */
+export interface Tail {
+  readonly graph: Graph;
+  /** Outputs of the head, by the names that values have in the tail. */
+  readonly reads: ReadonlyMap<string, string>;
+}
+
+/** Takes what comes out of NonMaxSuppression, and all that depends on it, off the end of a graph. */
+export function splitGraph(graph: Graph): SplitGraph {
+  const late = new Set<string>();
+  const isLate = (node: GraphNode): boolean =>
+    opOf(node).afterRun === true || node.inputs.some((name) => late.has(name));
+  for (const node of graph.nodes) {
+    if (isLate(node)) for (const name of node.outputs) late.add(name);
+  }
+  if (late.size === 0) return { head: graph };
+  const behind = graph.nodes.filter((node) => node.outputs.some((name) => late.has(name)));
+  const nodes = graph.nodes.filter((node) => !behind.includes(node));
+  const outside = new Set(behind.flatMap(({ inputs }) => inputs));
+  const read = [...outside].filter((name) => name !== '' && !late.has(name) && !graph.tensors.has(name));
+  const taken = new Set([...graph.values.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
+  const reads = new Map(read.map((name) => [name, freeName(`${name}/read`, taken)] as const));
+  // An input of the graph may be what the tail reads.
+  const copies = [...reads].map(([name, copy]) => nodeOf({ name: copy, outputs: [copy] }, 'identity', [name]));
+  const early = graph.outputs.filter((name) => !late.has(name));
+  return {
+    head: { ...graph, nodes: [...nodes, ...copies], outputs: [...early, ...reads.values()] },
+    tail: {
+      graph: { ...graph, inputs: [], nodes: behind, outputs: graph.outputs.filter((name) => late.has(name)) },
+      reads,
+    },
+  };
+}
+
+function freeName(hint: string, taken: Set<string>): string {
+  let name = hint;
+  for (let i = 1; taken.has(name); i++) name = `${hint}_${i}`;
+  taken.add(name);
+  return name;
+}
+
+/**
+ * The outputs of a tail.
+ *
+ * @param results What the head has computed, by its names.
+ * @throws {QARepVGGError} ERR_SHAPE; ERR_MODEL_INCOMPATIBLE naming a node that is not computed here.
+ */
+export function computeTail(
+  { graph, reads }: Tail,
+  results: ReadonlyMap<string, GraphTensor>,
+  where: string,
+): ReadonlyMap<string, GraphTensor> {
+  const given = [...reads].map(([name, copy]) => [name, results.get(copy) as GraphTensor] as const);
+  const { nodes, tensors } = specialize({ ...graph, tensors: new Map([...graph.tensors, ...given]) }, new Map(), where);
+  const [left] = nodes;
+  if (left) {
+    const place = nodeView(left, new Map(), new Map(), where).where;
+    throw mismatch(
+      'ERR_MODEL_INCOMPATIBLE',
+      place,
+      'an operator that is computed behind NonMaxSuppression',
+      'another one',
+    );
+  }
+  return new Map(graph.outputs.map((name) => [name, tensors.get(name) as GraphTensor]));
+}

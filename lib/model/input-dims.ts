@@ -1,0 +1,75 @@
+import { describe, describeList, mismatch, type QARepVGGError, quote } from '../errors';
+import type { Dim, Graph, Value } from '../graph/graph';
+import type { InputDims } from '../graph/specialize';
+import { maxRank } from '../limits';
+import { readForeign } from '../options';
+
+/** The most elements along one axis. */
+const maxDim = 2 ** 31 - 1;
+
+/**
+ * Dims for every input: those that are given, by name; else those of the graph, with a batch of 1 where its number is open.
+ *
+ * @param given `{ images: [1, 3, 640, 640] }`; may name some of the inputs.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for names that are no inputs; ERR_SHAPE for dims that do not fit, or stay open.
+ */
+export function completeInputDims({ inputs }: Graph, given: unknown, where: string): InputDims {
+  const lists = readLists(given, where);
+  const odd = [...lists.keys()].find((name) => !inputs.some((input) => input.name === name));
+  if (odd !== undefined) {
+    const names = inputs.map(({ name }) => name);
+    throw mismatch('ERR_INVALID_ARG', where, `only the inputs ${names.map(quote).join(', ')}`, quote(odd));
+  }
+  return new Map(
+    inputs.map((input) => {
+      const dims = lists.get(input.name);
+      return [input.name, dims ? checkInputDims(input, dims, where) : ownDims(input, where)];
+    }),
+  );
+}
+
+/** @throws {QARepVGGError} ERR_SHAPE unless the dims are of the input's rank, and where it names a length, of that length. */
+export function checkInputDims({ name, dims }: Value, given: readonly unknown[], where: string): readonly number[] {
+  // Empty is what a graph says is empty.
+  const fits =
+    given.length === dims.length &&
+    given.every((dim, i) => (dim === 0 && dims[i] === 0) || (isLength(dim) && accepts(dims[i] as Dim, dim)));
+  if (fits) return given as readonly number[];
+  throw wrongDims(name, dims, describeList(given), where);
+}
+
+function accepts(dim: Dim, length: number): boolean {
+  return typeof dim === 'string' || dim === length;
+}
+
+function isLength(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxDim;
+}
+
+function ownDims({ name, dims }: Value, where: string): readonly number[] {
+  const own = dims.map((dim, axis) => (typeof dim === 'string' && axis === 0 ? 1 : dim));
+  if (own.every((dim) => typeof dim === 'number')) return own;
+  throw wrongDims(name, dims, 'none', where);
+}
+
+function wrongDims(name: string, dims: readonly Dim[], received: string, where: string): QARepVGGError {
+  return mismatch('ERR_SHAPE', `${where}, input ${quote(name)}`, `dims [${dims.join(', ')}]`, received);
+}
+
+function readLists(given: unknown, where: string): Map<string, readonly unknown[]> {
+  if (given === undefined) return new Map();
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw mismatch('ERR_INVALID_ARG', where, 'an object of dims by name', describe(given));
+  }
+  const entries = readForeign(where, () =>
+    Object.entries(given).map(
+      ([name, dims]) => [name, Array.isArray(dims) ? dims.slice(0, maxRank + 1) : dims] as const,
+    ),
+  );
+  return new Map(
+    entries.map(([name, dims]) => {
+      if (Array.isArray(dims)) return [name, dims];
+      throw mismatch('ERR_INVALID_ARG', `${where}, ${quote(name)}`, 'an array of dims', describe(dims));
+    }),
+  );
+}

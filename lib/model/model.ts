@@ -1,0 +1,172 @@
+import { inspect } from 'node:util';
+import { describe, mismatch } from '../errors';
+import { type Graph, sizeOf, type Value } from '../graph/graph';
+import { opOf } from '../graph/ops';
+import { isQuantized } from '../graph/quantized-form';
+import { nodeView, specialize } from '../graph/specialize';
+import { splitGraph } from '../graph/tail';
+import { anything, checkOption, parseOptions, readForeign } from '../options';
+import { type Preprocessing, readPreprocessing } from '../preprocessing';
+import { refuseClones } from '../uncloneable';
+import { completeInputDims } from './input-dims';
+
+/** Dims by the name of an input. */
+export type InputShapes = Readonly<Record<string, readonly number[]>>;
+
+/** A node in {@link Model.summary}. */
+export interface NodeSummary {
+  readonly name: string;
+  /** The operator, by its name in ONNX. */
+  readonly op: string;
+  /** Dims of the first output; none are known of what is behind NonMaxSuppression. */
+  readonly output: readonly number[];
+  /** Numbers in the constants that no node before it reads. */
+  readonly parameters: number;
+  /** Multiply-adds of convolutions and products of matrices. */
+  readonly macs: number;
+}
+
+export interface ModelSummary {
+  readonly parameters: number;
+  readonly macs: number;
+  readonly nodes: readonly NodeSummary[];
+}
+
+/** What a model has beside its graph. */
+export interface ModelTraits {
+  readonly labels?: readonly string[];
+  readonly preprocessing?: Preprocessing;
+}
+
+/**
+ * A network of any origin: a graph of operators with its tensors. `importOnnx` reads one from a file; `InferenceSession` runs
+ * it. It does not change.
+ *
+ * @example
+ * const model = await importOnnx<Model>('yolov6n.onnx');
+ * console.log(model.inputs, model.summary({ inputs: { images: [1, 3, 640, 640] } }).macs);
+ */
+export class Model {
+  /** Of its weights: 'int8' where some of them are integers, so that the engine computes in integers as far as the graph allows. */
+  readonly form: 'float32' | 'int8';
+  /** Names of classes, where the file has them: exporters of detectors write them. */
+  readonly labels?: readonly string[];
+  /** What bytes of images go through. */
+  readonly preprocessing?: Preprocessing;
+  /** @internal */
+  readonly graph: Graph;
+
+  /** @internal */
+  constructor(graph: Graph, { labels, preprocessing }: ModelTraits = {}) {
+    this.graph = graph;
+    this.form = isQuantized(graph) ? 'int8' : 'float32';
+    if (labels) this.labels = labels;
+    if (preprocessing) this.preprocessing = preprocessing;
+    refuseClones(this);
+  }
+
+  /**
+   * The same model with other labels or another preprocessing; what is not named stays. Files keep them.
+   *
+   * @throws {QARepVGGError} ERR_INVALID_ARG
+   *
+   * @example
+   * await saveModel(model.with({ labels: ['cat', 'dog'] }), 'pets.safetensors');
+   */
+  with(traits: ModelTraits): Model {
+    const where = 'Model.with';
+    const { labels, preprocessing } = parseOptions(where, { labels: anything, preprocessing: anything }, traits);
+    const channels = this.inputs[0]?.dims[1];
+    return new Model(this.graph, {
+      ...this.#traits(),
+      ...(labels !== undefined && { labels: checkOption(where, 'labels', (place) => readLabels(labels, place)) }),
+      ...(preprocessing !== undefined && {
+        preprocessing: checkOption(where, 'preprocessing', (place) =>
+          readPreprocessing(preprocessing, typeof channels === 'number' ? channels : 3, place),
+        ),
+      }),
+    });
+  }
+
+  /** A mark that only this class can make: no code of a Proxy runs. */
+  static [Symbol.hasInstance](value: unknown): value is Model {
+    return typeof value === 'object' && value !== null && #traits in value;
+  }
+
+  #traits(): ModelTraits {
+    const { labels, preprocessing } = this;
+    return { ...(labels && { labels }), ...(preprocessing && { preprocessing }) };
+  }
+
+  /** Names, types and dims; open dims have names. */
+  get inputs(): readonly Value[] {
+    return this.graph.inputs;
+  }
+
+  /** As {@link inputs}; of some outputs no dims may be known before a run. */
+  get outputs(): readonly Value[] {
+    return this.graph.outputs.map((name) => ({
+      name,
+      ...(this.graph.values.get(name) ?? { type: 'float32', dims: [] }),
+    }));
+  }
+
+  /**
+   * Every node with its operator, output, parameters and multiply-adds, for inputs of these dims; by default those of the
+   * graph, and batches of 1.
+   *
+   * @throws {QARepVGGError} ERR_SHAPE for dims that do not fit, or stay open; ERR_INVALID_ARG naming the option.
+   */
+  summary(options: { readonly inputs?: InputShapes } = {}): ModelSummary {
+    const where = 'Model.summary';
+    const { inputs } = parseOptions(where, { inputs: anything }, options);
+    const dims = checkOption(where, 'inputs', (place) => completeInputDims(this.graph, inputs, place));
+    const { head, tail } = splitGraph(this.graph);
+    const { nodes: left, tensors, values } = specialize(head, dims, where);
+    const copies = new Set(tail?.reads.values());
+    const seen = new Set<string>();
+    const early = left
+      .filter(({ name }) => !copies.has(name))
+      .map((node): NodeSummary => {
+        const op = opOf(node);
+        const fresh = node.inputs.filter((name) => tensors.has(name) && !seen.has(name));
+        for (const name of fresh) seen.add(name);
+        return {
+          name: node.name,
+          op: op.onnx,
+          output: values.get(node.outputs[0] as string)?.dims as readonly number[],
+          parameters: fresh.reduce((sum, name) => sum + sizeOf(tensors.get(name)?.dims ?? []), 0),
+          macs: op.macs?.(nodeView(node, values, tensors, where)) ?? 0,
+        };
+      });
+    const late = (tail?.graph.nodes ?? []).map((node) => ({
+      name: node.name,
+      op: opOf(node).onnx,
+      output: [],
+      parameters: 0,
+      macs: 0,
+    }));
+    const nodes = [...early, ...late];
+    const total = (of: 'parameters' | 'macs'): number => nodes.reduce((sum, node) => sum + node[of], 0);
+    return { parameters: total('parameters'), macs: total('macs'), nodes };
+  }
+
+  /** "Model(images -> outputs, 212 nodes)", "Model(images -> outputs, 640 nodes, int8 form)" */
+  toString(): string {
+    const names = (values: readonly string[]): string => values.join(', ');
+    const { inputs, outputs, nodes } = this.graph;
+    const form = this.form === 'int8' ? ', int8 form' : '';
+    return `Model(${names(inputs.map(({ name }) => name))} -> ${names(outputs)}, ${nodes.length} nodes${form})`;
+  }
+
+  /** What `console.log` prints. */
+  [inspect.custom](): string {
+    return #traits in this ? `${this}` : 'Model {}';
+  }
+}
+
+function readLabels(value: unknown, where: string): readonly string[] {
+  const labels = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : []));
+  if (labels.length > 0 && labels.every((label) => typeof label === 'string')) return Object.freeze(labels) as string[];
+  throw mismatch('ERR_INVALID_ARG', where, 'an array of names', describe(value));
+}

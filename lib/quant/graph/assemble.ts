@@ -1,0 +1,58 @@
+import type { Graph, GraphNode } from '../../graph/graph';
+import { writeAffine } from '../../graph/passes/affine';
+import { removeDead } from '../../graph/passes/remove-dead';
+import { roundTensors } from '../../graph/passes/round-tensors';
+import { letOthersRun } from '../../runtime/abort';
+import type { CheckedQuantizeOptions } from '../options';
+import { expressActivations } from './express';
+import { insertRounding, type RoundedGraph } from './insert';
+import type { ValueChoice } from './parameters';
+import type { IntegerPlan } from './plan';
+import { integerWeights, type NodeWeights, type WrittenWeights, weightsOf } from './weights';
+
+/** A plan carried out. */
+export interface AssembledGraph extends RoundedGraph {
+  readonly plan: IntegerPlan;
+  readonly choices: ReadonlyMap<string, ValueChoice>;
+  /** Of the nodes that have weights in integers. */
+  readonly weights: ReadonlyMap<GraphNode, { readonly float: NodeWeights; readonly integers: WrittenWeights }>;
+}
+
+/**
+ * The graph in QDQ form that follows from a plan and what was chosen.
+ *
+ * @throws {QARepVGGError} ERR_NON_FINITE for weights, ERR_QUANT_PARAM, each naming the node
+ */
+export async function assembleGraph(
+  plan: IntegerPlan,
+  choices: ReadonlyMap<string, ValueChoice>,
+  { perChannel, bits, signal }: Pick<CheckedQuantizeOptions, 'perChannel' | 'bits' | 'signal'>,
+  where: string,
+  /** In the place of the graph's. */
+  biases: ReadonlyMap<GraphNode, Float32Array> = new Map(),
+): Promise<AssembledGraph> {
+  const { wiring } = plan;
+  const { tensors } = wiring.graph;
+  const weights = new Map<GraphNode, { float: NodeWeights; integers: WrittenWeights }>();
+  for (const node of plan.nodes) {
+    if (wiring.roles.get(node) !== 'compute') continue;
+    await letOthersRun(signal, where);
+    const own = weightsOf(node, tensors, where);
+    const float = { ...own, bias: biases.get(node) ?? own.bias };
+    const { dims } = tensors.get(node.inputs[1] as string) as { dims: readonly number[] };
+    const input = choices.get(node.inputs[0] as string) as ValueChoice;
+    const output = choices.get(wiring.stored(node)) ?? choices.get(node.outputs[0] as string);
+    const pair = [input.parameters, output?.parameters] as const;
+    const integers = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights }, where);
+    weights.set(node, { float, integers });
+  }
+  const parameters = new Map([...choices].map(([name, choice]) => [name, choice.parameters]));
+  const written = new Map([...weights].map(([node, { integers }]) => [node, integers]));
+  const { graph, names } = insertRounding({ plan, parameters, weights: written });
+  return { plan, choices, weights, graph: portable(graph, where), names };
+}
+
+/** In operators that files have. */
+function portable(graph: Graph, where: string): Graph {
+  return roundTensors(removeDead(writeAffine(expressActivations(graph, where), where)));
+}

@@ -1,0 +1,103 @@
+import { types } from 'node:util';
+import { describe, mismatch, quote } from '../../errors';
+import { checkFinite } from '../../finite';
+import { type Dim, sameDims, sizeOf, type Value } from '../../graph/graph';
+import type { InputDims } from '../../graph/specialize';
+import type { Model } from '../../model/model';
+import { readForeign } from '../../options';
+import type { Preprocessing } from '../../preprocessing';
+import { checkFeeds, numbersOf, readFeeds } from '../../runtime/graph-feeds';
+import type { Tensor } from '../../tensor';
+import { chunkSize, type Split } from '../calibration';
+import type { FeedChunk } from './observer';
+
+/**
+ * Batches for the inputs of a graph: tensors by the names of the inputs; where it has one input, that tensor alone, with or
+ * without `{ images }` around it. Bytes [n, h, w, c] go through the model's preprocessing, by default to numbers from 0 to 1.
+ */
+export function feedChunks(model: Model): Split<FeedChunk> {
+  const { inputs } = model;
+  const open = inputs.map((input) => ({ ...input, dims: ['N' as Dim, ...input.dims.slice(1)] }));
+  const fixed = inputs.map(({ dims: [first] }) => first).find((dim): dim is number => typeof dim === 'number');
+  return function* (batch, place) {
+    const feeds = readFeeds(feedsOf(batch, inputs, place), inputs, place);
+    const preprocessing = preprocessingOf(model);
+    const checked = checkFeeds(
+      feeds.map((feed, i) => ({ ...feed, input: open[i] as Value })),
+      preprocessing,
+      place,
+    );
+    const arrays = checked.feeds.map((feed) => numbersOf(feed, preprocessing));
+    const count = countOf(checked.dims, fixed, place);
+    const [first] = [...checked.dims.values()];
+    const size = fixed ?? chunkSize(sizeOf(first?.slice(1) ?? []) / 3);
+    for (let start = 0; start < count; start += size) {
+      const end = Math.min(start + size, count);
+      const tensors = inputs.map(({ name }, i) => {
+        const data = arrays[i] as Float32Array;
+        const dims = checked.dims.get(name) as readonly number[];
+        const each = data.length / count;
+        const part = data.subarray(start * each, end * each);
+        if (types.isFloat32Array(part)) checkFinite(part, `${place}, ${quote(name)}`);
+        return [name, { data: part, dims: [end - start, ...dims.slice(1)] as number[] }] as const;
+      });
+      yield { feeds: Object.fromEntries(tensors), count: end - start };
+    }
+  };
+}
+
+/** Dims of the inputs of one image, or of as many as the graph takes. */
+export function dimsOfChunk({ feeds }: FeedChunk, model: Model): InputDims {
+  return new Map(
+    model.inputs.map(({ name, dims: [first] }) => {
+      const { dims } = feeds[name] as Tensor;
+      return [name, [typeof first === 'number' ? first : 1, ...dims.slice(1)]];
+    }),
+  );
+}
+
+/** A copy of a chunk, whose memory is the caller's. */
+export function copyOf({ feeds, count }: FeedChunk): FeedChunk {
+  const copies = Object.entries(feeds).map(([name, { data, dims }]) => [name, { data: data.slice(), dims }] as const);
+  return { feeds: Object.fromEntries(copies), count };
+}
+
+function feedsOf(batch: unknown, inputs: readonly Value[], place: string): unknown {
+  const [input, ...others] = inputs;
+  if (typeof batch !== 'object' || batch === null || !input) {
+    throw mismatch(
+      'ERR_INVALID_ARG',
+      place,
+      'images { data, dims }, or tensors by the names of inputs',
+      describe(batch),
+    );
+  }
+  const given = batch as Readonly<Record<string, unknown>>;
+  return readForeign(place, () => {
+    if (others.length > 0 || given[input.name] !== undefined) return batch;
+    return { [input.name]: given.images ?? batch };
+  });
+}
+
+/** As a session of the model has it. */
+function preprocessingOf({ inputs: [input, ...others], preprocessing }: Model): Preprocessing | undefined {
+  const channels = input?.dims[1];
+  if (preprocessing || others.length > 0 || typeof channels !== 'number' || channels > 4) return preprocessing;
+  return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
+}
+
+/** Images in a batch. @throws {QARepVGGError} ERR_SHAPE unless all inputs have as many, and the graph takes them. */
+function countOf(dims: InputDims, fixed: number | undefined, place: string): number {
+  const counts = [...dims.values()].map(([count = 0]) => count);
+  const [count = 0] = counts;
+  if (
+    !sameDims(
+      counts,
+      counts.map(() => count),
+    )
+  ) {
+    throw mismatch('ERR_SHAPE', place, 'inputs of as many images each', counts.join(' and '));
+  }
+  if (count > 0 && count % (fixed ?? 1) === 0) return count;
+  throw mismatch('ERR_SHAPE', place, `a multiple of ${fixed ?? 1} images`, String(count));
+}

@@ -1,0 +1,36 @@
+import { didYouMean } from '../../did-you-mean';
+import { describe } from '../../errors';
+import type { Graph } from '../../graph/graph';
+import { wrongOption } from '../../options';
+
+/**
+ * Tells the nodes that are named: by their own name, or by a pattern in which `*` stands for any characters and `?` for one.
+ *
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a name or pattern that no node has.
+ */
+export function keptNames(
+  wanted: readonly string[],
+  graphs: readonly Graph[],
+  where: string,
+): (name: string) => boolean {
+  const known = new Set(graphs.flatMap(({ nodes }) => nodes.map(({ name }) => name)));
+  const matchers = wanted.map((text) => {
+    const matches = matcher(text);
+    if (known.has(text) || [...known].some(matches)) return matches;
+    const received = describe(text) + didYouMean(text, [...known]);
+    throw wrongOption(where, 'keepFloat', 'names of nodes, or patterns that fit some', received);
+  });
+  return (name) => matchers.some((matches) => matches(name));
+}
+
+function matcher(text: string): (name: string) => boolean {
+  if (!/[*?]/.test(text)) return (name) => name === text;
+  const parts = text.split(/([*?])/).map((part) => (part === '*' ? '.*' : part === '?' ? '.' : escaped(part)));
+  const pattern = new RegExp(`^${parts.join('')}$`, 's');
+  // A name may have such characters itself.
+  return (name) => name === text || pattern.test(name);
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.|+()[\]{}]/g, '\\$&');
+}

@@ -1,0 +1,81 @@
+import { mismatch, quote } from '../../errors';
+import type { GraphNode } from '../../graph/graph';
+import { checkParameters } from '../../integer/check';
+import type { QuantizationParameters } from '../../integer/layers';
+import { letOthersRun } from '../../runtime/abort';
+import { type Choice, choose } from '../assemble';
+import { Histogram } from '../histogram';
+import type { CheckedQuantizeOptions } from '../options';
+import { groupValues } from './groups';
+import { limitsOf } from './limits';
+import type { IntegerPlan } from './plan';
+import { dataInputs, floatsOf } from './roles';
+
+/** Of a value that is bytes: what was seen of its group, and what was chosen for it. */
+export interface ValueChoice extends Choice {
+  readonly histogram: Histogram;
+}
+
+/**
+ * Scale and zero point of every value that is bytes: one object for those of a group.
+ *
+ * @throws {QARepVGGError} ERR_QUANT_PARAM naming a value or node
+ */
+export async function chooseForValues(
+  plan: IntegerPlan,
+  histograms: ReadonlyMap<string, Histogram>,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<Map<string, ValueChoice>> {
+  const choices = new Map<string, ValueChoice>();
+  for (const { values, sources, constants, isWhole } of groupValues(plan)) {
+    await letOthersRun(options.signal, where);
+    const [first = ''] = values;
+    const place = `${where}, value ${quote(first)}`;
+    const seen = sources.flatMap((name) => {
+      const histogram = histograms.get(name);
+      if (!histogram || isWhole || values.length > 1) return histogram ?? [];
+      const { low, high } = limitsOf(name, histograms, plan);
+      return histogram.within(low, high);
+    });
+    for (const constant of constants) {
+      const data = floatsOf(constant);
+      if (!data || data.length === 0) continue;
+      const histogram = new Histogram();
+      histogram.add(data, `${place}, a constant beside it`);
+      seen.push(histogram);
+    }
+    if (seen.length === 0) throw mismatch('ERR_QUANT_PARAM', place, 'numbers to calibrate on', 'none');
+    const histogram = Histogram.of(seen);
+    const choice = { histogram, ...choose(histogram, isWhole, options) };
+    checkParameters(choice.parameters, place);
+    for (const name of values) choices.set(name, choice);
+  }
+  for (const node of plan.nodes) checkNode(node, plan, choices, where);
+  return choices;
+}
+
+/** What a node computes from scales must be float32 numbers, too. */
+function checkNode(
+  node: GraphNode,
+  { wiring }: IntegerPlan,
+  choices: ReadonlyMap<string, ValueChoice>,
+  where: string,
+): void {
+  if (wiring.roles.get(node) !== 'binary') return;
+  const [a, b] = dataInputs(node, wiring.graph).map(
+    (name) => choices.get(name)?.parameters,
+  ) as QuantizationParameters[];
+  const output = choices.get(wiring.stored(node))?.parameters;
+  if (!a || !b || !output) return;
+  const ratios =
+    node.op === 'mul' ? [(a.scale * b.scale) / output.scale] : [a.scale / output.scale, b.scale / output.scale];
+  if (ratios.every((ratio) => Number.isFinite(Math.fround(ratio)))) return;
+  const expected = 'scales whose quotients are float32 numbers';
+  throw mismatch(
+    'ERR_QUANT_PARAM',
+    `${where}, node ${quote(node.name)}`,
+    expected,
+    `${a.scale}, ${b.scale} and ${output.scale}`,
+  );
+}

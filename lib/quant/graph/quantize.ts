@@ -1,0 +1,127 @@
+import type { GraphNode } from '../../graph/graph';
+import { Model } from '../../model/model';
+import { throwIfAborted } from '../../runtime/abort';
+import { type Calibration, CalibrationReader } from '../calibration';
+import {
+  type CheckedQuantizeOptions,
+  type QuantizationProgress,
+  type QuantizeOptions,
+  readQuantizeOptions,
+} from '../options';
+import type { QuantizationReport } from '../report';
+import { adviseFloat } from './advice';
+import { assembleGraph } from './assemble';
+import { correctGraphBiases } from './bias-correction';
+import { equalizeGraph } from './equalize';
+import { dimsOfChunk, feedChunks } from './feeds';
+import { completed, type FloatGraph, readFloatGraph } from './float-graph';
+import { keptNames } from './keep-float';
+import { measureNoise } from './measure';
+import type { FeedChunk } from './observer';
+import { chooseForValues } from './parameters';
+import { type IntegerPlan, planIntegers } from './plan';
+import { judgedValues, makeGraphReport, shownValues } from './report';
+import { type FeedPass, feedPass, type GraphStatistics, observe, passOver } from './statistics';
+
+/** What `quantize` resolves to for a {@link Model}. */
+export interface ModelQuantization {
+  readonly model: Model;
+  readonly report: QuantizationReport;
+}
+
+/** As `quantize`, of a {@link Model}. */
+export async function quantizeModel(
+  model: Model,
+  calibration: Calibration,
+  options: QuantizeOptions,
+  where: string,
+): Promise<ModelQuantization> {
+  const checked = readQuantizeOptions(options, where);
+  const { reader, float, plan, statistics, isKept } = await calibrate(model, calibration, checked, where);
+  const choices = await chooseForValues(plan, statistics.histograms, checked, where);
+  let assembled = await assembleGraph(plan, choices, checked, where);
+  if (checked.biasCorrection) {
+    const before = assembled;
+    const biases = await pass(reader, 'correct', checked, where, (images) =>
+      correctGraphBiases(before, images, checked, where),
+    );
+    assembled = await assembleGraph(plan, choices, checked, where, biases);
+  }
+  const noise = await measureNoise(float.graph, assembled, judgedValues(plan), statistics.sample, checked, where);
+  const quantized = modelOf(model, assembled.graph, float);
+  const advice = await adviseFloat(plan, noise, statistics, checked, isKept, where);
+  const parts = { model: `${quantized}`, assembled, noise, advice, ...statistics };
+  return { model: quantized, report: await makeGraphReport(parts, checked, where) };
+}
+
+export interface Calibrated {
+  /** For another pass. */
+  readonly reader: CalibrationReader<FeedChunk>;
+  /** Tells what the caller keeps in float. */
+  readonly isKept: (node: GraphNode) => boolean;
+  readonly float: FloatGraph;
+  readonly plan: IntegerPlan;
+  readonly statistics: GraphStatistics;
+}
+
+/** Plans for the dims of the first images, and looks at all of them. */
+export async function calibrate(
+  model: Model,
+  calibration: Calibration,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<Calibrated> {
+  const reader = new CalibrationReader<FeedChunk>(calibration, feedChunks(model), options.signal, where);
+  throwIfAborted(options.signal, where);
+  const read = async (chunk: FeedChunk): Promise<FloatGraph> => readFloatGraph(model, dimsOfChunk(chunk, model), where);
+  const equal = options.equalize
+    ? await pass(reader, 'equalize', options, where, async (images) => {
+        const float = await read(images.first);
+        return { ...float, graph: await equalizeGraph(float.graph, images, options, where) };
+      })
+    : undefined;
+  return pass(reader, 'calibrate', options, where, async (images) => {
+    const float = equal ?? (await read(images.first));
+    const isNamed = keptNames(options.keepFloat, [float.graph, model.graph], where);
+    const isKept = ({ name }: GraphNode): boolean => isNamed(name);
+    const plan = planIntegers(float.graph, { isKept, quantizeLogits: options.quantizeLogits });
+    const names = inOrder(float, new Set([...plan.values, ...shownValues(plan)]));
+    const statistics = await observe(float.graph, names, images, options, where);
+    return { reader, float, plan, statistics, isKept };
+  });
+}
+
+/** A pass over the images, of which the first ones are known before it begins. */
+async function pass<T>(
+  reader: CalibrationReader<FeedChunk>,
+  stage: QuantizationProgress['stage'],
+  options: CheckedQuantizeOptions,
+  where: string,
+  work: (images: FeedPass) => Promise<T>,
+): Promise<T> {
+  const chunks = feedPass(reader, stage, options, where);
+  const { value: first } = (await chunks.next()) as { value: FeedChunk };
+  try {
+    return await work({ first, chunks: passOver(first, chunks) });
+  } finally {
+    await chunks.return(undefined);
+  }
+}
+
+/** Values in the order in which they are computed. */
+function inOrder({ graph }: FloatGraph, names: ReadonlySet<string>): string[] {
+  const all = [...graph.inputs.map(({ name }) => name), ...graph.nodes.flatMap(({ outputs }) => outputs)];
+  return all.filter((name) => names.has(name));
+}
+
+/** The whole model again, with another graph. */
+export function modelOf(
+  { graph: whole, labels, preprocessing }: Model,
+  graph: FloatGraph['graph'],
+  { tail }: FloatGraph,
+): Model {
+  return new Model(completed(graph, tail, whole), {
+    ...(labels && { labels }),
+    ...(preprocessing && { preprocessing }),
+  });
+}

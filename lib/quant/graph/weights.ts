@@ -1,0 +1,105 @@
+import { mismatch, quote } from '../../errors';
+import { checkFinite } from '../../finite';
+import type { GraphNode, GraphTensor } from '../../graph/graph';
+import { checkProducts } from '../../integer/check';
+import type { QuantizationParameters } from '../../integer/layers';
+import { type IntegerWeights, quantizeWeights, type WeightOptions } from '../convolution';
+
+/** The float weights of a node, output channel by output channel. */
+export interface NodeWeights {
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/** Weights as a graph has them: bytes, and the axis that scales belong to. */
+export interface WrittenWeights extends IntegerWeights {
+  readonly dims: readonly number[];
+  /** Integers in the order of `dims`. */
+  readonly bytes: Int8Array;
+  readonly axis: number;
+}
+
+type Tensors = ReadonlyMap<string, GraphTensor>;
+
+/**
+ * How an operator's weights lie: dims of the tensor, and how many rows of how many numbers make an output channel of a
+ * group.
+ */
+interface Layout {
+  readonly channels: number;
+  /** Where in the tensor number `j` of output channel `c` lies. */
+  at(channel: number, j: number): number;
+  /** The axis of the output channels; nothing where none has one entry for each. */
+  readonly axis: number | undefined;
+}
+
+/** @throws {QARepVGGError} ERR_NON_FINITE naming the node. */
+export function weightsOf(node: GraphNode, tensors: Tensors, where: string): NodeWeights {
+  const [, weightName = '', biasName = ''] = node.inputs;
+  const { data, dims } = tensors.get(weightName) as GraphTensor & { data: Float32Array };
+  const place = `${where}, node ${quote(node.name)}`;
+  checkFinite(data, `${place}, weight ${quote(weightName)}`);
+  const layout = layoutOf(node, dims);
+  const given = tensors.get(biasName)?.data as Float32Array | undefined;
+  if (given) checkFinite(given, `${place}, bias ${quote(biasName)}`);
+  if (given && given.length !== layout.channels) {
+    throw mismatch('ERR_SHAPE', `${place}, bias`, `${layout.channels} numbers`, String(given.length));
+  }
+  const weight = new Float32Array(data.length);
+  const size = data.length / layout.channels;
+  for (let c = 0; c < layout.channels; c++) {
+    for (let j = 0; j < size; j++) weight[c * size + j] = data[layout.at(c, j)] as number;
+  }
+  return { weight, bias: given ?? new Float32Array(layout.channels) };
+}
+
+/** Weights from output channel by output channel to how the tensor has them. */
+export function arranged<A extends Float32Array | Int8Array>(weight: A, node: GraphNode, dims: readonly number[]): A {
+  const layout = layoutOf(node, dims);
+  const result = weight.slice() as A;
+  const size = weight.length / layout.channels;
+  for (let c = 0; c < layout.channels; c++) {
+    for (let j = 0; j < size; j++) result[layout.at(c, j)] = weight[c * size + j] as number;
+  }
+  return result;
+}
+
+/**
+ * The weights of a node in integers.
+ *
+ * @throws {QARepVGGError} ERR_QUANT_PARAM naming the node: scales beyond float32, sums beyond 32 bits.
+ */
+export function integerWeights(
+  node: GraphNode,
+  { weight, bias }: NodeWeights,
+  dims: readonly number[],
+  [input, output]: readonly [input: QuantizationParameters, output: QuantizationParameters | undefined],
+  options: WeightOptions,
+  where: string,
+): WrittenWeights {
+  const { axis } = layoutOf(node, dims);
+  const integers = quantizeWeights(weight, bias, input.scale, {
+    ...options,
+    perChannel: options.perChannel && axis !== undefined,
+  });
+  checkProducts(integers, input, output, `${where}, node ${quote(node.name)}`);
+  return { ...integers, dims, bytes: arranged(integers.weight, node, dims), axis: axis ?? 0 };
+}
+
+function layoutOf({ op, attributes }: GraphNode, dims: readonly number[]): Layout {
+  const [rows = 1, depth = 1] = dims;
+  const inner = dims.slice(2).reduce((product, dim) => product * dim, 1);
+  if (op === 'gemm') {
+    if (attributes.transB) return { channels: rows, at: (c, j) => c * depth + j, axis: 0 };
+    return { channels: depth, at: (c, j) => j * depth + c, axis: 1 };
+  }
+  if (op === 'conv') return { channels: rows, at: (c, j) => c * depth * inner + j, axis: 0 };
+  // Transposed: [inputs, outputs / group, ...kernel].
+  const group = attributes.group as number;
+  const perGroup = rows / group;
+  const at = (c: number, j: number): number => {
+    const row = Math.floor(c / depth) * perGroup + Math.floor(j / inner);
+    return (row * depth + (c % depth)) * inner + (j % inner);
+  };
+  return { channels: depth * group, at, axis: group === 1 ? 1 : perGroup === 1 && depth === 1 ? 0 : undefined };
+}

@@ -1,0 +1,109 @@
+import type { Graph, GraphNode } from '../../graph/graph';
+import { dataInputs, dimsOf, isElementwise, isRectifier, type Role, roleOf } from './roles';
+
+/**
+ * The producer and the readers of each value. A function of one number maps bytes: the value behind it follows from the one in
+ * front, its root.
+ */
+export class Wiring {
+  readonly graph: Graph;
+  readonly roles = new Map<GraphNode, Role>();
+  readonly #makers = new Map<string, GraphNode>();
+  readonly #readers = new Map<string, GraphNode[]>();
+  /** Of values behind functions, what they are functions of. */
+  readonly #roots = new Map<string, string>();
+  /** Nodes that are part of the store of the node in front. */
+  readonly #stored = new Set<GraphNode>();
+
+  /** @param isKept Tells the nodes that stay in float whatever they are: they are part of nothing else. */
+  constructor(graph: Graph, isKept: (node: GraphNode) => boolean) {
+    this.graph = graph;
+    for (const node of graph.nodes) {
+      for (const name of node.outputs) this.#makers.set(name, node);
+      for (const name of new Set(node.inputs)) {
+        if (name !== '' && !graph.tensors.has(name)) this.#readers.set(name, [...this.readers(name), node]);
+      }
+    }
+    for (const node of graph.nodes) this.#sort(node, isKept(node));
+  }
+
+  maker(name: string): GraphNode | undefined {
+    return this.#makers.get(name);
+  }
+
+  readers(name: string): readonly GraphNode[] {
+    return this.#readers.get(name) ?? [];
+  }
+
+  /** What a value is a function of; itself if of nothing else. */
+  rootOf(name: string): string {
+    return this.#roots.get(name) ?? name;
+  }
+
+  /** Whether a node is a function of one number. */
+  isFunction(node: GraphNode): boolean {
+    return this.#roots.has(node.outputs[0] as string);
+  }
+
+  /** Whether a node is part of the store of the one in front of it. */
+  isStored(node: GraphNode): boolean {
+    return this.#stored.has(node);
+  }
+
+  /** The node that stores a value, its rectifier included. */
+  producer(name: string): GraphNode | undefined {
+    const maker = this.maker(name);
+    return maker && this.#stored.has(maker) ? this.producer(maker.inputs[0] as string) : maker;
+  }
+
+  /** The value that a node stores: behind its rectifier, if it has one. */
+  stored(node: GraphNode): string {
+    const [name = ''] = node.outputs;
+    const [reader] = this.readers(name);
+    return reader && this.#stored.has(reader) ? this.stored(reader) : name;
+  }
+
+  /** Nodes that read a value, or what is a function of it, other than as such a function; with the value that they read. */
+  *users(name: string): Generator<readonly [node: GraphNode, value: string]> {
+    for (const node of this.readers(name)) {
+      if (this.isFunction(node) && this.rootOf(node.outputs[0] as string) === this.rootOf(name)) {
+        yield* this.users(node.outputs[0] as string);
+      } else yield [node, name];
+    }
+  }
+
+  #sort(node: GraphNode, isKept: boolean): void {
+    const [input = ''] = node.inputs;
+    const [output = ''] = node.outputs;
+    const maker = this.maker(input);
+    const role = roleOf(node, this.graph);
+    if (isKept) {
+      if (role) this.roles.set(node, role);
+      return;
+    }
+    if (maker && isRectifier(node, this.graph) && this.#stores(maker) && this.#isReadOnce(input)) {
+      this.#stored.add(node);
+      return;
+    }
+    if (isElementwise(node, this.graph)) {
+      const data = dataInputs(node, this.graph);
+      const roots = new Set(data.map((name) => this.rootOf(name)));
+      const [root] = roots;
+      const isSame = root !== undefined && `${dimsOf(root, this.graph)}` === `${dimsOf(output, this.graph)}`;
+      if (roots.size === 1 && isSame) {
+        this.#roots.set(output, root);
+        return;
+      }
+    }
+    if (role) this.roles.set(node, role);
+  }
+
+  #stores(node: GraphNode): boolean {
+    const role = this.roles.get(node);
+    return role === 'compute' || role === 'binary';
+  }
+
+  #isReadOnce(name: string): boolean {
+    return this.readers(name).length === 1 && !this.graph.outputs.includes(name);
+  }
+}

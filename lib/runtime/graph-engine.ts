@@ -1,0 +1,292 @@
+import { types } from 'node:util';
+import type { GraphArray, Session } from '../../binding';
+import { addon } from '../binding';
+import { callNative, mismatch, QARepVGGError, quote } from '../errors';
+import type { GraphTensor, Value } from '../graph/graph';
+import { parameterInputs } from '../graph/parameters';
+import type { InputDims } from '../graph/specialize';
+import { computeTail, type SplitGraph, splitGraph } from '../graph/tail';
+import type { Size } from '../image-size';
+import { info } from '../info';
+import { completeInputDims } from '../model/input-dims';
+import type { Model } from '../model/model';
+import { checkOption } from '../options';
+import { type Preprocessing, readPreprocessing } from '../preprocessing';
+import { inThisRealm } from '../tensor';
+import { type Cancellable, throwIfAborted } from './abort';
+import type { Engine, SessionFacts } from './engine';
+import type { Fetches } from './feeds';
+import { checkFeeds, type Feed, type GraphFeeds, numbersOf, readFeeds } from './graph-feeds';
+import { GraphPlans } from './graph-plans';
+import { valueMetadata } from './metadata';
+import type { CheckedSessionOptions } from './options';
+import type { Plan, Plans } from './plans';
+import { ownNetwork } from './session-model';
+import { SinglePlan } from './single-plan';
+import { RunCounter } from './stats';
+
+/** The most numbers in an input that shapes depend on. */
+const maxParameters = 2 ** 12;
+
+interface Parts {
+  readonly facts: SessionFacts;
+  readonly plans: Plans;
+  readonly inputs: readonly Value[];
+  /** Names of what the plans compute. */
+  readonly computed: readonly string[];
+  readonly tail?: SplitGraph['tail'];
+  /** Names of what a run resolves to. */
+  readonly outputs: readonly string[];
+  /** Inputs that a plan is made for, like dims. */
+  readonly parameters: ReadonlySet<string>;
+}
+
+/** A graph in native memory: a network of this package, or one of any origin, compiled for the dims that come up. */
+export class GraphEngine implements Engine {
+  readonly facts: SessionFacts;
+  readonly counter = new RunCounter();
+  readonly threads: number;
+  readonly #parts: Parts;
+
+  private constructor(parts: Parts, threads = info().threads) {
+    this.threads = threads;
+    this.#parts = parts;
+    this.facts = parts.facts;
+  }
+
+  /**
+   * A network of this package; its numbers are copied, or taken, before the call returns.
+   *
+   * @param take Nobody else needs the model.
+   */
+  static async ofNetwork(
+    model: unknown,
+    options: CheckedSessionOptions,
+    take: boolean,
+    where: string,
+  ): Promise<GraphEngine> {
+    const { spec, facts, inputs } = ownNetwork(model, options, take, where);
+    const plans = new SinglePlan(await callNative(where, () => addon.createSession(spec)));
+    const outputs = facts.outputs.map(({ name }) => name);
+    return new GraphEngine(
+      { facts, plans, inputs, computed: outputs, outputs, parameters: new Set() },
+      options.threads,
+    );
+  }
+
+  /**
+   * Compiled for the dims of the option `inputs`; without it, where the graph leaves nothing open but the number of images.
+   *
+   * @param owned Nobody else has the model: its tensors go when no other plan can need them.
+   */
+  static async create(
+    model: Model,
+    options: CheckedSessionOptions,
+    owned: boolean,
+    where: string,
+  ): Promise<GraphEngine> {
+    const { graph } = model;
+    const split = splitGraph(graph);
+    const parameters = parameterInputs(split.head);
+    const dims =
+      options.inputs === undefined && !isClosed(graph.inputs)
+        ? undefined
+        : checkOption(where, 'inputs', (place) => completeInputDims(graph, options.inputs, place));
+    const images = imagesInput(graph.inputs);
+    const preprocessing = preprocessingOf(images, model, options, where);
+    const { algorithm, threads, maxBatch } = options;
+    const isLast = owned && split.tail === undefined && parameters.size === 0 && hasFixedDims(graph.inputs);
+    const compiling = { algorithm, threads, maxBatch, preprocessing: images && preprocessing, isLast };
+    const plans = new GraphPlans(split.head, compiling);
+    const isPlanned = dims !== undefined && parameters.size === 0;
+    const plan = isPlanned ? await plans.get(dims, new Map(), where).promise : undefined;
+    const facts: SessionFacts = {
+      summary: summaryOf(model, plan),
+      inputs: graph.inputs.map(({ name, type, dims }) => valueMetadata(name, dims, type)),
+      outputs: model.outputs.map(({ name, type, dims }) => valueMetadata(name, dims, type)),
+      labels: model.labels,
+      preprocessing,
+      inputSize: images && (dims?.get(images.name)?.slice(2) as unknown as Size | undefined),
+      // A tail, such as non-maximum suppression, is computed for all images together.
+      independent: split.tail === undefined && (plan?.independent ?? false),
+    };
+    const { head, tail } = split;
+    const { inputs, outputs } = graph;
+    return new GraphEngine({ facts, plans, inputs, computed: head.outputs, tail, outputs, parameters }, threads);
+  }
+
+  run(feeds: unknown, signal: AbortSignal | undefined, where: string): Cancellable<Fetches> {
+    const { feeds: read, dims, parameters } = this.#read(feeds, where, signal);
+    const { ready, promise, count } = this.#parts.plans.get(dims, parameters, where);
+    const ask = askOf(read, dims, parameters, count);
+    return ready ? this.#start(ready, ask, where) : this.#startLater(promise, ask, where);
+  }
+
+  runSync(feeds: unknown, where: string): Fetches {
+    const { feeds: read, dims, parameters } = this.#read(feeds, where);
+    const { plan, count } = this.#parts.plans.getNow(dims, parameters, where);
+    const ask = askOf(read, dims, parameters, count);
+    const outputDims = this.#outputDims(plan, ask, where);
+    const results = callNative(where, () => plan.native.runSync(...this.#call(plan, ask)));
+    return this.#finish(plan, results, ask, outputDims, where);
+  }
+
+  memoryBytes(where: string): number {
+    return this.#parts.plans.memoryBytes(where);
+  }
+
+  dispose(): void {
+    this.#parts.plans.dispose();
+  }
+
+  #start(plan: Plan, ask: Ask, where: string): Cancellable<Fetches> {
+    const outputDims = this.#outputDims(plan, ask, where);
+    const { promise, ticket } = callNative(where, () => plan.native.run(...this.#call(plan, ask)));
+    const answer = callNative(where, () => promise).then((results) =>
+      this.#finish(plan, results, ask, outputDims, where),
+    );
+    return { promise: answer, cancel: () => plan.native.cancel(ticket) };
+  }
+
+  /** What is fed belongs to the caller: it is copied while the graph is compiled. */
+  #startLater(plan: Promise<Plan>, ask: Ask, where: string): Cancellable<Fetches> {
+    const copy = { ...ask, feeds: ask.feeds.map((feed) => ({ ...feed, data: feed.data.slice() })) };
+    let cancel = (): void => undefined;
+    let isCancelled = false;
+    const run = async (): Promise<Fetches> => {
+      const ready = await plan;
+      if (isCancelled) throw new QARepVGGError('ERR_ABORTED', `${where}: run aborted`);
+      const started = this.#start(ready, copy, where);
+      cancel = started.cancel;
+      return started.promise;
+    };
+    const abort = (): void => {
+      isCancelled = true;
+      cancel();
+    };
+    return { promise: run(), cancel: abort };
+  }
+
+  /** Arguments of a native run. Bytes of images stay bytes where the plan takes them. */
+  #call({ native, independent }: Plan, { feeds, dims, count }: Ask): Parameters<Session['run']> {
+    const arrays = feeds.map((feed) =>
+      feed.pixels && native.takesBytes() ? feed.data : numbersOf(feed, this.facts.preprocessing),
+    );
+    return independent ? [arrays, count, dims.map(([, ...rest]) => [1, ...rest])] : [arrays, 1, dims];
+  }
+
+  /** Of all images. */
+  #outputDims({ native, independent }: Plan, { dims, count }: Ask, where: string): number[][] {
+    const one = independent ? dims.map(([, ...rest]) => [1, ...rest]) : dims;
+    const outputs = callNative(where, () => native.outputDims(one));
+    return independent ? outputs.map(([, ...rest]) => [count, ...rest]) : outputs;
+  }
+
+  #finish(
+    { native, types: own }: Plan,
+    results: readonly GraphArray[],
+    { count }: Ask,
+    outputDims: readonly number[][],
+    where: string,
+  ): Fetches {
+    this.counter.add(native, count);
+    const { computed, tail, outputs } = this.#parts;
+    const tensors = computed.map((name, i) => {
+      const [type, data, dims] = [own[i], inOwnRealm(results[i] as GraphArray), outputDims[i] as number[]];
+      return [name, { ...(type && { type }), data, dims }] as const;
+    });
+    if (!tail) return Object.fromEntries(tensors) as unknown as Fetches;
+    const early = new Map(tensors as unknown as [string, GraphTensor][]);
+    const late = computeTail(tail, early, where);
+    return Object.fromEntries(outputs.map((name) => [name, late.get(name) ?? early.get(name)])) as Fetches;
+  }
+
+  /** What is fed, checked, and divided into what goes into a run and what a plan is made for. */
+  #read(feeds: unknown, where: string, signal?: AbortSignal) {
+    this.#parts.plans.check(where);
+    const read = readFeeds(feeds, this.#parts.inputs, where);
+    // Not before: reading may run code of the caller's, which may abort or dispose.
+    throwIfAborted(signal, where);
+    const checked = checkFeeds(read, this.facts.preprocessing, where);
+    return { ...this.#divide(checked, where), dims: checked.dims };
+  }
+
+  /** What goes into a run, and what a plan is made for. */
+  #divide({ feeds, dims }: GraphFeeds, where: string) {
+    const { inputs, parameters: wanted } = this.#parts;
+    const parameters = new Map<string, GraphTensor>();
+    const data = feeds.filter((feed, i) => {
+      const { name, type } = inputs[i] as Value;
+      if (!wanted.has(name)) return true;
+      const { length } = feed.data;
+      if (length > maxParameters) {
+        const expected = `at most ${maxParameters} numbers, as shapes depend on them`;
+        throw mismatch('ERR_LIMIT', `${where}, ${quote(name)}`, expected, `${length}`);
+      }
+      parameters.set(name, {
+        type,
+        dims: dims.get(name) as readonly number[],
+        data: numbersOf(feed, this.facts.preprocessing).slice(),
+      });
+      return false;
+    });
+    return { feeds: data, parameters };
+  }
+}
+
+/** A run as it was asked for. */
+interface Ask {
+  readonly feeds: readonly Feed[];
+  /** Of each feed. */
+  readonly dims: readonly (readonly number[])[];
+  /** Images. */
+  readonly count: number;
+}
+
+function askOf(feeds: readonly Feed[], dims: InputDims, parameters: ReadonlyMap<string, unknown>, count: number): Ask {
+  return { feeds, dims: [...dims].flatMap(([name, list]) => (parameters.has(name) ? [] : [list])), count };
+}
+
+function inOwnRealm(data: GraphArray): GraphArray {
+  return types.isFloat32Array(data) ? inThisRealm(data) : data;
+}
+
+function hasFixedDims(inputs: readonly Value[]): boolean {
+  return inputs.every(({ dims }) => dims.every((dim) => typeof dim === 'number'));
+}
+
+/** "Model(images -> outputs, 640 nodes, int8 form), 69 of 71 convolutions in integers", once the graph is compiled. */
+function summaryOf(model: Model, plan: Plan | undefined): string {
+  if (!plan?.products || model.form !== 'int8') return `${model}`;
+  const { integer, all } = plan.products;
+  return `${model}, ${integer} of ${all} convolutions in integers`;
+}
+
+/** Nothing open but perhaps the number of images. */
+function isClosed(inputs: readonly Value[]): boolean {
+  return inputs.every(({ dims }) => dims.every((dim, axis) => axis === 0 || typeof dim === 'number'));
+}
+
+/** The one input of floats [n, c, h, w] with up to four channels. */
+function imagesInput(inputs: readonly Value[]): Value | undefined {
+  const [input, ...others] = inputs;
+  const channels = input?.dims[1];
+  const fits = input?.type === 'float32' && input.dims.length === 4 && typeof channels === 'number' && channels <= 4;
+  return fits && others.length === 0 ? input : undefined;
+}
+
+function preprocessingOf(
+  images: Value | undefined,
+  model: Model,
+  { preprocessing }: CheckedSessionOptions,
+  where: string,
+): Preprocessing | undefined {
+  if (preprocessing === undefined && (model.preprocessing || !images)) return model.preprocessing;
+  return checkOption(where, 'preprocessing', (place) => {
+    if (!images) throw mismatch('ERR_INVALID_ARG', place, 'none, as no input is of images', 'one');
+    const channels = images.dims[1] as number;
+    // Files of other origin do not say; most expect numbers from 0 to 1.
+    const plain = { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
+    return readPreprocessing(preprocessing ?? plain, channels, place);
+  });
+}

@@ -1,0 +1,97 @@
+import { types } from 'node:util';
+import type { GraphArray } from '../../binding';
+import { describe, describeList, mismatch, quote } from '../errors';
+import type { DataType, Value } from '../graph/graph';
+import type { InputDims } from '../graph/specialize';
+import { checkInputDims } from '../model/input-dims';
+import { readForeign } from '../options';
+import { type Preprocessing, preprocess } from '../preprocessing';
+import { checkBytes, checkElements, readTensor } from '../tensor';
+
+/** What is fed to a run, read once. */
+export interface ReadFeed {
+  readonly input: Value;
+  readonly data: unknown;
+  readonly dims: unknown;
+}
+
+/** What goes into a run under one name. */
+export interface Feed {
+  readonly data: GraphArray;
+  /** Dims [n, h, w, c] of bytes in place of floats. */
+  readonly pixels?: readonly number[];
+}
+
+/** Inputs of a run, checked, in the order of the graph's. */
+export interface GraphFeeds {
+  readonly feeds: readonly Feed[];
+  /** Bytes have those of the floats that they stand for. */
+  readonly dims: InputDims;
+}
+
+/** The part that may run the caller's code. @throws {QARepVGGError} ERR_INVALID_ARG for other names than those of the inputs. */
+export function readFeeds(feeds: unknown, inputs: readonly Value[], where: string): ReadFeed[] {
+  const names = inputs.map(({ name }) => name);
+  if (typeof feeds !== 'object' || feeds === null) {
+    throw mismatch('ERR_INVALID_ARG', where, `an object { ${names.join(', ')} }`, describe(feeds));
+  }
+  const entries = new Map(readForeign(where, () => Object.entries(feeds)));
+  const odd = [...entries.keys()].filter((name) => !names.includes(name));
+  const missing = names.filter((name) => entries.get(name) === undefined);
+  if (odd.length > 0 || missing.length > 0) {
+    const received = odd.length > 0 ? describeList(odd) : `no ${describeList(missing)}`;
+    throw mismatch('ERR_INVALID_ARG', where, `tensors under the names ${describeList(names)}`, received);
+  }
+  return inputs.map((input) => ({ input, ...readTensor(entries.get(input.name), `${where}, ${quote(input.name)}`) }));
+}
+
+/**
+ * The part that runs no code of the caller's.
+ *
+ * @param preprocessing What bytes go through that are fed to an input of images in float.
+ * @throws {QARepVGGError} ERR_SHAPE, ERR_DTYPE, ERR_SIZE_OVERFLOW, ERR_BUFFER_*
+ */
+export function checkFeeds(
+  feeds: readonly ReadFeed[],
+  preprocessing: Preprocessing | undefined,
+  where: string,
+): GraphFeeds {
+  const checked = feeds.map(({ input, data, dims }) => {
+    const place = `${where}, ${quote(input.name)}`;
+    const isBytes = preprocessing && input.type === 'float32' && types.isUint8Array(data);
+    const tensor = isBytes
+      ? pixels(data, dims, preprocessing, place)
+      : checkElements(data, dims, classes[input.type], place, input.dims.includes(0) ? 0 : 1);
+    checkInputDims(input, tensor.dims, where);
+    return tensor;
+  });
+  const named = checked.map(({ dims }, i) => [feeds[i]?.input.name as string, dims] as const);
+  return { feeds: checked as readonly Feed[], dims: new Map(named) };
+}
+
+/** A feed as a graph takes it. @param preprocessing What it was checked with. */
+export function numbersOf({ data, pixels }: Feed, preprocessing: Preprocessing | undefined): GraphArray {
+  return pixels && preprocessing ? preprocess(data as Uint8Array, pixels, preprocessing).data : data;
+}
+
+/** Bytes [n, h, w, c] with the dims [n, c, h, w] of what they stand for. */
+function pixels(data: Uint8Array, dims: unknown, preprocessing: Preprocessing, where: string) {
+  const bytes = checkBytes(data, dims, where);
+  const channels = preprocessing.mean.length;
+  const [n, h, w, c] = bytes.dims as [number, number, number, number];
+  if (bytes.dims.length === 4 && c === channels) return { data: bytes.data, dims: [n, c, h, w], pixels: bytes.dims };
+  const expected = `4 dims [n, h, w, ${channels}], as the data are bytes`;
+  throw mismatch('ERR_SHAPE', `${where} dims`, expected, describeList(bytes.dims));
+}
+
+/** The class of the elements of a type, as a test and by name. */
+const classes: Readonly<
+  Record<DataType, readonly [test: (value: unknown) => value is NodeJS.TypedArray, name: string]>
+> = {
+  float32: [types.isFloat32Array, 'a Float32Array'],
+  uint8: [types.isUint8Array, 'a Uint8Array'],
+  bool: [types.isUint8Array, 'a Uint8Array'],
+  int8: [types.isInt8Array, 'an Int8Array'],
+  int32: [types.isInt32Array, 'an Int32Array'],
+  int64: [types.isBigInt64Array, 'a BigInt64Array'],
+};

@@ -1,0 +1,214 @@
+import type { GraphSpec, Session } from '../../binding';
+import { addon } from '../binding';
+import { callNative, QARepVGGError } from '../errors';
+import type { Graph, GraphTensor, ValueType } from '../graph/graph';
+import { isIndependent } from '../graph/independent';
+import { lowerGraph } from '../graph/lower';
+import { optimize } from '../graph/passes';
+import { countProducts } from '../graph/passes/integers';
+import { type InputDims, specialize } from '../graph/specialize';
+import { byteScaling, type Preprocessing } from '../preprocessing';
+import { releaseMemory } from '../release-memory';
+import { atOnce, inSlices } from '../slices';
+import type { CheckedSessionOptions } from './options';
+import { type Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
+
+interface Entry {
+  readonly promise: Promise<Plan>;
+  readonly independent: boolean;
+  ready?: Plan;
+}
+
+/** What {@link GraphPlans} has, or could make, for some dims. */
+interface Found {
+  readonly known: Entry | undefined;
+  readonly wanted: Wanted;
+  /** Images in a run. */
+  readonly count: number;
+}
+
+interface Wanted {
+  readonly graph: Graph;
+  /** Of what is constant. */
+  readonly key: string;
+  readonly all: InputDims;
+  /** The dims of one image, where their number is open. */
+  readonly alone: InputDims | undefined;
+}
+
+type Options = Pick<CheckedSessionOptions, 'algorithm' | 'threads' | 'maxBatch'> & {
+  /** Of bytes, where the first input is images. */
+  readonly preprocessing: Preprocessing | undefined;
+  /** The first plan is the only one, and nothing else reads the graph's tensors. */
+  readonly isLast: boolean;
+};
+
+/** Plans kept; of the dims that are not used for longest the memory is given back. */
+const maxPlans = 4;
+
+/** Compiles a graph for the dims that come up, and keeps what it has made. */
+export class GraphPlans implements Plans {
+  readonly #graph: Graph;
+  readonly #options: Options;
+  readonly #plans = new Map<string, Entry>();
+  #disposed = false;
+
+  constructor(graph: Graph, options: Options) {
+    this.#graph = graph;
+    this.#options = options;
+  }
+
+  check(where: string): void {
+    refuseDisposed(this.#disposed, where);
+  }
+
+  get(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): WantedPlan {
+    const { known, wanted, count } = this.#look(dims, parameters, where);
+    const { ready, promise } = known ?? this.#make(wanted, where);
+    return { ready, promise, count };
+  }
+
+  getNow(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): { plan: Plan; count: number } {
+    const { known, wanted, count } = this.#look(dims, parameters, where);
+    return { plan: known?.ready ?? this.#makeNow(wanted, where), count };
+  }
+
+  #look(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): Found {
+    this.check(where);
+    const images = [...dims].filter(([name]) => !parameters.has(name));
+    const count = images[0]?.[1][0] ?? 1;
+    const open =
+      images.every(([, list]) => list.length > 0 && list[0] === count) &&
+      this.#graph.inputs.every(({ name, dims: [n] }) => parameters.has(name) || typeof n === 'string');
+    const alone = new Map(images.map(([name, list]) => [name, [1, ...list.slice(1)]]));
+    const all = new Map(images);
+    const key = keyOf(parameters);
+    const known = (open ? this.#find(keyOfDims(alone) + key, true) : undefined) ?? this.#find(keyOfDims(all) + key);
+    const wanted = { graph: withConstants(this.#graph, parameters), key, all, alone: open ? alone : undefined };
+    return { known, wanted, count: open ? count : 1 };
+  }
+
+  memoryBytes(where: string): number {
+    this.check(where);
+    const ready = [...this.#plans.values()].flatMap((plan) => plan.ready ?? []);
+    return ready.reduce((sum, { native }) => sum + callNative(where, () => native.memoryBytes()), 0);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const { promise } of this.#plans.values()) release(promise);
+    this.#plans.clear();
+  }
+
+  /** @param independent Only one that takes any number of images. */
+  #find(key: string, independent = false): Entry | undefined {
+    const found = this.#plans.get(key);
+    if (!found || (independent && !found.independent)) return undefined;
+    this.#plans.delete(key);
+    this.#plans.set(key, found);
+    return found;
+  }
+
+  #make(wanted: Wanted, where: string): Entry {
+    const { dims, independent, name } = planned(wanted, where);
+    const promise = this.#compile(wanted.graph, dims, independent, where);
+    const plan: Entry = { promise, independent };
+    this.#keep(name, plan);
+    promise.then(
+      (ready) => {
+        plan.ready = ready;
+      },
+      () => this.#plans.get(name) === plan && this.#plans.delete(name),
+    );
+    return plan;
+  }
+
+  /** Takes the place of one that is being made. */
+  #makeNow(wanted: Wanted, where: string): Plan {
+    const { dims, independent, name } = planned(wanted, where);
+    const graph = atOnce(optimize(wanted.graph, dims, where));
+    const spec = this.#specOf(graph, independent, where);
+    const native = callNative(where, () => addon.createSessionSync(spec));
+    const ready = planOf(graph, native, independent);
+    release(this.#plans.get(name)?.promise);
+    this.#plans.delete(name);
+    this.#keep(name, { promise: Promise.resolve(ready), independent, ready });
+    return ready;
+  }
+
+  #keep(name: string, plan: Entry): void {
+    this.#plans.set(name, plan);
+    const [oldest, ...others] = this.#plans.keys();
+    if (others.length < maxPlans || oldest === undefined) return;
+    release(this.#plans.get(oldest)?.promise);
+    this.#plans.delete(oldest);
+  }
+
+  async #compile(source: Graph, dims: InputDims, independent: boolean, where: string): Promise<Plan> {
+    const graph = await inSlices(optimize(source, dims, where));
+    const spec = this.#specOf(graph, independent, where);
+    const making = callNative(where, () => addon.createSession(spec));
+    // The addon has copied what it needs, and packed weights take more memory than those of a file.
+    if (this.#options.isLast) releaseTensors(source);
+    return planOf(graph, await making, independent);
+  }
+
+  #specOf(graph: Graph, independent: boolean, where: string): GraphSpec {
+    const { algorithm, threads = 0, maxBatch: together, preprocessing } = this.#options;
+    const bytes = preprocessing && byteScaling(preprocessing);
+    return { ...lowerGraph(graph, where), independent, algorithm, threads, together, ...bytes };
+  }
+}
+
+/** Smaller ones are not worth it. */
+const largeBuffer = 2 ** 16;
+
+/** Gives the memory of tensors back at once: garbage collection takes its time. */
+function releaseTensors({ tensors }: Graph): void {
+  const buffers = new Set([...tensors.values()].map(({ data }) => data.buffer));
+  for (const buffer of buffers) if (buffer.byteLength >= largeBuffer) releaseMemory(buffer as ArrayBuffer);
+}
+
+function planOf(graph: Graph, native: Session, independent: boolean): Plan {
+  const types = graph.outputs.map((name) => (graph.values.get(name) as ValueType).type);
+  return { native, types, independent, products: countProducts(graph) };
+}
+
+/** What a plan is made for, and its key. */
+function planned({ graph, key, all, alone }: Wanted, where: string) {
+  const independent = alone !== undefined && areIndependent(graph, alone, where);
+  const dims = independent ? alone : all;
+  return { dims, independent, name: keyOfDims(dims) + key };
+}
+
+function release(promise: Promise<Plan> | undefined): void {
+  promise?.then(
+    ({ native }) => native.dispose(),
+    () => undefined,
+  );
+}
+
+function areIndependent(graph: Graph, alone: InputDims, where: string): boolean {
+  const pair = new Map([...alone].map(([name, list]) => [name, [2, ...list.slice(1)]]));
+  try {
+    return isIndependent(specialize(graph, alone, where), specialize(graph, pair, where));
+  } catch (error) {
+    // A graph that is made for batches of one number.
+    if (error instanceof QARepVGGError) return false;
+    throw error;
+  }
+}
+
+function withConstants(graph: Graph, constants: ReadonlyMap<string, GraphTensor>): Graph {
+  if (constants.size === 0) return graph;
+  const inputs = graph.inputs.filter(({ name }) => !constants.has(name));
+  return { ...graph, inputs, tensors: new Map([...graph.tensors, ...constants]) };
+}
+
+function keyOfDims(dims: InputDims): string {
+  return [...dims.values()].map((list) => list.join('x')).join(',');
+}
+
+function keyOf(parameters: ReadonlyMap<string, GraphTensor>): string {
+  return [...parameters.values()].map(({ dims, data }) => `;${dims.join('x')}:${data.join(',')}`).join('');
+}

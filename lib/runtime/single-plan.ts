@@ -1,0 +1,39 @@
+import type { Session } from '../../binding';
+import { callNative } from '../errors';
+import type { InputDims } from '../graph/specialize';
+import { type Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
+
+/** The plan of a network whose nodes are the same for images of any size: the engine plans memory for each that comes up. */
+export class SinglePlan implements Plans {
+  readonly #plan: Plan;
+  #disposed = false;
+
+  constructor(native: Session) {
+    this.#plan = { native, types: [], independent: true };
+  }
+
+  check(where: string): void {
+    refuseDisposed(this.#disposed, where);
+  }
+
+  get(dims: InputDims, _: unknown, where: string): WantedPlan {
+    const { plan, count } = this.getNow(dims, _, where);
+    return { ready: plan, promise: Promise.resolve(plan), count };
+  }
+
+  getNow(dims: InputDims, _: unknown, where: string): { plan: Plan; count: number } {
+    this.check(where);
+    const [images = []] = dims.values();
+    return { plan: this.#plan, count: images[0] as number };
+  }
+
+  memoryBytes(where: string): number {
+    this.check(where);
+    return callNative(where, () => this.#plan.native.memoryBytes());
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#plan.native.dispose();
+  }
+}

@@ -1,0 +1,146 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { FastifyRequest } from 'fastify';
+import { mismatch, QARepVGGError } from '../../errors';
+import { releaseMemory } from '../../index';
+import { blockUnit, type Hold } from '../memory';
+
+/** Chunks smaller than this on average cost more to receive than they are worth; so many of them are let through. */
+const minMeanChunk = 64;
+const freeChunks = 4096;
+
+/** Bytes that what follows the header of a binary request is aligned to. */
+const alignment = 8;
+
+/** How a body is read. */
+export interface BodyOptions {
+  /** Most bytes. */
+  readonly limit: number;
+  /** What follows so many bytes begins at an aligned address, so that tensors there need not be copied. */
+  readonly headerLength?: number | undefined;
+  /** Whether something reads the body even after the request is over: then its memory cannot be used again. */
+  readonly outlivesRequest?: boolean;
+}
+
+/**
+ * Reads the body of a request as it comes. Its memory is freed when `hold` is released, unless it outlives the request.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_BUSY, ERR_LIMIT, ERR_INVALID_ARG, ERR_ABORTED
+ */
+export async function readBody(request: FastifyRequest, hold: Hold, options: BodyOptions): Promise<Buffer> {
+  const { raw } = request;
+  const body = new Body(hold, options, declaredLength(request));
+  awaited.get(raw)?.();
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      raw.off('data', onData);
+      raw.resume();
+      reject(error);
+    };
+    const onData = (chunk: Buffer): void => {
+      try {
+        body.add(chunk);
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+    const onClose = (): void => fail(new QARepVGGError('ERR_ABORTED', 'request aborted'));
+    raw.on('data', onData);
+    raw.once('error', onClose);
+    raw.once('close', onClose);
+    raw.once('end', () => {
+      raw.off('close', onClose);
+      resolve(body.end());
+    });
+  });
+}
+
+/** Requests whose clients wait to be told that their bodies are wanted (Expect: 100-continue), and what tells them. */
+const awaited = new WeakMap<IncomingMessage, () => void>();
+
+/** Has bodies of such requests sent when they are read: what is refused is not sent at all. */
+export function awaitBodies(server: Server): void {
+  server.on('checkContinue', (request, response) => {
+    const { shouldKeepAlive } = response;
+    // Whether a client that is refused sends its body all the same is for the client to say, so the connection ends there.
+    response.shouldKeepAlive = false;
+    awaited.set(request, () => {
+      response.shouldKeepAlive = shouldKeepAlive;
+      response.writeContinue();
+    });
+    server.emit('request', request, response);
+  });
+}
+
+/** Chunks on their way to one buffer. */
+class Body {
+  readonly #hold: Hold;
+  readonly #options: BodyOptions;
+  /** Bytes that the client has announced, which Node holds it to. */
+  readonly #declared: number | undefined;
+  /** Where the chunks go when their sum is known. */
+  #target: Buffer | undefined;
+  #chunks: Buffer[] = [];
+  #length = 0;
+  #count = 0;
+
+  constructor(hold: Hold, options: BodyOptions, declared: number | undefined) {
+    this.#hold = hold;
+    this.#options = options;
+    this.#declared = declared;
+    if (declared === undefined) return;
+    if (declared > options.limit) throw tooLarge(options.limit, `${declared}`);
+    hold.take(declared);
+  }
+
+  add(chunk: Buffer): void {
+    // Its memory may be another request's by now.
+    if (this.#hold.isReleased) throw new QARepVGGError('ERR_ABORTED', 'request aborted');
+    const { length } = chunk;
+    this.#count++;
+    if (this.#length + length > this.#options.limit) throw tooLarge(this.#options.limit, 'more');
+    if (this.#count > freeChunks && this.#length < this.#count * minMeanChunk) {
+      throw mismatch('ERR_LIMIT', 'body', `chunks of ${minMeanChunk} bytes or more`, 'smaller ones');
+    }
+    if (this.#declared === undefined) this.#hold.take(length);
+    // A small body comes in one chunk, and is that chunk.
+    if (this.#declared === undefined || length === this.#declared) this.#chunks.push(chunk);
+    else {
+      this.#target ??= this.#buffer(this.#declared);
+      chunk.copy(this.#target, this.#length);
+      release(chunk);
+    }
+    this.#length += length;
+  }
+
+  end(): Buffer {
+    if (this.#target) return this.#target;
+    const [only, ...others] = this.#chunks;
+    if (only && others.length === 0) return only;
+    const whole = this.#buffer(this.#length);
+    let offset = 0;
+    for (const chunk of this.#chunks) offset += chunk.copy(whole, offset);
+    return whole;
+  }
+
+  /** Not zeroed: it leaves this class only when all of it has been written. */
+  #buffer(size: number): Buffer {
+    const { headerLength = 0, outlivesRequest = false } = this.#options;
+    const shift = (alignment - (headerLength % alignment)) % alignment;
+    if (size < blockUnit || outlivesRequest) return Buffer.allocUnsafeSlow(size + shift).subarray(shift);
+    return Buffer.from(this.#hold.block(size + shift), shift, size);
+  }
+}
+
+/** Node copies each chunk into a buffer of its own, which nobody needs from here on. */
+function release({ buffer, byteLength }: Buffer): void {
+  if (buffer.byteLength === byteLength) releaseMemory(buffer as ArrayBuffer);
+}
+
+function declaredLength({ headers }: FastifyRequest): number | undefined {
+  const length = headers['content-length'];
+  return length === undefined ? undefined : Number(length);
+}
+
+function tooLarge(limit: number, received: string): QARepVGGError {
+  return mismatch('ERR_LIMIT', 'body', `at most ${limit} bytes`, received);
+}

@@ -1,0 +1,32 @@
+import { setImmediate } from 'node:timers/promises';
+
+/**
+ * Work in steps: at each `yield` it may pause. One definition serves both {@link inSlices} and {@link atOnce}. A step takes
+ * microseconds, a few milliseconds at most.
+ */
+export type Steps<T> = Generator<undefined, T>;
+
+/** How long the event loop is held at a time, but for the last step. */
+const sliceMilliseconds = 10;
+
+/** Bytes or elements that a loop handles in one step. */
+export const stepSize = 2 ** 20;
+
+/** Does the work in slices, between which the event loop runs. */
+export async function inSlices<T>(steps: Steps<T>): Promise<T> {
+  for (let start = performance.now(); ; ) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (performance.now() - start < sliceMilliseconds) continue;
+    await setImmediate();
+    start = performance.now();
+  }
+}
+
+/** Does the work without a pause. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}

@@ -1,0 +1,17 @@
+import { describeList, mismatch } from '../errors';
+import type { ByteImages } from '../runtime/images';
+import { checkBytes, readTensor } from '../tensor';
+
+/**
+ * One image of bytes, its dims [1, height, width, channels]; [height, width, channels] will do.
+ *
+ * @throws {QARepVGGError} ERR_SHAPE for other dims, and for several images; ERR_DTYPE, ERR_BUFFER_*.
+ */
+export function readByteImage(value: unknown, where: string): ByteImages {
+  const place = `${where}, image`;
+  const { data, dims } = readTensor(value, place);
+  const image = checkBytes(data, dims, place);
+  const all = image.dims.length === 3 ? [1, ...image.dims] : image.dims;
+  if (all.length === 4 && all[0] === 1) return { data: image.data, dims: all };
+  throw mismatch('ERR_SHAPE', `${place} dims`, 'one image, [1, height, width, channels]', describeList(image.dims));
+}

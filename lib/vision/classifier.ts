@@ -1,0 +1,189 @@
+import { describeList, mismatch } from '../errors';
+import { sizeField } from '../image-size';
+import type { InferenceSession, Preprocessing, ResizeFilter, Sides } from '../index';
+import { anything, integer, number, optional, type Parsed, parseOptions } from '../options';
+import type { ImageSource } from './image-input';
+import { coverAndCut } from './prepare';
+import { rank, softmax } from './ranking';
+import { Recognizer, recognizerFields, type VisionModel, type VisionRunOptions } from './recognizer';
+
+/** Options of {@link Classifier.create}. */
+export interface ClassifierOptions {
+  /** Names of the classes, in the order of the outputs. @default the model's own, or ImageNet's where there are 1000 */
+  readonly labels?: readonly string[];
+  /** What turns bytes into numbers. @default the model's own, or else that of ImageNet */
+  readonly preprocessing?: Preprocessing;
+  /** How many classes an answer has. @default 5 */
+  readonly top?: number;
+  /** Side of the images, or [height, width], for a model that leaves it open. @default 224 */
+  readonly inputSize?: number | readonly [height: number, width: number];
+  /** The share of the shorter side that is looked at. @default that of the preprocessing, or 0.875 from 128 pixels on, else 1 */
+  readonly crop?: number;
+  /** How images are scaled, as by Pillow. @default 'bilinear' */
+  readonly filter?: ResizeFilter;
+  /** Most pixels of a file, which its header tells. @default 64,000,000 */
+  readonly maxPixels?: number;
+  /** Upper limit of threads. @default info().threads */
+  readonly threads?: number;
+}
+
+/** A class that an image may be of. */
+export interface Classification {
+  readonly label: string;
+  /** Probability. */
+  readonly score: number;
+}
+
+const fields = {
+  ...recognizerFields,
+  preprocessing: anything,
+  top: integer(1, 65_536, 5),
+  inputSize: optional(sizeField(2 ** 14)),
+  crop: optional(number(0.05, 1, 1)),
+};
+
+/** The means and deviations of ImageNet, as one for all channels where they are not three. */
+const imageNetPreprocessing: Preprocessing = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/** Sums of probabilities in float32 are this near to 1. */
+const tolerance = 1e-3;
+
+/** Known to `create` alone. */
+const key = Symbol('Classifier');
+
+/**
+ * From photographs to names of what they show: decodes, scales, cuts and normalises images, runs the network, and ranks the
+ * classes. All of it off the JavaScript thread, but the ranking.
+ *
+ * @example
+ * const classifier = await Classifier.create('resnet18.onnx');
+ * const [best] = await classifier.classify('cat.jpg');
+ * console.log(best); // { label: 'tabby', score: 0.62 }
+ * classifier.dispose();
+ */
+export class Classifier {
+  /** For raw outputs. */
+  readonly session: InferenceSession;
+  readonly #options: Parsed<typeof fields>;
+  readonly #recognizer: Recognizer;
+
+  /** @internal */
+  constructor(caller: unknown, recognizer: Recognizer, options: Parsed<typeof fields>) {
+    if (caller !== key) throw mismatch('ERR_INVALID_ARG', 'Classifier', 'a call of Classifier.create', 'one of new');
+    this.session = recognizer.session;
+    this.#recognizer = recognizer;
+    this.#options = options;
+    const { outputMetadata } = this.session;
+    const shape = outputMetadata[0]?.shape ?? [];
+    this.#checkOutput(outputMetadata.length, shape);
+    if (typeof shape[1] === 'number') recognizer.labelsFor(shape[1], undefined, 'Classifier.create');
+  }
+
+  /**
+   * @param model A network in deploy form, a quantised one, a `Model`, or the file of one.
+   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take images or
+   * is no classifier; ERR_INVALID_ARG naming the option, such as labels of another number than the classes.
+   */
+  static async create(model: VisionModel, options: ClassifierOptions = {}): Promise<Classifier> {
+    const where = 'Classifier.create';
+    const checked = parseOptions(where, fields, options);
+    const describe = (session: InferenceSession) => {
+      // What the file of another origin does not say is what classifiers are trained with.
+      const isOther = session.inputMetadata[0]?.shape.includes(3) && session.labels === undefined && isPlain(session);
+      const preprocessing = checked.preprocessing ?? (isOther ? imageNetPreprocessing : undefined);
+      return { size: checked.inputSize, preprocessing, side: 224, scaling: [0.5, 0.5] as const };
+    };
+    return Recognizer.create(model, checked, describe, (frame) => new Classifier(key, frame, checked), where);
+  }
+
+  /** Names of the classes; nothing before the first image, for a model that does not say how many there are. */
+  get labels(): readonly string[] | undefined {
+    return this.#recognizer.labels;
+  }
+
+  /**
+   * The most probable classes of an image, best first; of an array of images an array for each.
+   *
+   * @throws {QARepVGGError} (rejects) as `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_ABORTED, ERR_DISPOSED.
+   */
+  async classify(image: ImageSource, options?: VisionRunOptions): Promise<Classification[]>;
+  async classify(images: readonly ImageSource[], options?: VisionRunOptions): Promise<Classification[][]>;
+  async classify(
+    images: ImageSource | readonly ImageSource[],
+    options: VisionRunOptions = {},
+  ): Promise<Classification[] | Classification[][]> {
+    const where = 'Classifier.classify';
+    return this.#recognizer.answer<Classification[]>(
+      images,
+      options,
+      async (image, signal) => {
+        const scores = await this.#scores(image, signal, where);
+        const labels = this.labels as readonly string[];
+        return rank(scores, this.#options.top).map(({ index, value }) => ({
+          label: labels[index] as string,
+          score: value,
+        }));
+      },
+      where,
+    );
+  }
+
+  /**
+   * The probabilities of all classes in the order of `labels`; of an array of images an array for each.
+   *
+   * @throws {QARepVGGError} (rejects) as {@link Classifier.classify}
+   */
+  async scores(image: ImageSource, options?: VisionRunOptions): Promise<Float64Array>;
+  async scores(images: readonly ImageSource[], options?: VisionRunOptions): Promise<Float64Array[]>;
+  async scores(
+    images: ImageSource | readonly ImageSource[],
+    options: VisionRunOptions = {},
+  ): Promise<Float64Array | Float64Array[]> {
+    const where = 'Classifier.scores';
+    return this.#recognizer.answer(images, options, (image, signal) => this.#scores(image, signal, where), where);
+  }
+
+  /** Gives the memory back; pending images are finished. */
+  dispose(): void {
+    this.session.dispose();
+  }
+
+  async #scores(image: ImageSource, signal: AbortSignal | undefined, where: string): Promise<Float64Array> {
+    const own = (this.#options.preprocessing ?? this.session.preprocessing) as Preprocessing | undefined; // checked by create
+    const { crop = own?.crop } = this.#options;
+    const { size } = this.#recognizer;
+    const fit = (sides: Sides, place: string) => coverAndCut(sides, size, crop, place);
+    const outputs = await this.#recognizer.run(image, fit, signal, where);
+    const [{ data, dims }] = outputs as [(typeof outputs)[number]];
+    this.#checkOutput(outputs.length, dims);
+    this.#recognizer.labelsFor(dims[1] as number, undefined, where);
+    return isProbabilities(data) ? Float64Array.from(data) : softmax(data);
+  }
+
+  /** [1, classes], or [1, classes, 1, 1]. */
+  #checkOutput(count: number, dims: readonly (number | string)[]): void {
+    const fits = count === 1 && dims.length >= 2 && dims.slice(2).every((dim) => dim === 1);
+    // Of some files the outputs are not known before a run.
+    if (fits || (count === 1 && dims.length === 0)) return;
+    const received = count === 1 ? `one of dims ${describeList(dims)}` : `${count} outputs`;
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', 'Classifier', 'a model with one output [n, classes]', received);
+  }
+}
+
+/** Whether the session's preprocessing says no more than that bytes become numbers from 0 to 1. */
+function isPlain({ preprocessing }: InferenceSession): boolean {
+  return (
+    preprocessing === undefined ||
+    (preprocessing.mean.every((value) => value === 0) && preprocessing.std.every((value) => value === 1))
+  );
+}
+
+/** A network may end in a softmax of its own. */
+function isProbabilities(values: Float32Array): boolean {
+  let sum = 0;
+  for (const value of values) {
+    if (!(value >= 0)) return false;
+    sum += value;
+  }
+  return Math.abs(sum - 1) < tolerance;
+}

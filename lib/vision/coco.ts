@@ -1,0 +1,199 @@
+import { types } from 'node:util';
+import { describe, mismatch, QARepVGGError, quote } from '../errors';
+import { decodeText, readText } from './text-file';
+
+/** Pixels: upper left corner and size. */
+export type CocoBox = readonly [x: number, y: number, width: number, height: number];
+
+/** Names are those of COCO's files. */
+export interface CocoImage {
+  readonly id: number;
+  readonly file_name: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface CocoCategory {
+  readonly id: number;
+  readonly name: string;
+}
+
+/** An object in an image. */
+export interface CocoAnnotation {
+  readonly image_id: number;
+  readonly category_id: number;
+  readonly bbox: CocoBox;
+  /** Of the object itself, which is less than its box. @default that of the box */
+  readonly area?: number;
+  /** 1: a group, in which any number of boxes are right. @default 0 */
+  readonly iscrowd?: 0 | 1;
+}
+
+/** A box that a detector has found, as in COCO's files of results. */
+export interface CocoDetection {
+  readonly image_id: number;
+  readonly category_id: number;
+  readonly bbox: CocoBox;
+  readonly score: number;
+}
+
+/** What a file of annotations holds. */
+export interface CocoDataset {
+  readonly images: readonly CocoImage[];
+  readonly categories: readonly CocoCategory[];
+  readonly annotations: readonly CocoAnnotation[];
+}
+
+const maxBytes = 2 ** 29 - 2 ** 24;
+const maxEntries = 2 ** 24;
+
+/**
+ * Reads annotations in COCO's format from a file or its bytes: images, categories and boxes; segments and all else are left out.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG naming the entry at fault; ERR_LIMIT above about 500 MB.
+ *
+ * @example
+ * const { images, annotations } = await readCoco('instances_val2017.json');
+ */
+export async function readCoco(source: string | Uint8Array): Promise<CocoDataset> {
+  const where = 'readCoco';
+  const file = await parse(source, where);
+  const { images, categories, annotations } = toObject(file, where);
+  return checkDataset({ images, categories, annotations }, where);
+}
+
+/** Reads a file of results in COCO's format: a list of detections. @throws {QARepVGGError} (rejects) as {@link readCoco} */
+export async function readCocoDetections(source: string | Uint8Array): Promise<readonly CocoDetection[]> {
+  const where = 'readCocoDetections';
+  return checkDetections(await parse(source, where), where);
+}
+
+async function parse(source: string | Uint8Array, where: string): Promise<unknown> {
+  const text = typeof source === 'string' ? await readText(source, maxBytes, where) : decodeBytes(source, where);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const [reason] = (error as Error).message.split('\n');
+    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected JSON, received a file that is none: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+function decodeBytes(bytes: unknown, where: string): string {
+  if (!types.isUint8Array(bytes)) throw mismatch('ERR_INVALID_ARG', where, 'a path or a Uint8Array', describe(bytes));
+  if (bytes.length > maxBytes) throw mismatch('ERR_LIMIT', where, `at most ${maxBytes} bytes`, `${bytes.length}`);
+  return decodeText(bytes, where);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG */
+export function checkDataset(
+  { images, categories, annotations }: { images?: unknown; categories?: unknown; annotations?: unknown },
+  where: string,
+): CocoDataset {
+  const checked = {
+    images: toList(images, `${where}, images`).map(([image, place]) => ({
+      id: identifier(image, 'id', place),
+      file_name: name(image, 'file_name', place),
+      width: side(image, 'width', place),
+      height: side(image, 'height', place),
+    })),
+    categories: toList(categories, `${where}, categories`).map(([category, place]) => ({
+      id: identifier(category, 'id', place),
+      name: name(category, 'name', place),
+    })),
+  };
+  const imageIds = unique(checked.images, `${where}, images`);
+  const categoryIds = unique(checked.categories, `${where}, categories`);
+  return {
+    ...checked,
+    annotations: toList(annotations, `${where}, annotations`).map(([annotation, place]) => {
+      const bbox = box(annotation, place);
+      const crowd = annotation.iscrowd ?? 0;
+      if (crowd !== 0 && crowd !== 1) throw wrong(place, 'iscrowd', '0 or 1', crowd);
+      const area = annotation.area ?? bbox[2] * bbox[3];
+      if (!isFiniteNumber(area) || area < 0) throw wrong(place, 'area', 'a number from 0', area);
+      return {
+        image_id: known(annotation, 'image_id', imageIds, place),
+        category_id: known(annotation, 'category_id', categoryIds, place),
+        ...{ bbox, area, iscrowd: crowd },
+      };
+    }),
+  };
+}
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG */
+export function checkDetections(value: unknown, where: string): CocoDetection[] {
+  return toList(value, where).map(([detection, place]) => {
+    const { score } = detection;
+    if (!isFiniteNumber(score)) throw wrong(place, 'score', 'a number', score);
+    return {
+      image_id: identifier(detection, 'image_id', place),
+      category_id: identifier(detection, 'category_id', place),
+      bbox: box(detection, place),
+      score,
+    };
+  });
+}
+
+function toObject(value: unknown, where: string): Fields {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+  throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
+}
+
+function toList(value: unknown, where: string): (readonly [entry: Fields, place: string])[] {
+  if (!Array.isArray(value)) throw mismatch('ERR_INVALID_ARG', where, 'an array', describe(value));
+  if (value.length > maxEntries) throw mismatch('ERR_LIMIT', where, `at most ${maxEntries} entries`, `${value.length}`);
+  return value.map((entry, i) => [toObject(entry, `${where}[${i}]`), `${where}[${i}]`]);
+}
+
+function wrong(place: string, field: string, expected: string, received: unknown): QARepVGGError {
+  return mismatch('ERR_INVALID_ARG', `${place}, ${field}`, expected, describe(received));
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
+}
+
+function identifier(entry: Fields, field: string, place: string): number {
+  const value = entry[field];
+  if (Number.isSafeInteger(value)) return value as number;
+  throw wrong(place, field, 'an integer', value);
+}
+
+function known(entry: Fields, field: string, ids: ReadonlySet<number>, place: string): number {
+  const value = identifier(entry, field, place);
+  if (ids.has(value)) return value;
+  throw wrong(place, field, 'one that the file lists', value);
+}
+
+function name(entry: Fields, field: string, place: string): string {
+  const value = entry[field];
+  if (typeof value === 'string' && value !== '' && value.length <= 4096) return value;
+  throw wrong(place, field, 'a name', value);
+}
+
+function side(entry: Fields, field: string, place: string): number {
+  const value = entry[field];
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
+  throw wrong(place, field, 'an integer from 1', value);
+}
+
+function box({ bbox }: Fields, place: string): CocoBox {
+  if (Array.isArray(bbox) && bbox.length === 4 && bbox.every(isFiniteNumber)) {
+    const [x, y, width, height] = bbox as [number, number, number, number];
+    if (width >= 0 && height >= 0) return [x, y, width, height];
+  }
+  throw wrong(place, 'bbox', '[x, y, width, height]', bbox);
+}
+
+function unique(entries: readonly { readonly id: number }[], where: string): ReadonlySet<number> {
+  const ids = new Set<number>();
+  for (const { id } of entries) {
+    if (ids.has(id)) throw mismatch('ERR_INVALID_ARG', where, 'each id once', `${quote(String(id))} twice`);
+    ids.add(id);
+  }
+  return ids;
+}

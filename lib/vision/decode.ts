@@ -1,0 +1,165 @@
+import { availableParallelism } from 'node:os';
+import { mismatch, QARepVGGError } from '../errors';
+import { placeOf, withFile } from '../formats/files';
+import { throwIfAborted, untilAborted } from '../runtime/abort';
+import { detectFormat, type ImageFormat } from './image-format';
+import { readNetpbm, readNetpbmHeader } from './netpbm';
+import { type Pixels, toChannels } from './pixels';
+import { Semaphore } from './semaphore';
+import { decodeFile, readHeader, type Size, scale } from './sharp';
+import { TimeLimit } from './time-limit';
+
+/** What an image shall become, and what that may cost. */
+export interface DecodeOptions {
+  /** Pixels; by default those of the file. */
+  readonly size: Size | undefined;
+  /** 1: grey, 3: red, green, blue. */
+  readonly channels: 1 | 3;
+  /** Most pixels of a file. */
+  readonly maxPixels: number;
+  /** Milliseconds that decoding may take. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+export const defaultMaxPixels = 64_000_000;
+export const defaultTimeout = 30_000;
+
+/** sharp computes on the threads that Node has for files and host names: one of them stays free. */
+const threads = Number(process.env.UV_THREADPOOL_SIZE) || 4;
+const decoding = new Semaphore(Math.max(1, Math.min(threads - 1, availableParallelism())));
+
+/** Pixels of all images that are decoded at the same time: large images wait for each other. */
+const pixelBudget = new Semaphore(defaultMaxPixels);
+
+/** An uncompressed pixel has 8 bytes at most, and a file may hold more than pixels. */
+const bytesPerPixel = 16;
+const minByteLimit = 2 ** 26;
+
+/**
+ * Decodes an image file, given as a path or as bytes: the only way from a file to pixels. The first bytes tell the format, and
+ * the header is read before the pixels. Bytes are copied before the promise is returned. When many images are decoded at the
+ * same time, they wait for each other.
+ *
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is no image of pixels, or damaged; ERR_LIMIT for one of too
+ * many pixels or bytes, and for one that takes too long; ERR_ADDON_LOAD when sharp is needed and not installed; ERR_ABORTED;
+ * for a path as {@link withFile}.
+ */
+export async function decodeImage(source: string | Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
+  const { maxPixels, timeout, signal } = options;
+  const place = typeof source === 'string' ? placeOf(source, where) : `${where}, image`;
+  throwIfAborted(signal, place);
+  const read =
+    typeof source === 'string' ? () => readFile(source, maxPixels, where) : keep(copy(source, maxPixels, place));
+  const limit = new TimeLimit();
+  const work = decoding.run(1, async () => {
+    throwIfAborted(signal, place);
+    limit.start(timeout, place);
+    return decode(await read(), options, place);
+  });
+  try {
+    return await untilAborted(Promise.race([work, limit.expired]), signal, place);
+  } finally {
+    // Work that nobody waits for keeps its place in the semaphore until libvips ends it.
+    limit.stop();
+  }
+}
+
+async function decode(file: Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
+  const format = detectFormat(file, where);
+  const decoded = await (format === 'netpbm'
+    ? decodeNetpbm(file, options, where)
+    : decodeBySharp(file, format, options, where));
+  return toChannels(decoded, options.channels, options.signal, where);
+}
+
+async function decodeNetpbm(file: Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
+  const header = readNetpbmHeader(file, where);
+  return withinBudget(header, options, where, async () => {
+    const whole = await readNetpbm(file, header, options.signal, where);
+    return toSize(whole, options, where);
+  });
+}
+
+async function decodeBySharp(
+  file: Uint8Array,
+  format: ImageFormat,
+  options: DecodeOptions,
+  where: string,
+): Promise<Pixels> {
+  const { size, maxPixels, signal } = options;
+  const header = await readHeader(file, format, where);
+  return withinBudget(header, options, where, async () => {
+    const limits = { maxPixels, seconds: secondsOf(options) };
+    if (!header.isCmyk && !header.hasAlpha) return decodeFile(file, header, { ...limits, size }, where);
+    // sharp would weigh colours by their opacity when it scales, and CMYK is not scaled as the colours that it stands for.
+    const whole = await decodeFile(file, header, { ...limits, size: undefined }, where);
+    return toSize(header.isCmyk ? await toChannels(whole, 3, signal, where) : whole, options, where);
+  });
+}
+
+async function toSize(image: Pixels, options: DecodeOptions, where: string): Promise<Pixels> {
+  const { size } = options;
+  if (size === undefined || (size.height === image.height && size.width === image.width)) return image;
+  return scale(image, size, secondsOf(options), where);
+}
+
+function withinBudget<T>(
+  { width, height }: Size,
+  { maxPixels, signal }: DecodeOptions,
+  where: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (width * height > maxPixels) {
+    const expected = `an image of at most ${maxPixels} pixels (option maxPixels)`;
+    throw mismatch('ERR_LIMIT', where, expected, `one of ${width} x ${height}`);
+  }
+  return pixelBudget.run(width * height, () => {
+    throwIfAborted(signal, where);
+    return work();
+  });
+}
+
+function secondsOf({ timeout }: DecodeOptions): number {
+  return Math.ceil(timeout / 1000);
+}
+
+function readFile(path: string, maxPixels: number, where: string): Promise<Uint8Array> {
+  return withFile(path, where, (file) => {
+    checkLength(file.size, maxPixels, file.where);
+    return file.read(file.size);
+  });
+}
+
+/** The caller may change or transfer its bytes meanwhile. */
+function copy(bytes: Uint8Array, maxPixels: number, where: string): Uint8Array {
+  checkLength(bytes.length, maxPixels, where);
+  try {
+    return new Uint8Array(bytes);
+  } catch (error) {
+    throw detached(where, error);
+  }
+}
+
+/** @throws {QARepVGGError} ERR_BUFFER_DETACHED */
+export function viewOf(buffer: ArrayBuffer, where: string): Uint8Array {
+  try {
+    return new Uint8Array(buffer);
+  } catch (error) {
+    throw detached(where, error);
+  }
+}
+
+function detached(where: string, cause: unknown): QARepVGGError {
+  const message = `${where}: expected the bytes of an image, received a detached ArrayBuffer`;
+  return new QARepVGGError('ERR_BUFFER_DETACHED', message, { cause });
+}
+
+function keep(bytes: Uint8Array): () => Promise<Uint8Array> {
+  return () => Promise.resolve(bytes);
+}
+
+function checkLength(bytes: number, maxPixels: number, where: string): void {
+  const limit = Math.max(minByteLimit, bytesPerPixel * maxPixels);
+  if (bytes > limit) throw mismatch('ERR_LIMIT', where, `an image file of at most ${limit} bytes`, `${bytes}`);
+}

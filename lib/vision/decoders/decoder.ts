@@ -1,0 +1,42 @@
+import type { Sides } from '../../index';
+
+/** An output of a network, without its batch of 1. */
+export interface Output {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+
+/** Boxes that are good enough, [x, y, width, height] in pixels of the network's input, with their best class. */
+export class FoundBoxes {
+  readonly boxes: number[] = [];
+  readonly scores: number[] = [];
+  readonly classes: number[] = [];
+
+  add(x: number, y: number, width: number, height: number, score: number, label: number): void {
+    this.boxes.push(x, y, width, height);
+    this.scores.push(score);
+    this.classes.push(label);
+  }
+}
+
+/** From the outputs of a kind of network to boxes. */
+export interface Decoder {
+  /** What the outputs look like, for messages. */
+  readonly outputs: string;
+  /** A byte for the margins of images. */
+  readonly fill: number;
+  /** Mean and deviation that the network is trained with, for one that does not say. */
+  readonly scaling: readonly [mean: number, std: number];
+  /** The number of classes in outputs of these dims; nothing for those of another kind. */
+  classesIn(shapes: readonly (readonly number[])[]): number | undefined;
+  decode(outputs: readonly Output[], size: Sides, threshold: number): FoundBoxes;
+}
+
+/** The place of the best of `count` numbers, from `start` on, `step` apart. */
+export function bestOf(data: Float32Array, start: number, count: number, step = 1): number {
+  let best = start;
+  for (let i = start + step, end = start + count * step; i < end; i += step) {
+    if ((data[i] as number) > (data[best] as number)) best = i;
+  }
+  return (best - start) / step;
+}

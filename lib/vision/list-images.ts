@@ -1,0 +1,107 @@
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join, relative, resolve } from 'node:path';
+import { mismatch } from '../errors';
+import { placeOf, systemError } from '../formats/files';
+
+/** The images of a folder that has a folder for each class. */
+export interface ImageList {
+  /** Names of the folders, sorted. */
+  readonly classes: readonly string[];
+  /** In the order of their paths; `label` is an index into `classes`. */
+  readonly images: readonly { readonly path: string; readonly label: number }[];
+  /** Files that are not named as images, as paths within the folder. */
+  readonly others: readonly string[];
+}
+
+const imageName = /\.(p[gpn]m|jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|heic|heif|bmp)$/i;
+
+/** Hidden files, and what archives from a Mac have beside the files that were meant. */
+const ignored = /^(\.|__MACOSX$)/;
+
+/** Links may make circles. */
+const maxDepth = 8;
+
+/**
+ * Lists `cats/1.jpg`, `cats/2019/garden/7.png`, `dogs/images/a.jpeg`: files at any depth belong to the class whose folder they
+ * are in.
+ *
+ * @param flat Take a folder of images without classes, too: as one class that has the name of the folder.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a folder without classes, and for a class without images.
+ */
+export async function listImages(folder: string, where: string, flat = false): Promise<ImageList> {
+  const { folders, files } = await listFolder(folder, where);
+  const images = files.filter((name) => imageName.test(name));
+  if (flat && folders.length === 0 && images.length > 0) {
+    return {
+      classes: [basename(resolve(folder))],
+      images: images.map((name) => ({ path: join(folder, name), label: 0 })),
+      others: files.filter((name) => !imageName.test(name)),
+    };
+  }
+  return listClasses(folder, folders, files, where);
+}
+
+async function listClasses(
+  folder: string,
+  folders: readonly string[],
+  files: readonly string[],
+  where: string,
+): Promise<ImageList> {
+  if (folders.length === 0) {
+    throw mismatch('ERR_INVALID_ARG', placeOf(folder, where), 'a folder with a folder for each class', 'none');
+  }
+  const images: { path: string; label: number }[] = [];
+  const others = [...files];
+  for (const [label, name] of folders.entries()) {
+    const found = await walk(join(folder, name), where);
+    const named = found.filter((path) => imageName.test(path));
+    if (named.length === 0) {
+      const place = placeOf(join(folder, name), where);
+      throw mismatch('ERR_INVALID_ARG', place, 'at least one image in the folder of a class', 'none');
+    }
+    images.push(...named.map((path) => ({ path, label })));
+    others.push(...found.filter((path) => !imageName.test(path)).map((path) => relative(folder, path)));
+  }
+  return { classes: folders, images, others };
+}
+
+/** What is in a folder, sorted, without what is hidden; links are followed. */
+export async function listFolder(folder: string, where: string): Promise<{ folders: string[]; files: string[] }> {
+  const place = placeOf(folder, where);
+  let entries: Dirent[];
+  try {
+    entries = await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    throw systemError(place, 'a folder that can be read', error);
+  }
+  const lists = { folders: [] as string[], files: [] as string[] };
+  for (const entry of entries) {
+    if (ignored.test(entry.name)) continue;
+    const isFolder = entry.isSymbolicLink()
+      ? await leadsToFolder(join(folder, entry.name), where)
+      : entry.isDirectory();
+    lists[isFolder ? 'folders' : 'files'].push(entry.name);
+  }
+  lists.folders.sort();
+  lists.files.sort();
+  return lists;
+}
+
+async function walk(folder: string, where: string, depth = 1): Promise<string[]> {
+  if (depth > maxDepth) {
+    throw mismatch('ERR_LIMIT', placeOf(folder, where), `at most ${maxDepth} folders inside each other`, 'more');
+  }
+  const { folders, files } = await listFolder(folder, where);
+  const below: string[] = files.map((name) => join(folder, name));
+  for (const name of folders) below.push(...(await walk(join(folder, name), where, depth + 1)));
+  return below;
+}
+
+async function leadsToFolder(path: string, where: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw systemError(placeOf(path, where), 'a file or folder', error);
+  }
+}

@@ -1,0 +1,129 @@
+import { quote } from '../errors';
+import {
+  type ImageTransform,
+  InferenceSession,
+  type ResizeFilter,
+  type Sides,
+  type Tensor,
+  transformImage,
+} from '../index';
+import { integer, optional, parseOptions } from '../options';
+import { signalField } from '../runtime/abort';
+import {
+  type ImageInput,
+  type ImageSource,
+  type InputChoice,
+  type InputDefaults,
+  imageInputOf,
+  readPixels,
+} from './image-input';
+import { labelsField, labelsFor } from './labels';
+import { mapInOrder } from './map-in-order';
+import { filterField } from './resize';
+
+/** What a session is made from: a model, or the file of one. */
+export type VisionModel = Parameters<typeof InferenceSession.create>[0];
+
+/** Results of a run in the order of the session's outputs. */
+export type Outputs = readonly (Tensor & { readonly name: string })[];
+
+/** Options of a call. */
+export interface VisionRunOptions {
+  /** Rejects with ERR_ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+const runFields = { signal: signalField };
+
+/** Options that `Classifier` and `Detector` have in common, and are read in the same way. */
+export const recognizerFields = {
+  labels: labelsField,
+  filter: filterField,
+  maxPixels: optional(integer(1, 2 ** 31 - 1)),
+  threads: optional(integer(1, 1024)),
+};
+
+/** What {@link recognizerFields} become. */
+export interface RecognizerOptions {
+  readonly labels: readonly string[] | undefined;
+  readonly filter: ResizeFilter;
+  readonly maxPixels: number | undefined;
+  readonly threads: number | undefined;
+}
+
+/** What images look like that go into the model. */
+export type InputDescription = InputChoice & InputDefaults;
+
+/** The frame of `Classifier` and `Detector`: a session that takes an image at a time, and the names of its classes. */
+export class Recognizer {
+  readonly session: InferenceSession;
+  readonly size: Sides;
+  readonly #input: ImageInput;
+  readonly #options: RecognizerOptions;
+  #labels: readonly string[] | undefined;
+
+  private constructor(session: InferenceSession, input: ImageInput, options: RecognizerOptions) {
+    this.session = session;
+    this.size = input.size;
+    this.#input = input;
+    this.#options = options;
+  }
+
+  /** @param make Makes the whole of the frame; when it throws, the session is disposed of. */
+  static async create<T>(
+    model: VisionModel,
+    options: RecognizerOptions,
+    describe: (session: InferenceSession) => InputDescription,
+    make: (recognizer: Recognizer) => T,
+    where: string,
+  ): Promise<T> {
+    const { threads } = options;
+    const session = await InferenceSession.create(model, threads === undefined ? {} : { threads });
+    try {
+      const description = describe(session);
+      return make(new Recognizer(session, imageInputOf(session, description, description, where), options));
+    } catch (error) {
+      session.dispose();
+      throw error;
+    }
+  }
+
+  /** Nothing until `labelsFor` was called. */
+  get labels(): readonly string[] | undefined {
+    return this.#labels;
+  }
+
+  /** Names for so many classes. @param own Those that the kind of network has, where the model names none. */
+  labelsFor(classes: number, own: readonly string[] | undefined, where: string): readonly string[] {
+    this.#labels ??= labelsFor(classes, this.#options.labels, this.session.labels ?? own, where);
+    return this.#labels;
+  }
+
+  /** What comes out for an image. @param arrange How it gets the size that the model takes; told which image, for messages. */
+  async run(
+    image: ImageSource,
+    arrange: (sides: Sides, place: string) => ImageTransform,
+    signal: AbortSignal | undefined,
+    where: string,
+  ): Promise<Outputs> {
+    const { maxPixels, filter } = this.#options;
+    const { channels, floats, name } = this.#input;
+    const pixels = await readPixels(image, { channels, maxPixels, signal }, where);
+    const place = typeof image === 'string' ? `${where}, ${quote(image)}` : `${where}, image`;
+    const prepared = await transformImage(pixels, (sides) => ({ ...arrange(sides, place), filter }), signal, floats);
+    const fetches = await this.session.run({ [name]: prepared }, signal ? { signal } : {});
+    return this.session.outputNames.map((output) => ({ name: output, ...(fetches[output] as Tensor) }));
+  }
+
+  /** `one` for an image, or for each of an array. */
+  async answer<T>(
+    images: ImageSource | readonly ImageSource[],
+    options: VisionRunOptions,
+    one: (image: ImageSource, signal: AbortSignal | undefined) => Promise<T>,
+    where: string,
+  ): Promise<T | T[]> {
+    const { signal } = parseOptions(where, runFields, options);
+    if (!Array.isArray(images)) return one(images as ImageSource, signal);
+    return mapInOrder(images as readonly ImageSource[], (image) => one(image, signal));
+  }
+}

@@ -1,0 +1,173 @@
+import { mismatch, QARepVGGError } from '../errors';
+import type { ImageFormat } from './image-format';
+import type { Pixels } from './pixels';
+
+/** The part of sharp that is used here; its own types would make everyone install it. */
+interface SharpPipeline {
+  metadata(): Promise<SharpMetadata>;
+  rotate(): SharpPipeline;
+  resize(width: number, height: number, options: { fit: 'cover' | 'fill' }): SharpPipeline;
+  composite(layers: readonly { readonly input: Uint8Array }[]): SharpPipeline;
+  png(): SharpPipeline;
+  jpeg(options: { quality: number }): SharpPipeline;
+  removeAlpha(): SharpPipeline;
+  pipelineColourspace(space: 'cmyk'): SharpPipeline;
+  toColourspace(space: 'srgb' | 'b-w' | 'cmyk'): SharpPipeline;
+  timeout(options: { seconds: number }): SharpPipeline;
+  raw(options: { depth: 'uchar' }): SharpPipeline;
+  toBuffer(options: {
+    resolveWithObject: true;
+  }): Promise<{ data: Uint8Array; info: { width: number; height: number; channels: number } }>;
+}
+
+interface SharpMetadata {
+  readonly format: string;
+  readonly width: number;
+  readonly height: number;
+  readonly depth: string;
+  readonly space: string;
+  readonly hasAlpha: boolean;
+}
+
+interface SharpOptions {
+  /** The bytes are pixels, not a file. */
+  readonly raw?: { readonly width: number; readonly height: number; readonly channels: number };
+  readonly failOn?: 'error';
+  readonly limitInputPixels?: number | false;
+  /** Colour profiles are left alone, as by Pillow and PyTorch. */
+  readonly ignoreIcc?: true;
+}
+
+type Sharp = (bytes: Uint8Array, options: SharpOptions) => SharpPipeline;
+
+export interface Size {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** What is to be done with a file. */
+export interface Reading {
+  /** Pixels to scale to; by default those of the file. */
+  readonly size: Size | undefined;
+  /** libvips refuses files of more. */
+  readonly maxPixels: number;
+  /** libvips stops after these. */
+  readonly seconds: number;
+}
+
+/** What the header of a file says of it. */
+export interface Header extends Size {
+  readonly isCmyk: boolean;
+  readonly hasAlpha: boolean;
+}
+
+/** Warnings of a decoder are no reason to refuse what browsers show; pixels that are missing or damaged are. */
+const fileOptions = { failOn: 'error', ignoreIcc: true } as const;
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG for a file that sharp refuses, and for pixels that are not of 8 or 16 bits. */
+export async function readHeader(file: Uint8Array, format: ImageFormat, where: string): Promise<Header> {
+  const sharp = await loadSharp(where);
+  // The caller sets the limit, and knows the number of pixels.
+  const metadata = await refusing(where, () => sharp(file, { ...fileOptions, limitInputPixels: false }).metadata());
+  const { width, height, depth, space, hasAlpha } = metadata;
+  if (metadata.format !== format) {
+    throw mismatch('ERR_INVALID_ARG', where, `a ${format} image, as the first bytes say`, metadata.format);
+  }
+  if (depth !== 'uchar' && depth !== 'ushort') {
+    throw mismatch('ERR_INVALID_ARG', where, 'an image of 8 or 16 bits per channel', `one of ${depth}`);
+  }
+  return { width, height, hasAlpha, isCmyk: space === 'cmyk' };
+}
+
+/**
+ * Decodes a file, turned as its EXIF data say: to red, green, blue, or where it is in CMYK to that. Without transparency, which
+ * neither changes colours nor hides them; of 16 bits the upper 8.
+ */
+export async function decodeFile(
+  file: Uint8Array,
+  { isCmyk }: Header,
+  { size, maxPixels, seconds }: Reading,
+  where: string,
+): Promise<Pixels> {
+  const sharp = await loadSharp(where);
+  return refusing(where, () => {
+    const upright = sharp(file, { ...fileOptions, limitInputPixels: maxPixels }).rotate();
+    const own = isCmyk ? upright.pipelineColourspace('cmyk') : upright;
+    const scaled = size ? own.resize(size.width, size.height, { fit: 'cover' }) : own;
+    return toPixels(scaled.removeAlpha().toColourspace(isCmyk ? 'cmyk' : 'srgb'), isCmyk ? 4 : 3, seconds);
+  });
+}
+
+/** Scales to cover the size, and cuts what is too much on both sides. */
+export async function scale(
+  { data, height, width, channels }: Pixels,
+  size: Size,
+  seconds: number,
+  where: string,
+): Promise<Pixels> {
+  const sharp = await loadSharp(where);
+  return refusing(where, () => {
+    const scaled = sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
+    const space = channels === 1 ? 'b-w' : 'srgb';
+    return toPixels(scaled.resize(size.width, size.height, { fit: 'cover' }).toColourspace(space), channels, seconds);
+  });
+}
+
+/**
+ * A file of pixels in red, green, blue with a drawing over them.
+ *
+ * @param size Pixels to scale to.
+ * @param drawing SVG of that size.
+ */
+export async function encodeWithDrawing(
+  { data, height, width }: Size & { readonly data: Uint8Array },
+  size: Size,
+  drawing: string,
+  format: 'png' | 'jpeg',
+  where: string,
+): Promise<Uint8Array> {
+  const sharp = await loadSharp(where, 'drawing');
+  try {
+    const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+      .resize(size.width, size.height, { fit: 'fill' })
+      .composite([{ input: Buffer.from(drawing) }]);
+    const file = format === 'png' ? picture.png() : picture.jpeg({ quality: 85 });
+    return (await file.toBuffer({ resolveWithObject: true })).data;
+  } catch (error) {
+    const [reason] = String((error as Error).message).split('\n');
+    const message = `${where}: expected a picture that sharp draws on, received ${width}x${height} pixels: ${reason}`;
+    throw new QARepVGGError('ERR_INVALID_ARG', message, { cause: error });
+  }
+}
+
+async function toPixels(pipeline: SharpPipeline, channels: number, seconds: number): Promise<Pixels> {
+  const { data, info } = await pipeline
+    .timeout({ seconds })
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== channels) throw new Error(`${info.channels} channels of an unknown meaning`);
+  return { data, height: info.height, width: info.width, channels };
+}
+
+async function refusing<T>(where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const [reason] = String((error as Error).message).split('\n');
+    const message = `${where}: expected an image, received a file that sharp refuses: ${reason}`;
+    throw new QARepVGGError('ERR_INVALID_ARG', message, { cause: error });
+  }
+}
+
+/** A name in a variable: the compiler would look for the package, which need not be there. */
+const sharpPackage: string = 'sharp';
+
+async function loadSharp(where: string, what = 'anything but PGM and PPM of the right size'): Promise<Sharp> {
+  try {
+    const { default: sharp } = (await import(sharpPackage)) as { default: Sharp };
+    return sharp;
+  } catch (error) {
+    const message = `${where}: expected the package sharp, for ${what}, received none; install it: npm install sharp`;
+    throw new QARepVGGError('ERR_ADDON_LOAD', message, { cause: error });
+  }
+}

@@ -1,0 +1,26 @@
+import { mismatch, type QARepVGGError } from '../errors';
+
+/** Fails when work takes too long; the work itself it cannot end. */
+export class TimeLimit {
+  readonly expired: Promise<never>;
+  #expire: (error: QARepVGGError) => void = () => undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor() {
+    this.expired = new Promise((_, reject) => {
+      this.#expire = reject;
+    });
+  }
+
+  start(milliseconds: number, where: string): void {
+    const expected = `an image that takes at most ${milliseconds} ms to decode (option timeout)`;
+    this.#timer = setTimeout(
+      () => this.#expire(mismatch('ERR_LIMIT', where, expected, 'one that takes longer')),
+      milliseconds,
+    );
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

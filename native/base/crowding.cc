@@ -1,0 +1,72 @@
+#include "base/crowding.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+
+#ifdef __linux__
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+
+namespace qarepvgg {
+
+#ifdef __linux__
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One look costs about a microsecond.
+constexpr std::chrono::nanoseconds kEvery = std::chrono::milliseconds(1);
+// A thread that waited for this part of its time is one too many, not counting what it may take to begin to run on a
+// processor that nobody else wants.
+constexpr std::int64_t kPart = 4, kWaking = 100000;
+constexpr std::chrono::nanoseconds kLately = std::chrono::milliseconds(10);
+
+std::atomic<std::int64_t> crowded_until{0};  // on the steady clock
+
+// What the scheduler counts of one thread: time on a processor, time waiting for one, in nanoseconds, and how often it
+// began to run.
+class Schedule {
+ public:
+  Schedule() : file_(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+  ~Schedule() {
+    if (file_ >= 0) close(file_);
+  }
+  Schedule(const Schedule&) = delete;
+  Schedule& operator=(const Schedule&) = delete;
+
+  void look(std::int64_t now) {
+    if (file_ < 0 || now - looked_ < kEvery.count()) return;
+    char text[64] = {};
+    if (pread(file_, text, sizeof text - 1, 0) <= 0) return;
+    char* end = text;
+    std::strtoll(text, &end, 10);
+    const std::int64_t waited = std::strtoll(end, &end, 10) - kWaking * std::strtoll(end, nullptr, 10);
+    if (looked_ > 0 && (waited - waited_) * kPart > now - looked_) crowded_until = now + kLately.count();
+    looked_ = now;
+    waited_ = waited;
+  }
+
+ private:
+  int file_;
+  std::int64_t looked_ = 0, waited_ = 0;  // waited_: less what waking may take
+};
+
+}  // namespace
+
+bool is_crowded() {
+  thread_local Schedule schedule;
+  const std::int64_t now = Clock::now().time_since_epoch().count();
+  schedule.look(now);
+  return now < crowded_until.load(std::memory_order_relaxed);
+}
+
+#else
+
+bool is_crowded() { return false; }
+
+#endif
+
+}  // namespace qarepvgg

@@ -1,0 +1,123 @@
+#include "binding/graph_spec.h"
+
+#include <algorithm>
+
+#include "base/threads.h"
+#include "binding/arguments.h"
+#include "binding/array_types.h"
+
+namespace qarepvgg::binding {
+namespace {
+
+TensorType read_type(const Napi::Object& object) {
+  TensorType type;
+  type.type = dtype_of(string_of(object, "type"));
+  const Napi::Array dims = array_of(get(object, "dims"), "dims");
+  for (std::uint32_t i = 0; i < dims.Length(); ++i) type.dims.push_back(to_size(get(dims, i), "a dim"));
+  type.bytes();  // throws where the tensor is too large
+  return type;
+}
+
+template <class Visit>
+void for_each(const Napi::Object& object, const char* name, const Visit& visit) {
+  const Napi::Array array = array_of(get(object, name), name);
+  for (std::uint32_t i = 0; i < array.Length(); ++i) visit(get(array, i));
+}
+
+Attributes::Value read_attribute(const Napi::Value& value, const char* name) {
+  if (value.IsBoolean()) return value.As<Napi::Boolean>().Value() ? 1.0 : 0.0;
+  if (value.IsString()) return value.As<Napi::String>().Utf8Value();
+  if (!value.IsArray()) return to_number(value, name);
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<double> numbers;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) numbers.push_back(to_number(get(array, i), name));
+  return numbers;
+}
+
+NodeSpec read_node(const Napi::Object& object) {
+  NodeSpec node;
+  node.op = string_of(object, "op");
+  node.name = string_of(object, "name");
+  for_each(object, "inputs", [&](const Napi::Value& value) {
+    const bool absent = value.IsNumber() && value.As<Napi::Number>().DoubleValue() == -1;
+    node.inputs.push_back(absent ? kNoValue : to_size(value, "an operand"));
+  });
+  for_each(object, "outputs",
+           [&](const Napi::Value& value) { node.outputs.push_back(read_type(object_of(value, "a result"))); });
+  const Napi::Object attributes = object_of(get(object, "attributes"), "attributes");
+  const Napi::Array names = attributes.GetPropertyNames();
+  for (std::uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = get(names, i).ToString().Utf8Value();
+    node.attributes.set(name, read_attribute(get(attributes, name.c_str()), name.c_str()));
+  }
+  return node;
+}
+
+Algorithm algorithm_of(const Napi::Object& object) {
+  const std::string name = string_of(object, "algorithm");
+  if (name == "auto") return Algorithm::kAuto;
+  if (name == "gemm") return Algorithm::kGemm;
+  if (name == "winograd") return Algorithm::kWinograd;
+  fail(code::kInvalidArg, "expected algorithm to be auto, gemm or winograd, received '", name, "'");
+}
+
+// In one piece: it can have huge pages, and goes back to the system as soon as weights are packed.
+AlignedBuffer copy_constants(const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
+  std::size_t bytes = 0;
+  for (const Constant& constant : constants) bytes = checked_add(bytes, round_up(constant.type.bytes(), kAlignment));
+  AlignedBuffer memory(bytes / sizeof(float));
+  auto* next = reinterpret_cast<std::byte*>(memory.data());
+  const Borrow borrow;
+  for (std::size_t i = 0; i < constants.size(); ++i) {
+    const TensorType& type = constants[i].type;
+    const Span<std::byte> elements =
+        borrow.bytes(arrays[i], "a constant", array_type_of(type.type).type, type.elements());
+    std::copy_n(elements.data, elements.size, next);
+    constants[i].data = next;
+    next += round_up(elements.size, kAlignment);
+  }
+  return memory;
+}
+
+}  // namespace
+
+GivenGraph read_graph(const Napi::Object& object) {
+  OwnedGraph graph;
+  GraphSpec& spec = graph.spec;
+  for_each(object, "inputs",
+           [&](const Napi::Value& value) { spec.inputs.push_back(read_type(object_of(value, "an input"))); });
+  for_each(object, "nodes",
+           [&](const Napi::Value& value) { spec.nodes.push_back(read_node(object_of(value, "a node"))); });
+  for_each(object, "outputs", [&](const Napi::Value& value) { spec.outputs.push_back(to_size(value, "an output")); });
+  spec.independent = flag_of(object, "independent");
+  spec.together = size_of(object, "together", 1);
+  spec.algorithm = algorithm_of(object);
+  if (!get(object, "byteScale").IsUndefined()) {
+    const Dims& dims = spec.inputs.empty() ? Dims{} : spec.inputs[0].dims;
+    graph.bytes = std::make_shared<ByteScale>(byte_scale_of(object, dims.size() < 2 ? 0 : dims[1]));
+  }
+  const std::size_t threads = size_of(object, "threads", 0);
+  if (threads > static_cast<std::size_t>(kMaxThreads))
+    fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
+  spec.threads = static_cast<int>(threads);
+  const bool take = flag_of(object, "take");
+  std::vector<Napi::Value> arrays;
+  for_each(object, "constants", [&](const Napi::Value& value) {
+    const Napi::Object constant = object_of(value, "a constant");
+    spec.constants.push_back({read_type(constant), nullptr});
+    arrays.push_back(get(constant, "data"));
+  });
+  if (!take) {
+    graph.memory = copy_constants(arrays, spec.constants);
+    return {std::move(graph), Napi::Array::New(object.Env())};
+  }
+  const auto check = [&](const Borrow& borrow, std::size_t i) {
+    const TensorType& type = spec.constants[i].type;
+    borrow.bytes(arrays[i], "a constant", array_type_of(type.type).type, type.elements());
+  };
+  const TakenMemory taken = take_memory(object.Env(), arrays, check);
+  for (std::size_t i = 0; i < arrays.size(); ++i) spec.constants[i].data = taken.data[i];
+  return {std::move(graph), taken.buffers};
+}
+
+}  // namespace qarepvgg::binding

@@ -1,0 +1,29 @@
+// Reads a GraphSpec of binding.d.ts.
+#pragma once
+
+#include <memory>
+#include <napi.h>
+#include <vector>
+
+#include "base/arena.h"
+#include "binding/image_arguments.h"
+#include "program/graph.h"
+
+namespace qarepvgg::binding {
+
+// A graph and its constants, copied or taken: the caller's arrays are not read again.
+struct OwnedGraph {
+  GraphSpec spec;
+  std::shared_ptr<const ByteScale> bytes;  // null where images are floats alone
+  AlignedBuffer memory;
+};
+
+struct GivenGraph {
+  OwnedGraph graph;
+  Napi::Array taken;  // ArrayBuffers that constants lie in, which must stay while they are read
+};
+
+// Throws ERR_INVALID_ARG, ERR_DTYPE, ERR_BUFFER_*.
+GivenGraph read_graph(const Napi::Object& object);
+
+}  // namespace qarepvgg::binding

@@ -1,0 +1,10 @@
+// Images scaled, placed and turned into numbers off the JavaScript thread.
+#pragma once
+
+#include <napi.h>
+
+namespace qarepvgg::binding {
+
+void define_image(Napi::Env env, Napi::Object exports);
+
+}  // namespace qarepvgg::binding

@@ -1,0 +1,56 @@
+// Arguments of a session's run: inputs, count, and dims where they are others than those that it was made for.
+#pragma once
+
+#include <napi.h>
+#include <vector>
+
+#include "base/arena.h"
+#include "binding/arguments.h"
+#include "binding/image_arguments.h"
+#include "program/infer/queue.h"
+
+namespace qarepvgg::binding {
+
+// An input of all tasks, borrowed or copied.
+struct InputMemory {
+  const std::byte* data;
+  std::size_t bytes;
+  bool is_image;  // bytes [n, h, w, c] in place of floats
+};
+
+// A copy that a job can keep.
+class InputCopy {
+ public:
+  explicit InputCopy(const InputMemory& memory);
+  InputMemory memory() const { return {reinterpret_cast<const std::byte*>(buffer_.data()), bytes_, is_image_}; }
+
+ private:
+  AlignedBuffer buffer_;  // of huge pages where it is large: the JavaScript thread waits for the copy
+  std::size_t bytes_;
+  bool is_image_;
+};
+
+struct RunArguments {
+  std::size_t count;
+  std::vector<Dims> dims;           // of one task's inputs
+  std::vector<TensorType> outputs;  // of one task
+  std::vector<Napi::Value> inputs;
+  std::vector<Dtype> types;  // of the inputs
+  bool takes_bytes;
+
+  // Throws ERR_DTYPE, ERR_BUFFER_SIZE or ERR_BUFFER_DETACHED.
+  std::vector<InputMemory> borrow_inputs(const Borrow& borrow) const;
+};
+
+// Lists of dims, one per input. Those of the program where there are none. Throws ERR_INVALID_ARG, and ERR_SHAPE for
+// another number of images.
+std::vector<Dims> read_dims(const Napi::Value& value, const GraphProgram& program);
+
+// All but the outputs. Reads every property; borrows nothing. Throws ERR_INVALID_ARG, ERR_SHAPE.
+RunArguments read_run(const Napi::CallbackInfo& info, const GraphProgram& program);
+
+// One task per image, or for whatever else inputs and outputs are of, one behind the other.
+void add_tasks(GraphRequest& request, const RunArguments& run, const std::vector<InputMemory>& inputs,
+               const std::vector<std::byte*>& outputs, const ByteScale* scale);
+
+}  // namespace qarepvgg::binding

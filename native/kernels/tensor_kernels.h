@@ -1,0 +1,80 @@
+// Kernels over runs of floats for the ops around convolutions. They are plain loops that the compiler turns into
+// vectors of each instruction set; none of them contracts or reassociates, so their bits are the same everywhere.
+#pragma once
+
+#include <cstddef>
+
+namespace qarepvgg {
+
+// y = f(x). alpha and beta as each formula says.
+enum class Unary {
+  kRelu,         // NaN stays NaN
+  kClip,         // from alpha to beta
+  kLeakyRelu,    // x < 0: alpha * x
+  kSigmoid,      // 1 / (1 + e^-x)
+  kSilu,         // x / (1 + e^-x)
+  kHardSigmoid,  // alpha * x + beta, clipped to 0..1
+  kHardSwish,    // x * hard sigmoid of x with 1/6 and 1/2
+  kExp,
+  kSqrt,
+  kAbs,
+  kNeg,
+  kReciprocal,
+  kFloor,
+  kCeil,
+  // Computed number by number, with the C++ library (ops/unary.cc): no kernel knows them.
+  kLog,
+  kTanh,
+  kErf,
+  kRound,  // ties to even
+  kSign,
+  kSoftplus,  // ln(1 + e^x)
+  kSoftsign,  // x / (1 + |x|)
+  kElu,       // x < 0: alpha (e^x - 1)
+  kSelu,      // beta * x, x < 0: beta * alpha (e^x - 1)
+  kMish,      // x tanh(softplus x)
+};
+
+struct UnaryFunction {
+  Unary kind{};
+  float alpha = 0, beta = 0;
+  // What becomes of the result: first times the one, then plus the other.
+  float scale = 1, shift = 0;
+
+  bool is_scaled() const { return scale != 1 || shift != 0; }
+  bool has_kernel() const { return kind < Unary::kLog; }
+  // Whether it takes zero to zero, so that the padding lanes of a map stay as they must be.
+  bool keeps_zero() const;
+};
+
+// y = f(a, b). Minimum and maximum are NaN where an operand is.
+enum class Binary { kAdd, kSub, kMul, kDiv, kMin, kMax, kPrelu };
+
+// A row of pixels, `step` floats apart.
+struct PixelRow {
+  const float* data;
+  std::ptrdiff_t step;
+};
+
+struct TensorKernels {
+  // y may be x. For functions that have a kernel, as the next one.
+  void (*unary)(const UnaryFunction& f, const float* x, std::size_t count, float* y);
+  // y[p][c] = f(y[p][c]), pixels `step` floats apart.
+  void (*activate)(const UnaryFunction& f, std::size_t pixels, std::size_t channels, float* y, std::ptrdiff_t step);
+  // An operand that `is_one` is a single number. y may be an operand.
+  void (*binary)(Binary kind, const float* a, bool a_is_one, const float* b, bool b_is_one, std::size_t count,
+                 float* y);
+  // y[p][c] = max(y[p][c], x[p * step + c]); NaN stays NaN.
+  void (*pixel_max)(PixelRow x, std::size_t pixels, std::size_t channels, float* y, std::ptrdiff_t y_step);
+  // y[p][c] += x[p * step + c] * factor
+  void (*pixel_add)(PixelRow x, std::size_t pixels, std::size_t channels, float factor, float* y,
+                    std::ptrdiff_t y_step);
+  // y = a * (1 - t) + b * t, as a + (b - a) * t.
+  void (*lerp)(const float* a, const float* b, float t, std::size_t count, float* y);
+};
+
+extern const TensorKernels kScalarTensorKernels;
+extern const TensorKernels kAvx2TensorKernels;
+extern const TensorKernels kAvx512TensorKernels;
+
+}  // namespace qarepvgg

@@ -1,0 +1,16 @@
+// Portable: what the compiler's baseline has.
+#include <cstdint>
+
+#include "kernels/attributes.h"
+#include "kernels/tensor_kernels.h"
+
+namespace qarepvgg {
+namespace {
+
+#include "kernels/tensor_body.inc"
+
+}  // namespace
+
+const TensorKernels kScalarTensorKernels = kTable;
+
+}  // namespace qarepvgg

@@ -1,0 +1,71 @@
+// A convolution over an explicit list of taps, each an offset into the padded input: the forward pass, or the
+// transposed one, which falls apart into a dense convolution for each residue class of the stride.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/checked.h"
+#include "ops/feature_map.h"
+
+namespace qarepvgg {
+
+// A kernel along one side of an image. Padding before and after may differ.
+struct Side {
+  std::size_t kernel = 1, stride = 1, before = 0, after = 0, dilation = 1;
+
+  std::size_t reach() const { return dilation * (kernel - 1); }
+  // Positions of the kernel; `length` with its padding must hold one.
+  std::size_t positions(std::size_t length) const { return (length + before + after - reach() - 1) / stride + 1; }
+  bool operator==(const Side& other) const {
+    return kernel == other.kernel && stride == other.stride && before == other.before && after == other.after &&
+           dilation == other.dilation;
+  }
+};
+
+struct Window {
+  Side y, x;
+
+  std::size_t taps() const { return y.kernel * x.kernel; }
+  // One tap for every pixel.
+  bool is_pointwise() const { return y == Side{} && x == Side{}; }
+};
+
+struct ConvTaps {
+  static constexpr std::size_t kMaxTaps = 256;
+
+  // A dense sub-convolution: output pixels first + out_step * i, each reading the same taps.
+  struct Class {
+    std::size_t first_y, first_x;  // output
+    std::size_t rows, columns;
+    std::size_t first_tap, tap_count;
+  };
+  struct Tap {
+    std::size_t ky, kx;     // in the weight
+    std::ptrdiff_t dy, dx;  // in the input, in pixels, relative to the class's first pixel
+  };
+  struct Step {
+    std::size_t y, x;
+  };
+
+  // in, out: what is read and written, whose halos do not count. Images of one pixel under one tap are a matrix
+  // product: the images are then the pixels of one row.
+  ConvTaps(const MapShape& in, const MapShape& out, const Window& window, bool transposed);
+
+  // Halo that the input needs.
+  std::size_t halo() const;
+  // Where the taps of a class lie in an input whose rows and pixels are so far apart; at most kMaxTaps.
+  void offsets(const Class& cls, std::size_t row, std::size_t pixel, std::ptrdiff_t* out) const;
+
+  MapShape in, out;
+  Window window;
+  bool transposed, product;
+  Step in_step, out_step;
+  std::vector<Tap> taps;
+  std::vector<Class> classes;
+
+ private:
+  void add_class(std::size_t y, std::size_t x);
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,37 @@
+// Convolution of each channel by itself: as many groups as channels, 3x3 or 5x5, stride 1 or 2. Other depthwise
+// convolutions go the general way (ops/convolution.h).
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/kernel_table.h"
+#include "ops/convolution.h"
+#include "ops/feature_map.h"
+
+namespace qarepvgg {
+
+class DepthwiseConvolution {
+ public:
+  static bool supports(std::size_t in_c, std::size_t out_c, std::size_t groups, const Window& window);
+
+  DepthwiseConvolution(const Window& window, std::size_t channels, const KernelTable& kernels);
+
+  std::size_t weight_floats() const { return window_.taps() * padded_; }
+  std::size_t bias_floats() const { return padded_; }
+  // weight: [channels][1][kernel][kernel]. Padding lanes become zero.
+  void pack_weights(const float* weight, float* packed) const;
+  // bias: null for none.
+  void pack_bias(const float* bias, float* packed) const;
+
+  // Output rows [first, end) of all images of `out`, counted through. The input's halo covers the padding.
+  void run_rows(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                ConvOptions options, std::size_t first, std::size_t end) const;
+
+ private:
+  Window window_;
+  std::size_t channels_, padded_;
+  void (*kernel_)(const DepthwiseRow&);
+  void (*activate_)(const UnaryFunction&, std::size_t, std::size_t, float*, std::ptrdiff_t);
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,201 @@
+// How a graph's values get layouts, and where conversions go.
+#include <algorithm>
+
+#include "program/infer/graph_layout.h"
+#include "program/ops/activation.h"
+
+namespace qarepvgg {
+namespace {
+
+constexpr std::size_t kMaxNodes = 100000;
+
+class Builder {
+ public:
+  explicit Builder(const GraphSpec& spec) : spec_(spec) {}
+
+  GraphLayout build(int threads) {
+    count_readers();
+    add_sources();
+    for (const NodeSpec& node : spec_.nodes) add_node(node);
+    add_outputs();
+    pack(threads);
+    return std::move(layout_);
+  }
+
+ private:
+  using Job = StageLayout::Job;
+  // Where a value is, in each layout that it has been needed in.
+  struct Places {
+    BufferId plain = kNoBuffer, map = kNoBuffer;
+  };
+  BufferId add_buffer(const Buffer& buffer) {
+    layout_.buffers.push_back(buffer);
+    return layout_.buffers.size() - 1;
+  }
+
+  BufferId add_stage(Job job, BufferId input, const ValueType& type) {
+    const BufferId output = add_buffer({type});
+    layout_.stages.push_back({job, 0, {}, {input}, {output}});
+    return output;
+  }
+
+  void add_sources() {
+    for (std::size_t i = 0; i < spec_.inputs.size(); ++i)
+      places_.push_back({add_buffer({{spec_.inputs[i], Layout::kPlain, 0}, Buffer::Home::kInput, i}), kNoBuffer});
+    for (const Constant& constant : spec_.constants) {
+      if (constant.type.elements() > 0 && constant.data == nullptr)
+        fail(code::kInvalidArg, "expected a constant's elements");
+      places_.push_back({add_buffer({{constant.type, Layout::kPlain, 0}, Buffer::Home::kConstant}), kNoBuffer});
+    }
+    constant_used_.resize(spec_.constants.size(), false);
+  }
+
+  void count_readers() {
+    const auto count = [&](ValueId value) {
+      if (value == kNoValue) return;
+      if (value >= readers_.size()) readers_.resize(value + 1, 0);
+      ++readers_[value];
+    };
+    if (spec_.nodes.size() > kMaxNodes) fail(code::kInvalidArg, "expected at most ", kMaxNodes, " nodes");
+    const std::size_t values = value_count();
+    const auto check = [&](ValueId value) {
+      if (value != kNoValue && value >= values)
+        fail(code::kInvalidArg, "expected an operand that is computed before, received value ", value);
+      count(value);
+    };
+    for (const NodeSpec& node : spec_.nodes)
+      for (ValueId value : node.inputs) check(value);
+    for (ValueId value : spec_.outputs) check(value);
+  }
+
+  std::size_t value_count() const {
+    std::size_t count = spec_.inputs.size() + spec_.constants.size();
+    for (const NodeSpec& node : spec_.nodes) count += node.outputs.size();
+    return count;
+  }
+
+  const Constant* constant_of(ValueId value) const {
+    const bool is_constant = value >= spec_.inputs.size() && value - spec_.inputs.size() < spec_.constants.size();
+    return is_constant ? &spec_.constants[value - spec_.inputs.size()] : nullptr;
+  }
+
+  Source source_of(ValueId value) const {
+    if (value == kNoValue) return {};
+    if (value >= places_.size())
+      fail(code::kInvalidArg, "expected an operand that is computed before, received value ", value);
+    const Places& places = places_[value];
+    const BufferId buffer = places.map != kNoBuffer ? places.map : places.plain;
+    const Constant* constant = constant_of(value);
+    const ValueType& type = layout_.buffers[buffer].type;
+    return {true, type.tensor, type.layout, constant != nullptr ? constant->data : nullptr, type.quantization};
+  }
+
+  // The buffer that holds a value in this layout; converts it first where there is none.
+  BufferId place(ValueId value, Layout layout) {
+    Places& places = places_[value];
+    BufferId& wanted = layout == Layout::kMap ? places.map : places.plain;
+    if (constant_of(value) != nullptr) constant_used_[value - spec_.inputs.size()] = true;
+    if (wanted != kNoBuffer) return wanted;
+    const BufferId there = layout == Layout::kMap ? places.plain : places.map;
+    ValueType type = layout_.buffers[there].type;
+    if (type.quantization) fail(code::kInvalidArg, "expected floats, received integers");
+    if (layout == Layout::kMap && (type.dims().size() != 4 || type.type() != Dtype::kFloat32))
+      fail(code::kShape, "expected float32 of 4 dims, received ", name_of(type.type()), " ", text_of(type.dims()));
+    type.layout = layout;
+    type.halo = 0;
+    const BufferId made = add_stage(layout == Layout::kMap ? Job::kImport : Job::kExport, there, type);
+    (layout == Layout::kMap ? places_[value].map : places_[value].plain) = made;
+    return made;
+  }
+
+  void add_node(const NodeSpec& node) {
+    std::vector<Source> sources;
+    for (ValueId value : node.inputs) sources.push_back(source_of(value));
+    layout_.ops.push_back(make_op({node, sources, spec_.algorithm}));
+    layout_.names.push_back(node.op + " " + node.name);
+    const Op& op = *layout_.ops.back();
+    StageLayout draft{Job::kOp, layout_.ops.size() - 1, {}, {}, {}};
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const Op::Access access = node.inputs[i] == kNoValue ? Op::Access::kNone : op.access(i);
+      draft.inputs.push_back(access == Op::Access::kNone
+                                 ? kNoBuffer
+                                 : place(node.inputs[i], access == Op::Access::kMap ? Layout::kMap : Layout::kPlain));
+    }
+    const std::vector<ValueType> types = op.outputs();
+    check_outputs(node, types);
+    const std::size_t addend = op.replaces();
+    for (const ValueType& type : types) {
+      const BufferId buffer =
+          addend != kNoValue && readers_[node.inputs[addend]] == 1 ? draft.inputs[addend] : add_buffer({type});
+      draft.outputs.push_back(buffer);
+      places_.push_back(type.layout == Layout::kMap ? Places{kNoBuffer, buffer} : Places{buffer, kNoBuffer});
+    }
+    const std::optional<UnaryFunction> activation = activation_of(node.attributes);
+    const std::vector<BufferId> outputs = draft.outputs;
+    layout_.stages.push_back(std::move(draft));
+    if (activation && !op.applies_activation()) {
+      if (types.size() != 1 || types[0].type() != Dtype::kFloat32)
+        fail(code::kInvalidArg, "node '", node.name, "': expected an activation of one result of float32");
+      layout_.stages.push_back({Job::kActivation, 0, *activation, outputs, outputs});
+    }
+  }
+
+  void check_outputs(const NodeSpec& node, const std::vector<ValueType>& types) const {
+    if (types.size() != node.outputs.size())
+      fail(code::kInvalidArg, "node '", node.name, "': expected ", types.size(), " results, received ",
+           node.outputs.size());
+    for (std::size_t i = 0; i < types.size(); ++i)
+      if (!(types[i].tensor == node.outputs[i]))
+        fail(code::kShape, "node '", node.name, "': expected result ", i, " to be ", name_of(types[i].type()), " ",
+             text_of(types[i].dims()), ", received ", name_of(node.outputs[i].type), " ",
+             text_of(node.outputs[i].dims));
+  }
+
+  // A result leaves as a plain tensor in the caller's memory: where it is one already, unless it stays somewhere else.
+  void add_outputs() {
+    for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+      const ValueId value = spec_.outputs[i];
+      if (value >= places_.size())
+        fail(code::kInvalidArg, "expected an output that is computed, received value ", value);
+      BufferId buffer = place(value, Layout::kPlain);
+      if (layout_.buffers[buffer].home != Buffer::Home::kMemory)
+        buffer = add_stage(Job::kCopy, buffer, ValueType{layout_.buffers[buffer].type});
+      layout_.buffers[buffer].home = Buffer::Home::kOutput;
+      layout_.buffers[buffer].index = i;
+      layout_.outputs.push_back(buffer);
+    }
+  }
+
+  void pack(int threads) {
+    std::vector<std::size_t> offsets;
+    std::size_t bytes = 0;
+    const auto reserve = [&](std::size_t size) {
+      offsets.push_back(bytes);
+      bytes = checked_add(bytes, round_up(size, kAlignment));
+    };
+    for (const auto& op : layout_.ops) reserve(op->weight_bytes());
+    for (std::size_t i = 0; i < spec_.constants.size(); ++i)
+      reserve(constant_used_[i] ? spec_.constants[i].type.bytes() : 0);
+    layout_.weights = AlignedBuffer(bytes / sizeof(float));
+    auto* memory = reinterpret_cast<std::byte*>(layout_.weights.data());
+    const std::size_t ops = layout_.ops.size();
+    for (std::size_t i = 0; i < ops; ++i) layout_.ops[i]->pack(memory + offsets[i], threads);
+    for (std::size_t i = 0; i < spec_.constants.size(); ++i) {
+      layout_.buffers[places_[spec_.inputs.size() + i].plain].offset = offsets[ops + i];
+      if (constant_used_[i])
+        std::copy_n(spec_.constants[i].data, spec_.constants[i].type.bytes(), memory + offsets[ops + i]);
+    }
+  }
+
+  const GraphSpec& spec_;
+  GraphLayout layout_;
+  std::vector<Places> places_;  // by value
+  std::vector<bool> constant_used_;
+  std::vector<std::size_t> readers_;  // by value: operands and outputs that it is
+};
+
+}  // namespace
+
+GraphLayout make_layout(const GraphSpec& spec, int threads) { return Builder(spec).build(threads); }
+
+}  // namespace qarepvgg

@@ -1,0 +1,48 @@
+// What a graph becomes before shapes matter: ops with packed weights, and stages that read and write buffers.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "program/op.h"
+
+namespace qarepvgg {
+
+using BufferId = std::size_t;
+inline constexpr BufferId kNoBuffer = static_cast<BufferId>(-1);
+
+// Where a value lies in one of its layouts.
+struct Buffer {
+  enum class Home { kMemory, kInput, kOutput, kConstant };
+
+  ValueType type;  // for the dims that the graph was made for; without its halo
+  Home home = Home::kMemory;
+  std::size_t index = 0;   // of the input or output
+  std::size_t offset = 0;  // of a constant, in the weights: bytes
+};
+
+// An op, a conversion or an activation with what it reads and writes.
+struct StageLayout {
+  enum class Job { kOp, kImport, kExport, kCopy, kActivation };
+
+  Job job;
+  std::size_t op = 0;        // of kOp
+  UnaryFunction activation;  // of kActivation
+  std::vector<BufferId> inputs, outputs;
+};
+
+struct GraphLayout {
+  std::vector<std::unique_ptr<Op>> ops;
+  std::vector<std::string> names;  // of the ops: "conv backbone.stem"
+  std::vector<Buffer> buffers;     // inputs first
+  std::vector<StageLayout> stages;
+  std::vector<BufferId> outputs;
+  AlignedBuffer weights;
+};
+
+// Throws what make_op throws, and ERR_OUT_OF_MEMORY. The spec's constants are not read again.
+GraphLayout make_layout(const GraphSpec& spec, int threads);
+
+}  // namespace qarepvgg

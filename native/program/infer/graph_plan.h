@@ -1,0 +1,131 @@
+// A graph planned for the dims of its inputs: steps, and the memory they work in, so that a run allocates nothing.
+//
+// A run is cut into pieces that the members of a team claim. Small graphs: a piece is some images that go through all
+// of it. Large ones: the first stages, whose maps are large, take images one by one, each by one member while every
+// member gets as many; the others take several images together, since their weights stream from memory. An image's
+// result is the same bits any way.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "program/infer/graph_layout.h"
+#include "program/infer/memory_layout.h"
+#include "program/infer/profile.h"
+
+namespace qarepvgg {
+
+// One run of the graph: where its inputs and outputs lie, row-major. `image`: the first input, where it is bytes.
+struct GraphTask {
+  std::vector<const std::byte*> inputs;
+  std::vector<std::byte*> outputs;
+  Image image{};
+};
+
+// A graph's ops and types for some dims of its inputs.
+struct Resized {
+  std::vector<std::unique_ptr<Op>> ops;  // null where that of the layout serves
+  std::vector<ValueType> types;          // by buffer
+};
+// Throws ERR_SHAPE for dims that do not fit, or that the graph was not made for.
+Resized resize(const GraphLayout& layout, const std::vector<Dims>& inputs);
+
+struct PlanLimits {
+  std::size_t together;  // most images that one thread takes through the graph at once
+  int threads;
+  double min_macs;  // threads share one image while each gets about so many multiply-accumulates per op
+};
+
+class GraphPlan {
+ public:
+  GraphPlan(const GraphLayout& layout, const std::vector<Dims>& inputs, const PlanLimits& limits);
+
+  const std::vector<Dims>& dims() const { return dims_; }
+  std::size_t memory_bytes() const;
+  // Throws ERR_OUT_OF_MEMORY where this many tasks need memory of more members than ran before.
+  void run(const GraphTask* tasks, std::size_t count, const std::atomic<bool>& stop);
+
+ private:
+  // By number of images - 1; one step alone serves any number, image by image.
+  using Steps = std::vector<std::unique_ptr<Step>>;
+
+  struct Stage {
+    std::vector<BufferId> inputs, outputs;
+    Steps alone, shared;           // for one member, for a team
+    std::vector<BufferId> clears;  // maps that it writes, whose halos must be restored before
+
+    // `repeats`: images that the step is run for, one by one.
+    static const Step& step(const Steps& steps, std::size_t images, std::size_t& repeats) {
+      repeats = steps.size() >= images ? 1 : images;
+      return *steps[steps.size() >= images ? images - 1 : 0];
+    }
+  };
+
+  // Where the values of some images are: those of the first stages, and the others.
+  struct Memory {
+    std::byte *single, *batched;
+  };
+
+  // Some images: their number in the run, and that of the first one's place in batched memory.
+  struct Images {
+    std::size_t first, count, slot;
+  };
+
+  // A part of a run whose pieces do not depend on each other.
+  struct Part {
+    enum Kind {
+      kGroups,  // images are taken through all stages, some of them by one member
+      kFronts,  // images are taken through the first stages, each by one member
+      kClears,  // halos of what a stage writes are restored
+      kStage    // one stage
+    } kind;
+    std::size_t pieces;
+    Images images;
+    std::size_t stage;
+  };
+  class Run;
+
+  void plan_types(const GraphLayout& layout);
+  std::size_t front_stages(const GraphLayout& layout) const;
+  void plan_steps(const GraphLayout& layout);
+  void add_steps(const GraphLayout& layout, const StageLayout& draft, bool batched);
+  std::unique_ptr<Step> step_of(const StageLayout& draft, const Op* op, std::size_t members) const;
+  std::unique_ptr<Op> batched_op(const GraphLayout& layout, const StageLayout& draft, std::size_t images) const;
+  const Op& op_of(const GraphLayout& layout, const StageLayout& draft) const;
+  ValueType batched_type(BufferId id, std::size_t images) const;
+  void plan_memory();
+  std::string describe(const GraphLayout& layout, const StageLayout& draft) const;
+  // Members that share so many images, at most all threads.
+  std::size_t team_for(std::size_t images) const;
+  void ensure_members(std::size_t count);
+
+  std::byte* memory_of(std::size_t member) { return reinterpret_cast<std::byte*>(maps_[member].data()); }
+  std::byte* scratch_of(std::size_t member) {
+    return reinterpret_cast<std::byte*>(scratch_.data()) + member * scratch_bytes_;
+  }
+
+  void add_groups(std::size_t count);
+  void add_chunk(const Images& images);
+  void add_stages(std::size_t first, std::size_t end, const Images& images);
+
+  std::vector<Dims> dims_;
+  PlanLimits limits_;
+  std::vector<Buffer> buffers_;  // with types and halos of this plan
+  const std::byte* weights_;
+  Resized resized_;
+  std::vector<std::unique_ptr<Op>> batched_ops_;  // that steps for several images belong to
+  std::vector<Stage> stages_;
+  std::size_t front_ = 0;         // stages that take images one by one
+  double members_per_image_ = 0;  // that an image has work for
+  bool is_shared_ = false;
+  MemoryLayout memory_;
+  std::size_t scratch_bytes_ = 0, operand_count_ = 0;
+  std::vector<AlignedBuffer> maps_;   // by member
+  AlignedBuffer scratch_;             // of all members
+  std::vector<std::byte*> operands_;  // of the step that a member runs
+  std::vector<Part> parts_;           // of the present run
+  std::unique_ptr<Profile> profile_;  // null unless wanted
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,165 @@
+#include "program/ops/conv_parts.h"
+
+#include <algorithm>
+
+#include "program/ops/activation.h"
+
+namespace qarepvgg {
+namespace {
+
+constexpr std::size_t kMaxSide = 1 << 16;  // of strides, pads and dilations
+
+Window read_window(const Attributes& attributes) {
+  const auto kernel = attributes.sizes("kernel", 2), strides = attributes.sizes("strides", 2),
+             pads = attributes.sizes("pads", 4), dilations = attributes.sizes("dilations", 2);
+  const auto side = [&](std::size_t i) { return Side{kernel[i], strides[i], pads[i], pads[i + 2], dilations[i]}; };
+  const Window window{side(0), side(1)};
+  for (const Side& s : {window.y, window.x})
+    if (s.kernel == 0 || s.stride == 0 || s.dilation == 0 ||
+        std::max({s.stride, s.before, s.after, s.dilation}) > kMaxSide)
+      fail(code::kInvalidArg, "expected a kernel, strides and dilations of at least 1, none of them nor pads above ",
+           kMaxSide);
+  if (checked_mul(window.y.kernel, window.x.kernel) > TapConvolution::kMaxTaps)
+    fail(code::kInvalidArg, "expected a kernel of at most ", TapConvolution::kMaxTaps, " taps, received ",
+         window.y.kernel, " x ", window.x.kernel);
+  return window;
+}
+
+const float* constant_of(const OpContext& context, std::size_t input, const Dims& dims, const char* what) {
+  const Source& source = context.floats(input);
+  if (source.constant == nullptr)
+    fail(code::kModelIncompatible, "expected ", what, " to be constant, received one that is computed");
+  if (source.dims() != dims)
+    fail(code::kShape, "expected ", what, " of dims ", text_of(dims), ", received ", text_of(source.dims()));
+  return source.floats();
+}
+
+// The sides that a transposed convolution takes an image to.
+MapShape transposed_output(const ConvDims& dims, const std::vector<std::size_t>& extra) {
+  const auto length = [](const Side& side, std::size_t in, std::size_t more) {
+    const std::size_t full = checked_add(checked_add(checked_mul(in - 1, side.stride), side.reach() + 1), more);
+    if (full <= side.before + side.after) fail(code::kShape, "expected an output of at least one pixel, received none");
+    return full - side.before - side.after;
+  };
+  return {dims.in.n, dims.out_c, length(dims.window.y, dims.in.h, extra[0]),
+          length(dims.window.x, dims.in.w, extra[1])};
+}
+
+ConvNode read_common(const OpContext& context, bool transposed) {
+  context.expect_inputs(2, 4);
+  context.floats(0);
+  ConvNode node;
+  static_cast<ConvDims&>(node) = read_conv_dims(context, transposed);
+  const Dims& weight = context.inputs[1].dims();
+  node.weight = constant_of(context, 1, weight, "the weight");
+  const auto activation = activation_of(context.attributes());
+  const bool stores = activation && !activation->is_scaled();
+  const bool capped = stores && activation->kind == Unary::kClip && activation->alpha == 0 && activation->beta > 0;
+  node.relu = capped || (stores && activation->kind == Unary::kRelu);
+  if (capped) node.ceiling = activation->beta;
+  if (activation && !node.relu && activation->has_kernel()) node.then = activation;
+  return node;
+}
+
+void take_addend(const OpContext& context, ConvNode& node) {
+  node.has_addend = context.inputs.size() > 3 && context.inputs[3].given;
+  if (!node.has_addend) return;
+  const Dims dims{node.out.n, node.out.c, node.out.h, node.out.w};
+  if (context.floats(3).dims() != dims)
+    fail(code::kShape, "expected an addend of dims ", text_of(dims), ", received ", text_of(context.floats(3).dims()));
+}
+
+void take_bias(const OpContext& context, ConvNode& node) {
+  if (context.inputs.size() > 2 && context.inputs[2].given)
+    node.bias = constant_of(context, 2, {node.out_c}, "the bias");
+}
+
+}  // namespace
+
+double ConvDims::macs() const {
+  const std::size_t pixels = std::max(out.n * out.h * out.w, in.n * in.h * in.w);
+  const std::size_t positions = out.h * out.w <= in.h * in.w ? out.n * out.h * out.w : pixels;
+  return static_cast<double>(positions) * static_cast<double>(out_c * (in.c / groups) * window.taps());
+}
+
+std::size_t ConvDims::input_halo() const {
+  return std::max({window.y.before, window.y.after, window.x.before, window.x.after});
+}
+
+bool ConvDims::is_square() const {
+  const Side &y = window.y, &x = window.x;
+  return y == x && y.before == y.after && y.kernel <= ConvShape::kMaxKernel;
+}
+
+ConvShape ConvDims::square(const MapShape& input) const {
+  const Side& side = window.y;
+  return {input.n, input.c, input.h, input.w, out_c, side.kernel, side.stride, side.before, side.dilation, groups};
+}
+
+void ConvDims::resize(const MapShape& input) {
+  const auto fits = [](const Side& side, std::size_t length) {
+    return length + side.before + side.after > side.reach();
+  };
+  if (!fits(window.y, input.h) || !fits(window.x, input.w))
+    fail(code::kShape, "expected an image of at least ", window.y.reach() + 1, " x ", window.x.reach() + 1,
+         " pixels with its padding, received ", input.h, " x ", input.w);
+  in = {input.n, input.c, input.h, input.w};
+  out = {in.n, out_c, window.y.positions(in.h), window.x.positions(in.w)};
+}
+
+ConvShape ConvDims::in_whole_lines(const MapShape& input) const {
+  ConvShape shape = square(input);
+  if (groups > 1) return shape;
+  shape.in_c = round_up(shape.in_c, kAlignedFloats);
+  shape.out_c = round_up(shape.out_c, kAlignedFloats);
+  return shape;
+}
+
+ConvDims read_conv_dims(const OpContext& context, bool transposed) {
+  const Dims& in = context.inputs.at(0).dims();
+  if (in.size() != 4) fail(code::kShape, "expected an input of 4 dims, received ", text_of(in));
+  if (elements_of(in) == 0) fail(code::kShape, "expected no dim of 0, received ", text_of(in));
+  ConvDims dims;
+  dims.in = {in[0], in[1], in[2], in[3]};
+  dims.groups = context.attributes().size("group");
+  dims.window = read_window(context.attributes());
+  if (dims.groups == 0 || dims.in.c % dims.groups != 0)
+    fail(code::kInvalidArg, "expected groups that divide ", dims.in.c, " channels, received ", dims.groups);
+  const Dims& weight = context.inputs[1].dims();
+  const Window& w = dims.window;
+  Dims expected{dims.in.c, 0, w.y.kernel, w.x.kernel};
+  if (transposed) {
+    dims.out_c = weight.size() < 2 ? 0 : checked_mul(weight[1], dims.groups);
+    if (dims.out_c == 0) fail(code::kInvalidArg, "expected output channels, received none");
+    expected[1] = dims.out_c / dims.groups;
+  } else {
+    dims.out_c = weight.empty() ? 0 : weight[0];
+    if (dims.out_c == 0 || dims.out_c % dims.groups != 0)
+      fail(code::kInvalidArg, "expected groups that divide ", dims.out_c, " output channels, received ", dims.groups);
+    expected[0] = dims.out_c;
+    expected[1] = dims.in.c / dims.groups;
+  }
+  if (weight != expected)
+    fail(code::kShape, "expected the weight of dims ", text_of(expected), ", received ", text_of(weight));
+  if (transposed)
+    dims.out = transposed_output(dims, context.attributes().sizes("outputPadding", 2));
+  else
+    dims.resize(dims.in);
+  return dims;
+}
+
+ConvNode read_conv(const OpContext& context) {
+  ConvNode node = read_common(context, false);
+  take_bias(context, node);
+  take_addend(context, node);
+  return node;
+}
+
+ConvNode read_conv_transpose(const OpContext& context) {
+  ConvNode node = read_common(context, true);
+  take_bias(context, node);
+  take_addend(context, node);
+  return node;
+}
+
+}  // namespace qarepvgg

@@ -1,0 +1,31 @@
+// Elements moved about unchanged.
+#pragma once
+
+#include <memory>
+
+#include "program/op.h"
+#include "program/ops/strided.h"
+
+namespace qarepvgg {
+
+// result[o] = x[first + sum of index * stride]: reshaping, transposing, slicing, repeating.
+std::unique_ptr<Step> make_strided_copy(const Dims& dims, const Strides& strides, std::ptrdiff_t first,
+                                        std::size_t element, std::size_t members);
+
+// An op of one plain operand whose result is such a copy.
+class StridedCopyOp final : public Op {
+ public:
+  StridedCopyOp(const TensorType& result, Dims walk, Strides strides, std::ptrdiff_t first);
+  Access access(std::size_t input) const override { return input == 0 ? Access::kPlain : Access::kNone; }
+  std::vector<ValueType> outputs() const override { return {{result_, Layout::kPlain, 0}}; }
+  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
+                             std::size_t members) const override;
+
+ private:
+  TensorType result_;
+  Dims walk_;  // indices of the result, perhaps of a higher rank
+  Strides strides_;
+  std::ptrdiff_t first_;
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,26 @@
+// What ops on images have in common, floats and integers.
+#pragma once
+
+#include "program/op.h"
+
+namespace qarepvgg {
+
+// Shape of operand 0. Throws ERR_DTYPE or ERR_SHAPE unless it is [n, c, h, w] of this type, without a dim of 0.
+MapShape read_image(const OpContext& context, Dtype type);
+// Elements of a constant operand of these dims. Throws ERR_MODEL_INCOMPATIBLE for one that is computed.
+const std::byte* read_constant(const OpContext& context, std::size_t input, Dtype type, const Dims& dims);
+inline const float* read_floats(const OpContext& context, std::size_t input, const Dims& dims) {
+  return reinterpret_cast<const float*>(read_constant(context, input, Dtype::kFloat32, dims));
+}
+
+ValueType float_map(const MapShape& shape);
+// Integers as the instruction set in use has them.
+ValueType integer_map(const MapShape& shape, const Quantization& quantization);
+
+// From the attributes <prefix>Scale and <prefix>ZeroPoint.
+Quantization read_quantization(const OpContext& context, const std::string& prefix);
+// What an operand stands for. Throws ERR_INVALID_ARG where it is floats, ERR_QUANT_PARAM where the node says otherwise.
+Quantization read_input_quantization(const OpContext& context, std::size_t input = 0,
+                                     const std::string& prefix = "input");
+
+}  // namespace qarepvgg

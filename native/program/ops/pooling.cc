@@ -1,0 +1,144 @@
+// maxPool, averagePool: [x]; kernel, strides, pads, dilations, outputSize [height, width] (which ceil_mode decides),
+// countIncludePad; maxPool of integers, too. globalPool: [x]; kind average or max.
+#include <algorithm>
+#include <limits>
+
+#include "kernels/dispatch.h"
+#include "program/ops/map_step.h"
+#include "program/ops/pool_parts.h"
+#include "program/ops/table.h"
+
+namespace qarepvgg {
+namespace {
+
+MapShape map_of(const OpContext& context) {
+  context.expect_inputs(1, 1);
+  const Dims& dims = context.floats(0).dims();
+  if (dims.size() != 4 || elements_of(dims) == 0)
+    fail(code::kShape, "expected an input of 4 dims of at least 1, received ", text_of(dims));
+  return {dims[0], dims[1], dims[2], dims[3]};
+}
+
+ValueType map_type(const MapShape& shape) {
+  return {{Dtype::kFloat32, {shape.n, shape.c, shape.h, shape.w}}, Layout::kMap, 0};
+}
+
+class WindowPool final : public Op {
+ public:
+  WindowPool(const OpContext& context, bool is_max)
+      : in_(map_of(context)),
+        pool_(read_pool_window(context, in_)),
+        is_max_(is_max),
+        activation_(activation_of(context.attributes())) {}
+
+  Access access(std::size_t) const override { return Access::kMap; }
+  std::vector<ValueType> outputs() const override { return {map_type(pool_.out)}; }
+  bool applies_activation() const override { return true; }
+  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
+                             std::size_t members) const override {
+    const MapShape in = inputs[0].map(), out = outputs[0].map();
+    const auto rows = [this, in, out](const Operands& at, std::size_t first, std::size_t end) {
+      for (std::size_t line = first; line < end; ++line)
+        run_row(at.input_map(0, in), at.output_map(out), line / out.h, line % out.h);
+    };
+    return make_row_step(out, members, activation_, static_cast<double>(pool_.window.taps()), rows);
+  }
+
+ private:
+  // Tap by tap over the row. A position without a pixel is -infinity, or 0.
+  void run_row(const FeatureMap& in, const FeatureMap& out, std::size_t image, std::size_t y) const {
+    const TensorKernels& kernels = *active_kernels().tensor;
+    const std::size_t pixel = out.shape.pixel();
+    float* row = out.at(image, signed_size(y), 0);
+    const float start = is_max_ ? -std::numeric_limits<float>::infinity() : 0.0f;
+    for (std::size_t x = 0; x < out.shape.w; ++x) {
+      std::fill_n(row + x * pixel, in.shape.c, start);
+      std::fill(row + x * pixel + in.shape.c, row + (x + 1) * pixel, 0.0f);
+    }
+    const Span& ys = pool_.rows[y];
+    for (std::size_t i = 0; i < ys.count; ++i) {
+      const std::ptrdiff_t in_y = ys.start + signed_size(i * pool_.window.y.dilation);
+      for (std::size_t x = 0; x < out.shape.w; ++x) {
+        const Span& xs = pool_.columns[x];
+        const PixelRow taps{in.at(image, in_y, xs.start), signed_size(pool_.window.x.dilation * pixel)};
+        float* to = row + x * pixel;
+        if (is_max_)
+          kernels.pixel_max(taps, xs.count, pixel, to, 0);
+        else
+          kernels.pixel_add(taps, xs.count, pixel, 1.0f, to, 0);
+      }
+    }
+    if (is_max_) return;
+    for (std::size_t x = 0; x < out.shape.w; ++x) {
+      const float count = static_cast<float>(ys.counted * pool_.columns[x].counted);
+      for (std::size_t c = 0; c < in.shape.c; ++c) row[x * pixel + c] /= count;
+    }
+  }
+
+  MapShape in_;
+  PoolWindow pool_;
+  bool is_max_;
+  std::optional<UnaryFunction> activation_;
+};
+
+void global_average(const FeatureMap& x, std::size_t image, float* mean) {
+  const MapShape& shape = x.shape;
+  active_kernels().sums({shape.h, shape.w, shape.pixel()}, {x.at(image, 0, 0), signed_size(shape.row())}, mean);
+  const float pixels = static_cast<float>(shape.h * shape.w);
+  for (std::size_t c = 0; c < shape.c; ++c) mean[c] /= pixels;
+}
+
+void global_max(const FeatureMap& x, std::size_t image, float* most) {
+  const MapShape& shape = x.shape;
+  std::fill_n(most, shape.c, -std::numeric_limits<float>::infinity());
+  std::fill(most + shape.c, most + shape.pixel(), 0.0f);
+  for (std::size_t row = 0; row < shape.h; ++row)
+    active_kernels().tensor->pixel_max({x.at(image, signed_size(row), 0), signed_size(shape.pixel())}, shape.w,
+                                       shape.pixel(), most, 0);
+}
+
+class GlobalPool final : public Op {
+ public:
+  explicit GlobalPool(const OpContext& context)
+      : in_(map_of(context)), activation_(activation_of(context.attributes())) {
+    const std::string& kind = context.attributes().text("kind");
+    if (kind != "average" && kind != "max")
+      fail(code::kInvalidArg, "expected kind average or max, received '", kind, "'");
+    is_max_ = kind == "max";
+  }
+
+  Access access(std::size_t) const override { return Access::kMap; }
+  std::vector<ValueType> outputs() const override { return {map_type({in_.n, in_.c, 1, 1})}; }
+  bool applies_activation() const override { return true; }
+  std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
+    auto op = std::make_unique<GlobalPool>(*this);
+    op->in_ = inputs[0].map();
+    return op;
+  }
+  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
+                             std::size_t members) const override {
+    const MapShape in = inputs[0].map(), out = outputs[0].map();
+    const auto rows = [is_max = is_max_, in, out](const Operands& at, std::size_t first, std::size_t end) {
+      const FeatureMap x = at.input_map(0, in), y = at.output_map(out);
+      for (std::size_t n = first; n < end; ++n)
+        is_max ? global_max(x, n, y.at(n, 0, 0)) : global_average(x, n, y.at(n, 0, 0));
+    };
+    return make_row_step(out, members, activation_, static_cast<double>(in.h * in.w), rows);
+  }
+
+ private:
+  MapShape in_;
+  bool is_max_ = false;
+  std::optional<UnaryFunction> activation_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_max_pool(const OpContext& context) {
+  if (!context.inputs.empty() && context.inputs[0].quantization) return make_integer_max_pool(context);
+  return std::make_unique<WindowPool>(context, true);
+}
+std::unique_ptr<Op> make_average_pool(const OpContext& context) { return std::make_unique<WindowPool>(context, false); }
+std::unique_ptr<Op> make_global_pool(const OpContext& context) { return std::make_unique<GlobalPool>(context); }
+
+}  // namespace qarepvgg

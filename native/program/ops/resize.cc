@@ -1,0 +1,289 @@
+// resize: [x]; mode nearest, linear or cubic; dims of the result; scales, one for each axis; coordinateMode,
+// nearestMode, cubicCoeff, excludeOutside, extrapolation, and for tf_crop_and_resize roi [starts..., ends...]: as ONNX
+// has them. Of integers in a map: nearest alone.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/dispatch.h"
+#include "program/ops/integer_moves.h"
+#include "program/ops/map_step.h"
+#include "program/ops/strided.h"
+#include "program/ops/table.h"
+
+namespace qarepvgg {
+namespace {
+
+struct Tap {
+  std::size_t index;
+  float weight;
+};
+
+constexpr std::size_t kMaxRank = 8;
+
+// What one index of the result is made of along one axis: nothing where it shows the value of what is outside.
+using Taps = std::vector<Tap>;
+
+struct Rule {
+  std::string mode, coordinate_mode, nearest_mode;
+  double cubic;
+  bool exclude_outside;
+};
+
+double coordinate(const Rule& rule, double index, double scale, std::size_t length, std::size_t result, double start,
+                  double end) {
+  const double in = static_cast<double>(length), out = static_cast<double>(result);
+  const std::string& mode = rule.coordinate_mode;
+  if (mode == "asymmetric") return index / scale;
+  if (mode == "align_corners") return result > 1 ? index * (in - 1) / (out - 1) : 0;
+  if (mode == "half_pixel") return (index + 0.5) / scale - 0.5;
+  if (mode == "pytorch_half_pixel") return result > 1 ? (index + 0.5) / scale - 0.5 : 0;
+  if (mode == "half_pixel_symmetric") {
+    const double adjusted = out / (scale * in), centre = in / 2;
+    return centre * (1 - adjusted) + (index + 0.5) / scale - 0.5;
+  }
+  if (mode == "tf_half_pixel_for_nn") return (index + 0.5) / scale;
+  if (mode == "tf_crop_and_resize")
+    return result > 1 ? start * (in - 1) + index * (end - start) * (in - 1) / (out - 1)
+                      : 0.5 * (start + end) * (in - 1);
+  fail(code::kInvalidArg, "expected a coordinate mode of ONNX, received '", mode, "'");
+}
+
+double nearest(const Rule& rule, double x) {
+  if (rule.nearest_mode == "floor") return std::floor(x);
+  if (rule.nearest_mode == "ceil") return std::ceil(x);
+  if (rule.nearest_mode == "round_prefer_floor") return std::ceil(x - 0.5);
+  if (rule.nearest_mode == "round_prefer_ceil") return std::floor(x + 0.5);
+  fail(code::kInvalidArg, "expected a nearest mode of ONNX, received '", rule.nearest_mode, "'");
+}
+
+// Keys' kernel, with its parameter a.
+double cubic_weight(double a, double distance) {
+  const double d = std::fabs(distance);
+  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  if (d < 2) return (((d - 5) * d + 8) * d - 4) * a;
+  return 0;
+}
+
+Taps taps_at(const Rule& rule, double x, std::size_t length) {
+  const std::ptrdiff_t last = signed_size(length) - 1;
+  const auto clamped = [last](double at) {
+    return static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(last)));
+  };
+  if (rule.mode == "nearest") return {{clamped(nearest(rule, x)), 1.0f}};
+  const double low = std::floor(x);
+  if (rule.mode == "linear") {
+    const double t = x - low;
+    const std::size_t a = clamped(low), b = clamped(low + 1);
+    if (t == 0 || a == b) return {{a, 1.0f}};
+    return {{a, static_cast<float>(1 - t)}, {b, static_cast<float>(t)}};
+  }
+  Taps taps;
+  double sum = 0;
+  for (int i = -1; i <= 2; ++i) {
+    const double at = low + i;
+    double weight = cubic_weight(rule.cubic, x - at);
+    if (rule.exclude_outside && (at < 0 || at > static_cast<double>(last))) weight = 0;
+    sum += weight;
+    taps.push_back({clamped(at), static_cast<float>(weight)});
+  }
+  if (rule.exclude_outside)
+    for (Tap& tap : taps) tap.weight = static_cast<float>(tap.weight / sum);
+  return taps;
+}
+
+class ResizeOp final : public Op {
+ public:
+  explicit ResizeOp(const OpContext& context) : activation_(activation_of(context.attributes())) {
+    context.expect_inputs(1, 1);
+    const Attributes& a = context.attributes();
+    const Source& x = context.inputs[0];
+    in_ = x.tensor;
+    const std::size_t rank = in_.dims.size();
+    const Rule rule{a.text("mode"), a.text("coordinateMode"), a.text("nearestMode"), a.number("cubicCoeff", -0.75),
+                    a.flag("excludeOutside")};
+    if (rule.mode != "nearest" && rule.mode != "linear" && rule.mode != "cubic")
+      fail(code::kInvalidArg, "expected mode nearest, linear or cubic, received '", rule.mode, "'");
+    if (rule.mode != "nearest") context.floats(0);
+    out_ = a.sizes("dims", rank);
+    const auto& scales = a.numbers("scales");
+    const bool crops = rule.coordinate_mode == "tf_crop_and_resize";
+    const std::vector<double> roi = crops ? a.numbers("roi") : std::vector<double>(2 * rank, 0.0);
+    if (scales.size() != rank || roi.size() != 2 * rank) fail(code::kInvalidArg, "expected a scale for each axis");
+    extrapolation_ = static_cast<float>(a.number("extrapolation", 0));
+    if (rank > kMaxRank) fail(code::kShape, "expected at most ", kMaxRank, " dims, received ", rank);
+    if (rank == 0 || in_.elements() == 0 || elements_of(out_) == 0)
+      fail(code::kShape, "expected dims of at least 1, received ", text_of(in_.dims), " and ", text_of(out_));
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      if (!(scales[axis] > 0)) fail(code::kInvalidArg, "expected scales above 0, received ", scales[axis]);
+      taps_.emplace_back();
+      const std::size_t length = in_.dims[axis];
+      const bool moves = length != out_[axis] || crops;
+      for (std::size_t i = 0; i < out_[axis]; ++i) {
+        if (!moves) {
+          taps_.back().push_back({{i, 1.0f}});
+          continue;
+        }
+        const double at =
+            coordinate(rule, static_cast<double>(i), scales[axis], length, out_[axis], roi[axis], roi[rank + axis]);
+        if (crops && (at < 0 || at > static_cast<double>(length - 1))) {
+          taps_.back().emplace_back();
+          has_outside_ = true;
+        } else {
+          taps_.back().push_back(taps_at(rule, at, length));
+        }
+      }
+    }
+    const bool spatial = rank == 4 && in_.dims[0] == out_[0] && in_.dims[1] == out_[1] && !has_outside_;
+    layout_ = spatial && in_.type == Dtype::kFloat32 && x.layout == Layout::kMap ? Layout::kMap : Layout::kPlain;
+  }
+  Access access(std::size_t) const override { return layout_ == Layout::kMap ? Access::kMap : Access::kPlain; }
+  std::vector<ValueType> outputs() const override { return {{{in_.type, out_}, layout_, 0}}; }
+  bool applies_activation() const override { return layout_ == Layout::kMap; }
+  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
+                             std::size_t members) const override;
+
+  const TensorType& in() const { return in_; }
+  const Dims& out() const { return out_; }
+  const std::vector<Taps>& taps(std::size_t axis) const { return taps_[axis]; }
+  // Of the nearest mode.
+  AxisSources sources() const {
+    if (has_outside_) fail(code::kModelIncompatible, "expected to show nothing outside of integers");
+    AxisSources sources(taps_.size());
+    for (std::size_t axis = 0; axis < taps_.size(); ++axis)
+      for (const Taps& taps : taps_[axis]) sources[axis].push_back(taps[0].index);
+    return sources;
+  }
+  float extrapolation() const { return extrapolation_; }
+  const std::optional<UnaryFunction>& activation() const { return activation_; }
+
+ private:
+  std::optional<UnaryFunction> activation_;
+  TensorType in_;
+  Dims out_;
+  std::vector<std::vector<Taps>> taps_;  // by axis, by index of the result
+  float extrapolation_ = 0;
+  bool has_outside_ = false;
+  Layout layout_ = Layout::kPlain;
+};
+
+// A line of the input under the vertical taps first, then its pixels.
+class MapResize final : public Step {
+ public:
+  MapResize(const ResizeOp& op, const MapShape& in, const MapShape& out, std::size_t members)
+      : Step({out.n * out.h, members, 3 * map_size(out)}), op_(op), in_(in), out_(out) {}
+  std::size_t scratch_bytes() const override { return in_.w * in_.pixel() * sizeof(float); }
+
+ private:
+  void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool) const override {
+    const FeatureMap x = at.input_map(0, in_), y = at.output_map(out_);
+    const TensorKernels& kernels = *active_kernels().tensor;
+    const std::size_t end = items.first + items.length;
+    const std::size_t pixel = in_.pixel();
+    const Taps* written = nullptr;  // whose line is in the scratch memory
+    std::size_t image_written = 0;
+    for (std::size_t line = items.first; line < end; ++line) {
+      const std::size_t image = line / out_.h;
+      const Taps& rows = op_.taps(2)[line % out_.h];
+      const float* from = x.at(image, signed_size(rows[0].index), 0);
+      if (rows.size() > 1) {
+        auto* mixed = reinterpret_cast<float*>(scratch);
+        if (written != &rows || image_written != image) mix_rows(kernels, x, image, rows, mixed);
+        written = &rows;
+        image_written = image;
+        from = mixed;
+      }
+      float* to = y.at(image, signed_size(line % out_.h), 0);
+      for (const Taps& columns : op_.taps(3)) {
+        mix(kernels, columns, pixel, to, [&](const Tap& tap) { return from + tap.index * pixel; });
+        to += pixel;
+      }
+    }
+    if (op_.activation()) apply_to_rows(*op_.activation(), y, items.first, end);
+  }
+
+  void mix_rows(const TensorKernels& kernels, const FeatureMap& x, std::size_t image, const Taps& rows,
+                float* to) const {
+    mix(kernels, rows, in_.w * in_.pixel(), to,
+        [&](const Tap& tap) { return static_cast<const float*>(x.at(image, signed_size(tap.index), 0)); });
+  }
+  template <class SourceOf>
+  static void mix(const TensorKernels& kernels, const Taps& taps, std::size_t count, float* to,
+                  const SourceOf& source_of) {
+    if (taps.size() == 1) {
+      std::copy_n(source_of(taps[0]), count, to);
+    } else if (taps.size() == 2) {
+      kernels.lerp(source_of(taps[0]), source_of(taps[1]), taps[1].weight, count, to);
+    } else {
+      std::fill_n(to, count, 0.0f);
+      for (const Tap& tap : taps) kernels.pixel_add({source_of(tap), 0}, 1, count, tap.weight, to, 0);
+    }
+  }
+
+  const ResizeOp& op_;
+  MapShape in_, out_;
+};
+
+class PlainResize final : public Step {
+ public:
+  PlainResize(const ResizeOp& op, std::size_t members)
+      : Step({elements_of(op.out()), members, 16 * bytes_size(elements_of(op.out()))}),
+        op_(op),
+        strides_(strides_of(op.in().dims)) {}
+
+ private:
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    for (std::size_t i = items.first; i < items.first + items.length; ++i) {
+      if (op_.in().type == Dtype::kFloat32)
+        at.output()[i] = mixed(at.input(0), i);
+      else
+        copy(at, i);
+    }
+  }
+
+  // Sum over the product of the taps of all axes.
+  float mixed(const float* x, std::size_t index) const {
+    const std::size_t rank = op_.out().size();
+    const Taps* taps[kMaxRank];
+    for (std::size_t axis = rank; axis-- > 0; index /= op_.out()[axis]) {
+      taps[axis] = &op_.taps(axis)[index % op_.out()[axis]];
+      if (taps[axis]->empty()) return op_.extrapolation();
+    }
+    return sum(x, taps, 0);
+  }
+  float sum(const float* x, const Taps* const* taps, std::size_t axis) const {
+    if (axis == op_.out().size()) return *x;
+    float total = 0;
+    for (const Tap& tap : *taps[axis])
+      total += tap.weight * sum(x + static_cast<std::ptrdiff_t>(tap.index) * strides_[axis], taps, axis + 1);
+    return total;
+  }
+  void copy(const Operands& at, std::size_t index) const {
+    std::ptrdiff_t from = 0;
+    std::size_t rest = index;
+    for (std::size_t axis = op_.out().size(); axis-- > 0; rest /= op_.out()[axis]) {
+      const Taps& taps = op_.taps(axis)[rest % op_.out()[axis]];
+      if (!taps.empty()) from += static_cast<std::ptrdiff_t>(taps[0].index) * strides_[axis];
+    }
+    const std::size_t bytes = bytes_of(op_.in().type);
+    std::copy_n(at.inputs[0] + static_cast<std::size_t>(from) * bytes, bytes, at.outputs[0] + index * bytes);
+  }
+
+  const ResizeOp& op_;
+  Strides strides_;
+};
+
+std::unique_ptr<Step> ResizeOp::plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
+                                     std::size_t members) const {
+  if (layout_ == Layout::kPlain) return std::make_unique<PlainResize>(*this, members);
+  return std::make_unique<MapResize>(*this, inputs[0].map(), outputs[0].map(), members);
+}
+
+}  // namespace
+
+std::unique_ptr<Op> make_resize(const OpContext& context) {
+  auto op = std::make_unique<ResizeOp>(context);
+  if (context.inputs[0].quantization) return make_integer_move(context, op->sources());
+  return op;
+}
+
+}  // namespace qarepvgg

@@ -1,0 +1,107 @@
+// squeezeExcite: [x, down [reduced, c], downBias, up [c, reduced], upBias]; activation relu or none.
+#include "ops/squeeze_excite.h"
+
+#include <algorithm>
+
+#include "kernels/dispatch.h"
+#include "ops/winograd_tiles.h"
+#include "program/ops/activation.h"
+#include "program/ops/image_parts.h"
+#include "program/ops/table.h"
+
+namespace qarepvgg {
+namespace {
+
+class SqueezeExciteStep final : public Step {
+ public:
+  SqueezeExciteStep(const MapShape& in, const MapShape& out, std::size_t members, SqueezeExcite gate,
+                    SqueezeExciteWeights weights, bool relu)
+      : Step({in.n * in.h, members, map_size(in)}),
+        in_(in),
+        out_(out),
+        gate_(std::move(gate)),
+        weights_(weights),
+        relu_(relu) {}
+  std::size_t scratch_bytes() const override {
+    return checked_add(kAlignment, gate_.saved_per_image() * sizeof(float));
+  }
+
+ private:
+  // Every member measures an image for itself: that is cheaper than to wait for one that does.
+  void run_items(const Operands& at, std::byte* scratch, const Tile& rows, bool first) const override {
+    const FeatureMap map = at.input_map(0, in_);
+    HeldBlock measured(scratch, first);
+    auto* gates = reinterpret_cast<float*>(scratch + kAlignment);
+    for (std::size_t row = rows.first, last = rows.first + rows.length; row < last;) {
+      const std::size_t image = row / in_.h, top = image * in_.h, end = std::min(last, top + in_.h);
+      if (!measured.is(image)) gate_.measure(map, image, weights_, gates);
+      gate_.apply(map, image, gates, relu_, at.output_map(out_), row - top, end - top);
+      row = end;
+    }
+  }
+
+  MapShape in_, out_;
+  SqueezeExcite gate_;
+  SqueezeExciteWeights weights_;
+  bool relu_;
+};
+
+class SqueezeExciteOp final : public Op {
+ public:
+  explicit SqueezeExciteOp(const OpContext& context) : in_(read_image(context, Dtype::kFloat32)) {
+    context.expect_inputs(5, 5);
+    const Dims& down = context.inputs[1].dims();
+    if (down.size() != 2 || down[0] == 0)
+      fail(code::kShape, "expected weights [reduced, channels], received ", text_of(down));
+    weights_.reduced = down[0];
+    const std::size_t reduced = down[0], c = in_.c;
+    weights_.down = read_floats(context, 1, {reduced, c});
+    weights_.down_bias = read_floats(context, 2, {reduced});
+    weights_.up = read_floats(context, 3, {c, reduced});
+    weights_.up_bias = read_floats(context, 4, {c});
+    const auto activation = activation_of(context.attributes());
+    relu_ = activation && activation->kind == Unary::kRelu && !activation->is_scaled();
+  }
+
+  Access access(std::size_t input) const override { return input == 0 ? Access::kMap : Access::kNone; }
+  std::vector<ValueType> outputs() const override { return {float_map(in_)}; }
+  bool applies_activation() const override { return relu_; }
+  std::size_t weight_bytes() const override {
+    return checked_mul(checked_add(checked_product({2, weights_.reduced, in_.c}), weights_.reduced + in_.c),
+                       sizeof(float));
+  }
+  void pack(std::byte* packed, int) override {
+    auto* next = reinterpret_cast<float*>(packed);
+    const auto keep = [&](const float*& tensor, std::size_t floats) {
+      const float* kept = next;
+      next = std::copy_n(tensor, floats, next);
+      tensor = kept;
+    };
+    keep(weights_.down, weights_.reduced * in_.c);
+    keep(weights_.down_bias, weights_.reduced);
+    keep(weights_.up, weights_.reduced * in_.c);
+    keep(weights_.up_bias, in_.c);
+  }
+  std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
+    auto op = std::make_unique<SqueezeExciteOp>(*this);
+    op->in_ = inputs[0].map();
+    return op;
+  }
+  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
+                             std::size_t members) const override {
+    const MapShape in = inputs[0].map();
+    return std::make_unique<SqueezeExciteStep>(in, outputs[0].map(), members,
+                                               SqueezeExcite(in, weights_.reduced, active_kernels()), weights_, relu_);
+  }
+
+ private:
+  MapShape in_;
+  SqueezeExciteWeights weights_{};
+  bool relu_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_squeeze_excite(const OpContext& context) { return std::make_unique<SqueezeExciteOp>(context); }
+
+}  // namespace qarepvgg

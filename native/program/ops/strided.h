@@ -1,0 +1,51 @@
+// Loops over plain tensors whose operands are walked with strides: broadcasting, transposing, slicing.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "ops/convolution.h"
+#include "program/graph.h"
+
+namespace qarepvgg {
+
+using Strides = std::vector<std::ptrdiff_t>;
+
+// Of a row-major tensor, in elements.
+Strides strides_of(const Dims& dims);
+// Of an operand that is broadcast to `dims` as in NumPy: zero where it has but one element. Throws ERR_SHAPE.
+Strides broadcast_strides(const Dims& operand, const Dims& dims);
+// The dims that two operands are broadcast to. Throws ERR_SHAPE.
+Dims broadcast_dims(const Dims& a, const Dims& b);
+
+// All indices of `dims` as runs with constant strides, in row-major order. Neighbouring axes are merged where every
+// operand allows it, and long runs are cut, so that there is work for several threads.
+class StridedLoop {
+ public:
+  StridedLoop(const Dims& dims, std::vector<Strides> operands);
+
+  struct Run {
+    std::size_t outer, first, count;  // elements first .. first + count of line number `outer`
+    std::size_t index;                // row-major, of its first element
+  };
+  std::size_t runs() const { return checked_mul(outer_, blocks_); }
+  Run run(std::size_t index) const;
+  // visit(run) for some of them.
+  template <class Visit>
+  void for_each(const Tile& items, const Visit& visit) const {
+    for (std::size_t i = items.first; i < items.first + items.length; ++i) visit(run(i));
+  }
+  // From one element of a run to the next.
+  std::ptrdiff_t stride(std::size_t operand) const { return operands_[operand].back(); }
+  // Where a run of an operand begins, in elements.
+  std::ptrdiff_t offset(std::size_t operand, const Run& run) const;
+
+ private:
+  std::size_t length() const { return dims_.back(); }
+
+  Dims dims_;  // at least one
+  std::vector<Strides> operands_;
+  std::size_t outer_ = 1, blocks_ = 1;
+};
+
+}  // namespace qarepvgg

@@ -1,0 +1,31 @@
+#include "program/share.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/parallel.h"
+
+namespace qarepvgg {
+
+// Smaller steps take one member less time than to call a second one.
+static constexpr double kWorthSharing = 1.0 / 8;
+
+std::size_t pieces_of(const Share& share) {
+  if (share.members <= 1 || share.items == 0) return 1;
+  // A small step is worth one piece for each member, a smaller one no second member.
+  if (share.size < kWorthSharing) return 1;
+  const std::size_t most = std::min(share.items, kMaxPieces);
+  const std::size_t wanted = static_cast<std::size_t>(std::min(std::ceil(share.size), static_cast<double>(most)));
+  // As many for each member: of three pieces one of two members would have two.
+  const std::size_t pieces = std::min(round_up(wanted, share.members), most);
+  const std::size_t even = ceil_div(share.items, ceil_div(share.items, pieces));
+  return even % share.members == 0 ? even : pieces;
+}
+
+double bytes_size(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+double map_size(const MapShape& shape) {
+  return bytes_size(shape.n * shape.h * shape.w * shape.pixel() * sizeof(float));
+}
+
+}  // namespace qarepvgg

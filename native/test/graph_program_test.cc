@@ -1,0 +1,382 @@
+// Graphs compiled for inference: convolutions of all kinds against plain loops in double, on every instruction set and
+// for any size of team; and specs that lie, which the program must not trust TypeScript to have found.
+#include "program/infer/graph_program.h"
+
+#include <cmath>
+#include <limits>
+
+#include "test/harness.h"
+#include "test/use_kernels.h"
+
+namespace qarepvgg::test {
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats random_floats(Rng& rng, std::size_t count) {
+  Floats values(count);
+  for (float& value : values) value = static_cast<float>(rng.uniform(-1, 1));
+  return values;
+}
+
+// A graph in the making, whose constants live as long as it does.
+struct Maker {
+  GraphSpec spec;
+  std::vector<Floats> memory;
+  std::vector<ValueId> names;  // of nodes' results
+
+  static TensorType type(Dims dims) { return {Dtype::kFloat32, std::move(dims)}; }
+
+  void add_constant(Dims dims, Floats values) {
+    memory.push_back(std::move(values));
+    spec.constants.push_back({type(std::move(dims)), nullptr});
+  }
+  // Constants come before results: all of them are there when the first node is added.
+  ValueId constant(std::size_t i) const { return spec.inputs.size() + i; }
+  ValueId add_node(const std::string& op, std::vector<ValueId> inputs, Dims dims, const Attributes& attributes) {
+    spec.nodes.push_back({op, op, std::move(inputs), {type(std::move(dims))}, attributes});
+    return spec.inputs.size() + spec.constants.size() + spec.nodes.size() - 1;
+  }
+  const GraphSpec& finish() {
+    for (std::size_t i = 0; i < memory.size(); ++i)
+      spec.constants[i].data = reinterpret_cast<const std::byte*>(memory[i].data());
+    return spec;
+  }
+};
+
+Floats run(GraphProgram& program, const std::vector<Floats>& inputs) {
+  std::vector<const std::byte*> from;
+  for (const Floats& input : inputs) from.push_back(reinterpret_cast<const std::byte*>(input.data()));
+  Floats output(program.outputs()[0].elements());
+  const GraphTask task{from, {reinterpret_cast<std::byte*>(output.data())}};
+  const std::atomic<bool> stop{false};
+  program.run(&task, 1, stop);
+  return output;
+}
+
+// ---- convolutions ------------------------------------------------------------------------------------------------
+
+struct Conv {
+  MapShape in, out;
+  std::size_t groups;
+  Window window;
+  bool transposed, has_bias, has_addend;
+  Floats weight, bias;
+  std::string activation;
+  double scale, shift;
+};
+
+double activated(const Conv& conv, double value) {
+  if (conv.activation == "relu") value = std::max(value, 0.0);
+  if (conv.activation == "clip") value = std::clamp(value, 0.0, 0.5);
+  if (conv.activation == "sigmoid") value = 1 / (1 + std::exp(-value));
+  return value * conv.scale + conv.shift;
+}
+
+std::vector<double> reference_of(const Conv& conv, const Floats& x, const Floats& addend) {
+  const MapShape &in = conv.in, &out = conv.out;
+  const std::size_t depth = in.c / conv.groups, width = out.c / conv.groups, taps = conv.window.taps();
+  std::vector<double> y(out.elements());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const std::size_t channel = i / (out.h * out.w) % out.c;
+    y[i] = conv.has_bias ? static_cast<double>(conv.bias[channel]) : 0;
+    if (conv.has_addend) y[i] += static_cast<double>(addend[i]);
+  }
+  // Every product of a pixel of the small side with a tap goes to, or comes from, a pixel of the large side.
+  const MapShape &small = conv.transposed ? in : out, &large = conv.transposed ? out : in;
+  for (std::size_t n = 0; n < in.n; ++n)
+    for (std::size_t ci = 0; ci < in.c; ++ci)
+      for (std::size_t o = 0; o < width; ++o) {
+        const std::size_t group = ci / depth, co = group * width + o;
+        const float* weight = &conv.weight[(conv.transposed ? ci * width + o : co * depth + ci % depth) * taps];
+        for (std::size_t p = 0; p < small.h * small.w; ++p)
+          for (std::size_t t = 0; t < taps; ++t) {
+            const Side &sy = conv.window.y, &sx = conv.window.x;
+            const std::size_t ly = p / small.w * sy.stride + t / sx.kernel * sy.dilation - sy.before;
+            const std::size_t lx = p % small.w * sx.stride + t % sx.kernel * sx.dilation - sx.before;
+            if (ly >= large.h || lx >= large.w) continue;
+            const std::size_t at = ly * large.w + lx;
+            const std::size_t from = (n * in.c + ci) * in.h * in.w + (conv.transposed ? p : at);
+            const std::size_t to = (n * out.c + co) * out.h * out.w + (conv.transposed ? at : p);
+            y[to] += static_cast<double>(x[from]) * static_cast<double>(weight[t]);
+          }
+      }
+  for (double& value : y) value = activated(conv, value);
+  return y;
+}
+
+Conv random_conv(Rng& rng) {
+  Conv conv{};
+  const auto draw = [&] { return rng.between(1, rng.chance(0.5) ? 6 : 40); };
+  const std::size_t shape = rng.between(0, 4);
+  const std::size_t channels = draw(), sides[]{1, 2, 3, 3, 5, 7};
+  conv.in = {rng.between(1, 2), channels, rng.between(1, 20), rng.between(1, 20)};
+  conv.out = {conv.in.n, draw(), 0, 0};
+  conv.groups = 1;
+  for (Side* side : {&conv.window.y, &conv.window.x})
+    *side = {rng.pick(sides), rng.between(1, 2), rng.between(0, 2), rng.between(0, 2), rng.between(1, 2)};
+  if (shape == 1) {  // depthwise
+    conv.groups = conv.out.c = channels;
+    const Side side{rng.chance(0.5) ? std::size_t{3} : 5, rng.between(1, 2), 1, rng.between(0, 2), 1};
+    conv.window = {side, side};
+  }
+  if (shape == 2) conv.window = {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};  // Winograd's
+  if (shape == 3) conv.in.c = rng.between(1, 4);                     // read as an image
+  if (shape == 4) {
+    conv.transposed = true;
+    if (rng.chance(0.5)) {  // blocks that do not overlap
+      const Side side{2, 2, 0, 0, 1};
+      conv.window = {side, side};
+      conv.out.c = rng.between(1, 4);
+    }
+  }
+  const auto fit = [&](Side& side, std::size_t& length, std::size_t& result) {
+    if (conv.transposed) {
+      const std::size_t full = (length - 1) * side.stride + side.reach() + 1;
+      if (full <= side.before + side.after) side.before = side.after = 0;
+      result = (length - 1) * side.stride + side.reach() + 1 - side.before - side.after;
+    } else {
+      if (length + side.before + side.after <= side.reach()) length += side.reach();
+      result = side.positions(length);
+    }
+  };
+  fit(conv.window.y, conv.in.h, conv.out.h);
+  fit(conv.window.x, conv.in.w, conv.out.w);
+  conv.has_bias = rng.chance(0.7);
+  conv.has_addend = rng.chance(0.3);
+  conv.weight = random_floats(rng, conv.in.c * conv.out.c / conv.groups * conv.window.taps());
+  conv.bias = random_floats(rng, conv.out.c);
+  const char* kinds[]{"", "relu", "clip", "sigmoid"};
+  conv.activation = rng.pick(kinds);
+  conv.scale = !conv.activation.empty() && rng.chance(0.3) ? 0.75 : 1;
+  conv.shift = !conv.activation.empty() && rng.chance(0.3) ? -0.25 : 0;
+  return conv;
+}
+
+std::string describe(const Conv& conv) {
+  const auto side = [](const Side& s) {
+    return text_of(s.kernel, "/", s.stride, " pads ", s.before, " ", s.after, " dilation ", s.dilation);
+  };
+  return text_of(conv.transposed ? "transposed " : "", qarepvgg::text_of({conv.in.n, conv.in.c, conv.in.h, conv.in.w}),
+                 " -> ", conv.out.c, ", groups ", conv.groups, ", ", side(conv.window.y), ", ", side(conv.window.x),
+                 ", ", conv.activation, conv.has_bias ? " bias" : "", conv.has_addend ? " addend" : "");
+}
+
+Dims dims_of(const MapShape& shape) { return {shape.n, shape.c, shape.h, shape.w}; }
+
+// Maker of a graph of one convolution of inputs x and addend; with `chained`, it is read by a second reader, too.
+Maker maker_of(const Conv& conv, Algorithm algorithm, int threads) {
+  Maker maker;
+  maker.spec.inputs = {Maker::type(dims_of(conv.in)), Maker::type(dims_of(conv.out))};
+  const std::size_t height = conv.window.y.kernel, width = conv.window.x.kernel;
+  maker.add_constant(conv.transposed ? Dims{conv.in.c, conv.out.c / conv.groups, height, width}
+                                     : Dims{conv.out.c, conv.in.c / conv.groups, height, width},
+                     conv.weight);
+  maker.add_constant({conv.out.c}, conv.bias);
+  Attributes attributes;
+  const auto pair = [&](const char* name, auto member) {
+    const auto number = [&](const Side& side) { return static_cast<double>(side.*member); };
+    attributes.set(name, std::vector<double>{number(conv.window.y), number(conv.window.x)});
+  };
+  pair("kernel", &Side::kernel);
+  pair("strides", &Side::stride);
+  pair("dilations", &Side::dilation);
+  const Side &y = conv.window.y, &x = conv.window.x;
+  attributes.set("pads", std::vector<double>{static_cast<double>(y.before), static_cast<double>(x.before),
+                                             static_cast<double>(y.after), static_cast<double>(x.after)});
+  attributes.set("group", static_cast<double>(conv.groups));
+  if (conv.transposed) attributes.set("outputPadding", std::vector<double>{0, 0});
+  if (!conv.activation.empty()) {
+    attributes.set("activation", conv.activation);
+    attributes.set("activation.low", 0.0);
+    attributes.set("activation.high", 0.5);
+    attributes.set("activation.scale", conv.scale);
+    attributes.set("activation.shift", conv.shift);
+  }
+  maker.spec.outputs = {maker.add_node(
+      conv.transposed ? "convTranspose" : "conv",
+      {0, maker.constant(0), conv.has_bias ? maker.constant(1) : kNoValue, conv.has_addend ? ValueId{1} : kNoValue},
+      dims_of(conv.out), attributes)};
+  maker.spec.algorithm = algorithm;
+  maker.spec.threads = threads;
+  return maker;
+}
+
+TEST(graph_convolutions) {
+  test.repeat(1500, [](Rng& rng) {
+    const Conv conv = random_conv(rng);
+    const Floats x = random_floats(rng, conv.in.elements()), addend = random_floats(rng, conv.out.elements());
+    const std::vector<double> expected = reference_of(conv, x, addend);
+    constexpr Algorithm kAlgorithms[]{Algorithm::kAuto, Algorithm::kGemm, Algorithm::kWinograd};
+    for (const KernelTable* kernels : float_kernels()) {
+      const UseKernels use(*kernels);
+      for (Algorithm algorithm : kAlgorithms) {
+        Floats first;
+        for (int threads : {1, 2, 3}) {
+          GraphProgram program(maker_of(conv, algorithm, threads).finish());
+          const Floats y = run(program, {x, addend});
+          if (first.empty()) {
+            first = y;
+            const double terms = static_cast<double>(conv.weight.size() / conv.out.c + 2);
+            for (std::size_t i = 0; i < y.size(); ++i)
+              CHECK(std::fabs(static_cast<double>(y[i]) - expected[i]) < 2e-6 * terms + 1e-5, kernels->isa, ", ", i,
+                    ": ", y[i], ", expected ", expected[i], ", ", describe(conv));
+          }
+          CHECK(y == first, kernels->isa, ", ", threads, " threads, ", describe(conv));
+        }
+      }
+    }
+  });
+}
+
+// What one run leaves in padding lanes and halos is none of the next one's business.
+TEST(graph_forgets_what_is_not_finite) {
+  test.repeat(200, [](Rng& rng) {
+    Conv conv = random_conv(rng);
+    conv.has_addend = false;
+    const Floats x = random_floats(rng, conv.in.elements()), addend(conv.out.elements());
+    Maker maker = maker_of(conv, Algorithm::kAuto, 1);
+    // A second convolution reads what the first has stored, in whole vectors.
+    Attributes attributes;
+    attributes.set("kernel", std::vector<double>{3, 3});
+    attributes.set("strides", std::vector<double>{1, 1});
+    attributes.set("dilations", std::vector<double>{1, 1});
+    attributes.set("pads", std::vector<double>{1, 1, 1, 1});
+    attributes.set("group", 1.0);
+    maker.spec.nodes.clear();
+    maker.add_constant({conv.out.c, conv.out.c, 3, 3}, random_floats(rng, conv.out.c * conv.out.c * 9));
+    const Maker again = maker_of(conv, Algorithm::kAuto, 1);
+    NodeSpec node = again.spec.nodes[0];
+    maker.spec.nodes.push_back(node);
+    const ValueId y = maker.spec.inputs.size() + maker.spec.constants.size();
+    maker.spec.outputs = {maker.add_node("conv", {y, maker.constant(2), kNoValue}, dims_of(conv.out), attributes)};
+    GraphProgram program(maker.finish());
+    const Floats clean = run(program, {x, addend});
+    Floats dirty = x;
+    for (float& value : dirty) value = std::numeric_limits<float>::quiet_NaN();
+    run(program, {dirty, addend});
+    CHECK(run(program, {x, addend}) == clean, conv.in.c, " -> ", conv.out.c, " channels");
+  });
+}
+
+// ---- specs that lie ----------------------------------------------------------------------------------------------
+
+Maker plain_conv() {
+  Rng rng(1);
+  Conv conv{};
+  conv.in = {1, 8, 6, 6};
+  conv.out = {1, 4, 6, 6};
+  conv.groups = 1;
+  conv.window = {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};
+  conv.has_bias = true;
+  conv.weight = random_floats(rng, 8 * 4 * 9);
+  conv.bias = random_floats(rng, 4);
+  conv.scale = 1;
+  return maker_of(conv, Algorithm::kAuto, 1);
+}
+
+// Whether it throws an error of our own, and nothing else.
+std::string refusal(const std::function<void(GraphSpec&)>& lie) {
+  Maker maker = plain_conv();
+  maker.finish();
+  lie(maker.spec);
+  return code_of([&] { const GraphProgram program(maker.spec); });
+}
+
+TEST(graph_spec_is_not_trusted) {
+  using List = std::vector<double>;
+  const auto attribute = [](const char* name, Attributes::Value value) {
+    return [=](GraphSpec& spec) { spec.nodes[0].attributes.set(name, value); };
+  };
+  CHECK_EQUAL(refusal([](GraphSpec&) {}), "no error", "the true one");
+  const double huge = 9007199254740992.0;
+  const std::pair<const char*, std::function<void(GraphSpec&)>> lies[]{
+      {"kernel of 0", attribute("kernel", List{0, 3})},
+      {"kernel beyond the weight", attribute("kernel", List{5, 5})},
+      {"huge kernel", attribute("kernel", List{huge, huge})},
+      {"negative stride", attribute("strides", List{-1, 1})},
+      {"stride of 0", attribute("strides", List{0, 1})},
+      {"one stride", attribute("strides", List{1})},
+      {"fractional pad", attribute("pads", List{0.5, 0, 0, 0})},
+      {"huge pad", attribute("pads", List{huge, 1, 1, 1})},
+      {"NaN", attribute("dilations", List{std::nan(""), 1})},
+      {"dilation beyond the image", attribute("dilations", List{60, 60})},
+      {"groups of 0", attribute("group", 0.0)},
+      {"groups that divide nothing", attribute("group", 3.0)},
+      {"text for a number", attribute("group", std::string("1"))},
+      {"unknown activation", attribute("activation", std::string("swoosh"))},
+      {"unknown op", [](GraphSpec& spec) { spec.nodes[0].op = "magic"; }},
+      {"operand of a later node", [](GraphSpec& spec) { spec.nodes[0].inputs[0] = 4; }},
+      {"operand that is not there", [](GraphSpec& spec) { spec.nodes[0].inputs[0] = 1000; }},
+      {"absent operand", [](GraphSpec& spec) { spec.nodes[0].inputs[0] = kNoValue; }},
+      {"absent weight", [](GraphSpec& spec) { spec.nodes[0].inputs[1] = kNoValue; }},
+      {"too few operands", [](GraphSpec& spec) { spec.nodes[0].inputs.resize(1); }},
+      {"too many operands", [](GraphSpec& spec) { spec.nodes[0].inputs.resize(5, 0); }},
+      {"weight that is computed", [](GraphSpec& spec) { spec.nodes[0].inputs[1] = 0; }},
+      {"weight of other dims", [](GraphSpec& spec) { spec.constants[0].type.dims = {4, 8, 9}; }},
+      {"weight of integers", [](GraphSpec& spec) { spec.constants[0].type.type = Dtype::kInt32; }},
+      {"bias of other dims", [](GraphSpec& spec) { spec.constants[1].type.dims = {5}; }},
+      {"constant without elements", [](GraphSpec& spec) { spec.constants[0].data = nullptr; }},
+      {"input of rank 3", [](GraphSpec& spec) { spec.inputs[0].dims = {8, 6, 6}; }},
+      {"input without pixels", [](GraphSpec& spec) { spec.inputs[0].dims = {1, 8, 0, 6}; }},
+      {"input of integers", [](GraphSpec& spec) { spec.inputs[0].type = Dtype::kInt64; }},
+      {"input that overflows", [](GraphSpec& spec) { spec.inputs[0].dims = {1, 8, kMaxSize / 2, 6}; }},
+      {"other result", [](GraphSpec& spec) { spec.nodes[0].outputs[0].dims = {1, 4, 7, 6}; }},
+      {"no result", [](GraphSpec& spec) { spec.nodes[0].outputs.clear(); }},
+      {"two results", [](GraphSpec& spec) { spec.nodes[0].outputs.push_back(spec.nodes[0].outputs[0]); }},
+      {"output that is not there", [](GraphSpec& spec) { spec.outputs = {1000}; }},
+      {"absent output", [](GraphSpec& spec) { spec.outputs = {kNoValue}; }},
+      {"addend of other dims", [](GraphSpec& spec) { spec.nodes[0].inputs.push_back(0); }},
+  };
+  for (const auto& [what, lie] : lies) {
+    const std::string code = refusal(lie);
+    CHECK(code.rfind("ERR_", 0) == 0, what, ": ", code);
+  }
+}
+
+// Any op with operands and attributes that were not meant for it.
+TEST(graph_ops_survive_nonsense) {
+  test.repeat(20000, [](Rng& rng) {
+    const char* ops[]{"conv",    "convTranspose", "maxPool", "averagePool", "globalPool",   "resize",       "unary",
+                      "binary",  "where",         "concat",  "split",       "slice",        "pad",          "transpose",
+                      "reshape", "expand",        "tile",    "gather",      "depthToSpace", "spaceToDepth", "cast",
+                      "matMul",  "softmax",       "reduce",  "argMax",      "topK",         "cumSum"};
+    const char* names[]{"kernel", "strides", "pads",   "dilations", "group", "outputPadding", "outputSize", "axis",
+                        "axes",   "sizes",   "starts", "steps",     "perm",  "dims",          "repeats",    "scales",
+                        "before", "after",   "k",      "blocksize", "value", "keepDims",      "to"};
+    const double numbers[]{0, 1, 1, 2, 2, 3, -1, 0.5, 65536, 4294967296.0, 9007199254740992.0, 1e300, std::nan("")};
+    const char* kinds[]{"add", "mul", "max", "average", "relu", "clip", "sum", "nearest", "linear", "constant", "DCR"};
+    const auto random_dims = [&] {
+      Dims dims(rng.between(0, 5));
+      for (std::size_t& dim : dims) dim = rng.between(rng.chance(0.05) ? 0 : 1, 5);
+      return dims;
+    };
+    Maker maker;
+    maker.spec.inputs = {Maker::type(random_dims()), Maker::type(random_dims())};
+    const Dims constant = random_dims();
+    maker.add_constant(constant, Floats(elements_of(constant), 1.0f));
+    Attributes attributes;
+    for (const char* name : names) {
+      if (rng.chance(0.1)) continue;
+      if (rng.chance(0.5)) {
+        attributes.set(name, rng.pick(numbers));
+      } else {
+        std::vector<double> list(rng.between(0, 5));
+        for (double& number : list)
+          number = rng.chance(0.7) ? static_cast<double>(rng.between(0, 3)) : rng.pick(numbers);
+        attributes.set(name, list);
+      }
+    }
+    for (const char* name : {"kind", "mode", "activation"})
+      if (rng.chance(0.8)) attributes.set(name, std::string(rng.pick(kinds)));
+    std::vector<ValueId> inputs(rng.between(0, 4));
+    for (ValueId& input : inputs) input = rng.chance(0.1) ? kNoValue : rng.between(0, 2);
+    maker.spec.outputs = {maker.add_node(rng.pick(ops), inputs, random_dims(), attributes)};
+    maker.finish();
+    const std::string code = code_of([&] { const GraphProgram program(maker.spec); });
+    CHECK(code == "no error" || code.rfind("ERR_", 0) == 0, code);
+  });
+}
+
+}  // namespace
+}  // namespace qarepvgg::test

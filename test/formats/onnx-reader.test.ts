@@ -1,0 +1,213 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { exportOnnx, importOnnx, QARepVGGBlock } from '../../lib';
+import { importModel } from '../../lib/formats/onnx/document';
+import { type Initializer, modelFields } from '../../lib/formats/onnx/schema';
+import { encode } from '../../lib/formats/onnx/wire';
+import { Model } from '../../lib/model/model';
+import { temporaryFolder } from '../support/formats';
+import { graphOf, type ModelSketch, onnxFile, valueInfo } from '../support/onnx-files';
+import { expectRejection } from '../support/refusal';
+
+const folder = temporaryFolder();
+const relu: ModelSketch = { inputs: { x: ['n', 3] }, outputs: ['y'], nodes: [['Relu', ['x'], ['y']]] };
+
+/** A graph that returns one constant. */
+function constantFile(tensor: Initializer): Uint8Array {
+  const graph = { initializers: [{ name: 'c', ...tensor }], outputs: [{ name: 'c' }] };
+  return encode(modelFields, { graph, opsets: [{ domain: '', version: 18 }] });
+}
+
+async function readConstant(tensor: Initializer) {
+  const { graph } = (await importModel(constantFile(tensor), folder, 'test')) as Model;
+  return graph.tensors.get('c');
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: NodeJS.TypedArray) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+test('inputs, outputs and open dims', async () => {
+  const graph = await graphOf({ ...relu, tensors: { unused: [[2], [1, 2]] } });
+  expect(graph.inputs).toEqual([{ name: 'x', type: 'float32', dims: ['n', 3] }]);
+  expect(graph.outputs).toEqual(['y']);
+  expect(graph.nodes).toEqual([{ name: 'y', op: 'relu', inputs: ['x'], outputs: ['y'], attributes: {} }]);
+});
+
+test('an initializer that is also an input is a constant; of two of one name the later counts', async () => {
+  const graph = await graphOf({
+    opsets: [{ version: 13 }],
+    graph: {
+      nodes: [{ opType: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+      initializers: [1, 2].map((value) => ({
+        name: 'w',
+        dims: [1],
+        dataType: 1,
+        rawData: bytesOf(Float32Array.of(value)),
+      })),
+      inputs: [valueInfo('w', 'float32', [1]), valueInfo('x', 'float32', [1])],
+      outputs: [{ name: 'y' }],
+    },
+  });
+  expect(graph.inputs.map(({ name }) => name)).toEqual(['x']);
+  expect(graph.tensors.get('w')?.data[0]).toBe(2);
+});
+
+test('nodes of any order are put in order', async () => {
+  const nodes = [
+    ['Neg', ['b'], ['y']],
+    ['Abs', ['a'], ['b']],
+    ['Relu', ['x'], ['a']],
+  ] as const;
+  expect((await graphOf({ ...relu, nodes })).nodes.map(({ op }) => op)).toEqual(['relu', 'abs', 'neg']);
+});
+
+test.each<[string, Initializer, number[]]>([
+  ['raw floats', { dataType: 1, rawData: bytesOf(Float32Array.of(1.5, -2)) }, [1.5, -2]],
+  ['listed floats', { dataType: 1, floats: bytesOf(Float32Array.of(1.5, -2)) }, [1.5, -2]],
+  ['half floats', { dataType: 10, rawData: bytesOf(Uint16Array.of(0x3e00, 0xc000)) }, [1.5, -2]],
+  ['listed half floats', { dataType: 10, ints: Uint8Array.of(0x80, 0x7c, 0x80, 0x80, 0x03) }, [1.5, -2]],
+  ['bfloat16', { dataType: 16, rawData: bytesOf(Uint16Array.of(0x3fc0, 0xc000)) }, [1.5, -2]],
+  ['doubles', { dataType: 11, doubles: bytesOf(Float64Array.of(1.5, -2)) }, [1.5, -2]],
+  ['int64', { dataType: 7, rawData: bytesOf(BigInt64Array.of(3n, -1n)) }, [3, -1]],
+  ['listed int64', { dataType: 7, longs: Uint8Array.of(3, ...Array(9).fill(0xff), 1) }, [3, -1]],
+  ['listed int8', { dataType: 3, ints: Uint8Array.of(3, ...Array(9).fill(0xff), 1) }, [3, -1]],
+  ['uint32', { dataType: 12, unsigned: Uint8Array.of(3, 0x80, 1) }, [3, 128]],
+  ['int16', { dataType: 5, rawData: bytesOf(Int16Array.of(3, -1)) }, [3, -1]],
+  ['bools', { dataType: 9, rawData: Uint8Array.of(0, 7) }, [0, 1]],
+])('%s', async (_, tensor, expected) => {
+  const read = await readConstant({ dims: [2], ...tensor });
+  expect(Array.from(read?.data ?? [], Number)).toEqual(expected);
+});
+
+describe('tensors in files of their own', () => {
+  const external = (entries: Record<string, string>): Initializer => ({
+    ...{ dims: [2], dataType: 1, location: 1 },
+    external: Object.entries(entries).map(([key, value]) => ({ key, value })),
+  });
+  writeFileSync(path.join(folder, 'weights.bin'), Float32Array.of(1, 2, 3));
+
+  test('in the folder', async () => {
+    const tensor = await readConstant(external({ location: 'weights.bin', offset: '4', length: '8' }));
+    expect(tensor?.data).toEqual(Float32Array.of(2, 3));
+  });
+
+  test('nowhere else', async () => {
+    mkdirSync(path.join(folder, 'inner'));
+    symlinkSync('/etc/hostname', path.join(folder, 'link'));
+    for (const location of ['../weights.bin', '/etc/hostname', 'link', 'inner/../../weights.bin']) {
+      const bytes = constantFile(external({ location }));
+      const answer = importModel(bytes, location.startsWith('..') ? path.join(folder, 'inner') : folder, 'test');
+      if (location.startsWith('inner')) await expectRejection(answer, 'ERR_INVALID_ARG', 'weights.bin');
+      else await expectRejection(answer, 'ERR_MODEL_FORMAT', "a file in the model's folder");
+    }
+    const missing = importModel(constantFile(external({ location: 'none' })), folder, 'test');
+    await expectRejection(missing, 'ERR_INVALID_ARG', '"none"');
+    const bytes = importModel(constantFile(external({ location: 'weights.bin' })), undefined, 'test');
+    await expectRejection(bytes, 'ERR_MODEL_FORMAT', 'import the model from its path');
+  });
+
+  test.each([
+    [{ location: 'weights.bin', offset: '8', length: '8' }, 'within the 12'],
+    [{ location: 'weights.bin', offset: '-4' }, 'a number of bytes'],
+    [{ location: 'weights.bin', length: '4' }, '2 numbers'],
+    [{ offset: '4' }, 'the location'],
+  ])('%j is refused', async (entries, message) => {
+    await expectRejection(
+      readConstant(external(entries as unknown as Record<string, string>)),
+      'ERR_MODEL_FORMAT',
+      message,
+    );
+  });
+});
+
+describe('refused, with every node at fault', () => {
+  const refused = (nodes: ModelSketch['nodes'], more: Partial<ModelSketch> = {}) =>
+    graphOf({ ...relu, nodes, ...more });
+
+  test('operators and domains that are not known', async () => {
+    const nodes = [
+      ...[{ opType: 'EfficientNMS_TRT', domain: 'TRT', inputs: ['x'], outputs: ['a'], name: 'nms' }],
+      ...[
+        { opType: 'Loop', inputs: ['x'], outputs: ['b'] },
+        { opType: 'Relu', inputs: ['x'], outputs: ['y'] },
+      ],
+    ];
+    const graph = { nodes, inputs: [valueInfo('x', 'float32', [1])], outputs: [{ name: 'y' }] };
+    const answer = graphOf({ opsets: [{ version: 13 }], graph });
+    await expectRejection(answer, 'ERR_MODEL_INCOMPATIBLE', '"nms" (EfficientNMS_TRT of domain TRT), "b" (Loop)');
+  });
+
+  test.each<[string, ModelSketch['nodes'], string]>([
+    ['an attribute of another name', [['Relu', ['x'], ['y'], { axis: 1 }]], 'attribute axis, which is not known'],
+    ['one of another type', [['Concat', ['x'], ['y'], { axis: 'a' }]], 'attribute axis: expected int, received "a"'],
+    ['one that is missing', [['Concat', ['x'], ['y']]], 'no attribute axis'],
+    ['too few inputs', [['Add', ['x'], ['y']]], 'expected 2 inputs, received 1'],
+    ['a value that nothing makes', [['Add', ['x', 'z'], ['y']]], 'reads z, which no node computes'],
+    [
+      'a cycle',
+      [
+        ['Add', ['x', 'y'], ['a']],
+        ['Relu', ['a'], ['y']],
+      ],
+      'reads a, which depends on it',
+    ],
+    [
+      'a name twice',
+      [
+        ['Relu', ['x'], ['y']],
+        ['Abs', ['x'], ['y']],
+      ],
+      'defines y a second time',
+    ],
+  ])('%s', async (_, nodes, message) => {
+    await expectRejection(refused(nodes), 'ERR_MODEL_FORMAT', message);
+  });
+
+  test('an opset to come', async () => {
+    await expectRejection(refused(relu.nodes, { opset: 22 }), 'ERR_MODEL_INCOMPATIBLE', 'opset 1 to 21');
+  });
+
+  test('dims that claim more than there is, before memory is taken', async () => {
+    const huge = (dims: number[]) => readConstant({ dims, dataType: 1, rawData: new Uint8Array(8) });
+    await expectRejection(huge([2 ** 40]), 'ERR_MODEL_FORMAT', '1099511627776 numbers');
+    await expectRejection(huge([2 ** 30, 2 ** 30]), 'ERR_MODEL_FORMAT', 'a product below 2^50');
+    await expectRejection(huge([-2, -1]), 'ERR_MODEL_FORMAT', 'sizes from 0');
+    const listed = readConstant({ dims: [2 ** 40], dataType: 7, longs: new Uint8Array(8) });
+    await expectRejection(listed, 'ERR_MODEL_FORMAT', '1099511627776 numbers');
+  });
+});
+
+test('every truncation of a file is read or refused, and so is every changed byte', async () => {
+  const bytes = onnxFile({
+    inputs: { x: [1, 2, 4, 4] },
+    outputs: ['y'],
+    nodes: [['Conv', ['x', 'w'], ['y'], { pads: [1, 1, 1, 1] }]],
+    tensors: { w: [[1, 2, 3, 3], Array(18).fill(1)] },
+  });
+  const outcome = (file: Uint8Array) =>
+    importModel(file, undefined, 'test').then(
+      () => 'read',
+      (error: { code?: string }) => error.code,
+    );
+  const outcomes = new Set<string | undefined>();
+  for (let i = 0; i < bytes.length; i++) {
+    outcomes.add(await outcome(bytes.subarray(0, i)));
+    for (const flip of [1, 0x80, 0xff])
+      outcomes.add(await outcome(bytes.map((byte, at) => (at === i ? byte ^ flip : byte))));
+  }
+  expect([...outcomes].filter((code) => code !== 'read' && !code?.startsWith('ERR_MODEL_'))).toEqual([]);
+});
+
+test('importOnnx reads a file of any origin, a block of ours as well', async () => {
+  const file = path.join(folder, 'block.onnx');
+  await exportOnnx(new QARepVGGBlock({ inChannels: 3, outChannels: 4 }).eval().switchToDeploy(), file);
+  const model = await importOnnx<Model>(file);
+  expect(model).toBeInstanceOf(Model);
+  expect(model.inputs.map(({ name }) => name)).toEqual(['input']);
+  expect(model.summary({ inputs: { input: [2, 3, 8, 8] } })).toMatchObject({
+    parameters: 3 * 4 * 9 + 4,
+    macs: 2 * 64 * 3 * 4 * 9,
+    nodes: [{ op: 'Conv', output: [2, 4, 8, 8] }, { op: 'Relu' }],
+  });
+  expect(String(model)).toBe('Model(input -> logits, 2 nodes)');
+});

@@ -1,0 +1,194 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { InferenceSession, importOnnx, type Model, randn } from '../../lib';
+import { temporaryFolder } from '../support/formats';
+import { type ModelSketch, onnxFile } from '../support/onnx-files';
+import { expectRejection } from '../support/refusal';
+
+const folder = temporaryFolder();
+
+/** A convolution and the mean of what it makes, of images of any number and size; and what the pixels are as integers. */
+const sketch: ModelSketch = {
+  inputs: { images: ['n', 3, 'h', 'w'] },
+  outputs: ['features', 'mean', 'whole'],
+  tensors: { w: [[4, 3, 3, 3], randn([4, 3, 3, 3]).data as unknown as number[]] },
+  nodes: [
+    ['Conv', ['images', 'w'], ['c'], { pads: [1, 1, 1, 1] }],
+    ['Relu', ['c'], ['features']],
+    ['GlobalAveragePool', ['features'], ['p']],
+    ['Flatten', ['p'], ['mean']],
+    ['Cast', ['mean'], ['whole'], { to: 7 }],
+  ],
+};
+const bytes = onnxFile(sketch);
+const file = path.join(folder, 'model.onnx');
+writeFileSync(file, bytes);
+
+const create = (options = {}, source: string | Uint8Array | Model = file) => InferenceSession.create(source, options);
+const images = (n: number, size = 8, seed = 1) => randn([n, 3, size, size], { seed });
+
+test('a session of a file, of its bytes and of the model say what goes in and out', async () => {
+  for (const source of [file, bytes, await importOnnx<Model>(file)]) {
+    const session = await create({}, source);
+    expect([session.inputNames, session.outputNames]).toEqual([['images'], ['features', 'mean', 'whole']]);
+    expect(session.inputMetadata).toEqual([
+      { name: 'images', isTensor: true, type: 'float32', shape: ['n', 3, 'h', 'w'] },
+    ]);
+    const { features, mean, whole } = await session.run({ images: images(2) });
+    expect([features?.dims, mean?.dims, whole?.dims]).toEqual([
+      [2, 4, 8, 8],
+      [2, 4],
+      [2, 4],
+    ]);
+    expect(whole?.data).toEqual(BigInt64Array.from(mean?.data as Float32Array, (value) => BigInt(Math.trunc(value))));
+    session.dispose();
+  }
+});
+
+test('each image is the same bits alone, in any batch and on any number of threads; sizes may change', async () => {
+  const batch = images(5);
+  const results: Float32Array[] = [];
+  for (const threads of [1, 2]) {
+    const session = await create({ threads, inputs: { images: [1, 3, 8, 8] } });
+    const all = (await session.run({ images: batch })).features?.data as Float32Array;
+    results.push(all);
+    for (let i = 0; i < 5; i++) {
+      const data = batch.data.slice(i * 192, (i + 1) * 192);
+      const one = await session.run({ images: { data, dims: [1, 3, 8, 8] } });
+      expect(one.features?.data).toEqual(all.slice(i * 256, (i + 1) * 256));
+    }
+    const other = await session.run({ images: images(1, 11) });
+    expect(other.features?.dims).toEqual([1, 4, 11, 11]);
+    session.dispose();
+  }
+  expect(results[0]).toEqual(results[1]);
+});
+
+test('runs of many sizes at once, each with what it was fed when it was called', async () => {
+  const session = await create();
+  const sizes = [3, 4, 5, 6, 7, 8, 9, 3, 8];
+  const runs = sizes.map((size, i) => {
+    const fed = images(1, size, i);
+    const answer = session.run({ images: fed });
+    const copy = fed.data.slice();
+    fed.data.fill(0);
+    return { answer, copy, size };
+  });
+  for (const { answer, copy, size } of runs) {
+    const again = await session.run({ images: { data: copy, dims: [1, 3, size, size] } });
+    expect((await answer).features?.data).toEqual(again.features?.data);
+  }
+  expect(session.memoryUsage().bytes).toBeGreaterThan(0);
+  session.dispose();
+});
+
+test('outputs that are asked for, bytes of images, an abort', async () => {
+  const session = await create({ preprocessing: { mean: [0, 0, 0], std: [1, 1, 1] } });
+  const pixels = Uint8Array.from({ length: 5 * 4 * 3 }, (_, i) => i);
+  // The engine multiplies bytes by 1 / 255, in float32.
+  const floats = Float32Array.from(
+    { length: 60 },
+    (_, i) => ((i % 20) * 3 + Math.floor(i / 20)) * Math.fround(1 / 255),
+  );
+  const ofBytes = await session.run({ images: { data: pixels, dims: [1, 5, 4, 3] } }, ['mean']);
+  const ofFloats = await session.run({ images: { data: floats, dims: [1, 3, 5, 4] } }, ['mean']);
+  expect(Object.keys(ofBytes)).toEqual(['mean']);
+  expect(ofBytes).toEqual(ofFloats);
+  const controller = new AbortController();
+  const run = session.run({ images: images(1, 64) }, { signal: controller.signal });
+  controller.abort();
+  await expectRejection(run, 'ERR_ABORTED', 'run');
+  session.dispose();
+});
+
+test('runSync: the bits of run, of sizes that are new, known or being compiled', async () => {
+  const session = await create();
+  for (const size of [8, 9, 8, 10, 11, 12, 13, 9]) {
+    const feeds = { images: images(3, size, size) };
+    const pending = session.run(feeds);
+    const now = session.runSync(feeds);
+    expect(now).toEqual(await pending);
+    expect(session.runSync(feeds, ['mean'])).toEqual({ mean: now.mean });
+  }
+  expect(session.stats()).toMatchObject({ runs: 24, images: 72, queue: 0 });
+  session.dispose();
+  expect(() => session.runSync({ images: images(1) })).toThrow(expect.objectContaining({ code: 'ERR_DISPOSED' }));
+});
+
+test('runs that wait together: each with its own result, aborted ones with none', async () => {
+  const session = await create({ inputs: { images: [1, 3, 192, 192] } });
+  const feeds = [0, 1, 2].map((seed) => ({ images: images(1, 192, seed) }));
+  const expected = feeds.map((each) => session.runSync(each, ['mean']));
+  const before = session.run({ images: images(96, 192) }, ['mean']); // so that the last of them still wait
+  const controllers = Array.from({ length: 40 }, () => new AbortController());
+  const runs = controllers.map(({ signal }, i) => session.run(feeds[i % 3] as never, ['mean'], { signal }));
+  for (const [i, controller] of controllers.entries()) if (i % 4 === 3) controller.abort();
+  const results = await Promise.allSettled(runs);
+  await before;
+  // One that is done when the abort comes stays done.
+  results.forEach((result, i) => {
+    if (i % 4 === 3 && result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'ERR_ABORTED' });
+    else expect(result).toEqual({ status: 'fulfilled', value: expected[i % 3] });
+  });
+  expect(results.at(-1)?.status).toBe('rejected');
+  session.dispose();
+});
+
+test('a session that is disposed of while its runs wait: they finish', async () => {
+  for (let i = 0; i < 10; i++) {
+    const session = await create({ inputs: { images: [1, 3, 24, 24] } });
+    const right = session.runSync({ images: images(2, 24) });
+    const runs = Array.from({ length: 8 }, () => session.run({ images: images(2, 24) }));
+    session.dispose();
+    for (const result of await Promise.all(runs)) expect(result).toEqual(right);
+  }
+});
+
+describe('refused', () => {
+  test('feeds that do not fit', async () => {
+    const session = await create();
+    const run = (feeds: unknown) => session.run(feeds as never);
+    await expectRejection(run({ input: images(1) }), 'ERR_INVALID_ARG', '"images"');
+    await expectRejection(run({}), 'ERR_INVALID_ARG', 'no ["images"]');
+    await expectRejection(
+      run({ images: { data: new Int32Array(192), dims: [1, 3, 8, 8] } }),
+      'ERR_DTYPE',
+      'a Float32Array',
+    );
+    await expectRejection(run({ images: randn([1, 4, 8, 8]) }), 'ERR_SHAPE', '[n, 3, h, w]');
+    await expectRejection(run({ images: randn([3, 8, 8]) }), 'ERR_SHAPE', '[n, 3, h, w]');
+    await expectRejection(session.run({ images: images(1) }, ['logits']), 'ERR_INVALID_ARG', 'names among');
+    expect(() => session.runSync({ images: randn([3, 8, 8]) })).toThrow('[n, 3, h, w]');
+    session.dispose();
+    await expect(run({ images: images(1) })).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
+  });
+
+  test('dims that do not fit', async () => {
+    await expectRejection(create({ inputs: { images: [1, 3, 8] } }), 'ERR_SHAPE', '[n, 3, h, w]');
+    await expectRejection(create({ inputs: { other: [1] } }), 'ERR_INVALID_ARG', '"images"');
+    await expectRejection(create({ inputs: { images: [1, 3, 0, 8] } }), 'ERR_SHAPE', '[n, 3, h, w]');
+  });
+});
+
+test('a session of fixed dims keeps no tensors of the file, and leaves those of a model alone', async () => {
+  const weights = randn([64, 32, 3, 3]).data as unknown as number[];
+  const fixed = onnxFile({
+    inputs: { x: [1, 32, 8, 8] },
+    outputs: ['y'],
+    tensors: { w: [[64, 32, 3, 3], weights] },
+    nodes: [['Conv', ['x', 'w'], ['y']]],
+  });
+  const before = Uint8Array.from(fixed);
+  const feeds = { x: randn([1, 32, 8, 8], { seed: 2 }) };
+  const [ofFile, model] = [await create({}, fixed), await importOnnx<Model>(fixed)];
+  const ofModel = await create({}, model);
+  const { y } = await ofFile.run(feeds);
+  expect(await ofFile.run(feeds)).toEqual({ y });
+  expect(await ofModel.run(feeds)).toEqual({ y });
+  // The tensors are still there.
+  expect(await (await create({}, model)).run(feeds)).toEqual({ y });
+  expect(fixed).toEqual(before);
+  await expect(ofFile.run({ x: randn([2, 32, 8, 8]) })).rejects.toThrow(/dims/);
+  await expect(ofFile.run({ x: randn([1, 32, 9, 9]) })).rejects.toThrow(/dims/);
+  expect(await ofFile.run(feeds)).toEqual({ y });
+});
