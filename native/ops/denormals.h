@@ -6,9 +6,9 @@
 
 namespace qarepvgg {
 
-// The weight as kernels get it; NaN stays.
+// The weight as kernels get it; NaN and the sign of zero stay.
 inline float without_denormal(float weight) {
-  return std::abs(weight) < std::numeric_limits<float>::min() ? 0.0f : weight;
+  return std::abs(weight) < std::numeric_limits<float>::min() ? std::copysign(0.0f, weight) : weight;
 }
 
 }  // namespace qarepvgg
