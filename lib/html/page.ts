@@ -72,7 +72,8 @@ figure .scroll { --under: var(--card); }
 table { border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; margin-top: 8px; }
 th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: normal; } th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 11em; max-width: 24em; }
-p.warning { color: var(--clamped); }
+.warning p { color: var(--clamped); }
+.warning pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 190px), 1fr)); gap: 12px; margin-top: 8px; }
 svg { display: block; width: 100%; height: auto; } figure svg { min-width: 500px; } svg text { fill: var(--soft); font-size: 11px; } article svg text { font-size: 14px; }
 .grid { stroke: var(--line); } .line { fill: none; stroke: var(--ink); stroke-width: 1.8; } circle { fill: var(--ink); }

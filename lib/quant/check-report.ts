@@ -56,7 +56,7 @@ const layer = record({
   ...activations,
   weights: optional(weights),
 });
-const output = record({ name: text, ...activations });
+const output = record({ name: text, judgedBy: optional(anyList(text)), ...activations });
 const advice = record({ keepFloat: anyList(text), sqnr: decibels });
 const recipe = record({ method: text, scheme: text, weightBits: numeric, activationBits: numeric, images: numeric });
 const accuracy = record({ images: numeric, float: numeric, quantized: numeric, agreement: numeric });

@@ -31,9 +31,7 @@ function commonPrefix(layers: readonly LayerReport[]): string {
 
 function withoutPrefix(report: QuantizationReport, length: number): QuantizationReport {
   const layers = report.layers.map((layer) => ({ ...layer, name: layer.name.slice(length) }));
-  const { advice } = report;
-  const keepFloat = advice?.keepFloat.map((name) => name.slice(length));
-  return { ...report, layers, ...(advice && keepFloat && { advice: { ...advice, keepFloat } }) };
+  return { ...report, layers };
 }
 
 function pageOf(report: QuantizationReport, prefix: string): string {
@@ -109,21 +107,27 @@ ${floatTable(report)}
 }
 
 function warningOf(report: QuantizationReport): string {
-  const text = adviceText(report);
-  return text === undefined ? '' : `<p class="warning">${escapeHtml(text)}</p>`;
+  const [text, flag = ''] = adviceText(report)?.split('\n') ?? [];
+  if (text === undefined) return '';
+  return `<div class="warning"><p>${escapeHtml(text)}</p><pre>${escapeHtml(flag)}</pre></div>`;
 }
-
-/** Nodes that a sentence names. */
-const mostNamed = 24;
 
 /** What a report says of outputs with much noise; nothing where there are none. */
 export function adviceText({ advice, output, outputs = [] }: QuantizationReport): string | undefined {
   if (!advice) return undefined;
-  const [name = ''] = outputs.filter(({ sqnr }) => sqnr === output.sqnr).map((one) => one.name);
-  const { keepFloat } = advice;
-  const others = keepFloat.length - mostNamed;
-  const names = keepFloat.slice(0, mostNamed).join(', ') + (others > 0 ? ` and ${others} others (report.advice)` : '');
-  return `Output ${name} has ${decibels(output.sqnr)} dB of signal to noise. With these nodes in float, the worst has ${decibels(advice.sqnr)} dB: ${names}`;
+  const { keepFloat, sqnr } = advice;
+  const worst = outputs.find((one) => one.sqnr === output.sqnr);
+  const { name = '', judgedBy } = worst ?? {};
+  const behind = judgedBy ? `, judged by what is compared (${judgedBy.join(', ')}),` : '';
+  const nodes = keepFloat.length === 1 ? 'this node' : 'these nodes';
+  return `Output ${name}${behind} has ${decibels(output.sqnr)} dB of signal to noise. With ${nodes} in float, the worst output has ${decibels(sqnr)} dB:\n${keepFloatFlag(keepFloat)}`;
+}
+
+/** A flag of the command line, quoted for a shell where it must be. It parts names at commas, which a pattern stands in for. */
+function keepFloatFlag(names: readonly string[]): string {
+  const list = names.map((name) => name.replaceAll(',', '?')).join(',');
+  const isPlain = /^[\w@%+=:,./-]+$/.test(list);
+  return `--keep-float ${isPlain ? list : `'${list.replace(/'/g, `'\\''`)}'`}`;
 }
 
 /** Reports of earlier versions have no date. */

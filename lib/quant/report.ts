@@ -56,13 +56,15 @@ export interface LayerReport extends ActivationReport {
 /** Of an output of a graph. */
 export interface OutputReport extends ActivationReport {
   readonly name: string;
-  /** As {@link LayerReport.sqnr}. */
+  /** As {@link LayerReport.sqnr}; of the worst value in `judgedBy`, where that is given. */
   readonly sqnr: number;
+  /** Of an output that follows from comparisons (of scores that are kept where they are largest around): the values compared. */
+  readonly judgedBy?: readonly string[];
 }
 
 /** What to keep in float for less noise. */
 export interface FloatAdvice {
-  /** Nodes to name in the option `keepFloat`, beside those that are named there. */
+  /** For the option `keepFloat`: what it named already, and more nodes. */
   readonly keepFloat: readonly string[];
   /** Signal to quantisation noise of the worst output then, in decibels, on some of the first calibration images. */
   readonly sqnr: number;

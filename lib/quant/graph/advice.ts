@@ -2,12 +2,10 @@ import type { GraphNode } from '../../graph/graph';
 import type { CheckedQuantizeOptions } from '../options';
 import type { FloatAdvice } from '../report';
 import { assembleGraph } from './assemble';
-import { measureNoise } from './measure';
-import type { FeedChunk } from './observer';
+import { floatOutputs, judgedBy } from './judged';
+import { NoiseMeter } from './measure';
 import { chooseForValues } from './parameters';
 import { type IntegerPlan, planIntegers } from './plan';
-import { floatOutputs } from './report';
-import { dataInputs } from './roles';
 import type { GraphStatistics } from './statistics';
 
 /** Outputs with less signal to noise, in decibels, are warned of; with the nodes named, all have as much as wanted. */
@@ -16,35 +14,182 @@ const [leastDecibels, wantedDecibels] = [25, 30];
 /** Chunks that a try is judged on. */
 const judgedChunks = 2;
 
+/** What was seen of a float graph, and how it is to be quantised. */
+export interface AdviceParts {
+  readonly plan: IntegerPlan;
+  /** Of the values that outputs are judged by. */
+  readonly noise: ReadonlyMap<string, number>;
+  readonly statistics: GraphStatistics;
+  readonly isKept: (node: GraphNode) => boolean;
+}
+
 /**
- * Looks for nodes to keep in float where an output has much noise: those that add most noise to what they read, as many as it
- * takes. 1, 2, 4 and so on are tried, then numbers between the last two.
+ * Looks for nodes to keep in float where an output has much noise: those that put most noise into the outputs when they alone compute in
+ * integers, as many as it takes.
  */
 export async function adviseFloat(
-  plan: IntegerPlan,
-  noise: ReadonlyMap<string, number>,
-  { histograms, sample }: GraphStatistics,
+  { plan, noise, statistics, isKept }: AdviceParts,
   options: CheckedQuantizeOptions,
-  isKept: (node: GraphNode) => boolean,
   where: string,
 ): Promise<FloatAdvice | undefined> {
   const { graph } = plan.wiring;
-  const outputs = floatOutputs(graph);
-  const worst = (ratios: ReadonlyMap<string, number>): number =>
-    Math.min(...outputs.map((name) => ratios.get(name) ?? Number.POSITIVE_INFINITY));
-  if (outputs.length === 0 || worst(noise) >= leastDecibels || plan.nodes.size === 0) return undefined;
-  const ranked = byAddedNoise(plan, noise);
-  const judged = sample.slice(0, judgedChunks);
-  const attempt = async (count: number): Promise<FloatAdvice> => {
-    const named = new Set(ranked.slice(0, count));
-    const trial = planIntegers(graph, { ...options, isKept: (node) => named.has(node) || isKept(node) });
-    const sqnr = worst(await noiseOf(trial, histograms, judged, options, where));
-    return { keepFloat: [...named].map(({ name }) => name), sqnr };
-  };
-  let [few, many] = [0, 1];
+  const isQuiet = [...judgedOf(plan)].every((name) => (noise.get(name) ?? Number.POSITIVE_INFINITY) >= leastDecibels);
+  if (isQuiet) return undefined;
+  const judge = new PlanJudge(
+    plan,
+    { ...statistics, sample: statistics.sample.slice(0, judgedChunks) },
+    options,
+    where,
+  );
+  try {
+    const shares = new Map<GraphNode, Noise>();
+    for (const node of weighted(plan)) shares.set(node, await judge.alone(node, isKept));
+    const ranked = ranking(shares);
+    const attempt = async (count: number): Promise<FloatAdvice> => {
+      const named = new Set(ranked.slice(0, count));
+      const trial = planIntegers(graph, { ...options, isKept: (node) => named.has(node) || isKept(node) });
+      const keepFloat = [...options.keepFloat, ...[...named].map(({ name }) => name)];
+      return { keepFloat, sqnr: judge.worst(await judge.noiseOf(trial)) };
+    };
+    return await fewest(ranked.length, expectedCount(ranked, shares), attempt);
+  } finally {
+    judge.dispose();
+  }
+}
+
+/** Nodes with weights that compute in integers; the others follow them. */
+export function weighted({ wiring, nodes }: IntegerPlan): GraphNode[] {
+  return [...nodes].filter((node) => wiring.roles.get(node) === 'compute');
+}
+
+function judgedOf({ wiring: { graph } }: IntegerPlan): Set<string> {
+  return new Set(floatOutputs(graph).flatMap((name) => judgedBy(name, graph)));
+}
+
+/** Signal to noise by value, in decibels. */
+export type Noise = ReadonlyMap<string, number>;
+
+/** Measures plans of one float graph by its outputs. */
+export class PlanJudge {
+  readonly #meter: NoiseMeter;
+  readonly #plan: IntegerPlan;
+  readonly #histograms: GraphStatistics['histograms'];
+  readonly #options: CheckedQuantizeOptions;
+  readonly #where: string;
+
+  constructor(
+    plan: IntegerPlan,
+    { histograms, sample }: Pick<GraphStatistics, 'histograms' | 'sample'>,
+    options: CheckedQuantizeOptions,
+    where: string,
+  ) {
+    this.#plan = plan;
+    this.#histograms = histograms;
+    this.#options = options;
+    this.#where = where;
+    this.#meter = new NoiseMeter(plan.wiring.graph, [...judgedOf(plan)], sample, options, where);
+  }
+
+  async noiseOf(plan: IntegerPlan): Promise<Noise> {
+    const choices = await chooseForValues(plan, this.#histograms, this.#options, this.#where);
+    return this.#meter.measure(await assembleGraph(plan, choices, this.#options, this.#where));
+  }
+
+  /** Of a plan in which one node alone of those with weights computes in integers. */
+  alone(node: GraphNode, isKept: (node: GraphNode) => boolean): Promise<Noise> {
+    return this.noiseOf(planAlone(this.#plan, node, isKept, this.#options));
+  }
+
+  worst(noise: Noise): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...noise.values());
+  }
+
+  dispose(): void {
+    this.#meter.dispose();
+  }
+}
+
+/** One node alone of those with weights in integers. */
+export function planAlone(
+  plan: IntegerPlan,
+  node: GraphNode,
+  isKept: (node: GraphNode) => boolean,
+  options: CheckedQuantizeOptions,
+): IntegerPlan {
+  const others = new Set(weighted(plan).filter((one) => one !== node));
+  return planIntegers(plan.wiring.graph, {
+    ...options,
+    isKept: (one) => others.has(one) || isKept(one),
+    free: true,
+  });
+}
+
+function power(decibels: number): number {
+  return 10 ** (-decibels / 10);
+}
+
+/** The noise that nodes in integers add up to, by output. */
+class Sum {
+  readonly #powers = new Map<string, number>();
+
+  constructor(shares: Iterable<Noise>) {
+    for (const share of shares) this.#add(share, 1);
+  }
+
+  take(share: Noise): void {
+    this.#add(share, -1);
+  }
+
+  get worst(): readonly [name: string, decibels: number] {
+    let [worst, most] = ['', 0];
+    for (const [name, sum] of this.#powers) if (sum > most) [worst, most] = [name, sum];
+    return [worst, -10 * Math.log10(most)];
+  }
+
+  #add(share: Noise, sign: number): void {
+    for (const [name, decibels] of share) {
+      this.#powers.set(name, (this.#powers.get(name) ?? 0) + sign * power(decibels));
+    }
+  }
+}
+
+/** In the order in which to keep nodes in float: each time the one that adds most to the output with most noise then. */
+function ranking(shares: ReadonlyMap<GraphNode, Noise>): GraphNode[] {
+  const left = new Map(shares);
+  const sum = new Sum(shares.values());
+  const ranked: GraphNode[] = [];
+  while (left.size > 0) {
+    const [name] = sum.worst;
+    const [[node, share]] = [...left].sort(([, a], [, b]) => (a.get(name) ?? 0) - (b.get(name) ?? 0)) as [
+      [GraphNode, Noise],
+    ];
+    sum.take(share);
+    left.delete(node);
+    ranked.push(node);
+  }
+  return ranked;
+}
+
+/** How many nodes it takes if the noise of nodes adds up. */
+function expectedCount(ranked: readonly GraphNode[], shares: ReadonlyMap<GraphNode, Noise>): number {
+  const sum = new Sum(shares.values());
+  const count = ranked.findIndex((node) => {
+    sum.take(shares.get(node) as Noise);
+    return sum.worst[1] >= wantedDecibels;
+  });
+  return count < 0 ? ranked.length : count + 1;
+}
+
+/** The fewest of the first nodes, or nearly so, with which there is as much signal as wanted; begins with what is expected. */
+async function fewest(
+  most: number,
+  expected: number,
+  attempt: (count: number) => Promise<FloatAdvice>,
+): Promise<FloatAdvice> {
+  let [few, many] = [0, Math.max(1, expected)];
   let best = await attempt(many);
-  while (best.sqnr < wantedDecibels && many < ranked.length) {
-    [few, many] = [many, Math.min(2 * many, ranked.length)];
+  while (best.sqnr < wantedDecibels && many < most) {
+    [few, many] = [many, Math.min(most, Math.ceil(1.25 * many))];
     best = await attempt(many);
   }
   while (many - few > Math.max(1, many / 8)) {
@@ -54,29 +199,4 @@ export async function adviseFloat(
     else few = between;
   }
   return best;
-}
-
-/** Signal to noise of a plan's outputs. */
-export async function noiseOf(
-  plan: IntegerPlan,
-  histograms: GraphStatistics['histograms'],
-  sample: readonly FeedChunk[],
-  options: CheckedQuantizeOptions,
-  where: string,
-): Promise<ReadonlyMap<string, number>> {
-  const { graph } = plan.wiring;
-  const choices = await chooseForValues(plan, histograms, options, where);
-  const assembled = await assembleGraph(plan, choices, options, where);
-  return measureNoise(graph, assembled, floatOutputs(graph), sample, options, where);
-}
-
-/** Nodes that compute in integers, those first that add most noise to that of what they read; what moves bytes follows them. */
-function byAddedNoise({ wiring, nodes }: IntegerPlan, noise: ReadonlyMap<string, number>): GraphNode[] {
-  const power = (name: string): number => 10 ** (-(noise.get(name) ?? Number.POSITIVE_INFINITY) / 10);
-  const computing = [...nodes].filter((node) => wiring.roles.get(node) !== 'mover');
-  const added = computing.map((node) => {
-    const read = dataInputs(node, wiring.graph).map((name) => Math.max(power(name), power(wiring.rootOf(name))));
-    return [node, power(wiring.stored(node)) - Math.max(0, ...read)] as const;
-  });
-  return added.sort(([, a], [, b]) => b - a).map(([node]) => node);
 }

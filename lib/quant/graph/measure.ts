@@ -4,20 +4,86 @@ import type { CheckedQuantizeOptions } from '../options';
 import { Ratio } from '../report';
 import { type FeedChunk, Observer } from './observer';
 
+/** A quantised graph, and under which names it has the values of the float one. */
+export interface Renamed {
+  readonly graph: Graph;
+  readonly names: ReadonlyMap<string, string>;
+}
+
+type MeasureOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
+
 /** Signal to quantisation noise of values, in decibels, by their names in the float graph. */
 export async function measureNoise(
   float: Graph,
-  quantized: { readonly graph: Graph; readonly names: ReadonlyMap<string, string> },
+  quantized: Renamed,
   names: readonly string[],
   sample: readonly FeedChunk[],
-  options: Pick<CheckedQuantizeOptions, 'threads' | 'signal'>,
+  options: MeasureOptions,
+  where: string,
+): Promise<Map<string, number>> {
+  const exact = new Observer(float, names, mostImages(sample), options, where);
+  try {
+    return await compare(exact, quantized, names, sample, options, where);
+  } finally {
+    exact.dispose();
+  }
+}
+
+/** Measures many quantised graphs against one in float, which computes once. Made for the few values of outputs: it keeps them. */
+export class NoiseMeter {
+  readonly #exact: Observer;
+  readonly #known = new Map<FeedChunk, Map<number, ReturnType<Observer['run']>>>();
+  readonly #rest: readonly [
+    names: readonly string[],
+    sample: readonly FeedChunk[],
+    options: MeasureOptions,
+    where: string,
+  ];
+
+  constructor(
+    float: Graph,
+    names: readonly string[],
+    sample: readonly FeedChunk[],
+    options: MeasureOptions,
+    where: string,
+  ) {
+    this.#exact = new Observer(float, names, mostImages(sample), options, where);
+    this.#rest = [names, sample, options, where];
+  }
+
+  /** As {@link measureNoise}. */
+  measure(quantized: Renamed): Promise<Map<string, number>> {
+    const { parts } = this.#exact;
+    const run = (part: number, chunk: FeedChunk): ReturnType<Observer['run']> => {
+      const ofChunk = this.#known.get(chunk) ?? new Map<number, ReturnType<Observer['run']>>();
+      this.#known.set(chunk, ofChunk);
+      const values = ofChunk.get(part) ?? this.#exact.run(part, chunk);
+      ofChunk.set(part, values);
+      return values;
+    };
+    return compare({ parts, run }, quantized, ...this.#rest);
+  }
+
+  dispose(): void {
+    this.#exact.dispose();
+  }
+}
+
+function mostImages(sample: readonly FeedChunk[]): number {
+  return Math.max(1, ...sample.map(({ count }) => count));
+}
+
+async function compare(
+  exact: Pick<Observer, 'parts' | 'run'>,
+  quantized: Renamed,
+  names: readonly string[],
+  sample: readonly FeedChunk[],
+  options: MeasureOptions,
   where: string,
 ): Promise<Map<string, number>> {
   const ratios = new Map(names.map((name) => [name, new Ratio()]));
   const renamed = names.map((name) => quantized.names.get(name) ?? name);
-  const images = Math.max(1, ...sample.map(({ count }) => count));
-  const exact = new Observer(float, names, images, options, where);
-  const received = new Observer(quantized.graph, renamed, images, options, where);
+  const received = new Observer(quantized.graph, renamed, mostImages(sample), options, where);
   try {
     // Values have the same dims in both, and so lie in the same parts.
     for (let part = 0; part < exact.parts; part++) {
@@ -32,7 +98,6 @@ export async function measureNoise(
       }
     }
   } finally {
-    exact.dispose();
     received.dispose();
   }
   return new Map([...ratios].map(([name, { decibels }]) => [name, decibels]));

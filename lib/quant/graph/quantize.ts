@@ -49,7 +49,7 @@ export async function quantizeModel(
   }
   const noise = await measureNoise(float.graph, assembled, judgedValues(plan), statistics.sample, checked, where);
   const quantized = modelOf(model, assembled.graph, float);
-  const advice = await adviseFloat(plan, noise, statistics, checked, isKept, where);
+  const advice = await adviseFloat({ plan, noise, statistics, isKept }, checked, where);
   const parts = { model: `${quantized}`, assembled, noise, advice, ...statistics };
   return { model: quantized, report: await makeGraphReport(parts, checked, where) };
 }

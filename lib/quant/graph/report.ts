@@ -13,6 +13,7 @@ import {
   reportWeights,
 } from '../report';
 import type { AssembledGraph } from './assemble';
+import { floatOutputs, judgedBy } from './judged';
 import { type IntegerPlan, reasons } from './plan';
 import { dataInputs, isFloat } from './roles';
 import { weightsOf } from './weights';
@@ -27,12 +28,8 @@ export function shownValues(plan: IntegerPlan): string[] {
 /** Values whose noise a report shows. */
 export function judgedValues(plan: IntegerPlan): string[] {
   const { graph } = plan.wiring;
-  return [...new Set([...reportedNodes(plan).map((node) => plan.wiring.stored(node)), ...floatOutputs(graph)])];
-}
-
-/** Outputs in float that a node computes. */
-export function floatOutputs(graph: Graph): string[] {
-  return graph.outputs.filter((name) => isFloat(name, graph) && !graph.tensors.has(name));
+  const outputs = floatOutputs(graph).flatMap((name) => judgedBy(name, graph));
+  return [...new Set([...reportedNodes(plan).map((node) => plan.wiring.stored(node)), ...outputs])];
 }
 
 /** Nodes that compute in integers or could, and tables. */
@@ -90,9 +87,12 @@ export async function makeGraphReport(
       ...(reason !== undefined && { reason }),
     });
   }
-  const outputs = floatOutputs(graph).map(
-    (name): OutputReport => ({ name, ...reportActivations(seen(name), choices.get(name)), sqnr: sqnrOf(name) }),
-  );
+  const outputs = floatOutputs(graph).map((name): OutputReport => {
+    const judged = judgedBy(name, graph);
+    const sqnr = Math.min(...judged.map(sqnrOf));
+    const behind = judged.includes(name) ? {} : { judgedBy: judged };
+    return { name, ...reportActivations(seen(name), choices.get(name)), sqnr, ...behind };
+  });
   const worst = outputs.reduce(
     (least: OutputReport | undefined, one) => (!least || one.sqnr < least.sqnr ? one : least),
     undefined,

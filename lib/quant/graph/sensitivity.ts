@@ -1,13 +1,13 @@
 import { describe, mismatch } from '../../errors';
+import type { GraphNode } from '../../graph/graph';
 import type { Model } from '../../model/model';
 import { untilAborted } from '../../runtime/abort';
 import type { Calibration } from '../calibration';
 import { readSensitivityOptions } from '../options';
 import type { LayerSensitivity, SensitivityOptions } from '../sensitivity';
-import { noiseOf } from './advice';
+import { PlanJudge, planAlone, weighted } from './advice';
 import { assembleGraph } from './assemble';
 import { chooseForValues } from './parameters';
-import { planIntegers } from './plan';
 import { calibrate, modelOf } from './quantize';
 
 /** Judges a quantised model; better ones have higher scores. */
@@ -27,27 +27,25 @@ export async function modelSensitivity(
 ): Promise<LayerSensitivity[]> {
   const checked = readSensitivityOptions(options, where);
   const { float, plan, statistics, isKept } = await calibrate(model, calibration, checked, where);
-  const { histograms, sample } = statistics;
-  const judged = [...plan.nodes].filter((node) => plan.wiring.roles.get(node) === 'compute');
+  const meter = new PlanJudge(plan, statistics, checked, where);
+  const scoreOf = async (node: GraphNode): Promise<unknown> => {
+    const alone = planAlone(plan, node, isKept, checked);
+    if (!judge) return meter.worst(await meter.noiseOf(alone));
+    const choices = await chooseForValues(alone, statistics.histograms, checked, where);
+    const { graph } = await assembleGraph(alone, choices, checked, where);
+    return judge(modelOf(model, graph, float));
+  };
   const results: LayerSensitivity[] = [];
-  for (const node of judged) {
-    const isOther = new Set(judged.filter((one) => one !== node));
-    const alone = planIntegers(float.graph, {
-      ...checked,
-      isKept: (one) => isOther.has(one) || isKept(one),
-      free: true,
-    });
-    const score = async (): Promise<unknown> => {
-      if (!judge) return Math.min(...(await noiseOf(alone, histograms, sample, checked, where)).values());
-      const choices = await chooseForValues(alone, histograms, checked, where);
-      const { graph } = await assembleGraph(alone, choices, checked, where);
-      return judge(modelOf(model, graph, float));
-    };
-    const value = await untilAborted(score(), checked.signal, where);
-    if (typeof value !== 'number' || Number.isNaN(value)) {
-      throw mismatch('ERR_INVALID_ARG', `${where}, score of ${node.name}`, 'a number', describe(value));
+  try {
+    for (const node of weighted(plan)) {
+      const value = await untilAborted(scoreOf(node), checked.signal, where);
+      if (typeof value !== 'number' || Number.isNaN(value)) {
+        throw mismatch('ERR_INVALID_ARG', `${where}, score of ${node.name}`, 'a number', describe(value));
+      }
+      results.push({ name: node.name, score: value });
     }
-    results.push({ name: node.name, score: value });
+  } finally {
+    meter.dispose();
   }
   return results.sort((a, b) => a.score - b.score);
 }
