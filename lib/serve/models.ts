@@ -32,7 +32,7 @@ export interface IndexEntry {
   readonly reason: string;
 }
 
-/** The models of a server, by name and version. Changes run one after the other; requests go on meanwhile. */
+/** The models of a server, by name and version. Changes run one after another; requests continue meanwhile. */
 export class ModelRegistry implements Models {
   readonly scheduler = new Scheduler();
   readonly memory: RequestMemory;
@@ -54,7 +54,7 @@ export class ModelRegistry implements Models {
     return this.#isLoaded && !this.#isClosing;
   }
 
-  /** Readiness ends; what is served goes on. */
+  /** Readiness ends; serving continues. */
   beginClosing(): void {
     this.#isClosing = true;
   }
@@ -83,7 +83,7 @@ export class ModelRegistry implements Models {
     this.#isLoaded = true;
   }
 
-  /** Loads a model, again if it is loaded: all its versions, or none. @throws {QARepVGGError} ERR_NOT_FOUND; as its files */
+  /** Loads or reloads a model: all its versions, or none. @throws {QARepVGGError} ERR_NOT_FOUND; as its files */
   load(name: string): Promise<void> {
     return this.#change(async () => {
       const definitions = (await this.#definitions()).filter((definition) => definition.name === name);
@@ -116,7 +116,7 @@ export class ModelRegistry implements Models {
     });
   }
 
-  /** Loads every model that is being served again. */
+  /** Reloads every model that is served. */
   async reload(): Promise<ReloadResult> {
     const reloaded: string[] = [];
     const failed: { name: string; message: string }[] = [];
@@ -131,7 +131,7 @@ export class ModelRegistry implements Models {
     return { reloaded, failed };
   }
 
-  /** What can be served and what is. */
+  /** What is served, and what could be. */
   async index(): Promise<IndexEntry[]> {
     const loaded = this.list().map(({ name, version }) => ({ name, version, state: 'READY' as const, reason: '' }));
     const others = (await this.#definitions()).filter(({ name, version }) => !this.#models.get(name)?.has(version));
@@ -141,14 +141,14 @@ export class ModelRegistry implements Models {
     ];
   }
 
-  /** Files that models which are being served came from. */
+  /** The files of the models that are served. */
   async files(): Promise<{ name: string; path: string }[]> {
     return (await this.#definitions()).flatMap(({ name, source }) =>
       typeof source === 'string' && this.#models.has(name) ? [{ name, path: source }] : [],
     );
   }
 
-  /** Refuses new requests, computes what waits and frees all memory. */
+  /** Refuses new requests, computes the pending ones and frees all memory. */
   async close(): Promise<void> {
     this.#isClosing = true;
     await this.#changes;
@@ -184,7 +184,7 @@ export class ModelRegistry implements Models {
     }
   }
 
-  /** From here on, requests get the new model; those that have the old one are answered by it. */
+  /** New requests get the new model; the old one answers those it has. */
   #place(definition: Definition, engine: Engine): void {
     const { name, version, settings } = definition;
     const versions = this.#models.get(name) ?? new Map<string, ServedModel>();
@@ -208,8 +208,8 @@ function highest(versions: readonly string[]): string {
 }
 
 /**
- * Memory is planned and code is paged in before the first request; a model that cannot compute is found here. Not where sizes are
- * open, or integers may be some: what such a model can compute is for requests to say.
+ * Plans memory and pages code in before the first request, and finds a model that cannot compute. Skipped where sizes are open,
+ * or where inputs are integers, such as indices: only requests say what such a model can compute.
  */
 async function warmUp(engine: Engine): Promise<void> {
   const isKnown = engine.inputs.every(
