@@ -1,3 +1,4 @@
+import { didYouMean } from '../did-you-mean';
 import { describe, describeList, mismatch, quote } from '../errors';
 import { classify } from './classification';
 import { countElements, elementSize } from './datatypes';
@@ -146,7 +147,12 @@ export class ServedModel implements ModelEntry {
     const index = this.engine.outputs.findIndex((output) => output.name === name);
     if (index >= 0) return index;
     const names = this.engine.outputs.map((output) => output.name);
-    throw mismatch('ERR_INVALID_ARG', 'outputs', `names of ${describeList(names)}`, describe(name));
+    throw mismatch(
+      'ERR_INVALID_ARG',
+      'outputs',
+      `names among ${describeList(names)}`,
+      describe(name) + didYouMean(name, names),
+    );
   }
 }
 

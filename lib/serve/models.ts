@@ -1,3 +1,4 @@
+import { didYouMean } from '../did-you-mean';
 import { mismatch, QARepVGGError, quote } from '../errors';
 import { allocate, bytesOf, countElements } from './datatypes';
 import { type Engine, openEngine } from './engine';
@@ -69,7 +70,7 @@ export class ModelRegistry implements Models {
 
   get(name: string, version = ''): ServedModel {
     const versions = this.#models.get(name);
-    if (!versions) throw new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}`);
+    if (!versions) throw unknownModel(name, this.names());
     const model = versions.get(version === '' ? highest([...versions.keys()]) : version);
     if (model) return model;
     throw new QARepVGGError('ERR_NOT_FOUND', `model ${quote(name)} has no version ${quote(version)}`);
@@ -87,7 +88,7 @@ export class ModelRegistry implements Models {
   load(name: string): Promise<void> {
     return this.#change(async () => {
       const definitions = (await this.#definitions()).filter((definition) => definition.name === name);
-      if (definitions.length === 0) throw new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}`);
+      if (definitions.length === 0) throw unknownModel(name, this.names());
       const opened: { definition: Definition; engine: Engine }[] = [];
       try {
         for (const definition of definitions) opened.push({ definition, engine: await this.#open(definition) });
@@ -110,7 +111,7 @@ export class ModelRegistry implements Models {
   unload(name: string): Promise<void> {
     return this.#change(async () => {
       const versions = this.#models.get(name);
-      if (!versions) throw new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}`);
+      if (!versions) throw unknownModel(name, this.names());
       this.#models.delete(name);
       for (const model of versions.values()) this.#retire(model);
     });
@@ -222,4 +223,8 @@ async function warmUp(engine: Engine): Promise<void> {
     return { name, datatype, shape: dims, bytes: bytesOf(allocate(datatype, countElements(dims, name))) };
   });
   await engine.run(inputs, new AbortController().signal);
+}
+
+function unknownModel(name: string, names: readonly string[]): QARepVGGError {
+  return new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}${didYouMean(name, names)}`);
 }
