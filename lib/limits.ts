@@ -54,7 +54,7 @@ export function allocate(bytes: number, where: string): ArrayBuffer {
   try {
     buffer = new ArrayBuffer(bytes);
   } catch (error) {
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${bytes} bytes, received none`, {
+    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: out of memory, ${bytes} bytes needed`, {
       cause: error,
     });
   }

@@ -8,7 +8,7 @@ import { allocateBytes, bytesIn, type FileSource, pathOf, placeOfSource } from '
 
 export { allocateBytes, placeOf } from './sources';
 
-/** A file open for reading, from its beginning to its end. */
+/** A file open for reading in one pass. */
 export interface InputFile {
   /** The caller's function and the path it gave, for messages. */
   readonly where: string;
@@ -18,7 +18,7 @@ export interface InputFile {
   read(length: number): Promise<Uint8Array>;
 }
 
-// Without O_NONBLOCK, opening a named pipe that nobody writes would wait for ever; O_NOCTTY is for terminals. Windows
+// Without O_NONBLOCK, opening a named pipe without a writer would block forever; O_NOCTTY is for terminals. Windows
 // has neither.
 const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
@@ -41,7 +41,7 @@ export async function withFile<T>(source: FileSource, where: string, use: (file:
   return bytes ? use(inMemory(bytes, place)) : withFileAt(pathOf(source, where), place, use);
 }
 
-/** Bytes as a file. The whole is handed out as it is, a part is copied: its reader wants it at offset 0. */
+/** Bytes as a file. The whole is returned as it is; a part is copied, because its reader needs it at offset 0. */
 function inMemory(bytes: Uint8Array, where: string): InputFile {
   let position = 0;
   const read = (length: number): Promise<Uint8Array> => {
@@ -148,9 +148,9 @@ function accessDenied(where: string, expected: string, error: PermissionError): 
 }
 
 /**
- * What the operating system or Node refused, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
- * ERR_INVALID_ARG. Its cause carries the system's `code`; the path in the system's message is left out, for it may be
- * one that the caller does not know. Errors of other kinds come back as they are.
+ * An error of the operating system or Node, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
+ * ERR_INVALID_ARG. Its cause carries the system's `code`; the path in the system's message is omitted, because the
+ * caller may not know it. Errors of other kinds come back as they are.
  *
  * @param hint Follows the message.
  */
