@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { didYouMean } from '../did-you-mean';
 import { type InputSize, inputSizeOf } from '../image-size';
 import { type ArchitectureName, architectureNames } from '../nn/architectures';
+import { variants } from '../nn/variants';
 
 /**
  * Parsers of arguments and options. They check the text alone. The library checks the values, and what it refuses counts as
@@ -127,7 +128,7 @@ export function addNetworkFlags(command: Command, model: string, classes: string
     .option('--blocks <list>', 'depths of the four stages, such as 2,4,14,1', numberList)
     .option('--channels <list>', 'channels of the stem and the four stages, such as 48,48,96,192,1280', numberList)
     .option('--strides <list>', 'strides of the stem and the four stages, such as 2,2,2,2,2', numberList)
-    .addOption(choice('--variant <name>', 'kind of the blocks', ['S0', 'S1', 'S2', 'S3', 'S4']))
+    .addOption(choice('--variant <name>', 'kind of the blocks', variants))
     .option('--eps <number>', 'epsilon of the batch norms', finiteNumber)
     .option('--pointwise-bias', 'the 1x1 convolutions have biases, as in super-gradients')
     .option('--alpha', 'a learned factor scales the 1x1 branch, as in super-gradients')
