@@ -4,14 +4,14 @@
  */
 import { join } from 'node:path';
 
-/** Of a build that was made here. */
+/** The addon of a build made here. */
 export const built: string = join(__dirname, '../build/Release/qarepvgg.node');
 
 /** The folder of the addon that was shipped for this machine. ncc knows this form. */
 // biome-ignore lint/style/useTemplate: ncc does not know templates.
 export const shipped: string = __dirname + '/../prebuilds/' + process.platform + '-' + process.arch;
 
-/** All that was shipped. Next (Turbopack) and @vercel/nft know this form, and no names that are put together. */
+/** All shipped addons. Next (Turbopack) and @vercel/nft know this form, but no computed names. */
 export const shippedFiles: readonly string[] = [
   join(__dirname, '../prebuilds/linux-x64/qarepvgg.node'),
   join(__dirname, '../prebuilds/linux-x64/libgomp.so.1'),

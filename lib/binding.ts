@@ -9,26 +9,29 @@ import { loadFailure } from './load-failure';
 
 const target = `${process.platform}-${process.arch}`;
 
-/** The OpenMP runtime that lies beside an addon that was shipped. */
+/** The OpenMP runtime beside a shipped addon. */
 const openmp = 'libgomp.so.1';
 
 const ownRoot = path.join(__dirname, '..');
 
 /**
- * Places of the addon below the package's root: a build made here wins over the one that was shipped. One that exists and
- * cannot be loaded is an error: the next one in its stead would hide what is wrong with it.
+ * Places of the addon below the package's root: a build made here wins over the shipped one. An addon that exists
+ * and does not load is an error: falling back to the next would hide what is wrong.
  */
 const places = [built, path.join(shipped, 'qarepvgg.node')].map((file) => path.relative(ownRoot, file));
 
 /**
- * How often a thread of the OpenMP runtime (libgomp) that waits for others looks at them before it sleeps. Its own choice
- * comes to milliseconds: fine for a machine that does nothing else, but where other programs compute too, threads then
- * burn the time of the one that they wait for, and all become many times slower. This one comes to about 250 microseconds,
- * which covers most waits inside a network and from one run to the next.
+ * How often a waiting thread of the OpenMP runtime (libgomp) polls before it sleeps. The runtime's default amounts to
+ * milliseconds. That is fine on a machine that does nothing else; where other programs compute too, polling threads take the
+ * time of the one that they wait for, and everything becomes many times slower. This value amounts to about 250
+ * microseconds, which covers most waits inside a network and between runs.
  */
 const spinCount = '10000';
 
-/** The runtime reads its variables once, when it is loaded; values that the user has set are kept. Child processes do not inherit this. */
+/**
+ * Loads the addon with the variable set: the runtime reads it once. The user's own value is kept, and child processes
+ * inherit nothing.
+ */
 function withSpinCount<T>(load: () => T): T {
   const { env } = process;
   if (env.OMP_WAIT_POLICY !== undefined || env.GOMP_SPINCOUNT !== undefined) return load();
@@ -40,7 +43,7 @@ function withSpinCount<T>(load: () => T): T {
   }
 }
 
-/** Throws where the loader, given the addon that it would take or the OpenMP runtime beside it, would mislead or crash. */
+/** Throws where the system's loader would crash on the addon or its OpenMP runtime, or would report a misleading error. */
 function refuseDamaged(files: readonly string[]): void {
   const addon = files.find((file) => existsSync(file));
   if (addon === undefined) return;

@@ -1,13 +1,16 @@
 /** Longest name that is compared: the work grows with the square of the length, and names of this package are short. */
 const maxLength = 64;
 
-/** `; did you mean "qarepvgg_a0"?`, to follow a message about a wrong name; nothing where no name is like it. */
+/** `; did you mean "qarepvgg_a0"?`, to follow a message about a wrong name; empty where no name resembles it. */
 export function didYouMean(text: unknown, names: readonly unknown[]): string {
   const name = typeof text === 'string' ? nearest(text, names) : undefined;
   return name === undefined ? '' : `; did you mean ${JSON.stringify(name)}?`;
 }
 
-/** The name that a mistyped one is most like, if any: at most a third of its letters differ; case and punctuation do not count. */
+/**
+ * The name that a mistyped one resembles most, if any: at most a third of its letters differ; case and punctuation do not
+ * count.
+ */
 function nearest(text: string, names: readonly unknown[]): string | undefined {
   const wanted = letters(text);
   if (wanted === '' || text.length > maxLength) return undefined;

@@ -1,16 +1,16 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
-/** Numbers of ELF for the machines that there are prebuilt addons for, as in `process.arch`. */
+/** ELF's numbers for the machines with prebuilt addons, by the names of `process.arch`. */
 const machines: ReadonlyMap<number, string> = new Map([
   [62, 'x64'],
   [183, 'arm64'],
 ]);
 
 /**
- * What is wrong with a shared library that Linux' own loader does not say: of one for another machine it says that there is no
- * such file, and one that was cut off, by a full disk for instance, ends the process with SIGBUS.
+ * What is wrong with a shared library, where Linux' own loader does not say: for a library of another machine it reports that
+ * there is no such file, and a truncated one, from a full disk for instance, ends the process with SIGBUS.
  *
- * @returns undefined where nothing is, and for files that are no ELF of 64 bits, of which the loader tells more.
+ * @returns undefined where nothing is wrong, and for files other than 64-bit ELF, about which the loader tells more.
  */
 export function libraryProblem(file: string): string | undefined {
   const header = Buffer.alloc(64);
@@ -24,7 +24,7 @@ export function libraryProblem(file: string): string | undefined {
   }
   if (header.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return undefined; // of 64 bits, little-endian
   const machine = machines.get(header.readUInt16LE(18));
-  // What runs on machines that have no number here was built there: nothing is known of it.
+  // On machines that are not listed, the addon was built there: nothing is known about it.
   const known = [...machines.values()].includes(process.arch);
   if (known && machine !== process.arch) return `made for ${machine ?? 'another machine'}, not for ${process.arch}`;
   // The table of sections ends the file.

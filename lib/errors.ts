@@ -79,12 +79,11 @@ export function mismatch(code: ErrorCode, where: string, expected: string, recei
 }
 
 /**
- * Calls the addon, which does not know on whose behalf: the messages of its errors, thrown or rejected with, get the place that
- * all messages begin with.
+ * Calls the addon, which does not know its caller: its errors, thrown or rejected, get the place that all messages begin with.
  */
 export function callNative<T>(where: string, call: () => T): T {
   const fail = (error: unknown): never => {
-    // Node's C++ wrapper makes objects before our code runs; of what fails there it only tells the C++ name.
+    // Node's C++ wrapper makes objects before our code runs, and reports a failure by its C++ name.
     if (types.isNativeError(error) && error.message === 'std::bad_alloc') {
       throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: out of memory`, { cause: error });
     }
@@ -102,7 +101,7 @@ export function callNative<T>(where: string, call: () => T): T {
 const maxShown = 8;
 const maxText = 48;
 
-/** A short text for any value. Runs no code of the value's: no getters, no `toString`, no proxy traps. */
+/** A short text for any value. Runs none of the value's own code: no getters, no `toString`, no proxy traps. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -122,7 +121,7 @@ export function describe(value: unknown): string {
   }
 }
 
-/** "[2, 3, 4, 4]"; of a long list only the beginning. */
+/** "[2, 3, 4, 4]"; only the beginning of a long list. */
 export function describeList(values: readonly unknown[]): string {
   const shown = values.slice(0, maxShown).map(describe);
   return `[${shown.join(', ')}${values.length > maxShown ? ', ...' : ''}]`;
@@ -150,7 +149,7 @@ const typedArrayNameOf = Object.getOwnPropertyDescriptor(
   Symbol.toStringTag,
 )?.get as (this: unknown) => string;
 
-/** The class of a typed array, read past anything that the object claims of itself. */
+/** The class of a typed array, whatever the object claims to be. */
 function typedArrayName(value: NodeJS.TypedArray): string {
   return typedArrayNameOf.call(value);
 }

@@ -4,7 +4,7 @@ import { type Field, readForeign } from './options';
 /** Height and width in pixels. */
 export type Size = readonly [height: number, width: number];
 
-/** Of square images the side, of others [height, width]. */
+/** The side of square images, [height, width] of others. */
 export type InputSize = number | Size;
 
 /** A size of images whose sides have up to `maxSide` pixels. */
@@ -23,7 +23,7 @@ export function sizeOf(inputSize: InputSize): Size {
   return typeof inputSize === 'number' ? [inputSize, inputSize] : inputSize;
 }
 
-/** The shortest way to say it: files of square networks are read by versions that know no others. */
+/** The shortest form: older versions, which know only square networks, can read their files. */
 export function inputSizeOf([height, width]: Size): InputSize {
   return height === width ? height : Object.freeze([height, width] as const);
 }

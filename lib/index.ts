@@ -30,8 +30,9 @@ export {
 export { type InputShapes, Model, type ModelSummary, type ModelTraits, type NodeSummary } from './model/model';
 export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/blocks/block';
 export { Conv2d, type Conv2dOptions } from './nn/blocks/conv2d';
-export type { BlockOptions, CheckedBlockOptions, Variant } from './nn/blocks/options';
+export type { BlockOptions, CheckedBlockOptions } from './nn/blocks/options';
 export type { Form } from './nn/blocks/structure';
+export type { Variant } from './nn/blocks/variants';
 export type { BackwardOptions, ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
 export type { ArchitectureName } from './nn/networks/architectures';
 export { createModel, type Network } from './nn/networks/network';

@@ -10,7 +10,7 @@ export const maxHalo = 256;
 /** Most dims a tensor may have. */
 export const maxRank = 8;
 
-/** From here on, an array is worth huge pages, which are of 2 MiB on most machines. */
+/** Arrays of this size and above use huge pages, which are 2 MiB on most machines. */
 const hugeBytes = 2 ** 22;
 
 /** Most floats in one array that this package allocates: 8 GiB. */
@@ -36,7 +36,7 @@ export function checkedProduct(sizes: readonly number[], where: string): number 
 /**
  * A new array of `count` zeros.
  *
- * @throws {QARepVGGError} ERR_LIMIT above 2^31 - 1 floats, ERR_OUT_OF_MEMORY when the machine has not enough memory.
+ * @throws {QARepVGGError} ERR_LIMIT above 2^31 - 1 floats, ERR_OUT_OF_MEMORY when the machine lacks the memory.
  */
 export function allocateFloats(count: number, where: string): Float32Array {
   if (count > maxFloats) throw mismatch('ERR_LIMIT', where, `at most ${maxFloats} numbers`, String(count));
@@ -44,8 +44,8 @@ export function allocateFloats(count: number, where: string): Float32Array {
 }
 
 /**
- * A new buffer of zeros. Large ones are asked to lie in huge pages: where a page is slow to get, as in virtual machines,
- * touching a large buffer for the first time may take longer than anything that is done with it.
+ * A new buffer of zeros. Large ones ask for huge pages: where a page is slow to get, as in virtual machines, the first touch of a
+ * large buffer may take longer than everything that is done with it.
  *
  * @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory.
  */
@@ -54,7 +54,7 @@ export function allocate(bytes: number, where: string): ArrayBuffer {
   try {
     buffer = new ArrayBuffer(bytes);
   } catch (error) {
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: expected memory for ${bytes} bytes, received none`, {
+    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: out of memory, ${bytes} bytes needed`, {
       cause: error,
     });
   }

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * What to tell someone for whom no addon could be loaded: the machine, every place with the reason why it did not serve,
- * and what to do.
+ * The message where no addon could be loaded: the machine, every place with the reason why it failed, and what to do.
  *
  * @param root - The package's root folder. The loader's messages hold absolute paths; the caller gave none, so none is shown.
  * @param target - `<platform>-<architecture>`.
@@ -24,7 +23,10 @@ export function loadFailure(root: string, target: string, places: readonly strin
   ].join('\n');
 }
 
-/** What Node's report says of the C library. `excludeNetwork`: else it looks up the name of every peer, which may take seconds. */
+/**
+ * What Node's report says about the C library. Without `excludeNetwork` it looks up every peer's name, which may take
+ * seconds.
+ */
 interface Reporter {
   excludeNetwork: boolean;
   getReport(): { header: { glibcVersionRuntime?: string }; sharedObjects: string[] };

@@ -33,8 +33,8 @@ export function parseOptions<F extends Fields>(where: string, fields: F, value: 
 }
 
 /**
- * Runs the check of one option, which is given the place to name. What it refuses carries the name of the option; of an option
- * within an option, that of the outer one.
+ * Runs the check of one option, which receives the place to name. Its error carries the name of the option, or of the outer one
+ * for an option within an option.
  */
 export function checkOption<T>(where: string, name: string, check: (place: string) => T): T {
   try {
@@ -44,7 +44,7 @@ export function checkOption<T>(where: string, name: string, check: (place: strin
   }
 }
 
-/** For checks of options that hang together. */
+/** The error of a check that spans several options. */
 export function wrongOption(where: string, name: string, expected: string, received: string): QARepVGGError {
   return Object.assign(mismatch('ERR_INVALID_ARG', `${where}, option ${name}`, expected, received), { option: name });
 }
@@ -79,7 +79,7 @@ export function boolean(fallback: boolean): Field<boolean> {
   };
 }
 
-/** A text, or nothing. */
+/** A string, or undefined. */
 export const optionalText: Field<string | undefined> = (value, where) => {
   if (value === undefined || typeof value === 'string') return value;
   throw mismatch('ERR_INVALID_ARG', where, 'a name', describe(value));

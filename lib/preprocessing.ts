@@ -1,4 +1,4 @@
-import { describe, mismatch } from './errors';
+import { describe, describeList, mismatch } from './errors';
 import { readForeign } from './options';
 import type { Tensor } from './tensor';
 
@@ -7,8 +7,8 @@ export interface Preprocessing {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   /**
-   * The share of an image's shorter side that the network looks at, in the middle: 1 is all of it, as `qarepvgg train` reads
-   * images. Where it is absent, that of ImageNet's networks is meant, 0.875, or 1 for images below 128 pixels.
+   * The share of an image's shorter side, in the middle, that the network sees; 1 is all of it, as for `qarepvgg train`. Absent
+   * means as for ImageNet: 0.875, or 1 for images below 128 pixels.
    */
   readonly crop?: number;
 }
@@ -16,14 +16,15 @@ export interface Preprocessing {
 /** The means and deviations of ImageNet, which the published weights were trained with. */
 const imageNet: Preprocessing = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** For three channels that of ImageNet; otherwise mean 0.5 and deviation 0.5, which makes numbers from -1 to 1. */
+/** ImageNet's for three channels; otherwise mean 0.5 and deviation 0.5, which gives numbers from -1 to 1. */
 export function defaultPreprocessing(channels: number): Preprocessing {
   if (channels === 3) return imageNet;
   return { mean: Array(channels).fill(0.5), std: Array(channels).fill(0.5) };
 }
 
 /**
- * @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel, in reach of float32, and
+ * @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel, in reach of
+ * float32, and
  * `crop`, if given, is from 0.05 to 1.
  */
 export function readPreprocessing(value: unknown, channels: number, where: string): Preprocessing {
@@ -42,11 +43,16 @@ export function readPreprocessing(value: unknown, channels: number, where: strin
     const { byteScale, byteShift } = byteScaling(read);
     if ([...byteScale, ...byteShift].every(Number.isFinite)) return read;
   }
-  const expected = `{ mean, std }, each with ${channels} finite numbers, those of std above 0, 1 / std and mean / std in reach of float32`;
-  throw mismatch('ERR_INVALID_ARG', where, expected, mean.length || std.length ? 'others' : describe(value));
+  const expected = `{ mean, std }, each with ${channels} finite numbers, those of std above 0, 1 / std and mean / std within float32`;
+  throw mismatch(
+    'ERR_INVALID_ARG',
+    where,
+    expected,
+    mean.length || std.length ? `mean ${describeList(mean)}, std ${describeList(std)}` : describe(value),
+  );
 }
 
-/** Less is no look at an image. */
+/** A smaller share would show almost nothing of an image. */
 const minCrop = 0.05;
 
 function copy(list: unknown): unknown[] {

@@ -1,8 +1,8 @@
 import { addon } from './binding';
 
 /**
- * Frees the memory of a buffer at once, and leaves the buffer empty. The garbage collector would do so in its time, but starts to mark
- * the whole heap for every few megabytes that come and go outside of it.
+ * Frees the memory of a buffer at once, and leaves the buffer empty. The garbage collector would do so later, but marks the whole
+ * heap for every few megabytes that come and go outside of it.
  *
  * @internal
  */

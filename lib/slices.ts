@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
  */
 export type Steps<T> = Generator<undefined, T>;
 
-/** How long the event loop is held at a time, but for the last step. */
+/** How long the event loop is held at a time, apart from the last step. */
 const sliceMilliseconds = 10;
 
 /** Bytes or elements that a loop handles in one step. */

@@ -88,7 +88,7 @@ export function asImages(value: unknown, channels: number, where: string): Tenso
   return images;
 }
 
-/** The part of {@link asTensor} that may run the caller's code. Nothing is checked yet but that it can be read. */
+/** The part of {@link asTensor} that may run the caller's code. It only checks that the value can be read. */
 export function readTensor(value: unknown, where: string): { data: unknown; dims: unknown } {
   if (typeof value !== 'object' || value === null) {
     throw mismatch('ERR_INVALID_ARG', where, 'a tensor { data, dims }', describe(value));
@@ -99,7 +99,7 @@ export function readTensor(value: unknown, where: string): { data: unknown; dims
   });
 }
 
-/** The part of {@link asTensor} that runs no code of the caller's: what it has checked stays true. */
+/** The part of {@link asTensor} that runs none of the caller's code: what it has checked stays true. */
 export function checkTensor(data: unknown, dims: unknown, where: string): Tensor {
   return checkElements(data, dims, [types.isFloat32Array, 'a Float32Array'], where);
 }
@@ -110,7 +110,7 @@ export function checkBytes(data: unknown, dims: unknown, where: string): { data:
 }
 
 /**
- * As {@link checkTensor}, for elements of any class, which is given as a test and by its name.
+ * As {@link checkTensor}, for elements of any class, given as a test and a name.
  *
  * @param least The smallest length along an axis.
  */
@@ -129,8 +129,8 @@ export function checkElements<T extends NodeJS.TypedArray>(
 }
 
 /**
- * An array that is new, as one of this realm on the same memory: the addon knows the one in which it was loaded, and where tests
- * run in one of their own, as in jest, `instanceof Float32Array` should hold all the same.
+ * A new array as one of this realm, on the same memory. The addon makes arrays of the realm that loaded it; where tests run in
+ * another, as in jest, `instanceof Float32Array` should still hold.
  */
 export function inThisRealm(data: Float32Array): Float32Array {
   return data instanceof Float32Array ? data : new Float32Array(bufferOf(data), 0, lengthOf(data));
@@ -143,7 +143,7 @@ export function readDims(dims: unknown, where: string): number[] {
 
 function copyDims(dims: unknown): unknown {
   if (!Array.isArray(dims)) return dims;
-  // One more than is legal is enough to see that there are too many.
+  // One more than is allowed is enough to see that there are too many.
   const length = Math.min(dims.length, maxRank + 1);
   return Array.from({ length }, (_, i) => dims[i] as unknown);
 }
@@ -191,7 +191,7 @@ export const bufferOf = intrinsic<ArrayBufferLike>(typedArrayPrototype, 'buffer'
 ) => ArrayBufferLike;
 const isResizable = intrinsic<boolean>(ArrayBuffer.prototype, 'resizable') ?? (() => false);
 
-/** Runs no one's code; `count` is at least 1. */
+/** Runs none of the caller's code; `count` is at least 1. */
 function checkFloats(data: unknown, count: number, where: string): Float32Array {
   if (!types.isFloat32Array(data)) throw mismatch('ERR_DTYPE', `${where} data`, 'a Float32Array', describe(data));
   checkMemory(data, count, where);

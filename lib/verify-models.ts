@@ -16,7 +16,7 @@ import { compareOutputs, type EquivalenceReport, worse } from './verify';
 export interface ModelVerifyOptions {
   /** Number of random inputs. @default 4 */
   readonly samples?: number;
-  /** Seed of the random inputs: normal deviates, and of integers numbers from 0 to 9. @default 0 */
+  /** Seed of the random inputs: normal deviates, or integers from 0 to 9. @default 0 */
   readonly seed?: number;
   /** Dims of the random inputs, by name. @default the model's own, and 1 for an open number of images */
   readonly inputDims?: InputShapes;
@@ -26,7 +26,7 @@ export interface ModelVerifyOptions {
 
 const fields = { samples: integer(1, 10_000, 4), seed: seedField, inputDims: anything, inputs: anything };
 
-/** As `verifyEquivalence`, which this is for models: in sessions with the strict algorithm, an entry for each output. */
+/** `verifyEquivalence` for models: in sessions with the strict algorithm, with an entry for each output. */
 export async function verifyModels(a: Model, b: Model, options: ModelVerifyOptions): Promise<EquivalenceReport> {
   const where = 'verifyEquivalence';
   const checked = parseOptions(where, fields, options);

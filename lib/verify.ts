@@ -7,7 +7,7 @@ import { Random } from './random';
 import { asImages, randn, readDims, type Tensor, type TensorLike } from './tensor';
 import { type ModelVerifyOptions, verifyModels } from './verify-models';
 
-/** How far the outputs of b are from those of a, the worst of all inputs. */
+/** How much the outputs of b differ from those of a, at worst over all inputs. */
 export interface Difference {
   readonly name: string;
   /** max |a - b| */
@@ -50,11 +50,11 @@ const fields = {
 };
 
 /**
- * Runs two modules on the same inputs, in eval mode, and measures how far they differ; `a` is the one to trust.
+ * Runs two modules on the same inputs, in eval mode, and measures how much they differ; `a` is the reference.
  *
  * @throws {QARepVGGError} ERR_INVALID_STATE when one is in training mode (its output depends on the batch);
  * ERR_SHAPE when they do not map the same inputs to outputs of the same dims; ERR_NON_FINITE when an output is not
- * finite, so that there is no difference to speak of.
+ * finite, and a difference has no meaning.
  *
  * @example
  * const { whole } = verifyEquivalence(block.eval(), block.reparameterize(), { seed: 7 });
@@ -62,9 +62,10 @@ const fields = {
  */
 export function verifyEquivalence(a: Module, b: Module, options?: VerifyOptions): EquivalenceReport;
 /**
- * As above, of two models of other origin, which are run in sessions with the strict algorithm: `blocks` has an entry for each output.
+ * The same for two models of other origin, run in sessions with the strict algorithm; `blocks` has an entry for each output.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE when their inputs or outputs have other names; ERR_SHAPE, ERR_NON_FINITE.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE when their inputs or outputs have other names; ERR_SHAPE,
+ * ERR_NON_FINITE.
  *
  * @example
  * const { whole } = await verifyEquivalence(await importOnnx<Model>('a.onnx'), await importOnnx<Model>('b.onnx'));
@@ -103,7 +104,7 @@ function verifyModules(a: Module, b: Module, options: VerifyOptions): Equivalenc
   return { samples: inputs.length, blocks, whole };
 }
 
-/** The worst difference over all inputs, and what `a` puts out. */
+/** The worst difference over all inputs, and the outputs of `a`. */
 function compare(a: ModuleCore, b: ModuleCore, inputs: readonly Tensor[], where: string) {
   const outputs = inputs.map((input) => a.forward(input, false));
   const differences = inputs.map((input, i) =>
@@ -164,7 +165,7 @@ export function compareOutputs(name: string, a: Tensor, b: Tensor, where: string
   };
 }
 
-/** Of two outputs that are all zero, the difference is none. */
+/** Two outputs of zeros alone do not differ. */
 function ratio(difference: number, magnitude: number): number {
   return difference === 0 ? 0 : difference / magnitude;
 }

@@ -19,7 +19,7 @@ export function addBenchCommand(program: Command): void {
     .command('bench')
     .description('Time a model on random images: latency, images/s, GFLOP/s. One in train form is fused in memory.')
     .argument('<model>', 'model file, safetensors or ONNX; - is standard input')
-    .option('--batch <n>', 'images of a run', positiveInteger, 1)
+    .option('--batch <n>', 'images per run', positiveInteger, 1)
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--size <size>', "side of the images in pixels, or HEIGHTxWIDTH (default: the model's)", imageSize)
     .option('--dims <dims>', 'dims of an input of an ONNX file: 1x3x640x640, or name=1x3x640x640', dimsFlag)

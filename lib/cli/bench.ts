@@ -28,11 +28,11 @@ import { percentile } from './numbers';
 import { formatTable } from './table';
 import { misuse } from './usage';
 
-/** What `bench` has measured. Times in milliseconds. */
+/** The result of `bench`; times are in milliseconds. */
 interface Result {
   readonly file: string;
   readonly model: string;
-  /** The form that the file has, where it had to be fused. */
+  /** The form of the file, where it had to be fused. */
   readonly fusedFrom?: string;
   readonly isa: string;
   readonly threads: number;
@@ -42,30 +42,33 @@ interface Result {
   readonly memoryBytes: number;
   readonly runs: number;
   readonly latencyMs: Readonly<Record<'min' | 'p50' | 'p90' | 'p99' | 'max', number>>;
-  /** From the median. */
+  /** Computed from the median. */
   readonly imagesPerSecond: number;
   readonly precision: 'float32' | 'int8';
-  /** Per second, two per multiply-add of direct convolution: Winograd needs fewer, and counts as faster. From the median. */
+  /**
+   * Per second, from the median. A multiply-add of direct convolution counts as two; Winograd needs fewer, so it can exceed
+   * the peak.
+   */
   readonly gigaops: number;
-  /** Of multiply-adds in registers on as many threads, measured before and after: the better one. */
+  /** The peak of multiply-adds in registers on as many threads, measured before and after; the better of the two. */
   readonly peakGigaops: number;
 }
 
-/** The `bench` command: runs of one model on random images, one after the other. */
+/** The `bench` command: runs of one model on random images, one after another. */
 export async function bench(file: string, options: BenchFlags): Promise<void> {
   const result = await measure(file, options);
   if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else print(result);
 }
 
-/** A model and what it is measured with. */
+/** A model, and what it is measured with. */
 interface Subject {
   readonly model: Network | QuantizedModel | Model;
   readonly fusedFrom?: string;
   readonly options: SessionOptions;
   /** Dims of the first input. */
   readonly inputDims: readonly number[];
-  /** What is fed, and the multiply-adds of a run; not before the options have been checked. */
+  /** The feeds, and the multiply-adds of a run; called after the options have been checked. */
   feeds(): Feeds;
   macs(): number;
 }
@@ -129,7 +132,7 @@ function ownSubject(opened: Network | QuantizedModel, flags: BenchFlags): Subjec
   };
 }
 
-/** Open dims are those of the flags: the number of images, then their height and width. */
+/** The flags fill the open dims: the number of images, then their height and width. */
 function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject {
   const given = readDims(
     dims,
@@ -154,7 +157,7 @@ function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject 
   };
 }
 
-/** Milliseconds of each run on random images, for so many seconds. */
+/** Milliseconds of each run on random images, over `seconds` seconds. */
 async function timeRuns(session: InferenceSession, feeds: Feeds, seconds: number): Promise<number[]> {
   const times: number[] = [];
   const run = async (): Promise<number> => {

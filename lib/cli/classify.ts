@@ -22,10 +22,10 @@ export async function classifyPhotos(photos: readonly string[], flags: ClassifyF
   process.stdout.write(json ? `${JSON.stringify(results)}\n` : results.map(describe).join('') + hintFor(flags));
 }
 
-/** Whoever asks about a cat without `--model` is to know why the answer is a bag. */
+/** A user who asks about a cat without `--model` should learn why the answer is a bag. */
 function hintFor({ model }: ClassifyFlags): string {
   return model === undefined
-    ? '\nby the network in this package, which knows clothes alone; --model takes another\n'
+    ? '\nby the network in this package, which knows only clothes; --model takes another\n'
     : '';
 }
 
@@ -34,7 +34,7 @@ type Result = { readonly file: string } & (
   | { readonly skipped: string }
 );
 
-/** Names come last: those of ImageNet are long, and the last column is wrapped. */
+/** Names come last: ImageNet's are long, and the last column is wrapped. */
 function describe(result: Result): string {
   if ('skipped' in result) return skippedPhoto(result);
   const rows = result.classes.map(({ label, score }) => [`${(100 * score).toFixed(1)} %`, label]);

@@ -1,7 +1,7 @@
 import type { Dataset } from '../index';
 import type { LoadedPart } from './data';
 
-/** Names in a line; what is longer is counted. */
+/** The most names in a line; of longer lists the rest is counted. */
 const maxNames = 6;
 
 const columns = 80;
@@ -28,7 +28,7 @@ export function classesText(images: Dataset): string {
   return `${counts.length} ${counts.length === 1 ? 'class' : 'classes'} of ${range}`;
 }
 
-/** "  cats 120, dogs 100, fish 7\n", in lines of a terminal; of many classes the first. */
+/** "  cats 120, dogs 100, fish 7\n", in lines of a terminal; only the first of many classes. */
 export function classLines(images: Dataset): string {
   const entries = countImages(images).map(([name, count]) => `${name} ${count.toLocaleString('en-US')}`);
   const lines: string[] = [];
@@ -49,7 +49,7 @@ export function classLines(images: Dataset): string {
   return lines.map((text) => `${text}\n`).join('');
 }
 
-/** Lines that say which files of a folder are left out; nothing where it is none. */
+/** Lines that name the files of a folder that are skipped; empty where there are none. */
 export function skippedText({ skipped, others }: LoadedPart): string {
   const lines = [
     ...(others.length > 0 ? [`not read, ${count(others, 'file')} not named as images: ${listText(others)}`] : []),

@@ -9,37 +9,37 @@ import { loadImages } from '../vision/image-folder';
 import { listFolder, listImages } from '../vision/list-images';
 import { misuse } from './usage';
 
-/** How the images of a folder are to be read. */
+/** How to read the images of a folder. */
 export interface DataOptions {
   /** For image files. */
   readonly inputSize?: InputSize;
   /** For image files. */
   readonly inChannels?: number;
-  /** Names of the classes, in the order of their labels; a folder of images need not have them all. */
+  /** Names of the classes, in the order of their labels; not every class needs a folder. */
   readonly labels?: readonly string[];
-  /** Leave out image files that cannot be read. */
+  /** Skip image files that cannot be read. */
   readonly skipUnreadable?: boolean;
-  /** Labels are not needed: a folder of images without classes will do. */
+  /** Labels are not needed: also accept a folder of images without classes. */
   readonly unlabelled?: boolean;
 }
 
-/** A folder that commands take as their data: the same for all of them. */
+/** A folder that commands take as their data. */
 export interface DataFolder {
   readonly train?: DataPart;
   /** Images to judge on. */
   readonly validation?: DataPart;
-  /** What is in the folder and belongs to neither part. */
+  /** Entries of the folder that belong to neither part. */
   readonly unused: readonly string[];
 }
 
-/** Labelled images in files, not loaded yet. */
+/** Labelled images in files, not yet loaded. */
 export interface DataPart {
   readonly folder: string;
-  /** Of IDX files; a folder of images has none. */
+  /** Which IDX files; a folder of images has no split. */
   readonly split?: IdxSplit;
 }
 
-/** Images of a part, and what was left out. */
+/** The images of a part, and what was skipped. */
 export interface LoadedPart {
   readonly images: Dataset;
   /** Image files that cannot be read, with the reason. */
@@ -51,7 +51,8 @@ export interface LoadedPart {
 const validationNames = ['val', 'valid', 'validation', 'test'];
 
 /**
- * Looks at a folder: IDX files; or a folder `train` and one of `val`, `valid`, `validation`, `test`, each with a folder of images for
+ * Looks at a folder: IDX files; or a folder `train` and one of `val`, `valid`, `validation`, `test`, each with a folder of
+ * images for
  * each class; or a folder of images for each class.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for a folder that is none of these.
@@ -76,7 +77,7 @@ export async function findData(folder: string, where: string): Promise<DataFolde
   };
 }
 
-/** "train" may also be a class, beside "car" and "plane". Then it has images, or folders of them alone. */
+/** "train" may also be a class, beside "car" and "plane". Then it holds images, or folders of images only. */
 async function isSplit(
   folder: string,
   folders: readonly string[],

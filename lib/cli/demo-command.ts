@@ -23,7 +23,7 @@ export function addDemoCommand(program: Command): void {
       '\nExamples:\n  $ qarepvgg demo --runs 30\n  $ qarepvgg demo /usr/share/datasets/fashion-mnist',
     )
     .action(async (folder: string | undefined, flags: DemoFlags) => {
-      // Imported late, so that --help works where the addon does not load.
+      // Imported here, so that --help works where the addon does not load.
       const { demo } = await import('./demo.js');
       process.exitCode = (await demo(folder, flags)) ? 0 : 1;
     });

@@ -30,11 +30,11 @@ interface Outcome {
   readonly logits: Tensor;
   readonly predictions: Int32Array;
   readonly accuracy: number;
-  /** From the median of the runs. */
+  /** Computed from the median of the runs. */
   readonly imagesPerSecond: number;
 }
 
-/** The `demo` command. Whether both forms predict the same. */
+/** The `demo` command. Returns whether both forms predict the same. */
 export async function demo(folder: string | undefined, { runs, json }: DemoFlags): Promise<boolean> {
   const model = (await loadModel<Network>(packaged('models/fashion-mnist.safetensors'))).eval();
   const images = await loadFashionMnist(folder ?? packaged('examples/data/fashion-mnist'), 'test');
@@ -75,7 +75,7 @@ export async function demo(folder: string | undefined, { runs, json }: DemoFlags
   return passed;
 }
 
-/** Runs every way on all images: once for the results, then `runs` times for the time, turn by turn. */
+/** Runs every way on all images: once for the results, then `runs` times for the time, in turns. */
 async function measure(images: Dataset, runs: number, ways: readonly Way[]): Promise<Outcome[]> {
   const outputs = await Promise.all(ways.map((way) => classify(images, way)));
   const times = ways.map((): number[] => []);
@@ -146,7 +146,7 @@ function table(outcomes: readonly Outcome[]): string {
   return formatTable([head, ...rows], ['left', 'left', 'right', 'right', 'right']);
 }
 
-/** The first images, as many as fit, and what they are taken for. */
+/** The first images, as many as fit, with their predicted classes. */
 function draw(images: Dataset, { predictions }: Outcome): string[] {
   const [, width, channels] = images.dims;
   if (channels !== 1) return [];

@@ -5,13 +5,16 @@ import { checkNetworkOptions } from '../nn/networks/network-options';
 import type { FuseFlags } from './fuse-command';
 import { misuse } from './usage';
 
-/** What a file of tensors does not say of its network, and computes nothing. */
+/** What a file of tensors does not say of its network, and no computation depends on. */
 interface Description {
   readonly labels?: readonly string[];
   readonly preprocessing?: Preprocessing;
 }
 
-/** @throws {UsageError} for one of `--mean` and `--std` alone. @throws {QARepVGGError} for a file of labels that is none. */
+/**
+ * @throws {UsageError} for `--mean` without `--std`, or the reverse. @throws {QARepVGGError} for a file that does not hold
+ * labels.
+ */
 export async function descriptionOf({ labels, mean, std }: FuseFlags, where: string): Promise<Description> {
   if ((mean === undefined) !== (std === undefined)) throw misuse(where, 'both --mean and --std', 'one of them');
   return {

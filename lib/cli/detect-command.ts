@@ -11,9 +11,9 @@ export function addDetectCommand(program: Command): void {
     .description('Find objects in photographs.')
     .requiredOption('--model <file>', 'a detector: a model file, or ONNX of any origin; - is standard input');
   addDecoderFlag(command)
-    .option('--score <number>', 'boxes have a score above this', share, 0.25)
-    .option('--iou <number>', 'largest overlap of two boxes of a class; beyond it the better one stays', share, 0.45)
-    .option('--max <n>', 'largest number of boxes of a photograph', integerUpTo(100_000), 300)
+    .option('--score <number>', 'drop boxes with this score or less', share, 0.25)
+    .option('--iou <number>', 'of two boxes of a class that overlap by more, keep the better one', share, 0.45)
+    .option('--max <n>', 'most boxes per photograph', integerUpTo(100_000), 300)
     .option(
       '--out <file>',
       'where to draw boxes: .png or .jpg for one photograph, .html for a page of several (needs sharp)',

@@ -1,4 +1,6 @@
 import type { InputShapes } from '../index';
+import { didYouMean } from '../did-you-mean';
+import { quote } from '../errors';
 import { misuse } from './usage';
 
 /** "1x3x640x640", or "images=1x3x640x640" for one of several inputs; may be given more than once. */
@@ -17,11 +19,15 @@ export function readDims(flags: readonly string[] | undefined, names: readonly s
   return Object.fromEntries(entries);
 }
 
-/** "name=rest", or the rest alone where there is but one input. Names may have any characters. */
+/** "name=rest", or only the rest where there is one input. Names may have any characters. */
 export function splitName(text: string, names: readonly string[], where: string): { name: string; rest: string } {
   const name = names.find((one) => text.startsWith(`${one}=`));
   if (name !== undefined) return { name, rest: text.slice(name.length + 1) };
   const [only] = names;
   if (only !== undefined && names.length === 1) return { name: only, rest: text };
-  throw misuse(where, `one of ${names.map((one) => `${one}=...`).join(', ')}`, text);
+  throw misuse(
+    where,
+    `one of ${names.map((one) => `${one}=...`).join(', ')}`,
+    quote(text) + didYouMean(text.split('=')[0], names),
+  );
 }

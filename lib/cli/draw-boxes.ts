@@ -16,7 +16,7 @@ const pageSide = 1280;
 
 const where = 'detect, --out';
 
-/** The file of a photograph with boxes over it. @param labels All there are; each has its colour. */
+/** The file of a photograph with boxes over it. @param labels All labels; each has its colour. */
 export function boxesPicture(
   photo: FoundInPhoto,
   labels: readonly string[],
@@ -52,7 +52,7 @@ async function draw(
   return encodeWithDrawing({ data, height, width }, size, svg, format, where);
 }
 
-/** A frame, and above it, or inside where there is no room, a label. */
+/** A frame with a label above it, or inside where there is no room. */
 function boxShape(
   { label, score, box }: Detection,
   scale: number,

@@ -4,7 +4,7 @@ const gap = '  ';
 /** From dark to light. */
 const shades = ' .:-=+*#%@';
 
-/** A grey image, and what stands below it. */
+/** A grey image and its caption. */
 export interface Drawing {
   /** [height, width] */
   readonly pixels: Uint8Array;
@@ -12,8 +12,8 @@ export interface Drawing {
 }
 
 /**
- * Grey images side by side as lines of text, two pixels above each other in a character: half blocks in 24-bit colour, or
- * shades of ASCII.
+ * Grey images side by side as lines of text. A character holds two pixels, one above the other: half blocks in 24-bit colour,
+ * or shades of ASCII.
  */
 export function drawImages(drawings: readonly Drawing[], width: number, colour: boolean): string[] {
   const height = (drawings[0]?.pixels.length ?? 0) / width;
@@ -24,7 +24,7 @@ export function drawImages(drawings: readonly Drawing[], width: number, colour: 
   return [...lines, captions.join(gap)];
 }
 
-/** How many images of that width fit into so many columns. */
+/** How many images of this width fit into `columns` columns. */
 export function drawingsIn(columns: number, width: number): number {
   return Math.max(1, Math.floor((columns + gap.length) / (width + gap.length)));
 }

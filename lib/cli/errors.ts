@@ -3,12 +3,12 @@ import { didYouMean } from '../did-you-mean';
 import { QARepVGGError } from '../errors';
 import { UsageError } from './usage';
 
-/** Whether errors are to be JSON: known before the command line has been read, which may be what is wrong. */
+/** Whether errors are printed as JSON. Read before the command line is parsed, which may be what fails. */
 const inJson = process.argv.includes('--json');
 
 /**
  * Prints an error to the standard error: a line for people, or with `--json` one line of JSON,
- * `{ "error": { "code", "message" } }`. An error that has no code of this package has none there.
+ * `{ "error": { "code", "message" } }`. The code is missing where the error has none of this package.
  */
 export function printError(error: unknown): void {
   const { message } = error as Error;
@@ -17,7 +17,7 @@ export function printError(error: unknown): void {
   process.stderr.write(inJson ? `${JSON.stringify({ error: { code, message } })}\n` : `error: ${message}\n`);
 }
 
-/** Has what commander says of a wrong command line printed in the same way. Its commands inherit this. */
+/** Prints commander's messages about a wrong command line in the same way. Its commands inherit this. */
 export function reportMisuse(program: Command): Command {
   return program.configureOutput({
     outputError: (text, write) => {
@@ -36,7 +36,7 @@ export function reportMisuse(program: Command): Command {
   });
 }
 
-/** Of options that must be there, commander misses one before it sees that another is unknown, which may be the same. */
+/** Commander reports a missing required option before an unknown one, which may be the same option mistyped. */
 function mistyped(text: string): string {
   const [, wanted] = /required option '(--[\w-]+)/.exec(text) ?? [];
   const typed = process.argv.find((arg) => /^--\w/.test(arg) && wanted && didYouMean(arg, [wanted]) !== '');

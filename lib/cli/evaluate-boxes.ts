@@ -97,12 +97,12 @@ async function checkOut(out: string, data: string, model: string): Promise<void>
 }
 
 interface Categories {
-  /** By the names that the model has for them. */
+  /** Ids of the categories by the model's names for them. */
   readonly ids: ReadonlyMap<string, number>;
   readonly by: ClassMatch['by'];
 }
 
-/** Categories without objects need not be known to the model. */
+/** The model need not know categories without objects. */
 function categoriesByLabel({ categories, annotations }: CocoDataset, labels: readonly string[]): Categories {
   const used = new Set(annotations.map(({ category_id }) => category_id));
   const isSame = categories.length === labels.length;

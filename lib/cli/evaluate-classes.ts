@@ -16,16 +16,16 @@ const where = 'evaluate';
 const shown = 10;
 
 interface LabelledPhoto extends Photo {
-  /** Among the classes of the data. */
+  /** Index among the classes of the data. */
   readonly label: number;
 }
 
-/** What is said of a class. */
+/** The result for one class. */
 interface ClassResult {
   readonly label: string;
   readonly images: number;
   readonly top1: number;
-  /** The class that its photographs are taken for most often, if they are. */
+  /** The class that its photographs are most often mistaken for, if any. */
   readonly mistakenFor?: string;
 }
 
@@ -93,7 +93,7 @@ async function labelledPhotos(folder: string): Promise<{ names: readonly string[
   return { names: images.classes, photos };
 }
 
-/** What the photographs of each class were taken for. */
+/** Counts the predictions for the photographs of each class. */
 class Confusion {
   readonly #counts = new Map<number, Map<number, number>>();
 

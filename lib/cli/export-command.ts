@@ -5,10 +5,10 @@ export function addExportCommand(program: Command): void {
     .command('export')
     .description(
       'Write a model as an ONNX file (opset 13, images of any number and size). One in train form is fused in memory. An ONNX file ' +
-        'of any other origin is written again, or as a safetensors file.',
+        'of other origin is written as ONNX again, or as a safetensors file.',
     )
     .argument('<model>', 'model file; - is standard input')
-    .argument('<file>', 'file to write: ONNX, or for a model of other origin .safetensors')
+    .argument('<file>', 'file to write: .onnx, or for a model of other origin also .safetensors')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

@@ -2,10 +2,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { didYouMean } from '../did-you-mean';
 import { type InputSize, inputSizeOf } from '../image-size';
 import { type ArchitectureName, architectureNames } from '../nn/networks/architectures';
+import { variants } from '../nn/blocks/variants';
 
 /**
- * Parsers of arguments and options. They judge the text alone; what the options of the library may be, it says itself, and
- * that counts as bad usage, too: see `isMisuse`.
+ * Parsers of arguments and options. They check the text alone. The library checks the values, and what it refuses counts as
+ * bad usage too: see `isMisuse`.
  */
 
 export function positiveInteger(text: string): number {
@@ -117,7 +118,7 @@ export interface FileFlags extends NetworkFlags {
   readonly prefix?: string;
 }
 
-/** @param classes How many there are unless the flag says. */
+/** @param classes Their number without the flag, for the help. */
 export function addNetworkFlags(command: Command, model: string, classes: string): Command {
   return command
     .option('--model <name>', model, architectureName)
@@ -127,10 +128,10 @@ export function addNetworkFlags(command: Command, model: string, classes: string
     .option('--blocks <list>', 'depths of the four stages, such as 2,4,14,1', numberList)
     .option('--channels <list>', 'channels of the stem and the four stages, such as 48,48,96,192,1280', numberList)
     .option('--strides <list>', 'strides of the stem and the four stages, such as 2,2,2,2,2', numberList)
-    .addOption(choice('--variant <name>', 'kind of the blocks', ['S0', 'S1', 'S2', 'S3', 'S4']))
+    .addOption(choice('--variant <name>', 'kind of the blocks', variants))
     .option('--eps <number>', 'epsilon of the batch norms', finiteNumber)
-    .option('--pointwise-bias', 'the 1x1 have biases, as in super-gradients')
-    .option('--alpha', 'a number multiplies the 1x1, as in super-gradients')
+    .option('--pointwise-bias', 'the 1x1 convolutions have biases, as in super-gradients')
+    .option('--alpha', 'a learned factor scales the 1x1 branch, as in super-gradients')
     .option('--average-branch', "an average pool beside the identity, as in YOLOv6's V2")
     .option('--without-identity', 'blocks do not add their input, as without residual connection in super-gradients');
 }
@@ -142,7 +143,7 @@ export function addFileFlags(command: Command): Command {
     .addOption(choice('--layout <name>', 'naming scheme of the tensors in such a file', layouts))
     .option(
       '--key <name>',
-      'name of the state dict in a checkpoint of PyTorch, such as model or ema.module (default: averaged weights first)',
+      'name of the state dict in a PyTorch checkpoint, such as model or ema.module (default: averaged weights first)',
     )
     .option('--prefix <text>', 'prefix of the names in the file, such as encoder.');
 }

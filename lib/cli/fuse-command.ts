@@ -16,7 +16,7 @@ export function addFuseCommand(program: Command): void {
     .description('Re-parameterise a model: every block becomes one 3x3 convolution.')
     .argument(
       '<from>',
-      'model file, or with --model a file of tensors: a checkpoint of PyTorch, for example; - is standard input',
+      'model file, or with --model a file of tensors, such as a PyTorch checkpoint; - is standard input',
     )
     .argument('<to>', 'model file to write');
   addFileFlags(command)

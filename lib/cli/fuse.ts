@@ -21,7 +21,7 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
   const fromForm = model.form;
   // Tensors of other projects become a model file, whatever their form.
   if (flags.model === undefined) checkForm(model, flags, placeOfSource(source, 'fuse'));
-  // Also of what is left as it is: a model with NaN in it is of no use to anyone.
+  // Also check what stays as it is: a model with NaN in it is useless.
   const { store } = networkCoreOf(model, 'fuse').definition;
   checkSane(store.slots, store, placeOfSource(source, 'fuse'));
   const start = performance.now();
@@ -62,13 +62,13 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
 function checkForm({ form }: Network, { keepPostBn }: FuseFlags, where: string): void {
   if (form === 'deploy') throw fusedAlready(where);
   if (form === 'partial' && keepPostBn) {
-    const received = 'one in partial form already; leave out --keep-post-bn to go on to the deploy form';
+    const received = 'one in partial form already; leave out --keep-post-bn to fuse it to the deploy form';
     throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train form', received);
   }
 }
 
 function fusedAlready(where: string): QARepVGGError {
-  const received = 'one in deploy form: it is fused already, use it as it is';
+  const received = 'one in deploy form, which is fused already; use it as it is';
   return mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train or partial form', received);
 }
 

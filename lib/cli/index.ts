@@ -21,7 +21,7 @@ import { isMisuse } from './usage';
 import { addVerifyCommand } from './verify-command';
 import { welcome } from './welcome';
 
-/** Exit codes: 0 when all went well, 1 when the work failed, 2 for a wrong command line. */
+/** Exit codes: 0 for success, 1 when the work failed, 2 for a wrong command line. */
 const failed = 1;
 const badUsage = 2;
 

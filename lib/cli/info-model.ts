@@ -10,7 +10,7 @@ import { atOnce } from '../slices';
 import { readDims } from './dims';
 import { formatTable } from './table';
 
-/** What `info` prints of a model of other origin: its nodes, and what is computed in their stead. */
+/** What `info` prints of a model of other origin: its nodes, and the native ops that replace them. */
 export function printModel(model: Model, { dims, json }: { dims?: readonly string[]; json?: true }): void {
   const inputs = readDims(
     dims,
@@ -61,7 +61,7 @@ interface Found {
   readonly products: { readonly integer: number; readonly all: number };
 }
 
-/** Nothing where dims stay open that decide on others. */
+/** Undefined where open dims decide others. */
 function summaryOf(model: Model, inputs: Readonly<Record<string, readonly number[]>>): Found | undefined {
   try {
     const all = completeInputDims(model.graph, inputs, 'info');

@@ -45,7 +45,7 @@ async function openFile(path: string): Promise<Network | QuantizedModel | Model>
     'ERR_INVALID_ARG',
     place,
     expected,
-    `neither (ENOENT: no such file)${didYouMean(path, architectureNames)}`,
+    `neither, as there is no such file (ENOENT)${didYouMean(path, architectureNames)}`,
   );
 }
 
@@ -64,7 +64,7 @@ function printMachine(json: boolean): void {
   process.stdout.write(formatTable(rows, ['left', 'left']));
 }
 
-/** Of a file of tensors, or of an architecture by its name: then no weights are made. */
+/** Describes a file of tensors, or an architecture by its name; then no weights are made. */
 async function describe(model: string, flags: FileFlags): Promise<Described> {
   if (architectureNames.includes(model as ArchitectureName)) {
     refuseFlags(flags, ['model', ...tensorFlags], ['info', 'a file of tensors', `the architecture ${model}`]);

@@ -11,12 +11,12 @@ export async function inputFile(name: string): Promise<string | Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** Of the names of inputs those that are files: no output may replace one. */
+/** Those names of inputs that are files: no output may replace one. */
 export function filesOf(...names: readonly (string | undefined)[]): string[] {
   return names.filter((name) => name !== undefined && name !== '-') as string[];
 }
 
-/** What a file is by its first bytes. */
+/** The format of a file by its first bytes. */
 export function formatIn(source: FileSource, where: string): Promise<FileFormat | 'PyTorch' | undefined> {
   return withFile(source, where, async (file) => recognize(await file.read(Math.min(8, file.size))));
 }

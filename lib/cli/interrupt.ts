@@ -1,12 +1,12 @@
 import { constants } from 'node:os';
 import { QARepVGGError } from '../errors';
 
-/** What stops long work: Ctrl+C, and what Docker, systemd and `kill` send. */
+/** Signals that stop long work: Ctrl+C's, and the one that Docker, systemd and `kill` send. */
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
 /**
- * Runs what a signal stops. Undefined when it was stopped; the process then ends with exit code 1 after Ctrl+C, and after
- * SIGTERM with 143, as its sender expects.
+ * Runs work that a signal can stop. Resolves to undefined if it was stopped; the process then ends with exit code 1 after
+ * Ctrl+C, and with 143 after SIGTERM, as its sender expects.
  */
 export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
   const stop = new AbortController();

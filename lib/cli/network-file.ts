@@ -32,16 +32,16 @@ const networkFlags = [
   'averageBranch',
 ] as const;
 
-/** Flags that say how a file is to be read that has but tensors. */
+/** Flags that say how to read a file of nothing but tensors. */
 export const tensorFlags = ['layout', 'key', 'prefix'] as const;
 
-/** What of the flags `createModel` takes as its options. */
+/** The flags that are options of `createModel`. */
 export function networkOptions(flags: NetworkFlags): Record<string, unknown> {
   const given = networkFlags.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]]));
   return { ...Object.fromEntries(given), ...(flags.withoutIdentity && { identity: false }) };
 }
 
-/** Refuses flags that would be ignored in silence. @throws {UsageError} */
+/** Refuses flags that would silently be ignored. @throws {UsageError} */
 export function refuseFlags(
   flags: FileFlags,
   names: readonly (keyof FileFlags)[],
@@ -53,17 +53,17 @@ export function refuseFlags(
   throw misuse(`${where}, ${flag}`, expected, received);
 }
 
-/** For a model file, which says itself what it is. @throws {UsageError} for flags that describe a network. */
+/** For a model file, which describes its own network. @throws {UsageError} for flags that describe one. */
 export function refuseDescription(flags: FileFlags, where: string): void {
   const reason = [
     where,
-    'a file of tensors, named by --model (a model file says itself what it is)',
+    'a file of tensors with --model, as a model file describes its own network',
     'no --model',
   ] as const;
   refuseFlags(flags, [...networkFlags, 'withoutIdentity', ...tensorFlags], reason);
 }
 
-/** A network, and of a file of tensors which of them were taken. */
+/** A network; for a file of tensors, also which of them were taken. */
 export interface OpenedNetwork {
   readonly network: Network;
   readonly choice?: TensorChoice;
@@ -73,7 +73,7 @@ export interface OpenedNetwork {
  * Opens the file of a network in float; or, with the flag `model`, a file of nothing but tensors, as the network that the flags
  * describe, in the form that the tensors have.
  *
- * @throws {UsageError} for flags that mean nothing without `model`
+ * @throws {UsageError} for flags that need `model`
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for tensors of another network or with names of another layout.
  */
 export async function openNetwork(path: FileSource, flags: FileFlags, where: string): Promise<OpenedNetwork> {
@@ -82,7 +82,7 @@ export async function openNetwork(path: FileSource, flags: FileFlags, where: str
     return { network: inFloat(await openOwnModel(path, where), placeOfSource(path, where)) };
   }
   if ((await formatIn(path, where)) === 'ONNX') {
-    const received = 'an ONNX file, which says itself what it is; leave out --model';
+    const received = 'an ONNX file, which describes its own network; leave out --model';
     throw mismatch('ERR_MODEL_FORMAT', placeOfSource(path, where), 'a file of tensors with --model', received);
   }
   const layout = (flags.layout ?? 'official') as Layout;
@@ -104,7 +104,7 @@ export async function openNetwork(path: FileSource, flags: FileFlags, where: str
   return { network, choice: describeChoice(found, loaded.prefix ?? '', fit?.prefixes ?? []) };
 }
 
-/** How the names fit the first block, with what stands in front of them. */
+/** How the names fit the first block, and their prefix. */
 function findStem(
   options: CheckedNetworkOptions,
   keys: readonly string[],
@@ -120,12 +120,12 @@ function findStem(
   return fit && { ...fit, prefix };
 }
 
-/** The prefix of averaged weights that lie beside others in one state dict. */
+/** The prefix of averaged weights beside others in one state dict. */
 function averagedAmong(fit: Fit | undefined): string | undefined {
   return fit && fit.prefixes.length > 1 && isAveraged(fit.prefix) ? fit.prefix : undefined;
 }
 
-/** The first block shows what a file is, even one of other depths than the flags say. */
+/** The first block shows the naming of a file, even where its depths differ from the flags. */
 function stemNamings(options: CheckedNetworkOptions): Naming[] {
   const isOfStem = (name: string): boolean => name.startsWith('stage0.');
   return namingsOf(new NetworkBlueprint(options)).map(({ names, ...rest }) => ({
@@ -141,7 +141,7 @@ export function inFloat(model: Network | QuantizedModel, where: string): Network
     'ERR_MODEL_INCOMPATIBLE',
     where,
     'a network in float',
-    'a quantised one; name the one that it was made from',
+    'a quantised one; name the file that it was made from',
   );
 }
 

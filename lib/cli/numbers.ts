@@ -1,4 +1,4 @@
-/** The value below which `percent` per cent of the values lie; linear between the two nearest. */
+/** The value below which `percent` per cent of the values lie; interpolates between the two nearest. */
 export function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const place = ((sorted.length - 1) * percent) / 100;

@@ -1,12 +1,13 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
+import { didYouMean } from '../did-you-mean';
 import { quote } from '../errors';
 import { checkWritable } from '../formats/atomic';
-import { checkEnding, type FileFormat } from '../formats/file-format';
+import { checkEnding, type FileFormat, formatOf } from '../formats/file-format';
 import { exists } from '../formats/files';
 import { checkUsage, misuse } from './usage';
 
-/** A file that a command is to write. */
+/** A file that a command will write. */
 export interface Output {
   /** As the help calls it: "--out", "<to>". */
   readonly name: string;
@@ -14,15 +15,15 @@ export interface Output {
   readonly format: FileFormat | 'report';
 }
 
-/** What this package writes; nobody's images are called that. */
+/** Names of files that this package writes; images have other names. */
 const ownName = /\.(safetensors|onnx|html|json)$/i;
 
 /**
- * Checks the files that a command is to write before it begins to work: that their names fit, that none of them is a file
- * that it reads or writes otherwise, and that they can be written.
+ * Checks the files that a command will write before it begins to work: their names fit, none of them is another file that it
+ * reads or writes, and they can be written.
  *
- * @param inputs Files and folders that the command reads. In a folder no file that is there already is replaced, unless its
- * name says that it is no image.
+ * @param inputs Files and folders that the command reads. An existing file in such a folder is not replaced, unless its name
+ * is not that of an image.
  * @throws {UsageError} for the names
  * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_LIMIT for a file that cannot be written
  */
@@ -37,16 +38,26 @@ export async function checkOutputs(
   for (const { name, file, format } of outputs) {
     const where = `${command}, ${name}`;
     checkUsage(() => checkEnding(file, format, where));
+    if (format !== 'report') refuseMistyped(file, where);
     const identity = await identify(file);
     const other = taken.get(identity);
     if (other !== undefined) throw misuse(where, 'a file of its own', `${quote(file)}, ${other}`);
     const isAmongImages = inputPaths.some((input) => identity.startsWith(input + path.sep)) && !ownName.test(identity);
     if (isAmongImages && (await exists(identity))) {
-      throw misuse(where, 'a file of its own', `${quote(file)}, one in the folder that is read`);
+      throw misuse(where, 'a file of its own', `${quote(file)}, which is in the folder that is read`);
     }
     taken.set(identity, `that of ${name}`);
   }
   for (const { name, file, format } of outputs) await checkWritable(file, format, `${command}, ${name}`);
+}
+
+/** Refuses `int8.onx`: such a file would not be of the kind that its name seems to say. */
+function refuseMistyped(file: string, where: string): void {
+  const ending = path.extname(file).slice(1);
+  const hint = didYouMean(ending, ['onnx', 'safetensors']);
+  if (formatOf(file) === undefined && hint !== '') {
+    throw misuse(where, 'a name that ends in .onnx or .safetensors', quote(`.${ending}`) + hint);
+  }
 }
 
 /** The same text for the same file, whether it is there or not. */

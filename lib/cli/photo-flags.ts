@@ -25,7 +25,7 @@ export function addPhotos(command: Command): Command {
   return command.argument('<photos...>', 'image files: JPEG, PNG, WebP, GIF, TIFF, AVIF (all with sharp), PGM or PPM');
 }
 
-/** @param labels Whose names the classes have unless the flag says. */
+/** @param labels Whose names the classes have without the flag. */
 export function addPhotoFlags(command: Command, labels: string): Command {
   return command
     .option('--labels <file>', `a text file with a class on each line (default: the model's, or ${labels})`)
@@ -38,6 +38,6 @@ export function addPhotoFlags(command: Command, labels: string): Command {
 export function addDecoderFlag(command: Command): Command {
   return command.option(
     '--decoder <name>',
-    'how outputs become boxes: yolov6, yolov6-levels, yolov8, yolo-nas or blazeface (default: told by their dims)',
+    'how outputs become boxes: yolov6, yolov6-levels, yolov8, yolo-nas or blazeface (default: detected from their dims)',
   );
 }

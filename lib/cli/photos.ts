@@ -9,7 +9,7 @@ import type { DetectorFlags, PhotoFlags } from './photo-flags';
 import { PhotoProgress } from './progress';
 import { formatTable } from './table';
 
-/** What the flags are for `Classifier.create` and `Detector.create`. */
+/** The flags as options of `Classifier.create` and `Detector.create`. */
 export async function photoOptions({ labels, size, threads }: PhotoFlags): Promise<{
   labels?: readonly string[];
   inputSize?: InputSize;
@@ -34,21 +34,21 @@ export async function detectorOf(flags: DetectorFlags): Promise<Detector> {
   });
 }
 
-/** A photograph as the caller knows it. */
+/** A photograph to ask about. */
 export interface Photo {
   /** Its name in what is printed. */
   readonly file: string;
   readonly image: ImageSource;
 }
 
-/** What became of a photograph. */
+/** The answer for a photograph, or why it was skipped. */
 export type Answer<T> = { readonly answer: T } | { readonly skipped: string };
 
 /**
- * Asks about each photograph, a few at the same time, with a bar on a terminal; then frees what answers.
+ * Asks about each photograph, a few at once, with a bar on a terminal; then disposes the classifier or detector.
  *
- * @returns In the order of the photographs; undefined after a signal, when the exit code is set.
- * @throws {QARepVGGError} for a photograph that cannot be read, unless the flag says to skip it; ERR_INVALID_ARG when all are skipped.
+ * @returns In the order of the photographs; undefined after a signal, which sets the exit code.
+ * @throws {QARepVGGError} for a photograph that cannot be read, unless the flag skips it; ERR_INVALID_ARG when all are skipped.
  */
 export async function askAbout<P extends Photo, T>(
   recognizer: { dispose(): void },

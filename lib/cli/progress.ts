@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress';
 import type { EpochProgress, ProgressEvent, QuantizationProgress } from '../index';
 
-/** Shows how a training goes: lines for machines, or lines and, on a terminal, a bar for people. */
+/** Shows the progress of a training: lines of JSON, or lines of text and, on a terminal, a bar. */
 export class TrainingProgress {
   readonly #json: boolean;
   readonly #bar: SingleBar | undefined;
@@ -14,7 +14,7 @@ export class TrainingProgress {
     this.#bar = new SingleBar({ format, barsize: 8, stream: terminal, clearOnComplete: true, hideCursor: true });
   }
 
-  /** Hears of every step and epoch. */
+  /** Called after every step and epoch. */
   show(event: ProgressEvent): void {
     if (event.kind === 'epoch') this.#showEpoch(event);
     else this.#showStep(event);
@@ -59,7 +59,7 @@ export class TrainingProgress {
 
 const stages = { equalize: 'equalising', calibrate: 'calibrating', correct: 'correcting biases' };
 
-/** Shows how far a calibration is: a bar, on a terminal. */
+/** Shows the progress of a calibration: a bar, on a terminal. */
 export class CalibrationProgress {
   readonly #perStage: number;
   readonly #bar: SingleBar | undefined;
@@ -84,7 +84,7 @@ export class CalibrationProgress {
   }
 }
 
-/** Shows how many photographs are done: a bar, on a terminal, where they are several. */
+/** Shows how many photographs are done: a bar, on a terminal, for more than one photograph. */
 export class PhotoProgress {
   readonly #bar: SingleBar | undefined;
 

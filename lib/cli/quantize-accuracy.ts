@@ -2,12 +2,12 @@ import { type AccuracyReport, InferenceSession, type Model, type Tensor } from '
 import type { ImageList } from '../vision/list-images';
 import { type PhotoInput, photoTensors } from './quantize-photos';
 
-/** Images on which accuracy is judged, at most. */
+/** The most images on which accuracy is judged. */
 export const mostJudged = 1000;
 
 /**
- * Accuracy of a classifier before and after, on photographs in a folder for each class. Nothing where the classes of the folder are
- * not among those of the model.
+ * Accuracy of a classifier before and after, on photographs in a folder for each class. Undefined where the folder has classes
+ * that the model lacks.
  */
 export async function judgeModels(
   float: Model,
@@ -29,7 +29,7 @@ export async function judgeModels(
   let [right, rightQuantized, same, count] = [0, 0, 0, 0];
   try {
     for (const { path, label } of images) {
-      // Those that cannot be read have been named.
+      // Unreadable files have been listed already.
       for await (const tensor of photoTensors([path], input, () => undefined)) {
         const [a, b] = [await best(one, tensor), await best(other, tensor)];
         const wanted = labels.indexOf(classes[label] as string);

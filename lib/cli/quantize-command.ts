@@ -28,7 +28,7 @@ export function addQuantizeCommand(program: Command): void {
   program
     .command('quantize')
     .description(
-      'Quantise a model to 8-bit integers, after training, and report what it costs: a network of this package (one in train form is fused in memory), or an ONNX file of any origin.',
+      'Quantise a model to 8-bit integerswithout training, and report what it costs. Takes a network of this package (one in train form is fused in memory) or an ONNX file of any origin.',
     )
     .argument('<model>', 'model file, safetensors or ONNX; - is standard input')
     .argument('<to>', 'file to write, ONNX if it is named .onnx, otherwise safetensors')
@@ -41,19 +41,21 @@ export function addQuantizeCommand(program: Command): void {
     .addOption(
       choice('--method <name>', 'how ranges are chosen (default: mse)', ['minmax', 'percentile', 'entropy', 'mse']),
     )
-    .option('--percentile <number>', 'of the method of that name (default: 99.99)', finiteNumber)
-    .addOption(choice('--scheme <name>', '(default: affine)', ['affine', 'symmetric']))
+    .option('--percentile <number>', 'for --method percentile (default: 99.99)', finiteNumber)
+    .addOption(
+      choice('--scheme <name>', 'zero points (affine) or none (symmetric) (default: affine)', ['affine', 'symmetric']),
+    )
     .option('--per-tensor', 'one scale for all channels of a weight')
     .option('--weight-bits <n>', 'bits of weights, 4 to 8', positiveInteger, 8)
     .option('--activation-bits <n>', 'bits of activations, 4 to 8', positiveInteger, 8)
-    .option('--equalize', 'equalize the ranges of channels first')
+    .option('--equalize', 'equalise the ranges of channels first')
     .option('--bias-correction', 'subtract the mean error from the biases')
     .option(
       '--keep-float <list>',
       'layers or nodes that stay in float: names or patterns, such as stage0,head/*',
       nameList,
     )
-    .option('--quantize-logits', 'round the logits, too: the same bits in onnxruntime')
+    .option('--quantize-logits', 'round the logits too, for the same bits in onnxruntime')
     .option(
       '--report <file>',
       'write a report, JSON if it is named .json, otherwise a page with plots; may be repeated',

@@ -11,7 +11,7 @@ import { type Sides, transformImage } from '../vision/transform';
 /** Side of images for a network that leaves it open. */
 const openSide = 640;
 
-/** What the flags say of images. */
+/** The flags about images. */
 export interface PhotoFlags {
   readonly size?: InputSize;
   readonly mean?: readonly number[];
@@ -22,16 +22,16 @@ export interface PhotoFlags {
 export interface PhotoInput {
   readonly size: Sides;
   readonly channels: 1 | 3 | 4;
-  /** [n, h, w, c] and not [n, c, h, w]. */
+  /** Whether the layout is [n, h, w, c] rather than [n, c, h, w]. */
   readonly isLast: boolean;
   readonly preprocessing: Preprocessing;
-  /** A byte for the margins of a letterbox; without them the image is cut, as classifiers see it. */
+  /** The byte for the margins of a letterbox; undefined where the image is cropped instead, as classifiers see it. */
   readonly fill: number | undefined;
 }
 
 /**
- * How a model takes photographs: in its own size, else that of the flag, else 640; a classifier (an output [n, classes]) sees the
- * middle of them, any other network all of them.
+ * How a model takes photographs: in its own size, else the flag's, else 640. A classifier (an output [n, classes]) sees the
+ * middle of each, any other network the whole.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a model without one input of images; ERR_INVALID_ARG
  */
@@ -66,9 +66,9 @@ function isChannels(dim: Dim | undefined): dim is 1 | 3 | 4 {
 }
 
 /**
- * Photographs as a model takes them, one after the other.
+ * Photographs as a model takes them, one after another.
  *
- * @param onUnreadable Hears of a file that cannot be read, which is skipped; without it such a file ends the work.
+ * @param onUnreadable Called for a file that cannot be read, which is then skipped; without it such a file ends the work.
  */
 export async function* photoTensors(
   paths: readonly string[],

@@ -16,7 +16,7 @@ interface Skipped {
   readonly reason: string;
 }
 
-/** The `quantize` command, for a model of other origin. False when it was stopped before its end. */
+/** The `quantize` command for a model of other origin. Resolves to false if it was stopped. */
 export async function quantizeTheirs(model: Model, from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
   const where = 'quantize';
   const input = photoInputOf(model, flags, where);

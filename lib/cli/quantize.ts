@@ -29,7 +29,7 @@ import type { QuantizeFlags } from './quantize-command';
 import { misuse } from './usage';
 import { batchesOf, compare } from './verify-quantized';
 
-/** The `quantize` command. False when it was stopped before its end. */
+/** The `quantize` command. Resolves to false if it was stopped. */
 export async function quantizeFile(from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
   const where = 'quantize';
   const format = formatOf(to) ?? 'safetensors';
@@ -45,14 +45,14 @@ export async function quantizeFile(from: string, to: string, flags: QuantizeFlag
   const { inputSize, inChannels } = network.options;
   const { train, validation } = await findData(flags.data, where);
   const reading = { inputSize, inChannels, skipUnreadable: flags.skipUnreadable === true, unlabelled: true };
-  const data = await loadPart(partOf(train ?? validation, flags.data, 'to look at', where), reading, where);
+  const data = await loadPart(partOf(train ?? validation, flags.data, 'to calibrate on', where), reading, where);
   const images = spread(data.images, flags.images);
   const start = performance.now();
   const result = await calibrate(network, images, flags);
   if (!result) return false;
   const seconds = (performance.now() - start) / 1000;
   const { model } = result;
-  // Test images of IDX files are at hand; to decode another folder of photographs would take longer than all the rest.
+  // Test images of IDX files load fast; decoding another folder of photographs would take longer than everything else.
   const judged = validation?.split ? (await loadPart(validation, reading, where)).images : images;
   const accuracy = await judge(network, model, judged);
   const report = { ...result.report, ...(accuracy && { accuracy }) };
@@ -85,27 +85,31 @@ export async function quantizeFile(from: string, to: string, flags: QuantizeFlag
   return true;
 }
 
-/** So many images, evenly spread over the data: they may be in the order of their classes. */
+/** `count` images, evenly spread over the data, which may be sorted by class. */
 function spread(data: Dataset, count: number): Dataset {
   if (count >= data.length) return data;
   return data.subset(spreadOver([...Array(data.length).keys()], count));
 }
 
-/** So many of a list, evenly spread over it. */
+/** `count` entries of a list, evenly spread over it. */
 export function spreadOver<T>(list: readonly T[], count: number): T[] {
   if (count >= list.length) return [...list];
   return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)] as T);
 }
 
-/** @throws {UsageError} for flags that say how a model of other origin takes images. */
+/** @throws {UsageError} for flags that only a model of other origin takes. */
 function refusePhotoFlags(flags: QuantizeFlags, where: string): void {
   const given = (['size', 'mean', 'std'] as const).find((name) => flags[name] !== undefined);
   if (given === undefined) return;
-  throw misuse(`${where}, --${given}`, 'none for a network of this package, which says itself', describe(flags[given]));
+  throw misuse(
+    `${where}, --${given}`,
+    'no such flag for a network of this package, which has its own',
+    describe(flags[given]),
+  );
 }
 
 /**
- * Accuracy before and after on up to 1,000 images. Nothing where the classes of the folder are not those of the model.
+ * Accuracy before and after on up to 1,000 images. Undefined where the classes of the folder are not those of the model.
  */
 async function judge(network: Network, model: QuantizedModel, data: Dataset): Promise<AccuracyReport | undefined> {
   const { labels: names, numClasses } = network.options;
@@ -117,7 +121,7 @@ async function judge(network: Network, model: QuantizedModel, data: Dataset): Pr
   return accuracy && { images: count, ...accuracy, agreement };
 }
 
-/** Nothing when it was stopped. */
+/** Resolves to undefined if it was stopped. */
 async function calibrate(network: Network, images: Dataset, flags: QuantizeFlags) {
   const passes = 1 + (flags.equalize ? 1 : 0) + (flags.biasCorrection ? 1 : 0);
   const progress = new CalibrationProgress(passes * images.length, images.length, flags.json === true);

@@ -8,7 +8,7 @@ export function addQuiet(program: Command): void {
   });
 }
 
-/** What commands print goes nowhere, and their progress bars find no terminal. */
+/** Discards what commands print; their progress bars find no terminal. */
 function silence(): void {
   process.stdout.write = (...parameters: unknown[]) => {
     const done = parameters.at(-1);

@@ -23,13 +23,9 @@ export function addRunCommand(program: Command): void {
     .argument('<model>', 'model file, ONNX of any origin or safetensors; - is standard input')
     .argument(
       '[input...]',
-      'an image, an array of NumPy (.npy) or numbers alone (.raw, .bin, .f32); of several inputs name=file for each',
+      'an image, a NumPy array (.npy) or plain numbers (.raw, .bin, .f32); name=file where there are several inputs',
     )
-    .option(
-      '--dims <dims>',
-      'dims of a .raw file, such as 1x3x640x640 or name=1x3x640x640; again for another input',
-      dimsFlag,
-    )
+    .option('--dims <dims>', 'dims of a .raw file, such as 1x3x640x640 or name=1x3x640x640; may be repeated', dimsFlag)
     .option('--size <size>', 'side of images in pixels, or HEIGHTxWIDTH, where the model leaves it open', imageSize)
     .option('--mean <list>', "mean of the channels, such as 0.485,0.456,0.406 (default: the model's, or 0)", numberList)
     .option('--std <list>', "standard deviation of the channels (default: the model's, or 1)", numberList)

@@ -11,12 +11,12 @@ import { readDims, splitName } from './dims';
 import type { RunFlags } from './run-command';
 import { misuse } from './usage';
 
-/** Files of numbers alone, little-endian. */
+/** Files of plain numbers, little-endian. */
 const rawEnding = /\.(raw|bin|f32)$/i;
 
 const rawTypes = { float32: 'F32', uint8: 'U8', int8: 'I8', int32: 'I32', int64: 'I64', bool: 'BOOL' } as const;
 
-/** What the arguments name, as the session's inputs take it. */
+/** Reads the files that the arguments name as inputs of the session. */
 export async function readFeeds(
   session: InferenceSession,
   files: readonly string[],
@@ -59,16 +59,16 @@ async function readFeed(
   throw mismatch('ERR_SHAPE', where, expected, `${bytes.length} bytes`);
 }
 
-/** Numbers of another type, where none changes by it. */
+/** The numbers in another type, where that changes none. */
 function inType(tensor: GraphTensor, { type }: ValueMetadata, where: string): GraphTensor {
   if (tensor.type === type) return tensor;
   const result = tensorOf(type, tensor.dims, numbersOf(tensor));
   const [before, after] = [numbersOf(tensor), numbersOf(result)];
   if (Array.prototype.every.call(before, (value, i) => value === after[i])) return result;
-  throw mismatch('ERR_DTYPE', where, `numbers of type ${type}`, `${tensor.type} that it does not have`);
+  throw mismatch('ERR_DTYPE', where, `numbers of type ${type}`, `${tensor.type} with numbers that it cannot hold`);
 }
 
-/** Where the channels of an image are, and how many. */
+/** The position and number of an image's channels. */
 interface Layout {
   readonly channels: 1 | 3 | 4;
   readonly isLast: boolean;
@@ -81,7 +81,7 @@ function layoutOf({ shape, type }: ValueMetadata): Layout | undefined {
   return isCount(shape[3]) ? { channels: shape[3], isLast: true } : undefined;
 }
 
-/** An image file in the size that the model takes; of open sizes, in its own. A fourth channel is opaque. */
+/** An image file in the model's size, or in its own where the model's is open. A fourth channel is opaque. */
 async function imageOf(
   bytes: Uint8Array,
   input: ValueMetadata,
@@ -123,5 +123,5 @@ async function imageOf(
 function scalingOf(given: Preprocessing | undefined, channels: number, where: string): Preprocessing {
   if (!given) return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
   if (given.mean.length === channels && given.std.length === channels && !given.std.includes(0)) return given;
-  throw misuse(where, `--mean and --std with ${channels} numbers, those of --std not 0`, 'others');
+  throw misuse(where, `--mean and --std with ${channels} numbers each, those of --std not 0`, 'other numbers');
 }

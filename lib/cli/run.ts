@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { describeList } from '../errors';
+import { didYouMean } from '../did-you-mean';
+import { describeList, quote } from '../errors';
 import { writeAtomically } from '../formats/atomic';
 import { serializeNpy } from '../formats/npy';
 import type { GraphTensor } from '../graph/graph';
@@ -16,7 +17,7 @@ import { misuse } from './usage';
 
 type Results = readonly (readonly [name: string, tensor: GraphTensor])[];
 
-/** Numbers of an output that are printed, and classes. */
+/** How many numbers of an output are printed, and how many classes. */
 const [shown, best] = [6, 5];
 
 /** The `run` command. */
@@ -31,7 +32,12 @@ export async function runModel(file: string, inputs: readonly string[], flags: R
   await withSession(await inputFile(file), options, async (session) => {
     const { outputs = session.outputNames } = flags;
     const odd = outputs.find((name) => !session.outputNames.includes(name));
-    if (odd !== undefined) throw misuse('run, --outputs', `names among ${describeList(session.outputNames)}`, odd);
+    if (odd !== undefined)
+      throw misuse(
+        'run, --outputs',
+        `names among ${describeList(session.outputNames)}`,
+        quote(odd) + didYouMean(odd, session.outputNames),
+      );
     if (flags.out?.toLowerCase().endsWith('.npy') && outputs.length > 1) {
       throw misuse('run, --out', `--outputs with one of ${describeList(outputs)}, or a folder`, flags.out);
     }
@@ -64,7 +70,7 @@ function modelOf(session: InferenceSession): string {
   return `${session}`.replace(/^InferenceSession\((.*)\)$/s, '$1');
 }
 
-/** Of "name=file" and the like, what may be a file. */
+/** The part of an argument such as "name=file" that may be a file. */
 function inputFiles(file: string, inputs: readonly string[]): string[] {
   const files = inputs.flatMap((text) => [text, text.slice(text.indexOf('=') + 1)]);
   return [file, ...files].filter((name) => name !== '-');
@@ -88,7 +94,7 @@ async function write(out: string, results: Results): Promise<void> {
   } else {
     await mkdir(out, { recursive: true });
     for (const [name, tensor] of results) {
-      // Names of values are no names of files: "Identity:0", "a/b".
+      // Names of values may not be file names: "Identity:0", "a/b".
       const file = path.join(out, `${name.replace(/[^\w.-]/g, '_')}.npy`);
       await writeAtomically(file, serializeNpy(tensor), 'run, --out');
     }
@@ -125,7 +131,7 @@ function digits(value: number): string {
   return Number.isInteger(value) ? String(value) : value.toPrecision(4);
 }
 
-/** The classes with the largest numbers, where one output has a number for each label. */
+/** The classes with the largest numbers, where an output has one number per label. */
 function ranking(results: Results, { labels }: InferenceSession): string {
   const found = results.find(([, { dims, data }]) => data.length === labels?.length && dims.at(-1) === data.length);
   if (!labels || !found) return '';

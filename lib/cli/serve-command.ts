@@ -42,12 +42,12 @@ export function addServeCommand(program: Command): void {
       positiveInteger,
     )
     .option('--queue-delay <ms>', 'longest wait of a request for others to compute with (default: 0)', numberFromZero)
-    .option('--max-queue <n>', 'requests of a model that may wait (default: 128)', positiveInteger)
-    .option('--max-queue-bytes <bytes>', 'bytes of all requests that are read or wait (default: 64M)', byteCount)
+    .option('--max-queue <n>', 'most waiting requests per model (default: 128)', positiveInteger)
+    .option('--max-queue-bytes <bytes>', 'most bytes of all requests together (default: 64M)', byteCount)
     .option('--timeout <ms>', 'time until a request without an answer fails (default: 30000)', positiveInteger)
     .option('--max-body <bytes>', 'largest body of a request (default: 64M)', byteCount)
     .option('--max-pixels <n>', 'largest image, in pixels after decoding (default: 33554432)', positiveInteger)
-    .option('--max-connections <n>', 'connections at a time (default: 1024)', positiveInteger)
+    .option('--max-connections <n>', 'most connections at a time (default: 1024)', positiveInteger)
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--watch', 'load a model again when its file is replaced')
     .option('--shutdown-delay <ms>', 'time to keep serving after SIGTERM, for load balancers', wholeNumber)
@@ -72,6 +72,6 @@ function addModel(text: string, others: Record<string, string> = {}): Record<str
   const at = text.indexOf('=');
   const name = text.slice(0, at);
   if (at < 1 || at === text.length - 1) throw new InvalidArgumentError('Expected name=file.');
-  if (Object.hasOwn(others, name)) throw new InvalidArgumentError(`Expected each name once, received ${name} again.`);
+  if (Object.hasOwn(others, name)) throw new InvalidArgumentError(`Expected each name once, received ${name} twice.`);
   return { ...others, [name]: text.slice(at + 1) };
 }

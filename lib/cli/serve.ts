@@ -3,7 +3,7 @@ import type { ServeFlags } from './serve-command';
 
 type Event = Readonly<Record<string, unknown>> & { readonly event: string };
 
-/** The `serve` command: resolves when the server listens; signals do the rest. */
+/** The `serve` command: resolves when the server listens; signals end it. */
 export async function runServer({ model, json, quiet: _, ...flags }: ServeFlags): Promise<void> {
   const print = (event: Event, text: string): void => {
     process.stdout.write(`${json ? JSON.stringify(event) : text}\n`);
@@ -12,7 +12,7 @@ export async function runServer({ model, json, quiet: _, ...flags }: ServeFlags)
   let server: Server | undefined;
   let isStopping = false;
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    // Whoever sends a second signal does not want to wait.
+    // The sender of a second signal does not want to wait.
     if (isStopping || !server) process.exit(1);
     isStopping = true;
     print({ event: 'closing', signal }, `${signal}: closing`);
@@ -22,7 +22,7 @@ export async function runServer({ model, json, quiet: _, ...flags }: ServeFlags)
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  // Before anybody hears that the server listens: without a handler the signal would end it.
+  // Set before the server announces itself: without a handler the signal would end it.
   process.on('SIGHUP', async () => {
     if (!server) return;
     const result = await server.reload();

@@ -1,7 +1,8 @@
 /**
- * Lets the work go on when what is printed cannot be written: a training is worth more than its lines. Whoever reads standard
- * output may leave (`| head`), and nothing is wrong then. Otherwise, on a full disk for example, the command says so once, and ends
- * with `exitCode` where it would have ended with 0.
+ * Continues the work when output cannot be written: a training is worth more than its lines. A reader that leaves (`| head`)
+ * is no
+ * error. Any other failure, such as a full disk, is reported once, and the command ends with `exitCode` where it would have ended
+ * with 0.
  */
 export function surviveOutput(exitCode: number): void {
   process.stderr.on('error', () => undefined);
@@ -9,7 +10,7 @@ export function surviveOutput(exitCode: number): void {
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     if (code === 'EPIPE' || isLost) return;
     isLost = true;
-    process.stderr.write(`error: standard output cannot be written: ${message}; the work goes on without it\n`);
+    process.stderr.write(`error: standard output cannot be written: ${message}; the work continues without it\n`);
     process.once('beforeExit', () => {
       process.exitCode ||= exitCode;
     });

@@ -1,12 +1,13 @@
-/** Columns of the narrowest terminal that people use. */
+/** Columns of the narrowest terminal in use. */
 const maxWidth = 80;
 const indent = 2;
 const gap = 2;
-/** Names are not cut below this length. */
+/** The shortest length to cut names to. */
 const minName = 16;
 
 /**
- * Rows of cells as lines of aligned columns, two spaces apart. Where lines would be longer than 80 characters, long names in the first
+ * Rows of cells as lines of aligned columns, two spaces apart. Where lines would be longer than 80 characters, long names in
+ * the first
  * column lose their middle, and texts in a last column that is aligned to the left are wrapped.
  */
 export function formatTable(rows: readonly (readonly string[])[], align: readonly ('left' | 'right')[]): string {

@@ -11,7 +11,7 @@ export interface TensorChoice {
   readonly prefix: string;
   /** The sets of weights that were there under prefixes. */
   readonly prefixes: readonly string[];
-  /** Tensors that were not read, as their numbers are of no type of this package. */
+  /** Tensors that were not read, because this package has no such type of numbers. */
   readonly unread: readonly string[];
 }
 
@@ -28,7 +28,7 @@ function list(names: readonly string[]): string {
   return names.slice(0, maxListed).map(quote).join(', ') + more;
 }
 
-/** Lines that say it; none where nothing was chosen. */
+/** The same as lines of text; empty where there was no choice. */
 export function choiceText(choice: TensorChoice | undefined): string {
   if (!choice) return '';
   const { key, candidates, prefix, prefixes, unread } = choice;
@@ -41,6 +41,6 @@ export function choiceText(choice: TensorChoice | undefined): string {
     const others = prefixes.length > 1 ? `, out of ${list(prefixes)}; --prefix takes another` : '';
     lines.push(`prefix: ${quote(prefix)} removed${others}`);
   }
-  if (unread.length > 0) lines.push(`not read, as this package has no such numbers: ${list(unread)}`);
+  if (unread.length > 0) lines.push(`not read, of a type that this package does not have: ${list(unread)}`);
   return lines.map((line) => `${line}\n`).join('');
 }

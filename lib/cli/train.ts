@@ -20,10 +20,10 @@ import { TrainingProgress } from './progress';
 import type { TrainFlags } from './train-command';
 import { misuse } from './usage';
 
-/** Images per step, unless the flag says otherwise or there are fewer. */
+/** Images per step without the flag, if there are as many. */
 const defaultBatchSize = 64;
 
-/** The `train` command. False when it was stopped before its end. */
+/** The `train` command. Resolves to false if it was stopped. */
 export async function train(folder: string, flags: TrainFlags): Promise<boolean> {
   await checkFlags(folder, flags);
   const { train, validation, unused } = await openImages(folder, flags);
@@ -50,20 +50,20 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
   // Before anything else is written: the bar takes its line with it.
   const result = await training.finally(() => progress.stop());
   if (!result) {
-    const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'go on with --resume';
+    const kept = flags.checkpoint === undefined ? 'nothing is kept' : 'continue with --resume';
     process.stderr.write(`stopped after step ${trainer.stepCount}; ${kept}\n`);
     return false;
   }
   if (result.epochs.length === 0) {
     const done = `${flags.checkpoint} has reached --epochs ${flags.epochs} (step ${trainer.stepCount})`;
-    process.stderr.write(`nothing left to do: ${done}; name more to go on\n`);
+    process.stderr.write(`nothing left to do: ${done}; raise --epochs to continue\n`);
   }
   await saveModel(model, flags.out);
   if (!flags.json) process.stdout.write(`${flags.out}: ${model.eval()}\n`);
   return true;
 }
 
-/** Whatever can be checked before the data are read. */
+/** Checks that need no data. */
 async function checkFlags(folder: string, flags: TrainFlags): Promise<void> {
   const { mean, std, resume, checkpoint, out, validation, schedule } = flags;
   if ((mean === undefined) !== (std === undefined)) throw misuse('train', 'both --mean and --std', 'one of them');
@@ -104,13 +104,13 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
   return createModel(flags.model ?? 'qarepvgg_a0', {
     ...options,
     ...(options.numClasses === classes && { labels: train.classes }),
-    // Images are scaled to cover the size, and all of the shorter side is looked at.
+    // Images are scaled to cover the size; all of the shorter side is used.
     preprocessing: { ...(mean && std ? { mean, std } : defaultPreprocessing(options.inChannels)), crop: 1 },
     seed: flags.seed,
   });
 }
 
-/** What a flag says of the data has to be so. @throws {UsageError} */
+/** A flag must agree with the data. @throws {UsageError} */
 function checkFlag(name: string, given: number | undefined, [low, high]: [number, number], what: string): void {
   if (given === undefined || (given >= low && given <= high)) return;
   throw misuse(`train, ${name}`, `${low}, ${what}`, `${given}`);
@@ -123,7 +123,7 @@ async function resume(trainer: Trainer, { resume: wanted, checkpoint }: TrainFla
 interface TrainingImages {
   readonly train: LoadedPart;
   readonly validation: LoadedPart | undefined;
-  /** What else is in the folders. */
+  /** Other entries of the folders. */
   readonly unused: readonly string[];
 }
 
@@ -139,7 +139,7 @@ async function openImages(folder: string, flags: TrainFlags): Promise<TrainingIm
   return { train, validation, unused: [...data.unused, ...unusedBeside(given)] };
 }
 
-/** Of a folder named to judge on, images to train on are not looked at. */
+/** Of a folder to validate on, images to train on are not used. */
 function unusedBeside(given: DataFolder | undefined): string[] {
   if (!given) return [];
   return [...(given.validation && given.train ? [partName(given.train)] : []), ...given.unused];
@@ -149,7 +149,7 @@ function partName({ folder, split }: DataPart): string {
   return split ? `${folder} (${split})` : folder;
 }
 
-/** For machines. */
+/** The data as JSON. */
 function summaryOf(train: LoadedPart, validation: LoadedPart | undefined): object {
   const describe = ({ images, skipped, others }: LoadedPart): object => ({
     images: images.length,
@@ -184,7 +184,7 @@ function count({ images }: LoadedPart): string {
   return images.length.toLocaleString('en-US');
 }
 
-/** The flags that were given, of these. */
+/** Those of the named flags that were given. */
 function pick<K extends keyof TrainFlags>(flags: TrainFlags, ...names: K[]): Partial<TrainFlags> {
   return Object.fromEntries(names.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])));
 }

@@ -1,14 +1,14 @@
 import { mismatch, QARepVGGError } from '../errors';
 
-/** The command line makes no sense: exit code 2. */
+/** A wrong command line: exit code 2. */
 export class UsageError extends Error {}
 
-/** A {@link UsageError} in the words of all messages of this package. */
+/** A {@link UsageError} in the form of this package's messages. */
 export function misuse(where: string, expected: string, received: string): UsageError {
   return new UsageError(mismatch('ERR_INVALID_ARG', where, expected, received).message);
 }
 
-/** Runs a check of what is on the command line: what it refuses is misuse. */
+/** Runs a check of the command line: what it refuses is misuse. */
 export function checkUsage<T>(check: () => T): T {
   try {
     return check();
@@ -17,7 +17,7 @@ export function checkUsage<T>(check: () => T): T {
   }
 }
 
-/** Whether the command line is at fault: options of the library are what its flags become. */
+/** Whether the command line is at fault; its flags become options of the library. */
 export function isMisuse(error: unknown): boolean {
   return error instanceof UsageError || (error instanceof QARepVGGError && error.option !== undefined);
 }

@@ -18,14 +18,14 @@ export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
     .description(
-      'Prove that re-parameterisation changes nothing: compare the forms of a model, block by block, on random and on given ' +
+      'Check that re-parameterisation changes nothing: compare the forms of a model, block by block, on random and on given ' +
         'images; or see how little quantisation changes.',
     )
     .argument(
       '<model>',
       'model file in train or partial form, in deploy form for a quantised one, or with --model a file of tensors',
     )
-    .argument('[images...]', 'image files to compare on, too');
+    .argument('[images...]', 'image files to compare on as well');
   addFileFlags(command)
     .option(
       '--deploy <file>',
@@ -33,7 +33,7 @@ export function addVerifyCommand(program: Command): void {
     )
     .option('--data <folder>', 'for a quantised model: labelled images to compare on, as for train')
     .option('--skip-unreadable', 'of --data: skip image files that cannot be read, and list them')
-    .option('--agreement <share>', 'for a quantised model: least share of equal predictions', share, 0.95)
+    .option('--agreement <share>', 'for a quantised model: smallest share of equal predictions', share, 0.95)
     .option('--samples <n>', 'random images', integerUpTo(10_000), 4)
     .option('--seed <n>', 'seed of the random images', wholeNumber, 0)
     .option('--tolerance <number>', 'largest relative L2 difference of a block and of the whole', numberFromZero, 1e-5)

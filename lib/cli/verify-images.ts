@@ -5,7 +5,7 @@ import { preprocess } from '../preprocessing';
 import { Random } from '../random';
 import type { VerifyFlags } from './verify-command';
 
-/** What the files hold, as the network takes it. */
+/** Reads the files as inputs of the network. */
 export function readImages(model: Network, files: readonly string[]): Promise<Tensor[]> {
   return Promise.all(files.map((file) => readInput(file, model)));
 }
@@ -20,7 +20,7 @@ export function randomImages(
   return Array.from({ length: samples }, () => randn(dims, { seed: random.bits() }));
 }
 
-/** An image as the network takes it. */
+/** Reads one image as an input of the network. */
 async function readInput(
   file: string,
   { options: { inChannels, inputSize, preprocessing } }: Network,

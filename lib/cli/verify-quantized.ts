@@ -9,27 +9,27 @@ import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';
 import { readImages } from './verify-images';
 
-/** Images that go through a session together. */
+/** Images per run of a session. */
 const batchSize = 64;
 
-/** How far a quantised model is from the one in float. */
+/** How much a quantised model differs from the one in float. */
 export interface Comparison {
   readonly images: number;
   /** Signal to quantisation noise of the logits, in decibels. */
   readonly sqnr: number;
-  /** Share of images that both take for the same. */
+  /** Share of images for which both predict the same class. */
   readonly agreement: number;
-  /** Shares of images that are taken for what they are; of images with labels. */
+  /** Shares of right predictions, for images with labels. */
   readonly accuracy?: { readonly float: number; readonly quantized: number };
 }
 
-/** Images of a comparison, and perhaps what they are. */
+/** Images of a comparison, with labels where they have them. */
 export interface Batch {
   readonly input: Images;
   readonly labels?: Int32Array;
 }
 
-/** The `verify` command for a quantised model. Whether both predict the same often enough. */
+/** The `verify` command for a quantised model. Returns whether the predictions agree often enough. */
 export async function verifyQuantized(
   model: Network,
   quantized: QuantizedModel,
@@ -37,7 +37,7 @@ export async function verifyQuantized(
   flags: VerifyFlags,
 ): Promise<boolean> {
   if (flags.data === undefined && files.length === 0) {
-    const expected = 'images like those that the model is for (random ones say nothing of a quantised model)';
+    const expected = 'images like those that the model is for, as random ones tell nothing about a quantised model';
     throw misuse('verify', expected, 'none; name files, or a folder with --data');
   }
   const given = (await readImages(model, files)).map((input): Batch => ({ input }));

@@ -1,7 +1,7 @@
 import type { Difference, EquivalenceReport } from '../index';
 import { formatTable } from './table';
 
-/** What `verify` says of two models. */
+/** Prints how two models compare. */
 export function printReport(
   { blocks, whole, samples }: EquivalenceReport,
   title: string,

@@ -7,24 +7,24 @@ import { misuse } from './usage';
 import type { VerifyFlags } from './verify-command';
 import { printReport } from './verify-report';
 
-/** Of a model of other origin; nothing for a file that holds something else. */
+/** Opens a model of other origin; undefined for a file of anything else. */
 export async function openTheirs(path: string, { model }: VerifyFlags): Promise<Model | undefined> {
-  // Standard input can be read once; a network of this package is expected there.
+  // Standard input can be read only once, and holds a network of this package.
   if (model !== undefined || path === '-') return undefined;
   const opened = await openModel(path, 'verify');
   return opened instanceof Model ? opened : undefined;
 }
 
-/** Compares two models of other origin on random inputs. Whether no output differs by more than the tolerance. */
+/** Compares two models of other origin on random inputs. Returns whether every difference is within the tolerance. */
 export async function verifyTheirs(model: Model, images: readonly string[], flags: VerifyFlags): Promise<boolean> {
   const where = 'verify';
   if (flags.deploy === undefined) {
-    throw misuse(where, 'a model to compare with, named by --deploy, as the file is of other origin', 'none');
+    throw misuse(where, 'a second model to compare with, named by --deploy', 'none');
   }
   if (images.length > 0) throw misuse(where, 'no images for models of other origin', images.join(', '));
   const other = await openModel(await inputFile(flags.deploy), where);
   if (!(other instanceof Model)) {
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', `${where}, --deploy`, 'a model of other origin, too', `${other}`);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', `${where}, --deploy`, 'a second model of other origin', `${other}`);
   }
   const names = model.inputs.map(({ name }) => name);
   const { samples, seed, tolerance } = flags;

@@ -13,7 +13,7 @@ import { verifyQuantized } from './verify-quantized';
 import { printReport } from './verify-report';
 import { openTheirs, verifyTheirs } from './verify-theirs';
 
-/** The `verify` command. Whether no difference is larger than the tolerance. */
+/** The `verify` command. Returns whether every difference is within the tolerance. */
 export async function verifyFile(path: string, images: readonly string[], flags: VerifyFlags): Promise<boolean> {
   const where = 'verify';
   const theirs = await openTheirs(path, flags);
@@ -46,16 +46,14 @@ export async function verifyFile(path: string, images: readonly string[], flags:
   return passed;
 }
 
-/** Refuses, before anything is computed, what cannot have been made of the model. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE */
+/**
+ * Refuses, before anything is computed, a model that cannot have been made from the other. @throws {QARepVGGError}
+ * ERR_MODEL_INCOMPATIBLE
+ */
 function checkShape({ options }: Network, other: Network | QuantizedModel, where: string): void {
   for (const name of ['inChannels', 'numClasses', 'blocks', 'channels', 'strides'] as const) {
     const [expected, received] = [options[name], other.options[name]].map(asText);
     if (expected === received) continue;
-    throw mismatch(
-      'ERR_MODEL_INCOMPATIBLE',
-      where,
-      `${name} ${expected}, as the model compared with has`,
-      `${received}`,
-    );
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, `${name} ${expected}, as in the other model`, `${received}`);
   }
 }

@@ -1,4 +1,4 @@
-/** What `qarepvgg` alone prints: the three things that people want first. */
+/** What `qarepvgg` prints without a command: the three things that people want first. */
 export function welcome(version: string): string {
   return `qarepvgg ${version}: run, quantise, serve and train convolutional networks.
 

@@ -6,7 +6,7 @@ import type { Inference, Parameters, RemoteTensor } from './types';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** An answer that is not what the protocol says. */
+/** The error of an answer that breaks the protocol. */
 export function unexpected(where: string, expected: string, received: string): QARepVGGError {
   return mismatch('ERR_PROTOCOL', `${where}, answer`, expected, received);
 }
@@ -86,14 +86,14 @@ function fromBytes(type: Datatype, bytes: Buffer, where: string): DataArray | Ui
   if (type === 'BYTES') {
     const strings = decodeStrings(bytes);
     if (strings) return strings;
-    throw unexpected(where, 'strings, each behind its length', `${bytes.length} bytes that are not`);
+    throw unexpected(where, 'strings, each after its length', `${bytes.length} other bytes`);
   }
   const size = elementSize(type);
   if (bytes.length % size !== 0) throw unexpected(where, `a multiple of ${size} bytes`, `${bytes.length}`);
   return viewAs(type, bytes);
 }
 
-/** Flat or nested. */
+/** The elements of a list, flat or nested. */
 function fromJson(type: Datatype, data: unknown, where: string): DataArray | Uint8Array[] {
   const items = asList(data, 'a list', where).flat(Number.POSITIVE_INFINITY);
   if (type === 'BYTES') return items.map((item) => Buffer.from(stringOf(item, where)));
@@ -111,7 +111,7 @@ function numbersFrom(type: Datatype, items: readonly unknown[], where: string): 
   const array = allocate(type, items.length);
   items.forEach((item, i) => {
     const number = type === 'BOOL' && typeof item === 'boolean' ? Number(item) : item;
-    // What JSON.parse makes of larger integers may be others.
+    // JSON.parse may have rounded larger integers.
     const isExact = typeof number === 'number' && (!isBig || Number.isSafeInteger(number));
     if (!isExact) throw unexpected(where, `numbers of ${type}`, describe(item));
     array[i] = isBig ? BigInt(number) : number;

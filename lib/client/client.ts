@@ -49,7 +49,7 @@ export function connect(url: string | URL, options: ClientOptions = {}): Inferen
   throw mismatch('ERR_INVALID_ARG', 'connect, url', 'an http or https URL', describe(url));
 }
 
-/** Made by {@link connect}. Any number of calls may run at a time; they share the client's connections. */
+/** Made by {@link connect}. Any number of calls may run at once; they share the client's connections. */
 export class InferenceClient {
   readonly #transport: Transport;
   readonly #settings: Settings;
@@ -60,12 +60,12 @@ export class InferenceClient {
     this.#transport = new Transport(base, settings);
   }
 
-  /** Whether the server runs; false, too, where none answers. */
+  /** Whether the server runs; also false where none answers. */
   live(options: CallOptions = {}): Promise<boolean> {
     return this.#probe('/v2/health/live', parseOptions('InferenceClient.live', callFields, options), 'live');
   }
 
-  /** Whether the server can infer; false, too, where none answers. */
+  /** Whether the server can infer; also false where none answers. */
   ready(options: CallOptions = {}): Promise<boolean> {
     return this.#probe('/v2/health/ready', parseOptions('InferenceClient.ready', callFields, options), 'ready');
   }
@@ -85,7 +85,7 @@ export class InferenceClient {
     return (await this.#ofModel(model, '', options, 'modelMetadata')) as unknown as ModelMetadata;
   }
 
-  /** The model's configuration in the words of Triton's `model_config.proto`, of servers that have one. */
+  /** The model's configuration in the form of Triton's `model_config.proto`, from servers that have one. */
   modelConfig(model: string, options: ModelOptions = {}): Promise<Readonly<Record<string, unknown>>> {
     return this.#ofModel(model, '/config', options, 'modelConfig');
   }
@@ -120,10 +120,10 @@ export class InferenceClient {
 
   /**
    * Runs a model. Feeds are named tensors, as for `InferenceSession.run`; they are copied before the call returns its promise.
-   * A status of 503 and lost connections are tried again, within the timeout.
+   * After a status of 503 or a lost connection it tries again, within the timeout.
    *
    * @throws {QARepVGGError} (rejects) ERR_STATUS with the server's words and the `status`; ERR_CONNECTION; ERR_TIMEOUT;
-   * ERR_ABORTED, its cause the signal's reason; ERR_PROTOCOL for an answer that the protocol does not have; ERR_LIMIT;
+   * ERR_ABORTED, its cause the signal's reason; ERR_PROTOCOL for an answer that breaks the protocol; ERR_LIMIT;
    * ERR_INVALID_ARG, ERR_SHAPE, ERR_DTYPE for feeds.
    */
   async infer(
@@ -169,7 +169,7 @@ export class InferenceClient {
     );
   }
 
-  /** Closes all connections; calls that are not answered yet fail. */
+  /** Closes all connections; pending calls fail. */
   close(): void {
     this.#transport.close();
   }
@@ -230,13 +230,13 @@ function modelPath(model: unknown, version: string | undefined, where: string): 
   return version === undefined ? path : `${path}/versions/${encodeURIComponent(version)}`;
 }
 
-/** What a server says of an error, in the form of the protocol or in another one. */
+/** What a server says of an error, in the protocol's form or another. */
 function reasonOf(body: Buffer): string {
   try {
     const { error } = JSON.parse(body.toString());
     if (typeof error === 'string') return quote(error);
   } catch {
-    // Not JSON: of a proxy, perhaps.
+    // Not JSON: perhaps the answer of a proxy.
   }
   return quote(body.subarray(0, 300).toString());
 }

@@ -9,7 +9,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { mismatch, QARepVGGError } from '../errors';
 import type { Settings } from './options';
 
-/** Of the binary tensor extension: how much of a body is JSON; tensors follow it. */
+/** Header of the binary tensor extension: how much of a body is JSON; tensors follow it. */
 export const lengthHeader = 'inference-header-content-length';
 
 export const octets = 'application/octet-stream';
@@ -104,7 +104,7 @@ async function readAll(response: IncomingMessage, maxBytes: number, where: strin
 
 function connectionError(error: Error, where: string): QARepVGGError {
   const { code = error.message } = error as NodeJS.ErrnoException;
-  return new QARepVGGError('ERR_CONNECTION', `${where}: expected an answer of the server, received ${code}`, {
+  return new QARepVGGError('ERR_CONNECTION', `${where}: expected an answer from the server, received ${code}`, {
     cause: error,
   });
 }

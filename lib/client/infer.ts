@@ -14,7 +14,7 @@ export interface Wanted {
 }
 
 /**
- * The body of a request and its headers. Tensors are copied: what happens to them afterwards does not matter.
+ * The body of a request and its headers. Tensors are copied, so the caller may change them afterwards.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_DTYPE, ERR_SHAPE for feeds that are no tensors.
  */

@@ -12,20 +12,20 @@ export interface ClientOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** For all tries of a call together, in milliseconds. @default 30000 */
   readonly timeout?: number;
-  /** After a status of 503 and after a connection that failed, how often a call is tried again. @default 3 */
+  /** How often a call is tried again after a status of 503 or a failed connection. @default 3 */
   readonly retries?: number;
-  /** Open at most, and kept alive between calls. @default 64 */
+  /** The most connections; they are kept alive between calls. @default 64 */
   readonly connections?: number;
   /** Largest answer that is read. @default 268435456 */
   readonly maxResponseBytes?: number;
-  /** For https: of `node:https`, with the certificates to use. It is not destroyed by `close()`. */
+  /** An agent of `node:https`, with the certificates to use. `close()` does not destroy it. */
   readonly agent?: Agent;
 }
 
 /** Options of every call. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
-  /** Instead of the client's. */
+  /** Replaces the client's timeout. */
   readonly timeout?: number;
 }
 

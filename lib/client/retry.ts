@@ -14,8 +14,8 @@ export interface Patience {
 }
 
 /**
- * The first answer that is not a status of 503, or the last one. Every request of the protocol may be repeated: none adds to
- * what one before it did.
+ * The first answer whose status is not 503, or the last one. Every request of the protocol may be repeated: none changes what
+ * another does.
  *
  * @throws {QARepVGGError} (rejects) ERR_CONNECTION, ERR_TIMEOUT, ERR_ABORTED, ERR_LIMIT
  */
@@ -31,7 +31,7 @@ export async function withRetries(
     const message = `${where}: expected an answer within ${timeout} ms, received none`;
     controller.abort(new QARepVGGError('ERR_TIMEOUT', message));
   }, timeout);
-  const cancel = () => controller.abort(new QARepVGGError('ERR_ABORTED', where));
+  const cancel = () => controller.abort(new QARepVGGError('ERR_ABORTED', `${where}: call aborted`));
   const promise = tryRepeatedly(send, retries, deadline, controller.signal);
   try {
     return await withSignal({ promise, cancel }, signal, where);
@@ -58,7 +58,7 @@ async function tryRepeatedly(
       if (isError) throw outcome;
       return outcome;
     }
-    // The timer keeps its own error; what woke it is the reason that counts.
+    // The timer rejects with an error of its own; the signal's reason counts.
     await sleep(delay, undefined, { signal }).catch(() => {
       throw signal.reason;
     });
@@ -69,7 +69,7 @@ function isLostConnection(error: unknown): error is QARepVGGError {
   return error instanceof QARepVGGError && error.code === 'ERR_CONNECTION';
 }
 
-/** Doubles with each try; half of it is random, so that clients that were refused together do not return together. */
+/** Doubles with each try; half of it is random, so that clients refused together do not return together. */
 function backoff(attempt: number): number {
   const delay = Math.min(firstDelay * 2 ** attempt, longestDelay);
   return (delay * (1 + Math.random())) / 2;

@@ -82,7 +82,7 @@ function checkType(data: RemoteData, given: unknown, where: string): Datatype {
 
 function elementsAsJson(data: RemoteData, type: Datatype, where: string): string {
   if (type === 'FP16' || type === 'BF16') {
-    throw mismatch('ERR_DTYPE', where, 'the option binary for a type that JSON does not have', type);
+    throw mismatch('ERR_DTYPE', where, 'the option binary, as JSON has no such type', type);
   }
   if (type === 'BYTES') {
     const strings = data as readonly (string | Uint8Array)[];
@@ -96,7 +96,7 @@ function elementsAsJson(data: RemoteData, type: Datatype, where: string): string
   return data.join();
 }
 
-/** `parameters` of the caller with those that this client adds; nothing where there are none. */
+/** The `parameters` of a request in JSON; nothing where there are none. */
 export function parametersJson(parameters: Parameters): string {
   return Object.keys(parameters).length === 0 ? '' : `,"parameters":${JSON.stringify(parameters)}`;
 }

@@ -37,7 +37,7 @@ export interface RankedClass {
   readonly label?: string;
   /** As the model computed it. */
   readonly value: number;
-  /** From 0 to 1, of images alone. */
+  /** From 0 to 1; only where images were classified. */
   readonly probability?: number;
 }
 

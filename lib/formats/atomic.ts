@@ -8,12 +8,12 @@ import { pathOf, placeOf } from './sources';
 
 const temporaryName = /^\.qarepvgg-[\da-f]{16}\.tmp$/;
 
-/** A temporary file that nobody has written to for so long belongs to a process that was killed. Milliseconds. */
+/** A temporary file that is this many milliseconds old belongs to a process that was killed. */
 const abandonedAfter = 3_600_000;
 
 /**
- * Writes a file so that, whatever happens, its path holds either all of the old content or all of the new: the bytes go
- * into a temporary file in the same folder, which is flushed to the disk and then renamed. A link to a file stays a link,
+ * Writes a file so that its path always holds either all of the old content or all of the new: the bytes go into a temporary
+ * file in the same folder, which is flushed to the disk and then renamed. A link to a file stays a link,
  * and an existing file keeps its permissions.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG when the path is that of a folder, pipe or device, or may not be written;
@@ -28,8 +28,8 @@ export async function writeAtomically(path: string | URL, bytes: Uint8Array, whe
 }
 
 /**
- * Does what {@link writeAtomically} does before it writes: what takes long can learn beforehand that its result would have
- * no place. Whatever the path holds stays as it is.
+ * Checks what {@link writeAtomically} checks before it writes, so that long work does not fail at its end. The path keeps its
+ * content.
  *
  * @param format As for {@link checkEnding}.
  * @throws {QARepVGGError} as {@link writeAtomically} and {@link checkEnding}
@@ -42,14 +42,14 @@ export async function checkWritable(path: string, format: FileFormat | 'report',
 /** A new file in the folder of another one. */
 interface Beside {
   readonly target: string;
-  /** Permissions of the target, if there is one. */
+  /** Permissions of the target, if it exists. */
   readonly mode: number | undefined;
   readonly temporary: string;
-  /** Of the temporary file; `use` closes it. */
+  /** The temporary file's; `use` closes it. */
   readonly handle: FileHandle;
 }
 
-/** Lets `use` have a temporary file, which is gone afterwards. */
+/** Passes a temporary file to `use` and removes it afterwards. */
 async function beside(pathOrUrl: string | URL, where: string, use: (file: Beside) => Promise<void>): Promise<void> {
   const path = pathOf(pathOrUrl, where);
   const place = placeOf(path, where);
@@ -83,7 +83,7 @@ async function fill(handle: FileHandle, bytes: Uint8Array, mode: number | undefi
   }
 }
 
-/** Makes a rename durable. Windows does not open folders, and needs none of this. */
+/** Makes a rename durable. Windows cannot open folders, and does not need this. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
@@ -94,7 +94,7 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** What processes that were killed while they wrote into this folder have left. Failing to clean up is no failure. */
+/** Removes what killed processes have left in this folder. Errors are ignored: cleaning up is optional. */
 async function removeAbandoned(folder: string): Promise<void> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => temporaryName.test(name));
   for (const name of names) {
@@ -104,7 +104,7 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
-/** `undefined` instead of the error that there is no such file. */
+/** Resolves to undefined where there is no such file. */
 async function orMissing<T>(promise: Promise<T>): Promise<T | undefined> {
   return promise.catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;

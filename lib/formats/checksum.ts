@@ -1,10 +1,10 @@
 import { crc32 } from 'node:zlib';
 import type { Steps } from '../slices';
 
-/** Takes about a millisecond. */
+/** These take about a millisecond. */
 const bytesPerStep = 2 ** 22;
 
-/** CRC-32 of bytes. @param start That of the bytes before them. */
+/** CRC-32 of bytes. @param start The checksum of the bytes before them. */
 export function* crc32Of(bytes: Uint8Array, start = 0): Steps<number> {
   let crc = start;
   for (let begin = 0; begin < bytes.length; begin += bytesPerStep) {

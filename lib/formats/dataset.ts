@@ -5,7 +5,7 @@ import { integer, isArray, readForeign } from '../options';
 
 /** What a {@link Dataset} is made of. */
 export interface DatasetSource {
-  /** All images, one after the other: [count, height, width, channels], channels fastest. */
+  /** All images, one after another: [count, height, width, channels], channels fastest. */
   readonly images: Uint8Array;
   /** [height, width, channels] of each image. */
   readonly dims: readonly [height: number, width: number, channels: number];
@@ -14,7 +14,7 @@ export interface DatasetSource {
   readonly classes: readonly string[];
 }
 
-/** Images of a data set that follow each other. */
+/** Consecutive images of a data set. */
 export interface DatasetPart {
   /** A view. */
   readonly images: Uint8Array;
@@ -24,11 +24,12 @@ export interface DatasetPart {
 }
 
 /**
- * Labelled images of one size, in memory: bytes in channels-last order, as files have them. Training turns the bytes of a
- * batch into floats; here they take a quarter of the room.
+ * Labelled images of one size, in memory: bytes in channels-last order, as files have them. Training converts the bytes of
+ * each batch to floats, which would take four times the memory.
  *
  * @example
- * const data = new Dataset({ images: new Uint8Array(2 * 28 * 28), dims: [28, 28, 1], labels: Int32Array.of(0, 1), classes: ['cat', 'dog'] });
+ * const data = new Dataset({ images: new Uint8Array(2 * 28 * 28), dims: [28, 28, 1], labels: Int32Array.of(0, 1), classes:
+ * ['cat', 'dog'] });
  * data.image(1); // Uint8Array(784), a view
  * data.classes[data.label(1)]; // 'dog'
  */
@@ -121,7 +122,7 @@ export class Dataset {
     }
     // The caller may have transferred the memory of the arrays away.
     if (this.labels.length !== this.length || this.images.length !== this.length * this.#size) {
-      const received = 'a view of a detached ArrayBuffer, or of one that was made smaller';
+      const received = 'a view of an ArrayBuffer that was detached or shrunk';
       throw mismatch('ERR_BUFFER_DETACHED', 'Dataset', 'the images and labels that it was made of', received);
     }
   }
@@ -132,7 +133,7 @@ const checkCount = integer(1, Number.MAX_SAFE_INTEGER);
 /** What the source holds, which is read once. */
 function readSource(source: DatasetSource, where: string): DatasetSource & { readonly classes: string[] } {
   if (typeof source !== 'object' || source === null) {
-    throw mismatch('ERR_INVALID_ARG', where, '{ images, dims, labels, classes }', describe(source));
+    throw mismatch('ERR_INVALID_ARG', where, 'an object { images, dims, labels, classes }', describe(source));
   }
   const { images, dims, labels, classes } = readForeign(where, () => {
     const { images, dims, labels, classes } = source;
@@ -140,7 +141,7 @@ function readSource(source: DatasetSource, where: string): DatasetSource & { rea
   });
   const names = readList(classes, `${where}, classes`, 'an array of names');
   if (!names.every((name) => typeof name === 'string')) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, classes`, 'an array of names', 'one with other values');
+    throw mismatch('ERR_INVALID_ARG', `${where}, classes`, 'an array of names', 'an array of other values');
   }
   return { images, dims, labels, classes: names as string[] };
 }
@@ -151,7 +152,10 @@ function readList(value: unknown, where: string, expected: string): unknown[] {
   return readForeign(where, () => Array.from(value));
 }
 
-/** Index of a label that is none of so many classes, or -1. A loop: a callback for each of millions of labels takes seconds. */
+/**
+ * Index of the first label that is not below `classes`, or -1. A loop, because a callback for millions of labels takes
+ * seconds.
+ */
 function findOdd(labels: Int32Array, classes: number): number {
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i] as number;

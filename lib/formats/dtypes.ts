@@ -28,7 +28,7 @@ interface ArrayClass {
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): NodeJS.TypedArray;
 }
 
-/** Typed arrays are in the order of the machine's bytes: little-endian, as the files, wherever this package runs. */
+/** Typed arrays have the machine's byte order: little-endian, as in the files, wherever this package runs. */
 const classes: { readonly [D in Dtype]: readonly [ArrayClass, (value: unknown) => boolean] } = {
   BOOL: [Uint8Array, types.isUint8Array],
   U8: [Uint8Array, types.isUint8Array],
@@ -66,14 +66,14 @@ export function bytesPerElement(dtype: Dtype): number {
   return classes[dtype][0].BYTES_PER_ELEMENT;
 }
 
-/** The elements that `bytes` are: a view of them where they lie at a multiple of the element's size, otherwise a copy. */
+/** The bytes as elements: a view where they are aligned to the element's size, otherwise a copy. */
 export function arrayOf(dtype: Dtype, bytes: Uint8Array): NodeJS.TypedArray {
   const [Class] = classes[dtype];
   const aligned = bytes.byteOffset % Class.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   return new Class(aligned.buffer, aligned.byteOffset, aligned.byteLength / Class.BYTES_PER_ELEMENT);
 }
 
-/** Puts a type on elements that are known to be of it. */
+/** Adds the type to elements that are known to be of it. */
 export function rawTensor(dtype: Dtype, data: NodeJS.TypedArray, dims: number[]): RawTensor {
   return { dtype, data, dims } as RawTensor;
 }

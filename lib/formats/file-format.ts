@@ -2,7 +2,7 @@ import { mismatch } from '../errors';
 import { foreignKind } from './file-kinds';
 import { pathOf, placeOf } from './sources';
 
-/** Kinds of model files: how their names end, what writes them, and what to do with one that was not expected. */
+/** Kinds of model files: how their names end, what writes them, and what to do with an unexpected one. */
 const formats = {
   safetensors: {
     ending: /\.safetensors$/i,
@@ -21,20 +21,20 @@ const formats = {
 /** Kinds of model files that this package reads and writes. */
 export type FileFormat = keyof typeof formats;
 
-const torch = { file: 'a file of PyTorch', advice: 'read it with loadStateDict, or on the command line with --model' };
+const torch = { file: 'a PyTorch file', advice: 'read it with loadStateDict, or on the command line with --model' };
 
 const readers = { ...formats, PyTorch: torch };
 
-/** What a file is by its name; nothing for the many names that do not say. */
+/** The format that a file's name shows; undefined for other names. */
 export function formatOf(path: string): FileFormat | undefined {
   return (Object.keys(formats) as FileFormat[]).find((format) => formats[format].ending.test(path));
 }
 
 /**
- * The rule for every file that is written: a name that ends in .safetensors or .onnx is kept for files of that kind; any
- * other name is as good as the next.
+ * The rule for every file that is written: a name that ends in .safetensors or .onnx is reserved for files of that kind;
+ * any other name is allowed.
  *
- * @param format What is to be written; 'report' for what is no model.
+ * @param format The format to write; 'report' for anything but a model.
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
 export function checkEnding(path: string | URL, format: FileFormat | 'report', where: string): void {
@@ -47,7 +47,7 @@ export function checkEnding(path: string | URL, format: FileFormat | 'report', w
 }
 
 /**
- * Refuses, with advice, a file that is plainly of another kind than the reader expects, whatever its name.
+ * Refuses, with advice, a file that is clearly of another kind than the reader expects, whatever its name.
  *
  * @param start The first 512 bytes, where there are as many.
  * @throws {QARepVGGError} ERR_MODEL_FORMAT
@@ -61,11 +61,11 @@ export function checkStart(start: Uint8Array, expected: keyof typeof readers, wh
   if (found !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, readers[expected].file, found);
 }
 
-/** What a file is by its first bytes; nothing for what is none of these. */
+/** The format that a file's first bytes show; undefined for any other. */
 export function recognize(start: Uint8Array): FileFormat | 'PyTorch' | undefined {
   if (start.length < 8) return undefined;
   const [first, second] = start as unknown as [number, number];
-  // First of all: the length of a header may begin like anything else.
+  // Checked first: the length of a header may begin like any other format.
   if (isSafetensors(start)) return 'safetensors';
   // An archive, or a pickle of protocol 2 to 5.
   if ((first === 0x50 && second === 0x4b) || (first === 0x80 && second <= 5)) return 'PyTorch';
@@ -73,7 +73,10 @@ export function recognize(start: Uint8Array): FileFormat | 'PyTorch' | undefined
   return first === 0x08 && second < 128 ? 'ONNX' : undefined;
 }
 
-/** Whether the first 8 bytes are the length of a header, little-endian and far below 4 GiB, and the next one, if given, its brace. */
+/**
+ * Whether the first 8 bytes are the length of a header, little-endian and far below 4 GiB, and the next one, if given, its
+ * brace.
+ */
 export function isSafetensors(start: Uint8Array): boolean {
   const brace = start[8] ?? 0x7b;
   return start.length >= 8 && start.subarray(4, 8).every((byte) => byte === 0) && brace === 0x7b;

@@ -1,4 +1,4 @@
-/** What a file turns out to be that is no model, or one of another kind, with what to do about it. */
+/** A kind of file that this package does not read as a model, with advice. */
 interface Kind {
   readonly file: string;
   readonly matches: (start: Buffer) => boolean;
@@ -9,7 +9,7 @@ const startsWith =
   (start: Buffer): boolean =>
     start.subarray(at, at + text.length).toString('latin1') === text;
 
-/** Of a text, past white space and a byte order mark. */
+/** Matches text, after white space and a byte order mark. */
 const textMatches =
   (pattern: RegExp) =>
   (start: Buffer): boolean =>
@@ -17,7 +17,7 @@ const textMatches =
 
 const notRead = 'which this package does not read';
 
-/** Text comes last, and of texts those first that are the most particular. */
+/** Text comes last; among texts, the most specific comes first. */
 const kinds: readonly Kind[] = [
   {
     file: 'a Git LFS pointer, which only stands for a file: run git lfs pull',
@@ -30,46 +30,46 @@ const kinds: readonly Kind[] = [
   { file: 'a 7-Zip archive: unpack it first', matches: startsWith('7z\xbc\xaf\x27\x1c') },
   { file: 'a tar archive: unpack it first', matches: startsWith('ustar', 257) },
   {
-    file: `an HDF5 file, of Keras perhaps, ${notRead}`,
+    file: `an HDF5 file, perhaps from Keras, ${notRead}`,
     matches: startsWith('\x89HDF\r\n\x1a\n'),
   },
   { file: `a TensorFlow Lite model, ${notRead}`, matches: startsWith('TFL3', 4) },
   { file: `a GGUF file, ${notRead}`, matches: startsWith('GGUF') },
-  { file: `an array of NumPy, ${notRead}`, matches: startsWith('\x93NUMPY') },
+  { file: `a NumPy array, ${notRead}`, matches: startsWith('\x93NUMPY') },
   { file: 'an image', matches: (start) => startsWith('\x89PNG')(start) || startsWith('\xff\xd8\xff')(start) },
   { file: 'a PDF document', matches: startsWith('%PDF-') },
   {
-    file: 'an HTML page: the download answered with a page instead of the file, a login or an error perhaps',
+    file: 'an HTML page: the download returned a page, perhaps a login or an error, instead of the file',
     matches: textMatches(/^\uFEFF?\s*<(?:!doctype\s+html|html|head|body)\b/i),
   },
   { file: 'an XML file', matches: textMatches(/^\uFEFF?\s*<\?xml\b/) },
   {
-    file: 'JSON: a description, or an answer of a server, without the numbers',
+    file: 'JSON: perhaps a description, or the answer of a server, without the weights',
     matches: textMatches(/^\uFEFF?\s*[{[]/),
   },
-  { file: 'a text', matches: textMatches(/\S/) },
+  { file: 'a text file', matches: textMatches(/\S/) },
 ];
 
-/** How many bytes {@link foreignKind} looks at. */
+/** How many bytes {@link foreignKind} inspects. */
 export const startBytes = 512;
 
-/** What a file is, in words that follow "received", by its first {@link startBytes}; nothing for what is not known. */
+/** What a file is by its first {@link startBytes} bytes, as text to follow "received"; undefined for an unknown kind. */
 export function foreignKind(start: Uint8Array): string | undefined {
   const bytes = Buffer.from(start.buffer, start.byteOffset, Math.min(start.length, startBytes));
   return kinds.find(({ matches }) => matches(bytes))?.file;
 }
 
-/** What a ZIP archive is that holds no `data.pkl`, by the names of its entries. */
+/** What a ZIP archive without `data.pkl` is, by the names of its entries. */
 export function archiveKind(names: readonly string[]): string {
-  if (names.some((name) => name.endsWith('.npy'))) return `arrays of NumPy (.npz), ${notRead}`;
-  if (names.includes('model.weights.h5')) return `a model of Keras, ${notRead}`;
-  if (names.some((name) => name.endsWith('data.pkl'))) return 'one that torch.save did not write in this way';
+  if (names.some((name) => name.endsWith('.npy'))) return `NumPy arrays (.npz), ${notRead}`;
+  if (names.includes('model.weights.h5')) return `a Keras model, ${notRead}`;
+  if (names.some((name) => name.endsWith('data.pkl'))) return 'an archive that torch.save did not write in this form';
   return 'a ZIP archive of other files: unpack it first';
 }
 
-/** UTF-8 without control characters, but for a character that is cut off at the end. */
+/** Whether this is UTF-8 without control characters; the last character may be cut off. */
 function isText(bytes: Buffer): boolean {
   const text = bytes.toString('utf8').replace(/\uFFFD{1,3}$/, '');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the search is for them
   return text !== '' && !/[\0-\x08\x0e-\x1f\uFFFD]/.test(text);
 }

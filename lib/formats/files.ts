@@ -1,12 +1,14 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open, readdir } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
+import { didYouMean } from '../did-you-mean';
 import { type ErrorCode, mismatch, QARepVGGError } from '../errors';
 import { allocateBytes, bytesIn, type FileSource, pathOf, placeOfSource } from './sources';
 
 export { allocateBytes, placeOf } from './sources';
 
-/** A file open for reading, from its beginning to its end. */
+/** A file open for reading in one pass. */
 export interface InputFile {
   /** The caller's function and the path it gave, for messages. */
   readonly where: string;
@@ -16,7 +18,7 @@ export interface InputFile {
   read(length: number): Promise<Uint8Array>;
 }
 
-// Without O_NONBLOCK, opening a named pipe that nobody writes would wait for ever; O_NOCTTY is for terminals. Windows
+// Without O_NONBLOCK, opening a named pipe without a writer would block forever; O_NOCTTY is for terminals. Windows
 // has neither.
 const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
@@ -39,7 +41,7 @@ export async function withFile<T>(source: FileSource, where: string, use: (file:
   return bytes ? use(inMemory(bytes, place)) : withFileAt(pathOf(source, where), place, use);
 }
 
-/** Bytes as a file. The whole is handed out as it is, a part is copied: its reader wants it at offset 0. */
+/** Bytes as a file. The whole is returned as it is; a part is copied, because its reader needs it at offset 0. */
 function inMemory(bytes: Uint8Array, where: string): InputFile {
   let position = 0;
   const read = (length: number): Promise<Uint8Array> => {
@@ -73,10 +75,21 @@ async function withFileAt<T>(path: string, place: string, use: (file: InputFile)
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changed(place);
     return result;
   } catch (error) {
-    throw systemError(place, 'a file that can be read', error);
+    const hint = handle ? '' : await similarName(path, error);
+    throw systemError(place, 'a file that can be read', error, hint);
   } finally {
     await handle?.close();
   }
+}
+
+/** The most names in a folder that are compared with a mistyped one. */
+const maxNames = 1000;
+
+/** `; did you mean "model.onnx"?`, where a file is missing and its folder holds one of a similar name. */
+async function similarName(path: string, error: unknown): Promise<string> {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return '';
+  const names = await readdir(dirname(path)).catch((): string[] => []);
+  return names.length > maxNames ? '' : didYouMean(basename(path), names);
 }
 
 /** All bytes of a regular file. @throws {QARepVGGError} as {@link withFile} */
@@ -135,11 +148,13 @@ function accessDenied(where: string, expected: string, error: PermissionError): 
 }
 
 /**
- * What the operating system or Node refused, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
- * ERR_INVALID_ARG. Its cause carries the system's `code`; the path in the system's message is left out, for it may be
- * one that the caller does not know. Errors of other kinds come back as they are.
+ * An error of the operating system or Node, as an error of this package: ERR_LIMIT for a full disk and the like, otherwise
+ * ERR_INVALID_ARG. Its cause carries the system's `code`; the path in the system's message is omitted, because the
+ * caller may not know it. Errors of other kinds come back as they are.
+ *
+ * @param hint Follows the message.
  */
-export function systemError(where: string, expected: string, error: unknown): unknown {
+export function systemError(where: string, expected: string, error: unknown, hint = ''): unknown {
   const { errno, code } = error as NodeJS.ErrnoException;
   if (code === 'ERR_ACCESS_DENIED') return accessDenied(where, expected, error as PermissionError);
   if (error instanceof QARepVGGError || typeof errno !== 'number' || code === undefined) return error;
@@ -147,9 +162,7 @@ export function systemError(where: string, expected: string, error: unknown): un
   const cause = Object.assign(new Error(`${code}: ${text}`), { code, errno });
   return new QARepVGGError(
     codes[code] ?? 'ERR_INVALID_ARG',
-    `${where}: expected ${expected}, received ${code} (${text})`,
-    {
-      cause,
-    },
+    `${where}: expected ${expected}, received ${code} (${text})${hint}`,
+    { cause },
   );
 }

@@ -8,16 +8,16 @@ import type { RawTensor } from './dtypes';
 /** Float32 has at most four bytes where the file has one. */
 const growth = 4;
 
-/** For the few tensors that overlap in another way than sharing all they have. */
+/** For the few tensors that overlap only in part. */
 const baseBytes = 2 ** 23;
 
 /**
  * The same numbers in float32, as PyTorch's `.float()` returns them: F32 is kept, not copied; F16 and BF16 are exact; the
- * others are rounded to nearest. Tensors that are the same memory are converted once.
+ * others are rounded to nearest. Tensors that share their memory are converted once.
  *
  * @returns An object without a prototype: any name is safe as a key.
  * @throws {QARepVGGError} ERR_NON_FINITE for a finite number of F64 that would become infinite; ERR_LIMIT when tensors overlap
- * so often that copies of them take many times the memory that they have.
+ * so much that copies of them would take many times their memory.
  */
 export function* tensorsToFloat32(
   tensors: readonly (readonly [string, RawTensor])[],
@@ -34,7 +34,7 @@ export function* tensorsToFloat32(
     let floats = dtype === 'F32' ? data : converted.get(key);
     if (floats === undefined) {
       left -= data.length * Float32Array.BYTES_PER_ELEMENT;
-      if (left < 0) throw mismatch('ERR_LIMIT', where, 'tensors that rarely overlap', 'many over the same memory');
+      if (left < 0) throw mismatch('ERR_LIMIT', where, 'tensors that rarely overlap', 'many that share memory');
       floats = yield* toFloats(tensor, `${where}, ${quote(name)}`);
       converted.set(key, floats);
     }
@@ -44,7 +44,7 @@ export function* tensorsToFloat32(
   return result;
 }
 
-/** One tensor of them, into memory of its own. */
+/** Converts one tensor into new memory. */
 export function* toFloats(tensor: RawTensor, where: string): Steps<Float32Array> {
   const result = allocateFloats(tensor.data.length, where);
   for (let begin = 0; begin < result.length; begin += stepSize) {
@@ -75,7 +75,7 @@ function brainsToFloats(bits: Uint16Array, result: Float32Array, begin: number, 
   for (let i = begin; i < end; i++) target[i] = (bits[i] as number) << 16;
 }
 
-/** By halves: bigints are slow. The sum is rounded once, as `Number` rounds a bigint. */
+/** In two halves, because bigints are slow. The sum is rounded once, as `Number` rounds a bigint. */
 function longsToFloats(
   longs: BigInt64Array | BigUint64Array,
   signed: boolean,

@@ -3,7 +3,7 @@ import { type Steps, stepSize } from '../slices';
 import { type Dtype, rawTensor } from './dtypes';
 import { toFloats } from './float32';
 
-/** The type of a graph that stands for an element type of files. */
+/** The type of a graph for each element type of files. */
 const types: Readonly<Record<Dtype, DataType>> = {
   BOOL: 'bool',
   U8: 'uint8',
@@ -20,7 +20,7 @@ const types: Readonly<Record<Dtype, DataType>> = {
   U64: 'int64',
 };
 
-/** Elements of a file as a graph has them: the same where it has their type, otherwise of a wider one, and floats of 32 bits. */
+/** Elements of a file in a graph's types: the same type where a graph has it, otherwise a wider one; floats become float32. */
 export function* inGraphType(
   dtype: Dtype,
   data: NodeJS.TypedArray,

@@ -38,7 +38,8 @@ export function readIdx(path: string, where = 'readIdx'): Promise<IdxArray> {
  * Reads a data set from two IDX files: images of dims [count, height, width] or [count, height, width, channels], and
  * as many labels.
  *
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is none, or damaged; ERR_LIMIT above 2 GiB; as {@link Dataset}
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file of another kind or a damaged one; ERR_LIMIT above 2 GiB; as
+ * {@link Dataset}
  */
 export async function loadIdx(
   imagesPath: string,
@@ -88,7 +89,7 @@ function parseIdx(bytes: Uint8Array, where: string): IdxArray {
   return { data: bytes.subarray(4 + 4 * header.dims.length), dims: header.dims };
 }
 
-/** Undefined while `bytes`, the beginning of a file, are too few to tell. */
+/** Reads the header at the beginning of a file; undefined while `bytes` are too few. */
 function readHeader(bytes: Uint8Array, where: string): { dims: number[]; fileBytes: number } | undefined {
   const [zero, zeroToo, type, rank] = bytes;
   if (rank === undefined) return undefined;
@@ -126,17 +127,22 @@ async function inflate(compressed: Uint8Array, where: string): Promise<Uint8Arra
     }
   } catch (error) {
     if (error instanceof QARepVGGError) throw error;
-    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected gzip data, received damaged ones (${error})`, {
+    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected gzip data, received damaged data (${error})`, {
       cause: error,
     });
   }
   return whole ? whole.subarray(0, length) : beginning;
 }
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG for more than the compressed bytes can hold, before there is memory for it. */
+/** @throws {QARepVGGError} ERR_INVALID_ARG, before memory is taken, for more than the compressed bytes can hold. */
 function allocateInflated(bytes: number, compressed: number, where: string): Uint8Array {
   if (bytes <= maxGzipRatio * compressed + minGzipBytes) return allocateBytes(bytes, where);
-  throw mismatch('ERR_INVALID_ARG', where, `${bytes} bytes after decompression`, `${compressed} compressed ones`);
+  throw mismatch(
+    'ERR_INVALID_ARG',
+    where,
+    `${bytes} bytes after decompression`,
+    `${compressed} compressed bytes, too few for them`,
+  );
 }
 
 function append(whole: Uint8Array, piece: Uint8Array, length: number, where: string): number {

@@ -22,7 +22,7 @@ import { assembleQuantized, describeQuantized, quantizedTensors } from './quanti
 import { inFloat32, readRawSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors';
 import { type FileSource, ownSource, placeOfSource } from './sources';
 
-/** Tensors whose name begins like this are no part of the network. */
+/** Tensors whose names begin like this are not part of the network. */
 export const extraPrefix = 'training.';
 
 /** What a model file holds beside the network; names of tensors begin with {@link extraPrefix}. */
@@ -32,13 +32,14 @@ export interface Extras {
 }
 
 /**
- * Writes a network, quantised or not, with everything that is needed to use it again, as a safetensors file: all of it or
- * nothing, whatever happens meanwhile. The tensors have their names of the layout 'official'; the metadata hold the options of
- * the network, its form, labels and preprocessing. Of a {@link Model} tensors keep their names, and the graph is in the metadata.
+ * Writes a network, quantised or not, with everything needed to use it again, as a safetensors file: all of it or
+ * nothing. The tensors have their names of the layout 'official'; the metadata hold the options of
+ * the network, its form, labels and preprocessing. The tensors of a {@link Model} keep their names, and the metadata hold
+ * its graph.
  *
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, for a name that ends in .onnx, and for a
- * module that is no network;
- * ERR_MODEL_INCOMPATIBLE for what was quantised and is no network; ERR_LIMIT when the disk is full.
+ * module that is not a network; ERR_MODEL_INCOMPATIBLE for quantised modules that are not a network; ERR_LIMIT when the disk is
+ * full.
  *
  * @example
  * await saveModel(model.eval().switchToDeploy(), 'deploy.safetensors');
@@ -57,12 +58,13 @@ export async function saveModel(model: Network | QuantizedModel | Model, path: s
 }
 
 /**
- * Reads a network that {@link saveModel} or a training run has written, in the form that it had, in eval mode. Which kind it
- * is says the file; `form` is 'int8' for a quantised one; a model of other origin is a {@link Model}. The type parameter says what the caller expects. Bytes are copied
- * before the call returns its promise.
+ * Reads a network that {@link saveModel} or a training run has written, in its form at that time, in eval mode. The file decides
+ * the kind: `form` is 'int8' for a quantised network, and a model of other origin is a {@link Model}. The type parameter is what
+ * the caller expects. Bytes are copied before the call returns its promise.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_QUANT_PARAM naming a
- * layer that cannot be computed, by its scales or because its sums could leave 32 bits; ERR_INVALID_ARG for a path that cannot be read; ERR_BUFFER_* for bytes; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * layer whose scales are invalid or whose sums could exceed 32 bits; ERR_INVALID_ARG for a path that cannot be read; ERR_BUFFER_*
+ * for bytes; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = await loadModel<Network>('model.safetensors');
@@ -99,7 +101,7 @@ async function readRawFile(path: FileSource, where: string): Promise<RawFile> {
   const file = await readRawSafetensors(path, where);
   const [odd] = Object.keys(file.unread);
   if (odd === undefined || !isOurs(file.metadata)) return { file, place };
-  throw mismatch('ERR_MODEL_FORMAT', place, 'the tensors that the metadata say', `${quote(odd)} too`);
+  throw mismatch('ERR_MODEL_FORMAT', place, 'the tensors that the metadata name', `also ${quote(odd)}`);
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that holds no network of this package. */
@@ -117,7 +119,7 @@ export async function saveModelWith(model: Network, extras: Extras, path: string
   await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata }, where);
 }
 
-/** As {@link loadModel}, with what else is in the file; not for quantised networks. */
+/** As {@link loadModel}, with everything else in the file; not for quantised networks. */
 export async function loadModelWith(path: FileSource, where: string): Promise<{ model: Network; extras: Extras }> {
   const { description, file, place } = described(await readRawFile(path, where));
   if (description.form === 'int8') {
@@ -128,7 +130,10 @@ export async function loadModelWith(path: FileSource, where: string): Promise<{ 
   return { model, extras: { tensors: others, metadata } };
 }
 
-/** Makes a network of what a file holds; `others` are tensors that are no part of it. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+/**
+ * Makes a network from the content of a file; `others` are tensors that are not part of it. @throws {QARepVGGError}
+ * ERR_MODEL_FORMAT
+ */
 export function assembleNetwork(
   { options, form }: NetworkDescription,
   tensors: Readonly<StateDict>,
@@ -158,5 +163,5 @@ function checkTensors(slots: readonly SlotSpec[], tensors: Readonly<StateDict>, 
   }
   const odd = Object.keys(others).find((name) => !name.startsWith(extraPrefix));
   if (odd === undefined) return others;
-  throw mismatch('ERR_MODEL_FORMAT', where, `the ${slots.length} tensors that the metadata say`, `${quote(odd)} too`);
+  throw mismatch('ERR_MODEL_FORMAT', where, `the ${slots.length} tensors that the metadata name`, `also ${quote(odd)}`);
 }

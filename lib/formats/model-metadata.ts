@@ -13,10 +13,13 @@ export function isOurs(metadata: Metadata): boolean {
   return metadata.producer === producer.producer;
 }
 
-/** What older versions of this package read as it is, and what they would compute wrongly: a network without identities. */
+/**
+ * Version 1 is what older versions of this package read; a network without identities, which they would compute wrongly, is
+ * 2.
+ */
 const formatVersions = { plain: '1', withoutIdentity: '2' } as const;
 
-/** Of a model of other origin, which no older version reads. */
+/** A model of other origin, which no older version reads. */
 const graphForm = { formatVersion: '3', form: 'graph' } as const;
 
 /** A graph without the numbers of its tensors, which lie beside it under its names: an ONNX file, in base64. */
@@ -24,7 +27,7 @@ export function describeGraph(graph: Uint8Array): Metadata {
   return { ...producer, ...graphForm, graph: Buffer.from(graph).toString('base64') };
 }
 
-/** What {@link describeGraph} was given; nothing for a file of another form. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+/** The reverse of {@link describeGraph}; undefined for a file of another form. @throws {QARepVGGError} ERR_MODEL_FORMAT */
 export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | undefined {
   if (!isOurs(metadata) || metadata.form !== graphForm.form) return undefined;
   const { formatVersion, graph = '' } = metadata;
@@ -33,7 +36,7 @@ export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | 
     throw mismatch('ERR_MODEL_FORMAT', where, `version ${quote(graphForm.formatVersion)} of the format`, received);
   }
   const bytes = Buffer.from(graph, 'base64');
-  // A copy: those of a Buffer may lie in memory that others share.
+  // A copy: a Buffer may be part of memory that others share.
   if (bytes.length > 0 && bytes.toString('base64') === graph) return Uint8Array.from(bytes);
   throw mismatch(
     'ERR_MODEL_FORMAT',
@@ -43,10 +46,10 @@ export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | 
   );
 }
 
-/** Options that files of older versions lack, with what they were then. */
+/** Options that files of older versions lack, with their values at that time. */
 const laterOptions: Readonly<Record<string, string>> = { identity: 'true' };
 
-/** The form of a network in a file; quantised ones, which are deploy forms, have one of their own. */
+/** The form of a network in a file; quantised networks have a form of their own. */
 export type FileForm = Form | 'int8';
 
 const forms: readonly string[] = ['train', 'partial', 'deploy', 'int8'] satisfies FileForm[];
@@ -65,11 +68,11 @@ export interface NetworkDescription<F extends FileForm = Form> {
   readonly form: F;
 }
 
-/** What {@link describeNetwork} was given. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+/** The reverse of {@link describeNetwork}. @throws {QARepVGGError} ERR_MODEL_FORMAT */
 export function readDescription(metadata: Metadata, where: string): NetworkDescription<FileForm> {
   if (!isOurs(metadata) || metadata.formatVersion === undefined) {
-    const received = 'another one; make the network with createModel and load the tensors with loadStateDict';
-    throw mismatch('ERR_MODEL_FORMAT', where, 'a file that saveModel has written', received);
+    const received = 'another file; make the network with createModel and load the tensors with loadStateDict';
+    throw mismatch('ERR_MODEL_FORMAT', where, 'a file written by saveModel', received);
   }
   const versions: readonly string[] = Object.values(formatVersions);
   if (!versions.includes(metadata.formatVersion)) {

@@ -12,7 +12,7 @@ import { inGraphType } from './graph-types';
  */
 const magic = '\x93NUMPY';
 
-/** By the name that NumPy has for an element type. */
+/** Element types by NumPy's names. */
 const dtypes: Readonly<Record<string, Dtype>> = {
   '|b1': 'BOOL',
   '|u1': 'U8',
@@ -44,12 +44,12 @@ export function isNpy(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads an array of numbers in row-major order; types that a graph does not have become wider ones, floats those of 32 bits.
+ * Reads an array of numbers in row-major order; types that a graph does not have become wider ones, and floats become float32.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for another file, or a damaged one; ERR_NON_FINITE for numbers too large for float32.
  */
 export function parseNpy(bytes: Uint8Array, where: string): GraphTensor {
-  const odd = (received: string) => mismatch('ERR_MODEL_FORMAT', where, 'an array of numbers of NumPy', received);
+  const odd = (received: string) => mismatch('ERR_MODEL_FORMAT', where, 'a NumPy array of numbers', received);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!isNpy(bytes) || bytes.length < 12) throw odd('another file');
   const version = bytes[6] as number;
@@ -76,7 +76,7 @@ export function parseNpy(bytes: Uint8Array, where: string): GraphTensor {
 export function serializeNpy({ type, dims, data }: GraphTensor): Uint8Array {
   const shape = dims.length === 1 ? `${dims[0]},` : dims.join(', ');
   const text = `{'descr': '${names[type]}', 'fortran_order': False, 'shape': (${shape}), }`;
-  // Elements begin at a multiple of 64, behind a line feed.
+  // Elements begin at a multiple of 64, after a line feed.
   const length = Math.ceil((text.length + 11) / 64) * 64 - 10;
   const head = Buffer.alloc(10 + length, ' ');
   head.write(`${magic}\x01\x00`, 'latin1');

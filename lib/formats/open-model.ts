@@ -8,8 +8,8 @@ import { readOnnx } from './onnx';
 import { type FileSource, ownSource, placeOfSource } from './sources';
 
 /**
- * Reads a model from a file of any kind: of a path its name says which (ONNX when it ends so, otherwise safetensors), of bytes
- * their beginning.
+ * Reads a model from a file of any kind. A path's ending decides (ONNX for .onnx, otherwise safetensors); for bytes, their
+ * beginning decides.
  */
 export async function openModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
   const own = ownSource(source, where);
@@ -17,7 +17,7 @@ export async function openModel(source: FileSource, where: string): Promise<Netw
   return format === 'ONNX' ? readOnnx(own, where) : readModel(own, where);
 }
 
-/** As {@link openModel}, for what only networks of this package can do. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE */
+/** As {@link openModel}, for work that needs a network of this package. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE */
 export async function openOwnModel(source: FileSource, where: string): Promise<Network | QuantizedModel> {
   const model = await openModel(source, where);
   if (!(model instanceof Model)) return model;

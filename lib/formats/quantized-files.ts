@@ -10,14 +10,14 @@ import type { Dtype, RawTensor } from './dtypes';
 import { describeNetwork, type Metadata } from './model-metadata';
 
 /**
- * How a quantised network lies in a file. Weights are I8, biases I32, under the names that they have in the deploy form, and
+ * The layout of a quantised network in a file. Weights are I8, biases I32, under the names that they have in the deploy form, and
  * `<weight>_scale` beside them, one for each output channel. Scales and zero points of activations, in the order of the
  * layers that take integers, and last those of the logits if they are rounded, are two tensors.
  */
 const activationScales = 'activation_scale';
 const activationZeroPoints = 'activation_zero_point';
 
-/** What the metadata say of a quantisation, under this key, in JSON. */
+/** What the metadata say about a quantisation, under this key, in JSON. */
 export interface QuantizationNotes extends QuantizationRecipe {
   readonly keepFloat: readonly string[];
   readonly quantizeLogits: boolean;
@@ -29,7 +29,7 @@ export function scaleName(weight: string): string {
   return `${weight}_scale`;
 }
 
-/** The metadata of a quantised network. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for what is no network. */
+/** The metadata of a quantised network. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for anything but a network. */
 export function describeQuantized(model: QuantizedModel, where: string): Metadata {
   if (!model.isNetwork) {
     throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a quantised network', 'quantised blocks or convolutions');
@@ -117,7 +117,8 @@ function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
 /**
  * A quantised network from metadata and tensors.
  *
- * @param read For each layer that takes integers, by name (undefined for what takes quantised logits), returns the parameters of its input.
+ * @param read Returns the parameters of a layer's input, by the layer's name; undefined stands for the reader of quantised
+ * logits.
  */
 export function buildQuantized(
   options: CheckedNetworkOptions,
@@ -156,7 +157,7 @@ export function buildQuantized(
 
 type ArrayOf<D extends Dtype> = Extract<RawTensor, { dtype: D }>['data'];
 
-/** Tensors of a file, each of which is to be used once. */
+/** Tensors of a file, each of which must be used once. */
 export class TensorSource {
   readonly #tensors: Map<string, RawTensor>;
   readonly #where: string;
@@ -166,7 +167,7 @@ export class TensorSource {
     this.#where = where;
   }
 
-  /** The numbers of a tensor. @throws {QARepVGGError} ERR_MODEL_FORMAT unless it is there, of this type and these dims. */
+  /** The numbers of a tensor. @throws {QARepVGGError} ERR_MODEL_FORMAT unless it exists with this type and these dims. */
   take<D extends Dtype>(name: string, dtype: D, dims: readonly number[]): ArrayOf<D> {
     const tensor = this.#tensors.get(name);
     if (tensor?.dtype !== dtype || tensor.dims.join() !== dims.join()) {
@@ -192,7 +193,7 @@ export class TensorSource {
   end(): void {
     const [odd] = this.#tensors.keys();
     if (odd === undefined) return;
-    throw mismatch('ERR_MODEL_FORMAT', this.#where, 'the tensors that the metadata say', `${quote(odd)} too`);
+    throw mismatch('ERR_MODEL_FORMAT', this.#where, 'the tensors that the metadata name', `also ${quote(odd)}`);
   }
 }
 
@@ -216,7 +217,7 @@ const checks: Readonly<Record<keyof QuantizationNotes, (value: unknown) => boole
   quantizeLogits: isFlag,
 };
 
-/** What {@link describeQuantized} has written. @throws {QARepVGGError} ERR_MODEL_FORMAT */
+/** The reverse of {@link describeQuantized}. @throws {QARepVGGError} ERR_MODEL_FORMAT */
 function readNotes(metadata: Metadata, where: string): QuantizationNotes {
   const text = metadata[notesKey];
   if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', where, `metadata ${notesKey}`, 'none');
@@ -230,7 +231,7 @@ function readNotes(metadata: Metadata, where: string): QuantizationNotes {
   const given = new Map(Object.entries(notes));
   const read = Object.entries(checks).map(([name, isGood]) => {
     const value: unknown = given.get(name);
-    if (!isGood(value)) throw badNotes(where, `a good ${name}`, describe(value));
+    if (!isGood(value)) throw badNotes(where, `a valid ${name}`, describe(value));
     return [name, value];
   });
   return Object.fromEntries(read) as QuantizationNotes;

@@ -18,9 +18,9 @@ export function isFileSource(value: unknown, where: string): value is FileSource
 }
 
 /**
- * A source that the caller cannot change any more: its bytes are copied.
+ * A source that the caller can no longer change: its bytes are copied.
  *
- * @throws {QARepVGGError} ERR_INVALID_ARG for what is no source; ERR_BUFFER_*; ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source; ERR_BUFFER_*; ERR_OUT_OF_MEMORY.
  */
 export function ownSource(source: FileSource, where: string): string | Uint8Array {
   const bytes = bytesIn(source, where);
@@ -30,7 +30,7 @@ export function ownSource(source: FileSource, where: string): string | Uint8Arra
   return copy;
 }
 
-/** The bytes of a source that has them; nothing for one on the disk. @throws {QARepVGGError} ERR_BUFFER_* */
+/** The bytes of a source in memory; undefined for one on the disk. @throws {QARepVGGError} ERR_BUFFER_* */
 export function bytesIn(source: unknown, where: string): Uint8Array | undefined {
   if (!isBytes(source)) return undefined;
   const place = `${where}, bytes`;
@@ -48,7 +48,7 @@ export function bytesIn(source: unknown, where: string): Uint8Array | undefined 
   }
 }
 
-/** A path as text, that of a `file:` URL too. @throws {QARepVGGError} ERR_INVALID_ARG */
+/** A path, or a `file:` URL, as the text of a path. @throws {QARepVGGError} ERR_INVALID_ARG */
 export function pathOf(path: unknown, where: string, expected = 'a path or a file: URL'): string {
   const href = hrefOf(path, where);
   const text = href === undefined ? path : pathOfUrl(href, where);
@@ -56,18 +56,18 @@ export function pathOf(path: unknown, where: string, expected = 'a path or a fil
   throw mismatch('ERR_INVALID_ARG', `${where}, path`, expected, describe(path));
 }
 
-/** "where, path". @throws {QARepVGGError} ERR_INVALID_ARG for what cannot be a path. */
+/** "where, path". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a path. */
 export function placeOf(path: unknown, where: string): string {
   return `${where}, ${quote(pathOf(path, where))}`;
 }
 
-/** As {@link placeOf}, or "where, 1234 bytes". @throws {QARepVGGError} ERR_INVALID_ARG for what is no source. */
+/** As {@link placeOf}, or "where, 1234 bytes". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source. */
 export function placeOfSource(source: unknown, where: string): string {
   const bytes = bytesIn(source, where);
   return bytes ? `${where}, ${bytes.length} bytes` : `${where}, ${quote(pathOf(source, where, sourceNames))}`;
 }
 
-/** @throws {QARepVGGError} ERR_LIMIT; ERR_OUT_OF_MEMORY when the machine has not enough memory. */
+/** @throws {QARepVGGError} ERR_LIMIT; ERR_OUT_OF_MEMORY when the machine lacks the memory. */
 export function allocateBytes(length: number, where: string): Uint8Array {
   if (length > constants.MAX_LENGTH) {
     throw mismatch(
@@ -84,7 +84,7 @@ function isBytes(value: unknown): value is Uint8Array | ArrayBufferLike {
   return types.isUint8Array(value) || types.isAnyArrayBuffer(value);
 }
 
-/** Of a URL of any realm. */
+/** The address of a URL of any realm. */
 function hrefOf(value: unknown, where: string): string | undefined {
   if (typeof value !== 'object' || value === null || isBytes(value)) return undefined;
   return readForeign(`${where}, path`, () => {

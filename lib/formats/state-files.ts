@@ -21,12 +21,12 @@ export interface LoadStateDictFileOptions {
 }
 
 /**
- * Writes a state dict as a safetensors file, all of it or nothing. With it go the options of its module that the names of
- * tensors do not show (`eps`, `averageBranch`, strides), so that it will not be loaded into a module that would compute
- * something else with it.
+ * Writes a state dict as a safetensors file, all of it or nothing. It also notes the options of its module that the
+ * names of tensors do not show (`eps`, `averageBranch`, strides), so that no module loads it that would compute something else.
  *
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for what is no state dict, such as a module, for a path that cannot be
- * written, and for a name that ends in .onnx; ERR_LIMIT when the disk is full; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for a tensor that is broken.
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for anything but a state dict, such as a module, for a path that cannot be
+ * written, and for a name that ends in .onnx; ERR_LIMIT when the disk is full; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for an
+ * invalid tensor.
  *
  * @example
  * await saveStateDict(block.stateDict({ layout: 'timm' }), 'block.safetensors');
@@ -39,12 +39,12 @@ export async function saveStateDict(stateDict: StateDict, path: string | URL): P
 
 /**
  * Reads the tensors of a safetensors file, or of a file that `torch.save` has written (a state dict, a whole module, or a
- * checkpoint with one of these in it), in float32. Which of the two it is shows in the file, not in its name. Nothing in it is
- * executed; objects beside the state dict need not be understood. Bytes are copied before the call returns its promise.
+ * checkpoint with one of these in it), in float32. The content decides, not the name. Nothing in it is executed;
+ * objects besides the state dict need not be understood. Bytes are copied before the call returns its promise.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file of another kind, and a damaged one; ERR_MODEL_INCOMPATIBLE, with
- * the keys there are, for a checkpoint without a state dict; ERR_NON_FINITE naming a tensor with a number that float32 has no
- * room for; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * the keys there are, for a checkpoint without a state dict; ERR_NON_FINITE naming a tensor with a number beyond
+ * float32; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = createModel('repvgg_a0');

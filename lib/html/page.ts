@@ -41,7 +41,7 @@ export function lineFigure(options: LineFigure): string {
   return `<figure><figcaption>${caption}</figcaption><div class="scroll">${linePlot(options)}</div></figure>`;
 }
 
-/** A table of texts, which scrolls where it is wider than the page. */
+/** A table of texts; it scrolls where it is wider than the page. */
 export function dataTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const row = (cells: readonly string[], tag: 'th' | 'td'): string =>
     `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;

@@ -11,7 +11,7 @@ export interface Line {
   readonly name: string;
   /** Its colour on a page. */
   readonly style: LineStyle;
-  /** One for each place on the x axis; undefined leaves a gap. */
+  /** One value for each place on the x axis; undefined leaves a gap. */
   readonly values: readonly (number | undefined)[];
 }
 
@@ -31,7 +31,7 @@ export interface LinePlotOptions {
   readonly lines: readonly Line[];
   /** Written beside the y axis. @default none */
   readonly unit?: string;
-  /** A logarithmic y axis, where numbers that are not above 0 have no place. @default false */
+  /** A logarithmic y axis, which cannot show numbers of 0 and below. @default false */
   readonly log?: boolean;
 }
 
@@ -79,7 +79,7 @@ export function linePlot({ title, names, lines, unit = '', log = false }: LinePl
   ]);
 }
 
-/** Bars side by side, on a logarithmic scale: what is rare is to be seen, too. Between `kept` nothing is clamped. */
+/** Bars side by side, on a logarithmic scale that shows rare values too. Between `kept` nothing is clamped. */
 export function histogramPlot(
   title: string,
   { low, high, counts }: { readonly low: number; readonly high: number; readonly counts: readonly number[] },
@@ -137,7 +137,10 @@ function axis(values: readonly number[], log: boolean): Axis {
   return { ticks, place: (value) => (value - low) / (high - low) };
 }
 
-/** From one of 1, 2 or 5 times a power of ten to another; ticks at all such, or at powers of ten where they would be many. */
+/**
+ * From one multiple of a power of ten by 1, 2 or 5 to another, with ticks at all of them, or at powers of ten where those
+ * are many.
+ */
 function logAxis(values: readonly number[]): Axis {
   const least = Math.min(...values);
   const most = Math.max(...values, least * 1.001);
@@ -160,7 +163,7 @@ function niceStep(step: number): number {
   return power * ([1, 2, 5, 10].find((factor) => factor * power >= step * 0.999) as number);
 }
 
-/** A number in few characters. */
+/** A number as a short text. */
 export function format(value: number): string {
   if (value === 0) return '0';
   if (!Number.isFinite(value)) return '∞';

@@ -1,3 +1,4 @@
+import { didYouMean } from '../did-you-mean';
 import { describe, describeList, mismatch } from '../errors';
 import type { DataType, TensorData } from '../graph/graph';
 import { readForeign } from '../options';
@@ -34,6 +35,7 @@ export interface Fetches {
 export function checkFetches(wanted: unknown, names: readonly string[], where: string): void {
   const list = readForeign(where, () => (Array.isArray(wanted) ? [...(wanted as unknown[])] : undefined));
   if (list !== undefined && list.length > 0 && list.every((name) => names.includes(name as string))) return;
-  const received = list ? describeList(list) : describe(wanted);
+  const odd = list?.find((name) => !names.includes(name as string));
+  const received = list ? describeList(list) + didYouMean(odd, names) : describe(wanted);
   throw mismatch('ERR_INVALID_ARG', `${where}, outputs`, `names among ${describeList(names)}`, received);
 }

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import type { GraphArray } from '../../binding';
+import { didYouMean } from '../did-you-mean';
 import { describe, describeList, mismatch, quote } from '../errors';
 import type { DataType, Value } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
@@ -39,7 +40,7 @@ export function readFeeds(feeds: unknown, inputs: readonly Value[], where: strin
   const odd = [...entries.keys()].filter((name) => !names.includes(name));
   const missing = names.filter((name) => entries.get(name) === undefined);
   if (odd.length > 0 || missing.length > 0) {
-    const received = odd.length > 0 ? describeList(odd) : `no ${describeList(missing)}`;
+    const received = odd.length > 0 ? describeList(odd) + didYouMean(odd[0], missing) : `no ${describeList(missing)}`;
     throw mismatch('ERR_INVALID_ARG', where, `tensors under the names ${describeList(names)}`, received);
   }
   return inputs.map((input) => ({ input, ...readTensor(entries.get(input.name), `${where}, ${quote(input.name)}`) }));

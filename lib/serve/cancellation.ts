@@ -1,9 +1,10 @@
 /**
- * Says that nobody waits for an answer any more. Every request has one: an AbortSignal would be half of the cost of a small request.
+ * Says that nobody waits for an answer any more. Every request has one: an AbortSignal would be half of the cost of a small
+ * request.
  */
 export class Cancellation {
   #isCancelled = false;
-  /** Called once, when it is cancelled from now on; one listener at a time. */
+  /** Called once when the request is cancelled later; there is one listener at a time. */
   onCancel: (() => void) | undefined;
 
   get isCancelled(): boolean {

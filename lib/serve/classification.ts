@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { describeList, mismatch } from '../errors';
 import { rank } from '../vision/ranking';
 import { viewAs } from './datatypes';
 import type { WireTensor } from './types';
@@ -10,7 +10,7 @@ export function classify(output: WireTensor, count: number, labels: readonly str
       'ERR_SHAPE',
       `output ${output.name}, parameter classification`,
       'an output [n, classes]',
-      describe(`${output.shape}`),
+      describeList(output.shape),
     );
   }
   const [rows, classes] = output.shape as [number, number];
@@ -24,7 +24,7 @@ export function classify(output: WireTensor, count: number, labels: readonly str
   return { name: output.name, datatype: 'BYTES', shape: [rows, Math.min(count, classes)], bytes };
 }
 
-/** Texts as the binary extension has them: each behind its length in 4 bytes. */
+/** Strings in the form of the binary extension: each follows its length in 4 bytes. */
 export function packTexts(texts: readonly string[]): Uint8Array {
   return Buffer.concat(
     texts.flatMap((text) => {

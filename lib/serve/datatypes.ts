@@ -48,7 +48,7 @@ export function viewAs(datatype: Datatype, bytes: Uint8Array): DataArray {
   return new type(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / type.BYTES_PER_ELEMENT);
 }
 
-/** The memory of an array. */
+/** The bytes of an array, without a copy. */
 export function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
 }

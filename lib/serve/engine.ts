@@ -19,9 +19,9 @@ export interface Engine {
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
   readonly labels: readonly string[] | undefined;
-  /** Where the only input is images: they may come as bytes [n, height, width, channels] too. */
+  /** Set where the only input is images, which may then also come as bytes [n, height, width, channels]. */
   readonly image: ImageInput | undefined;
-  /** Whether requests can be put together along the first dim of all inputs and outputs. */
+  /** Whether requests can be joined along the first dim of every input and output. */
   readonly isBatched: boolean;
   /** Copies the inputs before it returns. */
   run(inputs: readonly WireTensor[], signal: AbortSignal): Promise<readonly WireTensor[]>;
@@ -39,7 +39,7 @@ const datatypes: Readonly<Record<string, Datatype>> = {
   bool: 'BOOL',
 };
 
-/** Bytes of more channels are no images to the engine. */
+/** The engine takes bytes of at most this many channels as images. */
 const maxByteChannels = 4;
 
 /** Opens a model that is to be served. @throws {QARepVGGError} as `InferenceSession.create` */
@@ -73,7 +73,7 @@ export async function openEngine(source: ModelSource, threads: number): Promise<
   };
 }
 
-/** What a session computes with unless the options say otherwise. */
+/** Threads of a session whose options do not name any. */
 export function defaultThreads(): number {
   return info().threads;
 }
@@ -93,7 +93,7 @@ function imageInput({ inputMetadata, inputSize, preprocessing }: InferenceSessio
   return { height, width, channels, preprocessing };
 }
 
-/** Images are served at the size that the session has planned for; whatever else is open stays open. */
+/** Images are served at the size that the session has planned for; other open dims stay open. */
 function tensorMetadata(
   { name, type, shape }: ValueMetadata,
   [height, width] = [-1, -1] as readonly [number, number],

@@ -11,12 +11,12 @@ export interface JobOptions {
   readonly cancellation?: Cancellation | undefined;
 }
 
-/** What a batch took, for statistics; times in milliseconds. */
+/** The times of a batch in milliseconds, for statistics. */
 export interface BatchReport {
   readonly rows: number;
   /** How long each of its requests waited. */
   readonly queued: readonly number[];
-  /** From when the engine could begin. */
+  /** Counted from when the engine could begin. */
   readonly computed: number;
 }
 
@@ -37,7 +37,7 @@ class Job<I, O> {
   readonly key: string;
   readonly deadline: number;
   readonly enqueued: number;
-  /** With what it computes, from when it does. */
+  /** The batch that it computes in, once it does. */
   batch: { readonly abort: AbortController; live: number } | undefined;
   isSettled = false;
   readonly #cancellation: Cancellation | undefined;
@@ -82,7 +82,7 @@ export class Lane<I, O> {
   lastArrival = Number.NEGATIVE_INFINITY;
   /** Batches that are computing. */
   running = 0;
-  /** Milliseconds of the engine, those of running batches estimated. */
+  /** Milliseconds of the engine's time; those of running batches are estimates. */
   used = 0;
   readonly closed: Promise<void>;
   #resolveClosed = (): void => undefined;
@@ -90,10 +90,10 @@ export class Lane<I, O> {
   #queue: Job<I, O>[] = [];
   /** Requests without an answer. */
   readonly #live = new Set<Job<I, O>>();
-  /** One timer for all of them: when the first deadline may pass. */
+  /** One timer for all of them, set to the first deadline. */
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
-  /** Milliseconds that a row takes, a moving average. */
+  /** Milliseconds per row, a moving average. */
   #perRow = 0;
   readonly #options: LaneOptions<I, O>;
   readonly #scheduler: { pump(): void; clock(): number };
@@ -116,7 +116,7 @@ export class Lane<I, O> {
   }
 
   /**
-   * The result of a request, once it had its turn.
+   * Resolves to the result of a request.
    *
    * @throws {QARepVGGError} (rejects) ERR_BUSY when the queue is full; ERR_TIMEOUT, ERR_ABORTED; ERR_DISPOSED after `close`;
    * what `run` rejects with when it computes this request alone.
@@ -139,7 +139,7 @@ export class Lane<I, O> {
     });
   }
 
-  /** Refuses new requests; resolves when those that wait are done. */
+  /** Refuses new requests; resolves when the pending ones are done. */
   close(): Promise<void> {
     this.#isClosing = true;
     this.#closeIfEmpty();
@@ -161,8 +161,8 @@ export class Lane<I, O> {
   }
 
   /**
-   * Computes the next batch, of requests that take up to `limit` milliseconds together. `measure` says how long the engine had
-   * it. Never rejects.
+   * Computes the next batch: requests that together take up to `limit` milliseconds. `measure` returns how long the engine
+   * had it. Never rejects.
    */
   async compute(started: number, limit: number, measure: () => number): Promise<void> {
     const jobs = this.#take(this.#rowsWithin(limit));
@@ -199,7 +199,7 @@ export class Lane<I, O> {
         }
         return;
       }
-      // Whichever request is at fault fails alone.
+      // Run one by one, only the request at fault fails.
       for (const job of jobs) if (!job.isSettled) await this.#run([job], signal);
     }
   }
@@ -207,11 +207,11 @@ export class Lane<I, O> {
   #rowsWithin(limit: number): number {
     const { maxBatch } = this.#options;
     if (limit === Number.POSITIVE_INFINITY) return maxBatch;
-    // Nobody knows how long the first batch takes.
+    // How long the first batch takes is unknown.
     return this.#perRow === 0 ? 1 : Math.min(maxBatch, Math.floor(limit / this.#perRow));
   }
 
-  /** The oldest request and those behind it that fit into its batch. */
+  /** The oldest request, and those behind it that fit its batch. */
   #take(maxRows: number): Job<I, O>[] {
     const [oldest] = this.#queue as [Job<I, O>];
     const taken: Job<I, O>[] = [];
@@ -243,12 +243,12 @@ export class Lane<I, O> {
     this.#closeIfEmpty();
   }
 
-  /** Has the timer fire by then. */
+  /** Makes the timer fire by then. */
   #watch(deadline: number, now: number): void {
     if (deadline >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = deadline;
-    // Whoever waits for the answer keeps the process alive.
+    // The caller that waits for the answer keeps the process alive.
     this.#timer = setTimeout(() => this.#expire(), Math.ceil(deadline - now)).unref();
   }
 
@@ -276,7 +276,7 @@ export class Lane<I, O> {
 }
 
 function late(): QARepVGGError {
-  return new QARepVGGError('ERR_TIMEOUT', 'the deadline has passed before there was a result');
+  return new QARepVGGError('ERR_TIMEOUT', 'no result before the deadline');
 }
 
 function cancelled(): QARepVGGError {

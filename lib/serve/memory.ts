@@ -4,8 +4,8 @@ import { mismatch } from '../errors';
 export const blockUnit = 2 ** 16;
 
 /**
- * The memory of requests: how much of it there may be at a time, and blocks that large bodies are read into. Blocks are used again:
- * the garbage collector would have to mark the whole heap to find each hundred of them, and new ones are slow to get.
+ * The memory of requests: its limit, and blocks that large bodies are read into. Blocks are reused: the garbage collector would
+ * have to mark the whole heap to find each hundred of them, and new ones are slow to get.
  */
 export class RequestMemory {
   readonly limit: number;
@@ -23,12 +23,12 @@ export class RequestMemory {
     return this.#used;
   }
 
-  /** For one request, which takes bytes as it learns of them and returns them all together. */
+  /** For one request, which takes bytes as it learns of them and returns all of them together. */
   open(): Hold {
     return new Hold(this);
   }
 
-  /** @throws {QARepVGGError} ERR_BUSY when there are not as many bytes left. */
+  /** @throws {QARepVGGError} ERR_BUSY when fewer bytes are left. */
   take(bytes: number): void {
     if (this.#used + bytes > this.limit) {
       throw mismatch('ERR_BUSY', 'queue', `at most ${this.limit} bytes of requests`, 'more');
@@ -48,7 +48,7 @@ export class RequestMemory {
       this.#freeBytes -= size;
       return free;
     }
-    // Blocks of sizes that are no longer asked for make room for others.
+    // Free blocks of sizes that are no longer wanted make room for others.
     if (this.#used + this.#freeBytes > this.limit) {
       this.#free.clear();
       this.#freeBytes = 0;
@@ -66,7 +66,7 @@ export class RequestMemory {
   }
 }
 
-/** What one request has of it. */
+/** What one request holds of it. */
 export class Hold {
   readonly #memory: RequestMemory;
   #bytes = 0;
@@ -77,12 +77,12 @@ export class Hold {
     this.#memory = memory;
   }
 
-  /** From here on, the block may be another request's. */
+  /** Once true, the block may belong to another request. */
   get isReleased(): boolean {
     return this.#isReleased;
   }
 
-  /** @throws {QARepVGGError} ERR_BUSY when there are not as many left. */
+  /** @throws {QARepVGGError} ERR_BUSY when fewer are left. */
   take(bytes: number): void {
     this.#memory.take(bytes);
     this.#bytes += bytes;

@@ -8,7 +8,7 @@ import { addTritonMetrics } from './triton-metrics';
 export const loadMetrics = () => import('prom-client');
 export type Prometheus = Awaited<ReturnType<typeof loadMetrics>>;
 
-/** Seconds: from a small network alone to the longest a request may wait. */
+/** Seconds: from a small network alone to the longest wait of a request. */
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const labelNames = ['model', 'version'] as const;
 
@@ -18,7 +18,7 @@ export function createMetrics(prometheus: Prometheus, models: ModelRegistry, wit
   const registry = new prometheus.Registry();
   const registers = [registry];
   prometheus.collectDefaultMetrics({ register: registry });
-  // Gauges under names of counters.
+  // These are gauges with the names of counters.
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`);
 
   const requests = new Counter({

@@ -1,3 +1,4 @@
+import { didYouMean } from '../did-you-mean';
 import { describe, describeList, mismatch, quote } from '../errors';
 import { classify } from './classification';
 import { countElements, elementSize } from './datatypes';
@@ -15,7 +16,7 @@ import type {
   WireTensor,
 } from './types';
 
-/** What decides how a model is served; see `ServeOptions`. */
+/** How a model is served; see `ServeOptions`. */
 export interface ModelSettings {
   readonly maxBatch: number;
   readonly queueDelay: number;
@@ -98,13 +99,13 @@ export class ServedModel implements ModelEntry {
     }
   }
 
-  /** Computes what waits, then frees the memory. */
+  /** Computes the pending requests, then frees the memory. */
   async close(): Promise<void> {
     await this.#lane.close();
     this.engine.dispose();
   }
 
-  /** In the order of the model. */
+  /** The inputs, checked, in the order of the model. */
   #checkInputs(given: readonly WireTensor[]): WireTensor[] {
     const expected = this.engine.inputs;
     const names = expected.map(({ name }) => name);
@@ -124,14 +125,14 @@ export class ServedModel implements ModelEntry {
     return inputs;
   }
 
-  /** Images may come as bytes, channels last. */
+  /** What an input must be; images may come as bytes, channels last. */
   #form(metadata: TensorMetadata, { datatype }: WireTensor): TensorMetadata {
     const { image } = this.engine;
     if (!image || datatype !== 'UINT8') return metadata;
     return { ...metadata, datatype, shape: [-1, image.height, image.width, image.channels] };
   }
 
-  /** Makes of all outputs those that are wanted. */
+  /** A function that picks the wanted outputs from all. */
   #selection(requested: readonly RequestedOutput[] | undefined): (all: readonly WireTensor[]) => readonly WireTensor[] {
     if (requested === undefined) return (all) => all;
     const wanted = requested.map(({ name, classification }) => [this.#output(name), classification] as const);
@@ -146,11 +147,16 @@ export class ServedModel implements ModelEntry {
     const index = this.engine.outputs.findIndex((output) => output.name === name);
     if (index >= 0) return index;
     const names = this.engine.outputs.map((output) => output.name);
-    throw mismatch('ERR_INVALID_ARG', 'outputs', `names of ${describeList(names)}`, describe(name));
+    throw mismatch(
+      'ERR_INVALID_ARG',
+      'outputs',
+      `names among ${describeList(names)}`,
+      describe(name) + didYouMean(name, names),
+    );
   }
 }
 
-/** Requests of the same key differ in the first dim alone. */
+/** Requests with the same key differ in the first dim alone. */
 function keyOf(inputs: readonly WireTensor[]): string {
   let key = '';
   for (const { datatype, shape } of inputs) {
@@ -169,13 +175,13 @@ function checkInput({ name, datatype, shape, bytes }: WireTensor, expected: Tens
   }
   const size = countElements(shape, where) * elementSize(datatype);
   if (bytes.byteLength !== size) {
-    throw mismatch('ERR_BUFFER_SIZE', where, `${size} bytes, as its shape says`, `${bytes.byteLength}`);
+    throw mismatch('ERR_BUFFER_SIZE', where, `${size} bytes, as the shape says`, `${bytes.byteLength}`);
   }
 }
 
 /**
- * Runs requests of shapes that differ in the first dim alone as one. Their inputs are put side by side in memory that is used
- * again: the engine copies it before it returns a promise, and fresh memory is slow to get.
+ * Runs requests whose shapes differ in the first dim alone as one. Their inputs are joined in memory that is reused: the engine
+ * copies it before it returns a promise, and fresh memory is slow to get.
  */
 class Batcher {
   readonly #engine: Engine;

@@ -1,3 +1,4 @@
+import { didYouMean } from '../did-you-mean';
 import { mismatch, QARepVGGError, quote } from '../errors';
 import { allocate, bytesOf, countElements } from './datatypes';
 import { type Engine, openEngine } from './engine';
@@ -32,7 +33,7 @@ export interface IndexEntry {
   readonly reason: string;
 }
 
-/** The models of a server, by name and version. Changes run one after the other; requests go on meanwhile. */
+/** The models of a server, by name and version. Changes run one after another; requests continue meanwhile. */
 export class ModelRegistry implements Models {
   readonly scheduler = new Scheduler();
   readonly memory: RequestMemory;
@@ -54,7 +55,7 @@ export class ModelRegistry implements Models {
     return this.#isLoaded && !this.#isClosing;
   }
 
-  /** Readiness ends; what is served goes on. */
+  /** Readiness ends; serving continues. */
   beginClosing(): void {
     this.#isClosing = true;
   }
@@ -69,7 +70,7 @@ export class ModelRegistry implements Models {
 
   get(name: string, version = ''): ServedModel {
     const versions = this.#models.get(name);
-    if (!versions) throw new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}`);
+    if (!versions) throw unknownModel(name, this.names());
     const model = versions.get(version === '' ? highest([...versions.keys()]) : version);
     if (model) return model;
     throw new QARepVGGError('ERR_NOT_FOUND', `model ${quote(name)} has no version ${quote(version)}`);
@@ -83,11 +84,11 @@ export class ModelRegistry implements Models {
     this.#isLoaded = true;
   }
 
-  /** Loads a model, again if it is loaded: all its versions, or none. @throws {QARepVGGError} ERR_NOT_FOUND; as its files */
+  /** Loads or reloads a model: all its versions, or none. @throws {QARepVGGError} ERR_NOT_FOUND; as its files */
   load(name: string): Promise<void> {
     return this.#change(async () => {
       const definitions = (await this.#definitions()).filter((definition) => definition.name === name);
-      if (definitions.length === 0) throw new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}`);
+      if (definitions.length === 0) throw unknownModel(name, this.names());
       const opened: { definition: Definition; engine: Engine }[] = [];
       try {
         for (const definition of definitions) opened.push({ definition, engine: await this.#open(definition) });
@@ -110,13 +111,13 @@ export class ModelRegistry implements Models {
   unload(name: string): Promise<void> {
     return this.#change(async () => {
       const versions = this.#models.get(name);
-      if (!versions) throw new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}`);
+      if (!versions) throw unknownModel(name, this.names());
       this.#models.delete(name);
       for (const model of versions.values()) this.#retire(model);
     });
   }
 
-  /** Loads every model that is being served again. */
+  /** Reloads every model that is served. */
   async reload(): Promise<ReloadResult> {
     const reloaded: string[] = [];
     const failed: { name: string; message: string }[] = [];
@@ -131,7 +132,7 @@ export class ModelRegistry implements Models {
     return { reloaded, failed };
   }
 
-  /** What can be served and what is. */
+  /** What is served, and what could be. */
   async index(): Promise<IndexEntry[]> {
     const loaded = this.list().map(({ name, version }) => ({ name, version, state: 'READY' as const, reason: '' }));
     const others = (await this.#definitions()).filter(({ name, version }) => !this.#models.get(name)?.has(version));
@@ -141,14 +142,14 @@ export class ModelRegistry implements Models {
     ];
   }
 
-  /** Files that models which are being served came from. */
+  /** The files of the models that are served. */
   async files(): Promise<{ name: string; path: string }[]> {
     return (await this.#definitions()).flatMap(({ name, source }) =>
       typeof source === 'string' && this.#models.has(name) ? [{ name, path: source }] : [],
     );
   }
 
-  /** Refuses new requests, computes what waits and frees all memory. */
+  /** Refuses new requests, computes the pending ones and frees all memory. */
   async close(): Promise<void> {
     this.#isClosing = true;
     await this.#changes;
@@ -184,7 +185,7 @@ export class ModelRegistry implements Models {
     }
   }
 
-  /** From here on, requests get the new model; those that have the old one are answered by it. */
+  /** New requests get the new model; the old one answers those it has. */
   #place(definition: Definition, engine: Engine): void {
     const { name, version, settings } = definition;
     const versions = this.#models.get(name) ?? new Map<string, ServedModel>();
@@ -208,8 +209,8 @@ function highest(versions: readonly string[]): string {
 }
 
 /**
- * Memory is planned and code is paged in before the first request; a model that cannot compute is found here. Not where sizes are
- * open, or integers may be some: what such a model can compute is for requests to say.
+ * Plans memory and pages code in before the first request, and finds a model that cannot compute. Skipped where sizes are open,
+ * or where inputs are integers, such as indices: only requests say what such a model can compute.
  */
 async function warmUp(engine: Engine): Promise<void> {
   const isKnown = engine.inputs.every(
@@ -222,4 +223,8 @@ async function warmUp(engine: Engine): Promise<void> {
     return { name, datatype, shape: dims, bytes: bytesOf(allocate(datatype, countElements(dims, name))) };
   });
   await engine.run(inputs, new AbortController().signal);
+}
+
+function unknownModel(name: string, names: readonly string[]): QARepVGGError {
+  return new QARepVGGError('ERR_NOT_FOUND', `no model named ${quote(name)}${didYouMean(name, names)}`);
 }

@@ -10,7 +10,7 @@ import type { ModelSource, ServeOptions } from './types';
 const mebibyte = 2 ** 20;
 const day = 86_400_000;
 
-/** Of a queue of its own for each model, where that model does not say otherwise. */
+/** Each model has a queue; these are its settings where the model has none of its own. */
 const settingFields = {
   maxBatch: optional(integer(1, 4096)),
   queueDelay: optional(number(0, 10_000, 0)),
@@ -46,7 +46,7 @@ export function checkServeOptions(options: ServeOptions, where: string) {
   const checked = parseOptions(where, fields, options);
   const threads = checked.threads ?? defaultThreads();
   const settings: ModelSettings = {
-    // A thread takes up to 8 images through the network together.
+    // A thread computes up to 8 images together.
     maxBatch: checked.maxBatch ?? 8 * threads,
     queueDelay: checked.queueDelay ?? 0,
     maxQueue: checked.maxQueue ?? 128,
@@ -90,7 +90,7 @@ function readForeignRecord(value: unknown, where: string): Record<string, unknow
 
 function text(value: unknown, where: string): string {
   if (typeof value === 'string' && value !== '') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'a text', describe(value));
+  throw mismatch('ERR_INVALID_ARG', where, 'a string', describe(value));
 }
 
 /** What fits into a header. */
@@ -100,6 +100,6 @@ function readToken(value: unknown, where: string): string {
     'ERR_INVALID_ARG',
     where,
     '8 to 512 visible ASCII characters',
-    typeof value === 'string' ? 'others' : describe(value),
+    typeof value === 'string' ? 'a string of another length or with others' : describe(value),
   );
 }

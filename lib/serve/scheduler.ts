@@ -1,9 +1,9 @@
 import { Lane, type LaneOptions } from './lane';
 
-/** The engine computes one batch at a time; the second is there when it is done with the first. */
+/** The engine computes one batch at a time; the second is ready when it is done with the first. */
 const slots = 2;
 
-/** Lanes count as competing while each had a request in the last so many milliseconds. */
+/** Lanes compete while each had a request within this many milliseconds. */
 const recent = 1000;
 
 /** Milliseconds that a batch may take while lanes compete, as a batch cannot be interrupted; one request may take longer. */
@@ -32,7 +32,7 @@ export class Scheduler {
     return lane;
   }
 
-  /** Starts whatever may start now, and sets a timer for what may start later. */
+  /** Starts every batch that may start now, and sets a timer for the next. */
   #pump(): void {
     clearTimeout(this.#timer);
     const now = performance.now();
@@ -53,7 +53,7 @@ export class Scheduler {
     if (wake < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#pump(), Math.ceil(wake - now));
   }
 
-  /** Whether another lane that competes has used less: it shall not find both places taken. */
+  /** Whether a competing lane has used less time: it must not find both slots taken. */
   #isAhead(lane: AnyLane, now: number): boolean {
     for (const other of this.#lanes) {
       if (other !== lane && other.used < lane.used && now - other.lastArrival < recent) return true;
@@ -61,7 +61,7 @@ export class Scheduler {
     return false;
   }
 
-  /** Whether another lane had requests lately. */
+  /** Whether another lane had a request recently. */
   #hasRival(lane: AnyLane, now: number): boolean {
     for (const other of this.#lanes) if (other !== lane && now - other.lastArrival < recent) return true;
     return false;

@@ -13,7 +13,7 @@ import { checkServeOptions } from './options';
 import type { ServeOptions, Server } from './types';
 import { watchFiles } from './watch';
 
-/** What Node and the helpers of compilers name it where the language does not have it yet. */
+/** The name that Node and the helpers of compilers use where the language has none yet. */
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
 
 /** Milliseconds that a connection without a request is kept when the server closes. */
@@ -68,13 +68,13 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
 }
 
-/** Not ready, but serving; then no new connections; then the last answers; then the memory. */
+/** In this order: readiness ends, no new connections, the last answers, the memory. */
 async function closeServer(app: FastifyInstance, grpc: GrpcServer | undefined, context: Context): Promise<void> {
   const { registry, options } = context;
   registry.beginClosing();
   if (options.shutdownDelay > 0) await sleep(options.shutdownDelay);
   await Promise.all([closeConnections(app, context), grpc?.close(options.shutdownTimeout)]);
-  // Fastify would close the server, which is closed.
+  // Fastify closes the server as well, which is closed already.
   await app.close().catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_SERVER_NOT_RUNNING') throw error;
   });
@@ -82,7 +82,7 @@ async function closeServer(app: FastifyInstance, grpc: GrpcServer | undefined, c
 }
 
 /**
- * Stops listening and ends each connection behind its next answer. One that is idle is closed only after a while: its client may
+ * Stops listening and ends each connection after its next answer. An idle one is closed only after a while: its client may
  * be sending a request just now, and `http.Server.close` would lose it.
  */
 async function closeConnections({ server }: FastifyInstance, context: Context): Promise<void> {

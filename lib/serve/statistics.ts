@@ -1,7 +1,7 @@
 import { QARepVGGError } from '../errors';
 import type { BatchReport } from './lane';
 
-/** Why a request failed, as metrics say it. */
+/** Why a request failed, as metrics name it. */
 export type FailureReason = 'invalid' | 'rejected' | 'timeout' | 'canceled' | 'internal';
 
 /** Called with what statistics count, in seconds; the metrics are fed through it. */
@@ -23,7 +23,7 @@ function add(to: Duration, milliseconds: number): void {
   to.total += milliseconds;
 }
 
-/** What has happened to one version of a model since it was first served; a reload goes on counting. */
+/** What has happened to one version of a model since it was first served; a reload continues the count. */
 export class Statistics {
   readonly succeeded = duration();
   readonly failed = duration();

@@ -1,6 +1,6 @@
 import { type ErrorCode, QARepVGGError } from '../errors';
 
-/** HTTP status of an error of the library that a request has met; of all others 500. */
+/** The HTTP status of each error of the library that a request can cause; of all others it is 500. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   ERR_INVALID_ARG: 400,
   ERR_SHAPE: 400,
@@ -21,7 +21,7 @@ export function statusOf(error: unknown): number {
   return (error instanceof QARepVGGError && statuses[error.code]) || 500;
 }
 
-/** What a client may read: of an error of the server's own, nothing but that there was one. */
+/** What a client may read: of the server's own errors only that there was one. */
 export function messageOf(error: unknown): string {
   return statusOf(error) === 500 ? 'internal error' : (error as Error).message;
 }

@@ -22,13 +22,13 @@ export interface ServeOptions {
   readonly repository?: string;
   /** @default '127.0.0.1' */
   readonly host?: string;
-  /** 0: any that is free. @default 8080 */
+  /** 0 picks a free one. @default 8080 */
   readonly port?: number;
-  /** Serves gRPC too, on this port; 0: any that is free. Needs `@grpc/grpc-js`. */
+  /** Serves gRPC too, on this port; 0 picks a free one. Needs `@grpc/grpc-js`. */
   readonly grpcPort?: number;
   /** Bearer token that every request but health probes must carry; without one nothing can be loaded or unloaded. */
   readonly token?: string;
-  /** Images that compute together, at most. A request counts with its own images. @default 8 per thread */
+  /** The most images that compute together. A request counts with its own images. @default 8 per thread */
   readonly maxBatch?: number;
   /** How long a request may wait for others to compute with. @default 0 */
   readonly queueDelay?: number;
@@ -68,7 +68,10 @@ export interface Server {
   readonly modelNames: readonly string[];
   /** Loads every model from its file again; a file that cannot be served leaves the model as it was. */
   reload(): Promise<ReloadResult>;
-  /** Readiness turns 503, then no connection is accepted; resolves when all accepted requests are answered. May be called again. */
+  /**
+   * Readiness turns 503, then no connection is accepted; resolves when all accepted requests are answered. May be called
+   * again.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -5,7 +5,7 @@ const interval = 1000;
 
 /**
  * Loads a model again when one of its files is replaced: when it has another time, size or inode than before and the same
- * as a second ago, so that no half-written file is read. Returns a function that ends it.
+ * as a second ago, so that no half-written file is read. Returns a function that stops the watch.
  */
 export function watchFiles(registry: ModelRegistry, report: (name: string, error?: unknown) => void): () => void {
   const served = new Map<string, string>();

@@ -3,7 +3,7 @@ import type { ByteImages } from '../runtime/images';
 import { checkBytes, readTensor } from '../tensor';
 
 /**
- * One image of bytes, its dims [1, height, width, channels]; [height, width, channels] will do.
+ * One image of bytes, with dims [1, height, width, channels] or [height, width, channels].
  *
  * @throws {QARepVGGError} ERR_SHAPE for other dims, and for several images; ERR_DTYPE, ERR_BUFFER_*.
  */

@@ -17,7 +17,7 @@ export interface ClassifierOptions {
   readonly top?: number;
   /** Side of the images, or [height, width], for a model that leaves it open. @default 224 */
   readonly inputSize?: number | readonly [height: number, width: number];
-  /** The share of the shorter side that is looked at. @default that of the preprocessing, or 0.875 from 128 pixels on, else 1 */
+  /** The share of the shorter side that is used. @default that of the preprocessing, or 0.875 from 128 pixels on, else 1 */
   readonly crop?: number;
   /** How images are scaled, as by Pillow. @default 'bilinear' */
   readonly filter?: ResizeFilter;
@@ -42,7 +42,7 @@ const fields = {
   crop: optional(number(0.05, 1, 1)),
 };
 
-/** The means and deviations of ImageNet, as one for all channels where they are not three. */
+/** The means and deviations of ImageNet, averaged to one of each where a model does not have three channels. */
 const imageNetPreprocessing: Preprocessing = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 /** Sums of probabilities in float32 are this near to 1. */
@@ -52,8 +52,8 @@ const tolerance = 1e-3;
 const key = Symbol('Classifier');
 
 /**
- * From photographs to names of what they show: decodes, scales, cuts and normalises images, runs the network, and ranks the
- * classes. All of it off the JavaScript thread, but the ranking.
+ * From photographs to names of what they show: decodes, scales, crops and normalises images, runs the network, and ranks the
+ * classes. Everything but the ranking happens off the JavaScript thread.
  *
  * @example
  * const classifier = await Classifier.create('resnet18.onnx');
@@ -69,7 +69,7 @@ export class Classifier {
 
   /** @internal */
   constructor(caller: unknown, recognizer: Recognizer, options: Parsed<typeof fields>) {
-    if (caller !== key) throw mismatch('ERR_INVALID_ARG', 'Classifier', 'a call of Classifier.create', 'one of new');
+    if (caller !== key) throw mismatch('ERR_INVALID_ARG', 'Classifier', 'a call of Classifier.create', 'a call of new');
     this.session = recognizer.session;
     this.#recognizer = recognizer;
     this.#options = options;
@@ -81,14 +81,15 @@ export class Classifier {
 
   /**
    * @param model A network in deploy form, a quantised one, a `Model`, or the file of one.
-   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take images or
-   * is no classifier; ERR_INVALID_ARG naming the option, such as labels of another number than the classes.
+   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
+   * images or
+   * is no classifier; ERR_INVALID_ARG naming the option, such as labels that are not as many as the classes.
    */
   static async create(model: VisionModel, options: ClassifierOptions = {}): Promise<Classifier> {
     const where = 'Classifier.create';
     const checked = parseOptions(where, fields, options);
     const describe = (session: InferenceSession) => {
-      // What the file of another origin does not say is what classifiers are trained with.
+      // Where a file of another origin names no preprocessing, ImageNet's is the likeliest.
       const isOther = session.inputMetadata[0]?.shape.includes(3) && session.labels === undefined && isPlain(session);
       const preprocessing = checked.preprocessing ?? (isOther ? imageNetPreprocessing : undefined);
       return { size: checked.inputSize, preprocessing, side: 224, scaling: [0.5, 0.5] as const };
@@ -96,13 +97,13 @@ export class Classifier {
     return Recognizer.create(model, checked, describe, (frame) => new Classifier(key, frame, checked), where);
   }
 
-  /** Names of the classes; nothing before the first image, for a model that does not say how many there are. */
+  /** Names of the classes; undefined before the first image where the model does not say how many there are. */
   get labels(): readonly string[] | undefined {
     return this.#recognizer.labels;
   }
 
   /**
-   * The most probable classes of an image, best first; of an array of images an array for each.
+   * The most probable classes of an image, best first; for an array of images, an array of such lists.
    *
    * @throws {QARepVGGError} (rejects) as `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_ABORTED, ERR_DISPOSED.
    */
@@ -129,7 +130,7 @@ export class Classifier {
   }
 
   /**
-   * The probabilities of all classes in the order of `labels`; of an array of images an array for each.
+   * The probabilities of all classes in the order of `labels`; for an array of images, an array of such lists.
    *
    * @throws {QARepVGGError} (rejects) as {@link Classifier.classify}
    */
@@ -143,7 +144,7 @@ export class Classifier {
     return this.#recognizer.answer(images, options, (image, signal) => this.#scores(image, signal, where), where);
   }
 
-  /** Gives the memory back; pending images are finished. */
+  /** Frees the memory; pending images are finished first. */
   dispose(): void {
     this.session.dispose();
   }
@@ -163,7 +164,7 @@ export class Classifier {
   /** [1, classes], or [1, classes, 1, 1]. */
   #checkOutput(count: number, dims: readonly (number | string)[]): void {
     const fits = count === 1 && dims.length >= 2 && dims.slice(2).every((dim) => dim === 1);
-    // Of some files the outputs are not known before a run.
+    // Some files do not describe their outputs before a run.
     if (fits || (count === 1 && dims.length === 0)) return;
     const received = count === 1 ? `one of dims ${describeList(dims)}` : `${count} outputs`;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', 'Classifier', 'a model with one output [n, classes]', received);

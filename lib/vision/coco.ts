@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { describe, mismatch, QARepVGGError, quote } from '../errors';
 import { decodeText, readText } from './text-file';
 
-/** Pixels: upper left corner and size. */
+/** Upper left corner and size in pixels. */
 export type CocoBox = readonly [x: number, y: number, width: number, height: number];
 
 /** Names are those of COCO's files. */
@@ -23,7 +23,7 @@ export interface CocoAnnotation {
   readonly image_id: number;
   readonly category_id: number;
   readonly bbox: CocoBox;
-  /** Of the object itself, which is less than its box. @default that of the box */
+  /** Area of the object itself, which is less than its box's. @default that of the box */
   readonly area?: number;
   /** 1: a group, in which any number of boxes are right. @default 0 */
   readonly iscrowd?: 0 | 1;
@@ -48,7 +48,8 @@ const maxBytes = 2 ** 29 - 2 ** 24;
 const maxEntries = 2 ** 24;
 
 /**
- * Reads annotations in COCO's format from a file or its bytes: images, categories and boxes; segments and all else are left out.
+ * Reads annotations in COCO's format from a file or its bytes: images, categories and boxes; everything else, such as
+ * segments, is skipped.
  *
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG naming the entry at fault; ERR_LIMIT above about 500 MB.
  *
@@ -74,7 +75,7 @@ async function parse(source: string | Uint8Array, where: string): Promise<unknow
     return JSON.parse(text);
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
-    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected JSON, received a file that is none: ${reason}`, {
+    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected JSON, received other text: ${reason}`, {
       cause: error,
     });
   }
@@ -166,7 +167,7 @@ function identifier(entry: Fields, field: string, place: string): number {
 function known(entry: Fields, field: string, ids: ReadonlySet<number>, place: string): number {
   const value = identifier(entry, field, place);
   if (ids.has(value)) return value;
-  throw wrong(place, field, 'one that the file lists', value);
+  throw wrong(place, field, 'an id that the file lists', value);
 }
 
 function name(entry: Fields, field: string, place: string): string {

@@ -13,7 +13,7 @@ export interface CropOptions extends Sides {
 const fields = { height: integer(1, maxSide), width: integer(1, maxSide), signal: signalField };
 
 /**
- * The middle of an image, as torchvision's `CenterCrop`: margins are halved and rounded to even.
+ * The middle of an image, as torchvision's `CenterCrop`: half of each margin is cut off, rounded to even.
  *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE for an image that is smaller; ERR_INVALID_ARG naming the option; ERR_ABORTED.
  *
@@ -43,11 +43,11 @@ function half(margin: number): number {
 }
 
 /**
- * The size of an image whose shorter sides fit `height` and `width`: as torchvision's `Resize` for a square, which scales the
+ * The smallest size of an image that covers `height` and `width`: as torchvision's `Resize` for a square, which scales the
  * shorter side and rounds the longer one down.
  */
 export function coveringSize(image: Sides, { height, width }: Sides): { height: number; width: number } {
-  // Products first, as torchvision has it: quotients would round differently.
+  // Multiply first, as torchvision does: quotients would round differently.
   return image.width * height <= image.height * width
     ? { width, height: Math.max(height, Math.trunc((width * image.height) / image.width)) }
     : { height, width: Math.max(width, Math.trunc((height * image.width) / image.height)) };

@@ -9,7 +9,7 @@ import { Semaphore } from './semaphore';
 import { decodeFile, readHeader, type Size, scale } from './sharp';
 import { TimeLimit } from './time-limit';
 
-/** What an image shall become, and what that may cost. */
+/** What an image becomes, and what decoding may cost. */
 export interface DecodeOptions {
   /** Pixels; by default those of the file. */
   readonly size: Size | undefined;
@@ -25,7 +25,7 @@ export interface DecodeOptions {
 export const defaultMaxPixels = 64_000_000;
 export const defaultTimeout = 30_000;
 
-/** sharp computes on the threads that Node has for files and host names: one of them stays free. */
+/** sharp computes on the threads that Node uses for files and host names; one of them stays free. */
 const threads = Number(process.env.UV_THREADPOOL_SIZE) || 4;
 const decoding = new Semaphore(Math.max(1, Math.min(threads - 1, availableParallelism())));
 
@@ -38,11 +38,11 @@ const minByteLimit = 2 ** 26;
 
 /**
  * Decodes an image file, given as a path or as bytes: the only way from a file to pixels. The first bytes tell the format, and
- * the header is read before the pixels. Bytes are copied before the promise is returned. When many images are decoded at the
- * same time, they wait for each other.
+ * the header is read before the pixels. Bytes are copied before the promise is returned. Many images at once wait for each
+ * other.
  *
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is no image of pixels, or damaged; ERR_LIMIT for one of too
- * many pixels or bytes, and for one that takes too long; ERR_ADDON_LOAD when sharp is needed and not installed; ERR_ABORTED;
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is damaged or no image of pixels; ERR_LIMIT for too many
+ * pixels or bytes, or too much time; ERR_ADDON_LOAD when sharp is needed and not installed; ERR_ABORTED;
  * for a path as {@link withFile}.
  */
 export async function decodeImage(source: string | Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
@@ -60,7 +60,7 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   try {
     return await untilAborted(Promise.race([work, limit.expired]), signal, place);
   } finally {
-    // Work that nobody waits for keeps its place in the semaphore until libvips ends it.
+    // Abandoned work keeps its place in the semaphore until libvips ends it.
     limit.stop();
   }
 }
@@ -92,7 +92,7 @@ async function decodeBySharp(
   return withinBudget(header, options, where, async () => {
     const limits = { maxPixels, seconds: secondsOf(options) };
     if (!header.isCmyk && !header.hasAlpha) return decodeFile(file, header, { ...limits, size }, where);
-    // sharp would weigh colours by their opacity when it scales, and CMYK is not scaled as the colours that it stands for.
+    // sharp would weigh colours by their opacity when it scales, and would scale CMYK as ink rather than as colours.
     const whole = await decodeFile(file, header, { ...limits, size: undefined }, where);
     return toSize(header.isCmyk ? await toChannels(whole, 3, signal, where) : whole, options, where);
   });
@@ -131,7 +131,7 @@ function readFile(path: string, maxPixels: number, where: string): Promise<Uint8
   });
 }
 
-/** The caller may change or transfer its bytes meanwhile. */
+/** A copy: the caller may change or transfer its bytes meanwhile. */
 function copy(bytes: Uint8Array, maxPixels: number, where: string): Uint8Array {
   checkLength(bytes.length, maxPixels, where);
   try {

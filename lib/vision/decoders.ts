@@ -11,7 +11,7 @@ import type { Outputs } from './recognizer';
 /** Names of the decoders of {@link Detector}. */
 export type DecoderName = 'yolov6' | 'yolov6-levels' | 'yolov8' | 'yolo-nas' | 'blazeface';
 
-/** Each knows the outputs of its kind of network; no two know the same. */
+/** Each recognises the outputs of its kind of network; no two recognise the same. */
 export const decoders: Readonly<Record<DecoderName, Decoder>> = {
   yolov6,
   'yolov6-levels': yolov6Levels,
@@ -20,12 +20,15 @@ export const decoders: Readonly<Record<DecoderName, Decoder>> = {
   blazeface: blazeFace,
 };
 
-/** The decoder for outputs of such dims; of open dims nothing is said. */
+/** The decoder for outputs of these dims, which must not be open. */
 export function recognizeDecoder(shapes: readonly (readonly number[])[]): Decoder | undefined {
   return Object.values(decoders).find(({ classesIn }) => classesIn(shapes) !== undefined);
 }
 
-/** How many classes there are. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for outputs that do not fit the decoder, or any. */
+/**
+ * How many classes there are. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for outputs that do not fit the decoder, or
+ * that fit none.
+ */
 export function classesOf(decoder: Decoder | undefined, outputs: Outputs, where: string): number {
   const shapes = outputs.map(({ dims }) => dims);
   const classes = decoder?.classesIn(shapes);

@@ -14,9 +14,9 @@ export interface DetectorOptions {
   readonly labels?: readonly string[];
   /** How outputs become boxes. @default told by the dims of the outputs */
   readonly decoder?: DecoderName;
-  /** Boxes of this score or less go. @default 0.25 */
+  /** Boxes with this score or less are dropped. @default 0.25 */
   readonly scoreThreshold?: number;
-  /** Of two boxes of a class that overlap by more, the better one stays. @default 0.45 */
+  /** Of two boxes of a class that overlap by more than this, only the better one stays. @default 0.45 */
   readonly iouThreshold?: number;
   /** The most boxes of an image. @default 300 */
   readonly maxDetections?: number;
@@ -37,7 +37,7 @@ export interface Detection {
   readonly label: string;
   /** From 0 to 1. */
   readonly score: number;
-  /** Upper left corner and size, in pixels of the image, which it does not leave. */
+  /** Upper left corner and size in pixels, within the image. */
   readonly box: readonly [x: number, y: number, width: number, height: number];
 }
 
@@ -58,8 +58,8 @@ const soleLabels: ReadonlyMap<Decoder, readonly string[]> = new Map([[decoders.b
 const key = Symbol('Detector');
 
 /**
- * From photographs to boxes around what they show: decodes images, fits them into the network's input, runs it, and turns what
- * comes out into boxes in pixels of the photograph. Off the JavaScript thread, but the last.
+ * From photographs to boxes around what they show: decodes images, fits them into the network's input, runs it, and turns its
+ * outputs into boxes in pixels of the photograph. Everything but the last step happens off the JavaScript thread.
  *
  * @example
  * const detector = await Detector.create('yolov6n.onnx');
@@ -71,12 +71,12 @@ export class Detector {
   readonly session: InferenceSession;
   readonly #options: Parsed<typeof fields>;
   readonly #recognizer: Recognizer;
-  /** Nothing before the first image, for a model that does not describe its outputs. */
+  /** Undefined before the first image where the model does not describe its outputs. */
   #decoder: Decoder | undefined;
 
   /** @internal */
   constructor(caller: unknown, recognizer: Recognizer, options: Parsed<typeof fields>, decoder: Decoder | undefined) {
-    if (caller !== key) throw mismatch('ERR_INVALID_ARG', 'Detector', 'a call of Detector.create', 'one of new');
+    if (caller !== key) throw mismatch('ERR_INVALID_ARG', 'Detector', 'a call of Detector.create', 'a call of new');
     this.session = recognizer.session;
     this.#recognizer = recognizer;
     this.#options = options;
@@ -87,9 +87,11 @@ export class Detector {
 
   /**
    * @param model A `Model`, or the file of one.
-   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take images, or
-   * whose outputs fit no decoder, which an image shows where the file does not say; ERR_INVALID_ARG naming the option, such as
-   * labels of another number than the classes.
+   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
+   * images, or
+   * whose outputs fit no decoder; where the file does not describe its outputs, the first image shows it; ERR_INVALID_ARG
+   * naming the option, such as
+   * labels that are not as many as the classes.
    */
   static async create(model: VisionModel, options: DetectorOptions = {}): Promise<Detector> {
     const where = 'Detector.create';
@@ -106,15 +108,16 @@ export class Detector {
     return Recognizer.create(model, checked, describe, make, where);
   }
 
-  /** Names of the classes; nothing before the first image, for a model that does not say how many there are. */
+  /** Names of the classes; undefined before the first image where the model does not say how many there are. */
   get labels(): readonly string[] | undefined {
     return this.#recognizer.labels;
   }
 
   /**
-   * What an image shows, best first; of an array of images an array for each.
+   * What an image shows, best first; for an array of images, an array of such lists.
    *
-   * @throws {QARepVGGError} (rejects) as `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_MODEL_INCOMPATIBLE for outputs
+   * @throws {QARepVGGError} (rejects) as `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_MODEL_INCOMPATIBLE for
+   * outputs
    * that fit no decoder; ERR_ABORTED, ERR_DISPOSED.
    */
   async detect(image: ImageSource, options?: VisionRunOptions): Promise<Detection[]>;
@@ -132,7 +135,7 @@ export class Detector {
     );
   }
 
-  /** Gives the memory back; pending images are finished. */
+  /** Frees the memory; pending images are finished first. */
   dispose(): void {
     this.session.dispose();
   }
@@ -166,7 +169,7 @@ export class Detector {
   }
 }
 
-/** Outputs as the file describes them, for a batch of 1; nothing where it leaves more open. */
+/** Outputs as the file describes them, for a batch of 1; undefined where it leaves other dims open. */
 function knownOutputs({ outputMetadata }: InferenceSession): Outputs | undefined {
   const outputs = outputMetadata.map(({ name, shape }) => ({
     name,

@@ -14,11 +14,11 @@ export interface CocoFigures {
   readonly AP: number;
   readonly AP50: number;
   readonly AP75: number;
-  /** Of objects below 32 x 32 pixels, up to 96 x 96, and above. */
+  /** For objects below 32 x 32 pixels, up to 96 x 96, and above. */
   readonly APsmall: number;
   readonly APmedium: number;
   readonly APlarge: number;
-  /** Average recall with so many boxes per image and class. */
+  /** Average recall with 1, 10 or 100 boxes per image and class. */
   readonly AR1: number;
   readonly AR10: number;
   readonly AR100: number;
@@ -55,7 +55,8 @@ type AreaName = keyof typeof areas;
  *
  * @param groundTruth What `readCoco` has read, or the parsed JSON of such a file.
  * @param detections As in COCO's files of results.
- * @throws {QARepVGGError} ERR_INVALID_ARG naming the entry at fault, such as a detection in an image that the data set does not have.
+ * @throws {QARepVGGError} ERR_INVALID_ARG naming the entry at fault, such as a detection in an image that the data set does
+ * not have.
  *
  * @example
  * const { AP, AP50 } = evaluateDetections(await readCoco('instances.json'), await readCocoDetections('results.json'));
@@ -106,7 +107,7 @@ export function evaluateDetections(
   };
 }
 
-/** Of a category and a range of areas; nothing where it has no objects. For each overlap one. */
+/** The result for a category and a range of areas, one number for each overlap; undefined where there are no objects. */
 interface AreaResult {
   /** Mean over recalls. */
   readonly precision: readonly number[];
@@ -118,7 +119,7 @@ type CategoryResult = Readonly<Record<AreaName, AreaResult | undefined>>;
 
 type ByImage<T> = Map<number, T[]>;
 
-/** By category and image. */
+/** Entries by category and image. */
 function group<T extends { readonly category_id: number; readonly image_id: number }>(
   entries: readonly T[],
 ): Map<number, ByImage<T>> {
@@ -159,7 +160,7 @@ function judgeArea(scenes: readonly Scene[], range: readonly [number, number]): 
   const count = matched.reduce((sum, { wanted }) => sum + wanted, 0);
   if (count === 0) return undefined;
   const curves = (limit: number) => {
-    // Stable: of equal scores the first image.
+    // The sort is stable: of equal scores, the first image's comes first.
     const ranked = matched.flatMap(({ outcomes }) => outcomes.slice(0, limit)).sort((a, b) => b.score - a.score);
     return overlaps.map((_, t) =>
       curveOf(
@@ -181,16 +182,16 @@ type Outcome = 'right' | 'wrong' | 'ignored';
 interface Match {
   /** Objects that are to be found. */
   readonly wanted: number;
-  /** Of each box, for each overlap. */
+  /** For each box and each overlap. */
   readonly outcomes: readonly { readonly score: number; readonly outcome: readonly Outcome[] }[];
 }
 
-/** Boxes take objects, the best box first, each the object that it overlaps most. */
+/** Each box, the best first, takes the object that it overlaps most. */
 function matchScene({ objects, boxes, overlaps: table }: Scene, [low, high]: readonly [number, number]): Match {
   const isIgnored = objects.map(
     ({ iscrowd, area }) => iscrowd === 1 || (area as number) < low || (area as number) > high,
   );
-  // What does not count comes last, and is taken by boxes that find nothing else.
+  // Objects that do not count come last: only boxes that find no other take them.
   const order = objects.map((_, i) => i).sort((a, b) => Number(isIgnored[a]) - Number(isIgnored[b]));
   const outcomes = boxes.map(({ score }) => ({ score, outcome: [] as Outcome[] }));
   for (const threshold of overlaps) {
@@ -235,7 +236,7 @@ function curveOf(outcomes: readonly Outcome[], count: number): { precision: numb
   return { precision: sum / recalls.length, recall: reached.at(-1) ?? 0 };
 }
 
-/** Intersection over union; of a group, over the box. */
+/** Intersection over union; for a group, over the area of the box. */
 function overlap([x, y, width, height]: CocoBox, { bbox: [gx, gy, gw, gh], iscrowd }: CocoAnnotation): number {
   const w = Math.min(x + width, gx + gw) - Math.max(x, gx);
   const h = Math.min(y + height, gy + gh) - Math.max(y, gy);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { describe, describeList, mismatch, type QARepVGGError } from '../errors';
+import { didYouMean } from '../did-you-mean';
+import { describe, describeList, mismatch, type QARepVGGError, quote } from '../errors';
 import { Dataset } from '../formats/dataset';
 import { allocateBytes, placeOf } from '../formats/files';
 import { callback, optional, parseOptions, readForeign } from '../options';
@@ -12,18 +13,18 @@ import { isUnreadable } from './unreadable';
 /** Options of {@link loadImageFolder}; without `height` and `width`, all images must be of one size. */
 export interface ImageFolderOptions extends ReadImageOptions {
   /**
-   * Names of the classes, in the order of their labels, such as those of the images that a network was trained on. Not all of
-   * them need a folder; a folder of another name is refused. By default the names of the folders, sorted.
+   * Names of the classes, in the order of their labels, such as those of the images that a network was trained on. Not every
+   * class needs a folder; a folder of another name is refused. By default the names of the folders, sorted.
    */
   readonly classes?: readonly string[];
   /**
    * Called for every image that cannot be decoded, which is then skipped. By default such an image ends the loading. The
-   * function may throw to end it.
+   * function may throw to end the loading.
    */
   readonly onUnreadable?: Skip;
 }
 
-/** Hears of an image that is skipped. */
+/** Receives the path and the error of an image that is skipped. */
 type Skip = (path: string, error: QARepVGGError) => void;
 
 const fields = { ...readImageFields, classes: optional(readNames), onUnreadable: optional(callback<Skip>()) };
@@ -36,7 +37,7 @@ const batchSize = 8;
 
 /**
  * Loads images from a folder that has one folder per class, named as the class: `cats/1.jpg`, `dogs/2019/a.png`. Classes and
- * images are in the order of their names; hidden files, and files that are not named as images, are left out.
+ * images are in the order of their names; hidden files and files without the name of an image are skipped.
  *
  * PGM and PPM images are read as they are; for JPEG, PNG and others, and to scale, install sharp. How they are read:
  * {@link readImage}.
@@ -135,7 +136,8 @@ function labelOf(name: string, classes: readonly string[], folder: string, where
   const label = classes.indexOf(name);
   if (label !== -1) return label;
   const place = placeOf(join(folder, name), where);
-  throw mismatch('ERR_INVALID_ARG', place, `a folder for one of the classes ${describeList(classes)}`, 'another');
+  const received = quote(name) + didYouMean(name, classes);
+  throw mismatch('ERR_INVALID_ARG', place, `a folder for one of the classes ${describeList(classes)}`, received);
 }
 
 function readNames(value: unknown, where: string): readonly string[] {

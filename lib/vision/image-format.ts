@@ -1,9 +1,9 @@
 import { describe, mismatch } from '../errors';
 
-/** Formats of pixels, by the names that sharp has for them; netpbm is read here. */
+/** Formats of pixels by sharp's names; netpbm is read here. */
 export type ImageFormat = 'jpeg' | 'png' | 'gif' | 'webp' | 'tiff' | 'heif' | 'jp2' | 'jxl' | 'netpbm';
 
-/** What is at an offset in files of a format. Formats that are not listed are not decoded, whatever a file is called. */
+/** The bytes that mark a format, and their offset. Formats that are not listed are not decoded, whatever the name of the file. */
 const signatures: readonly (readonly [format: ImageFormat, offset: number, texts: readonly string[]])[] = [
   ['jpeg', 0, ['\xff\xd8']],
   ['png', 0, ['\x89PNG\r\n\x1a\n']],
@@ -31,7 +31,7 @@ const refused: readonly (readonly [what: string, pattern: RegExp])[] = [
 /** An SVG drawing may begin with comments. */
 const maxBeginning = 1024;
 
-/** The format that the first bytes show. @throws {QARepVGGError} ERR_INVALID_ARG for none that is decoded. */
+/** The format that the first bytes show. @throws {QARepVGGError} ERR_INVALID_ARG for a format that is not decoded. */
 export function detectFormat(file: Uint8Array, where: string): ImageFormat {
   const beginning = Buffer.from(file.subarray(0, maxBeginning)).toString('latin1');
   const found = signatures.find(([, offset, texts]) => texts.some((text) => beginning.startsWith(text, offset)));

@@ -16,14 +16,14 @@ export interface ImageInput {
   readonly floats: FloatLayout | undefined;
 }
 
-/** What a caller says of the input. */
+/** What the caller decides about the input. */
 export interface InputChoice {
   /** [height, width] for a network whose size is open. */
   readonly size: readonly [height: number, width: number] | undefined;
   readonly preprocessing: unknown;
 }
 
-/** What else decides where neither the caller nor the model says. */
+/** What applies where neither the caller nor the model decides. */
 export interface InputDefaults {
   /** Side of images for a network whose size is open. */
   readonly side: number;

@@ -3,7 +3,7 @@ const columns = 5;
 /** And those of a glance: twice the centre, the size, the area times the threshold. */
 const glances = 5;
 
-/** Boxes of areas that differ by a factor are on different levels. */
+/** Boxes whose areas differ by a factor are on different levels. */
 const maxLevels = 32;
 /** The factor is no larger where boxes of very different areas may meet, so that cells fit their boxes. */
 const maxFactor = 4;
@@ -11,19 +11,21 @@ const maxFactor = 4;
 const minFactor = 1.5;
 /** Sides of cells, as a share of the side of the largest square of a level. */
 const cellShare = 0.8;
-/** Groups up to this size are looked through. */
+/** Groups up to this size are searched box by box. */
 const fewBoxes = 12;
 /** Overlaps are rounded to float32. */
 const margin = 1e-3;
 /** What coordinates far from 0 lose, and more. */
 const rounding = 2 ** -48;
-/** Cells beyond have no numbers that can be counted on. */
+/** Beyond this, numbers of cells are not exact. */
 const maxCell = 2 ** 30;
 
 /**
- * Boxes that stay, of groups that do not meet. A box is compared only with boxes of a similar area near it: boxes that overlap by more
- * than the threshold t have areas that differ by less than 1 / t. So boxes are on levels by area, on each in cells by their centres,
- * and the cells of a group in a hash table. Boxes of other cells in the same place of the table cost time and change nothing.
+ * Boxes that stay. Boxes of different groups never meet. A box is compared only with boxes of a similar area near it: boxes
+ * that overlap by more
+ * than the threshold t have areas that differ by less than 1 / t. So boxes are sorted into levels by area, within a level
+ * into cells
+ * by their centres, and the cells are in a hash table. A collision in the table costs time and changes nothing.
  */
 export class KeptBoxes {
   readonly #threshold: number;
@@ -72,12 +74,12 @@ export class KeptBoxes {
   add(x: number, y: number, width: number, height: number, group: number): boolean {
     const area = width * height;
     if (area === 0) {
-      // Boxes without an area are all the same to OpenCV.
+      // To OpenCV, all boxes without an area are the same.
       const isFirst = this.#hasEmpty[group] !== true || this.#threshold >= 1;
       this.#hasEmpty[group] = true;
       return isFirst;
     }
-    // What has no inside, or one without end, overlaps nothing.
+    // A box with no area or an infinite one overlaps nothing.
     if (!(width > 0 && height > 0 && area < Number.POSITIVE_INFINITY)) return true;
     const size = this.#groupSizes[group] ?? 0;
     const level = Math.min(maxLevels - 1, Math.max(0, Math.floor(Math.log(this.#largest / area) * this.#perLevel)));
@@ -120,7 +122,7 @@ export class KeptBoxes {
 
   /** Whether the newest box meets one of its group in the cells around it. */
   #meetsNear(group: number, own: number): boolean {
-    // Without destructuring here and below: it would take half of the time.
+    // No destructuring here and below: it would take half of the time.
     const at = columns * this.#count;
     const left = this.#boxes[at] as number;
     const top = this.#boxes[at + 1] as number;
@@ -197,7 +199,8 @@ export class KeptBoxes {
 }
 
 /**
- * How far apart centres can be along an axis for boxes that overlap by more than t: along it they share more than t times the longer
+ * How far apart centres can be along an axis for boxes that overlap by more than t: along it they share more than t times
+ * the longer
  * side, and neither is longer than 1 / t times the other. Coordinates far from 0 are rounded.
  */
 function reach(side: number, longest: number, t: number, place: number): number {

@@ -36,9 +36,9 @@ export const labelsField: Field<readonly string[] | undefined> = (value, where) 
 };
 
 /**
- * Names for so many classes: those that the caller passes, else the model's own, else those of the data set that has as many.
+ * Names for `classes` classes: the caller's, else the model's own, else those of the data set that has as many.
  *
- * @throws {QARepVGGError} ERR_INVALID_ARG for another number of names than classes.
+ * @throws {QARepVGGError} ERR_INVALID_ARG where there are not as many names as classes.
  */
 export function labelsFor(
   classes: number,

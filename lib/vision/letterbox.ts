@@ -31,7 +31,7 @@ const fields = {
 };
 
 /**
- * An image scaled to fit into a canvas with its proportions kept, in the middle of margins, as YOLO networks are fed.
+ * Scales an image to fit into a canvas, keeps its proportions and centres it between margins, as YOLO networks expect it.
  *
  * @returns The canvas, and where a pixel (x, y) of the image lies on it: (x * scaleX + left, y * scaleY + top).
  * @throws {QARepVGGError} (rejects) as `resize`

@@ -16,7 +16,7 @@ export interface ImageList {
 
 const imageName = /\.(p[gpn]m|jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|heic|heif|bmp)$/i;
 
-/** Hidden files, and what archives from a Mac have beside the files that were meant. */
+/** Hidden files, and the extra files in archives from a Mac. */
 const ignored = /^(\.|__MACOSX$)/;
 
 /** Links may make circles. */
@@ -26,7 +26,7 @@ const maxDepth = 8;
  * Lists `cats/1.jpg`, `cats/2019/garden/7.png`, `dogs/images/a.jpeg`: files at any depth belong to the class whose folder they
  * are in.
  *
- * @param flat Take a folder of images without classes, too: as one class that has the name of the folder.
+ * @param flat Also take a folder of images without classes, as one class with the name of the folder.
  * @throws {QARepVGGError} ERR_INVALID_ARG for a folder without classes, and for a class without images.
  */
 export async function listImages(folder: string, where: string, flat = false): Promise<ImageList> {
@@ -66,7 +66,7 @@ async function listClasses(
   return { classes: folders, images, others };
 }
 
-/** What is in a folder, sorted, without what is hidden; links are followed. */
+/** The entries of a folder, sorted, without hidden ones; links are followed. */
 export async function listFolder(folder: string, where: string): Promise<{ folders: string[]; files: string[] }> {
   const place = placeOf(folder, where);
   let entries: Dirent[];

@@ -1,7 +1,7 @@
 /** Images that are prepared at the same time: enough to keep decoders and the network busy. */
 const atOnce = 4;
 
-/** `work` for each item, a few at the same time; results in the order of the items. After the first failure no other begins. */
+/** Calls `work` for each item, a few at once; the results keep the order. After a failure no other item begins. */
 export async function mapInOrder<T, R>(
   items: readonly T[],
   work: (item: T, index: number) => Promise<R>,

@@ -3,16 +3,17 @@ import { describeList, mismatch, quote } from '../errors';
 
 /** Which of a model's classes the classes of data are. */
 export interface ClassMatch {
-  /** For each class of the data. */
+  /** For each class of the data, the index of the model's class. */
   readonly indices: readonly number[];
-  /** By their names; or by their order, where no name is known to both, and there are as many. */
+  /** By name; or by order, where the two share no name and have as many classes. */
   readonly by: 'name' | 'order';
 }
 
 /**
- * Finds the classes of data among those of a model. Folders of ImageNet are named n01440764 and the like, in the order of the classes.
+ * Finds the classes of data among those of a model. Folders of ImageNet are named n01440764 and the like, in the order of
+ * the classes.
  *
- * @param inOrder Whether the names are all that the data have, so that their order may count.
+ * @param inOrder Whether the names are all that the data tell, so that the order may decide.
  * @throws {QARepVGGError} ERR_INVALID_ARG for a name that the model does not have, or has twice.
  */
 export function matchClasses(
@@ -35,7 +36,7 @@ export function matchClasses(
     if (place !== undefined && !doubles.has(name)) return place;
     const expected = `names of one class of the model each (${describeList(labels.slice(0, 8))}${labels.length > 8 ? ', ...' : ''})`;
     const received =
-      place === undefined ? `${quote(name)}${didYouMean(name, labels)}` : `${quote(name)}, which two have`;
+      place === undefined ? `${quote(name)}${didYouMean(name, labels)}` : `${quote(name)}, the name of two`;
     throw mismatch('ERR_INVALID_ARG', `${where}, classes`, expected, received);
   });
   return { indices, by: 'name' };

@@ -22,7 +22,7 @@ export interface NetpbmHeader {
  * Reads the header of a binary PGM or PPM image (P5, P6; https://netpbm.sourceforge.net/doc/ppm.html) of at most
  * 99999 x 99999 pixels.
  *
- * @throws {QARepVGGError} ERR_INVALID_ARG for any other file, and for one whose pixels are too few.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for any other file, and for one with too few pixels.
  */
 export function readNetpbmHeader(file: Uint8Array, where: string): NetpbmHeader {
   const text = Buffer.from(file.subarray(0, maxHeaderBytes)).toString('latin1');
@@ -39,7 +39,7 @@ export function readNetpbmHeader(file: Uint8Array, where: string): NetpbmHeader 
   return header;
 }
 
-/** The pixels, with 255 for white; those of files that have it are a view. @throws {QARepVGGError} ERR_ABORTED */
+/** The pixels, with 255 for white; a view where the file has it so. @throws {QARepVGGError} ERR_ABORTED */
 export async function readNetpbm(
   file: Uint8Array,
   { width, height, channels, maxValue, offset }: NetpbmHeader,

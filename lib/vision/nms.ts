@@ -6,17 +6,17 @@ import { fallingOrder } from './score-order';
 
 /** Options of {@link nonMaxSuppression}. */
 export interface SuppressionOptions {
-  /** A box goes where it overlaps a better one by more. @default 0.45 */
+  /** A box is dropped if it overlaps a better one by more than this. @default 0.45 */
   readonly iouThreshold?: number;
-  /** Boxes of this score or less go. @default 0 */
+  /** Boxes with this score or less are dropped. @default 0 */
   readonly scoreThreshold?: number;
-  /** The class of each box, as a number: boxes of different classes may overlap. @default all of one */
+  /** The class of each box, as a number: boxes of different classes may overlap. @default all of one class */
   readonly classes?: ArrayLike<number>;
   /** The most boxes to keep. @default all */
   readonly maxDetections?: number;
 }
 
-/** Boxes [x, y, width, height], one behind the other in a flat array, or each an array. */
+/** Boxes [x, y, width, height]: one after another in a flat array, or each an array. */
 export type Boxes = ArrayLike<number> | readonly (readonly number[])[];
 
 const maxBoxes = 2 ** 21;
@@ -30,9 +30,9 @@ const fields = {
 
 /**
  * Greedy non-maximum suppression: of boxes that overlap, the one with the best score stays. Keeps the same boxes as OpenCV's
- * `NMSBoxes`. Boxes and scores that are not finite are left out.
+ * `NMSBoxes`. Boxes and scores that are not finite are dropped.
  *
- * @returns Places of the boxes that stay, best score first; of equal scores the first.
+ * @returns Indices of the boxes that stay, best score first; equal scores keep their order.
  * @throws {QARepVGGError} ERR_INVALID_ARG for lists of different lengths, and naming the option; ERR_LIMIT above 2^21 boxes.
  *
  * @example
@@ -55,7 +55,7 @@ export function nonMaxSuppression(boxes: Boxes, scores: ArrayLike<number>, optio
   return suppress({ boxes: flat, scores: list, classes: groups }, thresholds);
 }
 
-/** Checked candidates: boxes [x, y, width, height] one behind the other. */
+/** Checked candidates: boxes [x, y, width, height] one after another. */
 export interface Candidates {
   readonly boxes: ArrayLike<number>;
   readonly scores: ArrayLike<number>;
@@ -86,7 +86,7 @@ export function suppress(
   return places;
 }
 
-/** Numbers of classes from 0, in the order in which they come. */
+/** Numbers the classes from 0 in the order of their first box. */
 function groupOf(groups: Map<number, number>, name: number): number {
   const known = groups.get(name);
   if (known !== undefined) return known;

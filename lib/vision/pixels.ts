@@ -8,7 +8,7 @@ export interface Pixels {
   readonly channels: number;
 }
 
-/** Pixels that are converted before the event loop has its turn: a few milliseconds. */
+/** Pixels to convert before the event loop has its turn: a few milliseconds. */
 const slice = 2 ** 20;
 
 /** Writes the pixels from `start` to `end`. */
@@ -26,7 +26,7 @@ export async function toChannels(
   return map(image, channels, channels === 1 ? rgbToLuma : greyToRgb, signal, where);
 }
 
-/** A pixel after the other, in slices. @throws {QARepVGGError} ERR_ABORTED */
+/** Converts pixel by pixel, in slices. @throws {QARepVGGError} ERR_ABORTED */
 export async function map(
   { data, height, width }: Pixels,
   channels: number,
@@ -55,7 +55,7 @@ function greyToRgb(from: Uint8Array, to: Uint8Array, start: number, end: number)
   for (let i = start; i < end; i++) to.fill(from[i] as number, 3 * i, 3 * i + 3);
 }
 
-/** Without a colour profile: what black leaves of the light, ink takes its share of. */
+/** Without a colour profile: each ink takes its share of the light that black leaves. */
 function cmykToRgb(from: Uint8Array, to: Uint8Array, start: number, end: number): void {
   for (let i = start; i < end; i++) {
     const light = 255 - (from[4 * i + 3] as number);

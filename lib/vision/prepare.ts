@@ -2,13 +2,13 @@ import { mismatch } from '../errors';
 import { type ByteImages, type ImageTransform, type ResizeFilter, type Sides, transformImage } from '../index';
 import { centered, coveringSize } from './crop';
 
-/** Networks for smaller images are trained on whole ones; ImageNet's on 224 pixels out of 256. */
+/** Networks for smaller images are trained on whole images; ImageNet's on 224 pixels out of 256. */
 const smallestCropped = 128;
 const imageNetCrop = 0.875;
 /** Keeps a long and thin image from becoming a huge one. */
 const maxRatio = 64;
 
-/** The part of an image that a network for this size looks at, as a share of its shorter side. */
+/** The part of an image that a network of this size uses, as a share of its shorter side. */
 function defaultCrop({ height, width }: Sides): number {
   return Math.min(height, width) < smallestCropped ? 1 : imageNetCrop;
 }
@@ -21,7 +21,8 @@ export interface PrepareOptions {
 }
 
 /**
- * An image in the size that a network takes, by the recipe of ImageNet: scaled so that its shorter side is `size / crop`, then cut
+ * An image in the size that a network takes, by the recipe of ImageNet: scaled so that its shorter side is `size / crop`,
+ * then cut
  * in the middle. Off the JavaScript thread.
  *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE for an image 64 times as long as wide; ERR_ABORTED

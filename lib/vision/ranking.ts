@@ -5,7 +5,7 @@ export interface RankedClass {
   readonly label?: string;
 }
 
-/** The largest values first; of equal ones the first. */
+/** The largest values first; equal ones keep their order. */
 export function rank(values: ArrayLike<number>, count: number, labels?: readonly string[]): RankedClass[] {
   const order = Array.from(values, (value, index) => ({ index, value }));
   order.sort((a, b) => b.value - a.value || a.index - b.index);

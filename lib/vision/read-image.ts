@@ -7,7 +7,7 @@ import { type DecodeOptions, decodeImage, defaultMaxPixels, defaultTimeout, view
 
 /** Options of {@link readImage}. */
 export interface ReadImageOptions {
-  /** Height in pixels that the image shall have; needs `width` too. By default that of the file. */
+  /** Height of the result in pixels; needs `width` too. By default that of the file. */
   readonly height?: number;
   readonly width?: number;
   /** 1: grey, 3: red, green, blue. @default 3 */
@@ -42,7 +42,8 @@ export const readImageFields = {
  * 8, CMYK is converted without a profile, and grey is luma (0.299 R + 0.587 G + 0.114 B).
  *
  * @returns Bytes of dims [1, height, width, channels], which sessions take.
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is no image, or damaged; ERR_LIMIT for one of too many pixels,
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is no image, or damaged; ERR_LIMIT for one of too many
+ * pixels,
  * and for one that takes too long; ERR_ADDON_LOAD when sharp is needed and not installed; ERR_BUFFER_DETACHED; ERR_ABORTED.
  *
  * @example
@@ -59,7 +60,7 @@ export async function readImage(
   return { data, dims: [1, height, width, channels] };
 }
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG for half a size. */
+/** @throws {QARepVGGError} ERR_INVALID_ARG for a height without a width, or the reverse. */
 export function readDecodeOptions(
   { height, width, ...rest }: Parsed<typeof readImageFields>,
   where: string,

@@ -35,7 +35,7 @@ export interface VisionRunOptions {
 
 const runFields = { signal: signalField };
 
-/** Options that `Classifier` and `Detector` have in common, and are read in the same way. */
+/** Options that `Classifier` and `Detector` have in common. */
 export const recognizerFields = {
   labels: labelsField,
   filter: filterField,
@@ -51,7 +51,7 @@ export interface RecognizerOptions {
   readonly threads: number | undefined;
 }
 
-/** What images look like that go into the model. */
+/** What the images that go into the model look like. */
 export type InputDescription = InputChoice & InputDefaults;
 
 /** The frame of `Classifier` and `Detector`: a session that takes an image at a time, and the names of its classes. */
@@ -69,7 +69,7 @@ export class Recognizer {
     this.#options = options;
   }
 
-  /** @param make Makes the whole of the frame; when it throws, the session is disposed of. */
+  /** @param make Makes the object around this one; if it throws, the session is disposed. */
   static async create<T>(
     model: VisionModel,
     options: RecognizerOptions,
@@ -88,18 +88,18 @@ export class Recognizer {
     }
   }
 
-  /** Nothing until `labelsFor` was called. */
+  /** Undefined until `labelsFor` has been called. */
   get labels(): readonly string[] | undefined {
     return this.#labels;
   }
 
-  /** Names for so many classes. @param own Those that the kind of network has, where the model names none. */
+  /** Names for `classes` classes. @param own Those of the kind of network, where the model names none. */
   labelsFor(classes: number, own: readonly string[] | undefined, where: string): readonly string[] {
     this.#labels ??= labelsFor(classes, this.#options.labels, this.session.labels ?? own, where);
     return this.#labels;
   }
 
-  /** What comes out for an image. @param arrange How it gets the size that the model takes; told which image, for messages. */
+  /** The outputs for an image. @param arrange Brings it to the model's size; receives the place of the image, for messages. */
   async run(
     image: ImageSource,
     arrange: (sides: Sides, place: string) => ImageTransform,
@@ -116,7 +116,7 @@ export class Recognizer {
     return this.session.outputNames.map((output) => ({ name: output, ...(fetches[output] as Tensor) }));
   }
 
-  /** `one` for an image, or for each of an array. */
+  /** Calls `one` for an image, or for each image of an array. */
   async answer<T>(
     images: ImageSource | readonly ImageSource[],
     options: VisionRunOptions,

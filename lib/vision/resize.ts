@@ -13,7 +13,7 @@ export interface ResizeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The longest side that images are scaled to. */
+/** The longest side to scale to. */
 export const maxSide = 65_535;
 
 export const filterField = oneOf(['nearest', 'bilinear', 'bicubic'], 'bilinear');
@@ -29,7 +29,7 @@ const fields = {
  * Scales an image as Pillow's `resize` does, to the byte, off the JavaScript thread. With `bilinear` and `bicubic` a pixel is a
  * weighted mean of all the pixels that it covers (antialiasing). torchvision's `Resize` on a Pillow image is the same.
  *
- * @param image Bytes of dims [1, height, width, channels], as `readImage` returns them; [height, width, channels] will do.
+ * @param image Bytes of dims [1, height, width, channels], as `readImage` returns them, or [height, width, channels].
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG naming the option; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for the image;
  * ERR_LIMIT, ERR_ABORTED, ERR_OUT_OF_MEMORY.
  *

@@ -3,8 +3,8 @@ const [digitBits, digits] = [11, 3];
 const radix = 2 ** digitBits;
 
 /**
- * Places of boxes by falling score in float32, of equal scores the first; without boxes that are not good enough, and without those
- * whose numbers are not finite. A radix sort: it takes a tenth of the time of a comparison sort.
+ * Indices of boxes by falling score in float32, equal scores in their order, without boxes below the threshold and those that are
+ * not finite. A radix sort: it takes a tenth of the time of a comparison sort.
  */
 export function fallingOrder(scores: ArrayLike<number>, boxes: ArrayLike<number>, threshold: number): Int32Array {
   const keys = new Uint32Array(scores.length);
@@ -18,7 +18,7 @@ export function fallingOrder(scores: ArrayLike<number>, boxes: ArrayLike<number>
   return order;
 }
 
-/** Writes keys that rise as scores fall, and the places of the boxes that are good enough. @returns How many they are. */
+/** Writes keys that rise as scores fall, and the indices of the boxes above the threshold. @returns How many there are. */
 function findCandidates(
   scores: ArrayLike<number>,
   boxes: ArrayLike<number>,
@@ -39,14 +39,14 @@ function findCandidates(
     if (!(score > threshold) || !Number.isFinite(sum) || score === Number.POSITIVE_INFINITY) continue;
     asFloat[0] = score === 0 ? 0 : score; // without the sign of -0
     const pattern = bits[0] as number;
-    // Patterns of positive numbers rise with the number, of negative ones they fall.
+    // Bit patterns of positive numbers rise with the number; those of negative ones fall.
     keys[i] = pattern < 2 ** 31 ? 2 ** 31 - 1 - pattern : pattern;
     places[count++] = i;
   }
   return count;
 }
 
-/** Keeps the order of places whose digit is the same. */
+/** A stable sort by one digit. */
 function sortByDigit(keys: Uint32Array, from: Int32Array, to: Int32Array, shift: number): void {
   const starts = new Int32Array(radix + 1);
   for (let i = 0; i < from.length; i++) {

@@ -1,4 +1,4 @@
-/** Limits work that runs at the same time: each piece takes units and waits, in the order of asking, until they are free. */
+/** Limits work that runs at the same time: each piece takes units, and waits in turn until they are free. */
 export class Semaphore {
   readonly #units: number;
   #free: number;
@@ -9,7 +9,7 @@ export class Semaphore {
     this.#free = units;
   }
 
-  /** Work that takes more units than there are runs alone. */
+  /** Work that needs more units than there are runs alone. */
   async run<T>(units: number, work: () => Promise<T>): Promise<T> {
     const taken = Math.min(units, this.#units);
     await new Promise<void>((start) => {

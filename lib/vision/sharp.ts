@@ -2,7 +2,7 @@ import { mismatch, QARepVGGError } from '../errors';
 import type { ImageFormat } from './image-format';
 import type { Pixels } from './pixels';
 
-/** The part of sharp that is used here; its own types would make everyone install it. */
+/** The part of sharp that is used here; its own types would require every user to install it. */
 interface SharpPipeline {
   metadata(): Promise<SharpMetadata>;
   rotate(): SharpPipeline;
@@ -34,7 +34,7 @@ interface SharpOptions {
   readonly raw?: { readonly width: number; readonly height: number; readonly channels: number };
   readonly failOn?: 'error';
   readonly limitInputPixels?: number | false;
-  /** Colour profiles are left alone, as by Pillow and PyTorch. */
+  /** Colour profiles are ignored, as by Pillow and PyTorch. */
   readonly ignoreIcc?: true;
 }
 
@@ -45,23 +45,23 @@ export interface Size {
   readonly width: number;
 }
 
-/** What is to be done with a file. */
+/** How to decode a file. */
 export interface Reading {
   /** Pixels to scale to; by default those of the file. */
   readonly size: Size | undefined;
-  /** libvips refuses files of more. */
+  /** libvips refuses larger files. */
   readonly maxPixels: number;
-  /** libvips stops after these. */
+  /** libvips stops after this time. */
   readonly seconds: number;
 }
 
-/** What the header of a file says of it. */
+/** What the header of a file says. */
 export interface Header extends Size {
   readonly isCmyk: boolean;
   readonly hasAlpha: boolean;
 }
 
-/** Warnings of a decoder are no reason to refuse what browsers show; pixels that are missing or damaged are. */
+/** Files that browsers show with a warning are accepted; missing or damaged pixels are not. */
 const fileOptions = { failOn: 'error', ignoreIcc: true } as const;
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG for a file that sharp refuses, and for pixels that are not of 8 or 16 bits. */
@@ -80,8 +80,8 @@ export async function readHeader(file: Uint8Array, format: ImageFormat, where: s
 }
 
 /**
- * Decodes a file, turned as its EXIF data say: to red, green, blue, or where it is in CMYK to that. Without transparency, which
- * neither changes colours nor hides them; of 16 bits the upper 8.
+ * Decodes a file, turned as its EXIF data say: to red, green, blue, or to CMYK where the file has that. Transparency is dropped
+ * and changes no colour; of 16 bits the upper 8 remain.
  */
 export async function decodeFile(
   file: Uint8Array,
@@ -98,7 +98,7 @@ export async function decodeFile(
   });
 }
 
-/** Scales to cover the size, and cuts what is too much on both sides. */
+/** Scales to cover the size, and cuts the rest off on both sides. */
 export async function scale(
   { data, height, width, channels }: Pixels,
   size: Size,
@@ -135,7 +135,7 @@ export async function encodeWithDrawing(
     return (await file.toBuffer({ resolveWithObject: true })).data;
   } catch (error) {
     const [reason] = String((error as Error).message).split('\n');
-    const message = `${where}: expected a picture that sharp draws on, received ${width}x${height} pixels: ${reason}`;
+    const message = `${where}: expected an image that sharp can draw on, received ${width} x ${height} pixels: ${reason}`;
     throw new QARepVGGError('ERR_INVALID_ARG', message, { cause: error });
   }
 }
@@ -159,15 +159,15 @@ async function refusing<T>(where: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A name in a variable: the compiler would look for the package, which need not be there. */
+/** In a variable, so that the compiler does not look for the package, which is optional. */
 const sharpPackage: string = 'sharp';
 
-async function loadSharp(where: string, what = 'anything but PGM and PPM of the right size'): Promise<Sharp> {
+async function loadSharp(where: string, what = 'images other than PGM and PPM of the right size'): Promise<Sharp> {
   try {
     const { default: sharp } = (await import(sharpPackage)) as { default: Sharp };
     return sharp;
   } catch (error) {
-    const message = `${where}: expected the package sharp, for ${what}, received none; install it: npm install sharp`;
+    const message = `${where}: expected the package sharp for ${what}, received none; install it: npm install sharp`;
     throw new QARepVGGError('ERR_ADDON_LOAD', message, { cause: error });
   }
 }

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { mismatch, QARepVGGError, quote } from '../errors';
 
-/** The text of a file in UTF-8. @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for none that can be read; ERR_LIMIT */
+/** The text of a file in UTF-8. @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that cannot be read; ERR_LIMIT */
 export async function readText(path: string, maxBytes: number, where: string): Promise<string> {
   const place = `${where}, ${quote(path)}`;
   let bytes: Uint8Array;

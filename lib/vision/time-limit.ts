@@ -1,6 +1,6 @@
 import { mismatch, type QARepVGGError } from '../errors';
 
-/** Fails when work takes too long; the work itself it cannot end. */
+/** Rejects when work takes too long; it cannot end the work itself. */
 export class TimeLimit {
   readonly expired: Promise<never>;
   #expire: (error: QARepVGGError) => void = () => undefined;

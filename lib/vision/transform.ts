@@ -14,13 +14,16 @@ export interface Sides {
 /** Filters of Pillow, by its names. */
 export type ResizeFilter = 'nearest' | 'bilinear' | 'bicubic';
 
-/** What becomes of an image: it is scaled, then placed on a canvas. */
+/** How an image is transformed: it is scaled, then placed on a canvas. */
 export interface ImageTransform {
   /** Size to scale to. @default that of the image */
   readonly scaled?: Sides;
   /** Size of the result. @default that of the scaled image */
   readonly canvas?: Sides;
-  /** Pixel of the canvas that the upper left corner of the scaled image covers; outside of the canvas, the image is cut. @default 0 */
+  /**
+   * Pixel of the canvas that the upper left corner of the scaled image covers; outside of the canvas, the image is cut.
+   * @default 0
+   */
   readonly top?: number;
   readonly left?: number;
   /** A byte for pixels of the canvas that the image does not cover. @default 0 */
@@ -29,7 +32,7 @@ export interface ImageTransform {
   readonly filter?: ResizeFilter;
 }
 
-/** Floats for a network: the number for each byte, [channels, 256], and in which order. */
+/** Floats for a network: the number for each byte, [channels, 256], and their order. */
 export interface FloatLayout {
   readonly layout: 'planes' | 'pixels';
   readonly table: Float32Array;
@@ -39,8 +42,8 @@ export interface FloatLayout {
 const maxBytes = 2 ** 31 - 1;
 
 /**
- * Scales an image as Pillow's `resize` does, to the byte, and places it on a canvas, off the JavaScript thread; what `resize`,
- * `centerCrop` and `letterbox` of `qarepvgg/vision` are made of. The bytes are copied before the promise is returned.
+ * Scales an image as Pillow's `resize` does, to the byte, and places it on a canvas, off the JavaScript thread. `resize`,
+ * `centerCrop` and `letterbox` of `qarepvgg/vision` use it. The bytes are copied before the promise is returned.
  *
  * @param image One image of bytes, dims [1, h, w, c] or [h, w, c].
  * @param transform May be a function of the image's size.

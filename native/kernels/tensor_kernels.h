@@ -33,6 +33,17 @@ enum class Unary {
   kElu,       // x < 0: alpha (e^x - 1)
   kSelu,      // beta * x, x < 0: beta * alpha (e^x - 1)
   kMish,      // x tanh(softplus x)
+  kSin,
+  kCos,
+  kTan,
+  kAsin,
+  kAcos,
+  kAtan,
+  kSinh,
+  kCosh,
+  kAsinh,
+  kAcosh,
+  kAtanh,
 };
 
 struct UnaryFunction {

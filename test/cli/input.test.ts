@@ -101,7 +101,7 @@ describe('fuse', () => {
   test('says of an ONNX file that it is fused already, with --model and without', () => {
     for (const more of [[], ['--model', 'qarepvgg_a0']]) {
       const { stderr, status } = cli(['fuse', file('deploy.onnx'), file('x.safetensors'), ...more]);
-      expect([stderr, status]).toEqual([expect.stringContaining('it is fused already, use it as it is'), 1]);
+      expect([stderr, status]).toEqual([expect.stringContaining('which is fused already; use it as it is'), 1]);
     }
     const { stderr } = cli(['info', file('deploy.onnx'), '--model', 'qarepvgg_a0']);
     expect(stderr).toContain('leave out --model');

@@ -14,7 +14,7 @@ const file = (name: string): string => path.join(folder, name);
 const cli = path.join(root, 'dist', 'cli', 'index.js');
 const data = path.join(root, 'examples', 'data', 'fashion-mnist');
 const small = ['--blocks', '1,1,1,1', '--channels', '8,8,8,8,8', '--epochs', '1', '--batch-size', '256'];
-const complaint = /^error: standard output cannot be written: ENOSPC.*; the work goes on without it\n$/;
+const complaint = /^error: standard output cannot be written: ENOSPC.*; the work continues without it\n$/;
 
 /** Linux has a device for this. */
 const onLinux = existsSync('/dev/full') ? describe : describe.skip;

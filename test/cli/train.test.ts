@@ -89,7 +89,7 @@ describe('train', () => {
     });
     const status = await new Promise((resolve) => child.once('close', resolve));
     expect(status).toBe(code);
-    expect(errors).toMatch(/^stopped after step \d+; go on with --resume\n$/);
+    expect(errors).toMatch(/^stopped after step \d+; continue with --resume\n$/);
     expect(existsSync(name('stopped'))).toBe(false);
     expect(runNode([...stopped, '--resume']).status).toBe(0);
     expect(runNode([...args, '--out', name('whole')]).status).toBe(0);
@@ -116,7 +116,9 @@ describe('train', () => {
     expect(run(...args, '--out', file('first')).stderr).toBe('');
     const { stdout, stderr, status } = run(...args, '--resume', '--out', file('second'));
     expect({ stdout, status }).toEqual({ stdout: expect.stringMatching(/^\{"kind":"data".*\n$/), status: 0 });
-    expect(stderr).toMatch(/^nothing left to do: .*through has reached --epochs 1 \(step 8\); name more to go on\n$/);
+    expect(stderr).toMatch(
+      /^nothing left to do: .*through has reached --epochs 1 \(step 8\); raise --epochs to continue\n$/,
+    );
     expect(readFileSync(file('second'))).toEqual(readFileSync(file('first')));
   });
 

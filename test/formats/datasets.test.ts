@@ -176,7 +176,7 @@ describe('a data set', () => {
     const gone = new Dataset(own);
     structuredClone(own[name], { transfer: [own[name].buffer] });
     for (const read of [() => gone.image(0), () => gone.label(0), () => gone.subset([0]), () => [...gone.parts(2)]]) {
-      expectRefusal(read, 'ERR_BUFFER_DETACHED', 'a detached ArrayBuffer');
+      expectRefusal(read, 'ERR_BUFFER_DETACHED', 'an ArrayBuffer that was detached');
     }
     expect(gone.length).toBe(3);
   });

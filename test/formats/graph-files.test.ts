@@ -133,7 +133,7 @@ describe('a safetensors file whose parts do not fit is refused', () => {
   test.each([
     ['dims', { w: one }, {}, '"w" of F32 and dims [4, 3, 3, 3]'],
     ['type', { axes: { dtype: 'I32', data: new Int32Array(2), dims: [2] } }, {}, '"axes" of I64'],
-    ['a tensor more', { more: one }, {}, '"more" too'],
+    ['a tensor more', { more: one }, {}, 'also "more"'],
     ['no graph', {}, { graph: '' }, 'none'],
     ['a graph that is no base64', {}, { graph: '*' }, 'base64'],
     ['a graph that is damaged', {}, { graph: 'AAAA' }, 'damaged'],

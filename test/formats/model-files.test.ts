@@ -203,7 +203,7 @@ describe('model files', () => {
       (m) => {
         m.blocks = '[1,1,2,1]';
       },
-      'received "stage1.1.bn.bias" too',
+      'received also "stage1.1.bn.bias"',
     ],
   ])('refused: %s', async (_, change, message) => {
     await saveModel(createModel('qarepvgg_a0', tiny), file('good'));

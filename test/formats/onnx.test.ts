@@ -220,7 +220,7 @@ describe('a file that is not what it says is refused', () => {
     ['no opset', 'opset 13, received none', { ...read, opsets: [] }],
     ['another opset', 'received 17', { ...read, opsets: [{ domain: '', version: 17 }] }],
     ['two opsets', 'received 13, 1', { ...read, opsets: [{ version: 13 }, { domain: 'com.microsoft', version: 1 }] }],
-    ['no metadata', 'that exportOnnx has written', { ...read, metadata: [] }],
+    ['no metadata', 'written by exportOnnx', { ...read, metadata: [] }],
     [
       'another architecture',
       'tensor',
@@ -257,7 +257,7 @@ describe('a file that is not what it says is refused', () => {
     ['a tensor missing', 'received none', tensors(() => ({ name: 'other' }))],
     [
       'a tensor too many',
-      '"extra" too',
+      'also "extra"',
       changed((graph) => ({
         ...graph,
         initializers: [
@@ -276,7 +276,7 @@ describe('a file that is not what it says is refused', () => {
     ],
     [
       'a tensor named __proto__',
-      '"__proto__" too',
+      'also "__proto__"',
       changed((graph) => ({
         ...graph,
         initializers: [
@@ -368,7 +368,7 @@ describe('a file that is not what it says is refused', () => {
 
   test('a block, which has no architecture to come back to', () => {
     const block = serializeOnnx(new QARepVGGBlock({ inChannels: 3, outChannels: 8 }).eval().switchToDeploy());
-    expectRefusal(() => parseOnnx(block), 'ERR_MODEL_FORMAT', 'a network that exportOnnx has written');
+    expectRefusal(() => parseOnnx(block), 'ERR_MODEL_FORMAT', 'a network written by exportOnnx');
   });
 });
 

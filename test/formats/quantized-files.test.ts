@@ -125,15 +125,15 @@ describe('a file that is not what it says is refused', () => {
     ['no notes', (h) => delete h.__metadata__?.quantization, 'metadata quantization, received none'],
     ['notes that are no JSON', (h) => Object.assign(h.__metadata__ ?? {}, { quantization: '{' }), 'expected JSON'],
     ['notes that are no object', notes(() => 5), 'an object'],
-    ['no method', notes((n) => ({ ...n, method: 'guess' })), 'a good method'],
-    ['no scheme', notes((n) => ({ ...n, scheme: undefined })), 'a good scheme'],
-    ['weights of 99 bits', notes((n) => ({ ...n, weightBits: 99 })), 'a good weightBits, received 99'],
-    ['activations of 3 bits', notes((n) => ({ ...n, activationBits: 3 })), 'a good activationBits'],
-    ['no count of images', notes((n) => ({ ...n, images: -1 })), 'a good images'],
+    ['no method', notes((n) => ({ ...n, method: 'guess' })), 'a valid method'],
+    ['no scheme', notes((n) => ({ ...n, scheme: undefined })), 'a valid scheme'],
+    ['weights of 99 bits', notes((n) => ({ ...n, weightBits: 99 })), 'a valid weightBits, received 99'],
+    ['activations of 3 bits', notes((n) => ({ ...n, activationBits: 3 })), 'a valid activationBits'],
+    ['no count of images', notes((n) => ({ ...n, images: -1 })), 'a valid images'],
     ['layers in float that are in integers', notes((n) => ({ ...n, keepFloat: ['linear'] })), 'activation_scale'],
     ['layers in float that there are not', notes((n) => ({ ...n, keepFloat: ['pool'] })), 'keepFloat among'],
     ['logits in float', notes((n) => ({ ...n, quantizeLogits: false })), 'activation_scale'],
-    ['another form', (h) => Object.assign(h.__metadata__ ?? {}, { form: 'deploy' }), '"activation_scale" too'],
+    ['another form', (h) => Object.assign(h.__metadata__ ?? {}, { form: 'deploy' }), 'also "activation_scale"'],
     ['a tensor of another type', (h) => Object.assign(h['linear.weight'] ?? {}, { dtype: 'U8' }), 'of type I8'],
     [
       'a tensor of other dims',
@@ -157,7 +157,7 @@ describe('a file that is not what it says is refused', () => {
     const path = edited((header, data) => {
       header.extra = { dtype: 'U8', shape: [0], data_offsets: [data.length, data.length] };
     });
-    await expectRejection(loadModel(path), 'ERR_MODEL_FORMAT', '"extra" too');
+    await expectRejection(loadModel(path), 'ERR_MODEL_FORMAT', 'also "extra"');
   });
 
   test.each<[string, string, number]>([

@@ -180,7 +180,7 @@ describe('state dict files', () => {
       ['JSON', '{"error": "not found"}'],
       ['an XML file', '<?xml version="1.0"?><Error/>'],
       ['a text', 'Not Found, sorry'],
-      ['an array of NumPy', Buffer.from('\x93NUMPY\x01\0v\0{', 'latin1')],
+      ['a NumPy array', Buffer.from('\x93NUMPY\x01\0v\0{', 'latin1')],
       ['a GGUF file', Buffer.from('GGUF\x03\0\0\0\x01', 'latin1')],
       ['an image', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')],
       ['a ZIP archive of other files', zip([['readme.txt', Buffer.from('x')]])],

@@ -26,12 +26,12 @@ const offsetOf = (at: number) => [...good.subarray(at + 42, at + 46)];
 const data = Buffer.from('data');
 
 const archives: readonly Row[] = [
-  ['an empty file', 'one of another kind', Buffer.alloc(0)],
-  ['text', 'received a text', Buffer.from('hello')],
+  ['an empty file', 'a file of another kind', Buffer.alloc(0)],
+  ['text', 'received a text file', Buffer.from('hello')],
   ['a safetensors file', 'read it with loadModel', Buffer.from('\x02\0\0\0\0\0\0\0{}')],
   ['the beginning of an archive', 'cut off', Buffer.from('PK\x03\x04')],
-  ['a byte behind the archive', 'bytes behind it', Buffer.concat([good, Buffer.alloc(1)])],
-  ['a comment', 'bytes behind it', patched(end + 20, [1, 0])],
+  ['a byte behind the archive', 'bytes after it', Buffer.concat([good, Buffer.alloc(1)])],
+  ['a comment', 'bytes after it', patched(end + 20, [1, 0])],
   ['two disks', 'another place', patched(end + 4, [1, 0])],
   ['a count of its own on this disk', 'another place', patched(end + 8, [9, 0])],
   ['a directory elsewhere', 'another place', patched(end + 16, [1, 0, 0, 0])],
@@ -41,17 +41,17 @@ const archives: readonly Row[] = [
   ['sizes of ZIP64', 'below 4 GiB', patched(end + 12, [255, 255, 255, 255]), 'ERR_LIMIT'],
   ['65,535 entries', 'below 4 GiB', patched(end + 8, [255, 255, 255, 255]), 'ERR_LIMIT'],
   ['a directory of something else', 'an entry of the ZIP directory', patched(directory, [0])],
-  ['a name that is cut off', 'one that is cut off', patched(secondInDirectory + 28, [255, 255])],
+  ['a name that is cut off', 'a truncated one', patched(secondInDirectory + 28, [255, 255])],
   ['a name that is not UTF-8', 'names in UTF-8', patched(directory + 46, [255])],
-  ['compressed data', 'without compression', patched(directory + 10, [8])],
-  ['encrypted data', 'without compression or encryption', patched(directory + 8, [9, 8])],
-  ['two sizes', 'without compression', patched(directory + 20, [1, 0])],
+  ['compressed data', 'compressed or encrypted', patched(directory + 10, [8])],
+  ['encrypted data', 'compressed or encrypted', patched(directory + 8, [9, 8])],
+  ['two sizes', 'compressed or encrypted', patched(directory + 20, [1, 0])],
   ['damaged data', 'checksum', patched(good.indexOf('storage'), [0])],
   ['another name at the data', 'the same name', patched(30, [0x62])],
-  ['a header that is none', 'a header in front of its data', patched(second, [0])],
-  ['data beyond the directory', 'less', patched(directory + 20, [255, 255, 0, 0, 255, 255, 0, 0])],
+  ['a header that is none', 'a header before its data', patched(second, [0])],
+  ['data beyond the directory', 'fewer', patched(directory + 20, [255, 255, 0, 0, 255, 255, 0, 0])],
   ['an entry inside another', 'outside of other entries', patched(secondInDirectory + 42, offsetOf(directory))],
-  ['an entry beyond the file', 'a header in front of its data', patched(directory + 42, [255, 255, 255, 127])],
+  ['an entry beyond the file', 'a header before its data', patched(directory + 42, [255, 255, 255, 127])],
   [
     'a name twice',
     'each name once',
@@ -70,7 +70,7 @@ const archives: readonly Row[] = [
       ['b/data.pkl', goodPickle],
     ]),
   ],
-  ['a pickle outside of a folder', 'did not write in this way', zip([['data.pkl', goodPickle]])],
+  ['a pickle outside of a folder', 'did not write in this form', zip([['data.pkl', goodPickle]])],
   [
     'another byte order',
     'little-endian',
@@ -80,7 +80,7 @@ const archives: readonly Row[] = [
     ]),
   ],
   ['arrays of NumPy', '.npz', zip([['weight.npy', data]])],
-  ['a model of Keras', 'a model of Keras', zip([['model.weights.h5', data]])],
+  ['a model of Keras', 'a Keras model', zip([['model.weights.h5', data]])],
 ];
 
 describe('hostile archives', () => {

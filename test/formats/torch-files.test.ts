@@ -145,7 +145,7 @@ describe('what is not understood is opaque, and nothing is executed', () => {
     expect(find(await read('complex.pt'))).toMatchObject({ tensors: { weight: { dims: [2] } }, unread: ['phase'] });
     const { weight } = (await read('complex.pt')) as Record<string, RawTensor>;
     const { hook } = await read('evil.pt');
-    const message = 'received one with "hook", posix.system';
+    const message = 'received a dict with "hook", posix.system';
     for (const options of [{}, { key: 'model' }]) {
       const checkpoint = { model: { weight, hook } } as TorchValue;
       expectRefusal(

@@ -23,6 +23,10 @@ const unary = {
   Selu: {},
   Celu: { alpha: 1.5 },
   ThresholdedRelu: { alpha: 0.0001 },
+  Sin: {},
+  Cos: {},
+  Atan: {},
+  Asinh: {},
 
   Identity: {},
 };

@@ -157,7 +157,7 @@ describe('fit', () => {
       [tensors, '{"optimizer":"sgd","stepCount":-1}', 'option stepCount'],
       [tensors, '{"optimizer":"sgd","stepCount":1,"position":{"epoch":0.5}}', 'option'],
       [tensors, metadata.training?.replace('"batch":0', '"batch":4'), 'received batch 4'],
-      [{ ...tensors, more: short }, undefined, 'received "more" too'],
+      [{ ...tensors, more: short }, undefined, 'received also "more"'],
     ];
     for (const [changed, note, message] of cases) {
       await expectRejection(load(changed, note), 'ERR_MODEL_FORMAT', message);

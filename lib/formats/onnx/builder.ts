@@ -10,14 +10,14 @@ import {
 } from './schema';
 
 /**
- * Nodes and initializers in the making. A node has one output, of the same name. A name that is taken gets a number: several
- * modules that were quantised together may have tensors of one name.
+ * Nodes and initializers in the making. A node has one output, of the same name. A name in use gets a number:
+ * modules that were quantised together may have tensors of the same name.
  */
 export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
   readonly #names = new Set<string>();
-  /** By the name that they were to have. */
+  /** By the wanted name. */
   readonly #tensors = new Map<string, Initializer[]>();
 
   /** Appends a node; the name of its result. */
@@ -68,7 +68,7 @@ export class GraphBuilder {
     return this.node(`${prefix}Gemm`, 'Gemm', inputs, [integer('transB', 1)]);
   }
 
-  /** Tensors are weight and bias of the two linear layers, one after the other. */
+  /** Tensors are weight and bias of the two linear layers, in turn. */
   squeezeExcite(down: string, up: string, input: string, tensors: readonly string[]): string {
     const [downWeight, downBias, upWeight, upBias] = tensors as [string, string, string, string];
     const mean = this.node(`${down}GlobalAveragePool`, 'GlobalAveragePool', [input]);
@@ -97,7 +97,7 @@ function isSame(a: Initializer, b: Initializer): boolean {
 
 type ConvSizes = Pick<ConvShape, 'kernel' | 'padding' | 'stride' | 'dilation' | 'groups'>;
 
-/** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", nothing for "weight". */
+/** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", "" for "weight". */
 export function prefixOf(name: string): string {
   return name.slice(0, name.lastIndexOf('.') + 1);
 }

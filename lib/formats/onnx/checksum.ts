@@ -5,17 +5,19 @@ import type { Metadata } from '../model-metadata';
 import type { ModelDraft } from './schema';
 
 /**
- * The graph in the ONNX file of a network is compared as a whole when it is read. The rest has a checksum: the CRC-32 of what the file
- * says of itself, of the other metadata of this package, and of the bytes of all tensors. A second key says that the first must be
- * there. Files without both are read as they are.
+ * The graph in the ONNX file of a network is compared as a whole when it is read. The rest has a checksum: the CRC-32 of the
+ * file's
+ * own description, of the other metadata of this package, and of the bytes of all tensors. A second key says that the first
+ * must be
+ * there. Files without both are not checked.
  */
 const [sumKey, promiseKey] = ['checksum', 'checksumKind'] as const;
 const kind = 'crc32';
 const pattern = /^crc32:[0-9a-f]{8}$/;
 
-/** The metadata with the checksum of a file that is to be written. */
+/** The metadata of a file to be written, with its checksum. */
 export function withSum(metadata: Metadata, file: ModelDraft): Metadata {
-  // In front: of a file that is cut off, too, something says that a checksum is missing.
+  // Comes first, so that a file which is cut off also shows that its checksum is missing.
   const promised = { [promiseKey]: kind, ...metadata };
   return { ...promised, [sumKey]: atOnce(sumOf(promised, file)) };
 }

@@ -29,10 +29,10 @@ import { type Graph, graph as graphFields, type ModelDraft, type ModelFile, type
 import { describeTraits, isTrait, readTraits } from './traits';
 import { encode } from './wire';
 
-/** Read by everything since 2021, and the first that quantises per channel. */
+/** Every runtime since 2021 reads it, and it is the first opset that quantises per channel. */
 const opset = 13;
 
-/** Keys of metadata are in a space of their own: other tools add theirs. */
+/** Keys of metadata have a prefix of their own, because other tools add theirs. */
 const metadataPrefix = 'qarepvgg.';
 
 /** As `importOnnx`, from bytes. */
@@ -41,9 +41,9 @@ export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: U
 }
 
 /**
- * As `importOnnx`, of any origin, from the bytes of a file.
+ * As `importOnnx`, for a file of any origin, from its bytes.
  *
- * @param bytes Nobody else's: tensors are moved in them.
+ * @param bytes Must not be shared: tensors are moved within them.
  * @param folder Where the file lies, for tensors in files of their own.
  */
 export async function importModel(
@@ -70,7 +70,7 @@ export function* modelOf(file: ModelFile, external: ExternalBytes, where: string
   return new Model(graph, readTraits(metadata, where));
 }
 
-/** What `exportOnnx` has written of a network says so; a block or convolution does not. */
+/** Whether `exportOnnx` has written this from a network; the file of a block or convolution does not say so. */
 function isOwn({ metadata }: ModelFile): boolean {
   return metadata.some(({ key }) => key?.startsWith(metadataPrefix) && !isTrait(key));
 }
@@ -88,12 +88,12 @@ function* parseOwn(file: ModelFile, where: string): Steps<Network | QuantizedMod
   }
   const { model } = assembleNetwork({ options, form }, tensors as Record<string, Tensor & RawTensor>, where);
   if (!sameGraph(file.graph, onnxGraph(coreOf(model, where).definition, where))) {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'another one');
+    throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'a changed one');
   }
   return model;
 }
 
-/** Scales and zeros that follow from others are in the graph, too: so all of it must be as it would be written. */
+/** The graph also holds scales and zero points that follow from others, so all of it must be as it would be written. */
 function parseQuantized(
   file: ModelFile,
   options: CheckedNetworkOptions,
@@ -140,7 +140,7 @@ function serializeModel(model: Model, where: string): Uint8Array {
   return encodeFile(graph, opset, () => describeTraits(model), tensorBytes(tensors), where);
 }
 
-/** What is no network has no metadata. */
+/** Only a network has metadata. */
 function prefixed(metadata: Metadata, file: ModelDraft): Metadata {
   if (Object.keys(metadata).length === 0) return metadata;
   return Object.fromEntries(
@@ -163,7 +163,7 @@ function checkOpset({ opsets }: ModelFile, where: string): void {
 function readMetadata({ metadata }: ModelFile, where: string): Record<string, string> {
   const own = metadata.filter(({ key }) => key?.startsWith(metadataPrefix));
   if (own.length === 0) {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'a network that exportOnnx has written', 'another ONNX file');
+    throw mismatch('ERR_MODEL_FORMAT', where, 'a network written by exportOnnx', 'another ONNX file');
   }
   return Object.fromEntries(own.map(({ key = '', value = '' }) => [key.slice(metadataPrefix.length), value]));
 }
@@ -187,7 +187,7 @@ function readTensors({ graph }: ModelFile, where: string): Record<string, RawTen
   return tensors;
 }
 
-/** Whether two graphs are alike but for the numbers in their tensors. */
+/** Whether two graphs are the same except for the numbers in their tensors. */
 function sameGraph(a: Graph | undefined, b: Graph): boolean {
   const skeleton = (graph: Graph): Uint8Array => {
     const initializers = (graph.initializers ?? []).map(({ name, dims, dataType }) => ({ name, dims, dataType }));

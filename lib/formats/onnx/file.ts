@@ -5,7 +5,7 @@ import type { Metadata } from '../model-metadata';
 import { type Graph, type ModelDraft, type ModelFile, modelFields } from './schema';
 import { decodeSteps, encode, TooManyValues } from './wire';
 
-/** Protocol buffers end at 2 GiB; the rest of the file is far smaller than what is left. */
+/** Protocol buffers end at 2 GiB; this leaves more than enough for the rest of the file. */
 const maxTensorBytes = 2 ** 31 - 2 ** 24;
 
 /**
@@ -34,7 +34,7 @@ export function encodeFile(
     const metadata = Object.entries(describe(file)).map(([key, value]) => ({ key, value }));
     return encode(modelFields, { ...file, metadata });
   } catch (error) {
-    const message = `${where}: expected memory for ${tensorBytes} bytes and some copies, received none`;
+    const message = `${where}: out of memory, ${tensorBytes} bytes and some copies needed`;
     throw new QARepVGGError('ERR_OUT_OF_MEMORY', message, { cause: error });
   }
 }
@@ -45,7 +45,7 @@ export function* decodeFile(bytes: Uint8Array, where: string): Steps<ModelFile> 
     return yield* decodeSteps(modelFields, bytes);
   } catch (error) {
     if (error instanceof TooManyValues) throw mismatch('ERR_LIMIT', where, 'an ONNX file of a network', error.message);
-    const received = `a damaged one: ${(error as Error).message}`;
+    const received = `a damaged file: ${(error as Error).message}`;
     throw new QARepVGGError('ERR_MODEL_FORMAT', `${where}: expected an ONNX file, received ${received}`, {
       cause: error,
     });

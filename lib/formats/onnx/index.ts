@@ -12,17 +12,18 @@ import type { PackedModel } from './packed';
 
 const maxBytes = 2 ** 31 - 1;
 
-/** Loaded when the first ONNX file is met: with the protocol buffers it takes longer than all else that the package loads. */
+/** Loaded with the first ONNX file: with the protocol buffers it takes longer to load than the rest of the package. */
 const document = () => import('./document.js');
 const packed = () => import('./packed.js');
 
 /**
  * Writes a model in deploy form, or a quantised one, as an ONNX file, all of it or nothing: opset 13, input `input`
  * [N, c, H, W] in float32, output `logits`; number and size of the images are open. A network takes images with its
- * preprocessing applied; the metadata of the file hold it, `inputSize`, and all else that {@link importOnnx} needs.
+ * preprocessing applied; the metadata of the file hold it, `inputSize`, and everything else that {@link importOnnx} needs.
  * Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output channel, s32 biases.
  *
- * A {@link Model} is written as it was read, node by node under its own name, in opset 18, or 21 where its operators need that; open dims
+ * A {@link Model} is written as it was read, node by node under its own name, in opset 18, or 21 where its operators need
+ * that; open dims
  * stay open, and labels and preprocessing go into the metadata.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for a path
@@ -40,7 +41,7 @@ export async function exportOnnx(model: Module | QuantizedModel | Model, path: s
 
 /**
  * Reads an ONNX file. A network that {@link exportOnnx} has written comes back as it was: in deploy form and eval mode, or
- * quantised. Its graph is refused when another tool has changed it, as it would no longer be what the metadata say. A file of
+ * quantised. Its graph is refused if another tool has changed it, because it would contradict the metadata. A file of
  * any other origin (opsets 1 to 21) is a {@link Model}; tensors may lie in files of their own in its folder. The type parameter
  * says what the caller expects. Bytes are copied before the call returns its promise.
  *

@@ -21,11 +21,11 @@ import {
   type ValueInfo,
 } from './schema';
 
-/** The operators are kept in this version's form; some that came later make a file one of the newest version that is read. */
+/** Operators are kept in the form of this version. Later operators make a file one of the newest version that is read. */
 const opset = 18;
 const newestOpset = 21;
 
-/** What newer versions have brought: operators, and attributes of older ones. */
+/** Operators of newer versions, and newer attributes of older operators. */
 const newer: Readonly<Record<string, readonly string[] | 'all'>> = {
   gelu: 'all',
   averagePool: ['dilations'],
@@ -35,10 +35,10 @@ const newer: Readonly<Record<string, readonly string[] | 'all'>> = {
   dequantizeLinear: ['block_size'],
 };
 
-/** Quantised graphs are of this version, the first that quantises per channel: it is what runtimes know of integers. */
+/** Quantised graphs have this version, the first that quantises per channel: runtimes compute it in integers. */
 const quantizedOpset = 13;
 
-/** What has another form in version 18 than in 13: operators, and attributes of some. */
+/** Operators and attributes whose form differs between versions 13 and 18. */
 const sinceQuantized: Readonly<Record<string, readonly string[] | 'all'>> = {
   castLike: 'all',
   hardSwish: 'all',
@@ -50,7 +50,7 @@ const sinceQuantized: Readonly<Record<string, readonly string[] | 'all'>> = {
   split: ['num_outputs'],
 };
 
-/** Whether version 13 has a node as it is. */
+/** Whether a node has the same form in version 13. */
 function isOfQuantizedOpset({ op, inputs }: GraphNode, told: readonly string[]): boolean {
   const later = sinceQuantized[op] ?? [];
   if (later === 'all' || told.some((name) => later.includes(name))) return false;
@@ -62,14 +62,14 @@ function isOfQuantizedOpset({ op, inputs }: GraphNode, told: readonly string[]):
 export interface WrittenGraph {
   readonly graph: OnnxGraph;
   readonly opset: number;
-  /** Those of the initializers, which have no data yet. */
+  /** The tensors of the initializers, which have no data yet. */
   readonly tensors: ReadonlyMap<string, GraphTensor>;
 }
 
 /**
- * Writes a graph as it was read, node by node under its own name; what nodes called Constant made are tensors.
+ * Writes a graph as it was read, node by node under its own name; Constant nodes become tensors.
  *
- * @param place What stands for the numbers of a tensor.
+ * @param place Makes the initializer that stands for the numbers of a tensor.
  */
 export function writtenGraph(graph: Graph, place: (name: string, tensor: GraphTensor) => Initializer): WrittenGraph {
   const constants = graph.nodes.filter(({ op }) => op === 'constant');
@@ -106,7 +106,7 @@ function constantOf(node: GraphNode): GraphTensor {
 
 function nodeOf(node: GraphNode): { node: Node; isNewer: boolean; isOlder: boolean } {
   const { onnx, attributes: table } = opOf(node);
-  // What is as it would be anyway goes without saying, also to versions that do not know it.
+  // Attributes with their default are omitted, which also suits versions that do not know them.
   const told = Object.entries(table).filter(([name, { fallback }]) => {
     const value = node.attributes[name];
     return value !== undefined && value !== fallback;
@@ -123,7 +123,7 @@ function nodeOf(node: GraphNode): { node: Node; isNewer: boolean; isOlder: boole
   };
 }
 
-/** Element types are numbers in an attribute of Cast alone; those that a graph does not have are written as what it has instead. */
+/** Only Cast has an element type, a number, as an attribute; types that a graph does not have are written as its own types. */
 function attribute(name: string, { kind }: AttributeKind, value: AttributeValue): Attribute {
   if (name === 'to')
     return { name, int: onnxTypeOf(dataTypeOf(value as number) ?? 'float32'), type: attributeTypes.int };
@@ -153,7 +153,7 @@ function fieldOf(kind: keyof Kinds, value: AttributeValue): Attribute {
   }
 }
 
-/** Of a value of which nothing is known, the name. */
+/** Only the name, for a value without a known type. */
 function valueInfo(name: string, value: ValueType | undefined): ValueInfo {
   if (!value) return { name };
   const dims = value.dims.map((dim: Dim) => (typeof dim === 'string' ? { param: dim } : { value: dim }));

@@ -10,7 +10,7 @@ import { writtenGraph } from './model-graph';
 import type { TensorFields } from './schema';
 import { describeTraits } from './traits';
 
-/** Of a tensor that lies elsewhere. */
+/** Marks a tensor that lies elsewhere. */
 const external = 1;
 
 const dtypes: Readonly<Record<DataType, Dtype>> = {
@@ -56,5 +56,5 @@ export async function unpackModel({ graph, tensors }: PackedModel, where: string
   const model = await inSlices(modelOf(await inSlices(decodeFile(graph, where)), bytes, where));
   const odd = Object.keys(tensors).find((name) => !read.has(name));
   if (odd === undefined) return model;
-  throw mismatch('ERR_MODEL_FORMAT', where, 'the tensors that the graph says', `${quote(odd)} too`);
+  throw mismatch('ERR_MODEL_FORMAT', where, 'the tensors that the graph names', `also ${quote(odd)}`);
 }

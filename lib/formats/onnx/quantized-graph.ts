@@ -26,11 +26,12 @@ export function parameterNames(layer: string): readonly [scale: string, zeroPoin
 export const outputLayer = 'output';
 
 /**
- * The ONNX graph of a quantised model: that of the model in float, with QuantizeLinear and DequantizeLinear around what is
- * computed in integers, which runtimes take as one (onnxruntime: QLinearConv, QGemm and the like).
+ * The ONNX graph of a quantised model: the graph in float, with QuantizeLinear and DequantizeLinear around each operator in
+ * integers. Runtimes fuse these into one (onnxruntime: QLinearConv, QGemm and the like).
  *
- * A ReLU in front of a zero point of 0 is what the integers do anyway, and runtimes drop it. In front of another zero point
- * they would keep the convolution in float, so there it comes after a rounding of its own, which changes nothing.
+ * Runtimes drop a ReLU before a zero point of 0, which clamps anyway. Before another zero point they would keep the
+ * convolution in
+ * float, so there the ReLU follows a rounding of its own, which changes nothing.
  */
 export function quantizedGraph(model: QuantizedModel): Graph {
   const { layers, output, inChannels } = model;
@@ -42,8 +43,8 @@ export function quantizedGraph(model: QuantizedModel): Graph {
       value = writer.floatLayer(layer, value);
       return;
     }
-    // Rounded on either side, as a runtime takes one operator in integers to be: the average ends in front, and the linear
-    // layer begins behind.
+    // Rounded on both sides, as runtimes expect an operator in integers: the average ends before, and the linear layer begins
+    // after.
     if (isLinear(layer)) {
       const pixel = writer.round(layer.name, layer.input, value, '_pixel');
       value = writer.builder.flatten(prefixOf(layer.weightName), pixel);
@@ -139,7 +140,7 @@ class LayerWriter {
     return isLinear(layer) ? this.builder.linear(prefix, inputs) : this.builder.conv(prefix, layer, inputs);
   }
 
-  /** @param tensor Whose prefix the node shall have. */
+  /** @param tensor Its prefix names the node. */
   #relu({ relu }: { readonly relu: boolean }, tensor: string, input: string): string {
     return relu ? this.builder.relu(prefixOf(tensor), input) : input;
   }

@@ -6,7 +6,7 @@ import { type Draft, type Message, many, one } from './wire';
 
 const dimension = { value: one(1, 'int'), param: one(2, 'string') };
 
-/** Of the other types of values, sequences and the like, only that they are there. */
+/** Of other types of values, such as sequences, only their presence is read. */
 const type = {
   tensor: one(1, { elementType: one(1, 'int'), shape: one(2, { dims: many(1, dimension) }) }),
   sequence: one(4, 'bytes'),
@@ -21,7 +21,7 @@ const valueInfo = { name: one(1, 'string'), type: one(2, type) };
 export const tensor = {
   dims: many(1, 'int'),
   dataType: one(2, 'int'),
-  // Lists of numbers stay as they are written, one after the other.
+  // Lists of numbers stay as they are written.
   floats: one(4, 'bytes'),
   ints: one(5, 'bytes'),
   longs: one(7, 'bytes'),

@@ -3,15 +3,15 @@ import type { ModelTraits } from '../../model/model';
 import { readPreprocessing } from '../../preprocessing';
 
 /**
- * What a model has beside its graph, as metadata of an ONNX file. Names of classes stand under a key that exporters of detectors
- * use, as text of a Python dictionary.
+ * What a model has besides its graph, as metadata of an ONNX file. Names of classes have the key that exporters of detectors use,
+ * and the form of a Python dictionary.
  */
 const labelsKey = 'names';
 
-/** Keys of networks of this package begin with "qarepvgg." alone. */
+/** Keys of this package's networks begin with just "qarepvgg.". */
 const preprocessingKey = 'qarepvgg.model.preprocessing';
 
-/** Whether a key says something of a model of any origin. */
+/** Whether a key describes a model of any origin. */
 export function isTrait(key: string): boolean {
   return key === labelsKey || key === preprocessingKey;
 }
@@ -23,7 +23,7 @@ export function describeTraits({ labels, preprocessing }: ModelTraits): Record<s
   };
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_FORMAT for a preprocessing that is none. Names that cannot be read are none. */
+/** @throws {QARepVGGError} ERR_MODEL_FORMAT for an invalid preprocessing. Names that cannot be read are ignored. */
 export function readTraits(metadata: ReadonlyMap<string, string>, where: string): ModelTraits {
   const names = metadata.get(labelsKey);
   const labels = names === undefined ? undefined : readNames(names);

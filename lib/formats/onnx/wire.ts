@@ -18,7 +18,7 @@ export interface Field<K extends Kind = Kind, Many extends boolean = boolean> {
 interface Scalars {
   /** Any of the varint types; from -(2^53 - 1) to 2^53 - 1. */
   int: number;
-  /** A varint of up to 64 bits; beyond 2^53 rounded: the largest ones stand for "to the end". */
+  /** A varint of up to 64 bits, rounded beyond 2^53: the largest ones stand for "to the end". */
   long: number;
   float: number;
   double: number;
@@ -30,12 +30,12 @@ type Kind = keyof Scalars | Fields;
 
 type Value<K> = K extends Fields ? Message<K> : K extends keyof Scalars ? Scalars[K] : never;
 
-/** A message as it is read: what is absent is undefined, or an empty array. */
+/** A message as it is read: absent fields are undefined, or an empty array. */
 export type Message<F extends Fields> = {
   readonly [N in keyof F]: F[N]['many'] extends true ? readonly Value<F[N]['kind']>[] : Value<F[N]['kind']> | undefined;
 };
 
-/** A message to be written; one that was read is one, too. */
+/** A message to write; a message that was read is one too. */
 export type Draft<F extends Fields> = {
   readonly [N in keyof F]?:
     | (F[N]['many'] extends true ? readonly DraftValue<F[N]['kind']>[] : DraftValue<F[N]['kind']>)
@@ -88,7 +88,7 @@ function writeValue(writer: BinaryWriter, number: number, kind: Kind, value: unk
 /** Most messages, texts and numbers in one file. The deepest network of this package, quantised, has about 180,000. */
 const maxValues = 2 ** 18;
 
-/** A file has more values than any network: an empty message takes 2 bytes in it, and about 200 in memory. */
+/** A file with more values than any network: an empty message takes 2 bytes in the file, and about 200 in memory. */
 export class TooManyValues extends Error {}
 
 /** Fields, and numbers in lists, that are read in one step. */
@@ -96,7 +96,7 @@ const stepFields = 2 ** 12;
 
 /** What has been read of a file. */
 interface Progress {
-  /** That may still be read. */
+  /** How many more may be read. */
   values: number;
   fields: number;
 }
@@ -105,7 +105,7 @@ interface Progress {
  * Reads a message; unknown fields are skipped, bytes are views.
  *
  * @throws {TooManyValues} before more is built than any network has.
- * @throws {Error} for anything malformed, and for a field twice that may be there once.
+ * @throws {Error} for anything malformed, and for a repeated field that may occur only once.
  */
 export function decode<F extends Fields>(fields: F, bytes: Uint8Array): Message<F> {
   return atOnce(decodeSteps(fields, bytes));
@@ -163,7 +163,7 @@ function* decodeUntil<F extends Fields>(
   return message as Message<F>;
 }
 
-/** Where a message or list ends that begins here. */
+/** The end of a message or list that begins here. */
 function endOf(reader: BinaryReader): number {
   const length = reader.uint32();
   if (length > reader.len - reader.pos) throw new Error('a length beyond the end');
@@ -187,10 +187,10 @@ function* readPacked(progress: Progress, reader: BinaryReader, kind: NumberKind,
   if (reader.pos !== end) throw new Error('a length beyond its list');
 }
 
-/** Before a value is read. @throws {TooManyValues} */
+/** Called before a value is read. @throws {TooManyValues} */
 function take(progress: Progress, kind: Kind, wireType: WireType): void {
   if (--progress.values < 0) throw new TooManyValues(`more than ${maxValues} values`);
-  if (wireType !== wireTypeOf(kind)) throw new Error(`wire type ${wireType} where ${wireTypeOf(kind)} should be`);
+  if (wireType !== wireTypeOf(kind)) throw new Error(`wire type ${wireType} instead of ${wireTypeOf(kind)}`);
 }
 
 function readScalar(reader: BinaryReader, kind: keyof Scalars): unknown {

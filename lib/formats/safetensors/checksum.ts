@@ -4,17 +4,17 @@ import { crc32Of } from '../checksum';
 
 /**
  * Files of this package carry a checksum in their metadata: the CRC-32 of the whole file, in which the digits of the checksum
- * itself count as zeros. It finds every flipped bit, in the header too. Files without one are read as they are.
+ * itself count as zeros. It finds every flipped bit, in the header too. Files without a checksum are not checked.
  */
 const key = 'checksum';
 
 const pattern = /^crc32:[0-9a-f]{8}$/;
 const zeros = '00000000';
 
-/** Metadata of a file that {@link stampSum} is to fill in. */
+/** Metadata for {@link stampSum} to fill in. */
 export const noSum: Readonly<Record<string, string>> = { [key]: `crc32:${zeros}` };
 
-/** What stands in front of the digits. */
+/** The text before the digits. */
 const mark = `"${key}":"crc32:`;
 
 /** Fills in the checksum of a file with {@link noSum} in its metadata. */
@@ -35,7 +35,7 @@ export function* checkSum(
   where: string,
 ): Steps<Record<string, string>> {
   const { [key]: given, ...others } = metadata;
-  // A name that has been damaged would pass for a file without a checksum.
+  // With a damaged key, the file would pass for one without a checksum.
   const odd = Object.keys(others).find((name) => pattern.test(others[name] as string));
   if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, `a checksum named ${quote(key)}`, quote(odd));
   const result = Object.assign(Object.create(null) as Record<string, string>, others);
@@ -55,7 +55,7 @@ function hex(crc: number): string {
   return crc.toString(16).padStart(zeros.length, '0');
 }
 
-/** In a file, or in its header; -1 where another program has written it. */
+/** Place of the digits in a file or its header; -1 where another program has written it. */
 function placeOfDigits(bytes: Uint8Array): number {
   const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(mark);
   return at === -1 ? -1 : at + mark.length;

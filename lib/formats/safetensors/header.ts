@@ -5,13 +5,13 @@ import type { Steps } from '../../slices';
 import { arrayOf, bytesPerElement, dtypes, isDtype, type RawTensor, rawTensor } from '../dtypes';
 import { JsonScanner } from './json';
 
-/** Bytes in front of the header: its length. */
+/** Bytes before the header: its length. */
 export const prefixBytes = 8;
 
-/** The format allows 100 MB; no network comes near this, and a hostile header cannot keep the reader busy for long. */
+/** The format allows 100 MB. No network comes near this limit, which keeps a hostile header from costing much time. */
 export const maxHeaderBytes = 2 ** 24;
 
-/** Types of the format that this package has no numbers for, with their bits. */
+/** Types of the format that this package cannot read, with their bits. */
 const otherBits: ReadonlyMap<string, number> = new Map([
   ['F4', 4],
   ['F6_E2M3', 6],
@@ -62,9 +62,9 @@ export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: s
 }
 
 /**
- * Reads and checks a header, so that afterwards the tensors are known to fill the data without holes or overlaps.
+ * Reads and checks a header: its tensors fill the data without holes or overlaps.
  *
- * @param dataBytes What the file holds behind the header.
+ * @param dataBytes Bytes of the file after the header.
  */
 export function* parseHeader(header: Uint8Array, dataBytes: number, where: string): Steps<Header> {
   const place = `${where}, header`;
@@ -91,7 +91,7 @@ function* readMetadata(scanner: JsonScanner, metadata: Record<string, string>): 
   }
 }
 
-/** The tensors, as views of the data wherever their place in memory allows it. */
+/** The tensors, as views of the data wherever they are aligned. */
 export function* viewTensors({ entries }: Header, data: Uint8Array): Steps<Record<string, RawTensor>> {
   const tensors = Object.create(null) as Record<string, RawTensor>;
   for (const { name, dtype, dims, begin, end } of entries) {
@@ -101,7 +101,7 @@ export function* viewTensors({ entries }: Header, data: Uint8Array): Steps<Recor
   return tensors;
 }
 
-/** The types of those tensors that {@link viewTensors} leaves out, by name. */
+/** The types of the tensors that {@link viewTensors} skips, by name. */
 export function unreadTensors({ entries }: Header): Record<string, string> {
   const unread = Object.create(null) as Record<string, string>;
   for (const { name, dtype } of entries) if (!isDtype(dtype)) unread[name] = dtype;
@@ -146,7 +146,7 @@ function* checkEntries(entries: readonly Entry[], dataBytes: number, where: stri
     if (end < begin || end > dataBytes) {
       throw mismatch('ERR_MODEL_FORMAT', place, `data up to a byte from ${begin} to ${dataBytes}`, `${end}`);
     }
-    // Products beyond 2^53 are rounded, but stay beyond: they never equal the size of data in a file.
+    // Products beyond 2^53 are rounded but stay beyond it, so they never equal the size of data in a file.
     const elementBytes = isDtype(dtype) ? bytesPerElement(dtype) : (otherBits.get(dtype) as number) / 8;
     const size = dims.reduce((product, dim) => product * dim, elementBytes);
     if (size !== end - begin) {

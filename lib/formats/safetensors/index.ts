@@ -23,7 +23,7 @@ export interface SafetensorsFile<T> {
   readonly tensors: Record<string, T>;
   /** Without the checksum. */
   readonly metadata: Record<string, string>;
-  /** Tensors that are not read, as this package has no numbers of their type: the type by name. */
+  /** Types of the tensors that are not read, because this package lacks the type, by name. */
   readonly unread: Record<string, string>;
 }
 
@@ -31,8 +31,9 @@ export interface SafetensorsFile<T> {
  * Reads a safetensors file and returns every tensor in float32. Tensors that are F32 in the file are views of one buffer.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for anything but a well-formed file: truncated, with bytes left over, with
- * holes or overlaps in the data, with a name twice, and for one that does not fit its checksum; ERR_NON_FINITE for a number too large for float32; ERR_LIMIT for a header
- * above 16 MiB; as {@link withFile} for the path.
+ * holes or overlaps in the data, with a repeated name, or with a wrong checksum; ERR_NON_FINITE for a number too large for
+ * float32;
+ * ERR_LIMIT for a header above 16 MiB; as {@link withFile} for the path.
  *
  * @example
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
@@ -52,7 +53,7 @@ export function readRawSafetensors(
   path: FileSource,
   where = 'readRawSafetensors',
 ): Promise<SafetensorsFile<RawTensor>> {
-  // The header is read and checked before memory for the data is taken, which then is aligned for every element type.
+  // The header is checked before memory for the data is taken; that memory is aligned for every element type.
   return withFile(path, where, async (file) => {
     const start = await readStart(file);
     const prefix = start.subarray(0, prefixBytes);
@@ -66,7 +67,10 @@ export function readRawSafetensors(
   });
 }
 
-/** The length of the header, and its first byte. @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that is plainly of another kind */
+/**
+ * The length of the header, and its first byte. @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that is clearly of
+ * another kind
+ */
 async function readStart(file: InputFile): Promise<Uint8Array> {
   const start = await file.read(Math.min(prefixBytes + 1, file.size));
   if (isSafetensors(start)) return start;
@@ -82,8 +86,9 @@ async function readStart(file: InputFile): Promise<Uint8Array> {
 }
 
 /**
- * Writes a safetensors file with a checksum, all of it or nothing: see {@link writeAtomically}. The tensors are copied before this
- * returns its promise; changing them later does not reach the file.
+ * Writes a safetensors file with a checksum, all of it or nothing: see {@link writeAtomically}. The tensors are copied
+ * before this
+ * returns its promise; later changes do not reach the file.
  *
  * @throws {QARepVGGError} as {@link serializeSafetensors}, {@link writeAtomically} and {@link checkEnding}
  *

@@ -17,7 +17,7 @@ export class JsonScanner {
     this.#where = where;
   }
 
-  /** The names of an object's members, one after the other. The caller must read the value of each before it goes on. */
+  /** The names of an object's members. The caller must read each value before it asks for the next name. */
   *object(): Generator<string, undefined> {
     const names = new Set<string>();
     this.#punctuation('{');
@@ -88,7 +88,7 @@ export class JsonScanner {
     return true;
   }
 
-  /** Of the quote that ends the string here: the next one that no backslash escapes. */
+  /** Place of the quote that ends the string here: the next one that no backslash escapes. */
   #endOfString(): number {
     for (let at = this.#at + 1; ; at++) {
       at = this.#text.indexOf('"', at);
@@ -122,7 +122,7 @@ export class JsonScanner {
 /** A literal that stands for itself. */
 const plain = /^"[ !#-[\]-~]*"$/;
 
-/** Decodes escapes and refuses bare control characters and lone surrogates; `undefined` for what is no literal. */
+/** Decodes escapes and refuses bare control characters and lone surrogates; undefined for anything but a literal. */
 function parseLiteral(literal: string): unknown {
   try {
     const value: unknown = JSON.parse(literal);

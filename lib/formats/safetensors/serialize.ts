@@ -32,7 +32,7 @@ export function serializeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   where = 'serializeSafetensors',
 ): Uint8Array {
-  // All that may run the caller's code comes first.
+  // Everything that may run the caller's code comes first.
   const given = readMembers(tensors, `${where}, tensors`).map(([name, value]) => readNamed(name, value, where));
   const notes = readMembers(metadata, `${where}, metadata`).map(([key, value]) => checkNote(key, value, where));
   const checked = given.map(({ name, dtype, data, dims }) => ({
@@ -55,15 +55,15 @@ export function serializeSafetensors(
   file.set(header, prefixBytes);
   const data = file.subarray(prefixBytes + header.length);
   entries.forEach(([, { dtype, data_offsets }], i) => {
-    // A view, as all is aligned. `set` goes by what the source holds, not by properties that the caller has put there. Both
-    // sides are of one class; the compiler only cannot see it.
+    // A view, because everything is aligned. `set` reads the source's memory, not properties that the caller may have added. Both
+    // sides have the same class, which the compiler cannot see.
     const target = arrayOf(dtype, data.subarray(...data_offsets)) as Float32Array;
     target.set(checked[i]?.tensor.data as Float32Array);
   });
   return file;
 }
 
-/** As in the header; its members are in the order that the reference implementation writes. */
+/** An entry of the header; its members are in the order of the reference implementation. */
 interface WrittenEntry {
   readonly dtype: Dtype;
   readonly shape: number[];

@@ -7,7 +7,10 @@ import { unpickle } from './pickle';
 import type { TorchValue } from './values';
 import { extract, readDirectory } from './zip';
 
-/** Reads the format of PyTorch 1.6 and later: a ZIP archive of `data.pkl`, the objects, and `data/0`, `data/1`, ..., the storages. */
+/**
+ * Reads the format of PyTorch 1.6 and later: a ZIP archive of `data.pkl`, the objects, and `data/0`, `data/1`, ..., the
+ * storages.
+ */
 export function* parseArchive(file: Uint8Array, budget: Budget, where: string): Steps<TorchValue> {
   const directory = yield* readDirectory(file, where);
   const prefix = findPrefix(
@@ -24,7 +27,7 @@ export function* parseArchive(file: Uint8Array, budget: Budget, where: string): 
   const host = new TorchHost(budget, place);
   const { value, end } = yield* unpickle(pickle, 0, host, budget, place);
   if (end !== pickle.length) {
-    throw mismatch('ERR_MODEL_FORMAT', place, 'the end of the pickle with one value', 'bytes behind it');
+    throw mismatch('ERR_MODEL_FORMAT', place, 'the end of the pickle with one value', 'bytes after it');
   }
   yield* host.fill((key) => entries.get(`${prefix}data/${key}`));
   return value as TorchValue;

@@ -1,14 +1,14 @@
 import { mismatch } from '../../errors';
 
-/** What a file of few bytes may take beside what follows from its size. */
+/** What even a small file may take, in addition to its share by size. */
 const baseBytes = 24 * 2 ** 20;
 
-/** Bytes per byte of the file: its objects in JavaScript, or copies of its tensors. */
+/** Memory per byte of the file, for objects in JavaScript and copies of tensors. */
 const bytesPerByte = 8;
 
 /**
  * The memory that the objects of one file may take, so that a small file cannot ask for gigabytes. Costs are estimates, on the
- * high side. Opcodes cost something, too, which bounds the time.
+ * high side. Opcodes have a cost too, which bounds the time.
  */
 export class Budget {
   readonly #where: string;
@@ -21,7 +21,7 @@ export class Budget {
     this.#left = this.#total;
   }
 
-  /** @throws {QARepVGGError} ERR_LIMIT when that much is not left. */
+  /** @throws {QARepVGGError} ERR_LIMIT when less is left. */
   take(bytes: number): void {
     this.#left -= bytes;
     if (this.#left >= 0) return;

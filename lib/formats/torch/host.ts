@@ -7,15 +7,15 @@ import { type Storage, storageDtype } from './storages';
 import { bytesOfCopy, fillTensor, type PendingTensor, rebuildTensor } from './tensors';
 import { isDict, isRawTensor, newDict, Opaque, OpaqueTensor, setItem } from './values';
 
-/** Attributes cost what items of a dict cost; a pickle may share one dict of them among many objects. */
+/** Cost of an attribute, as of an item of a dict; a pickle may share one dict of attributes among many objects. */
 const attributeCost = 48;
 
 /**
- * What a pickle of PyTorch's may name and have made: tensors, and the plain containers that training scripts put into
- * checkpoints. All else is opaque. Tensors get their elements when the storages are there: see {@link fill}.
+ * What a PyTorch pickle may name and construct: tensors, and the plain containers that training scripts put into checkpoints.
+ * Everything else is opaque. Tensors get their elements once the storages are read: see {@link fill}.
  */
 export class TorchHost implements PickleHost {
-  /** By their keys, in the order in which they came. */
+  /** By key, in the order of the file. */
   readonly storages = new Map<string, Storage>();
   readonly #where: string;
   readonly #budget: Budget;
@@ -76,7 +76,10 @@ export class TorchHost implements PickleHost {
     return Array.isArray(view) ? this.#view(storage, view) : storage;
   }
 
-  /** Attributes of a Namespace are its content; those of a dict, the `_metadata` of a state dict, and of a tensor are dropped. */
+  /**
+   * Attributes of a Namespace are its content. Those of a dict, such as the `_metadata` of a state dict, and of a tensor are
+   * dropped.
+   */
   setState(object: unknown, state: unknown): void {
     // With __slots__ it is a pair.
     const attributes: unknown = Array.isArray(state) && state.length === 2 ? (state as unknown[])[0] : state;
@@ -94,7 +97,7 @@ export class TorchHost implements PickleHost {
   }
 
   /**
-   * Gives all tensors their elements.
+   * Fills all tensors with their elements.
    *
    * @param data The bytes of a storage by its key.
    */
@@ -108,7 +111,7 @@ export class TorchHost implements PickleHost {
       const { key, offset, count } = pending.storage;
       const elements = filled.get(key) as NodeJS.TypedArray;
       const part = count === elements.length ? elements : elements.subarray(offset, offset + count);
-      // A stride of 0 makes a large tensor of a few bytes.
+      // A stride of 0 makes a large tensor from a few bytes.
       this.#budget.take(bytesOfCopy(pending));
       yield* fillTensor(pending, part, this.#where);
       yield;
@@ -125,7 +128,7 @@ export class TorchHost implements PickleHost {
     return arrayOf(dtype, bytes);
   }
 
-  /** Before 0.4, parts of a storage were storages of their own: (key, offset, count). */
+  /** Before 0.4, a part of a storage was a storage itself: (key, offset, count). */
   #view(storage: Storage, [, offset, count]: readonly unknown[]): Storage {
     if (isCount(offset) && isCount(count) && offset + count <= storage.count) return { ...storage, offset, count };
     throw this.#broken(`a part of ${storage.count} elements`, describeList([offset, count]));
@@ -139,7 +142,7 @@ export class TorchHost implements PickleHost {
     return pending.tensor;
   }
 
-  /** (function, class, its arguments, attributes): a tensor of a class of its own. */
+  /** (function, class, its arguments, attributes): a tensor of a subclass. */
   #rebuildFromType([callee, , args]: readonly unknown[]): unknown {
     const call = callee instanceof PickleGlobal ? callee.call : undefined;
     return call && Array.isArray(args) ? call(args) : new Opaque('torch._tensor._rebuild_from_type_v2');
@@ -151,7 +154,7 @@ export class TorchHost implements PickleHost {
     return namespace;
   }
 
-  /** Of nothing, of a dict, or as Python 2 writes it, of pairs. */
+  /** A dict from nothing, from a dict, or, as Python 2 writes it, from pairs. */
   #dict([content = []]: readonly unknown[]): unknown {
     const dict = newDict();
     const items = isDict(content) ? Object.entries(content) : content;

@@ -1,6 +1,6 @@
 /**
- * Reads what `torch.save` writes, before PyTorch 1.6 and since. Nothing in the file is executed: of Python's objects only
- * those on a short list exist here, each as a function of this package; all others are opaque.
+ * Reads what `torch.save` writes, before PyTorch 1.6 and since. Nothing in the file is executed: a short list of Python's objects
+ * exists here, each as a function of this package; all others are opaque.
  */
 import { mismatch } from '../../errors';
 import { atOnce, inSlices, type Steps } from '../../slices';
@@ -19,7 +19,7 @@ export { isRawTensor, Opaque, type TorchValue } from './values';
  * Reads a file that `torch.save` has written, such as a state dict, a checkpoint, or a whole module.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for a damaged file and for TorchScript; ERR_LIMIT above 4 GiB, and for objects
- * out of proportion to the file; as {@link withFile} for the path.
+ * far larger than the file; as {@link withFile} for the path.
  *
  * @example
  * const checkpoint = await readTorch('checkpoint.pth');
@@ -41,5 +41,5 @@ export function* torchSteps(file: Uint8Array, where: string): Steps<TorchValue> 
   if (start.startsWith('PK\x03\x04')) return yield* parseArchive(file, budget, where);
   if (start === legacyStart) return yield* parseLegacy(file, budget, where);
   checkStart(file, 'PyTorch', where);
-  throw mismatch('ERR_MODEL_FORMAT', where, 'a file that torch.save has written', 'one of another kind');
+  throw mismatch('ERR_MODEL_FORMAT', where, 'a file written by torch.save', 'a file of another kind');
 }

@@ -17,7 +17,7 @@ const version = 1001;
 
 /**
  * Reads the format before PyTorch 1.6: pickles of a magic number, a version, facts of the machine, the objects and the keys of
- * the storages; then each storage, its count of elements in front.
+ * the storages; then each storage, after its number of elements.
  */
 export function* parseLegacy(file: Uint8Array, budget: Budget, where: string): Steps<TorchValue> {
   const host = new TorchHost(budget, where);
@@ -38,7 +38,7 @@ export function* parseLegacy(file: Uint8Array, budget: Budget, where: string): S
     if (!storage || contents.has(storage.key)) throw broken(where, 'the key of a storage, once', describe(key));
     const place = `${where}, storage ${quote(storage.key)}`;
     if (at + 8 > file.length || view.getBigUint64(at, true) !== BigInt(storage.count)) {
-      throw broken(place, `${storage.count} elements`, 'another count');
+      throw broken(place, `${storage.count} elements`, 'another number');
     }
     const begin = at + 8;
     at = begin + storage.count * elementBytes(storage, place);

@@ -3,14 +3,14 @@ import { asText, type Traits } from '../../nn/state/traits';
 import type { RawTensor } from '../dtypes';
 import { isDict, isRawTensor, Opaque, OpaqueTensor, type PickleDict } from './values';
 
-/** Far more than any network has; a module may stand in several places, and so in itself. */
+/** Far more than any network has. A limit, because a module may occur in several places, even in itself. */
 const maxModules = 2 ** 16;
 
 /** What a pickled `nn.Module` holds. */
 export interface ModuleContent {
   /** As its `state_dict()` would name them. */
   readonly tensors: Record<string, RawTensor | OpaqueTensor>;
-  /** What its attributes say of its blocks. */
+  /** What its attributes say about its blocks. */
   readonly traits: Traits;
 }
 
@@ -26,7 +26,7 @@ function stateOf(value: unknown): ModuleState | undefined {
   return isModule ? (attributes as ModuleState) : undefined;
 }
 
-/** The tensors of a pickled module; nothing for what is none. Nothing of its program is needed. @throws {QARepVGGError} ERR_LIMIT */
+/** The tensors of a pickled module, without its program; undefined for anything else. @throws {QARepVGGError} ERR_LIMIT */
 export function readModule(module: unknown, where: string): ModuleContent | undefined {
   if (!stateOf(module)) return undefined;
   const tensors = Object.create(null) as Record<string, RawTensor | OpaqueTensor>;
@@ -39,7 +39,7 @@ export function readModule(module: unknown, where: string): ModuleContent | unde
     if (!state) continue;
     facts.add(state);
     for (const [name, tensor] of namedTensors(state)) tensors[prefix + name] = tensor;
-    // In the order of PyTorch, as the last one that is put there is the first one that is taken.
+    // Reversed, so that the stack returns them in the order of PyTorch.
     for (const [name, child] of Object.entries(state._modules).reverse()) stack.push([child, `${prefix}${name}.`]);
   }
   return { tensors, traits: facts.traits() };
@@ -84,7 +84,7 @@ function isThere(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-/** A value that all have; no module of this package has several. */
+/** The common value; no module of this package has several. */
 function only(values: ReadonlySet<unknown>): string | undefined {
   const [first] = values;
   return values.size > 1 ? 'of several kinds' : first === undefined ? undefined : asText(first);

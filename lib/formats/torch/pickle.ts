@@ -5,8 +5,8 @@ import { PickleReader } from './reader';
 import { isDict, newDict, Opaque, setItem } from './values';
 
 /**
- * What a name in a pickle stands for. Nothing of Python's exists here: a name is looked up in a fixed list of functions
- * of this package; what is not on it makes opaque objects.
+ * What a name in a pickle stands for. Nothing of Python exists here: a name is looked up in a fixed list of this package's
+ * functions; other names make opaque objects.
  */
 export class PickleGlobal extends Opaque {
   /** Undefined for names that this package does not know, and for those that only serve as arguments. */
@@ -28,7 +28,7 @@ export interface PickleHost {
   setState(object: unknown, state: unknown): void;
 }
 
-/** Real pickles need a few thousand: what is longer than a batch of 1000 items is appended in parts. */
+/** Real pickles need a few thousand, because long lists are appended in batches of 1000 items. */
 const maxStack = 100_000;
 
 /** The newest protocol there is. */
@@ -37,12 +37,12 @@ const maxProtocol = 5;
 /** Opcodes from one pause to the next. */
 const opcodesPerStep = 512;
 
-/** Bytes that things take, for the {@link Budget}; each opcode costs, also one that leaves nothing. */
+/** Cost in bytes for the {@link Budget}; each opcode has one, even if it leaves nothing. */
 const cost = { opcode: 24, container: 200, item: 48, element: 12, memo: 48, object: 200, character: 2 } as const;
 
 /**
- * Runs a pickle of protocol 2 to 5, without what `torch.save` has no use for (Python's Lib/pickletools.py describes the
- * opcodes). It can only build numbers, texts, lists and dicts, call what `host` allows, and make opaque objects.
+ * Runs a pickle of protocol 2 to 5, as far as `torch.save` uses it (Python's Lib/pickletools.py describes the opcodes). It can
+ * only build numbers, strings, lists and dicts, call what `host` allows, and make opaque objects.
  *
  * @param at Where in `bytes` it begins.
  * @returns The value, and where the pickle ends.
@@ -77,7 +77,7 @@ class Machine {
     X: (machine) => machine.#pushText(machine.#in.uint32()),
     '\x8c': (machine) => machine.#pushText(machine.#in.uint8()),
     '\x8d': (machine) => machine.#pushText(machine.#in.uint64()),
-    // Texts of Python 2.
+    // Strings of Python 2.
     U: (machine) => machine.#pushText(machine.#in.uint8()),
     T: (machine) => machine.#pushText(machine.#in.uint32()),
     C: (machine) => machine.#pushBytes(machine.#in.uint8()),
@@ -117,7 +117,7 @@ class Machine {
     '\x93': (machine) => machine.#pushGlobal(...(machine.#popMany(2) as [unknown, unknown])),
     R: (machine) => machine.#call(machine.#popMany(2)),
     '\x81': (machine) => machine.#call(machine.#popMany(2)),
-    // Arguments by name come last; nothing that this package makes has any.
+    // Arguments by name come last; no function of this package takes any.
     '\x92': (machine) => machine.#call(machine.#popMany(3)),
     b: (machine) => machine.#setState(machine.#pop()),
     Q: (machine) => machine.#pushObject(machine.#host.persistent(machine.#pop())),
@@ -193,7 +193,7 @@ class Machine {
       return;
     }
     this.#budget.take(length * cost.character);
-    // Names of files need not be UTF-8.
+    // File names may not be UTF-8.
     this.#push(this.#in.text(length) ?? new Opaque('a text that is not UTF-8'));
   }
 
@@ -229,7 +229,7 @@ class Machine {
     return this.#stack.splice(mark);
   }
 
-  /** A kind of list that is opaque keeps nothing. */
+  /** An opaque kind of list keeps nothing. */
   #append(items: readonly unknown[]): void {
     const list = this.#stack.at(-1);
     if (list instanceof Opaque) return;
@@ -282,5 +282,5 @@ class Machine {
   }
 }
 
-/** Longer ones, the data of arrays of NumPy perhaps, are not decoded: no name and no option is one of them. */
+/** Longer ones, perhaps the data of NumPy arrays, are not decoded: no name or option is that long. */
 const maxText = 2 ** 20;

@@ -23,12 +23,12 @@ export class PickleReader {
     this.#where = where;
   }
 
-  /** Where the last opcode stands, for messages. */
+  /** Place of the last opcode, for messages. */
   get place(): string {
     return `${this.#where}, byte ${this.#opcodeAt}`;
   }
 
-  /** Of the next byte. */
+  /** Place of the next byte. */
   get at(): number {
     return this.#at;
   }
@@ -54,7 +54,7 @@ export class PickleReader {
     return this.#view.getUint32(this.#take(4), true);
   }
 
-  /** Rounded beyond 2^53, which is more than any file has. */
+  /** Rounded beyond 2^53, which no file reaches. */
   uint64(): number {
     return Number(this.#view.getBigUint64(this.#take(8), true));
   }
@@ -63,7 +63,7 @@ export class PickleReader {
     return this.#view.getFloat64(this.#take(8), false);
   }
 
-  /** An integer of that many bytes, in two's complement; a bigint when a number cannot hold it. */
+  /** An integer of `length` bytes in two's complement; a bigint when a number cannot hold it. */
   long(length: number): number | bigint {
     if (length > maxLongBytes) throw this.#broken(`an integer of at most ${maxLongBytes} bytes`, `${length}`);
     const start = this.#take(length);
@@ -74,7 +74,7 @@ export class PickleReader {
     return Number.isSafeInteger(number) ? number : signed;
   }
 
-  /** Undefined for what is not UTF-8. */
+  /** Undefined for anything but UTF-8. */
   text(length: number): string | undefined {
     return this.#decode(this.#take(length), length);
   }
@@ -94,7 +94,7 @@ export class PickleReader {
     return line;
   }
 
-  /** Moves on by `length` bytes. Where they start. */
+  /** Skips `length` bytes. Returns where they start. */
   #take(length: number): number {
     const start = this.#at;
     if (length > this.#bytes.length - start) throw this.#broken(`${length} more bytes`, 'the end');

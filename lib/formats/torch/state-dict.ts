@@ -12,7 +12,7 @@ import { isRawTensor, Opaque, OpaqueTensor, type TorchValue } from './values';
 export interface FindStateDictOptions {
   /**
    * Name of the state dict in the checkpoint; 'ema.module' for one inside another.
-   * @default the first that there is of the usual names, averaged weights first, or the whole checkpoint
+   * @default the first of the usual names that exists, averaged weights first, or the whole checkpoint
    */
   readonly key?: string;
 }
@@ -25,11 +25,11 @@ export interface FoundStateDict {
   readonly key: string;
   /** Names of all state dicts in the checkpoint, the preferred ones first. */
   readonly candidates: readonly string[];
-  /** What wrappers had put in front of every name. */
+  /** The prefix that wrappers had added to every name. */
   readonly prefix: string;
-  /** Names of tensors without numbers that this package reads, such as complex ones. */
+  /** Names of tensors of types that this package does not read, such as complex ones. */
   readonly unread: readonly string[];
-  /** What the file says beside the names. */
+  /** What the file says in addition to the names. */
   readonly traits: Traits;
 }
 
@@ -50,8 +50,8 @@ const trainedKeys = ['net', 'model', 'model_state_dict', 'state_dict', 'params']
 const innerKeys = ['module', 'model', 'state_dict', 'shadow'];
 
 /**
- * The state dict in a checkpoint, averaged weights first, without the prefixes of wrappers. What else is in the checkpoint need
- * not be understood.
+ * The state dict in a checkpoint, averaged weights first, without the prefixes of wrappers. The rest of the checkpoint
+ * need not be understood.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the checkpoint's keys when there is no state dict in it;
  * ERR_NON_FINITE naming a tensor with a number too large for float32; ERR_LIMIT as {@link tensorsToFloat32}.
@@ -77,14 +77,14 @@ export function* findStateDict(
 interface Candidate {
   readonly key: string;
   readonly content: ModuleContent;
-  /** Of a name that says nothing. */
+  /** Whether its name is none of the usual ones. */
   readonly isOther?: boolean;
 }
 
-/** Most keys of other names that are looked into: a file may name one large dict a thousand times. */
+/** The most keys of other names to inspect: a file may name one large dict a thousand times. */
 const maxOthers = 64;
 
-/** All state dicts in a checkpoint, those first that are to be preferred. */
+/** All state dicts in a checkpoint, the preferred ones first. */
 function candidatesIn(checkpoint: TorchValue, where: string): Candidate[] {
   const dict = dictOf(checkpoint);
   const whole = contentOf(checkpoint, where);
@@ -142,7 +142,7 @@ function dictOf(value: TorchValue | undefined): Record<string, TorchValue> | und
   return isPlain ? value : undefined;
 }
 
-/** Of a dict of tensors, or of a pickled module. */
+/** The content of a dict of tensors or a pickled module. */
 function contentOf(value: TorchValue | undefined, where: string): ModuleContent | undefined {
   const dict = dictOf(value);
   if (!dict) return readModule(value, where);
@@ -182,11 +182,11 @@ function notFound(checkpoint: TorchValue, key: string | undefined, candidates: r
   return mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `${received}${advice}`);
 }
 
-/** What keeps a dict that has tensors from being a state dict. */
+/** The member because of which a dict with tensors is not a state dict. */
 function oddMember(dict: Record<string, TorchValue> | undefined): string | undefined {
   const members = Object.entries(dict ?? {});
   if (!members.some(([, value]) => isRawTensor(value))) return undefined;
   const [name, value] = members.find(([other, member]) => !isBeside(other) && !isTensor(member)) ?? [];
   if (name === undefined) return undefined;
-  return `one with ${quote(name)}, ${value instanceof Opaque ? value.name : describe(value)}`;
+  return `a dict with ${quote(name)}, ${value instanceof Opaque ? value.name : describe(value)}`;
 }

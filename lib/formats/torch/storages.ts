@@ -1,15 +1,15 @@
 import type { Dtype } from '../dtypes';
 
-/** Memory that tensors are views of, several of them perhaps. */
+/** Memory that one or more tensors are views of. */
 export interface Storage {
   readonly key: string;
   /** Its class in PyTorch: "torch.FloatStorage". */
   readonly type: string;
-  /** Undefined for elements that this package has no type for. */
+  /** Undefined for a type that this package does not read. */
   readonly dtype: Dtype | undefined;
-  /** Elements in it. */
+  /** Number of elements. */
   readonly count: number;
-  /** Elements of the storage of that key in front of it. */
+  /** Where it begins in the storage of this key, in elements. */
   readonly offset: number;
 }
 
@@ -27,7 +27,7 @@ const dtypes: ReadonlyMap<string, Dtype> = new Map([
   ['torch.BoolStorage', 'BOOL'],
 ]);
 
-/** Bytes per element of those that have no type here. */
+/** Bytes per element of the types that this package does not read. */
 const otherSizes: ReadonlyMap<string, number> = new Map([
   ['torch.ComplexFloatStorage', 8],
   ['torch.ComplexDoubleStorage', 16],
@@ -42,7 +42,7 @@ export function storageDtype(type: string): Dtype | undefined {
   return dtypes.get(type);
 }
 
-/** Undefined where it is not known. */
+/** Undefined for an unknown type. */
 export function otherElementBytes(type: string): number | undefined {
   return otherSizes.get(type);
 }

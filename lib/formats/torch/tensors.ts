@@ -22,10 +22,10 @@ export interface PendingTensor {
 }
 
 /**
- * What `torch._utils._rebuild_tensor_v2` does: a tensor over a storage.
+ * As `torch._utils._rebuild_tensor_v2`: a tensor over a storage.
  *
  * @param args (storage, offset, dims, strides, requires_grad, hooks, ...)
- * @throws {QARepVGGError} ERR_MODEL_FORMAT when it reaches out of its storage.
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT when it exceeds its storage.
  */
 export function rebuildTensor(args: readonly unknown[], where: string): PendingTensor | OpaqueTensor {
   const [storage, offset, dims, strides] = args;
@@ -55,16 +55,17 @@ export function rebuildTensor(args: readonly unknown[], where: string): PendingT
   return { tensor: rawTensor(dtype, arrayOf(dtype, new Uint8Array(0)), layout.dims), storage, layout };
 }
 
-/** Memory for what {@link fillTensor} copies, also for the same in float32; none for a tensor that is contiguous in its storage. */
+/** Memory for the copies that {@link fillTensor} makes, and for the same in float32; 0 for a contiguous tensor. */
 export function bytesOfCopy({ tensor, layout }: PendingTensor): number {
   return isView(layout) ? 0 : countOf(layout) * (bytesPerElement(tensor.dtype) + Float32Array.BYTES_PER_ELEMENT);
 }
 
 /**
- * Gives a tensor its elements. One that is contiguous in its storage is a view; others (transposed, sliced, expanded) are
+ * Fills a tensor with its elements. A tensor that is contiguous in its storage becomes a view; others (transposed, sliced,
+ * expanded) are
  * copied into row-major order.
  *
- * @param elements Those of the storage.
+ * @param elements The elements of the storage.
  */
 export function* fillTensor(
   { tensor, layout }: PendingTensor,
@@ -89,7 +90,7 @@ function isStorage(value: unknown): value is Storage {
   return typeof value === 'object' && value !== null && 'count' in value && 'key' in value;
 }
 
-/** More dims than {@link maxRank} are no damage. */
+/** More dims than {@link maxRank} are valid here. */
 function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.length <= 64 && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
@@ -115,7 +116,7 @@ function* gather(source: NodeJS.TypedArray, layout: Layout, target: NodeJS.Typed
   }
 }
 
-/** @param state Where to go on, and where it ends up. */
+/** @param state Where to continue; updated. */
 function gatherPart(
   source: NodeJS.TypedArray,
   state: { offset: number; readonly index: number[] } & Omit<Layout, 'offset'>,

@@ -21,15 +21,15 @@ export type TorchValue =
 export type PickleDict = Record<string, unknown>;
 
 /**
- * An object of Python's that this package does not know: nothing of it is executed, and it is of no use but for what it is
- * called and what it was given. Tensors of a pickled module are among its attributes.
+ * A Python object that this package does not know. Nothing of it is executed; it only has its name and what it was given. The
+ * attributes of a pickled module hold its tensors.
  */
 export class Opaque {
   /** "pathlib.PosixPath"; for a tensor the class of its storage. */
   readonly name: string;
-  /** What `__setstate__` would have been given. */
+  /** The argument that `__setstate__` would receive. */
   attributes: PickleDict | undefined;
-  /** Its content where it is a kind of dict. */
+  /** Its content, for a kind of dict. */
   items: PickleDict | undefined;
 
   constructor(name: string) {
@@ -37,10 +37,10 @@ export class Opaque {
   }
 }
 
-/** A tensor that cannot be read, of complex numbers for example. */
+/** A tensor that cannot be read, such as one of complex numbers. */
 export class OpaqueTensor extends Opaque {}
 
-/** Whether a value of a checkpoint is a tensor. Nothing else in it has a typed array. */
+/** Whether a value of a checkpoint is a tensor. No other value has a typed array. */
 export function isRawTensor(value: unknown): value is RawTensor {
   return typeof value === 'object' && value !== null && 'data' in value && types.isTypedArray(value.data);
 }
@@ -54,8 +54,8 @@ export function isDict(value: unknown): value is PickleDict {
 }
 
 /**
- * Puts an item into a dict. An entry under a key that is no name, or under one that another key has here (1 and "1"), cannot be
- * asked for: it becomes opaque, and the rest of the dict stays good.
+ * Puts an item into a dict. An entry whose key is not a name, or has the same name as another (1 and "1"), cannot be looked up:
+ * it becomes opaque, and the rest of the dict stays valid.
  */
 export function setItem(dict: PickleDict, key: unknown, value: unknown): void {
   const isName = typeof key === 'string' || typeof key === 'bigint' || Number.isSafeInteger(key);

@@ -12,23 +12,23 @@ export interface ZipEntry {
   readonly size: number;
   /** Whether the data are neither compressed nor encrypted. */
   readonly plain: boolean;
-  /** Of the entry's own header, in front of its data. */
+  /** Place of the entry's own header, before its data. */
   readonly offset: number;
-  /** Of the next entry of the directory. */
+  /** Place of the directory's next entry. */
   readonly next: number;
 }
 
-/** What a ZIP archive says of itself. */
+/** The directory of a ZIP archive. */
 export interface ZipDirectory {
   readonly entries: readonly ZipEntry[];
-  /** Where the directory begins, in bytes; all data lie in front of it. */
+  /** Where the directory begins, in bytes; all data precede it. */
   readonly begin: number;
 }
 
 /**
- * Reads the directory of a ZIP archive as `torch.save` writes it: no comment, and behind the directory a ZIP64 record that
- * repeats what the plain one says (APPNOTE.TXT, PKWARE, sections 4.3.7 to 4.3.16). What two readers could see
- * differently is refused.
+ * Reads the directory of a ZIP archive as `torch.save` writes it: no comment, and after the directory a ZIP64 record that
+ * repeats the plain one (APPNOTE.TXT, PKWARE, sections 4.3.7 to 4.3.16). Anything that two readers could understand differently
+ * is refused.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT; ERR_LIMIT for an archive of 4 GiB or more.
  */
@@ -48,9 +48,9 @@ export function* readDirectory(file: Uint8Array, where: string): Steps<ZipDirect
 }
 
 /**
- * The data of all entries by name, views of `file`; they must lie one after the other in front of the directory.
+ * The data of all entries by name, views of `file`; they must lie one after another before the directory.
  *
- * @throws {QARepVGGError} ERR_MODEL_FORMAT for compressed, overlapping or damaged data, or a name twice.
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT for compressed, overlapping or damaged data, or a repeated name.
  */
 export function* extract(
   file: Uint8Array,
@@ -62,19 +62,19 @@ export function* extract(
   let free = 0;
   for (const { name, crc, size, plain, offset } of [...entries].sort((a, b) => a.offset - b.offset)) {
     const place = `${where}, entry ${quote(name)}`;
-    if (contents.has(name)) throw broken(place, 'each name once', 'it twice');
-    if (!plain) throw broken(place, 'data without compression or encryption', 'other data');
+    if (contents.has(name)) throw broken(place, 'each name once', 'a repeated one');
+    if (!plain) throw broken(place, 'plain data', 'compressed or encrypted data');
     if (offset < free || offset + localHeaderBytes > end || view.getUint32(offset, true) !== 0x04034b50) {
-      throw broken(place, 'a header in front of its data, outside of other entries', 'none');
+      throw broken(place, 'a header before its data, outside of other entries', 'none');
     }
     const nameBytes = view.getUint16(offset + 26, true);
     // The extra field pads the data to a multiple of 64 bytes. The sizes in this header are 0: they follow the data.
     const begin = offset + localHeaderBytes + nameBytes + view.getUint16(offset + 28, true);
-    if (begin + size > end) throw broken(place, `${size} bytes of data in front of the directory`, 'less');
+    if (begin + size > end) throw broken(place, `${size} bytes of data before the directory`, 'fewer');
     const localName = file.subarray(offset + localHeaderBytes, offset + localHeaderBytes + nameBytes);
-    if (decode(localName, place) !== name) throw broken(place, 'the same name at its data', 'another');
+    if (decode(localName, place) !== name) throw broken(place, 'the same name at its data', 'another name');
     const data = file.subarray(begin, begin + size);
-    if ((yield* crc32Of(data)) !== crc) throw broken(place, 'data that fit their checksum', 'damaged data');
+    if ((yield* crc32Of(data)) !== crc) throw broken(place, 'data that match their checksum', 'damaged data');
     contents.set(name, data);
     free = begin + size;
     yield;
@@ -94,13 +94,17 @@ const locatorBytes = 20;
 const directoryEntryBytes = 46;
 const localHeaderBytes = 30;
 
-/** Sizes follow the data (bit 3), names are UTF-8 (bit 11); what the other bits ask for is not supported. */
+/** Sizes follow the data (bit 3), names are UTF-8 (bit 11); other bits are not supported. */
 const allowedFlags = 0x0808;
 
 function findDirectory(view: DataView, where: string): Directory {
   const end = view.byteLength - endBytes;
   if (end < 0 || view.getUint32(end, true) !== 0x06054b50 || view.getUint16(end + 20, true) !== 0) {
-    throw broken(where, 'a ZIP archive that ends with its directory', 'one that is cut off, or has bytes behind it');
+    throw broken(
+      where,
+      'a ZIP archive that ends with its directory',
+      'an archive that is cut off or has bytes after it',
+    );
   }
   const [count, size, begin] = [
     view.getUint16(end + 10, true),
@@ -116,12 +120,12 @@ function findDirectory(view: DataView, where: string): Directory {
   const joined =
     directory.end === end || (directory.end === end - zip64Bytes - locatorBytes && agrees(view, directory));
   if (disks.some((disk) => disk !== 0) || !sameCount || !joined) {
-    throw broken(where, 'a ZIP directory right in front of the end of the archive', 'another place');
+    throw broken(where, 'a ZIP directory right before the end of the archive', 'another place');
   }
   return directory;
 }
 
-/** Whether the ZIP64 record behind the directory says the same as the plain record. */
+/** Whether the ZIP64 record after the directory agrees with the plain record. */
 function agrees(view: DataView, { begin, end, count }: Directory): boolean {
   const locator = end + zip64Bytes;
   const size = end - begin;
@@ -138,7 +142,7 @@ function agrees(view: DataView, { begin, end, count }: Directory): boolean {
 
 function readEntry(file: Uint8Array, view: DataView, at: number, end: number, where: string): ZipEntry {
   if (at + directoryEntryBytes > end || view.getUint32(at, true) !== 0x02014b50) {
-    throw broken(where, 'an entry of the ZIP directory', 'something else');
+    throw broken(where, 'an entry of the ZIP directory', 'other bytes');
   }
   const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((field) => view.getUint16(at + field, true)) as [
     number,
@@ -146,7 +150,7 @@ function readEntry(file: Uint8Array, view: DataView, at: number, end: number, wh
     number,
   ];
   const next = at + directoryEntryBytes + nameBytes + extraBytes + commentBytes;
-  if (next > end) throw broken(where, 'an entry of the ZIP directory', 'one that is cut off');
+  if (next > end) throw broken(where, 'an entry of the ZIP directory', 'a truncated one');
   const name = decode(file.subarray(at + directoryEntryBytes, at + directoryEntryBytes + nameBytes), where);
   const [packed, size] = [view.getUint32(at + 20, true), view.getUint32(at + 24, true)];
   const flags = view.getUint16(at + 8, true);

@@ -10,8 +10,9 @@ import { fuse } from './fuse';
 import { initialize } from './initialize';
 import { isRepVGG, type Kind, optionsFor } from './kinds';
 import type { BlockLayer } from './layers';
-import { type BlockOptions, type CheckedBlockOptions, checkBlockOptions, type Variant } from './options';
+import { type BlockOptions, type CheckedBlockOptions, checkBlockOptions } from './options';
 import { type Form, structureOf } from './structure';
+import { repVGGVariants, type Variant, variants } from './variants';
 
 class BlockBlueprint implements Blueprint {
   readonly name: string;
@@ -126,7 +127,7 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
 export class QARepVGGBlock extends RepBlock {
   /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_LIMIT, ERR_OUT_OF_MEMORY */
   constructor(options: BlockOptions) {
-    super('QARepVGGBlock', oneOf(['S0', 'S1', 'S2', 'S3', 'S4'], 'S4'), options);
+    super('QARepVGGBlock', oneOf(variants, 'S4'), options);
   }
 }
 
@@ -139,6 +140,6 @@ export class QARepVGGBlock extends RepBlock {
 export class RepVGGBlock extends RepBlock<'S0' | 'S1'> {
   /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_LIMIT, ERR_OUT_OF_MEMORY */
   constructor(options: BlockOptions<'S0' | 'S1'>) {
-    super('RepVGGBlock', oneOf(['S0', 'S1'], 'S1'), options);
+    super('RepVGGBlock', oneOf(repVGGVariants, 'S1'), options);
   }
 }

@@ -1,5 +1,5 @@
-import type { Variant } from './options';
 import type { BlockShape } from './structure';
+import type { Variant } from './variants';
 
 /** What a block is made of: options that show in the names of its tensors. */
 export type Kind = Pick<BlockShape, 'variant' | 'alpha' | 'pointwiseBias'>;

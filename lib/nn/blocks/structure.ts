@@ -23,7 +23,7 @@ export interface BlockShape extends CheckedBlockOptions {
 export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: string };
 
 /**
- * What a block computes in the given form. The only place that knows the variants.
+ * What a block computes in the given form. Names and layouts of a variant are in kinds.ts and layouts.ts.
  *
  * @param prefix In front of the name of every tensor: "stage1.0.", or nothing.
  */

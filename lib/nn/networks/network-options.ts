@@ -17,7 +17,8 @@ import {
   seedField,
 } from '../../options';
 import { defaultPreprocessing, type Preprocessing, readPreprocessing } from '../../preprocessing';
-import { checkBranches, type Variant } from '../blocks/options';
+import { checkBranches } from '../blocks/options';
+import { repVGGVariants, type Variant, variants } from '../blocks/variants';
 import {
   type Architecture,
   type ArchitectureName,
@@ -106,7 +107,7 @@ export function checkNetworkOptions(name: unknown, options: unknown, where: stri
 
 function fieldsOf(name: ArchitectureName) {
   const { blocks, channels } = architectureOf(name);
-  const variants: readonly Variant[] = isQARepVGG(name) ? ['S0', 'S1', 'S2', 'S3', 'S4'] : ['S0', 'S1'];
+  const choices: readonly Variant[] = isQARepVGG(name) ? variants : repVGGVariants;
   return {
     numClasses: integer(1, maxChannels, 1000),
     inChannels: integer(1, maxChannels, 3),
@@ -114,7 +115,7 @@ function fieldsOf(name: ArchitectureName) {
     blocks: listOf(integer(1, maxDepth), blocks),
     channels: listOf(integer(1, maxChannels), channels),
     strides: listOf(oneOf([1, 2], 2), [2, 2, 2, 2, 2]),
-    variant: oneOf(variants, isQARepVGG(name) ? 'S4' : 'S1'),
+    variant: oneOf(choices, isQARepVGG(name) ? 'S4' : 'S1'),
     eps: positive(1, 1e-5),
     momentum: number(0, 1, 0.1),
     identity: boolean(true),

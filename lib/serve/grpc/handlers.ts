@@ -22,7 +22,7 @@ export function inferenceHandlers(context: Context) {
       if (isToken(call.metadata.get('authorization')[0]?.toString())) return run(message, call);
       throw new QARepVGGError(
         'ERR_UNAUTHORIZED',
-        'expected the metadata authorization: Bearer with the token of this server',
+        'the token is missing or wrong; send the metadata "authorization: Bearer TOKEN" with the token of this server',
       );
     });
   return {
@@ -66,7 +66,7 @@ async function infer({ registry }: Context, request: Message<typeof modelInferRe
   const hold = registry.memory.open();
   try {
     const { inputs, outputs, timeout, isRaw } = admit(() => {
-      if (model.isFull) throw new QARepVGGError('ERR_BUSY', 'the queue of the model is full');
+      if (model.isFull) throw new QARepVGGError('ERR_BUSY', 'the queue of the model is full; try again later');
       hold.take(call.request.length);
       return parseRequest(request);
     });
@@ -81,7 +81,7 @@ async function infer({ registry }: Context, request: Message<typeof modelInferRe
     hold.release();
   }
 
-  /** What is refused before it reaches the model counts as a failure of it. */
+  /** A request refused before it reaches the model counts as a failure of that model. */
   function admit<T>(check: () => T): T {
     try {
       return check();
@@ -98,7 +98,7 @@ function deadlineOf(call: Call, now: number): number {
   return now + Number(deadline) - Date.now();
 }
 
-/** Of a client that cancels its call, or whose connection is lost. */
+/** Fires when the client cancels its call, or when its connection is lost. */
 function cancellationOf(call: Call): Cancellation {
   const cancellation = new Cancellation();
   if (call.cancelled) cancellation.cancel();

@@ -7,12 +7,12 @@ import { healthService, inferenceService } from './services';
 /** The gRPC service, listening. */
 export interface GrpcServer {
   readonly port: number;
-  /** Refuses new calls and waits for those that run, at most so long. */
+  /** Refuses new calls and waits at most `timeout` milliseconds for those that run. */
   close(timeout: number): Promise<void>;
 }
 
 /**
- * Starts the service of the Open Inference Protocol and that of health checks on a port; 0: any that is free.
+ * Starts the service of the Open Inference Protocol and that of health checks on a port; 0 picks a free one.
  *
  * @throws {QARepVGGError} (rejects) ERR_ADDON_LOAD naming the package to install
  */

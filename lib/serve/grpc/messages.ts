@@ -4,7 +4,7 @@
  */
 import { type Draft, type Message, many, one } from '../../formats/onnx/wire';
 
-/** InferParameter: one of its fields is there. */
+/** InferParameter: exactly one of its fields is set. */
 const parameter = {
   bool: one(1, 'int'),
   int64: one(2, 'int'),

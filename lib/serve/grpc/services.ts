@@ -3,8 +3,7 @@ import { encode, type Fields } from '../../formats/onnx/wire';
 import { flag, healthResponse, modelInferResponse, modelMetadata, serverMetadata } from './messages';
 
 /**
- * A unary method. Requests stay bytes: the handler decodes them, so that what is wrong with them is answered with INVALID_ARGUMENT
- * and counted.
+ * A unary method. Requests stay bytes: the handler decodes them, so that it counts malformed ones and answers INVALID_ARGUMENT.
  */
 function unary(path: string, response: Fields): MethodDefinition<Buffer, object> {
   return {

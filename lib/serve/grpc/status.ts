@@ -13,7 +13,7 @@ const codes: Readonly<Record<number, number>> = {
 
 const internal = 13;
 
-/** What a call that fails with this error answers. */
+/** The status of a call that fails with this error. */
 export function grpcError(error: unknown): { code: number; details: string } {
   return { code: codes[statusOf(error)] ?? internal, details: messageOf(error) };
 }

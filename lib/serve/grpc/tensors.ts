@@ -78,7 +78,7 @@ function packContents(
   const values = contents?.[field] ?? [];
   const count = countElements(shape, `${where}, shape`);
   if (values.length !== count) {
-    const expected = `${count} values in ${field}_contents, as its shape says`;
+    const expected = `${count} values in ${field}_contents, as the shape says`;
     throw mismatch('ERR_BUFFER_SIZE', where, expected, `${values.length}`);
   }
   if (type === 'BYTES') return encodeStrings(values as readonly Uint8Array[]);
@@ -125,6 +125,12 @@ export function formatResponse(response: InferResponse, id: string | undefined, 
 function unpackContents(type: Datatype, bytes: Uint8Array) {
   if (type === 'BYTES') return { bytes: decodeStrings(bytes) ?? [] };
   const field = fieldOf[type];
-  if (!field) throw mismatch('ERR_DTYPE', 'outputs', `raw_input_contents, so that ${type} can be answered`, 'contents');
+  if (!field)
+    throw mismatch(
+      'ERR_DTYPE',
+      'outputs',
+      `raw_input_contents, as outputs of type ${type} have no other form`,
+      'contents',
+    );
   return { [field]: Array.from(viewAs(type, bytes) as ArrayLike<number | bigint>, Number) };
 }

@@ -28,7 +28,7 @@ export async function createApp({ fastify, LogController }: Framework, context: 
     logger: options.logLevel === 'silent' ? false : { level: options.logLevel, base: null, stream: process.stderr },
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
-    // Of addresses that cannot be read.
+    // Errors of URLs that cannot be decoded.
     frameworkErrors: (error, _request, reply: FastifyReply) => {
       void reply.code(error.statusCode ?? 400).send({ error: error.message });
     },
@@ -38,7 +38,7 @@ export async function createApp({ fastify, LogController }: Framework, context: 
     return503OnClosing: false,
     keepAliveTimeout: 65_000,
     requestTimeout: 30_000,
-    // A client that neither sends nor reads.
+    // Ends the connection of a client that neither sends nor reads.
     connectionTimeout: options.settings.timeout + 30_000,
     maxRequestsPerSocket: 10_000,
     http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
@@ -47,7 +47,7 @@ export async function createApp({ fastify, LogController }: Framework, context: 
   app.server.maxHeadersCount = 100;
   awaitBodies(app.server);
 
-  // Clients of the protocol send no content type, or any: bodies are read by the routes that want them.
+  // Clients of the protocol send no content type, or any one; the routes that want a body read it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
 
@@ -65,7 +65,7 @@ export async function createApp({ fastify, LogController }: Framework, context: 
     if (status >= 500 && status !== 503 && status !== 504)
       request.log.error({ err: error, ...traceOf(request) }, 'internal error');
     if (status === 503) reply.header('retry-after', retryAfter);
-    // The rest of a body that is too large is not waited for.
+    // Do not wait for the rest of a body that is too large.
     if (status === 413) reply.header('connection', 'close');
     return reply.code(status).send({ error: isOurs ? messageOf(error) : error.message });
   });
@@ -83,7 +83,7 @@ export async function createApp({ fastify, LogController }: Framework, context: 
   return app;
 }
 
-/** That of the client where it is harmless in a log. */
+/** The client's own id, where it is harmless in a log. */
 function requestId(given: unknown): string {
   return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : randomUUID();
 }

@@ -4,7 +4,7 @@ import { QARepVGGError } from '../../errors';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered without a token: probes and the page, which hold nothing of the models. */
+    /** Answered without a token: probes and the page, which reveal nothing of the models. */
     isOpen?: boolean;
   }
 }
@@ -16,8 +16,9 @@ export function requireToken(app: FastifyInstance, token: string | undefined): v
   app.addHook('onRequest', (request, reply, done) => {
     if (request.routeOptions.config.isOpen || isToken(request.headers.authorization)) return done();
     reply.header('www-authenticate', 'Bearer');
-    const expected = 'expected the header Authorization: Bearer with the token of this server';
-    done(new QARepVGGError('ERR_UNAUTHORIZED', expected));
+    const message =
+      'the token is missing or wrong; send the header "Authorization: Bearer TOKEN" with the token of this server';
+    done(new QARepVGGError('ERR_UNAUTHORIZED', message));
   });
 }
 

@@ -4,20 +4,20 @@ import { mismatch, QARepVGGError } from '../../errors';
 import { releaseMemory } from '../../index';
 import { blockUnit, type Hold } from '../memory';
 
-/** Chunks smaller than this on average cost more to receive than they are worth; so many of them are let through. */
+/** A body whose chunks are smaller than this on average costs more than it is worth: it is refused after `freeChunks` chunks. */
 const minMeanChunk = 64;
 const freeChunks = 4096;
 
-/** Bytes that what follows the header of a binary request is aligned to. */
+/** The bytes after the header of a binary request are aligned to this. */
 const alignment = 8;
 
 /** How a body is read. */
 export interface BodyOptions {
-  /** Most bytes. */
+  /** In bytes. */
   readonly limit: number;
-  /** What follows so many bytes begins at an aligned address, so that tensors there need not be copied. */
+  /** What follows this many bytes begins at an aligned address, so that tensors there need no copy. */
   readonly headerLength?: number | undefined;
-  /** Whether something reads the body even after the request is over: then its memory cannot be used again. */
+  /** Whether something reads the body even after the request has ended: then its memory cannot be reused. */
   readonly outlivesRequest?: boolean;
 }
 
@@ -54,14 +54,14 @@ export async function readBody(request: FastifyRequest, hold: Hold, options: Bod
   });
 }
 
-/** Requests whose clients wait to be told that their bodies are wanted (Expect: 100-continue), and what tells them. */
+/** Requests whose clients send the body only when asked (Expect: 100-continue), and the functions that ask. */
 const awaited = new WeakMap<IncomingMessage, () => void>();
 
-/** Has bodies of such requests sent when they are read: what is refused is not sent at all. */
+/** Asks for such a body when it is read: a refused request never sends it. */
 export function awaitBodies(server: Server): void {
   server.on('checkContinue', (request, response) => {
     const { shouldKeepAlive } = response;
-    // Whether a client that is refused sends its body all the same is for the client to say, so the connection ends there.
+    // A refused client may send its body all the same, so the connection ends here.
     response.shouldKeepAlive = false;
     awaited.set(request, () => {
       response.shouldKeepAlive = shouldKeepAlive;
@@ -75,9 +75,9 @@ export function awaitBodies(server: Server): void {
 class Body {
   readonly #hold: Hold;
   readonly #options: BodyOptions;
-  /** Bytes that the client has announced, which Node holds it to. */
+  /** Bytes that the client has announced; Node enforces the number. */
   readonly #declared: number | undefined;
-  /** Where the chunks go when their sum is known. */
+  /** Where the chunks go once their sum is known. */
   #target: Buffer | undefined;
   #chunks: Buffer[] = [];
   #length = 0;
@@ -102,7 +102,7 @@ class Body {
       throw mismatch('ERR_LIMIT', 'body', `chunks of ${minMeanChunk} bytes or more`, 'smaller ones');
     }
     if (this.#declared === undefined) this.#hold.take(length);
-    // A small body comes in one chunk, and is that chunk.
+    // A small body comes in one chunk, which is used as it is.
     if (this.#declared === undefined || length === this.#declared) this.#chunks.push(chunk);
     else {
       this.#target ??= this.#buffer(this.#declared);
@@ -122,7 +122,7 @@ class Body {
     return whole;
   }
 
-  /** Not zeroed: it leaves this class only when all of it has been written. */
+  /** Not zeroed: it leaves this class only when every byte has been written. */
   #buffer(size: number): Buffer {
     const { headerLength = 0, outlivesRequest = false } = this.#options;
     const shift = (alignment - (headerLength % alignment)) % alignment;
@@ -131,7 +131,7 @@ class Body {
   }
 }
 
-/** Node copies each chunk into a buffer of its own, which nobody needs from here on. */
+/** Frees a chunk, which Node had copied into a buffer of its own. */
 function release({ buffer, byteLength }: Buffer): void {
   if (buffer.byteLength === byteLength) releaseMemory(buffer as ArrayBuffer);
 }

@@ -11,7 +11,7 @@ import { admitted } from './infer';
 
 const maxTop = 1000;
 
-/** An image file in, its most probable classes out: for people and scripts, no part of the protocol. */
+/** An image file in, its most probable classes out: for people and scripts, not part of the protocol. */
 export async function classify(app: FastifyInstance, context: Context): Promise<void> {
   const { maxPixels, maxBody } = context.options;
   modelRoute(app, 'POST', '/classify', async (request, reply) => {
@@ -26,18 +26,23 @@ export async function classify(app: FastifyInstance, context: Context): Promise<
       const { image } = model.engine;
       const [output] = model.engine.outputs;
       if (!image || (image.channels !== 1 && image.channels !== 3) || output?.shape.length !== 2) {
-        throw mismatch('ERR_INVALID_ARG', 'classify', 'a model that classifies grey or colour images', 'another');
+        throw mismatch(
+          'ERR_INVALID_ARG',
+          'classify',
+          'a model that classifies grey or colour images',
+          'one of other inputs or outputs',
+        );
       }
       if (request.headers['content-type']?.startsWith('multipart/')) {
         throw mismatch(
           'ERR_INVALID_ARG',
           'classify',
           'the bytes of an image (curl --data-binary @image.jpg)',
-          'a form',
+          'a multipart form',
         );
       }
       const { channels } = image;
-      // A decoder cannot be stopped at once.
+      // A decoder does not stop at once.
       const body = await readBody(request, hold, { limit: maxBody, outlivesRequest: true });
       const decoded = await readImage(body, {
         channels: channels as 1 | 3,
@@ -67,7 +72,7 @@ export async function classify(app: FastifyInstance, context: Context): Promise<
   });
 }
 
-/** `top`: how many classes; `crop`: the share of the image that is looked at. */
+/** `top`: how many classes; `crop`: the share of the image that is used. */
 function readQuery({ top = '5', crop }: Record<string, unknown>): { top: number; crop: number | undefined } {
   const count = typeof top === 'string' && /^\d{1,4}$/.test(top) ? Number(top) : 0;
   if (count < 1 || count > maxTop)

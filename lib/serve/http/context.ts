@@ -11,9 +11,9 @@ export interface Context {
   readonly registry: ModelRegistry;
   readonly options: CheckedServeOptions;
   readonly metrics: Registry;
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
-  /** Whether the server begins to close: connections are not kept. */
+  /** Whether the server is closing; connections are then not kept. */
   isClosing: boolean;
 }
 
@@ -57,7 +57,7 @@ export function modelRoute(app: FastifyInstance, method: 'GET' | 'POST', action:
     route(app, method, path + action, handler);
 }
 
-/** What a request uses of the server until it is answered, or its client disconnects. */
+/** What a request holds of the server until it is answered or its client disconnects. */
 export interface Visit {
   readonly hold: Hold;
   readonly cancellation: Cancellation;

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { type Context, modelOf, modelRoute, route } from './context';
 
-/** Health: clients go by the status, the bodies are those of KServe. */
+/** Health: clients go by the status; the bodies are those of KServe. */
 export async function health(app: FastifyInstance, context: Context): Promise<void> {
   const { registry } = context;
   // Liveness does not depend on load: an overloaded server must not be restarted.

@@ -29,11 +29,14 @@ export async function infer(app: FastifyInstance, context: Context): Promise<voi
   });
 }
 
-/** What `read` makes of a request, which is refused while the queue is full. What is wrong with it counts as a failure of the model. */
+/**
+ * What `read` makes of a request. It is refused while the queue is full. A malformed request counts as a failure of the
+ * model.
+ */
 export async function admitted<T>(model: ServedModel, read: () => Promise<T>): Promise<T> {
   const begun = performance.now();
   try {
-    if (model.isFull) throw new QARepVGGError('ERR_BUSY', 'the queue of the model is full');
+    if (model.isFull) throw new QARepVGGError('ERR_BUSY', 'the queue of the model is full; try again later');
     return await read();
   } catch (error) {
     model.statistics.failure(error, performance.now() - begun);
@@ -41,7 +44,7 @@ export async function admitted<T>(model: ServedModel, read: () => Promise<T>): P
   }
 }
 
-/** A body that is nothing but the only input, one image: all outputs come back binary. */
+/** A body that holds only the one input, with a batch of 1: all outputs come back binary. */
 function rawRequest({ engine }: ServedModel, bytes: Buffer): ParsedRequest {
   const where = 'raw binary request';
   const [input, ...others] = engine.inputs;
@@ -52,7 +55,7 @@ function rawRequest({ engine }: ServedModel, bytes: Buffer): ParsedRequest {
   return { id: undefined, inputs, outputs: undefined, binaryOutput: true, timeout: undefined };
 }
 
-/** The batch is 1; one more dim that is open follows from the number of bytes. */
+/** The batch is 1; one further open dim follows from the number of bytes. */
 function rawShape(shape: readonly number[], size: number, length: number, where: string): number[] {
   const dims = shape.map((dim, i) => (i === 0 && dim === -1 ? 1 : dim));
   const open = dims.filter((dim) => dim === -1).length;

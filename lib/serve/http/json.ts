@@ -3,24 +3,24 @@ import { mismatch } from '../../errors';
 
 /** Nesting of arrays and objects, as deep as a tensor may have dims. */
 const maxDepth = 32;
-/** Arrays and objects in all; numbers in flat or nested tensors are not counted. */
+/** Arrays and objects in total; numbers in flat or nested tensors are not counted. */
 const maxNodes = 2 ** 20;
 
 const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Parses JSON of bounded depth: before JavaScript makes objects of it, which take many times the memory of the text.
+ * Parses JSON of bounded depth and size. The bounds are checked first: objects take many times the memory of the text.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
 export function parseJson(bytes: Buffer, where: string): unknown {
-  // Decoding would put other characters in place of what it cannot read.
-  if (!isUtf8(bytes)) throw mismatch('ERR_INVALID_ARG', where, 'JSON in UTF-8', 'another encoding');
+  // Decoding would replace what it cannot read.
+  if (!isUtf8(bytes)) throw mismatch('ERR_INVALID_ARG', where, 'JSON in UTF-8', 'bytes of another encoding');
   checkDepth(bytes, where);
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw mismatch('ERR_INVALID_ARG', where, 'JSON', 'something else');
+    throw mismatch('ERR_INVALID_ARG', where, 'JSON', 'text that is not valid JSON');
   }
 }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 const traceparent = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
 
-/** What log lines say of a request: never a body, a tensor or a token. */
+/** What log lines tell of a request: never a body, a tensor or a token. */
 export function traceOf({ headers }: FastifyRequest): { trace_id?: string; parent_span_id?: string } {
   const match = traceparent.exec(String(headers.traceparent));
   return match ? { trace_id: match[1] as string, parent_span_id: match[2] as string } : {};

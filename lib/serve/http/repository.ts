@@ -7,7 +7,7 @@ import { parseJson } from './json';
 /** Bodies here hold a few parameters. */
 const maxBody = 65_536;
 
-/** Index, load and unload: what Triton's repository extension has, without models in requests. */
+/** Index, load and unload: Triton's repository extension, without models in requests. */
 export async function repository(app: FastifyInstance, context: Context): Promise<void> {
   const { registry, options } = context;
 
@@ -20,7 +20,7 @@ export async function repository(app: FastifyInstance, context: Context): Promis
   const change = (action: 'load' | 'unload') =>
     route(app, 'POST', `/v2/repository/models/:model/${action}`, async (request, reply) => {
       if (options.token === undefined) {
-        return reply.code(403).send({ error: `${action}: expected a server that was given a token` });
+        return reply.code(403).send({ error: `${action} is disabled; start the server with a token` });
       }
       const { parameters = {} } = await readParameters(request, reply, context);
       const foreign = Object.keys(parameters as object).find((name) => name !== 'unload_dependents');
@@ -39,7 +39,7 @@ export async function repository(app: FastifyInstance, context: Context): Promis
   change('unload');
 }
 
-/** A file at fault is for the log: clients do not learn where it is. */
+/** The log names the file at fault; clients do not learn where it is. */
 function readable(error: unknown, what: string, request: FastifyRequest): unknown {
   if (!(error instanceof QARepVGGError) || ['ERR_NOT_FOUND', 'ERR_DISPOSED'].includes(error.code)) return error;
   request.log.error(error);

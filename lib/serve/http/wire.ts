@@ -1,4 +1,4 @@
-import { describe, mismatch, quote } from '../../errors';
+import { describe, describeList, mismatch, quote } from '../../errors';
 import { unpackTexts } from '../classification';
 import {
   allocate,
@@ -22,7 +22,7 @@ export interface ParsedRequest {
   readonly id: string | undefined;
   readonly inputs: readonly WireTensor[];
   readonly outputs: readonly (RequestedOutput & { readonly binary: boolean })[] | undefined;
-  /** Of outputs that are not listed. */
+  /** For outputs that are not listed. */
   readonly binaryOutput: boolean;
   /** Microseconds. */
   readonly timeout: number | undefined;
@@ -52,7 +52,7 @@ export function parseRequest(body: Buffer, headerLength: number | undefined): Pa
     throw mismatch('ERR_INVALID_ARG', 'parameter timeout', 'microseconds', describe(timeout));
   }
   if (request.id !== undefined && typeof request.id !== 'string') {
-    throw mismatch('ERR_INVALID_ARG', 'id', 'a text', describe(request.id));
+    throw mismatch('ERR_INVALID_ARG', 'id', 'a string', describe(request.id));
   }
   const binaryOutput = flag(parameters.binary_data_output, false, 'parameter binary_data_output');
   let offset = end;
@@ -66,12 +66,12 @@ export function parseRequest(body: Buffer, headerLength: number | undefined): Pa
       const expected = `a size up to the ${body.length - offset} bytes that are left of the body`;
       throw mismatch('ERR_BUFFER_SIZE', `${where}, binary_data_size`, expected, describe(size));
     }
-    if (tensor.data !== undefined) throw mismatch('ERR_INVALID_ARG', where, 'data or binary_data_size', 'both');
+    if (tensor.data !== undefined) throw mismatch('ERR_INVALID_ARG', where, 'either data or binary_data_size', 'both');
     offset += size as number;
     return { ...common, bytes: body.subarray(offset - (size as number), offset) };
   });
   if (offset !== body.length) {
-    throw mismatch('ERR_BUFFER_SIZE', 'body', `${offset} bytes, as it says itself`, `${body.length}`);
+    throw mismatch('ERR_BUFFER_SIZE', 'body', `${offset} bytes, as its JSON says`, `${body.length}`);
   }
   const outputs =
     request.outputs === undefined
@@ -116,7 +116,7 @@ function readType(tensor: Fields, where: string): { datatype: Datatype; shape: n
   const shape = list(tensor.shape, `${where}, shape`);
   const isDim = (dim: unknown): boolean => Number.isSafeInteger(dim) && (dim as number) >= 0;
   if (shape.length > maxDims || !shape.every(isDim)) {
-    throw mismatch('ERR_SHAPE', `${where}, shape`, `up to ${maxDims} whole numbers from 0`, 'others');
+    throw mismatch('ERR_SHAPE', `${where}, shape`, `up to ${maxDims} whole numbers from 0`, describeList(shape));
   }
   return { datatype: readDatatype(tensor.datatype, `${where}, datatype`), shape: shape as number[] };
 }
@@ -132,10 +132,10 @@ function readData(
   }
   const length = countElements(shape, `${where}, shape`);
   const values = list(data, `${where}, data`);
-  // What the text can hold is known before memory is taken for it.
+  // The numbers are counted before memory is taken for them.
   const count = countNumbers(values);
   if (count !== length)
-    throw mismatch('ERR_BUFFER_SIZE', `${where}, data`, `${length} numbers, as its shape says`, `${count}`);
+    throw mismatch('ERR_BUFFER_SIZE', `${where}, data`, `${length} numbers, as the shape says`, `${count}`);
   const array = allocate(datatype, length);
   const isBig = elementSize(datatype) === 8 && datatype !== 'FP64';
   fill(
@@ -148,7 +148,7 @@ function readData(
   return bytesOf(array);
 }
 
-/** Depth is bounded by the JSON reader. */
+/** The JSON reader bounds the depth. */
 function countNumbers(values: readonly unknown[]): number {
   if (!Array.isArray(values[0])) return values.length;
   return values.reduce<number>((sum, value) => sum + (Array.isArray(value) ? countNumbers(value) : 1), 0);
@@ -220,7 +220,7 @@ function list(value: unknown, where: string): unknown[] {
 
 function string(value: unknown, where: string): string {
   if (typeof value === 'string') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'a text', describe(value));
+  throw mismatch('ERR_INVALID_ARG', where, 'a string', describe(value));
 }
 
 function flag(value: unknown, fallback: boolean, where: string): boolean {

@@ -47,7 +47,7 @@ export const blazeFace: Decoder = {
   },
 };
 
-/** Rows of so many columns, those of the finer grid first. */
+/** All rows of `of` columns, those of the finer grid first. */
 function join(outputs: readonly Output[], of: number): Float32Array {
   const parts = outputs.filter(({ dims }) => dims[2] === of).sort((a, b) => b.data.length - a.data.length);
   const joined = new Float32Array(parts.reduce((sum, { data }) => sum + data.length, 0));

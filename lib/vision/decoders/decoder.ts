@@ -25,9 +25,9 @@ export interface Decoder {
   readonly outputs: string;
   /** A byte for the margins of images. */
   readonly fill: number;
-  /** Mean and deviation that the network is trained with, for one that does not say. */
+  /** Mean and deviation that such networks are trained with, where the model names none. */
   readonly scaling: readonly [mean: number, std: number];
-  /** The number of classes in outputs of these dims; nothing for those of another kind. */
+  /** The number of classes in outputs of these dims; undefined for another kind of network. */
   classesIn(shapes: readonly (readonly number[])[]): number | undefined;
   decode(outputs: readonly Output[], size: Sides, threshold: number): FoundBoxes;
 }

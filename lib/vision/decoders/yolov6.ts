@@ -1,6 +1,6 @@
 import { bestOf, type Decoder, FoundBoxes } from './decoder';
 
-/** Centre, size, and whether there is anything at all. */
+/** Columns before the classes: centre, size, and whether there is an object at all. */
 const head = 5;
 
 /** YOLOv6 as its exporter writes it, and YOLOv5: one row for each anchor. */

@@ -32,7 +32,18 @@ constexpr Named kFunctions[]{{"relu", Unary::kRelu, nullptr, nullptr},
                              {"softsign", Unary::kSoftsign, nullptr, nullptr},
                              {"elu", Unary::kElu, "alpha", nullptr},
                              {"selu", Unary::kSelu, "alpha", "gamma"},
-                             {"mish", Unary::kMish, nullptr, nullptr}};
+                             {"mish", Unary::kMish, nullptr, nullptr},
+                             {"sin", Unary::kSin, nullptr, nullptr},
+                             {"cos", Unary::kCos, nullptr, nullptr},
+                             {"tan", Unary::kTan, nullptr, nullptr},
+                             {"asin", Unary::kAsin, nullptr, nullptr},
+                             {"acos", Unary::kAcos, nullptr, nullptr},
+                             {"atan", Unary::kAtan, nullptr, nullptr},
+                             {"sinh", Unary::kSinh, nullptr, nullptr},
+                             {"cosh", Unary::kCosh, nullptr, nullptr},
+                             {"asinh", Unary::kAsinh, nullptr, nullptr},
+                             {"acosh", Unary::kAcosh, nullptr, nullptr},
+                             {"atanh", Unary::kAtanh, nullptr, nullptr}};
 
 }  // namespace
 
@@ -47,6 +58,10 @@ bool UnaryFunction::keeps_zero() const {
     case Unary::kReciprocal:
     case Unary::kLog:
     case Unary::kSoftplus:
+    case Unary::kCos:
+    case Unary::kAcos:
+    case Unary::kCosh:
+    case Unary::kAcosh:
       return false;
     default:
       return true;

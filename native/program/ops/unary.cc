@@ -35,6 +35,28 @@ float evaluate(const UnaryFunction& f, float x) {
       return f.beta * (x < 0.0f ? f.alpha * std::expm1(x) : x);
     case Unary::kMish:
       return x * std::tanh(softplus(x));
+    case Unary::kSin:
+      return std::sin(x);
+    case Unary::kCos:
+      return std::cos(x);
+    case Unary::kTan:
+      return std::tan(x);
+    case Unary::kAsin:
+      return std::asin(x);
+    case Unary::kAcos:
+      return std::acos(x);
+    case Unary::kAtan:
+      return std::atan(x);
+    case Unary::kSinh:
+      return std::sinh(x);
+    case Unary::kCosh:
+      return std::cosh(x);
+    case Unary::kAsinh:
+      return std::asinh(x);
+    case Unary::kAcosh:
+      return std::acosh(x);
+    case Unary::kAtanh:
+      return std::atanh(x);
     default:
       return x;
   }

@@ -7,7 +7,7 @@ import { type ExternalBytes, readTensor } from './tensors';
 
 const texts = new TextDecoder('utf-8', { fatal: true });
 
-/** Reads the value of an attribute. @throws {Error} for one that is none, or a graph. */
+/** Reads the value of an attribute. @throws {Error} for a graph, or no value. */
 export function* readAttribute(fields: AttributeFields, external: ExternalBytes, where: string): Steps<AttributeValue> {
   switch (fields.type ?? guessType(fields)) {
     case attributeTypes.float:
@@ -26,7 +26,7 @@ export function* readAttribute(fields: AttributeFields, external: ExternalBytes,
     case attributeTypes.texts:
       return fields.texts.map((bytes) => texts.decode(bytes));
     default:
-      throw new Error('a graph, or a type that is not known');
+      throw new Error('a graph, or an unknown type');
   }
 }
 

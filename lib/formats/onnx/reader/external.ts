@@ -8,7 +8,7 @@ import type { ExternalBytes } from './tensors';
 /**
  * Reads the files that hold tensors of a model: regular files in the model's own folder, or in one below it.
  *
- * @param folder Where the model lies; nothing for one that came as bytes, whose tensors must be inside.
+ * @param folder Where the model lies; undefined for a model in bytes, whose tensors must be inside.
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for a place elsewhere, or beyond the end of a file; ERR_INVALID_ARG for a file that
  * cannot be read.
  */
@@ -69,7 +69,7 @@ function placeOf({ external }: TensorFields, where: string): Place {
   return { location, offset, ...(length !== undefined && { length }) };
 }
 
-/** Links are followed first: what counts is where the file is. */
+/** Links are followed first: the file itself must be inside. */
 async function insideFolder(folder: string, location: string, where: string): Promise<string> {
   const odd = mismatch('ERR_MODEL_FORMAT', where, "a file in the model's folder", quote(location));
   if (location.includes('\0') || path.isAbsolute(location)) throw odd;

@@ -1,14 +1,14 @@
 import { type ErrorCode, QARepVGGError, quote } from '../../../errors';
 
-/** More than that many are counted, not named. */
+/** Beyond this number, nodes are counted and not named. */
 const maxNamed = 200;
 
-/** What is wrong with the nodes of a file: all of it is collected, and ends in one error. */
+/** Collects all problems with the nodes of a file, and throws them as one error. */
 export class Faults {
   readonly #found: string[] = [];
   #isDamage = false;
 
-  /** A node that stands for something that this package does not compute. */
+  /** A node that this package does not compute. */
   unsupported(node: string, problem: string): void {
     this.#found.push(`${quote(node)} (${problem})`);
   }
@@ -26,7 +26,7 @@ export class Faults {
     const code: ErrorCode = this.#isDamage ? 'ERR_MODEL_FORMAT' : 'ERR_MODEL_INCOMPATIBLE';
     const named = this.#found.slice(0, maxNamed).join(', ');
     const rest = count > maxNamed ? `, and ${count - maxNamed} more` : '';
-    const help = this.#isDamage ? '' : '; docs/onnx.md lists what is known';
+    const help = this.#isDamage ? '' : '; docs/onnx.md lists the operators';
     const nodes = count === 1 ? 'one that is not' : `${count} that are not`;
     throw new QARepVGGError(
       code,

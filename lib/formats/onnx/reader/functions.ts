@@ -12,7 +12,7 @@ const maxDepth = 32;
 
 /**
  * Nodes without the functions that a file defines: a call becomes the nodes of the function, with new names for its inner values.
- * Some exporters write a function for each module or each operator of theirs.
+ * Some exporters write a function for each module or operator.
  */
 export class Functions {
   readonly #bodies: ReadonlyMap<string, FunctionFields>;
@@ -85,7 +85,7 @@ function called(
   names: ReadonlyMap<string, string>,
   place: string,
 ): NodeFields {
-  // A name that the body does not know is left for the reader to complain about.
+  // The reader reports a name that the body does not know.
   const nameOf = (name: string): string => names.get(name) ?? `${place}/${name}`;
   return {
     ...inner,
@@ -95,7 +95,7 @@ function called(
   };
 }
 
-/** An attribute of a body's node; one that refers to the caller's is that one, or its default, or none. */
+/** An attribute of a body's node. A reference to the caller's attribute becomes that attribute, its default, or nothing. */
 function given(attribute: AttributeFields, caller: NodeFields, body: FunctionFields): AttributeFields[] {
   const { name, reference } = attribute;
   if (!reference) return [attribute];

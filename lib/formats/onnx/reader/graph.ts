@@ -13,14 +13,14 @@ import { type ExternalBytes, readTensor } from './tensors';
 /** Nodes and tensors that are read in one step. */
 const stepNodes = 2 ** 10;
 
-/** Versions of the operators that are read. Before 7 some have forms that are refused by their attributes. */
+/** The opsets that are read. Some forms before 7 are refused by their attributes. */
 const opsets = [1, 21] as const;
 
 /**
  * The graph of a model file.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
- * does not hang together.
+ * is not consistent.
  */
 export function* readGraph(file: ModelFile, external: ExternalBytes, where: string): Steps<Graph> {
   const { graph } = file;
@@ -79,7 +79,7 @@ function readOpset({ opsets: given }: ModelFile, where: string): number {
   );
 }
 
-/** Of two tensors of one name the later counts, as in onnxruntime. */
+/** Of two tensors with the same name the later wins, as in onnxruntime. */
 function* readTensors(graph: GraphFields, external: ExternalBytes, where: string): Steps<Map<string, GraphTensor>> {
   if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'dense tensors', 'sparse ones');
   const tensors = new Map<string, GraphTensor>();
@@ -90,12 +90,12 @@ function* readTensors(graph: GraphFields, external: ExternalBytes, where: string
   return tensors;
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for what is no tensor of numbers, or has no dims. */
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for anything but a tensor of numbers with dims. */
 function readValue(fields: ValueFields, where: string): Value {
   const [value] = tryValue(fields);
   if (value) return value;
   const place = `${where}, input ${quote(fields.name ?? '')}`;
-  throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers with dims, open or not', 'something else');
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers with dims, open or not', 'another type');
 }
 
 function tryValue({ name = '', type }: ValueFields): Value[] {
@@ -115,7 +115,7 @@ function checkNames(inputs: readonly Value[], where: string): void {
   if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', `${where}, inputs`, 'names, each once', quote(odd));
 }
 
-/** The first text that is there twice. */
+/** The first repeated text. */
 function repeated(texts: readonly string[]): string | undefined {
   const seen = new Set<string>();
   return texts.find((text) => seen.size === seen.add(text).size);

@@ -50,7 +50,7 @@ export class NodeReader {
     }
   }
 
-  /** What an operator turns into may have older forms, too. */
+  /** The nodes that replace an old operator may have old forms themselves. */
   #upgrade(node: FileNode): readonly FileNode[] {
     const op = ops[opNamed(node.op) ?? ''] as Op;
     const moved = this.#moveAttributes(node, op);
@@ -58,7 +58,7 @@ export class NodeReader {
     return nodes.flatMap((made) => (made.op === node.op ? [made] : this.#upgrade(made)));
   }
 
-  /** Makes inputs of what were attributes in older opsets. */
+  /** Turns attributes of older opsets into inputs. */
   #moveAttributes(node: FileNode, { moved = [] }: Op): FileNode {
     const attributes = new Map(node.attributes);
     for (const name of obsolete) attributes.delete(name);
@@ -85,7 +85,7 @@ export class NodeReader {
   }
 }
 
-/** Attributes of the first opsets that say nothing about the result of inference. */
+/** Attributes of the first opsets that do not change the result of inference. */
 const obsolete = ['consumed_inputs', 'is_test'];
 
 /** Numbers that were floats have these names. */
@@ -96,7 +96,7 @@ function asTensor(name: string, value: AttributeValue): GraphTensor {
   if (typeof value === 'number') return tensorOf(type, [], [value]);
   if (Array.isArray(value) && value.every((entry) => typeof entry === 'number'))
     return tensorOf(type, [value.length], value);
-  throw new Error(`attribute ${name} that is no number`);
+  throw new Error(`attribute ${name} that is not a number`);
 }
 
 function checkCount(what: string, count: number, [least, most]: readonly [number, number]): void {

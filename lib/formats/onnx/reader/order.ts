@@ -2,8 +2,9 @@ import type { GraphNode } from '../../../graph/graph';
 import type { Faults } from './faults';
 
 /**
- * The nodes in an order in which each comes after those that it reads; as they are, if that is one. What reads a value that
- * nothing makes, or stands in a cycle, is at fault, and so is what makes a value that there is already.
+ * The nodes in an order in which each follows those that it reads; the given order, if it is one. A node is at fault if it
+ * reads a
+ * value that nothing makes, is part of a cycle, or makes a value that exists already.
  */
 export function inOrder(nodes: readonly GraphNode[], given: ReadonlySet<string>, faults: Faults): GraphNode[] {
   const made = new Set(given);

@@ -60,12 +60,12 @@ function* fixed(dtype: Dtype, bytes: Uint8Array, count: number, where: string): 
   return arrayOf(dtype, yield* aligned(bytes, bytesPerElement(dtype)));
 }
 
-/** A field of so many bytes has three and more in front of them: its number, and a length of at least two. */
+/** A field of at least this many bytes has three or more before them: its number, and a length of two or more bytes. */
 const roomyField = 128;
 
 /**
- * The tensor with its floats at a multiple of their size: moved in place, over the length that the file has in front of them. A copy
- * would touch new memory. For bytes that nobody else reads, once after they were decoded.
+ * Aligns the floats of a tensor to their size: moves them in place, over the length that precedes them in the file. A copy would
+ * touch new memory. Only for bytes that nothing else reads, and only once after decoding.
  */
 export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
   const { rawData, dataType } = fields;
@@ -79,7 +79,7 @@ export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
   return { ...fields, rawData: moved };
 }
 
-/** The bytes where they lie at a multiple of the element's size, otherwise a copy. */
+/** The bytes themselves where they are aligned to the element's size, otherwise a copy. */
 export function* aligned(bytes: Uint8Array, size: number): Steps<Uint8Array> {
   if (bytes.byteOffset % size === 0) return bytes;
   const copy = new Uint8Array(bytes.length);
@@ -96,7 +96,7 @@ const listStep = 2 ** 14;
 /** Numbers of a field that is a list; integers are of any length there. */
 function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number, where: string): Steps<NodeJS.TypedArray> {
   if (field === 'floats' || field === 'doubles') return yield* fixed(dtype, bytes, count, where);
-  // An integer has one byte at least.
+  // An integer takes at least one byte.
   if (bytes.length < count) throw wrongSize(where, count, dtype, `${bytes.length} bytes`);
   const result = arrayOf(dtype, new Uint8Array(count * bytesPerElement(dtype)));
   const reader = new BinaryReader(bytes);
