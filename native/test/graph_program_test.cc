@@ -44,14 +44,20 @@ struct Maker {
   }
 };
 
-Floats run(GraphProgram& program, const std::vector<Floats>& inputs) {
+Floats run(GraphProgram& program, const std::vector<Dims>& dims, const std::vector<Floats>& inputs) {
   std::vector<const std::byte*> from;
   for (const Floats& input : inputs) from.push_back(reinterpret_cast<const std::byte*>(input.data()));
-  Floats output(program.outputs()[0].elements());
+  Floats output(program.outputs(dims)[0].elements());
   const GraphTask task{from, {reinterpret_cast<std::byte*>(output.data())}};
   const std::atomic<bool> stop{false};
-  program.run(&task, 1, stop);
+  program.run(dims, &task, 1, stop);
   return output;
+}
+
+Floats run(GraphProgram& program, const std::vector<Floats>& inputs) {
+  std::vector<Dims> dims;
+  for (const TensorType& type : program.inputs()) dims.push_back(type.dims);
+  return run(program, dims, inputs);
 }
 
 // ---- convolutions ------------------------------------------------------------------------------------------------
@@ -105,6 +111,22 @@ std::vector<double> reference_of(const Conv& conv, const Floats& x, const Floats
   return y;
 }
 
+// Makes the image, or the pads, large enough for an output, and sets the output's sides.
+void fit_sides(Conv& conv) {
+  const auto fit = [&](Side& side, std::size_t& length, std::size_t& result) {
+    if (conv.transposed) {
+      const std::size_t full = (length - 1) * side.stride + side.reach() + 1;
+      if (full <= side.before + side.after) side.before = side.after = 0;
+      result = full - side.before - side.after;
+    } else {
+      if (length + side.before + side.after <= side.reach()) length += side.reach();
+      result = side.positions(length);
+    }
+  };
+  fit(conv.window.y, conv.in.h, conv.out.h);
+  fit(conv.window.x, conv.in.w, conv.out.w);
+}
+
 Conv random_conv(Rng& rng) {
   Conv conv{};
   const auto draw = [&] { return rng.between(1, rng.chance(0.5) ? 6 : 40); };
@@ -130,18 +152,7 @@ Conv random_conv(Rng& rng) {
       conv.out.c = rng.between(1, 4);
     }
   }
-  const auto fit = [&](Side& side, std::size_t& length, std::size_t& result) {
-    if (conv.transposed) {
-      const std::size_t full = (length - 1) * side.stride + side.reach() + 1;
-      if (full <= side.before + side.after) side.before = side.after = 0;
-      result = (length - 1) * side.stride + side.reach() + 1 - side.before - side.after;
-    } else {
-      if (length + side.before + side.after <= side.reach()) length += side.reach();
-      result = side.positions(length);
-    }
-  };
-  fit(conv.window.y, conv.in.h, conv.out.h);
-  fit(conv.window.x, conv.in.w, conv.out.w);
+  fit_sides(conv);
   conv.has_bias = rng.chance(0.7);
   conv.has_addend = rng.chance(0.3);
   conv.weight = random_floats(rng, conv.in.c * conv.out.c / conv.groups * conv.window.taps());
@@ -202,6 +213,13 @@ Maker maker_of(const Conv& conv, Algorithm algorithm, int threads) {
   return maker;
 }
 
+void check_close(const Conv& conv, const Floats& y, const std::vector<double>& expected, const std::string& what) {
+  const double terms = static_cast<double>(conv.weight.size() / conv.out.c + 2);
+  for (std::size_t i = 0; i < y.size(); ++i)
+    CHECK(std::fabs(static_cast<double>(y[i]) - expected[i]) < 2e-6 * terms + 1e-5, what, ", ", i, ": ", y[i],
+          ", expected ", expected[i], ", ", describe(conv));
+}
+
 TEST(graph_convolutions) {
   test.repeat(1500, [](Rng& rng) {
     const Conv conv = random_conv(rng);
@@ -217,14 +235,29 @@ TEST(graph_convolutions) {
           const Floats y = run(program, {x, addend});
           if (first.empty()) {
             first = y;
-            const double terms = static_cast<double>(conv.weight.size() / conv.out.c + 2);
-            for (std::size_t i = 0; i < y.size(); ++i)
-              CHECK(std::fabs(static_cast<double>(y[i]) - expected[i]) < 2e-6 * terms + 1e-5, kernels->isa, ", ", i,
-                    ": ", y[i], ", expected ", expected[i], ", ", describe(conv));
+            check_close(conv, y, expected, kernels->isa);
           }
           CHECK(y == first, kernels->isa, ", ", threads, " threads, ", describe(conv));
         }
       }
+    }
+  });
+}
+
+// Where the last kernel ends depends on the size, and so does how far it reaches beyond the image.
+TEST(graph_convolutions_of_other_sizes) {
+  test.repeat(600, [](Rng& rng) {
+    const Conv conv = random_conv(rng);
+    const Algorithm algorithm = rng.chance(0.5) ? Algorithm::kAuto : Algorithm::kGemm;
+    GraphProgram program(maker_of(conv, algorithm, 2).finish());
+    for (int sizes = 0; sizes < 4; ++sizes) {
+      Conv other = conv;
+      other.in.h += rng.between(0, 3);
+      other.in.w += rng.between(0, 3);
+      fit_sides(other);
+      const Floats x = random_floats(rng, other.in.elements()), addend = random_floats(rng, other.out.elements());
+      const Floats y = run(program, {dims_of(other.in), dims_of(other.out)}, {x, addend});
+      check_close(other, y, reference_of(other, x, addend), "a size that the program was not made for");
     }
   });
 }

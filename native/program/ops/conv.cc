@@ -28,7 +28,6 @@ struct Direct {
     if (panels != nullptr) plan.share(*panels, members);
     return plan;
   }
-  static std::size_t halo(const Plan& plan) { return plan.halo(); }
   static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
   static std::size_t scratch_floats(const Plan&) { return 0; }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
@@ -48,7 +47,6 @@ struct Winograd {
     const ConvShape shape = node.in_whole_lines(in);
     return Plan(shape, panels != nullptr ? *panels : Plan::choose(shape, active_kernels()), members, active_kernels());
   }
-  static std::size_t halo(const Plan&) { return 1; }
   static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
@@ -74,7 +72,6 @@ struct Stem {
     return panels != nullptr ? Plan(in, node.window, *panels, active_kernels())
                              : Plan(in, node.out_c, node.window, active_kernels());
   }
-  static std::size_t halo(const Plan&) { return 0; }
   static std::size_t items(const Plan& plan, std::size_t images) { return plan.items() * images; }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int) {
@@ -137,7 +134,10 @@ class ConvOp final : public Op {
     if (input > 0) return input == 3 ? Access::kMap : Access::kNone;
     return Method::kReadsImage ? Access::kPlain : Access::kMap;
   }
-  std::size_t halo(std::size_t input) const override { return input == 0 ? Method::halo(nominal_) : 0; }
+  // All of the pads: how many of them the last kernel reaches depends on the size of the image.
+  std::size_t halo(std::size_t input) const override {
+    return input == 0 && !Method::kReadsImage ? node_.input_halo() : 0;
+  }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
   double macs() const override { return node_.macs(); }
   bool applies_activation() const override { return node_.applies_activation(); }
