@@ -84,14 +84,15 @@ struct IntegerWinogradOutput {
 // A row of output pixels of a depthwise convolution: sum[p][c] = start[c] + sum over taps t of
 //   input[p * stride + tap t][c] * weights[t][c]
 // where a kernel's own taps are rows and columns of pixels, and others those of the list. Sums without start stay below
-// 2^22.
+// 2^22. Weights are whole numbers in floats, [tap][channels]; of kernels of dots they are signed bytes,
+// [four rows of taps][column][channels][row], where rows that the window does not have are zero.
 struct IntegerDepthwiseRow {
   const std::byte* input;
   std::ptrdiff_t input_row, pixel;
   std::ptrdiff_t stride;       // from one output pixel to the next, in the input
   const std::ptrdiff_t* taps;  // offsets into the input
   std::size_t tap_count;
-  const float* weights;  // whole numbers, [tap][channels]
+  const std::byte* weights;
   const std::int32_t* start;
   Requantize store;
   std::byte* out;
@@ -143,6 +144,7 @@ struct IntegerKernels {
 
   // 3x3 and 5x5, indexed by [5x5][stride - 1]; and any window.
   void (*depthwise[2][2])(const IntegerDepthwiseRow&);
+  bool depthwise_dots;  // of the former
   void (*depthwise_taps)(const IntegerDepthwiseRow&);
 
   // Elements, a multiple of 16 of them, from floats and back: (element - zero point) * scale.

@@ -5,6 +5,8 @@
 namespace qarepvgg {
 namespace {
 
+constexpr std::size_t kRows = 4;  // of taps, whose products a dot adds
+
 // Windows with a kernel of their own.
 bool has_kernel(const Window& window) {
   const Side &y = window.y, &x = window.x;
@@ -24,8 +26,24 @@ IntegerDepthwise::IntegerDepthwise(const Window& window, const MapShape& out, co
       kernels_(&kernels),
       kernel_(has_kernel(window) ? kernels.depthwise[window.x.kernel == 5][window.x.stride - 1] : nullptr) {}
 
+std::size_t IntegerDepthwise::weight_bytes() const {
+  const std::size_t side = window_.x.kernel, padded = panels().padded();
+  return has_dots() ? checked_product({ceil_div(side, kRows), side, padded, kRows})
+                    : checked_product({window_.taps(), padded, sizeof(float)});
+}
+
 void IntegerDepthwise::pack_weights(const std::int8_t* weight, std::byte* packed) const {
   const std::size_t taps = window_.taps(), padded = panels().padded();
+  if (has_dots()) {
+    std::fill_n(packed, weight_bytes(), std::byte{0});
+    const std::size_t side = window_.x.kernel;
+    for (std::size_t c = 0; c < out_.c; ++c)
+      for (std::size_t y = 0; y < side; ++y)
+        for (std::size_t x = 0; x < side; ++x)
+          packed[((y / kRows * side + x) * padded + c) * kRows + y % kRows] =
+              static_cast<std::byte>(weight[(c * side + y) * side + x]);
+    return;
+  }
   auto* floats = reinterpret_cast<float*>(packed);
   std::fill_n(floats, taps * padded, 0.0f);
   for (std::size_t c = 0; c < out_.c; ++c)
@@ -44,7 +62,7 @@ void IntegerDepthwise::run_items(const ByteMap& in, const std::byte* weights, co
   row.taps = offsets;
   row.tap_count = window_.taps();
   row.stride = signed_size(window_.x.stride * in.pixel());
-  row.weights = reinterpret_cast<const float*>(weights);
+  row.weights = weights;
   row.start = sums.start(0);
   row.store = sums.store(0);
   row.out_pixel = signed_size(out.pixel());

@@ -1,5 +1,5 @@
-// Convolution of each channel of integers by itself, with as many groups as channels. Sums are exact: of products below
-// 2^15 no more than kMaxTaps are added, in floats, which hold whole numbers up to 2^24.
+// Convolution of each channel of integers by itself, with as many groups as channels. Sums are exact, in floats, too:
+// of products below 2^15 no more than kMaxTaps are added, and floats hold whole numbers up to 2^24.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ class IntegerDepthwise {
   // Of one group of all channels.
   Panels panels() const { return {out_.c, 1, kAlignedFloats}; }
   std::int32_t offset() const { return 0; }  // of the elements in its sums
-  std::size_t weight_bytes() const { return checked_product({window_.taps(), panels().padded(), sizeof(float)}); }
+  std::size_t weight_bytes() const;
   // weight: [channels][1][kernel y][kernel x].
   void pack_weights(const std::int8_t* weight, std::byte* packed) const;
 
@@ -32,6 +32,9 @@ class IntegerDepthwise {
                  const Tile& rows) const;
 
  private:
+  // Whether the kernel multiplies bytes.
+  bool has_dots() const { return kernel_ != nullptr && kernels_->depthwise_dots; }
+
   Window window_;
   MapShape out_;
   const IntegerKernels* kernels_;
