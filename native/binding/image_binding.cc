@@ -76,7 +76,8 @@ class ImageRun final : public AsyncRun {
   }
   void settled(const Napi::Object&) override {}
   Napi::Value result(Napi::Env env) override {
-    return new_array(env, layout_ == Layout::kBytes ? Dtype::kUint8 : Dtype::kFloat32, result_);
+    return new_array(env, layout_ == Layout::kBytes ? Dtype::kUint8 : Dtype::kFloat32,
+                     {result_.data(), result_.size()});
   }
 
   ImageTransform transform_;

@@ -33,10 +33,10 @@ Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
   return array;
 }
 
-Napi::TypedArray new_array(Napi::Env env, Dtype type, const std::vector<std::byte>& elements) {
-  const Napi::TypedArray array = new_array(env, type, elements.size() / bytes_of(type));
+Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte>& elements) {
+  const Napi::TypedArray array = new_array(env, type, elements.size / bytes_of(type));
   const Borrow borrow;
-  std::copy(elements.begin(), elements.end(), memory_of(borrow, array, type).data);
+  std::copy_n(elements.data, elements.size, memory_of(borrow, array, type).data);
   return array;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "program/graph.h"
 
 namespace qarepvgg::binding {
@@ -17,7 +18,7 @@ Napi::Float32Array new_floats(Napi::Env env, const std::vector<float>& values);
 
 // Likewise, of any type. Bool is bytes of 0 and 1.
 Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length);
-Napi::TypedArray new_array(Napi::Env env, Dtype type, const std::vector<std::byte>& elements);
+Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte>& elements);
 
 Napi::Array new_dims(Napi::Env env, const Dims& dims);
 

@@ -14,9 +14,9 @@ bool is_bytes(const Napi::Value& value) {
 
 }  // namespace
 
-InputCopy::InputCopy(const InputMemory& memory)
-    : buffer_(ceil_div(memory.bytes, sizeof(float))), bytes_(memory.bytes), is_image_(memory.is_image) {
-  std::copy_n(memory.data, bytes_, reinterpret_cast<std::byte*>(buffer_.data()));
+InputCopy::InputCopy(const InputMemory& memory, const std::shared_ptr<BufferPool>& pool)
+    : buffer_(pool, memory.bytes), bytes_(memory.bytes), is_image_(memory.is_image) {
+  std::copy_n(memory.data, bytes_, buffer_.data());
 }
 
 std::vector<InputMemory> RunArguments::borrow_inputs(const Borrow& borrow) const {

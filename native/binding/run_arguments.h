@@ -1,10 +1,11 @@
 // Arguments of a session's run: inputs, count, and dims where they are others than those that it was made for.
 #pragma once
 
+#include <memory>
 #include <napi.h>
 #include <vector>
 
-#include "base/arena.h"
+#include "base/buffer_pool.h"
 #include "binding/arguments.h"
 #include "binding/image_arguments.h"
 #include "program/infer/queue.h"
@@ -21,11 +22,11 @@ struct InputMemory {
 // A copy that a job can keep.
 class InputCopy {
  public:
-  explicit InputCopy(const InputMemory& memory);
-  InputMemory memory() const { return {reinterpret_cast<const std::byte*>(buffer_.data()), bytes_, is_image_}; }
+  InputCopy(const InputMemory& memory, const std::shared_ptr<BufferPool>& pool);
+  InputMemory memory() const { return {buffer_.data(), bytes_, is_image_}; }
 
  private:
-  AlignedBuffer buffer_;  // of huge pages where it is large: the JavaScript thread waits for the copy
+  PooledBuffer buffer_;  // the JavaScript thread waits for the copy
   std::size_t bytes_;
   bool is_image_;
 };

@@ -27,6 +27,7 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 struct Made {
   std::shared_ptr<GraphQueue> queue;
   std::shared_ptr<const ByteScale> bytes;  // null: images are floats
+  std::shared_ptr<BufferPool> copies = std::make_shared<BufferPool>();
 };
 
 class SessionRun;
@@ -159,13 +160,13 @@ class SessionRun final : public AsyncRun {
       : ticket_(ticket), made_(made), types_(run.outputs) {
     {
       const Borrow borrow;
-      for (const InputMemory& input : run.borrow_inputs(borrow)) inputs_.emplace_back(input);
+      for (const InputMemory& input : run.borrow_inputs(borrow)) inputs_.emplace_back(input, made.copies);
     }
     std::vector<InputMemory> inputs;
     for (const InputCopy& input : inputs_) inputs.push_back(input.memory());
     std::vector<std::byte*> outputs;
     for (const TensorType& type : types_) {
-      outputs_.emplace_back(checked_mul(type.bytes(), run.count));
+      outputs_.emplace_back(made.copies, checked_mul(type.bytes(), run.count));
       outputs.push_back(outputs_.back().data());
     }
     add_tasks(request_, run, inputs, outputs, made_.bytes.get());
@@ -186,7 +187,10 @@ class SessionRun final : public AsyncRun {
   Napi::Value result(Napi::Env env) override {
     if (request_.cancelled) fail(code::kAborted, "run aborted");
     const Napi::Array results = Napi::Array::New(env, outputs_.size());
-    for (std::uint32_t i = 0; i < outputs_.size(); ++i) results.Set(i, new_array(env, types_[i].type, outputs_[i]));
+    for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+      const std::size_t bytes = types_[i].bytes() * request_.tasks.size();
+      results.Set(i, new_array(env, types_[i].type, {outputs_[i].data(), bytes}));
+    }
     return results;
   }
 
@@ -194,7 +198,7 @@ class SessionRun final : public AsyncRun {
   Made made_;
   std::vector<TensorType> types_;
   std::vector<InputCopy> inputs_;
-  std::vector<std::vector<std::byte>> outputs_;
+  std::vector<PooledBuffer> outputs_;
   GraphRequest request_;
 };
 

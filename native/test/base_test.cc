@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "base/buffer_pool.h"
 #include "base/checked.h"
 #include "base/compute_queue.h"
 #include "base/parallel.h"
@@ -47,6 +48,37 @@ TEST(arena_planner) {
     }
     CHECK(planner.size() <= total, planner.size(), " of ", total);
   });
+}
+
+TEST(buffer_pool) {
+  constexpr std::size_t kSize = 1 << 20;
+  const auto pool = std::make_shared<BufferPool>();
+  const auto address_of = [&](std::size_t bytes) { return PooledBuffer(pool, bytes).data(); };
+  PooledBuffer first(pool, kSize), second(pool, kSize);
+  CHECK(first.data() != second.data(), "two at a time");
+  const std::byte* const one = first.data();
+  {
+    const PooledBuffer moved = std::move(first);
+  }
+  CHECK_EQUAL(address_of(kSize), one, "the same size");
+  CHECK_EQUAL(address_of(kSize - 100), one, "a little less");
+  CHECK(pool->take(kSize / 4).bytes() < kSize, "much less");
+  CHECK(pool->take(kSize + 1).bytes() > kSize, "more");
+  // What is kept has a limit.
+  std::vector<AlignedBuffer> many;
+  for (int i = 0; i < 40; ++i) many.push_back(pool->take(kSize));
+  for (AlignedBuffer& buffer : many) {
+    buffer.data()[0] = 1;
+    pool->give(std::move(buffer));
+  }
+  std::size_t kept = 0;
+  for (std::vector<AlignedBuffer> taken; kept < many.size(); ++kept) {
+    taken.push_back(pool->take(kSize));
+    // New buffers are zero.
+    if (taken.back().data()[0] == 0.0f) break;
+  }
+  CHECK(kept >= 1 && kept <= 16, kept);
+  CHECK_EQUAL(code_of([&] { pool->take(kMaxSize); }), code::kSizeOverflow, "too much");
 }
 
 // Tensors that live one after the other take the memory of the largest.
