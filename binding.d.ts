@@ -275,7 +275,7 @@ export interface GraphSpec {
   /** What a byte of an image counts as, per channel: byte * byteScale[c] + byteShift[c]; without it, images are floats. */
   readonly byteScale?: Float32Array;
   readonly byteShift?: Float32Array;
-  /** The memory of the constants is given away: their arrays are empty at once. */
+  /** Buffers of 64 KiB and more that constants lie in are given away: their arrays are empty at once. */
   readonly take?: boolean;
 }
 

@@ -146,9 +146,10 @@ export class GraphPlans implements Plans {
 
   async #compile(source: Graph, dims: InputDims, independent: boolean, where: string): Promise<Plan> {
     const graph = await inSlices(optimize(source, dims, where));
-    const spec = this.#specOf(graph, independent, where);
+    const take = this.#options.isLast;
+    const spec = { ...this.#specOf(graph, independent, where), take };
     const making = callNative(where, () => addon.createSession(spec));
-    // The addon has copied what it needs, and packed weights take more memory than those of a file.
+    // The addon has what it needs, and packed weights take more memory than those of a file.
     if (this.#options.isLast) releaseTensors(source);
     return planOf(graph, await making, independent);
   }

@@ -61,22 +61,49 @@ Algorithm algorithm_of(const Napi::Object& object) {
   fail(code::kInvalidArg, "expected algorithm to be auto, gemm or winograd, received '", name, "'");
 }
 
-// In one piece: it can have huge pages, and goes back to the system as soon as weights are packed.
+// Smaller buffers are copied: it takes no longer, and those that Node keeps a pool of cannot be transferred.
+constexpr std::size_t kLargeBuffer = 1 << 16;
+
+Span<std::byte> elements_of(const Borrow& borrow, const Napi::Value& array, const TensorType& type) {
+  return borrow.bytes(array, "a constant", array_type_of(type.type).type, type.elements());
+}
+
+bool is_in_large_buffer(const Napi::Value& array) {
+  return array.IsTypedArray() && array.As<Napi::TypedArray>().ArrayBuffer().ByteLength() >= kLargeBuffer;
+}
+
+// Constants that are not taken. In one piece: it can have huge pages, and goes back to the system as soon as weights
+// are packed.
 AlignedBuffer copy_constants(const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
   std::size_t bytes = 0;
-  for (const Constant& constant : constants) bytes = checked_add(bytes, round_up(constant.type.bytes(), kAlignment));
+  for (const Constant& constant : constants)
+    if (constant.data == nullptr) bytes = checked_add(bytes, round_up(constant.type.bytes(), kAlignment));
   AlignedBuffer memory(bytes / sizeof(float));
   auto* next = reinterpret_cast<std::byte*>(memory.data());
   const Borrow borrow;
   for (std::size_t i = 0; i < constants.size(); ++i) {
-    const TensorType& type = constants[i].type;
-    const Span<std::byte> elements =
-        borrow.bytes(arrays[i], "a constant", array_type_of(type.type).type, type.elements());
+    if (constants[i].data != nullptr) continue;
+    const Span<std::byte> elements = elements_of(borrow, arrays[i], constants[i].type);
     std::copy_n(elements.data, elements.size, next);
     constants[i].data = next;
     next += round_up(elements.size, kAlignment);
   }
   return memory;
+}
+
+// What was taken; the buffers must live while the constants are read.
+Napi::Array take_constants(Napi::Env env, const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
+  std::vector<std::size_t> large;
+  std::vector<Napi::Value> list;
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    if (is_in_large_buffer(arrays[i])) {
+      large.push_back(i);
+      list.push_back(arrays[i]);
+    }
+  const TakenMemory taken = take_memory(
+      env, list, [&](const Borrow& borrow, std::size_t i) { elements_of(borrow, list[i], constants[large[i]].type); });
+  for (std::size_t i = 0; i < large.size(); ++i) constants[large[i]].data = taken.data[i];
+  return taken.buffers;
 }
 
 }  // namespace
@@ -107,17 +134,10 @@ GivenGraph read_graph(const Napi::Object& object) {
     spec.constants.push_back({read_type(constant), nullptr});
     arrays.push_back(get(constant, "data"));
   });
-  if (!take) {
-    graph.memory = copy_constants(arrays, spec.constants);
-    return {std::move(graph), Napi::Array::New(object.Env())};
-  }
-  const auto check = [&](const Borrow& borrow, std::size_t i) {
-    const TensorType& type = spec.constants[i].type;
-    borrow.bytes(arrays[i], "a constant", array_type_of(type.type).type, type.elements());
-  };
-  const TakenMemory taken = take_memory(object.Env(), arrays, check);
-  for (std::size_t i = 0; i < arrays.size(); ++i) spec.constants[i].data = taken.data[i];
-  return {std::move(graph), taken.buffers};
+  const Napi::Env env = object.Env();
+  const Napi::Array taken = take ? take_constants(env, arrays, spec.constants) : Napi::Array::New(env);
+  graph.memory = copy_constants(arrays, spec.constants);
+  return {std::move(graph), taken};
 }
 
 }  // namespace qarepvgg::binding
