@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { info } from 'qarepvgg';
+import { measureNetwork, opencvVersion } from './lib/graphs.mjs';
 import {
   againstTfjs,
   contenders,
@@ -21,7 +22,6 @@ import {
   measureSpeed,
   measureStart,
 } from './lib/inference.mjs';
-import { measureNetwork, opencvVersion } from './lib/graphs.mjs';
 import { readCount, readCounts, readOptions, refuse } from './lib/options.mjs';
 import { barChart } from './lib/plot.mjs';
 import { toMarkdown, toTable, toText } from './lib/report.mjs';

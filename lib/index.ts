@@ -28,24 +28,24 @@ export {
   type QuantizedSummary,
 } from './integer/quantized-model';
 export { type InputShapes, Model, type ModelSummary, type ModelTraits, type NodeSummary } from './model/model';
-export type { ArchitectureName } from './nn/architectures';
-export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/block';
-export { Conv2d, type Conv2dOptions } from './nn/conv2d';
-export type { Layout } from './nn/layouts';
-export type { LoadResult } from './nn/load';
+export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/blocks/block';
+export { Conv2d, type Conv2dOptions } from './nn/blocks/conv2d';
+export type { BlockOptions, CheckedBlockOptions, Variant } from './nn/blocks/options';
+export type { Form } from './nn/blocks/structure';
 export type { BackwardOptions, ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
-export { createModel, type Network } from './nn/network';
-export type { CheckedNetworkOptions, NetworkOptions } from './nn/network-options';
-export type { BlockOptions, CheckedBlockOptions, Variant } from './nn/options';
+export type { ArchitectureName } from './nn/networks/architectures';
+export { createModel, type Network } from './nn/networks/network';
+export type { CheckedNetworkOptions, NetworkOptions } from './nn/networks/network-options';
+export type { LayerSummary, NetworkSummary } from './nn/networks/summary';
 export type { RepModule, SwitchToDeployOptions } from './nn/rep-module';
-export type { Parameter, StateDict } from './nn/state';
-export type { Form } from './nn/structure';
-export type { LayerSummary, NetworkSummary } from './nn/summary';
+export type { Layout } from './nn/state/layouts';
+export type { LoadResult } from './nn/state/load';
+export type { Parameter, StateDict } from './nn/state/state';
 export type { Preprocessing } from './preprocessing';
 export type { Calibration, CalibrationBatch, CalibrationStream } from './quant/calibration';
+export type { ModelQuantization } from './quant/graph/quantize';
 export type { Bins } from './quant/histogram';
 export type { Bits, QuantizationProgress, QuantizeOptions } from './quant/options';
-export type { ModelQuantization } from './quant/graph/quantize';
 export { type Quantization, quantize } from './quant/quantize';
 export type {
   AccuracyReport,

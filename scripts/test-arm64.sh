@@ -17,7 +17,7 @@ if [ "${1:-}" = --quick ]; then
   quick=true
 fi
 node_version=22.23.3
-jest_files='test/(binding|block|fusion|quantized-session|seed)\.'
+jest_files='test/(package/binding|nn/block|nn/fusion|runtime/quantized-session|nn/seed)\.'
 folder=$PWD/build-arm64
 package=$folder/package
 scratch=$(mktemp -d)

@@ -1,7 +1,7 @@
 import { readLabels } from '../formats/labels-file';
 import type { Network, Preprocessing } from '../index';
-import { emptyNetwork, networkCoreOf } from '../nn/network';
-import { checkNetworkOptions } from '../nn/network-options';
+import { emptyNetwork, networkCoreOf } from '../nn/networks/network';
+import { checkNetworkOptions } from '../nn/networks/network-options';
 import type { FuseFlags } from './fuse-command';
 import { misuse } from './usage';
 

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { didYouMean } from '../did-you-mean';
 import { type InputSize, inputSizeOf } from '../image-size';
-import { type ArchitectureName, architectureNames } from '../nn/architectures';
+import { type ArchitectureName, architectureNames } from '../nn/networks/architectures';
 
 /**
  * Parsers of arguments and options. They judge the text alone; what the options of the library may be, it says itself, and

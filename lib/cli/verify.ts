@@ -2,7 +2,7 @@ import { mismatch } from '../errors';
 import { placeOf } from '../formats/files';
 import { openOwnModel } from '../formats/open-model';
 import { type Network, QuantizedModel, verifyEquivalence } from '../index';
-import { asText } from '../nn/traits';
+import { asText } from '../nn/state/traits';
 import { inputFile } from './input';
 import { openNetwork } from './network-file';
 import { choiceText } from './tensor-choice';

@@ -1,10 +1,10 @@
 import { describeList, mismatch, quote } from '../errors';
 import { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
-import { layerSlots } from '../nn/layers';
-import { emptyNetwork, type Network, networkCoreOf } from '../nn/network';
-import { NetworkBlueprint } from '../nn/network-blueprint';
-import { inPlace, type SlotSpec, type StateDict } from '../nn/state';
+import { layerSlots } from '../nn/blocks/layers';
+import { emptyNetwork, type Network, networkCoreOf } from '../nn/networks/network';
+import { NetworkBlueprint } from '../nn/networks/network-blueprint';
+import { inPlace, type SlotSpec, type StateDict } from '../nn/state/state';
 import type { Tensor } from '../tensor';
 import type { RawTensor } from './dtypes';
 import { checkEnding } from './file-format';

@@ -1,7 +1,7 @@
 import { mismatch, QARepVGGError, quote } from '../errors';
-import { type CheckedNetworkOptions, checkNetworkOptions, networkOptionNames } from '../nn/network-options';
-import type { Form } from '../nn/structure';
-import { asText } from '../nn/traits';
+import type { Form } from '../nn/blocks/structure';
+import { type CheckedNetworkOptions, checkNetworkOptions, networkOptionNames } from '../nn/networks/network-options';
+import { asText } from '../nn/state/traits';
 
 export type Metadata = Readonly<Record<string, string>>;
 

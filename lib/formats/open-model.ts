@@ -1,7 +1,7 @@
 import { mismatch } from '../errors';
 import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
-import { type Network, networkCoreOf } from '../nn/network';
+import { type Network, networkCoreOf } from '../nn/networks/network';
 import { formatOf, recognize } from './file-format';
 import { readModel } from './model-files';
 import { readOnnx } from './onnx';

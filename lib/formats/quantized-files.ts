@@ -2,10 +2,10 @@ import { describe, describeList, mismatch, quote } from '../errors';
 import { chainOf, integerSteps, type Step, squeezeExciteNames } from '../integer/chain';
 import { floatLayer, type QuantizationParameters, type QuantizedLayer } from '../integer/layers';
 import { type QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
-import { layerSlots, lowerLayers } from '../nn/layers';
-import { NetworkBlueprint } from '../nn/network-blueprint';
-import type { CheckedNetworkOptions } from '../nn/network-options';
-import { Store } from '../nn/state';
+import { layerSlots, lowerLayers } from '../nn/blocks/layers';
+import { NetworkBlueprint } from '../nn/networks/network-blueprint';
+import type { CheckedNetworkOptions } from '../nn/networks/network-options';
+import { Store } from '../nn/state/state';
 import type { Dtype, RawTensor } from './dtypes';
 import { describeNetwork, type Metadata } from './model-metadata';
 

@@ -1,6 +1,6 @@
-import { checkStateDict } from '../nn/load';
-import type { StateDict } from '../nn/state';
-import { noteTraits, traitsFrom, traitsOf } from '../nn/traits';
+import { checkStateDict } from '../nn/state/load';
+import type { StateDict } from '../nn/state/state';
+import { noteTraits, traitsFrom, traitsOf } from '../nn/state/traits';
 import { optionalText, parseOptions } from '../options';
 import { inSlices } from '../slices';
 import { recognize } from './file-format';

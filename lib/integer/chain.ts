@@ -1,6 +1,6 @@
 import type { ConvGeometry, ConvOp, Op, SqueezeExciteOp, StateOffset } from '../../binding';
-import { deployOps } from '../nn/graph';
-import type { Slot } from '../nn/state';
+import { deployOps } from '../nn/networks/graph';
+import type { Slot } from '../nn/state/state';
 
 /**
  * A model in deploy form as a chain of steps, each of which takes what the one before puts out. Steps name their tensors

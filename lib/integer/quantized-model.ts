@@ -1,6 +1,6 @@
 import { inspect, types } from 'node:util';
 import { mismatch } from '../errors';
-import type { CheckedNetworkOptions } from '../nn/network-options';
+import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { readForeign } from '../options';
 import type { Preprocessing } from '../preprocessing';
 import { refuseClones } from '../uncloneable';

@@ -5,12 +5,12 @@ import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, inThisRealm, type Tensor } from '../tensor';
 import { refuseClones } from '../uncloneable';
-import type { Naming, OtherKind } from './fit';
-import type { Layout } from './layouts';
+import type { Form } from './blocks/structure';
 import { ProgramCache } from './programs';
-import type { Store } from './state';
-import type { Form } from './structure';
-import type { Traits } from './traits';
+import type { Naming, OtherKind } from './state/fit';
+import type { Layout } from './state/layouts';
+import type { Store } from './state/state';
+import type { Traits } from './state/traits';
 
 /** What a module is: its tensors and the ops that compute it. A block gets a new one when it changes its form. */
 export interface Definition {

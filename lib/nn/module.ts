@@ -2,10 +2,10 @@ import { inspect } from 'node:util';
 import { anything, boolean, oneOf, optionalText, parseOptions } from '../options';
 import type { Tensor, TensorLike } from '../tensor';
 import { coreOf, giveCore, isModule, type ModuleCore } from './core';
-import { type Layout, nameIn, placeholders } from './layouts';
-import { type LoadResult, loadInto, readStateDict } from './load';
-import type { Parameter, StateDict } from './state';
-import { noteTraits, traitsOf } from './traits';
+import { type Layout, nameIn, placeholders } from './state/layouts';
+import { type LoadResult, loadInto, readStateDict } from './state/load';
+import type { Parameter, StateDict } from './state/state';
+import { noteTraits, traitsOf } from './state/traits';
 
 /** Options of {@link Module.forward}. */
 export interface ForwardOptions {

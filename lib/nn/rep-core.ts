@@ -1,14 +1,14 @@
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
+import { checkSane, fuse } from './blocks/fuse';
+import { isRepVGG, type Kind, kinds, sameNames } from './blocks/kinds';
+import { type Layer, layerSlots, lowerLayers } from './blocks/layers';
+import { type Form, type FusedBranch, formsOf } from './blocks/structure';
 import { type Definition, ModuleCore } from './core';
-import { findFit, type Naming, type OtherKind } from './fit';
-import { checkSane, fuse } from './fuse';
-import { isRepVGG, type Kind, kinds, sameNames } from './kinds';
-import { type Layer, layerSlots, lowerLayers } from './layers';
-import { type Layout, layoutsOf } from './layouts';
-import { Store } from './state';
-import { type Form, type FusedBranch, formsOf } from './structure';
-import type { Traits } from './traits';
+import { findFit, type Naming, type OtherKind } from './state/fit';
+import { type Layout, layoutsOf } from './state/layouts';
+import { Store } from './state/state';
+import type { Traits } from './state/traits';
 
 /** What a re-parameterisable module is, in each of its forms. */
 export interface Blueprint {

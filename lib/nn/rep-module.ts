@@ -1,9 +1,9 @@
 import { mismatch } from '../errors';
 import { boolean, parseOptions, wrongOption } from '../options';
+import { type Form, formsOf } from './blocks/structure';
 import { coreOf } from './core';
 import { Module } from './module';
 import { RepCore } from './rep-core';
-import { type Form, formsOf } from './structure';
 
 /** Options of {@link RepModule.switchToDeploy}. */
 export interface SwitchToDeployOptions {

@@ -10,7 +10,7 @@ import { chainSpec } from '../integer/chain-spec';
 import { lowerQuantized } from '../integer/lower';
 import { QuantizedModel } from '../integer/quantized-model';
 import { coreOf, isModule } from '../nn/core';
-import { inputName, moduleGraph, outputName } from '../nn/graph';
+import { inputName, moduleGraph, outputName } from '../nn/networks/graph';
 import { checkOption } from '../options';
 import { byteScaling, defaultPreprocessing, readPreprocessing } from '../preprocessing';
 import { atOnce } from '../slices';

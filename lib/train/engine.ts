@@ -3,7 +3,7 @@ import { addon } from '../binding';
 import { callNative, mismatch } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import type { Definition } from '../nn/core';
-import { type Network, networkCoreOf } from '../nn/network';
+import { type Network, networkCoreOf } from '../nn/networks/network';
 import type { CheckedTrainerOptions } from './options';
 import { trainerSpec } from './spec';
 

@@ -1,7 +1,7 @@
 import { describe } from '../errors';
 import type { Dataset } from '../formats/dataset';
 import { pathOf } from '../formats/sources';
-import type { CheckedNetworkOptions } from '../nn/network-options';
+import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { anything, boolean, callback, integer, optional, type Parsed, parseOptions, wrongOption } from '../options';
 import { signalField } from '../runtime/abort';
 import { checkDataset } from './datasets';

@@ -1,8 +1,8 @@
 import type { CustomL2Block, StateRange, TrainerSpec } from '../../binding';
-import type { BlockStructure } from '../nn/branches';
+import type { BlockStructure } from '../nn/blocks/branches';
+import type { Layer } from '../nn/blocks/layers';
 import type { Definition } from '../nn/core';
-import type { Layer } from '../nn/layers';
-import type { Slot, Store } from '../nn/state';
+import type { Slot, Store } from '../nn/state/state';
 import { wrongOption } from '../options';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import type { CheckedTrainerOptions } from './options';

@@ -3,7 +3,7 @@ import { describe, mismatch } from '../errors';
 import { checkWritable } from '../formats/atomic';
 import type { Dataset } from '../formats/dataset';
 import { type FileSource, ownSource } from '../formats/sources';
-import { type Network, networkCoreOf } from '../nn/network';
+import { type Network, networkCoreOf } from '../nn/networks/network';
 import { readForeign } from '../options';
 import { asImages, type TensorLike } from '../tensor';
 import { refuseClones } from '../uncloneable';

@@ -119,18 +119,23 @@ test('runs that wait together: each with its own result, aborted ones with none'
   const session = await create({ inputs: { images: [1, 3, 192, 192] } });
   const feeds = [0, 1, 2].map((seed) => ({ images: images(1, 192, seed) }));
   const expected = feeds.map((each) => session.runSync(each, ['mean']));
-  const before = session.run({ images: images(96, 192) }, ['mean']); // so that the last of them still wait
-  const controllers = Array.from({ length: 40 }, () => new AbortController());
-  const runs = controllers.map(({ signal }, i) => session.run(feeds[i % 3] as never, ['mean'], { signal }));
-  for (const [i, controller] of controllers.entries()) if (i % 4 === 3) controller.abort();
-  const results = await Promise.allSettled(runs);
-  await before;
-  // One that is done when the abort comes stays done.
-  results.forEach((result, i) => {
-    if (i % 4 === 3 && result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'ERR_ABORTED' });
-    else expect(result).toEqual({ status: 'fulfilled', value: expected[i % 3] });
-  });
-  expect(results.at(-1)?.status).toBe('rejected');
+  // The first run keeps the queue busy, so that aborts find runs that wait; where this process gets no time to abort
+  // meanwhile, the runs are done before, which is right too: then once more.
+  let aborted = 0;
+  for (let attempt = 0; attempt < 10 && aborted === 0; attempt++) {
+    const before = session.run({ images: images(96, 192) }, ['mean']);
+    const controllers = Array.from({ length: 40 }, () => new AbortController());
+    const runs = controllers.map(({ signal }, i) => session.run(feeds[i % 3] as never, ['mean'], { signal }));
+    for (const [i, controller] of controllers.entries()) if (i % 4 === 3) controller.abort();
+    for (const [i, result] of (await Promise.allSettled(runs)).entries()) {
+      if (i % 4 === 3 && result.status === 'rejected') {
+        aborted++;
+        expect(result.reason).toMatchObject({ code: 'ERR_ABORTED' });
+      } else expect(result).toEqual({ status: 'fulfilled', value: expected[i % 3] });
+    }
+    await before;
+  }
+  expect(aborted).toBeGreaterThan(0);
   session.dispose();
 });
 

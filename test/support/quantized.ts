@@ -1,5 +1,5 @@
-import type { DequantizeOp, QuantizedConvOp, QuantizedGlobalAverageOp, QuantizedOp } from '../../lib/integer/ops';
 import type { Tensor } from '../../lib';
+import type { DequantizeOp, QuantizedConvOp, QuantizedGlobalAverageOp, QuantizedOp } from '../../lib/integer/ops';
 
 type Dims = [number, number, number, number];
 

@@ -1,9 +1,8 @@
 import type { ConvOp, SqueezeExciteOp, StateOffset } from '../../../binding';
 import type { Definition } from '../../nn/core';
-import { type DeployOp, deployOps } from '../../nn/graph';
-import type { Slot, Store } from '../../nn/state';
+import { type DeployOp, deployOps, inputName, outputName } from '../../nn/networks/graph';
+import type { Slot, Store } from '../../nn/state/state';
 import { GraphBuilder, imagesInfo, outputPixelDims, pixelDims, prefixOf } from './builder';
-import { inputName, outputName } from '../../nn/graph';
 import { float32, type Graph, type Node } from './schema';
 
 /**

@@ -3,7 +3,7 @@ import { mismatch } from '../../errors';
 import type { QuantizedModel } from '../../integer/quantized-model';
 import type { Model } from '../../model/model';
 import type { Module } from '../../nn/module';
-import type { Network } from '../../nn/network';
+import type { Network } from '../../nn/networks/network';
 import { writeAtomically } from '../atomic';
 import { checkEnding, checkStart } from '../file-format';
 import { withFile } from '../files';

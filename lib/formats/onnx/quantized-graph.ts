@@ -9,10 +9,10 @@ import {
   type QuantizedLayer,
 } from '../../integer/layers';
 import type { QuantizedModel } from '../../integer/quantized-model';
+import { inputName, outputName } from '../../nn/networks/graph';
 import type { Dtype } from '../dtypes';
 import { layerTensors, scaleName } from '../quantized-files';
 import { GraphBuilder, imagesInfo, integer, outputPixelDims, pixelDims, prefixOf } from './builder';
-import { inputName, outputName } from '../../nn/graph';
 import { float32, type Graph, int8, int32, uint8 } from './schema';
 
 /** Element types that tensors of quantised models have. */

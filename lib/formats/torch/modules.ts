@@ -1,5 +1,5 @@
 import { mismatch } from '../../errors';
-import { asText, type Traits } from '../../nn/traits';
+import { asText, type Traits } from '../../nn/state/traits';
 import type { RawTensor } from '../dtypes';
 import { isDict, isRawTensor, Opaque, OpaqueTensor, type PickleDict } from './values';
 

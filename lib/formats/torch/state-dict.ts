@@ -1,6 +1,6 @@
 import { describe, describeList, mismatch, quote } from '../../errors';
-import { isBeside, sharedWrappers, torchWrappers } from '../../nn/prefixes';
-import type { Traits } from '../../nn/traits';
+import { isBeside, sharedWrappers, torchWrappers } from '../../nn/state/prefixes';
+import type { Traits } from '../../nn/state/traits';
 import type { Steps } from '../../slices';
 import type { Tensor } from '../../tensor';
 import type { RawTensor } from '../dtypes';

@@ -1,0 +1,55 @@
+import { addon } from '../../binding';
+import { callNative, mismatch, QARepVGGError } from '../../errors';
+import type { SlotSpec, Store } from '../state/state';
+import { type BlockStructure, fuseSpec, slotsOf } from './branches';
+
+/** Where a fused convolution goes: weight [outChannels, inChannels / groups, 3, 3] and bias [outChannels]. */
+export interface FusedConvolution {
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/**
+ * Folds the branches of a block into one 3x3 convolution, and with `foldPost` the batch norm after them too, from
+ * running statistics; computed in double and rounded once. Fills `into`, whose content is undefined after an error.
+ *
+ * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold variances below zero, and when
+ * the result is too large for a float.
+ */
+export function fuse(
+  block: BlockStructure,
+  store: Store,
+  foldPost: boolean,
+  into: FusedConvolution,
+  where: string,
+): void {
+  store.checkAttached(where);
+  const slots = slotsOf(block);
+  // Of a kernel, which is large, anything that is not finite shows in the result: it is looked for only then.
+  checkSane(
+    slots.filter(({ dims }) => dims.length < 4),
+    store,
+    where,
+  );
+  try {
+    callNative(where, () => addon.fuse(fuseSpec(block, store, foldPost), into.weight, into.bias));
+  } catch (error) {
+    if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store, where);
+    throw error;
+  }
+}
+
+/** @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold variances below zero. */
+export function checkSane(slots: readonly SlotSpec[], store: Store, where: string): void {
+  const broken = slots.filter(({ name }) => !isSane(name, store.view(name)));
+  if (broken.length === 0) return;
+  const names = broken.map(({ name }) => name).join(', ');
+  throw mismatch('ERR_NON_FINITE', where, 'finite tensors and variances from zero', `others in ${names}`);
+}
+
+/** Finite throughout, and a variance is not negative. */
+function isSane(name: string, values: Float32Array): boolean {
+  const low = name.endsWith('.running_var') ? 0 : Number.NEGATIVE_INFINITY;
+  const [smallest] = addon.extent(values); // NaN unless all are finite
+  return smallest >= low;
+}

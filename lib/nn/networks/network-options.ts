@@ -1,0 +1,162 @@
+import { didYouMean } from '../../did-you-mean';
+import { describe, describeList, mismatch } from '../../errors';
+import { type InputSize, inputSizeOf, sizeField } from '../../image-size';
+import { maxChannels } from '../../limits';
+import {
+  anything,
+  boolean,
+  checkOption,
+  type Field,
+  integer,
+  number,
+  oneOf,
+  type Parsed,
+  parseOptions,
+  positive,
+  readForeign,
+  seedField,
+} from '../../options';
+import { defaultPreprocessing, type Preprocessing, readPreprocessing } from '../../preprocessing';
+import { checkBranches, type Variant } from '../blocks/options';
+import {
+  type Architecture,
+  type ArchitectureName,
+  architectureNames,
+  architectureOf,
+  isQARepVGG,
+} from './architectures';
+
+/** Options of {@link createModel}. */
+export interface NetworkOptions {
+  /** Outputs of the classifier, 1 to 65536. @default 1000 */
+  readonly numClasses?: number;
+  /** Channels of the images, 1 to 65536. @default 3 */
+  readonly inChannels?: number;
+  /** Images that the network is made for: a side in pixels, 1 to 4096, or [height, width]. Others work too. @default 224 */
+  readonly inputSize?: InputSize;
+  /** Depths of the four stages, 1 to 200 blocks each; the stem is one block more. @default as the name says */
+  readonly blocks?: readonly number[];
+  /** Output channels: of the stem, then of the four stages. @default as the name says */
+  readonly channels?: readonly number[];
+  /** Strides, 1 or 2: of the stem, then of the first block of each stage. @default [2, 2, 2, 2, 2] */
+  readonly strides?: readonly number[];
+  /** As for a block. @default 'S4' for qarepvgg, 'S1' for repvgg (which has S0 too) */
+  readonly variant?: Variant;
+  /** As for a block. @default 1e-5 */
+  readonly eps?: number;
+  /** As for a block. @default 0.1 */
+  readonly momentum?: number;
+  /** As for a block. @default true */
+  readonly identity?: boolean;
+  /** As for a block. @default false */
+  readonly pointwiseBias?: boolean;
+  /** As for a block. @default false */
+  readonly alpha?: boolean;
+  /** As for a block. @default false */
+  readonly averageBranch?: boolean;
+  /** Names of the classes, as many as `numClasses`; kept with the model. */
+  readonly labels?: readonly string[];
+  /**
+   * What turns bytes of images into inputs; kept with the model. `forward` takes inputs that it has been applied to.
+   * @default For three channels that of ImageNet, otherwise mean 0.5 and std 0.5
+   */
+  readonly preprocessing?: Preprocessing;
+  /** Seed of the initial weights. @default 0 */
+  readonly seed?: number;
+}
+
+/** Checked options with their defaults filled in. */
+export type CheckedNetworkOptions = Readonly<
+  { architecture: ArchitectureName } & Required<Omit<NetworkOptions, 'labels'>> & Pick<NetworkOptions, 'labels'>
+>;
+
+/** Most blocks in one stage. */
+const maxDepth = 200;
+
+const readSize = sizeField(4096);
+
+const inputSizeField: Field<InputSize> = (value = 224, where) => inputSizeOf(readSize(value, where));
+
+/** @throws {QARepVGGError} ERR_INVALID_ARG naming the architecture or option. */
+export function checkNetworkOptions(name: unknown, options: unknown, where: string): CheckedNetworkOptions {
+  if (!architectureNames.includes(name as ArchitectureName)) {
+    const received = describe(name) + didYouMean(name, architectureNames);
+    throw mismatch('ERR_INVALID_ARG', `${where}, name`, architectureNames.join(', '), received);
+  }
+  const architecture = name as ArchitectureName;
+  const checked = parseOptions(where, fieldsOf(architecture), options);
+  checkOption(where, 'channels', (place) => checkGroups(checked, architectureOf(architecture), place));
+  checkBranches(where, checked);
+  const { labels, preprocessing, ...rest } = checked;
+  return Object.freeze({
+    architecture,
+    ...rest,
+    ...(labels !== undefined && {
+      labels: checkOption(where, 'labels', (place) => checkLabels(labels, checked.numClasses, place)),
+    }),
+    preprocessing: checkOption(where, 'preprocessing', (place) =>
+      readPreprocessing(
+        preprocessing === undefined ? defaultPreprocessing(checked.inChannels) : preprocessing,
+        checked.inChannels,
+        place,
+      ),
+    ),
+  });
+}
+
+function fieldsOf(name: ArchitectureName) {
+  const { blocks, channels } = architectureOf(name);
+  const variants: readonly Variant[] = isQARepVGG(name) ? ['S0', 'S1', 'S2', 'S3', 'S4'] : ['S0', 'S1'];
+  return {
+    numClasses: integer(1, maxChannels, 1000),
+    inChannels: integer(1, maxChannels, 3),
+    inputSize: inputSizeField,
+    blocks: listOf(integer(1, maxDepth), blocks),
+    channels: listOf(integer(1, maxChannels), channels),
+    strides: listOf(oneOf([1, 2], 2), [2, 2, 2, 2, 2]),
+    variant: oneOf(variants, isQARepVGG(name) ? 'S4' : 'S1'),
+    eps: positive(1, 1e-5),
+    momentum: number(0, 1, 0.1),
+    identity: boolean(true),
+    pointwiseBias: boolean(false),
+    alpha: boolean(false),
+    averageBranch: boolean(false),
+    labels: anything,
+    preprocessing: anything,
+    seed: seedField,
+  };
+}
+
+export const networkOptionNames = Object.keys(fieldsOf('qarepvgg_a0'));
+
+/** A list of as many entries as the default has. */
+function listOf<T>(field: Field<T>, fallback: readonly T[]): Field<readonly T[]> {
+  return (value, where) => {
+    if (value === undefined) return fallback;
+    const list = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
+    if (list?.length !== fallback.length) {
+      const received = list ? describeList(list) : describe(value);
+      throw mismatch('ERR_INVALID_ARG', where, `an array of ${fallback.length} numbers`, received);
+    }
+    return Object.freeze(list.map((entry, i) => field(entry ?? null, `${where}[${i}]`)));
+  };
+}
+
+function checkGroups(
+  { channels }: Parsed<{ channels: Field<readonly number[]> }>,
+  { groups }: Architecture,
+  where: string,
+) {
+  // Of the stages, that is: the stem is never grouped.
+  const odd = channels.slice(1).find((count) => count % groups !== 0);
+  if (odd === undefined) return;
+  throw mismatch('ERR_INVALID_ARG', where, `multiples of ${groups}, the groups of this architecture`, String(odd));
+}
+
+function checkLabels(value: unknown, count: number, where: string): readonly string[] {
+  const labels = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : []));
+  if (labels.length === count && labels.every((label) => typeof label === 'string')) {
+    return Object.freeze(labels) as readonly string[];
+  }
+  throw mismatch('ERR_INVALID_ARG', where, `${count} names, one for each class`, describe(value));
+}

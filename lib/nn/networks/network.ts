@@ -1,0 +1,100 @@
+import { mismatch } from '../../errors';
+import type { Preprocessing } from '../../preprocessing';
+import { Random } from '../../random';
+import { initialize } from '../blocks/initialize';
+import type { Form } from '../blocks/structure';
+import { RepCore } from '../rep-core';
+import { RepModule, repCoreOf } from '../rep-module';
+import type { ArchitectureName } from './architectures';
+import { NetworkBlueprint } from './network-blueprint';
+import { type CheckedNetworkOptions, checkNetworkOptions, type NetworkOptions } from './network-options';
+import { type NetworkSummary, summarise } from './summary';
+
+/** The core of a network. @throws {QARepVGGError} ERR_INVALID_ARG for any other object. */
+export function networkCoreOf(network: unknown, where: string): RepCore<NetworkBlueprint> {
+  const core = repCoreOf(network, where);
+  if (core.blueprint instanceof NetworkBlueprint) return core as RepCore<NetworkBlueprint>;
+  throw mismatch('ERR_INVALID_ARG', where, 'a network made by createModel or loadModel', `a ${core.name}`);
+}
+
+/** A classifier of images; {@link createModel} makes them. Outputs are logits [n, numClasses]. */
+export class Network extends RepModule {
+  /** @internal */
+  constructor(core: RepCore<NetworkBlueprint>) {
+    super(core);
+  }
+
+  /** The options of construction, defaults filled in; another network can be made from them. */
+  get options(): CheckedNetworkOptions {
+    return networkCoreOf(this, 'Network.options').blueprint.options;
+  }
+
+  /** Channels of the images. */
+  get inChannels(): number {
+    return this.options.inChannels;
+  }
+
+  /** Names of the classes, if the network has some. */
+  get labels(): readonly string[] | undefined {
+    return this.options.labels;
+  }
+
+  /** What turns bytes of images into inputs. */
+  get preprocessing(): Preprocessing {
+    return this.options.preprocessing;
+  }
+
+  /**
+   * A new network in deploy form and in eval mode that computes what this one computes in eval mode. This one does not
+   * change. Allowed in training mode: it is the running statistics that are folded in.
+   *
+   * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault; ERR_OUT_OF_MEMORY
+   *
+   * @example
+   * const deploy = model.fuse();
+   * console.log(verify(model.eval(), deploy).whole.relativeL2); // about 1e-6
+   */
+  fuse(): Network {
+    return this.reparameterize();
+  }
+
+  /** Another name of {@link Network.fuse}, the one that papers use. */
+  reparameterize(): Network {
+    const core = networkCoreOf(this, 'Network.reparameterize');
+    return new Network(core.fused('deploy', 'Network.reparameterize')).eval();
+  }
+
+  /** Sizes of the network and of its layers. */
+  summary(): NetworkSummary {
+    return summarise(networkCoreOf(this, 'Network.summary').blueprint);
+  }
+}
+
+/** A network in the given form whose tensors are all zero, or lie in `values` already. */
+export function emptyNetwork(options: CheckedNetworkOptions, form: Form, values?: Float32Array): Network {
+  return new Network(new RepCore(new NetworkBlueprint(options), form, values));
+}
+
+/**
+ * Makes one of the networks of RepVGG (arXiv 2101.03697), with the blocks of QARepVGG or RepVGG, or one of another shape.
+ * It begins in train form and in training mode.
+ *
+ * In D2se, squeeze-and-excitation follows the last batch norm of a block and comes before the ReLU, so that
+ * re-parameterisation is exact. For RepVGG that is where its authors have it. The official code of QARepVGG has it before
+ * the last batch norm in train form and after the fused convolution in deploy form, two different functions: this
+ * network computes the second, and weights that were trained there should be judged in deploy form.
+ *
+ * @param name Kind of blocks and size: 'qarepvgg_a0', 'repvgg_b1g4', 'qarepvgg_d2se'.
+ * @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_LIMIT, ERR_OUT_OF_MEMORY
+ *
+ * @example
+ * const model = createModel('qarepvgg_a0');
+ * const small = createModel('qarepvgg_a0', { numClasses: 10, inChannels: 1, inputSize: 28, channels: [16, 16, 32, 64, 128] });
+ * const logits = small.eval().forward(randn([8, 1, 28, 28])); // dims [8, 10]
+ */
+export function createModel(name: ArchitectureName, options: NetworkOptions = {}): Network {
+  const checked = checkNetworkOptions(name, options, 'createModel');
+  const core = new RepCore(new NetworkBlueprint(checked), 'train');
+  initialize(core.layers, core.definition.store, new Random(checked.seed));
+  return new Network(core);
+}

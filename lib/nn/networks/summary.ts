@@ -1,0 +1,74 @@
+import { convOutput } from '../../graph/shapes';
+import type { Size } from '../../image-size';
+import { type Layer, layerSlots } from '../blocks/layers';
+import type { NetworkBlueprint } from './network-blueprint';
+
+/** Sizes of a layer: a block, or the classifier. */
+export interface LayerSummary {
+  /** "stage1.0" */
+  readonly name: string;
+  /** Channels and pixels that it puts out: [c, h, w]; the classifier [classes]. */
+  readonly output: readonly number[];
+  readonly stride: number;
+  readonly groups: number;
+  /** Trained numbers in train form. */
+  readonly parameters: number;
+  /** Trained numbers in deploy form. */
+  readonly deployParameters: number;
+  /** Multiplications of convolutions and linear layers for one image in train form; not those of squeeze-and-excitation. */
+  readonly macs: number;
+  /** The same in deploy form. */
+  readonly deployMacs: number;
+}
+
+/** Sizes of a network, in both forms whichever it is in, for one image of its `inputSize`. */
+export interface NetworkSummary extends Pick<LayerSummary, 'parameters' | 'deployParameters' | 'macs' | 'deployMacs'> {
+  readonly layers: readonly LayerSummary[];
+}
+
+export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
+  const deploy = blueprint.layers('deploy');
+  let size = blueprint.inputSize;
+  const layers = blueprint.layers('train').map((layer, i): LayerSummary => {
+    size = outputSize(layer, size);
+    const fused = deploy[i] as Layer;
+    return {
+      name: layer.name,
+      output: layer.kind === 'block' ? [layer.block.outChannels, ...size] : [layer.classes],
+      stride: layer.kind === 'block' ? layer.block.stride : 1,
+      groups: layer.kind === 'block' ? layer.block.groups : 1,
+      parameters: parametersOf(layer),
+      deployParameters: parametersOf(fused),
+      macs: macsOf(layer, size),
+      deployMacs: macsOf(fused, size),
+    };
+  });
+  const total = (key: 'parameters' | 'deployParameters' | 'macs' | 'deployMacs'): number =>
+    layers.reduce((sum, layer) => sum + layer[key], 0);
+  return {
+    parameters: total('parameters'),
+    deployParameters: total('deployParameters'),
+    macs: total('macs'),
+    deployMacs: total('deployMacs'),
+    layers,
+  };
+}
+
+/** All kernels of a block put out as many pixels as a 1x1. */
+function outputSize(layer: Layer, [height, width]: Size): Size {
+  if (layer.kind === 'classifier') return [1, 1];
+  const geometry = { kernel: 1, stride: layer.block.stride, padding: 0, dilation: 1 };
+  return [convOutput(height, geometry), convOutput(width, geometry)];
+}
+
+function parametersOf(layer: Layer): number {
+  const trained = layerSlots([layer]).filter(({ kind }) => kind === 'parameter');
+  return trained.reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * dim, 1), 0);
+}
+
+function macsOf(layer: Layer, [height, width]: Size): number {
+  if (layer.kind === 'classifier') return layer.features * layer.classes;
+  const { branches, inChannels, outChannels, groups } = layer.block;
+  const taps = branches.reduce((sum, branch) => sum + (branch.kind === 'conv' ? branch.kernel ** 2 : 0), 0);
+  return height * width * outChannels * (inChannels / groups) * taps;
+}
