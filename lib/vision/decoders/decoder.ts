@@ -32,6 +32,15 @@ export interface Decoder {
   decode(outputs: readonly Output[], size: Sides, threshold: number): FoundBoxes;
 }
 
+/**
+ * Whether one of the numbers from `start` to `end` is above the bound. Takes a third of the time of {@link bestOf}, and is all that
+ * most anchors are asked.
+ */
+export function anyAbove(data: Float32Array, start: number, end: number, bound: number): boolean {
+  for (let i = start; i < end; i++) if ((data[i] as number) > bound) return true;
+  return false;
+}
+
 /** The place of the best of `count` numbers, from `start` on, `step` apart. */
 export function bestOf(data: Float32Array, start: number, count: number, step = 1): number {
   let best = start;

@@ -1,4 +1,4 @@
-import { bestOf, type Decoder, FoundBoxes } from './decoder';
+import { anyAbove, bestOf, type Decoder, FoundBoxes } from './decoder';
 
 /** YOLO-NAS as super-gradients exports it: corners of boxes, and scores. */
 export const yoloNas: Decoder = {
@@ -20,6 +20,7 @@ export const yoloNas: Decoder = {
     const [, anchors, classes] = scores.dims as [number, number, number];
     const found = new FoundBoxes();
     for (let i = 0; i < anchors; i++) {
+      if (!anyAbove(scores.data, i * classes, (i + 1) * classes, threshold)) continue;
       const label = bestOf(scores.data, i * classes, classes);
       const score = scores.data[i * classes + label] as number;
       if (!(score > threshold)) continue;

@@ -1,4 +1,7 @@
-import { bestOf, type Decoder, FoundBoxes } from './decoder';
+import { anyAbove, bestOf, type Decoder, FoundBoxes } from './decoder';
+
+/** Keeps rounding from deciding. */
+const almost = 1 - 2 ** -40;
 
 /** Columns before the classes: centre, size, and whether there is an object at all. */
 const head = 5;
@@ -20,11 +23,13 @@ export const yolov6: Decoder = {
     for (let row = 0; row < data.length; row += columns) {
       const anything = data[row + 4] as number;
       if (!(anything > threshold)) continue; // scores of classes are at most 1
+      if (!anyAbove(data, row + head, row + columns, (threshold / anything) * almost)) continue;
       const label = bestOf(data, row + head, columns - head);
       const score = anything * (data[row + head + label] as number);
       if (!(score > threshold)) continue;
-      const [x, y, width, height] = data.subarray(row, row + 4) as unknown as [number, number, number, number];
-      found.add(x - width / 2, y - height / 2, width, height, score, label);
+      const width = data[row + 2] as number;
+      const height = data[row + 3] as number;
+      found.add((data[row] as number) - width / 2, (data[row + 1] as number) - height / 2, width, height, score, label);
     }
     return found;
   },
