@@ -17,6 +17,7 @@ export interface BenchFlags {
 export function addBenchCommand(program: Command): void {
   program
     .command('bench')
+    .summary('Time a model on random images.')
     .description('Time a model on random images: latency, images/s, GFLOP/s. One in train form is fused in memory.')
     .argument('<model>', 'model file, safetensors or ONNX; - is standard input')
     .option('--batch <n>', 'images per run', positiveInteger, 1)

@@ -9,6 +9,7 @@ export interface DemoFlags {
 export function addDemoCommand(program: Command): void {
   program
     .command('demo')
+    .summary('Classify images before and after re-parameterisation.')
     .description(
       'Classify images by a trained network before and after re-parameterisation: the same predictions, faster.',
     )

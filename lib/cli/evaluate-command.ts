@@ -11,6 +11,7 @@ export interface EvaluateFlags extends DetectorFlags {
 export function addEvaluateCommand(program: Command): void {
   const command = program
     .command('evaluate')
+    .summary('Measure the accuracy of a classifier or detector.')
     .description(
       "Say how good a model is: a classifier on a folder with a folder for each class, a detector by COCO's twelve figures.",
     )

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 export function addExportCommand(program: Command): void {
   program
     .command('export')
+    .summary('Write a model as an ONNX file.')
     .description(
       'Write a model as an ONNX file (opset 13, images of any number and size). One in train form is fused in memory. An ONNX file ' +
         'of other origin is written as ONNX again, or as a safetensors file.',

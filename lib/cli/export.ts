@@ -4,6 +4,7 @@ import { fuseInMemory, openModel } from '../formats/open-model';
 import { sizeOf } from '../image-size';
 import { exportOnnx, Model, saveModel } from '../index';
 import { filesOf, inputFile } from './input';
+import { bytesText } from './numbers';
 import { checkOutputs } from './outputs';
 import { checkUsage } from './usage';
 
@@ -32,7 +33,7 @@ export async function exportModel(from: string, to: string, { json = false }): P
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   } else {
     const fused = form === model.form ? '' : `, fused in memory from ${form} form`;
-    process.stdout.write(`${to}: ${model}${fused}, ${(size / 2 ** 20).toFixed(1)} MiB\n`);
+    process.stdout.write(`${to}: ${model}${fused}, ${bytesText(size)}\n`);
   }
 }
 
@@ -43,6 +44,6 @@ async function exportTheirs(model: Model, from: string, to: string, format: File
   const { inputs, outputs } = model;
   const text = json
     ? JSON.stringify({ from, to, bytes: size, inputs, outputs }, null, 2)
-    : `${to}: ${model}, ${(size / 2 ** 20).toFixed(1)} MiB`;
+    : `${to}: ${model}, ${bytesText(size)}`;
   process.stdout.write(`${text}\n`);
 }

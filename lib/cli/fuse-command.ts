@@ -13,6 +13,7 @@ export interface FuseFlags extends FileFlags {
 export function addFuseCommand(program: Command): void {
   const command = program
     .command('fuse')
+    .summary('Re-parameterise a model: one 3x3 convolution per block.')
     .description('Re-parameterise a model: every block becomes one 3x3 convolution.')
     .argument(
       '<from>',

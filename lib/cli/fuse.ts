@@ -8,6 +8,7 @@ import { describeAnew, descriptionOf } from './description';
 import type { FuseFlags } from './fuse-command';
 import { filesOf, formatIn, inputFile } from './input';
 import { openNetwork } from './network-file';
+import { bytesText } from './numbers';
 import { checkOutputs } from './outputs';
 import { choiceText } from './tensor-choice';
 
@@ -50,12 +51,12 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
   }
   process.stdout.write(choiceText(choice));
   if (fromForm === model.form) {
-    process.stdout.write(`${model}: nothing was left to fuse\n${to}: ${bytes(size)}\n`);
+    process.stdout.write(`${model}: nothing was left to fuse\n${to}: ${bytesText(size)}\n`);
     return;
   }
   const blocks = `${layers.length - 1} blocks in ${milliseconds.toFixed(0)} ms`;
   const sizes = model.form === 'deploy' ? `, ${count(parameters)} -> ${count(deployParameters)} parameters` : '';
-  process.stdout.write(`${model}: ${blocks}${sizes}\n${to}: ${bytes(size)}\n`);
+  process.stdout.write(`${model}: ${blocks}${sizes}\n${to}: ${bytesText(size)}\n`);
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when nothing is left to do. */
@@ -74,8 +75,4 @@ function fusedAlready(where: string): QARepVGGError {
 
 function count(value: number): string {
   return value.toLocaleString('en-US');
-}
-
-function bytes(size: number): string {
-  return size < 2 ** 20 ? `${(size / 2 ** 10).toFixed(1)} KiB` : `${(size / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -29,7 +29,7 @@ const { version } = JSON.parse(readFileSync(path.join(__dirname, '../../package.
 
 function createProgram(): Command {
   const program = reportMisuse(new Command('qarepvgg'))
-    .description('Train, re-parameterise, quantise, compare, export and time QARepVGG networks on native kernels.')
+    .description('Run, quantise, serve and train convolutional networks.')
     .version(version)
     .addHelpText(
       'after',
@@ -37,19 +37,19 @@ function createProgram(): Command {
     )
     .exitOverride();
 
-  addDemoCommand(program);
-  addInfoCommand(program);
-  addTrainCommand(program);
-  addFuseCommand(program);
-  addQuantizeCommand(program);
-  addVerifyCommand(program);
-  addExportCommand(program);
-  addBenchCommand(program);
   addRunCommand(program);
   addClassifyCommand(program);
   addDetectCommand(program);
-  addEvaluateCommand(program);
   addServeCommand(program);
+  addQuantizeCommand(program);
+  addEvaluateCommand(program);
+  addTrainCommand(program);
+  addFuseCommand(program);
+  addVerifyCommand(program);
+  addExportCommand(program);
+  addBenchCommand(program);
+  addInfoCommand(program);
+  addDemoCommand(program);
   addQuiet(program);
 
   return program;

@@ -11,6 +11,7 @@ export interface InfoFlags {
 export function addInfoCommand(program: Command): void {
   const command = program
     .command('info')
+    .summary('Print the machine, or the layers of a model.')
     .description('Print version, instruction set and threads; or the layers of a model.')
     .argument(
       '[model]',

@@ -14,6 +14,7 @@ import type { InfoFlags } from './info-command';
 import { printModel } from './info-model';
 import { inputFile } from './input';
 import { networkOptions, openNetwork, refuseDescription, refuseFlags, tensorFlags } from './network-file';
+import { countOf } from './numbers';
 import { formatTable } from './table';
 import { choiceText, type TensorChoice } from './tensor-choice';
 import { misuse } from './usage';
@@ -133,7 +134,10 @@ function printQuantized(model: QuantizedModel, json: boolean): void {
   const extras = [equalize ? ', equalised' : '', biasCorrection ? ', biases corrected' : ''].join('');
   const facts = [
     ...factsOf(options, form),
-    ['ranges', `${method}, ${scheme}, ${perChannel ? 'per channel' : 'per tensor'}, of ${images} images${extras}`],
+    [
+      'ranges',
+      `${method}, ${scheme}, ${perChannel ? 'per channel' : 'per tensor'}, of ${countOf(images, 'image')}${extras}`,
+    ],
     ['bits', `${weightBits} weights, ${activationBits} activations; logits ${output ? 'rounded' : 'in float'}`],
   ];
   const rows = layers.map(({ name, precision, parameters, bytes }) => [

@@ -27,8 +27,9 @@ export interface QuantizeFlags {
 export function addQuantizeCommand(program: Command): void {
   program
     .command('quantize')
+    .summary('Quantise a model to INT8, and report what it costs.')
     .description(
-      'Quantise a model to 8-bit integerswithout training, and report what it costs. Takes a network of this package (one in train form is fused in memory) or an ONNX file of any origin.',
+      'Quantise a model to 8-bit integers without training, and report what it costs. Takes a network of this package (one in train form is fused in memory) or an ONNX file of any origin.',
     )
     .argument('<model>', 'model file, safetensors or ONNX; - is standard input')
     .argument('<to>', 'file to write, ONNX if it is named .onnx, otherwise safetensors')

@@ -4,6 +4,7 @@ import { exportOnnx, type Model, type QuantizationReport, quantize, saveModel } 
 import { adviceText } from '../quant/report-page';
 import { listImages } from '../vision/list-images';
 import { untilInterrupted } from './interrupt';
+import { bytesText, countOf } from './numbers';
 import { CalibrationProgress } from './progress';
 import { accuracyText, optionsOf, spreadOver, writeReport } from './quantize';
 import { judgeModels, mostJudged } from './quantize-accuracy';
@@ -85,10 +86,10 @@ function describe(model: Model, report: QuantizationReport, to: string, size: nu
   const share = ((100 * size) / floatBytes).toFixed(1);
   const advice = adviceText(report);
   process.stdout.write(
-    `${model}: ${recipe.images} images in ${seconds.toFixed(1)} s, ${integer} of ${layers.length} nodes in integers\n` +
+    `${model}: ${countOf(recipe.images, 'image')} in ${seconds.toFixed(1)} s, ${integer} of ${layers.length} nodes in integers\n` +
       accuracyText(accuracy) +
       `signal to quantisation noise: ${noise}\n` +
       (advice === undefined ? '' : `${advice}\n`) +
-      `${to}: ${(size / 1024).toFixed(1)} KiB, ${share} % of the weights in float32\n`,
+      `${to}: ${bytesText(size)}, ${share} % of the weights in float32\n`,
   );
 }

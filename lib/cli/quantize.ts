@@ -22,6 +22,7 @@ import { skippedText } from './data-text';
 import { filesOf, inputFile } from './input';
 import { untilInterrupted } from './interrupt';
 import { inFloat } from './network-file';
+import { bytesText, countOf } from './numbers';
 import { checkOutputs } from './outputs';
 import { CalibrationProgress } from './progress';
 import { mostJudged } from './quantize-accuracy';
@@ -157,10 +158,10 @@ function print(model: QuantizedModel, report: QuantizationReport, to: string, si
   const worst = layers.reduce((least, layer) => (layer.sqnr < least.sqnr ? layer : least));
   const share = ((100 * size) / floatBytes).toFixed(1);
   process.stdout.write(
-    `${model}: ${recipe.images} images in ${seconds.toFixed(1)} s\n` +
+    `${model}: ${countOf(recipe.images, 'image')} in ${seconds.toFixed(1)} s\n` +
       accuracyText(accuracy) +
       `signal to quantisation noise: logits ${output.sqnr.toFixed(1)} dB, at worst ${worst.sqnr.toFixed(1)} dB (${worst.name})\n` +
-      `${to}: ${(size / 1024).toFixed(1)} KiB, ${share} % of the weights in float32\n`,
+      `${to}: ${bytesText(size)}, ${share} % of the weights in float32\n`,
   );
 }
 

@@ -19,6 +19,7 @@ export interface RunFlags {
 export function addRunCommand(program: Command): void {
   program
     .command('run')
+    .summary('Run any model on images or arrays.')
     .description('Run a model of any kind on files, and print or write the outputs.')
     .argument('<model>', 'model file, ONNX of any origin or safetensors; - is standard input')
     .argument(

@@ -105,15 +105,23 @@ function tableOf(results: Results): string {
   const rows = results.map(([name, tensor]) => {
     const numbers = numbersOf(tensor);
     const [low, high, sum] = extent(numbers);
-    const first = Array.from({ length: Math.min(shown, numbers.length) }, (_, i) => digits(numbers[i] as number));
     return [
       ...[name, tensor.type, tensor.dims.join(' x ') || 'a number'],
       ...[low, high, sum / numbers.length].map((value) => (numbers.length > 0 ? digits(value) : '')),
-      `${first.join(' ')}${numbers.length > shown ? ' ...' : ''}`,
     ];
   });
-  const head = ['output', 'type', 'dims', 'least', 'largest', 'mean', 'begins with'];
-  return formatTable([head, ...rows], ['left', 'left', 'left', 'right', 'right', 'right', 'left']);
+  const head = ['output', 'type', 'dims', 'least', 'largest', 'mean'];
+  const starts = results.map(([name, tensor]) => [name, beginningOf(numbersOf(tensor))]);
+  return (
+    `${formatTable([head, ...rows], ['left', 'left', 'left', 'right', 'right', 'right'])}\n` +
+    formatTable([['output', 'begins with'], ...starts], ['left', 'left'])
+  );
+}
+
+/** "0.1250 0.3333 ..." */
+function beginningOf(numbers: ArrayLike<number>): string {
+  const first = Array.from({ length: Math.min(shown, numbers.length) }, (_, i) => digits(numbers[i] as number));
+  return `${first.join(' ')}${numbers.length > shown ? ' ...' : ''}`;
 }
 
 function extent(numbers: ArrayLike<number>): [low: number, high: number, sum: number] {

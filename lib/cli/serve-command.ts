@@ -29,6 +29,7 @@ export interface ServeFlags {
 export function addServeCommand(program: Command): void {
   program
     .command('serve')
+    .summary('Serve models over HTTP and gRPC.')
     .description('Serve models over HTTP by the Open Inference Protocol; without a model, the one in this package.')
     .option('--model <name=file>', 'a model and its name; may be repeated', addModel)
     .option('--repository <folder>', 'serve every model in a folder')

@@ -43,6 +43,7 @@ export interface TrainFlags extends NetworkFlags {
 export function addTrainCommand(program: Command): void {
   const command = program
     .command('train')
+    .summary('Train a network on labelled images.')
     .description('Train a network on labelled images and write it as a model file.')
     .argument(
       '<data>',

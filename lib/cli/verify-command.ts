@@ -17,6 +17,7 @@ export interface VerifyFlags extends FileFlags {
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
+    .summary('Compare a model with its fused or quantised form.')
     .description(
       'Check that re-parameterisation changes nothing: compare the forms of a model, block by block, on random and on given ' +
         'images; or see how little quantisation changes.',

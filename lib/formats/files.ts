@@ -85,8 +85,8 @@ async function withFileAt<T>(path: string, place: string, use: (file: InputFile)
 /** The most names in a folder that are compared with a mistyped one. */
 const maxNames = 1000;
 
-/** `; did you mean "model.onnx"?`, where a file is missing and its folder holds one of a similar name. */
-async function similarName(path: string, error: unknown): Promise<string> {
+/** `; did you mean "model.onnx"?`, where a path is missing and its folder holds a similar name; otherwise empty. */
+export async function similarName(path: string, error: unknown): Promise<string> {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return '';
   const names = await readdir(dirname(path)).catch((): string[] => []);
   return names.length > maxNames ? '' : didYouMean(basename(path), names);

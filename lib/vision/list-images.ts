@@ -2,7 +2,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { mismatch } from '../errors';
-import { placeOf, systemError } from '../formats/files';
+import { placeOf, similarName, systemError } from '../formats/files';
 
 /** The images of a folder that has a folder for each class. */
 export interface ImageList {
@@ -73,7 +73,7 @@ export async function listFolder(folder: string, where: string): Promise<{ folde
   try {
     entries = await readdir(folder, { withFileTypes: true });
   } catch (error) {
-    throw systemError(place, 'a folder that can be read', error);
+    throw systemError(place, 'a folder that can be read', error, await similarName(folder, error));
   }
   const lists = { folders: [] as string[], files: [] as string[] };
   for (const entry of entries) {

@@ -20,11 +20,13 @@ function add(key, { name, version }) {
   const find = (selector) => card.querySelector(selector);
   find('h2').textContent = name + (version === '1' ? '' : ', version ' + version);
   const path = '/v2/models/' + encodeURIComponent(name) + '/versions/' + version;
+  const drop = find('.drop'), input = find('.drop input');
   ask(path).then(({ platform, inputs, outputs }) => {
     const text = ({ name, datatype, shape }) => name + ' ' + datatype + ' [' + shape.join(', ') + ']';
     find('.about').textContent = platform + ': ' + inputs.map(text).join(', ') + ' \\u2192 ' + outputs.map(text).join(', ');
+    // Only classifiers answer for a dropped image.
+    drop.hidden = inputs.length !== 1 || inputs[0].shape.length !== 4 || outputs[0].shape.length !== 2;
   }).catch(() => {});
-  const drop = find('.drop'), input = find('.drop input');
   const over = (on) => (event) => { event.preventDefault(); drop.classList.toggle('over', on); };
   drop.addEventListener('dragover', over(true));
   drop.addEventListener('dragleave', over(false));

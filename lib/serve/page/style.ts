@@ -8,6 +8,7 @@ header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 16px; m
 .model .model dd { font-size: 1.3em; font-variant-numeric: tabular-nums; }
 .chart { background: var(--page); border-radius: 8px; height: 60px; } .chart polyline { vector-effect: non-scaling-stroke; }
 .drop { display: block; border: 2px dashed var(--line); border-radius: 8px; padding: 22px 12px; text-align: center; color: var(--soft); cursor: pointer; }
+.drop[hidden] { display: none; }
 .drop:hover, .drop:focus-within, .drop.over { border-color: var(--a); color: var(--text); }
 .drop input { position: absolute; opacity: 0; width: 1px; height: 1px; }
 .result { display: grid; grid-template-columns: auto 1fr; gap: 12px; align-items: start; } .result:empty { display: none; }
