@@ -1,9 +1,9 @@
 import { Conv2d, InferenceSession, type IntegerConv, QuantizedModel, quantize, randn } from '../../lib';
 import { addon } from '../../lib/binding';
-import { chainSpec } from '../../lib/integer/chain-spec';
+import { chainSpec } from '../support/chain-spec';
 import type { QuantizedLayer } from '../../lib/integer/layers';
-import { lowerQuantized } from '../../lib/integer/lower';
 import type { QuantizedParts } from '../../lib/integer/quantized-model';
+import { quantizedOp } from '../support/integer';
 import { deployNetwork, tiny } from '../support/networks';
 import { batches, integerLayers, network } from '../support/quantizing';
 import { expectRefusal, expectRejection } from '../support/refusal';
@@ -79,10 +79,17 @@ describe('what cannot be computed is refused when the model is made', () => {
       (await InferenceSession.create(withBias(sign * most), { inputSize: 17 })).dispose();
       expectRefusal(() => withBias(sign * (most + 1)), 'ERR_QUANT_PARAM', 'layer stage1.0: expected sums below 2^31');
       const good = withBias(sign * most);
-      (good.layers[1] as IntegerConv).bias[0] = sign * (most + 1);
-      const { ops, state } = lowerQuantized(good, 'test');
-      const spec = { ...chainSpec(ops, state, [2, 17, 17]), independent: true, algorithm: 'auto', threads: 0 } as const;
-      await expectRejection(addon.createSession(spec), 'ERR_QUANT_PARAM', 'output channel 0');
+      const conv = good.layers[1] as IntegerConv;
+      conv.bias[0] = sign * (most + 1);
+      await expectRejection(
+        InferenceSession.create(good),
+        'ERR_QUANT_PARAM',
+        'layer stage1.0: expected sums below 2^31',
+      );
+      const ops = [{ op: 'quantize', input: 0, ...conv.input } as const, quantizedOp(conv)];
+      const chain = chainSpec(ops, new Float32Array(0), [conv.inChannels, 17, 17]);
+      const native = addon.createSession({ ...chain, independent: true, algorithm: 'auto', threads: 0 });
+      await expectRejection(native, 'ERR_QUANT_PARAM', 'output channel 0');
     }
     expectRefusal(() => withBias(-(2 ** 31)), 'ERR_QUANT_PARAM', 'output channel 0');
   });
