@@ -1,6 +1,17 @@
-import { Conv2d, InferenceSession, type IntegerConv, QuantizedModel, quantize, randn } from '../../lib';
+import {
+  type ArchitectureName,
+  Conv2d,
+  InferenceSession,
+  type IntegerConv,
+  Model,
+  QuantizedModel,
+  type QuantizeOptions,
+  quantize,
+  randn,
+} from '../../lib';
 import { addon } from '../../lib/binding';
 import { chainSpec } from '../support/chain-spec';
+import { networkGraph } from '../../lib/integer/graph';
 import type { QuantizedLayer } from '../../lib/integer/layers';
 import type { QuantizedParts } from '../../lib/integer/quantized-model';
 import { quantizedOp } from '../support/integer';
@@ -157,6 +168,23 @@ test('layers in float between integers: the same bits for any number of threads,
     session.dispose();
   }
   for (const logits of expected) expect(logits).toEqual(expected[0]);
+});
+
+test.each<[ArchitectureName, QuantizeOptions]>([
+  ['qarepvgg_a0', {}],
+  ['qarepvgg_a0', { quantizeLogits: true, scheme: 'symmetric' }],
+  ['qarepvgg_a0', { keepFloat: ['stage0', 'stage2.0', 'linear'] }],
+  ['qarepvgg_d2se', { keepFloat: ['stage1.0'] }],
+])('%s, %j: the bits of its graph of conversions, as passes compute it', async (architecture, options) => {
+  const { model: made } = await quantize(deployNetwork(architecture, tiny), batches, options);
+  const dims = [3, 2, 17, 17];
+  const sessions = [
+    await InferenceSession.create(made),
+    await InferenceSession.create(new Model(networkGraph(made, 'test')), { inputs: { input: dims } }),
+  ];
+  const [own, graph] = sessions.map((session) => session.runSync({ input: randn(dims, { seed: 8 }) }).logits?.data);
+  expect(own).toEqual(graph);
+  expect(new Set(own).size).toBeGreaterThan(5);
 });
 
 test('layers and what is in them cannot be changed, nor through what the model was made of', async () => {
