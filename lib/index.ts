@@ -11,7 +11,7 @@ export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './f
 export type { DataType, Dim, TensorData, Value } from './graph/graph';
 export type { InputSize, Size } from './image-size';
 export { info, type NativeInfo } from './info';
-export type { SqueezeExciteTensors } from './integer/chain';
+export type { SqueezeExciteTensors } from './nn/networks/chain';
 export type {
   FloatAverage,
   FloatConv,

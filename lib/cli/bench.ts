@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { addon } from '../binding';
 import { fuseInMemory, openModel } from '../formats/open-model';
-import { countMacs } from '../graph/macs';
 import { sizeOf } from '../image-size';
 import {
   type Algorithm,
@@ -16,14 +15,15 @@ import {
   type SessionOptions,
   type Value,
 } from '../index';
+import { networkGraph } from '../integer/graph';
 import { completeInputDims } from '../model/input-dims';
+import { inputName } from '../nn/networks/graph';
 import { Random } from '../random';
 import { withSession } from '../runtime/with-session';
 import { randomFeed } from '../verify-models';
 import type { BenchFlags } from './bench-command';
 import { readDims } from './dims';
 import { inputFile } from './input';
-import { opsOf } from './network-file';
 import { percentile } from './numbers';
 import { formatTable } from './table';
 import { misuse } from './usage';
@@ -128,7 +128,7 @@ function ownSubject(opened: Network | QuantizedModel, flags: BenchFlags): Subjec
     options: { inputSize, maxBatch: flags.batch },
     inputDims,
     feeds: () => ({ input: randn(inputDims) }),
-    macs: () => countMacs(opsOf(model, 'bench'), inputDims, 'bench'),
+    macs: () => new Model(networkGraph(model, 'bench')).summary({ inputs: { [inputName]: inputDims } }).macs,
   };
 }
 

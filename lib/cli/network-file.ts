@@ -1,12 +1,9 @@
-import type { Op } from '../../binding';
 import { mismatch } from '../errors';
 import { openOwnModel } from '../formats/open-model';
 import { type FileSource, placeOfSource } from '../formats/sources';
 import { readStateFile } from '../formats/state-files';
 import { type Network, QuantizedModel } from '../index';
-import { lowerQuantized } from '../integer/lower';
-import type { QuantizedOp } from '../integer/ops';
-import { emptyNetwork, networkCoreOf } from '../nn/networks/network';
+import { emptyNetwork } from '../nn/networks/network';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { type CheckedNetworkOptions, checkNetworkOptions } from '../nn/networks/network-options';
 import { namingsOf } from '../nn/rep-core';
@@ -143,11 +140,4 @@ export function inFloat(model: Network | QuantizedModel, where: string): Network
     'a network in float',
     'a quantised one; name the file that it was made from',
   );
-}
-
-/** The ops that a session of the model computes. */
-export function opsOf(model: Network | QuantizedModel, where: string): readonly (Op | QuantizedOp)[] {
-  return model instanceof QuantizedModel
-    ? lowerQuantized(model, where).ops
-    : networkCoreOf(model, where).definition.ops;
 }

@@ -1,8 +1,9 @@
 import { describe, describeList, mismatch, quote } from '../errors';
-import { chainOf, integerSteps, type Step, squeezeExciteNames } from '../integer/chain';
-import { floatLayer, type QuantizationParameters, type QuantizedLayer } from '../integer/layers';
+import { scaleName } from '../integer/graph';
+import { floatLayer, type QuantizationParameters, type QuantizedLayer, tensorsOf } from '../integer/layers';
 import { type QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
 import { layerSlots, lowerLayers } from '../nn/blocks/layers';
+import { chainOf, integerSteps, type Step, stepTensors } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { Store } from '../nn/state/state';
@@ -24,10 +25,6 @@ export interface QuantizationNotes extends QuantizationRecipe {
 }
 
 const notesKey = 'quantization';
-
-export function scaleName(weight: string): string {
-  return `${weight}_scale`;
-}
 
 /** The metadata of a quantised network. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for anything but a network. */
 export function describeQuantized(model: QuantizedModel, where: string): Metadata {
@@ -56,33 +53,23 @@ export function quantizedTensors({ layers, output }: QuantizedModel): Record<str
 }
 
 /** The weights of a layer, by name. */
-export function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
-  if (layer.kind === 'globalAverage') return {};
-  if (layer.kind === 'squeezeExcite') {
-    const dims = squeezeExciteDims(layer);
+function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
+  if (layer.precision === 'float32') {
+    const tensors = tensorsOf(layer);
     return Object.fromEntries(
-      squeezeExciteNames.map((name) => [layer.names[name], { dtype: 'F32', data: layer[name], dims: dims[name] }]),
+      stepTensors(layer).map(([name, dims], i) => [
+        name,
+        { dtype: 'F32', data: tensors[i] as Float32Array, dims: [...dims] },
+      ]),
     );
   }
+  if (layer.kind === 'globalAverage') return {};
   const { weightName, biasName, outChannels } = layer;
-  const [weightDims, dims] = [[...layer.weightDims], [outChannels]];
-  if (layer.precision === 'float32') {
-    return {
-      [weightName]: { dtype: 'F32', data: layer.weight, dims: weightDims },
-      [biasName]: { dtype: 'F32', data: layer.bias, dims },
-    };
-  }
+  const dims = [outChannels];
   return {
-    [weightName]: { dtype: 'I8', data: layer.weight, dims: weightDims },
+    [weightName]: { dtype: 'I8', data: layer.weight, dims: [...layer.weightDims] },
     [scaleName(weightName)]: { dtype: 'F32', data: layer.weightScale, dims },
     [biasName]: { dtype: 'I32', data: layer.bias, dims },
-  };
-}
-
-function squeezeExciteDims({ channels, reduced }: Extract<Step, { kind: 'squeezeExcite' }>) {
-  return {
-    ...{ downWeight: [reduced, channels, 1, 1], downBias: [reduced] },
-    ...{ upWeight: [channels, reduced, 1, 1], upBias: [channels] },
   };
 }
 
@@ -180,12 +167,7 @@ export class TensorSource {
   }
 
   floatLayer(step: Step): QuantizedLayer {
-    const dims = new Map<string, readonly number[]>();
-    if (step.kind === 'conv') dims.set(step.weightName, step.weightDims).set(step.biasName, [step.outChannels]);
-    if (step.kind === 'squeezeExcite') {
-      const sizes = squeezeExciteDims(step);
-      for (const name of squeezeExciteNames) dims.set(step.names[name], sizes[name]);
-    }
+    const dims = new Map(stepTensors(step));
     return floatLayer(step, (name) => this.take(name, 'F32', dims.get(name) as readonly number[]));
   }
 

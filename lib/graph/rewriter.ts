@@ -10,38 +10,33 @@ import { nodeView } from './specialize';
 export class Rewriter {
   readonly #graph: Graph;
   readonly #where: string;
-  readonly #slots: (GraphNode | undefined)[];
-  readonly #places = new Map<GraphNode, number>();
-  readonly #makers = new Map<string, GraphNode>();
-  readonly #readers = new Map<string, Set<GraphNode>>();
   readonly #outputs: ReadonlySet<string>;
-  readonly #tensors: Map<string, GraphTensor>;
-  readonly #values: Map<string, ValueType<number>>;
+  /** Made when it is asked for, and copies of maps when something is added: most passes find nothing to do. */
+  #links: Links | undefined;
+  #tensors: ReadonlyMap<string, GraphTensor>;
+  #values: ReadonlyMap<string, ValueType<number>>;
+  #own: { readonly tensors: Map<string, GraphTensor>; readonly values: Map<string, ValueType<number>> } | undefined;
   /** By hint, the last number of a new name. */
   readonly #counts = new Map<string, number>();
-  /** Nodes to come before the one in a slot. */
-  readonly #before = new Map<number, GraphNode[]>();
+  #isChanged = false;
 
   constructor(graph: Graph, where: string) {
     this.#graph = graph;
     this.#where = where;
-    this.#slots = [...graph.nodes];
     this.#outputs = new Set(graph.outputs);
-    this.#tensors = new Map(graph.tensors);
-    this.#values = new Map(graph.values as ReadonlyMap<string, ValueType<number>>);
-    graph.nodes.forEach((node, i) => {
-      this.#enter(node, i);
-    });
+    this.#tensors = graph.tensors;
+    this.#values = graph.values as ReadonlyMap<string, ValueType<number>>;
   }
 
   /** Nodes in order. Skips nodes that have been removed meanwhile, and nodes that are new. */
   *nodes(): Generator<GraphNode> {
-    for (const node of this.#slots.slice()) if (node && this.#places.has(node)) yield node;
+    const slots = this.#links?.slots.slice() ?? this.#graph.nodes;
+    for (const node of slots) if (node && (this.#links?.places.has(node) ?? true)) yield node;
   }
 
   /** What makes a value; nothing for inputs and constants. */
   maker(name: string | undefined): GraphNode | undefined {
-    return name === undefined ? undefined : this.#makers.get(name);
+    return name === undefined ? undefined : this.#linked.makers.get(name);
   }
 
   /** As {@link maker}, where nothing but one node reads the value. */
@@ -51,7 +46,7 @@ export class Rewriter {
   }
 
   readers(name: string): readonly GraphNode[] {
-    return [...(this.#readers.get(name) ?? [])];
+    return [...(this.#linked.readers.get(name) ?? [])];
   }
 
   isReadOnce(name: string): boolean {
@@ -62,7 +57,7 @@ export class Rewriter {
 
   /** Whether a node reads the value, or it leaves the graph. */
   isRead(name: string): boolean {
-    return this.#outputs.has(name) || (this.#readers.get(name)?.size ?? 0) > 0;
+    return this.#outputs.has(name) || (this.#linked.readers.get(name)?.size ?? 0) > 0;
   }
 
   isOutput(name: string): boolean {
@@ -88,8 +83,9 @@ export class Rewriter {
   /** A new constant; its name. */
   addTensor(hint: string, tensor: GraphTensor): string {
     const name = this.freeName(hint);
-    this.#tensors.set(name, tensor);
-    this.#values.set(name, { type: tensor.type, dims: tensor.dims });
+    const { tensors, values } = this.#change();
+    tensors.set(name, tensor);
+    values.set(name, { type: tensor.type, dims: tensor.dims });
     return name;
   }
 
@@ -106,10 +102,11 @@ export class Rewriter {
   insert(before: GraphNode, hint: string, node: Omit<GraphNode, 'name' | 'outputs'>, type: ValueType<number>): string {
     const name = this.freeName(hint);
     const made = { ...node, name, outputs: [name] };
-    const place = this.#places.get(before) as number;
-    this.#before.set(place, [...(this.#before.get(place) ?? []), made]);
-    this.#values.set(name, type);
-    this.#enter(made, place);
+    const links = this.#linked;
+    const place = links.places.get(before) as number;
+    links.before.set(place, [...(links.before.get(place) ?? []), made]);
+    this.#change().values.set(name, type);
+    links.enter(made, place);
     return name;
   }
 
@@ -126,26 +123,30 @@ export class Rewriter {
 
   /** Puts a node into the place of another one, whose outputs it makes. */
   replace(old: GraphNode, node: GraphNode): void {
-    const place = this.#places.get(old) as number;
-    const others = this.#before.get(place);
+    const links = this.#linked;
+    const place = links.places.get(old) as number;
+    const others = links.before.get(place);
     const at = others?.indexOf(old) ?? -1;
-    this.#leave(old);
+    this.#isChanged = true;
+    links.leave(old);
     if (others && at >= 0) others[at] = node;
-    else this.#slots[place] = node;
-    this.#enter(node, place);
+    else links.slots[place] = node;
+    links.enter(node, place);
   }
 
   /** Removes a node whose outputs nothing reads any more. */
   remove(node: GraphNode): void {
-    const place = this.#places.get(node) as number;
-    const others = this.#before.get(place) ?? [];
-    this.#leave(node);
+    const links = this.#linked;
+    const place = links.places.get(node) as number;
+    const others = links.before.get(place) ?? [];
+    this.#isChanged = true;
+    links.leave(node);
     if (others.includes(node))
-      this.#before.set(
+      links.before.set(
         place,
         others.filter((other) => other !== node),
       );
-    else this.#slots[place] = undefined;
+    else links.slots[place] = undefined;
   }
 
   /**
@@ -159,33 +160,70 @@ export class Rewriter {
       for (const reader of this.readers(to)) this.replace(reader, renamed(reader, to, from));
       return;
     }
-    const maker = this.#makers.get(from);
+    const maker = this.maker(from);
     if (!maker || this.#outputs.has(from)) return;
     this.remove(node);
     for (const reader of this.readers(from)) this.replace(reader, renamed(reader, from, to));
     this.replace(maker, { ...maker, outputs: maker.outputs.map((name) => (name === from ? to : name)) });
   }
 
+  /** The same graph where nothing has changed. */
   finish(): Graph {
-    const nodes = this.#slots.flatMap((node, i) => [...(this.#before.get(i) ?? []), ...(node ? [node] : [])]);
+    if (!this.#isChanged) return this.#graph;
+    const nodes = this.#links?.inOrder() ?? this.#graph.nodes;
     return { ...this.#graph, nodes, tensors: this.#tensors, values: this.#values };
   }
 
-  #enter(node: GraphNode, place: number): void {
-    this.#places.set(node, place);
-    for (const name of node.outputs) this.#makers.set(name, node);
+  get #linked(): Links {
+    this.#links ??= new Links(this.#graph.nodes);
+    return this.#links;
+  }
+
+  /** Maps that may be added to. */
+  #change() {
+    this.#isChanged = true;
+    this.#own ??= { tensors: new Map(this.#tensors), values: new Map(this.#values) };
+    this.#tensors = this.#own.tensors;
+    this.#values = this.#own.values;
+    return this.#own;
+  }
+}
+
+/** Nodes by place and by what they read and make. */
+class Links {
+  readonly slots: (GraphNode | undefined)[];
+  /** Nodes to come before the one in a slot. */
+  readonly before = new Map<number, GraphNode[]>();
+  readonly places = new Map<GraphNode, number>();
+  readonly makers = new Map<string, GraphNode>();
+  readonly readers = new Map<string, Set<GraphNode>>();
+
+  constructor(nodes: readonly GraphNode[]) {
+    this.slots = [...nodes];
+    nodes.forEach((node, i) => {
+      this.enter(node, i);
+    });
+  }
+
+  enter(node: GraphNode, place: number): void {
+    this.places.set(node, place);
+    for (const name of node.outputs) this.makers.set(name, node);
     for (const name of node.inputs) {
       if (name === '') continue;
-      const readers = this.#readers.get(name);
+      const readers = this.readers.get(name);
       if (readers) readers.add(node);
-      else this.#readers.set(name, new Set([node]));
+      else this.readers.set(name, new Set([node]));
     }
   }
 
-  #leave(node: GraphNode): void {
-    this.#places.delete(node);
-    for (const name of node.outputs) if (this.#makers.get(name) === node) this.#makers.delete(name);
-    for (const name of node.inputs) this.#readers.get(name)?.delete(node);
+  leave(node: GraphNode): void {
+    this.places.delete(node);
+    for (const name of node.outputs) if (this.makers.get(name) === node) this.makers.delete(name);
+    for (const name of node.inputs) this.readers.get(name)?.delete(node);
+  }
+
+  inOrder(): GraphNode[] {
+    return this.slots.flatMap((node, i) => [...(this.before.get(i) ?? []), ...(node ? [node] : [])]);
   }
 }
 

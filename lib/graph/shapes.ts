@@ -1,6 +1,5 @@
 import type { ConvGeometry, Op } from '../../binding';
 import { describeList, mismatch } from '../errors';
-import type { QuantizedOp } from '../integer/ops';
 import { checkedProduct } from '../limits';
 
 /** Output length of a convolution along one side; 0 or less when the kernel does not fit. */
@@ -16,7 +15,7 @@ export function convOutput(length: number, op: Omit<ConvGeometry, 'outChannels' 
  * but one value per channel (its variance is then zero; PyTorch refuses too); ERR_SIZE_OVERFLOW.
  */
 export function inferShapes(
-  ops: readonly (Op | QuantizedOp)[],
+  ops: readonly Op[],
   input: readonly number[],
   training: boolean,
   where: string,
@@ -32,13 +31,11 @@ export function inferShapes(
   return shapes;
 }
 
-function outputShape(op: Op | QuantizedOp, source: readonly number[], where: string): number[] {
+function outputShape(op: Op, source: readonly number[], where: string): number[] {
   switch (op.op) {
     case 'conv':
-    case 'quantizedConv':
       return convShape(op, source, where);
     case 'globalAverage':
-    case 'quantizedGlobalAverage':
       return [...source.slice(0, 2), 1, 1];
     default:
       return [...source];

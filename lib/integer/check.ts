@@ -137,12 +137,13 @@ export function checkProducts(
   where: string,
 ): void {
   layer.weightScale.forEach((scale, channel) => {
+    const product = Math.fround(scale * input.scale);
+    const hasQuotient = !output || Number.isFinite(Math.fround(product / output.scale));
+    if (hasQuotient && isScale(scale) && isScale(product)) return;
     const place = `${where}, weight scale ${channel}`;
     checkScale(scale, place);
-    const product = Math.fround(scale * input.scale);
     checkScale(product, `${place} times input scale`);
-    if (!output || Number.isFinite(Math.fround(product / output.scale))) return;
-    throw mismatch('ERR_QUANT_PARAM', place, 'a finite quotient of it and the output scale', String(output.scale));
+    throw mismatch('ERR_QUANT_PARAM', place, 'a finite quotient of it and the output scale', String(output?.scale));
   });
   checkSums(layer, where);
 }
@@ -185,12 +186,10 @@ export function checkParameters({ scale, zeroPoint }: QuantizationParameters, wh
 const minNormal = 2 ** -126;
 
 function checkScale(scale: number, where: string): void {
-  if (
-    typeof scale === 'number' &&
-    Math.fround(scale) === scale &&
-    scale >= minNormal &&
-    scale < Number.POSITIVE_INFINITY
-  )
-    return;
+  if (typeof scale === 'number' && isScale(scale)) return;
   throw mismatch('ERR_QUANT_PARAM', where, 'a float32 value, normal and above 0', String(scale));
+}
+
+function isScale(value: number): boolean {
+  return Math.fround(value) === value && value >= minNormal && value < Number.POSITIVE_INFINITY;
 }

@@ -1,6 +1,11 @@
-import type { Op } from '../../binding';
-import type { ConvStep, GlobalAverageStep, SqueezeExciteStep, SqueezeExciteTensors, Step } from './chain';
-import { squeezeExciteNames } from './chain';
+import {
+  type ConvStep,
+  type GlobalAverageStep,
+  type SqueezeExciteStep,
+  type SqueezeExciteTensors,
+  type Step,
+  squeezeExciteNames,
+} from '../nn/networks/chain';
 
 /** How numbers stand for others: x is about (q - zeroPoint) * scale. */
 export interface QuantizationParameters {
@@ -72,28 +77,10 @@ export function floatLayer(step: Step, read: (name: string) => Float32Array | un
   }
 }
 
-/** The tensors of a float layer in the order in which its op reads them from the state. */
+/** The tensors of a float layer, in the order of `stepTensors`. */
 export function tensorsOf(layer: FloatLayer): readonly Float32Array[] {
   if (layer.kind === 'globalAverage') return [];
   return layer.kind === 'conv' ? [layer.weight, layer.bias] : squeezeExciteNames.map((name) => layer[name]);
-}
-
-/** The op that computes a float layer from value `input`, its tensors in the state from `offset` on. */
-export function floatOp(layer: FloatLayer, input: number, offset: number): Op {
-  if (layer.kind === 'globalAverage') return { op: 'globalAverage', input };
-  if (layer.kind === 'conv') {
-    const { outChannels, kernel, stride, padding, dilation, groups, relu, weight } = layer;
-    const sizes = { outChannels, kernel, stride, padding, dilation, groups };
-    return { op: 'conv', input, ...sizes, weight: offset, bias: offset + weight.length, relu };
-  }
-  const offsets: number[] = [];
-  for (const tensor of tensorsOf(layer)) {
-    offsets.push(offset);
-    offset += tensor.length;
-  }
-  const [downWeight, downBias, upWeight, upBias] = offsets as [number, number, number, number];
-  const { reduced, relu } = layer;
-  return { op: 'squeezeExcite', input, reduced, downWeight, downBias, upWeight, upBias, relu };
 }
 
 /** What a step of a channel's bias stands for, and of its sums: a float32 value, as every runtime computes it. */

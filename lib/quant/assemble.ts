@@ -1,4 +1,4 @@
-import { integerSteps } from '../integer/chain';
+import { integerSteps } from '../nn/networks/chain';
 import type { QuantizationParameters, QuantizedLayer } from '../integer/layers';
 import { QuantizedModel } from '../integer/quantized-model';
 import { letOthersRun } from '../runtime/abort';

@@ -1,6 +1,6 @@
 import { mismatch } from '../errors';
 import { checkFinite } from '../finite';
-import { chainOf } from '../integer/chain';
+import { chainOf } from '../nn/networks/chain';
 import { type FloatLayer, floatLayer } from '../integer/layers';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';

@@ -1,10 +1,13 @@
 import type { Session } from '../../binding';
 import { addon } from '../binding';
 import { callNative } from '../errors';
-import { chainSpec } from '../integer/chain-spec';
-import { type FloatLayer, floatOp } from '../integer/layers';
-import { stateOf } from '../integer/lower';
+import type { Graph } from '../graph/graph';
+import { lowerGraph } from '../graph/lower';
+import { optimize } from '../graph/passes';
+import { type FloatConv, type FloatLayer, tensorsOf } from '../integer/layers';
+import { ChainGraph, inputName } from '../nn/networks/graph';
 import { letOthersRun, throwIfAborted } from '../runtime/abort';
+import { atOnce } from '../slices';
 import type { Tensor } from '../tensor';
 import type { CheckedQuantizeOptions } from './options';
 
@@ -44,12 +47,24 @@ export class LayerRunner {
     const { threads = 0, signal } = this.#options;
     const layer = this.#layer();
     await letOthersRun(signal, this.#where);
-    const state = stateOf(layer, this.#where);
-    await letOthersRun(signal, this.#where);
-    const chain = chainSpec([floatOp(layer, 0, 0)], state, dims.slice(1));
-    const options = { independent: true, together: dims[0] as number, algorithm: 'auto', threads, take: true } as const;
-    return callNative(this.#where, () => addon.createSession({ ...chain, ...options }));
+    const [channels, ...pixels] = dims.slice(1) as [number, ...number[]];
+    const image = new Map([[inputName, [1, channels, ...pixels]]]);
+    const graph = atOnce(optimize(layerGraph(layer, channels), image, this.#where));
+    const options = { independent: true, together: dims[0] as number, algorithm: 'auto', threads } as const;
+    return callNative(this.#where, () => addon.createSession({ ...lowerGraph(graph, this.#where), ...options }));
   }
+}
+
+/** Of images, also for a linear layer. */
+function layerGraph(layer: FloatLayer, channels: number): Graph {
+  const chain = new ChainGraph();
+  const step = layer.kind === 'conv' ? { ...layer, weightDims: kernelDims(layer) } : layer;
+  chain.add(step, tensorsOf(layer));
+  return chain.finish([step], channels, false);
+}
+
+function kernelDims({ weightDims: [outChannels = 0, depth = 0], kernel }: FloatConv): readonly number[] {
+  return [outChannels, depth, kernel, kernel];
 }
 
 /** Runs layers one after the other, and shows what goes from one to the next. */

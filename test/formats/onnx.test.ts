@@ -13,6 +13,7 @@ import {
   type NetworkOptions,
   QARepVGGBlock,
   QARepVGGError,
+  type QuantizedModel,
   quantize,
   randn,
   saveModel,
@@ -130,6 +131,25 @@ describe('the file', () => {
     };
     const back = parseOnnx(encode(modelFields, { ...read, graph: fixed(read.graph as Graph) }));
     expect(back.options).toEqual(model.options);
+  });
+
+  test.each<[string, () => Network | Promise<QuantizedModel>]>([
+    ['float', () => deployNetwork('qarepvgg_d2se', tiny)],
+    ['integers', async () => (await quantize(deployNetwork('qarepvgg_a0', tiny), [randn([2, 2, 17, 17])])).model],
+  ])('of %s, as files were that say what goes without saying, comes back', async (_, make) => {
+    const network = await make();
+    const { graph, ...rest } = unsealed(serializeOnnx(network));
+    const int = (name: string, value: number) => ({ name, int: value, type: 2 });
+    const wordy = (value: number): Uint8Array => {
+      const nodes = (graph as Graph).nodes?.map((node) => {
+        if (node.opType === 'Flatten') return { ...node, attributes: [int('axis', value)] };
+        const isWindow = node.opType === 'Conv' && (node.attributes ?? []).length > 0;
+        return isWindow ? { ...node, attributes: [...(node.attributes ?? []), int('group', value)].reverse() } : node;
+      });
+      return encode(modelFields, { ...rest, graph: { ...(graph as Graph), nodes: nodes ?? [] } });
+    };
+    expect(Buffer.compare(serializeOnnx(parseOnnx(wordy(1))), serializeOnnx(network))).toBe(0);
+    expectRefusal(() => parseOnnx(wordy(2)), 'ERR_MODEL_FORMAT', 'the graph');
   });
 
   test('names tensors as the state dict', () => {

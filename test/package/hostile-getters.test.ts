@@ -4,7 +4,7 @@ import { runInThisContext } from 'node:vm';
 import type { FuseSpec, GraphSpec, TrainerSpec } from '../../binding';
 import { randn } from '../../lib';
 import { addon } from '../../lib/binding';
-import { chainSpec } from '../../lib/integer/chain-spec';
+import { chainSpec } from '../support/chain-spec';
 
 // The raw addon, given objects whose getters take the memory of arrays away. Memory that is transferred lives on in another
 // array, which is written to here: an addon that had kept its address would compute with what is written.

@@ -1,9 +1,20 @@
-import { Conv2d, InferenceSession, type IntegerConv, QuantizedModel, quantize, randn } from '../../lib';
+import {
+  type ArchitectureName,
+  Conv2d,
+  InferenceSession,
+  type IntegerConv,
+  Model,
+  QuantizedModel,
+  type QuantizeOptions,
+  quantize,
+  randn,
+} from '../../lib';
 import { addon } from '../../lib/binding';
-import { chainSpec } from '../../lib/integer/chain-spec';
+import { chainSpec } from '../support/chain-spec';
+import { networkGraph } from '../../lib/integer/graph';
 import type { QuantizedLayer } from '../../lib/integer/layers';
-import { lowerQuantized } from '../../lib/integer/lower';
 import type { QuantizedParts } from '../../lib/integer/quantized-model';
+import { quantizedOp } from '../support/integer';
 import { deployNetwork, tiny } from '../support/networks';
 import { batches, integerLayers, network } from '../support/quantizing';
 import { expectRefusal, expectRejection } from '../support/refusal';
@@ -79,10 +90,17 @@ describe('what cannot be computed is refused when the model is made', () => {
       (await InferenceSession.create(withBias(sign * most), { inputSize: 17 })).dispose();
       expectRefusal(() => withBias(sign * (most + 1)), 'ERR_QUANT_PARAM', 'layer stage1.0: expected sums below 2^31');
       const good = withBias(sign * most);
-      (good.layers[1] as IntegerConv).bias[0] = sign * (most + 1);
-      const { ops, state } = lowerQuantized(good, 'test');
-      const spec = { ...chainSpec(ops, state, [2, 17, 17]), independent: true, algorithm: 'auto', threads: 0 } as const;
-      await expectRejection(addon.createSession(spec), 'ERR_QUANT_PARAM', 'output channel 0');
+      const conv = good.layers[1] as IntegerConv;
+      conv.bias[0] = sign * (most + 1);
+      await expectRejection(
+        InferenceSession.create(good),
+        'ERR_QUANT_PARAM',
+        'layer stage1.0: expected sums below 2^31',
+      );
+      const ops = [{ op: 'quantize', input: 0, ...conv.input } as const, quantizedOp(conv)];
+      const chain = chainSpec(ops, new Float32Array(0), [conv.inChannels, 17, 17]);
+      const native = addon.createSession({ ...chain, independent: true, algorithm: 'auto', threads: 0 });
+      await expectRejection(native, 'ERR_QUANT_PARAM', 'output channel 0');
     }
     expectRefusal(() => withBias(-(2 ** 31)), 'ERR_QUANT_PARAM', 'output channel 0');
   });
@@ -150,6 +168,23 @@ test('layers in float between integers: the same bits for any number of threads,
     session.dispose();
   }
   for (const logits of expected) expect(logits).toEqual(expected[0]);
+});
+
+test.each<[ArchitectureName, QuantizeOptions]>([
+  ['qarepvgg_a0', {}],
+  ['qarepvgg_a0', { quantizeLogits: true, scheme: 'symmetric' }],
+  ['qarepvgg_a0', { keepFloat: ['stage0', 'stage2.0', 'linear'] }],
+  ['qarepvgg_d2se', { keepFloat: ['stage1.0'] }],
+])('%s, %j: the bits of its graph of conversions, as passes compute it', async (architecture, options) => {
+  const { model: made } = await quantize(deployNetwork(architecture, tiny), batches, options);
+  const dims = [3, 2, 17, 17];
+  const sessions = [
+    await InferenceSession.create(made),
+    await InferenceSession.create(new Model(networkGraph(made, 'test')), { inputs: { input: dims } }),
+  ];
+  const [own, graph] = sessions.map((session) => session.runSync({ input: randn(dims, { seed: 8 }) }).logits?.data);
+  expect(own).toEqual(graph);
+  expect(new Set(own).size).toBeGreaterThan(5);
 });
 
 test('layers and what is in them cannot be changed, nor through what the model was made of', async () => {

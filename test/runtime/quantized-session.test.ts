@@ -1,8 +1,8 @@
 import type { GraphSpec } from '../../binding';
 import { info, randn } from '../../lib';
 import { addon } from '../../lib/binding';
-import { chainSpec } from '../../lib/integer/chain-spec';
-import type { QuantizedConvOp, QuantizedOp } from '../../lib/integer/ops';
+import { chainSpec } from '../support/chain-spec';
+import type { QuantizedConvOp, QuantizedOp } from '../support/quantized-ops';
 import { runScript } from '../support/child';
 import { quantizedNetwork, runQuantized } from '../support/quantized';
 import { expectRejection } from '../support/refusal';

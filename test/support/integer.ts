@@ -1,42 +1,65 @@
-import type { ConvOp, Op, SqueezeExciteOp } from '../../binding';
+import type { ConvShape } from '../../lib/nn/networks/chain';
+import {
+  type FloatLayer,
+  type IntegerAverage,
+  type IntegerConv,
+  outputParameters,
+  type QuantizationParameters,
+} from '../../lib/integer/layers';
 import type { QuantizedModel, Tensor } from '../../lib';
-import { lowerQuantized } from '../../lib/integer/lower';
-import type { QuantizedOp } from '../../lib/integer/ops';
 import { runQuantizedOp } from './quantized';
+import type { QuantizedOp } from './quantized-ops';
 
 /**
- * What a quantised model computes, op by op in plain loops: those in integers by definition ({@link runQuantizedOp}), the
+ * What a quantised model computes, layer by layer in plain loops: those in integers by definition ({@link runQuantizedOp}), the
  * others in double, rounded once.
  */
-export function runIntegers(model: QuantizedModel, input: Tensor): Tensor {
-  const { ops, state } = lowerQuantized(model, 'test');
-  const { data, dims } = ops.reduce((value, op) => runOp(op, state, value), input);
-  return { data, dims: model.flat ? dims.slice(0, 2) : dims };
+export function runIntegers({ layers, output, flat }: QuantizedModel, input: Tensor): Tensor {
+  let value = input;
+  let isInteger = false;
+  layers.forEach((layer, i) => {
+    if (layer.precision === 'float32') {
+      value = runFloat(layer, value);
+      isInteger = false;
+      return;
+    }
+    if (!isInteger) value = runQuantizedOp({ op: 'quantize', input: 0, ...layer.input }, value);
+    const result = outputParameters(layers, i, output);
+    value = runQuantizedOp(quantizedOp(layer, result), value);
+    isInteger = result !== undefined;
+  });
+  if (isInteger && output) value = runQuantizedOp({ op: 'dequantize', input: 0, ...output }, value);
+  const { data, dims } = value;
+  return { data, dims: flat ? dims.slice(0, 2) : dims };
+}
+
+/** The native op of a layer in integers. */
+export function quantizedOp(layer: IntegerConv | IntegerAverage, output?: QuantizationParameters): QuantizedOp {
+  const inputs = { input: 0, inputScale: layer.input.scale, inputZeroPoint: layer.input.zeroPoint };
+  const outputs = output && { outputScale: output.scale, outputZeroPoint: output.zeroPoint };
+  return layer.kind === 'conv'
+    ? { ...layer, op: 'quantizedConv', ...inputs, ...outputs }
+    : { op: 'quantizedGlobalAverage', ...inputs, outputScale: 0, outputZeroPoint: 0, ...outputs };
+}
+
+function runFloat(layer: FloatLayer, x: Tensor): Tensor {
+  switch (layer.kind) {
+    case 'conv':
+      return convolve(layer, x);
+    case 'globalAverage':
+      return { data: means(x), dims: [...x.dims.slice(0, 2), 1, 1] };
+    case 'squeezeExcite':
+      return squeezeExcite(layer, x);
+  }
 }
 
 type Dims = [number, number, number, number];
 
-function runOp(op: Op | QuantizedOp, state: Float32Array, x: Tensor): Tensor {
-  switch (op.op) {
-    case 'quantize':
-    case 'dequantize':
-    case 'quantizedConv':
-    case 'quantizedGlobalAverage':
-      return runQuantizedOp(op, x);
-    case 'conv':
-      return convolve(op, state, x);
-    case 'globalAverage':
-      return { data: means(x), dims: [...x.dims.slice(0, 2), 1, 1] };
-    case 'squeezeExcite':
-      return squeezeExcite(op, state, x);
-    default:
-      throw new Error(`no op of a quantised model: ${op.op}`);
-  }
-}
+type Conv = Omit<ConvShape, 'inChannels'> & { readonly weight: Float32Array; readonly bias: Float32Array };
 
-function convolve(op: ConvOp, state: Float32Array, { data, dims }: Tensor): Tensor {
+function convolve(layer: Conv, { data, dims }: Tensor): Tensor {
   const [n, c, h, w] = dims as Dims;
-  const { kernel, stride, padding, dilation, groups, outChannels, weight, bias = 0, relu } = op;
+  const { kernel, stride, padding, dilation, groups, outChannels, weight, bias, relu } = layer;
   const size = (side: number): number => Math.floor((side + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
   const [outH, outW, depth] = [size(h), size(w), c / groups];
   const result: Tensor = { data: new Float32Array(n * outChannels * outH * outW), dims: [n, outChannels, outH, outW] };
@@ -44,7 +67,7 @@ function convolve(op: ConvOp, state: Float32Array, { data, dims }: Tensor): Tens
     const [x, y] = [at % outW, Math.floor(at / outW) % outH];
     const out = Math.floor(at / (outW * outH)) % outChannels;
     const image = Math.floor(at / (outW * outH * outChannels));
-    let sum = state[bias + out] as number;
+    let sum = bias[out] as number;
     for (let k = 0; k < depth; k++) {
       const plane = image * c + Math.floor((out * groups) / outChannels) * depth + k;
       for (let tap = 0; tap < kernel ** 2; tap++) {
@@ -52,7 +75,7 @@ function convolve(op: ConvOp, state: Float32Array, { data, dims }: Tensor): Tens
         const column = x * stride + (tap % kernel) * dilation - padding;
         if (row < 0 || column < 0 || row >= h || column >= w) continue;
         const pixel = data[(plane * h + row) * w + column] as number;
-        sum += pixel * (state[weight + (out * depth + k) * kernel ** 2 + tap] as number);
+        sum += pixel * (weight[(out * depth + k) * kernel ** 2 + tap] as number);
       }
     }
     result.data[at] = relu ? Math.max(0, sum) : sum;
@@ -69,15 +92,15 @@ function means({ data, dims }: Tensor): Float32Array {
   });
 }
 
-function squeezeExcite(op: SqueezeExciteOp, state: Float32Array, x: Tensor): Tensor {
+function squeezeExcite(layer: Extract<FloatLayer, { kind: 'squeezeExcite' }>, x: Tensor): Tensor {
   const [n, c, h, w] = x.dims as Dims;
-  const one = { op: 'conv', input: 0, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 } as const;
-  const down = { ...one, outChannels: op.reduced, weight: op.downWeight, bias: op.downBias, relu: true };
-  const up = { ...one, outChannels: c, weight: op.upWeight, bias: op.upBias };
-  const logits = convolve(up, state, convolve(down, state, { data: means(x), dims: [n, c, 1, 1] })).data;
+  const one = { kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
+  const down = { ...one, outChannels: layer.reduced, weight: layer.downWeight, bias: layer.downBias, relu: true };
+  const up = { ...one, outChannels: c, weight: layer.upWeight, bias: layer.upBias, relu: false };
+  const logits = convolve(up, convolve(down, { data: means(x), dims: [n, c, 1, 1] })).data;
   const data = x.data.map((value, i) => {
     const y = value / (1 + Math.exp(-(logits[Math.floor(i / (h * w))] as number)));
-    return op.relu ? Math.max(0, y) : y;
+    return layer.relu ? Math.max(0, y) : y;
   });
   return { data, dims: x.dims };
 }

@@ -1,5 +1,5 @@
 import type { Tensor } from '../../lib';
-import type { DequantizeOp, QuantizedConvOp, QuantizedGlobalAverageOp, QuantizedOp } from '../../lib/integer/ops';
+import type { DequantizeOp, QuantizedConvOp, QuantizedGlobalAverageOp, QuantizedOp } from './quantized-ops';
 
 type Dims = [number, number, number, number];
 

@@ -1,9 +1,11 @@
 import { describeList, mismatch, quote } from '../../errors';
 import { onnxTypeOf } from '../../graph/data-types';
+import type { GraphTensor, Graph as ModelGraph } from '../../graph/graph';
 import { quantizedForm } from '../../graph/quantized-form';
+import { networkGraph, outputLayer, parameterNames } from '../../integer/graph';
 import { QuantizedModel } from '../../integer/quantized-model';
 import { Model } from '../../model/model';
-import { coreOf, type ModuleCore } from '../../nn/core';
+import { coreOf } from '../../nn/core';
 import type { Module } from '../../nn/module';
 import { inputName } from '../../nn/networks/graph';
 import type { Network } from '../../nn/networks/network';
@@ -12,25 +14,36 @@ import type { CheckedNetworkOptions } from '../../nn/networks/network-options';
 import { RepCore } from '../../nn/rep-core';
 import { atOnce, inSlices, type Steps } from '../../slices';
 import type { Tensor } from '../../tensor';
-import { arrayOf, bytesPerElement, type RawTensor, rawTensor } from '../dtypes';
+import { arrayOf, bytesPerElement, type Dtype, type RawTensor, rawTensor } from '../dtypes';
 import { assembleNetwork } from '../model-files';
 import { describeNetwork, type Metadata, readDescription } from '../model-metadata';
 import { buildQuantized, describeQuantized, TensorSource } from '../quantized-files';
-import { imagesInfo, pixelDims } from './builder';
 import { checkSum, withSum } from './checksum';
 import { decodeFile, encodeFile } from './file';
-import { onnxGraph } from './graph';
-import { bytesOf, tensorBytes, writtenGraph } from './model-graph';
-import { dataTypes, outputLayer, parameterNames, quantizedGraph } from './quantized-graph';
+import { bytesOf, tensorBytes, valueInfo, type WrittenGraph, writtenGraph } from './model-graph';
 import { readExternal } from './reader/external';
 import { readGraph } from './reader/graph';
 import { type ExternalBytes, moveIntoPlace } from './reader/tensors';
-import { type Graph, graph as graphFields, type ModelDraft, type ModelFile, type TensorFields } from './schema';
+import {
+  float32,
+  type Graph,
+  graph as graphFields,
+  type Initializer,
+  int8,
+  int32,
+  type ModelDraft,
+  type ModelFile,
+  type TensorFields,
+  uint8,
+} from './schema';
 import { describeTraits, isTrait, readTraits } from './traits';
 import { encode } from './wire';
 
 /** Every runtime since 2021 reads it, and it is the first opset that quantises per channel. */
 const opset = 13;
+
+/** Element types of the tensors of networks of this package. */
+const dataTypes = { F32: float32, U8: uint8, I8: int8, I32: int32 } satisfies Partial<Record<Dtype, number>>;
 
 /** Keys of metadata have a prefix of their own, because other tools add theirs. */
 const metadataPrefix = 'qarepvgg.';
@@ -87,9 +100,8 @@ function* parseOwn(file: ModelFile, where: string): Steps<Network | QuantizedMod
     throw mismatch('ERR_MODEL_FORMAT', `${where}, tensor ${quote(name)}`, 'floats of 32 bits', dtype);
   }
   const { model } = assembleNetwork({ options, form }, tensors as Record<string, Tensor & RawTensor>, where);
-  if (!sameGraph(file.graph, onnxGraph(coreOf(model, where).definition, where))) {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'a changed one');
-  }
+  const written = ownGraph(networkGraph(model, where));
+  checkGraph(withoutNumbers(file.graph), withoutNumbers(written.graph), where);
   return model;
 }
 
@@ -110,34 +122,29 @@ function parseQuantized(
     };
   };
   const model = buildQuantized(options, metadata, source, readEach, where);
-  const graph = file.graph && withOpenSize(file.graph);
-  if (graph && Buffer.compare(encode(graphFields, graph), encode(graphFields, quantizedGraph(model))) === 0) {
-    return model;
-  }
-  throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'another one');
+  checkGraph(file.graph, ownGraph(networkGraph(model, where)).graph, where);
+  return model;
 }
 
 /** As `exportOnnx`, to bytes: the same for the same model. */
 export function serializeOnnx(model: Module | QuantizedModel | Model, where = 'serializeOnnx'): Uint8Array {
-  if (model instanceof Model) return serializeModel(model, where);
-  if (model instanceof QuantizedModel) {
-    const metadata = model.isNetwork ? describeQuantized(model, where) : {};
-    const graph = quantizedGraph(model);
-    return encodeFile(graph, opset, (file) => prefixed(metadata, file), model.summary().bytes, where);
+  if (model instanceof Model) {
+    const { graph, opset, tensors } = writtenGraph(model.graph, withNumbers);
+    return encodeFile(graph, opset, () => describeTraits(model), tensorBytes(tensors), where);
   }
-  const core = coreOf(model, where);
-  const { store } = core.definition;
-  store.checkAttached(where);
-  const graph = onnxGraph(core.definition, where);
-  return encodeFile(graph, opset, (file) => prefixed(metadataOf(core), file), store.values.byteLength, where);
+  const { graph, tensors } = ownGraph(networkGraph(model, where));
+  const metadata = metadataOf(model, where);
+  return encodeFile(graph, opset, (file) => prefixed(metadata, file), tensorBytes(tensors), where);
 }
 
-function serializeModel(model: Model, where: string): Uint8Array {
-  const { graph, opset, tensors } = writtenGraph(model.graph, (name, tensor) => ({
-    ...{ name, dims: tensor.dims, dataType: onnxTypeOf(tensor.type) },
-    rawData: bytesOf(tensor),
-  }));
-  return encodeFile(graph, opset, () => describeTraits(model), tensorBytes(tensors), where);
+/** The graph of a network of this package as files have it. */
+function ownGraph(graph: ModelGraph): WrittenGraph {
+  const written = writtenGraph(graph, withNumbers);
+  return { ...written, graph: { ...written.graph, name: 'qarepvgg' } };
+}
+
+function withNumbers(name: string, tensor: GraphTensor): Initializer {
+  return { name, dims: tensor.dims, dataType: onnxTypeOf(tensor.type), rawData: bytesOf(tensor) };
 }
 
 /** Only a network has metadata. */
@@ -148,7 +155,9 @@ function prefixed(metadata: Metadata, file: ModelDraft): Metadata {
   );
 }
 
-function metadataOf(core: ModuleCore): Readonly<Record<string, string>> {
+function metadataOf(model: Module | QuantizedModel, where: string): Metadata {
+  if (model instanceof QuantizedModel) return model.isNetwork ? describeQuantized(model, where) : {};
+  const core = coreOf(model, where);
   const isNetwork = core instanceof RepCore && core.blueprint instanceof NetworkBlueprint;
   return isNetwork ? describeNetwork(core.blueprint.options, core.form) : {};
 }
@@ -187,13 +196,28 @@ function readTensors({ graph }: ModelFile, where: string): Record<string, RawTen
   return tensors;
 }
 
-/** Whether two graphs are the same except for the numbers in their tensors. */
-function sameGraph(a: Graph | undefined, b: Graph): boolean {
-  const skeleton = (graph: Graph): Uint8Array => {
-    const initializers = (graph.initializers ?? []).map(({ name, dims, dataType }) => ({ name, dims, dataType }));
-    return encode(graphFields, { ...graph, initializers });
-  };
-  return a !== undefined && Buffer.compare(skeleton(withOpenSize(a)), skeleton(b)) === 0;
+function withoutNumbers(graph: Graph | undefined): Graph | undefined {
+  const initializers = (graph?.initializers ?? []).map(({ name, dims, dataType }) => ({ name, dims, dataType }));
+  return graph && { ...graph, initializers };
+}
+
+/** @throws {QARepVGGError} ERR_MODEL_FORMAT for a graph that another tool has changed. */
+function checkGraph(given: Graph | undefined, written: Graph | undefined, where: string): void {
+  const [a, b] = [given, written].map((graph) => graph && encode(graphFields, plainGraph(graph)));
+  if (a && b && Buffer.compare(a, b) === 0) return;
+  throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'a changed one');
+}
+
+/** What files of earlier versions say although it goes without saying. */
+const implied: Readonly<Record<string, string>> = { Conv: 'group', Flatten: 'axis' };
+
+/** Attributes of files of earlier versions, and of those of today, in one form. */
+function plainGraph(graph: Graph): Graph {
+  const nodes = (graph.nodes ?? []).map((node) => {
+    const said = (node.attributes ?? []).filter(({ name, int }) => name !== implied[node.opType ?? ''] || int !== 1);
+    return { ...node, attributes: said.sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1)) };
+  });
+  return withOpenSize({ ...graph, nodes });
 }
 
 /** Files of version 0.1 fix the size of the images. Nothing that is computed depends on it. */
@@ -201,5 +225,6 @@ function withOpenSize(graph: Graph): Graph {
   const [input, ...others] = graph.inputs ?? [];
   const [batch, channels, height, width] = input?.type?.tensor?.shape?.dims ?? [];
   if (others.length > 0 || batch?.param !== 'N' || !height?.value || !width?.value) return graph;
-  return { ...graph, inputs: [imagesInfo(inputName, channels?.value ?? 0, pixelDims)] };
+  const dims = ['N', channels?.value ?? 0, 'H', 'W'];
+  return { ...graph, inputs: [valueInfo(inputName, { type: 'float32', dims })] };
 }

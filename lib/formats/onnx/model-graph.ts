@@ -154,7 +154,7 @@ function fieldOf(kind: keyof Kinds, value: AttributeValue): Attribute {
 }
 
 /** Only the name, for a value without a known type. */
-function valueInfo(name: string, value: ValueType | undefined): ValueInfo {
+export function valueInfo(name: string, value: ValueType | undefined): ValueInfo {
   if (!value) return { name };
   const dims = value.dims.map((dim: Dim) => (typeof dim === 'string' ? { param: dim } : { value: dim }));
   return { name, type: { tensor: { elementType: onnxTypeOf(value.type), shape: { dims } } } };

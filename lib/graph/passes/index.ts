@@ -1,5 +1,6 @@
 import type { Steps } from '../../slices';
 import type { Graph } from '../graph';
+import { opOf } from '../ops';
 import { type InputDims, specialize, specializeSteps } from '../specialize';
 import { activationIntoOp } from './activation-into-op';
 import { writeAffine } from './affine';
@@ -22,6 +23,12 @@ import { writeOut, writeOutConversions } from './write-out';
 
 /** What the passes before have left to constants. */
 const fold: Pass = (graph, where) => {
+  const isConstant = (name: string): boolean => name === '' || graph.tensors.has(name);
+  const isLeft = graph.nodes.some((node) => {
+    const { evaluate, dimsOnly } = opOf(node);
+    return evaluate && (dimsOnly || node.inputs.every(isConstant));
+  });
+  if (!isLeft) return graph;
   const dims = graph.inputs.map(({ name }) => [name, graph.values.get(name)?.dims as readonly number[]] as const);
   return specialize(graph, new Map(dims), where);
 };

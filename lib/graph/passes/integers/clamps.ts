@@ -1,27 +1,31 @@
 import { clipBounds } from '../../ops/clip';
 import { roundedByte } from '../../ops/quantization';
-import type { Reading, Rounding } from './context';
-import type { Scale } from './parameters';
+import type { GraphNode } from '../../graph';
+import type { Integers, Reading, Rounding } from './context';
+import type { Bytes } from './parameters';
 
 /** What rounds as something else does, and stays within bounds: rounding keeps the order of numbers. */
 export const clamp: Rounding = (node, to, at, integers) => {
   const bounds = boundsOf(node, integers.rewriter);
   const bytes = bounds && integers.tryRound(node.inputs[0] as string, to, at);
-  if (!bytes) return undefined;
-  return integers.table(bytes, clampTable(bounds, to), to, at);
+  return bytes && clamped(bounds, bytes, at, integers);
 };
 
 /** Zero is one of the numbers that bytes stand for, so that what is not below it is exact. */
 export const readRelu: Reading = (node, integers) => {
   const bytes = integers.read(node.inputs[0] as string);
-  return bytes && integers.table(bytes, clampTable([0, Number.POSITIVE_INFINITY], bytes), bytes, node);
+  return bytes && clamped([0, Number.POSITIVE_INFINITY], bytes, node, integers);
 };
 
 type Bounds = readonly [low: number, high: number];
 
-function clampTable([low, high]: Bounds, { scale, zeroPoint }: Scale): Uint8Array {
+function clamped([low, high]: Bounds, bytes: Bytes, at: GraphNode, integers: Integers): Bytes {
+  const { scale, zeroPoint } = bytes;
   const [least, most] = [low, high].map((bound) => roundedByte(bound, scale, zeroPoint)) as [number, number];
-  return Uint8Array.from({ length: 256 }, (_, q) => Math.min(most, Math.max(least, q)));
+  // Bytes themselves have the same bounds.
+  if (least === 0 && most === 255) return bytes;
+  const table = new Uint8Array(256).map((_, q) => Math.min(most, Math.max(least, q)));
+  return integers.table(bytes, table, bytes, at);
 }
 
 function boundsOf(node: Parameters<Rounding>[0], rewriter: Parameters<Rounding>[3]['rewriter']): Bounds | undefined {

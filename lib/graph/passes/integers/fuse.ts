@@ -5,7 +5,7 @@ import { tensorOf } from '../../tensors';
 import { named, type Scale, sameScale, scaleNamed } from './parameters';
 
 /** The most channels of an image that a convolution rounds itself. */
-const imageChannels = 4;
+export const imageChannels = 4;
 
 /** Hands tables over to the node whose bytes they are of, and images to the convolution that rounds them. */
 export function fuseIntegers(graph: Graph, where: string): Graph {

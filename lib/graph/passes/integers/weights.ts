@@ -1,6 +1,6 @@
 import { type GraphNode, type GraphTensor, sizeOf } from '../../graph';
 import type { Rewriter } from '../../rewriter';
-import { listOf, numbersOf } from '../../tensors';
+import { numbersOf } from '../../tensors';
 import { minNormal, type Scale } from './parameters';
 
 /** How the weights of an operator are numbered. */
@@ -74,8 +74,15 @@ function centredWeights(
   const isSingle = scales.data.length === 1;
   const axis = node.attributes.axis as number;
   if (!isSingle && (axis < 0 ? axis + integers.dims.length : axis) !== layout.axis) return undefined;
-  const [scaleList, zeroList] = [listOf(scales), zeros ? listOf(zeros) : [0]];
+  const [scaleList, zeroList] = [numbersOf(scales), zeros ? numbersOf(zeros) : [0]];
   const scale = new Float32Array(layout.outputs);
+  // As quantisers write them: there are millions of weights.
+  const isPlain = integers.type === 'int8' && isEach(zeroList, (zero) => zero === 0) && isEach(scaleList, isNormal);
+  if (isPlain && integers.dims[layout.axis] === layout.outputs) {
+    if (isSingle) scale.fill(scaleList[0] as number);
+    else scale.set(scaleList);
+    return { weight: integers.data as Int8Array, scale };
+  }
   const weight = new Int8Array(integers.data.length);
   const alongAxis = positionsAlong(integers.dims, layout.axis);
   const numbers = numbersOf(integers);
@@ -112,9 +119,9 @@ function biasOf(
   const zero = isInteger && node.inputs[2] ? rewriter.tensor(node.inputs[2]) : undefined;
   if (!tensor || tensor.data.length !== scale.length || (isInteger && (!scales || tensor.type === 'int64')))
     return undefined;
-  if (isInteger && node.inputs[2] && !(zero && listOf(zero).every((value) => value === 0))) return undefined;
+  if (isInteger && node.inputs[2] && !(zero && isEach(numbersOf(zero), (value) => value === 0))) return undefined;
   const numbers = numbersOf(tensor);
-  const units = scales ? listOf(scales) : [1];
+  const units = scales ? numbersOf(scales) : [1];
   for (let i = 0; i < bias.length; i++) {
     const step = Math.fround(input.scale * (scale[i] as number));
     const unit = units[units.length === 1 ? 0 : i] as number;
@@ -128,7 +135,10 @@ function biasOf(
 }
 
 /** As the engine proves it: whatever goes in, a bias and the products that are added to it have room in 32 bits. */
-function haveRoom(weight: Int8Array, bias: Int32Array, { outputOf }: WeightLayout): boolean {
+function haveRoom(weight: Int8Array, bias: Int32Array, { outputOf, outputs }: WeightLayout): boolean {
+  // Of all products but very deep ones this is clear without a look at the weights.
+  const most = 255 * 128 * (weight.length / outputs);
+  if (bias.every((start) => most + Math.abs(start) <= maxSum)) return true;
   const [positive, negative] = [new Float64Array(bias.length), new Float64Array(bias.length)];
   weight.forEach((value, i) => {
     const output = outputOf(i);
@@ -138,6 +148,11 @@ function haveRoom(weight: Int8Array, bias: Int32Array, { outputOf }: WeightLayou
   return bias.every(
     (start, i) => 255 * Math.max(positive[i] as number, negative[i] as number) + Math.abs(start) <= maxSum,
   );
+}
+
+function isEach(list: ArrayLike<number>, test: (value: number) => boolean): boolean {
+  for (let i = 0; i < list.length; i++) if (!test(list[i] as number)) return false;
+  return true;
 }
 
 function isNormal(value: number): boolean {

@@ -1,6 +1,6 @@
-import type { ConvGeometry, ConvOp, Op, SqueezeExciteOp, StateOffset } from '../../binding';
-import { deployOps } from '../nn/networks/graph';
-import type { Slot } from '../nn/state/state';
+import type { ConvGeometry, ConvOp, GlobalAverageOp, Op, SqueezeExciteOp, StateOffset } from '../../../binding';
+import { mismatch } from '../../errors';
+import type { Slot } from '../state/state';
 
 /**
  * A model in deploy form as a chain of steps, each of which takes what the one before puts out. Steps name their tensors
@@ -49,6 +49,29 @@ export type SqueezeExciteTensors<T> = Readonly<Record<'downWeight' | 'downBias' 
 /** Names of a squeeze-and-excitation's tensors, in the order in which they lie in a state. */
 export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias'] as const;
 
+/** Whether a step is a linear layer. */
+export function isLinear(step: Step): step is ConvStep {
+  return step.kind === 'conv' && step.weightDims.length === 2;
+}
+
+/** Names and dims of a step's tensors in float, in the order in which its op has them. */
+export function stepTensors(step: Step): readonly (readonly [name: string, dims: readonly number[]])[] {
+  if (step.kind === 'globalAverage') return [];
+  if (step.kind === 'conv') {
+    return [
+      [step.weightName, step.weightDims],
+      [step.biasName, [step.outChannels]],
+    ];
+  }
+  const { channels, reduced, names } = step;
+  return [
+    [names.downWeight, [reduced, channels, 1, 1]],
+    [names.downBias, [reduced]],
+    [names.upWeight, [channels, reduced, 1, 1]],
+    [names.upBias, [channels]],
+  ];
+}
+
 /**
  * The steps of a module.
  *
@@ -64,6 +87,19 @@ export function chainOf(ops: readonly Op[], slots: readonly Slot[], where: strin
       ? { kind: 'globalAverage', name: `${prefix}pool` }
       : squeezeExciteStep(op, slotAt, prefix);
   });
+}
+
+type DeployOp = ConvOp | GlobalAverageOp | SqueezeExciteOp;
+
+function deployOps(ops: readonly Op[], where: string): readonly DeployOp[] {
+  if (ops.every(isDeployOp)) return ops as readonly DeployOp[];
+  const received = 'one with branches or batch norms; call model.eval().switchToDeploy() first';
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in deploy form', received);
+}
+
+/** A branch shows as an op that does not read the one before it, or as the sum that ends it. */
+function isDeployOp(op: Op, index: number): boolean {
+  return (op.op === 'conv' || op.op === 'globalAverage' || op.op === 'squeezeExcite') && op.input === index;
 }
 
 function convStep(op: ConvOp, slotAt: (offset: StateOffset) => Slot, prefix: string): ConvStep {

@@ -1,6 +1,6 @@
 import type { ConvGeometry, GraphArray, GraphSpec, GraphNode as NativeNode, Op, TensorType } from '../../binding';
-import { convOutput } from '../graph/shapes';
-import type { QuantizedOp } from './ops';
+import { convOutput } from '../../lib/graph/shapes';
+import type { QuantizedOp } from './quantized-ops';
 
 /** The most channels of an image that a convolution in integers quantises itself. */
 const maxStemChannels = 4;

@@ -1,0 +1,142 @@
+import type { Graph, GraphTensor } from '../graph/graph';
+import { imageChannels } from '../graph/passes/integers/fuse';
+import { named } from '../graph/passes/integers/parameters';
+import { isLinear } from '../nn/networks/chain';
+import { coreOf } from '../nn/core';
+import { ChainGraph, moduleGraph, windowAttributes } from '../nn/networks/graph';
+import type { Module } from '../nn/module';
+import { biasScale, type IntegerConv, outputParameters, type QuantizationParameters, tensorsOf } from './layers';
+import { QuantizedModel } from './quantized-model';
+
+export function scaleName(weight: string): string {
+  return `${weight}_scale`;
+}
+
+export function parameterNames(layer: string): readonly [scale: string, zeroPoint: string] {
+  return [`${layer}.input_scale`, `${layer}.input_zero_point`];
+}
+
+/** What takes quantised logits, as far as names go. */
+export const outputLayer = 'output';
+
+/**
+ * The graph of a network of this package, which takes no memory for its tensors.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_INVALID_ARG for what is none.
+ */
+export function networkGraph(model: Module | QuantizedModel, where: string): Graph {
+  if (model instanceof QuantizedModel) return quantizedGraph(model);
+  const { definition } = coreOf(model, where);
+  definition.store.checkAttached(where);
+  return moduleGraph(definition, where);
+}
+
+/**
+ * The graph of a quantised model: that of the model in float, with QuantizeLinear and DequantizeLinear around what is computed in
+ * integers, which runtimes take as one (onnxruntime: QLinearConv, QGemm and the like).
+ *
+ * A ReLU in front of a zero point of 0 is what the integers do anyway, and runtimes drop it. In front of another zero point
+ * they would keep the convolution in float, so there it comes after a rounding of its own, which changes nothing.
+ */
+export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
+  const chain = new ChainGraph();
+  layers.forEach((layer, i) => {
+    if (layer.precision === 'float32') {
+      chain.add(layer, tensorsOf(layer));
+      return;
+    }
+    // Rounded on either side, as a runtime takes one operator in integers to be: the average ends in front, and the linear
+    // layer begins behind.
+    if (isLinear(layer)) {
+      round(chain, layer.name, layer.input, '_pixel');
+      chain.flatten(layer);
+    }
+    round(chain, layer.name, layer.input);
+    if (layer.kind === 'globalAverage') chain.average();
+    else addConv(chain, layer, layers[i + 1]?.name ?? outputLayer, outputParameters(layers, i, output));
+  });
+  if (output) round(chain, outputLayer, output);
+  return chain.finish(layers, inChannels, flat);
+}
+
+/**
+ * The same as the engine computes it: what passes would make of {@link quantizedGraph}, which takes them a multiple of the time that
+ * the rest of a session's making takes. Nodes have the names of layers.
+ */
+export function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
+  const chain = new ChainGraph();
+  let isInteger = false;
+  layers.forEach((layer, i) => {
+    if (layer.precision === 'float32') {
+      chain.add(layer, tensorsOf(layer));
+      isInteger = false;
+      return;
+    }
+    const { name, input } = layer;
+    const result = outputParameters(layers, i, output);
+    const parameters = { ...named('input', input), ...(result && named('output', result)) };
+    const isImage = i === 0 && layer.kind === 'conv' && layer.groups === 1 && inChannels <= imageChannels;
+    if (!isInteger && !isImage) chain.step(`${name}.input`, 'quantize', [], named('output', input));
+    if (layer.kind === 'globalAverage') chain.step(name, 'quantizedGlobalAverage', [], parameters);
+    else
+      chain.step(
+        name,
+        'quantizedConv',
+        integerTensors(chain, layer),
+        { ...windowAttributes(layer), ...parameters },
+        layer.relu,
+      );
+    isInteger = result !== undefined;
+  });
+  if (isInteger && output) chain.step(outputLayer, 'dequantize', [], named('input', output));
+  const last = layers.at(-1);
+  if (last?.kind === 'conv' && last.precision === 'int8') chain.flatten(last);
+  return chain.finish(layers, inChannels, flat);
+}
+
+function integerTensors(chain: ChainGraph, layer: IntegerConv): readonly string[] {
+  const { weightName, biasName, weight, bias, weightScale, outChannels, inChannels, groups, kernel } = layer;
+  const dims = [outChannels];
+  return [
+    chain.tensor(weightName, { type: 'int8', dims: [outChannels, inChannels / groups, kernel, kernel], data: weight }),
+    chain.tensor(biasName, { type: 'int32', dims, data: bias }),
+    chain.tensor(scaleName(weightName), { type: 'float32', dims, data: weightScale }),
+  ];
+}
+
+/** To the integers of these parameters and back. */
+function round(chain: ChainGraph, layer: string, { scale, zeroPoint }: QuantizationParameters, suffix = ''): void {
+  const [scaleTensor, zeroTensor] = parameterNames(layer);
+  chain.round(`${layer}.input${suffix}_`, [
+    chain.tensor(scaleTensor, { type: 'float32', dims: [], data: Float32Array.of(scale) }),
+    chain.tensor(zeroTensor, { type: 'uint8', dims: [], data: Uint8Array.of(zeroPoint) }),
+  ]);
+}
+
+/** @param next The layer whose input `output` belongs to. */
+function addConv(
+  chain: ChainGraph,
+  layer: IntegerConv,
+  next: string,
+  output: QuantizationParameters | undefined,
+): void {
+  const { weightName, weightDims, biasName, outChannels, weight, weightScale, bias, input, relu } = layer;
+  const dims = [outChannels];
+  const biasScales = weightScale.map((_, channel) => biasScale(input, weightScale, channel));
+  /** Integers with a scale for each output channel, in float. */
+  const dequantized = (name: string, tensor: GraphTensor, scales: Float32Array): string => {
+    const zeros = tensor.type === 'int8' ? new Int8Array(outChannels) : new Int32Array(outChannels);
+    const inputs = [
+      chain.tensor(name, tensor),
+      chain.tensor(scaleName(name), { type: 'float32', dims, data: scales }),
+      chain.tensor(`${name}_zero_point`, { type: tensor.type, dims, data: zeros }),
+    ];
+    return chain.node(`${name}_DequantizeLinear`, 'dequantizeLinear', inputs, { axis: 0 });
+  };
+  chain.product(layer, [
+    dequantized(weightName, { type: 'int8', dims: weightDims, data: weight }, weightScale),
+    dequantized(biasName, { type: 'int32', dims, data: bias }, biasScales),
+  ]);
+  if (relu && output !== undefined && output.zeroPoint !== 0) round(chain, next, output, '_before_relu');
+  chain.relu(layer, weightName);
+}
