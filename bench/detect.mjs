@@ -67,12 +67,8 @@ async function timeSteps(detector, file, threshold) {
   const clock = [performance.now()];
   const pixels = await readImage(file, { channels });
   clock.push(performance.now());
-  const prepared = await transformImage(
-    pixels,
-    (own) => ({ ...fitInto(own, size).transform, fill: 114 }),
-    undefined,
-    floats,
-  );
+  const fit = (/** @type {import('qarepvgg').Sides} */ own) => ({ ...fitInto(own, size).transform, fill: 114 });
+  const prepared = await (floats ? transformImage(pixels, fit, undefined, floats) : transformImage(pixels, fit));
   clock.push(performance.now());
   const fetches = await session.run({ [name]: prepared });
   clock.push(performance.now());

@@ -18,6 +18,8 @@ export interface SessionFacts {
   readonly inputSize: Size | undefined;
   /** Whether each image of a run is computed independently; false where that is not known. */
   readonly independent: boolean;
+  /** Whether it computes with bytes of images as they are; otherwise the JavaScript thread makes floats of them. */
+  readonly takesBytes: boolean;
 }
 
 /** A model in native memory: what a session computes with. */

@@ -65,8 +65,10 @@ export class GraphEngine implements Engine {
     take: boolean,
     where: string,
   ): Promise<GraphEngine> {
-    const { spec, facts, inputs } = ownNetwork(model, options, take, where);
-    const plans = new SinglePlan(await callNative(where, () => addon.createSession(spec)));
+    const { spec, inputs, ...own } = ownNetwork(model, options, take, where);
+    const native = await callNative(where, () => addon.createSession(spec));
+    const facts = { ...own.facts, takesBytes: native.takesBytes() };
+    const plans = new SinglePlan(native);
     const outputs = facts.outputs.map(({ name }) => name);
     return new GraphEngine(
       { facts, plans, inputs, computed: outputs, outputs, parameters: new Set() },
@@ -109,6 +111,7 @@ export class GraphEngine implements Engine {
       inputSize: images && (dims?.get(images.name)?.slice(2) as unknown as Size | undefined),
       // A tail, such as non-maximum suppression, is computed for all images together.
       independent: split.tail === undefined && (plan?.independent ?? false),
+      takesBytes: plan?.native.takesBytes() ?? false,
     };
     const { head, tail } = split;
     const { inputs, outputs } = graph;

@@ -26,7 +26,7 @@ type Nodes = Pick<GraphSpec, 'inputs' | 'constants' | 'nodes' | 'outputs'>;
 /** A network of this package, as the engine takes it. Its nodes are the same for images of any size. */
 export interface OwnNetwork {
   readonly spec: GraphSpec;
-  readonly facts: SessionFacts;
+  readonly facts: Omit<SessionFacts, 'takesBytes'>;
   /** Of the graph. */
   readonly inputs: readonly Value[];
 }

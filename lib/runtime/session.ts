@@ -63,6 +63,8 @@ export class InferenceSession {
    * of this package; for a graph, false also where it is not known.
    */
   readonly independent: boolean;
+  /** @internal */
+  readonly takesBytes: boolean;
   readonly #engine: Engine;
   readonly #underWay = new Set<Promise<unknown>>();
 
@@ -72,7 +74,7 @@ export class InferenceSession {
       throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'one of new');
     }
     this.#engine = engine;
-    const { inputs, outputs, labels, preprocessing, inputSize, independent } = engine.facts;
+    const { inputs, outputs, labels, preprocessing, inputSize, independent, takesBytes } = engine.facts;
     this.inputNames = Object.freeze(inputs.map(({ name }) => name));
     this.outputNames = Object.freeze(outputs.map(({ name }) => name));
     this.inputMetadata = Object.freeze([...inputs]);
@@ -81,6 +83,7 @@ export class InferenceSession {
     this.preprocessing = preprocessing;
     this.inputSize = inputSize;
     this.independent = independent;
+    this.takesBytes = takesBytes;
     refuseClones(this);
   }
 

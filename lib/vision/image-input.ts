@@ -12,8 +12,8 @@ export interface ImageInput {
   readonly name: string;
   readonly size: Sides;
   readonly channels: 1 | 3;
-  /** How bytes become its numbers. */
-  readonly floats: FloatLayout;
+  /** How bytes become its numbers; nothing where the session computes with bytes, a quarter of the memory to copy. */
+  readonly floats: FloatLayout | undefined;
 }
 
 /** What a caller says of the input. */
@@ -63,16 +63,21 @@ export function imageInputOf(
   const [mean, std] = scaling.map((value) => Array<number>(channels).fill(value)) as [number[], number[]];
   const place = `${where}, option preprocessing`;
   const chosen = readPreprocessing(preprocessing ?? session.preprocessing ?? { mean, std }, channels, place);
+  const takesBytes = session.takesBytes && session.preprocessing && isSameScaling(chosen, session.preprocessing);
   return {
     name: input.name,
     size: { height, width },
     channels,
-    floats: { layout: isPlanes ? 'planes' : 'pixels', table: tableOf(chosen) },
+    floats: takesBytes ? undefined : { layout: isPlanes ? 'planes' : 'pixels', table: tableOf(chosen) },
   };
 }
 
 function isChannels(length: number | string | undefined): boolean {
   return length === 1 || length === 3;
+}
+
+function isSameScaling(a: Preprocessing, b: Preprocessing): boolean {
+  return a.mean.every((value, i) => value === b.mean[i]) && a.std.every((value, i) => value === b.std[i]);
 }
 
 /** The number for each byte. */

@@ -110,7 +110,8 @@ export class Recognizer {
     const { channels, floats, name } = this.#input;
     const pixels = await readPixels(image, { channels, maxPixels, signal }, where);
     const place = typeof image === 'string' ? `${where}, ${quote(image)}` : `${where}, image`;
-    const prepared = await transformImage(pixels, (sides) => ({ ...arrange(sides, place), filter }), signal, floats);
+    const fit = (sides: Sides) => ({ ...arrange(sides, place), filter });
+    const prepared = await (floats ? transformImage(pixels, fit, signal, floats) : transformImage(pixels, fit, signal));
     const fetches = await this.session.run({ [name]: prepared }, signal ? { signal } : {});
     return this.session.outputNames.map((output) => ({ name: output, ...(fetches[output] as Tensor) }));
   }

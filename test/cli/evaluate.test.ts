@@ -27,17 +27,20 @@ function printed(...args: string[]): string {
   return stdout;
 }
 
-/** Two images of each class in folders, as PNG files. */
-async function writeFolder(name: string, nameOf: (label: string) => string): Promise<void> {
+/** Two images of each class in folders, as PNG files. @param sides Of each in turn, in pixels. */
+async function writeFolder(name: string, nameOf: (label: string) => string, sides = [28]): Promise<void> {
   const data = await loadFashionMnist(images, 'test');
   const counts = new Map<number, number>();
+  let written = 0;
   for (const [i, label] of data.labels.entries()) {
     const count = counts.get(label) ?? 0;
     if (count >= 2) continue;
     counts.set(label, count + 1);
     const into = file(name, nameOf(data.classes[label] as string).replace('/', ' or '));
     mkdirSync(into, { recursive: true });
-    await sharp(data.image(i), { raw: { width: 28, height: 28, channels: 1 } }).toFile(path.join(into, `${i}.png`));
+    const image = sharp(data.image(i), { raw: { width: 28, height: 28, channels: 1 } });
+    const side = sides[written++ % sides.length] as number;
+    await image.resize(side, side, { kernel: 'nearest' }).toFile(path.join(into, `${i}.png`));
   }
 }
 
@@ -68,6 +71,22 @@ describe('a classifier', () => {
     expect(result).toMatchObject({ images: 20, matchedBy: 'order', skipped: [{ file: expect.stringMatching(/bad/) }] });
     expect(result.top1).toBeGreaterThan(0.5);
     expect(printed(...flags)).toMatch(/bad\.png/);
+  });
+
+  test('on images of several sizes, some of which cannot be read', async () => {
+    const { labels = [] } = await loadModel<Network>(fashion);
+    await writeFolder('sizes', (label) => `${labels.indexOf(label)}`, [28, 56, 84]);
+    const wide = sharp(readFileSync(astronaut)).resize(90, 40, { fit: 'fill' });
+    await wide.toFile(file('sizes', '5', 'colour.jpg'));
+    writeFileSync(file('sizes', '8', 'empty.png'), '');
+    writeFileSync(file('sizes', '8', 'short.jpg'), readFileSync(astronaut).subarray(0, 9000));
+    const result = JSON.parse(printed('--model', fashion, '--data', file('sizes'), '--skip-unreadable', '--json'));
+    expect(result).toMatchObject({ images: 21, matchedBy: 'order' });
+    expect(result.skipped.map(({ file }: { file: string }) => path.basename(file)).sort()).toEqual([
+      'empty.png',
+      'short.jpg',
+    ]);
+    expect(result.top1).toBeGreaterThan(0.5);
   });
 
   test('classes that the model does not have', async () => {

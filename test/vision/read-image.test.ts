@@ -105,6 +105,7 @@ describe('hostile files', () => {
     ['nothing', 'ERR_INVALID_ARG', 'an empty file', () => Buffer.alloc(0)],
     ['a GIF of 12,621 x 17,462', 'ERR_LIMIT', '12621 x 17462', () => gif],
     ['a PNG of 16,300 x 16,300', 'ERR_LIMIT', '16300 x 16300', () => png(16300, 16300)],
+    ['a PNG of 20,000 x 20,000', 'ERR_LIMIT', '20000 x 20000', () => png(20000, 20000)],
     ['a PNG of 2^31 - 1 pixels a side', 'ERR_INVALID_ARG', 'sharp refuses', () => png(2 ** 31 - 1, 2 ** 31 - 1)],
     ['a PPM of 99,999 x 1,000', 'ERR_INVALID_ARG', 'bytes of pixels', () => Buffer.from('P6 99999 1000 255 ')],
   ])('%s is refused before it is decoded', async (_, code, message, file) => {
