@@ -249,6 +249,10 @@ TEST(graph_convolutions_of_other_sizes) {
   test.repeat(600, [](Rng& rng) {
     Conv conv = random_conv(rng);
     while (conv.transposed) conv = random_conv(rng);  // some are made for one size
+    if (rng.chance(0.5)) {
+      conv.window.y.before = conv.window.x.before = 0;
+      fit_sides(conv);
+    }
     const Algorithm algorithm = rng.chance(0.5) ? Algorithm::kAuto : Algorithm::kGemm;
     GraphProgram program(maker_of(conv, algorithm, 2).finish());
     for (int sizes = 0; sizes < 4; ++sizes) {
