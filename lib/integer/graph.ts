@@ -60,8 +60,8 @@ export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedMo
 }
 
 /**
- * The same as the engine computes it: what passes would make of {@link quantizedGraph}, which takes them a multiple of the time that
- * the rest of a session's making takes. Nodes have the names of layers.
+ * The same as the engine computes it, which is what passes would make of {@link quantizedGraph} in many times the time. Nodes have the
+ * names of layers.
  */
 export function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
   const chain = new ChainGraph();
@@ -90,7 +90,12 @@ export function integerGraph({ layers, output, inChannels, flat }: QuantizedMode
   });
   if (isInteger && output) chain.step(outputLayer, 'dequantize', [], named('input', output));
   const last = layers.at(-1);
-  if (last?.kind === 'conv' && last.precision === 'int8') chain.flatten(last);
+  if (last?.kind === 'conv' && last.precision === 'int8' && isLinear(last)) {
+    const dims = BigInt64Array.of(-1n, BigInt(last.outChannels));
+    chain.step(`${last.name}.flat`, 'reshape', [
+      chain.tensor(`${last.name}.dims`, { type: 'int64', dims: [2], data: dims }),
+    ]);
+  }
   return chain.finish(layers, inChannels, flat);
 }
 

@@ -1,5 +1,5 @@
 import type { Steps } from '../../slices';
-import type { Graph } from '../graph';
+import type { Graph, GraphNode } from '../graph';
 import { opOf } from '../ops';
 import { type InputDims, specialize, specializeSteps } from '../specialize';
 import { activationIntoOp } from './activation-into-op';
@@ -64,5 +64,12 @@ const passes: readonly Pass[] = [
 
 /** The graph as the engine computes it, for inputs of these dims. @throws {QARepVGGError} as {@link specialize} */
 export function* optimize(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
-  return yield* runPasses(passes, yield* specializeSteps(graph, inputs, where), where);
+  const special = yield* specializeSteps(graph, inputs, where);
+  return isDone(special) ? special : yield* runPasses(passes, special, where);
+}
+
+/** Whether passes have nothing to do: nodes are of the engine alone, and of no file. */
+function isDone({ nodes }: Graph): boolean {
+  const isMade = (node: GraphNode): boolean => opOf(node).onnx === '';
+  return nodes.some(isMade) && nodes.every((node) => isMade(node) || node.op === 'reshape');
 }
