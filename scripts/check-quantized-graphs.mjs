@@ -6,20 +6,7 @@ import ort from 'onnxruntime-node';
 import { InferenceSession, importOnnx, randn } from 'qarepvgg';
 import { quantizedFile } from '../test/support/qdq.mjs';
 import { randomGraph } from '../test/support/random-graphs.mjs';
-import { checkSeeds, exported, of, theirs } from './lib/random-graphs.mjs';
-
-/** Operators that both compute in integers, or hand on. */
-const exact = [
-  ...['conv', 'conv', 'conv', 'maxPool', 'averagePool', 'globalPool', 'binary', 'concat', 'split', 'slice'],
-  ...['pad', 'branches', 'gemm', 'constant', 'squeezeExcite'],
-];
-/** Operators that one of both computes in floats, or as another function of a byte: a number near a middle is rounded to the other side. */
-const near = ['convTranspose', 'clip', 'silu', 'resize', 'unary'];
-
-/** What floats may differ by behind the last integers, of their norm; a step of an integer is far more. */
-const tolerance = 1e-5;
-/** What some steps make of it. */
-const wide = 0.03;
+import { checkSeeds, exactOps, exported, nearOps, of, problem, theirs, tolerance, wide } from './lib/random-graphs.mjs';
 
 const quiet = /** @type {const} */ ({ logSeverityLevel: 4 });
 
@@ -36,22 +23,6 @@ async function ours(bytes, feeds, seed) {
   }
 }
 
-/** What is wrong; nothing if all is well. @param {any} received @param {any} expected @param {number} most */
-function problem(received, expected, most) {
-  for (const [name, { dims, data }] of Object.entries(expected)) {
-    const other = received[name];
-    if (`${other.dims}` !== `${dims}`) return `${name}: dims ${other.dims} where ${dims} should be`;
-    let [difference, square] = [0, 0];
-    for (let i = 0; i < data.length; i++) {
-      square += data[i] ** 2;
-      if (!Object.is(other.data[i], data[i]) && other.data[i] !== data[i]) difference += (other.data[i] - data[i]) ** 2;
-    }
-    const distance = Math.sqrt(difference / Math.max(square, 1e-30));
-    if (difference !== 0 && !(distance <= most)) return `${name}: off by ${distance}`;
-  }
-  return undefined;
-}
-
 /** @param {Uint8Array} bytes */
 async function rewritten(bytes) {
   return exported(/** @type {import('qarepvgg').Model} */ (await importOnnx(bytes)));
@@ -62,7 +33,7 @@ let refused = 0;
 /** @param {number} seed */
 async function check(seed) {
   const isExact = seed % 2 === 0;
-  const { bytes, dims } = randomGraph(seed, isExact ? exact : [...exact, ...near]);
+  const { bytes, dims } = randomGraph(seed, isExact ? exactOps : [...exactOps, ...nearOps]);
   const most = isExact ? tolerance : wide;
   const feeds = { x: new ort.Tensor('float32', randn(dims, { seed }).data, dims) };
   const options = { signed: seed % 3 === 1, perChannel: seed % 5 !== 2 };

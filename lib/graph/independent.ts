@@ -1,6 +1,7 @@
 import { type Graph, type GraphNode, type GraphTensor, sameDims, type ValueType } from './graph';
 import { opOf } from './ops';
 import type { Lowered, OpNode } from './ops/op';
+import { sliceOf } from './ops/slice';
 import { nodeView } from './specialize';
 
 /**
@@ -94,6 +95,18 @@ const broadcast: AxisRule = (_, node, constants, one, two) => {
   });
 };
 
+/** A slice of all images, however many: the first two are all of one and of two, but not of three. */
+function takesAll(node: OpNode): boolean {
+  const [x, ...rest] = node.inputs;
+  if (!x) return false;
+  const images = 2 ** 31;
+  const { starts, sizes, steps } = sliceOf({
+    ...node,
+    inputs: [{ ...x, dims: [images, ...x.dims.slice(1)] }, ...rest],
+  });
+  return starts[0] === 0 && sizes[0] === images && steps[0] === 1;
+}
+
 /** By the name of the native op. */
 const axisRules: Readonly<Record<string, AxisRule>> = {
   conv: always,
@@ -123,7 +136,7 @@ const axisRules: Readonly<Record<string, AxisRule>> = {
   tile: first('repeats', 1),
   resize: first('scales', 1),
   pad: (...all) => first('before', 0)(...all) && first('after', 0)(...all),
-  slice: (...all) => first('starts', 0)(...all) && first('steps', 1)(...all),
+  slice: (_, node) => takesAll(node),
   reduce: ({ attributes = {} }) => !(attributes.axes as readonly number[]).includes(0),
   matMul: (_, { inputs: [a, b] }) =>
     a?.tensor === undefined &&

@@ -20,7 +20,7 @@ export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-const [width, height, left, bottom, top] = [720, 230, 52, 64, 22];
+const [width, height, left, bottom, top] = [720, 274, 52, 108, 22];
 const plotHeight = height - bottom - top;
 
 /** What {@link linePlot} draws. */

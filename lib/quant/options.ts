@@ -61,7 +61,7 @@ export interface QuantizeOptions {
   readonly bits?: number | Bits;
   /**
    * Cross-layer equalisation: scales channels so that their ranges become more alike. Needs one more pass over the images.
-   * @default false; of a {@link Model}, as it turns out better where an output has less than 25 dB without, and images can be read again
+   * @default false; of a {@link Model}, as it turns out better where an output has less than 30 dB without, and images can be read again
    */
   readonly equalize?: boolean;
   /**

@@ -29,6 +29,35 @@ export async function exported(model) {
 /** @param {string} what @param {string | undefined} text of a problem, if there is one */
 export const of = (what, text) => text && `${what}: ${text}`;
 
+/** Operators that both compute in integers, or hand on. */
+export const exactOps = [
+  ...['conv', 'conv', 'conv', 'maxPool', 'averagePool', 'globalPool', 'binary', 'concat', 'split', 'slice'],
+  ...['pad', 'branches', 'gemm', 'constant', 'squeezeExcite'],
+];
+/** Operators that one of both computes in floats, or as another function of a byte: a number near a middle is rounded to the other side. */
+export const nearOps = ['convTranspose', 'clip', 'silu', 'resize', 'unary'];
+
+/** What floats may differ by behind the last integers, of their norm; a step of an integer is far more. */
+export const tolerance = 1e-5;
+/** What some steps make of it. */
+export const wide = 0.03;
+
+/** What is wrong; nothing if all is well. @param {any} received @param {any} expected @param {number} most */
+export function problem(received, expected, most) {
+  for (const [name, { dims, data }] of Object.entries(expected)) {
+    const other = received[name];
+    if (`${other.dims}` !== `${dims}`) return `${name}: dims ${other.dims} where ${dims} should be`;
+    let [difference, square] = [0, 0];
+    for (let i = 0; i < data.length; i++) {
+      square += data[i] ** 2;
+      if (!Object.is(other.data[i], data[i]) && other.data[i] !== data[i]) difference += (other.data[i] - data[i]) ** 2;
+    }
+    const distance = Math.sqrt(difference / Math.max(square, 1e-30));
+    if (difference !== 0 && !(distance <= most)) return `${name}: off by ${distance}`;
+  }
+  return undefined;
+}
+
 /**
  * Checks the seeds that the command line names, [first] [count], prints what is wrong as JSON and sets the exit code.
  *

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root, runNode } from '../support/child';
 import { temporaryFolder } from '../support/formats';
@@ -103,4 +103,17 @@ test('the Chinese README has the same code, figures and links', () => {
     ];
   };
   expect(facts('README.zh-CN.md')).toEqual(facts('README.md'));
+});
+
+test('an ONNX file from npm to integers, by one command', () => {
+  const [line = ''] = /npx qarepvgg quantize node_modules\/[^`]*/.exec(readme) ?? [];
+  expect(read('README.zh-CN.md')).toContain(`\`${line}\``);
+  const pages = path.join(folder, 'pages');
+  mkdirSync(pages);
+  // Dark lines on white.
+  const bytes = Uint8Array.from({ length: 3 * 64 * 64 }, (_, i) => (Math.floor(i / 576) % 3 === 0 && i % 4 ? 20 : 235));
+  writeFileSync(path.join(pages, 'page.ppm'), Buffer.concat([Buffer.from('P6 64 64 255\n'), bytes]));
+  const { stdout } = run(`${line.replace('--data pages', `--data ${pages}`)} --size 64`);
+  expect(stdout).toMatch(/1 images? in .* nodes in integers\n/);
+  expect(existsSync(path.join(folder, 'det.safetensors'))).toBe(true);
 });

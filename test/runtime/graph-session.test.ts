@@ -197,3 +197,26 @@ test('a session of fixed dims keeps no tensors of the file, and leaves those of 
   await expect(ofFile.run({ x: randn([1, 32, 9, 9]) })).rejects.toThrow(/dims/);
   expect(await ofFile.run(feeds)).toEqual({ y });
 });
+
+test('the first two images of a batch are no image each of a batch of three', async () => {
+  const firstTwo = onnxFile({
+    inputs: { images: ['n', 3, 8, 8] },
+    outputs: ['y'],
+    integers: { starts: [0], ends: [2] },
+    nodes: [
+      ['Slice', ['images', 'starts', 'ends'], ['s']],
+      ['Relu', ['s'], ['y']],
+    ],
+  });
+  const session = await create({}, firstTwo);
+  for (const [count, kept] of [
+    [1, 1],
+    [2, 2],
+    [3, 2],
+    [5, 2],
+  ] as const) {
+    const { y } = await session.run({ images: images(count) });
+    expect(y?.dims).toEqual([kept, 3, 8, 8]);
+  }
+  session.dispose();
+});

@@ -8,9 +8,11 @@ import { chooseForValues } from './parameters';
 import { type IntegerPlan, planIntegers } from './plan';
 import type { GraphStatistics } from './statistics';
 
-/** Outputs with less signal to noise, in decibels, are warned of; with the nodes named, all have as much as wanted. */
+/** Outputs with less signal to noise, in decibels, are warned of. */
 export const leastDecibels = 25;
-const wantedDecibels = 30;
+
+/** With the nodes named, all have as much; with less, other recipes are tried. */
+export const wantedDecibels = 30;
 
 /** Chunks that a try is judged on. */
 const judgedChunks = 2;

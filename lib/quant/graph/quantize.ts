@@ -9,7 +9,7 @@ import {
   readQuantizeOptions,
 } from '../options';
 import type { QuantizationReport } from '../report';
-import { adviseFloat, leastDecibels, type Noise, worstOutput } from './advice';
+import { adviseFloat, leastDecibels, type Noise, wantedDecibels, worstOutput } from './advice';
 import { type AssembledGraph, assembleGraph } from './assemble';
 import { correctGraphBiases } from './bias-correction';
 import { equalizeGraph } from './equalize';
@@ -40,7 +40,7 @@ export async function quantizeModel(
   const plain = await attempt(model, calibration, checked, where);
   const { equalize = true, biasCorrection = true } = checked;
   const isOpen = checked.equalize === undefined || checked.biasCorrection === undefined;
-  const isLoud = plain.worst < leastDecibels && isRepeatable(calibration);
+  const isLoud = plain.worst < wantedDecibels && isRepeatable(calibration);
   const wider =
     isOpen && isLoud && (await attempt(model, calibration, { ...checked, equalize, biasCorrection }, where));
   return finish(model, wider && wider.worst > plain.worst ? wider : plain, where);
