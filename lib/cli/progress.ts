@@ -76,6 +76,9 @@ export class CalibrationProgress {
 
   show({ stage, images }: QuantizationProgress): void {
     if (this.#seen.at(-1) !== stage) this.#seen.push(stage);
+    // Another recipe is tried where there is much noise.
+    const total = this.#seen.length * this.#perStage;
+    if (this.#bar && total > this.#bar.getTotal()) this.#bar.setTotal(total);
     this.#bar?.update((this.#seen.length - 1) * this.#perStage + images, { stage: stages[stage] });
   }
 

@@ -142,8 +142,9 @@ export function optionsOf(flags: QuantizeFlags): QuantizeOptions {
     ...(Object.fromEntries(given) as QuantizeOptions),
     perChannel: flags.perTensor !== true,
     bits: { weights: flags.weightBits, activations: flags.activationBits },
-    equalize: flags.equalize === true,
-    biasCorrection: flags.biasCorrection === true,
+    // Where they are not wanted, quantize decides.
+    ...(flags.equalize && { equalize: true }),
+    ...(flags.biasCorrection && { biasCorrection: true }),
     quantizeLogits: flags.quantizeLogits === true,
   };
 }

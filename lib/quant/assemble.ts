@@ -71,7 +71,7 @@ export async function assemble(
     ...{ inChannels: model.inChannels, flat: model.flat, preprocessing: model.preprocessing, network: model.network },
     recipe: {
       ...{ method, scheme, perChannel, weightBits: bits.weights, activationBits: bits.activations },
-      ...{ equalize: options.equalize, biasCorrection, images },
+      ...{ equalize: options.equalize ?? false, biasCorrection: biasCorrection ?? false, images },
     },
   };
   return new QuantizedModel(parts, where);

@@ -56,6 +56,14 @@ export function imageChunks(model: {
   };
 }
 
+/** Whether images can be read more than once: a generator allows one pass only. */
+export function isRepeatable(calibration: unknown): boolean {
+  return readForeign(
+    'calibration',
+    () => typeof calibration === 'function' || Array.isArray(calibration) || calibration instanceof Dataset,
+  );
+}
+
 /** Goes through calibration images, as often as need be, a few at a time. */
 export class CalibrationReader<C = Tensor> {
   readonly #calibration: unknown;

@@ -73,7 +73,7 @@ export function equalizePair<A extends Equalizable, B extends Equalizable>(
 }
 
 /** The largest absolute weight that takes up each input channel. */
-function inputMagnitudes(layer: Equalizable): Float32Array {
+export function inputMagnitudes(layer: Equalizable): Float32Array {
   const largest = new Float32Array(layer.inChannels);
   eachInput(layer, (begin, end, channel) => {
     for (let i = begin; i < end; i++) {
@@ -96,7 +96,7 @@ function factorsOf(activations: Float32Array, weights: Float32Array): Float32Arr
   return Float32Array.from(logs, (value) => 2 ** exponent(value));
 }
 
-function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
+export function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
   const weight = layer.weight.slice();
   const size = weight.length / layer.outChannels;
   factors.forEach((factor, i) => {
@@ -109,7 +109,7 @@ function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L
   };
 }
 
-function scaleInputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
+export function scaleInputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
   const weight = layer.weight.slice();
   eachInput(layer, (begin, end, channel) => multiply(weight, begin, end, factors[channel] as number));
   return { ...layer, weight };

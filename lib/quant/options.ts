@@ -61,13 +61,13 @@ export interface QuantizeOptions {
   readonly bits?: number | Bits;
   /**
    * Cross-layer equalisation: scales channels so that their ranges become more alike. Needs one more pass over the images.
-   * @default false
+   * @default false; of a {@link Model}, as it turns out better where an output has less than 25 dB without, and images can be read again
    */
   readonly equalize?: boolean;
   /**
    * Corrects biases by the mean error that quantisation makes in each channel. Needs one more pass over the
    * images, a slow one.
-   * @default false
+   * @default as equalize
    */
   readonly biasCorrection?: boolean;
   /** Names of layers that stay in float: "stage0", "linear"; see {@link sensitivity}. @default [] */
@@ -90,8 +90,8 @@ const fields = {
   scheme: oneOf(['affine', 'symmetric'], 'affine'),
   perChannel: boolean(true),
   bits: readBits,
-  equalize: boolean(false),
-  biasCorrection: boolean(false),
+  equalize: optional(boolean(false)),
+  biasCorrection: optional(boolean(false)),
   keepFloat: readNames,
   quantizeLogits: boolean(false),
   threads: (value: unknown, where: string) => integer(1, 1024, Math.max(1, info().threads - 1))(value, where),

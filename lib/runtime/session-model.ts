@@ -1,9 +1,10 @@
-import type { GraphSpec } from '../../binding';
+import type { GraphSpec, Op } from '../../binding';
 import { describe, mismatch } from '../errors';
 import { sourceNames } from '../formats/sources';
 import type { Value } from '../graph/graph';
 import { lowerGraph } from '../graph/lower';
 import { optimize } from '../graph/passes';
+import { inferShapes } from '../graph/shapes';
 import { type Size, sizeOf } from '../image-size';
 import { checkParts } from '../integer/check';
 import { integerGraph, networkGraph } from '../integer/graph';
@@ -35,14 +36,16 @@ export interface OwnNetwork {
  * in deploy form; ERR_SHAPE for an `inputSize` that is too small.
  */
 export function ownNetwork(model: unknown, options: CheckedSessionOptions, take: boolean, where: string): OwnNetwork {
-  const { summary, inChannels, graph, labels, ...own } = describeModel(model, where);
+  const { summary, inChannels, graph, ops, labels, ...own } = describeModel(model, where);
   const inputSize = options.inputSize ?? own.inputSize ?? defaultSize;
   const fallback = own.preprocessing ?? defaultPreprocessing(inChannels);
   const given = options.preprocessing === undefined ? fallback : options.preprocessing;
   const preprocessing = checkOption(where, 'preprocessing', (place) => readPreprocessing(given, inChannels, place));
   const { algorithm, threads = 0, maxBatch: together } = options;
+  const image = [1, inChannels, ...inputSize];
+  inferShapes(ops, image, false, where);
   const spec = {
-    ...lowerGraph(atOnce(optimize(graph, new Map([[inputName, [1, inChannels, ...inputSize]]]), where)), where),
+    ...lowerGraph(atOnce(optimize(graph, new Map([[inputName, image]]), where)), where),
     ...{ independent: true, together, algorithm, threads, take: take && own.canTake },
     ...byteScaling(preprocessing),
   };
@@ -61,13 +64,15 @@ function describeModel(model: unknown, where: string) {
     checkParts(model, where);
     const { inChannels, preprocessing, labels } = model;
     const inputSize = model.isNetwork ? sizeOf(model.options.inputSize) : undefined;
+    const convs = model.layers.filter((layer) => layer.kind === 'conv');
+    const ops = convs.map((layer, i): Op => ({ ...layer, op: 'conv', input: i, weight: 0, bias: 0 }));
     const graph = integerGraph(model);
-    return { summary: `${model}`, inChannels, inputSize, preprocessing, labels, graph, canTake: false };
+    return { summary: `${model}`, inChannels, inputSize, preprocessing, labels, graph, ops, canTake: false };
   }
   if (isModule(model)) {
-    const { summary, inChannels, inputSize, preprocessing, labels } = coreOf(model, where).definition;
+    const { summary, inChannels, inputSize, preprocessing, labels, ops } = coreOf(model, where).definition;
     const graph = networkGraph(model as Module, where);
-    return { summary, inChannels, inputSize, preprocessing, labels, graph, canTake: true };
+    return { summary, inChannels, inputSize, preprocessing, labels, graph, ops, canTake: true };
   }
   const expected = `a model in deploy form, a quantised one, or the file of a model: ${sourceNames}`;
   throw mismatch('ERR_INVALID_ARG', where, expected, describe(model));

@@ -46,7 +46,8 @@ constexpr int kMaxRows1 = 12, kMaxRows2 = 6, kMaxRows3 = 4;
 
 }  // namespace
 
-const KernelTable kAvx2Kernels = make_table("avx2", kAvx2IntegerKernels, kAvx2TensorKernels);
-const KernelTable kAvxVnniKernels = make_table("avxvnni", kAvxVnniIntegerKernels, kAvx2TensorKernels);
+const KernelTable kAvx2Kernels = make_table("avx2", kAvx2IntegerKernels, kAvx2TensorKernels, kAvx2ImageKernels);
+const KernelTable kAvxVnniKernels =
+    make_table("avxvnni", kAvxVnniIntegerKernels, kAvx2TensorKernels, kAvx2ImageKernels);
 
 }  // namespace qarepvgg

@@ -46,7 +46,9 @@ constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
 
 }  // namespace
 
-const KernelTable kAvx512Kernels = make_table("avx512", kAvx512IntegerKernels, kAvx512TensorKernels);
-const KernelTable kAvx512VnniKernels = make_table("avx512vnni", kAvx512VnniIntegerKernels, kAvx512TensorKernels);
+const KernelTable kAvx512Kernels =
+    make_table("avx512", kAvx512IntegerKernels, kAvx512TensorKernels, kAvx512ImageKernels);
+const KernelTable kAvx512VnniKernels =
+    make_table("avx512vnni", kAvx512VnniIntegerKernels, kAvx512TensorKernels, kAvx512ImageKernels);
 
 }  // namespace qarepvgg

@@ -53,8 +53,10 @@ constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
 
 }  // namespace
 
-const KernelTable kNeonKernels = make_table("neon", kNeonIntegerKernels, kScalarTensorKernels);
-const KernelTable kNeonDotKernels = make_table("neondot", kNeonDotIntegerKernels, kScalarTensorKernels);
-const KernelTable kNeonI8mmKernels = make_table("neoni8mm", kNeonI8mmIntegerKernels, kScalarTensorKernels);
+const KernelTable kNeonKernels = make_table("neon", kNeonIntegerKernels, kScalarTensorKernels, kScalarImageKernels);
+const KernelTable kNeonDotKernels =
+    make_table("neondot", kNeonDotIntegerKernels, kScalarTensorKernels, kScalarImageKernels);
+const KernelTable kNeonI8mmKernels =
+    make_table("neoni8mm", kNeonI8mmIntegerKernels, kScalarTensorKernels, kScalarImageKernels);
 
 }  // namespace qarepvgg

@@ -64,6 +64,7 @@ constexpr int kMaxRows1 = 6, kMaxRows2 = 4, kMaxRows3 = 3;
 
 }  // namespace
 
-const KernelTable kScalarKernels = make_table("scalar", kScalarIntegerKernels, kScalarTensorKernels);
+const KernelTable kScalarKernels =
+    make_table("scalar", kScalarIntegerKernels, kScalarTensorKernels, kScalarImageKernels);
 
 }  // namespace qarepvgg

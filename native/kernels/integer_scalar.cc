@@ -80,10 +80,10 @@ struct Vec {
     return map<Reg>([&](int i) { return a.v[i] >> N; });
   }
   static void dot(Reg& acc, Reg a, Reg b) {
-    std::uint8_t elements[4];
-    read(&a, elements);  // the same in all lanes
     for (int i = 0; i < kLanes; ++i) {
+      std::uint8_t elements[4];
       std::int8_t weights[4];
+      read(&a.v[i], elements);
       read(&b.v[i], weights);
       std::int32_t sum = 0;
       for (int e = 0; e < 4; ++e) sum += elements[e] * weights[e];

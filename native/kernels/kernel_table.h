@@ -6,6 +6,7 @@
 
 #include <cstddef>
 
+#include "kernels/image_kernels.h"
 #include "kernels/integer_kernels.h"
 #include "kernels/tensor_kernels.h"
 
@@ -128,6 +129,7 @@ struct KernelTable {
   const char* isa;
   const IntegerKernels* integer;
   const TensorKernels* tensor;
+  const ImageKernels* image;
   int lanes;
   // Largest MR for a tile of NV vectors, indexed by NV - 1; MR * NV + NV + 1 registers are in use.
   int max_rows[kMaxTileVectors];

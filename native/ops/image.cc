@@ -6,12 +6,10 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/dispatch.h"
 
 namespace qarepvgg {
 namespace {
-
-// Weights are whole numbers of so many bits behind the point: sums of weighted bytes have room in 32 bits.
-constexpr int kPrecision = 22;
 
 // Bytes that are worth a thread.
 constexpr std::size_t kShareBytes = std::size_t{1} << 16;
@@ -33,11 +31,15 @@ double cubic(double x) {
   return 0.0;
 }
 
-// For each output position the inputs that it covers, from `starts` on, and their weights, `reach` per position.
+// Those of PixelWeights.
 struct Weights {
   std::vector<std::size_t> starts, counts;
   std::vector<std::int32_t> values;
   std::size_t reach;
+
+  PixelWeights pixels(std::size_t inputs) const {
+    return {starts.data(), counts.data(), values.data(), reach, starts.size(), inputs};
+  }
 };
 
 Weights weights_of(std::size_t from, std::size_t to, ResizeFilter filter) {
@@ -61,7 +63,7 @@ Weights weights_of(std::size_t from, std::size_t to, ResizeFilter filter) {
       sum += raw[k];
     }
     for (std::size_t k = 0; k < count; ++k) {
-      const double weight = (sum != 0.0 ? raw[k] / sum : raw[k]) * (1 << kPrecision);
+      const double weight = (sum != 0.0 ? raw[k] / sum : raw[k]) * (1 << kWeightBits);
       weights.values[i * weights.reach + k] = static_cast<std::int32_t>(weight + (weight < 0 ? -0.5 : 0.5));
     }
     weights.starts[i] = start;
@@ -70,54 +72,17 @@ Weights weights_of(std::size_t from, std::size_t to, ResizeFilter filter) {
   return weights;
 }
 
-std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
+std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
 
-template <std::size_t Channels>
-void scale_row(const std::uint8_t* in, std::uint8_t* out, const Weights& weights) {
-  for (std::size_t i = 0; i < weights.starts.size(); ++i) {
-    const std::uint8_t* pixel = in + weights.starts[i] * Channels;
-    const std::int32_t* values = weights.values.data() + i * weights.reach;
-    std::int32_t sums[Channels];
-    for (std::int32_t& sum : sums) sum = 1 << (kPrecision - 1);
-    for (std::size_t k = 0; k < weights.counts[i]; ++k, pixel += Channels)
-      for (std::size_t c = 0; c < Channels; ++c) sums[c] += pixel[c] * values[k];
-    for (std::size_t c = 0; c < Channels; ++c) *out++ = to_byte(sums[c]);
-  }
-}
-
+// Of any number of channels.
 void scale_row(const std::uint8_t* in, std::uint8_t* out, const Weights& weights, std::size_t channels) {
-  switch (channels) {
-    case 1:
-      return scale_row<1>(in, out, weights);
-    case 3:
-      return scale_row<3>(in, out, weights);
-    default:
-      for (std::size_t i = 0; i < weights.starts.size(); ++i)
-        for (std::size_t c = 0; c < channels; ++c) {
-          std::int32_t sum = 1 << (kPrecision - 1);
-          for (std::size_t k = 0; k < weights.counts[i]; ++k)
-            sum += in[(weights.starts[i] + k) * channels + c] * weights.values[i * weights.reach + k];
-          *out++ = to_byte(sum);
-        }
-  }
-}
-
-// Columns of one output row, in stretches whose sums stay in registers and the nearest cache.
-void scale_columns(const std::uint8_t* in, std::size_t stride, const Weights& weights, std::size_t row,
-                   std::uint8_t* out) {
-  constexpr std::size_t kStretch = 256;
-  std::int32_t sums[kStretch];
-  const std::int32_t* values = weights.values.data() + row * weights.reach;
-  for (std::size_t first = 0; first < stride; first += kStretch) {
-    const std::size_t count = std::min(kStretch, stride - first);
-    std::fill_n(sums, count, 1 << (kPrecision - 1));
-    for (std::size_t k = 0; k < weights.counts[row]; ++k) {
-      const std::uint8_t* line = in + (weights.starts[row] + k) * stride + first;
-      const std::int32_t value = values[k];
-      for (std::size_t i = 0; i < count; ++i) sums[i] += line[i] * value;
+  for (std::size_t i = 0; i < weights.starts.size(); ++i)
+    for (std::size_t c = 0; c < channels; ++c) {
+      std::int32_t sum = 1 << (kWeightBits - 1);
+      for (std::size_t k = 0; k < weights.counts[i]; ++k)
+        sum += in[(weights.starts[i] + k) * channels + c] * weights.values[i * weights.reach + k];
+      *out++ = to_byte(sum);
     }
-    for (std::size_t i = 0; i < count; ++i) out[first + i] = to_byte(sums[i]);
-  }
 }
 
 // For each output position the nearest input. Positions are added up, as Pillow does: products would round differently.
@@ -152,6 +117,7 @@ Bytes scale_nearest(int threads, const ImageTransform& t, const std::uint8_t* im
 }
 
 Bytes scale_weighted(int threads, const ImageTransform& t, const std::uint8_t* image) {
+  const ImageKernels& kernels = *active_kernels().image;
   const std::size_t stride = t.scaled.width * t.channels;
   Bytes rows;
   if (t.from.width != t.scaled.width) {
@@ -160,6 +126,11 @@ Bytes scale_weighted(int threads, const ImageTransform& t, const std::uint8_t* i
     rows.resize(checked_mul(t.from.height, stride));
     const std::size_t ranges = ranges_for(threads, t.from.height * std::max(stride, from_stride));
     parallel_ranges(threads, t.from.height, ranges, [&](std::size_t first, std::size_t end) {
+      if (t.channels == 3) {
+        kernels.scale_rows(image + first * from_stride, from_stride, weights.pixels(t.from.width), end - first,
+                           rows.data() + first * stride, stride);
+        return;
+      }
       for (std::size_t row = first; row < end; ++row)
         scale_row(image + row * from_stride, rows.data() + row * stride, weights, t.channels);
     });
@@ -171,7 +142,8 @@ Bytes scale_weighted(int threads, const ImageTransform& t, const std::uint8_t* i
   const std::size_t ranges = ranges_for(threads, std::max(t.from.height, t.scaled.height) * stride);
   parallel_ranges(threads, t.scaled.height, ranges, [&](std::size_t first, std::size_t end) {
     for (std::size_t row = first; row < end; ++row)
-      scale_columns(image, stride, weights, row, scaled.data() + row * stride);
+      kernels.blend_rows(image + weights.starts[row] * stride, stride, weights.values.data() + row * weights.reach,
+                         weights.counts[row], stride, scaled.data() + row * stride);
   });
   return scaled;
 }

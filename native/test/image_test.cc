@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/dispatch.h"
+#include "test/guarded_memory.h"
 #include "test/harness.h"
 #include "test/random.h"
+#include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -36,6 +39,30 @@ TEST(image_any_threads) {
     transform_image(1, t, image.data(), alone.data());
     transform_image(3, t, image.data(), together.data());
     CHECK(alone == together, t.from.height, " x ", t.from.width);
+  });
+}
+
+// The bytes of the portable kernels. Images end where memory does.
+TEST(image_any_isa) {
+  test.repeat(300, [](Rng& rng) {
+    ImageTransform t = random_transform(rng);
+    if (rng.chance(0.5)) t.channels = 3;
+    t.canvas = t.scaled;
+    t.top = t.left = 0;
+    const std::size_t count = t.from.height * t.from.width * t.channels;
+    GuardedMemory memory(rng);
+    auto* const image = reinterpret_cast<std::uint8_t*>(memory.bytes(count));
+    const Bytes pixels = random_image(rng, count);
+    std::copy(pixels.begin(), pixels.end(), image);
+    Bytes expected;
+    for (const KernelTable* kernels : available_kernels()) {
+      const UseKernels use(*kernels);
+      Bytes canvas(t.canvas.height * t.canvas.width * t.channels);
+      transform_image(2, t, image, canvas.data());
+      if (expected.empty()) expected = canvas;
+      CHECK(canvas == expected, kernels->isa, ", ", t.from.height, " x ", t.from.width, " to ", t.scaled.height, " x ",
+            t.scaled.width);
+    }
   });
 }
 

@@ -22,7 +22,7 @@ function printed(...args: string[]): string {
 test('the network in the package knows a boot', () => {
   const lines = printed(boot).split('\n');
   expect(lines.slice(0, 2)).toEqual([boot, expect.stringMatching(/^ {2}9\d\.\d % {2}Ankle boot$/)]);
-  expect(lines.slice(4)).toEqual(['', expect.stringContaining('knows clothes alone; --model takes another'), '']);
+  expect(lines.slice(4)).toEqual(['', expect.stringContaining('which knows only clothes; --model takes another'), '']);
 });
 
 test('of several photographs, in their order: what the library says', async () => {

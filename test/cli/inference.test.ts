@@ -23,7 +23,7 @@ describe('export', () => {
   test('writes the ONNX file and says so', async () => {
     const { stdout, stderr, status } = run('export', model, onnx);
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-    expect(stdout).toMatch(/model\.onnx: Network\(qarepvgg_a0, 3 -> 10, S4, deploy form\), \d\.\d MiB\n$/);
+    expect(stdout).toMatch(/model\.onnx: Network\(qarepvgg_a0, 3 -> 10, S4, deploy form\), 50\d\.\d KiB\n$/);
     const x = randn([1, 3, 32, 32]);
     expect(bits((await importOnnx<Network>(onnx)).forward(x))).toBe(bits((await loadModel<Network>(model)).forward(x)));
   });

@@ -90,7 +90,7 @@ describe('fuse, verify, info', () => {
     );
     const { stdout, stderr, status } = run('verify', trained, '--deploy', file('wide'));
     expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
-    const words = 'expected channels [4,4,8,12,16], as the model compared with has, received [4,4,8,16,16]';
+    const words = 'expected channels [4,4,8,12,16], as in the other model, received [4,4,8,16,16]';
     expect(stderr).toBe(`error: verify, "${file('wide')}": ${words}\n`);
   });
 

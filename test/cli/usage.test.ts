@@ -150,9 +150,9 @@ describe('files to write are checked before the work', () => {
       [[...quantize, file('y'), ...data, '--report', file('y')], 'that of <to>'],
       [[...quantize, file('y'), ...data, '--report', file('z'), '--report', file('z')], 'that of --report'],
       [[...train, '--out', file('y'), '--checkpoint', file('y')], 'that of --out'],
-      [['train', photos, ...small, '--out', photo], 'one in the folder that is read'],
-      [['train', images, ...small, '--validation', photos, '--out', photo], 'one in the folder that is read'],
-      [['quantize', deploy, file('y'), '--data', photos, '--report', photo], 'one in the folder that is read'],
+      [['train', photos, ...small, '--out', photo], 'which is in the folder that is read'],
+      [['train', images, ...small, '--validation', photos, '--out', photo], 'which is in the folder that is read'],
+      [['quantize', deploy, file('y'), '--data', photos, '--report', photo], 'which is in the folder that is read'],
     ] as const) {
       expectFailure(args, 2, 'expected a file of its own, received', message);
     }
@@ -185,7 +185,7 @@ describe('messages', () => {
   test('models that are fused already', () => {
     const partial = file('partial.safetensors');
     expect(run('fuse', trained, partial, '--keep-post-bn').status).toBe(0);
-    expectFailure(['fuse', deploy, file('x')], 1, 'one in deploy form: it is fused already');
+    expectFailure(['fuse', deploy, file('x')], 1, 'one in deploy form, which is fused already');
     expectFailure(['fuse', partial, file('x'), '--keep-post-bn'], 1, 'leave out --keep-post-bn');
     expectFailure(['verify', deploy], 1, `qarepvgg verify trained.safetensors --deploy ${deploy}`);
     expect(run('fuse', partial, file('from-partial.safetensors')).status).toBe(0);

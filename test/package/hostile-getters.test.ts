@@ -171,13 +171,15 @@ describe.each(calls)('%s', (_, make) => {
 });
 
 describe('createSession', () => {
-  test('the weights are taken from the caller, who can no longer free them', async () => {
-    const right = await session().run((spec) => spec);
-    const call = session();
-    const pending = call.run((spec) => spec);
-    expect(call.arrays[0]?.length).toBe(0);
-    steal(call.arrays[0] as Float32Array);
-    expect(await pending).toEqual(right);
+  test('weights in a large buffer are taken from the caller, who can no longer free them', async () => {
+    const large = new Float32Array(2 ** 14);
+    const { run, arrays } = session();
+    large.set(arrays[0] as Float32Array);
+    const right = await run((spec) => spec);
+    const pending = addon.createSession(sessionSpec(large.subarray(0, 6)));
+    expect(large.length).toBe(0);
+    const images = new Uint8Array(18).map((_, i) => i);
+    expect([...((await pending).runSync([images], 1)[0] as Float32Array)]).toEqual(right);
   });
 
   test('part of a larger array', async () => {

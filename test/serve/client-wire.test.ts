@@ -344,7 +344,7 @@ describe('trouble', () => {
     }
     const bytes = { name: 'y', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: 6 } };
     server.willAnswer(binary({ outputs: [bytes] }, Buffer.from([3, 0, 0, 0, 1, 2])));
-    await expectRejection(client.infer('m', { input }), 'ERR_PROTOCOL', 'strings, each behind its length');
+    await expectRejection(client.infer('m', { input }), 'ERR_PROTOCOL', 'strings, each after its length');
   });
 
   test('an answer without end is not read to its end', async () => {

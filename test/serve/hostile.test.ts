@@ -260,6 +260,28 @@ describe('clients that are slow or leave', () => {
   });
 
   // Over TCP it looks like one that has left, whose requests are not computed; it gets an answer that is there already.
+  test('a connection beyond the limit is closed, and one is free when another ends', async () => {
+    const { port, url } = await start({ maxConnections: 2 });
+    const open = async () => {
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      await once(socket, 'connect');
+      return socket.resume();
+    };
+    const [first, second] = [await open(), await open()];
+    await once(await open(), 'close');
+    first.destroy();
+    let status = 0;
+    for (let i = 0; i < 50 && status === 0; i++) {
+      await sleep(20); // the server learns of it in its own time
+      status = await fetch(`${url}/v2/health/live`).then(
+        (answer) => answer.status,
+        () => 0,
+      );
+    }
+    expect(status).toBe(200);
+    second.destroy();
+  });
+
   test('a client that closes its half counts as one that leaves', async () => {
     const socket = connect(server.port, '127.0.0.1');
     let text = '';

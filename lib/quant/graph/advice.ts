@@ -9,32 +9,24 @@ import { type IntegerPlan, planIntegers } from './plan';
 import type { GraphStatistics } from './statistics';
 
 /** Outputs with less signal to noise, in decibels, are warned of; with the nodes named, all have as much as wanted. */
-const [leastDecibels, wantedDecibels] = [25, 30];
+export const leastDecibels = 25;
+const wantedDecibels = 30;
 
 /** Chunks that a try is judged on. */
 const judgedChunks = 2;
-
-/** What was seen of a float graph, and how it is to be quantised. */
-export interface AdviceParts {
-  readonly plan: IntegerPlan;
-  /** Of the values that outputs are judged by. */
-  readonly noise: ReadonlyMap<string, number>;
-  readonly statistics: GraphStatistics;
-  readonly isKept: (node: GraphNode) => boolean;
-}
 
 /**
  * Looks for nodes to keep in float where an output has much noise: those that put most noise into the outputs when they alone compute in
  * integers, as many as it takes.
  */
 export async function adviseFloat(
-  { plan, noise, statistics, isKept }: AdviceParts,
+  plan: IntegerPlan,
+  statistics: GraphStatistics,
+  isKept: (node: GraphNode) => boolean,
   options: CheckedQuantizeOptions,
   where: string,
-): Promise<FloatAdvice | undefined> {
+): Promise<FloatAdvice> {
   const { graph } = plan.wiring;
-  const isQuiet = [...judgedOf(plan)].every((name) => (noise.get(name) ?? Number.POSITIVE_INFINITY) >= leastDecibels);
-  if (isQuiet) return undefined;
   const judge = new PlanJudge(
     plan,
     { ...statistics, sample: statistics.sample.slice(0, judgedChunks) },
@@ -49,7 +41,7 @@ export async function adviseFloat(
       const named = new Set(ranked.slice(0, count));
       const trial = planIntegers(graph, { ...options, isKept: (node) => named.has(node) || isKept(node) });
       const keepFloat = [...options.keepFloat, ...[...named].map(({ name }) => name)];
-      return { keepFloat, sqnr: judge.worst(await judge.noiseOf(trial)) };
+      return { keepFloat, sqnr: worstOutput(await judge.noiseOf(trial), plan) };
     };
     return await fewest(ranked.length, expectedCount(ranked, shares), attempt);
   } finally {
@@ -64,6 +56,11 @@ export function weighted({ wiring, nodes }: IntegerPlan): GraphNode[] {
 
 function judgedOf({ wiring: { graph } }: IntegerPlan): Set<string> {
   return new Set(floatOutputs(graph).flatMap((name) => judgedBy(name, graph)));
+}
+
+/** Signal to noise of the worst output, in decibels. */
+export function worstOutput(noise: Noise, plan: IntegerPlan): number {
+  return Math.min(...[...judgedOf(plan)].map((name) => noise.get(name) ?? Number.POSITIVE_INFINITY));
 }
 
 /** Signal to noise by value, in decibels. */
@@ -98,10 +95,6 @@ export class PlanJudge {
   /** Of a plan in which one node alone of those with weights computes in integers. */
   alone(node: GraphNode, isKept: (node: GraphNode) => boolean): Promise<Noise> {
     return this.noiseOf(planAlone(this.#plan, node, isKept, this.#options));
-  }
-
-  worst(noise: Noise): number {
-    return Math.min(Number.POSITIVE_INFINITY, ...noise.values());
   }
 
   dispose(): void {

@@ -1,29 +1,16 @@
 import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import type { Tensor } from '../../tensor';
-import { type Equalizable, equalizePair, raiseToMagnitudes } from '../equalize';
+import { type Equalizable, inputMagnitudes, raiseToMagnitudes, scaleInputs, scaleOutputs } from '../equalize';
 import type { PassOptions } from '../statistics';
+import { findBonds } from './bonds';
 import { Observer } from './observer';
-import { dimsOf, floatsOf } from './roles';
+import { floatsOf } from './roles';
 import type { FeedPass } from './statistics';
 import { weightsOf } from './weights';
-import { Wiring } from './wiring';
-
-/** Two convolutions with nothing between them that would tell channels of other factors apart. */
-interface Pair {
-  readonly first: GraphNode;
-  readonly second: GraphNode;
-  /** What the second one reads. */
-  readonly between: string;
-}
-
-/** A factor above 0 goes through these: what goes in times it comes out times it. */
-const homogeneous: ReadonlySet<string> = new Set([
-  ...['relu', 'leakyRelu', 'maxPool', 'averagePool', 'globalAveragePool', 'globalMaxPool', 'resize'],
-]);
 
 /**
- * Cross-layer equalisation along the edges of a graph: from a convolution to the only one that reads it, depthwise ones
- * among them. In float the graph computes the same bits as before.
+ * Cross-layer equalisation along the edges of a graph, depthwise convolutions and sums among them. In float the graph computes the
+ * same bits as before, but where a number is beyond what calibration has seen of a channel and behind a clip.
  */
 export async function equalizeGraph(
   graph: Graph,
@@ -31,8 +18,10 @@ export async function equalizeGraph(
   options: PassOptions,
   where: string,
 ): Promise<Graph> {
-  const pairs = equalizablePairs(graph);
-  const largest = new Map(pairs.map(({ between }) => [between, new Float32Array(dimsOf(between, graph)[1] as number)]));
+  const bonds = findBonds(graph);
+  const largest = new Map(
+    bonds.flatMap(({ values, channels }) => values.map((name) => [name, new Float32Array(channels)] as const)),
+  );
   const observer = new Observer(graph, [...largest.keys()], first.count, options, where);
   try {
     for await (const chunk of chunks) {
@@ -42,32 +31,63 @@ export async function equalizeGraph(
     observer.dispose();
   }
   const convs = new Map<GraphNode, Equalizable>();
-  for (const { first, second, between } of pairs) {
-    const read = (node: GraphNode): Equalizable => convs.get(node) ?? equalizable(node, graph, where);
-    const [one, two] = equalizePair(read(first), read(second), largest.get(between) as Float32Array);
-    convs.set(first, one).set(second, two);
+  const read = (node: GraphNode): Equalizable => convs.get(node) ?? equalizable(node, graph, where);
+  for (const bond of bonds) {
+    const activations = maximum(
+      bond.values.map((name) => largest.get(name) as Float32Array),
+      bond.channels,
+    );
+    const factors = factorsOf(activations, bond.readers.map(read), bond.ceiling);
+    for (const node of bond.readers) convs.set(node, scaleInputs(read(node), factors));
+    for (const node of bond.writers) convs.set(node, scaleOutputs(read(node), factors));
   }
   return withWeights(graph, convs);
 }
 
-function equalizablePairs(graph: Graph): Pair[] {
-  const wiring = new Wiring(graph, () => false);
-  const uses = new Map<string, number>();
-  for (const { inputs } of graph.nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const isConv = (node: GraphNode): boolean =>
-    node.op === 'conv' &&
-    wiring.roles.get(node) === 'compute' &&
-    node.inputs.slice(1).every((name) => uses.get(name) === 1);
-  return graph.nodes.filter(isConv).flatMap((first) => {
-    let [between = ''] = first.outputs;
-    for (;;) {
-      const [reader, ...others] = wiring.readers(between);
-      if (!reader || others.length > 0 || uses.get(between) !== 1 || graph.outputs.includes(between)) return [];
-      if (isConv(reader)) return dimsOf(between, graph).length === 4 ? [{ first, second: reader, between }] : [];
-      if (!homogeneous.has(reader.op)) return [];
-      [between = ''] = reader.outputs;
-    }
+function maximum(lists: readonly Float32Array[], length: number): Float32Array {
+  return new Float32Array(length).map((_, i) => Math.max(...lists.map((list) => list[i] as number)));
+}
+
+/** Largest factor that a channel is scaled by, and largest divisor, as exponents of 2. */
+const maxExponent = 6;
+
+/**
+ * What channels are divided by: powers of two, which are exact. The integers of a depthwise convolution have a scale for each channel, and
+ * so its input can have channels of one range; others have to share what is gained, as large weights make the scale of a row.
+ * Through a clip channels can only be made larger, and not beyond it.
+ */
+function factorsOf(largest: Float32Array, readers: readonly Equalizable[], ceiling: number): Float32Array {
+  const isDepthwise = readers.every(({ groups, inChannels }) => groups === inChannels);
+  const weights = maximum(readers.map(relativeMagnitudes), largest.length);
+  const logs = Array.from(largest, (activation, i) =>
+    isDepthwise ? Math.log2(activation) : Math.log2(activation / (weights[i] as number)) / 2,
+  );
+  // A channel that is dead on either side stays as it is.
+  const alive = logs.filter(Number.isFinite);
+  const most = alive.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const mean = alive.reduce((sum, value) => sum + value, 0) / alive.length;
+  return Float32Array.from(logs, (value, i) => {
+    if (!Number.isFinite(value)) return 1;
+    if (ceiling === Number.POSITIVE_INFINITY) return power(value - (isDepthwise ? most : mean));
+    const room = Math.ceil(Math.log2((largest[i] as number) / ceiling));
+    return power(Math.min(0, Math.max(room, isDepthwise ? room : value - most)));
   });
+}
+
+function power(exponent: number): number {
+  return 2 ** Math.round(Math.min(maxExponent, Math.max(-maxExponent, exponent)));
+}
+
+/** The largest weight that takes up each input channel, of the largest of its row. */
+function relativeMagnitudes(layer: Equalizable): Float32Array {
+  const size = layer.weight.length / layer.outChannels;
+  const weight = layer.weight.slice();
+  for (let begin = 0; begin < weight.length; begin += size) {
+    const row = weight.subarray(begin, begin + size);
+    const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    if (largest > 0) row.set(row.map((value) => value / largest));
+  }
+  return inputMagnitudes({ ...layer, weight });
 }
 
 function equalizable(node: GraphNode, graph: Graph, where: string): Equalizable {

@@ -1,7 +1,7 @@
 import type { GraphNode } from '../../graph/graph';
 import { Model } from '../../model/model';
 import { throwIfAborted } from '../../runtime/abort';
-import { type Calibration, CalibrationReader } from '../calibration';
+import { type Calibration, CalibrationReader, isRepeatable } from '../calibration';
 import {
   type CheckedQuantizeOptions,
   type QuantizationProgress,
@@ -9,8 +9,8 @@ import {
   readQuantizeOptions,
 } from '../options';
 import type { QuantizationReport } from '../report';
-import { adviseFloat } from './advice';
-import { assembleGraph } from './assemble';
+import { adviseFloat, leastDecibels, type Noise, worstOutput } from './advice';
+import { type AssembledGraph, assembleGraph } from './assemble';
 import { correctGraphBiases } from './bias-correction';
 import { equalizeGraph } from './equalize';
 import { dimsOfChunk, feedChunks } from './feeds';
@@ -37,21 +37,55 @@ export async function quantizeModel(
   where: string,
 ): Promise<ModelQuantization> {
   const checked = readQuantizeOptions(options, where);
-  const { reader, float, plan, statistics, isKept } = await calibrate(model, calibration, checked, where);
-  const choices = await chooseForValues(plan, statistics.histograms, checked, where);
-  let assembled = await assembleGraph(plan, choices, checked, where);
-  if (checked.biasCorrection) {
+  const plain = await attempt(model, calibration, checked, where);
+  const { equalize = true, biasCorrection = true } = checked;
+  const isOpen = checked.equalize === undefined || checked.biasCorrection === undefined;
+  const isLoud = plain.worst < leastDecibels && isRepeatable(calibration);
+  const wider =
+    isOpen && isLoud && (await attempt(model, calibration, { ...checked, equalize, biasCorrection }, where));
+  return finish(model, wider && wider.worst > plain.worst ? wider : plain, where);
+}
+
+/** A model quantised, and how well it does. */
+interface Attempt extends Calibrated {
+  readonly options: CheckedQuantizeOptions;
+  readonly assembled: AssembledGraph;
+  readonly noise: Noise;
+  /** Signal to noise of the worst output. */
+  readonly worst: number;
+}
+
+async function attempt(
+  model: Model,
+  calibration: Calibration,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<Attempt> {
+  const calibrated = await calibrate(model, calibration, options, where);
+  const { reader, float, plan, statistics } = calibrated;
+  const choices = await chooseForValues(plan, statistics.histograms, options, where);
+  let assembled = await assembleGraph(plan, choices, options, where);
+  if (options.biasCorrection) {
     const before = assembled;
-    const biases = await pass(reader, 'correct', checked, where, (images) =>
-      correctGraphBiases(before, images, checked, where),
+    const biases = await pass(reader, 'correct', options, where, (images) =>
+      correctGraphBiases(before, images, options, where),
     );
-    assembled = await assembleGraph(plan, choices, checked, where, biases);
+    assembled = await assembleGraph(plan, choices, options, where, biases);
   }
-  const noise = await measureNoise(float.graph, assembled, judgedValues(plan), statistics.sample, checked, where);
+  const noise = await measureNoise(float.graph, assembled, judgedValues(plan), statistics.sample, options, where);
+  return { ...calibrated, options, assembled, noise, worst: worstOutput(noise, plan) };
+}
+
+async function finish(
+  model: Model,
+  { options, float, plan, statistics, isKept, assembled, noise, worst }: Attempt,
+  where: string,
+): Promise<ModelQuantization> {
   const quantized = modelOf(model, assembled.graph, float);
-  const advice = await adviseFloat({ plan, noise, statistics, isKept }, checked, where);
+  const isLoud = worst < leastDecibels;
+  const advice = isLoud ? await adviseFloat(plan, statistics, isKept, options, where) : undefined;
   const parts = { model: `${quantized}`, assembled, noise, advice, ...statistics };
-  return { model: quantized, report: await makeGraphReport(parts, checked, where) };
+  return { model: quantized, report: await makeGraphReport(parts, options, where) };
 }
 
 export interface Calibrated {

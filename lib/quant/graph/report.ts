@@ -129,7 +129,7 @@ function reportNodeWeights(node: GraphNode, { plan, weights }: AssembledGraph, w
 }
 
 function recipeOf(options: CheckedQuantizeOptions, images: number): QuantizationRecipe {
-  const { method, scheme, perChannel, bits, equalize, biasCorrection } = options;
+  const { method, scheme, perChannel, bits, equalize = false, biasCorrection = false } = options;
   const { weights: weightBits, activations: activationBits } = bits;
   return { method, scheme, perChannel, weightBits, activationBits, equalize, biasCorrection, images };
 }

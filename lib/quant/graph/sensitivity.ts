@@ -5,7 +5,7 @@ import { untilAborted } from '../../runtime/abort';
 import type { Calibration } from '../calibration';
 import { readSensitivityOptions } from '../options';
 import type { LayerSensitivity, SensitivityOptions } from '../sensitivity';
-import { PlanJudge, planAlone, weighted } from './advice';
+import { PlanJudge, planAlone, weighted, worstOutput } from './advice';
 import { assembleGraph } from './assemble';
 import { chooseForValues } from './parameters';
 import { calibrate, modelOf } from './quantize';
@@ -30,7 +30,7 @@ export async function modelSensitivity(
   const meter = new PlanJudge(plan, statistics, checked, where);
   const scoreOf = async (node: GraphNode): Promise<unknown> => {
     const alone = planAlone(plan, node, isKept, checked);
-    if (!judge) return meter.worst(await meter.noiseOf(alone));
+    if (!judge) return worstOutput(await meter.noiseOf(alone), plan);
     const choices = await chooseForValues(alone, statistics.histograms, checked, where);
     const { graph } = await assembleGraph(alone, choices, checked, where);
     return judge(modelOf(model, graph, float));
