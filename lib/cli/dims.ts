@@ -1,6 +1,6 @@
-import type { InputShapes } from '../index';
 import { didYouMean } from '../did-you-mean';
 import { quote } from '../errors';
+import type { InputShapes } from '../index';
 import { misuse } from './usage';
 
 /** "1x3x640x640", or "images=1x3x640x640" for one of several inputs; may be given more than once. */

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
+import { bytesText } from '../figures';
 import { checkEnding, type FileFormat, formatOf } from '../formats/file-format';
 import { fuseInMemory, openModel } from '../formats/open-model';
 import { sizeOf } from '../image-size';
 import { exportOnnx, Model, saveModel } from '../index';
 import { filesOf, inputFile } from './input';
-import { bytesText } from './numbers';
 import { checkOutputs } from './outputs';
 import { checkUsage } from './usage';
 

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { didYouMean } from '../did-you-mean';
 import { type InputSize, inputSizeOf } from '../image-size';
-import { type ArchitectureName, architectureNames } from '../nn/networks/architectures';
 import { variants } from '../nn/blocks/variants';
+import { type ArchitectureName, architectureNames } from '../nn/networks/architectures';
 
 /**
  * Parsers of arguments and options. They check the text alone. The library checks the values, and what it refuses counts as

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { mismatch, type QARepVGGError } from '../errors';
+import { bytesText } from '../figures';
 import { placeOfSource } from '../formats/sources';
 import { type Network, saveModel } from '../index';
 import { checkSane } from '../nn/blocks/fuse';
@@ -8,7 +9,6 @@ import { describeAnew, descriptionOf } from './description';
 import type { FuseFlags } from './fuse-command';
 import { filesOf, formatIn, inputFile } from './input';
 import { openNetwork } from './network-file';
-import { bytesText } from './numbers';
 import { checkOutputs } from './outputs';
 import { choiceText } from './tensor-choice';
 

@@ -1,5 +1,6 @@
 import { didYouMean } from '../did-you-mean';
 import { mismatch } from '../errors';
+import { countOf } from '../figures';
 import { exists, placeOf } from '../formats/files';
 import { openModel } from '../formats/open-model';
 import { sizeOf } from '../image-size';
@@ -14,7 +15,6 @@ import type { InfoFlags } from './info-command';
 import { printModel } from './info-model';
 import { inputFile } from './input';
 import { networkOptions, openNetwork, refuseDescription, refuseFlags, tensorFlags } from './network-file';
-import { countOf } from './numbers';
 import { formatTable } from './table';
 import { choiceText, type TensorChoice } from './tensor-choice';
 import { misuse } from './usage';

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
+import { bytesText, countOf } from '../figures';
 import { formatOf } from '../formats/file-format';
 import { exportOnnx, type Model, type QuantizationReport, quantize, saveModel } from '../index';
 import { adviceText } from '../quant/report-page';
 import { listImages } from '../vision/list-images';
 import { untilInterrupted } from './interrupt';
-import { bytesText, countOf } from './numbers';
 import { CalibrationProgress } from './progress';
 import { accuracyText, optionsOf, spreadOver, writeReport } from './quantize';
 import { judgeModels, mostJudged } from './quantize-accuracy';

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { describe } from '../errors';
+import { bytesText, countOf } from '../figures';
 import { writeAtomically } from '../formats/atomic';
 import { formatOf } from '../formats/file-format';
 import { fuseInMemory, openModel } from '../formats/open-model';
@@ -22,7 +23,6 @@ import { skippedText } from './data-text';
 import { filesOf, inputFile } from './input';
 import { untilInterrupted } from './interrupt';
 import { inFloat } from './network-file';
-import { bytesText, countOf } from './numbers';
 import { checkOutputs } from './outputs';
 import { CalibrationProgress } from './progress';
 import { mostJudged } from './quantize-accuracy';

@@ -1,6 +1,6 @@
-import { integerSteps } from '../nn/networks/chain';
 import type { QuantizationParameters, QuantizedLayer } from '../integer/layers';
 import { QuantizedModel } from '../integer/quantized-model';
+import { integerSteps } from '../nn/networks/chain';
 import { letOthersRun } from '../runtime/abort';
 import { quantizeConv } from './convolution';
 import type { FloatModel } from './float-model';

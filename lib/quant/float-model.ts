@@ -1,9 +1,9 @@
 import { mismatch } from '../errors';
 import { checkFinite } from '../finite';
-import { chainOf } from '../nn/networks/chain';
 import { type FloatLayer, floatLayer } from '../integer/layers';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
+import { chainOf } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { RepCore } from '../nn/rep-core';

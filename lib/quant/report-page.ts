@@ -1,3 +1,4 @@
+import { bytesText, countOf } from '../figures';
 import { dataTable, lineFigure, page } from '../html/page';
 import { escapeHtml, format, histogramPlot } from '../html/plots';
 import { checkReport } from './check-report';
@@ -42,7 +43,7 @@ function pageOf(report: QuantizationReport, prefix: string): string {
   const figures = [
     lineFigure({
       title: 'Signal to quantisation noise',
-      text: 'Of what each layer puts out against the float model, on the first calibration images, and of its weights alone. Higher is better; 6 dB are one bit.',
+      text: 'Of the output of each layer, compared with the float model on the first calibration images, and of its weights alone. Higher is better; 6 dB are one bit.',
       names: layers.map(({ name }) => name),
       lines: [
         { name: 'output', style: 'a', values: layers.map(({ sqnr }) => sqnr) },
@@ -52,7 +53,7 @@ function pageOf(report: QuantizationReport, prefix: string): string {
     }),
     lineFigure({
       title: 'Largest activations',
-      text: 'What goes into each layer: the largest number that was seen, and the largest that its integers keep. One scale serves all channels.',
+      text: 'The largest input of each layer that was seen, and the largest that its integers keep. One scale serves all channels.',
       names,
       lines: [
         { name: 'seen', style: 'a', values: tensors.map(({ min, max }) => Math.max(-min, max)) },
@@ -62,14 +63,14 @@ function pageOf(report: QuantizationReport, prefix: string): string {
     }),
     lineFigure({
       title: 'Clamped activations',
-      text: 'Share of the numbers that go into each layer and lie beyond what is kept.',
+      text: 'Share of the input of each layer that lies beyond what its integers keep.',
       names,
       lines: [{ name: 'clamped', style: 'a', values: tensors.map(clampedPercent) }],
       unit: '%',
     }),
     lineFigure({
       title: 'Largest weights of channels',
-      text: 'The further apart, the more a scale for each channel gains over one for all.',
+      text: 'The further apart the lines, the more a scale for each channel gains over one for all.',
       names: convs.map(({ name }) => name),
       lines: [
         {
@@ -100,7 +101,7 @@ ${table(report)}
 ${floatTable(report)}
 <section>
 <h2>Distributions</h2>
-<p>Counts are on a logarithmic scale; what is clamped is in <span class="legend clamped">another colour</span>.</p>
+<p>Counts are on a logarithmic scale; <span class="legend clamped">clamped</span> numbers are in another colour.</p>
 <div class="cards">${layers.map(card).join('\n')}</div>
 </section>`,
   );
@@ -160,9 +161,9 @@ function facts({ recipe, bytes, floatBytes, layers, output, outputs, accuracy }:
     ['bits', `${recipe.weightBits} weights, ${recipe.activationBits} activations`],
     ['equalised', recipe.equalize ? 'yes' : 'no'],
     ['biases corrected', recipe.biasCorrection ? 'yes' : 'no'],
-    ['calibration', `${recipe.images} images`],
+    ['calibration', countOf(recipe.images, 'image')],
     [outputs ? 'nodes in integers' : 'layers in integers', `${integer} of ${judged.length}`],
-    ['size', `${(bytes / 1024).toFixed(1)} KiB, ${((100 * bytes) / floatBytes).toFixed(1)} % of float32`],
+    ['size', `${bytesText(bytes)}, ${((100 * bytes) / floatBytes).toFixed(1)} % of float32`],
     ...(outputs?.map(({ name, sqnr }): [string, string] => [name, `${decibels(sqnr)} dB`]) ?? [
       ['logits', `${decibels(output.sqnr)} dB`] as const,
     ]),
@@ -236,7 +237,7 @@ function percent(share: number): string {
 
 function card(layer: LayerReport): string {
   const { name, precision, activations, weights } = layer;
-  const plots = [`<h4>goes in</h4>${histogramPlot(`${name}: activations`, activations, keptBy(layer))}`];
+  const plots = [`<h4>input</h4>${histogramPlot(`${name}: activations`, activations, keptBy(layer))}`];
   if (weights) plots.push(`<h4>weights</h4>${histogramPlot(`${name}: weights`, weights.histogram)}`);
   return `<article><h3>${escapeHtml(name)} <small>${precision}</small></h3>${plots.join('')}</article>`;
 }

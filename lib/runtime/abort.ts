@@ -120,8 +120,7 @@ function unlisten(signal: AbortSignal, cancel: () => void): void {
 }
 
 function aborted(signal: AbortSignal, where: string): QARepVGGError {
-  const message = `${where}: expected the work to be wanted until it is done, received an abort`;
-  return new QARepVGGError('ERR_ABORTED', message, {
+  return new QARepVGGError('ERR_ABORTED', `${where}: aborted`, {
     cause: readForeign(`${where}, option signal`, () => signal.reason),
   });
 }

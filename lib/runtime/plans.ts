@@ -38,6 +38,5 @@ export interface WantedPlan {
 
 /** @throws {QARepVGGError} ERR_DISPOSED */
 export function refuseDisposed(isDisposed: boolean, where: string): void {
-  if (isDisposed)
-    throw new QARepVGGError('ERR_DISPOSED', `${where}: expected a session in use, received one that was disposed`);
+  if (isDisposed) throw new QARepVGGError('ERR_DISPOSED', `${where}: session has been disposed`);
 }

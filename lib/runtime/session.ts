@@ -71,7 +71,7 @@ export class InferenceSession {
   /** @internal */
   constructor(caller: unknown, engine: Engine) {
     if (caller !== key) {
-      throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'one of new');
+      throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'a call of new');
     }
     this.#engine = engine;
     const { inputs, outputs, labels, preprocessing, inputSize, independent, takesBytes } = engine.facts;

@@ -117,7 +117,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
  private:
   // Shared: arguments may be getters that dispose the session.
   const Made& in_use() const {
-    if (made_.queue == nullptr) fail(code::kDisposed, "expected a session in use, received one that was disposed");
+    if (made_.queue == nullptr) fail(code::kDisposed, "session has been disposed");
     return made_;
   }
   const GraphProgram& program() const { return in_use().queue->program(); }

@@ -96,7 +96,7 @@ describe('abort', () => {
     expect(await outcome(session.run({ input: x }, { signal }))).toBe(right);
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
     controller.abort();
-    await expectRejection(session.run({ input: x }, { signal }), 'ERR_ABORTED', 'an abort');
+    await expectRejection(session.run({ input: x }, { signal }), 'ERR_ABORTED', 'aborted');
     expect(await outcome(session.run({ input: x }))).toBe(right);
   });
 

@@ -320,7 +320,7 @@ describe('refused', () => {
       expectRefusal(
         () => session.memoryUsage(),
         'ERR_DISPOSED',
-        'InferenceSession.memoryUsage: expected a session in use',
+        'InferenceSession.memoryUsage: session has been disposed',
       );
   });
 

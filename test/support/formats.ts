@@ -35,7 +35,7 @@ export function safetensorsFile(header: unknown, dataBytes: number): Buffer {
 export const beyondMemory: readonly [code: ErrorCode, message: string] =
   constants.MAX_LENGTH < 2 ** 42
     ? ['ERR_LIMIT', 'the limit of this version of Node']
-    : ['ERR_OUT_OF_MEMORY', 'memory for'];
+    : ['ERR_OUT_OF_MEMORY', 'out of memory'];
 
 /** What `read` returns, or the code of the error that it throws. */
 export function outcome<T>(read: () => T): T | { code: string } {

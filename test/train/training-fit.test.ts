@@ -237,7 +237,7 @@ describe('fit', () => {
   test('a trainer whose training was cut off goes on with that one only', async () => {
     const trainer = new Trainer(patternNetwork());
     const stop = AbortSignal.abort();
-    await expectRejection(trainer.fit(data, { epochs: 1, batchSize: 16, signal: stop }), 'ERR_ABORTED', 'an abort');
+    await expectRejection(trainer.fit(data, { epochs: 1, batchSize: 16, signal: stop }), 'ERR_ABORTED', 'aborted');
     await expectRejection(trainer.fit(data, { epochs: 1, batchSize: 8 }), 'ERR_INVALID_ARG', 'option batchSize');
     await trainer.fit(data, { epochs: 1, batchSize: 16 });
     expect((await trainer.fit(data, { epochs: 1, batchSize: 8 })).epochs).toHaveLength(1);

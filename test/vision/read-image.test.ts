@@ -151,7 +151,7 @@ describe('time', () => {
 
   test('an abort: before, while and after it decodes', async () => {
     const file = await slow;
-    const aborted = (signal: AbortSignal) => expectRejection(readImage(file, { signal }), 'ERR_ABORTED', 'an abort');
+    const aborted = (signal: AbortSignal) => expectRejection(readImage(file, { signal }), 'ERR_ABORTED', 'aborted');
     await aborted(AbortSignal.abort());
     const later = new AbortController();
     const work = aborted(later.signal);
