@@ -25,16 +25,13 @@ export async function adviseFloat(
   plan: IntegerPlan,
   statistics: GraphStatistics,
   isKept: (node: GraphNode) => boolean,
+  biases: Biases,
   options: CheckedQuantizeOptions,
   where: string,
 ): Promise<FloatAdvice> {
   const { graph } = plan.wiring;
-  const judge = new PlanJudge(
-    plan,
-    { ...statistics, sample: statistics.sample.slice(0, judgedChunks) },
-    options,
-    where,
-  );
+  const sample = statistics.sample.slice(0, judgedChunks);
+  const judge = new PlanJudge(plan, { ...statistics, sample }, biases, options, where);
   try {
     const shares = new Map<GraphNode, Noise>();
     for (const node of weighted(plan)) shares.set(node, await judge.alone(node, isKept));
@@ -65,6 +62,9 @@ export function worstOutput(noise: Noise, plan: IntegerPlan): number {
   return Math.min(...[...judgedOf(plan)].map((name) => noise.get(name) ?? Number.POSITIVE_INFINITY));
 }
 
+/** Corrected, by node: each is corrected on exact inputs, whatever else computes in integers. */
+export type Biases = ReadonlyMap<GraphNode, Float32Array>;
+
 /** Signal to noise by value, in decibels. */
 export type Noise = ReadonlyMap<string, number>;
 
@@ -73,17 +73,20 @@ export class PlanJudge {
   readonly #meter: NoiseMeter;
   readonly #plan: IntegerPlan;
   readonly #histograms: GraphStatistics['histograms'];
+  readonly #biases: Biases;
   readonly #options: CheckedQuantizeOptions;
   readonly #where: string;
 
   constructor(
     plan: IntegerPlan,
     { histograms, sample }: Pick<GraphStatistics, 'histograms' | 'sample'>,
+    biases: Biases,
     options: CheckedQuantizeOptions,
     where: string,
   ) {
     this.#plan = plan;
     this.#histograms = histograms;
+    this.#biases = biases;
     this.#options = options;
     this.#where = where;
     this.#meter = new NoiseMeter(plan.wiring.graph, [...judgedOf(plan)], sample, options, where);
@@ -91,7 +94,7 @@ export class PlanJudge {
 
   async noiseOf(plan: IntegerPlan): Promise<Noise> {
     const choices = await chooseForValues(plan, this.#histograms, this.#options, this.#where);
-    return this.#meter.measure(await assembleGraph(plan, choices, this.#options, this.#where));
+    return this.#meter.measure(await assembleGraph(plan, choices, this.#options, this.#where, this.#biases));
   }
 
   /** Of a plan in which one node alone of those with weights computes in integers. */

@@ -9,7 +9,7 @@ import {
   readQuantizeOptions,
 } from '../options';
 import type { QuantizationReport } from '../report';
-import { adviseFloat, leastDecibels, type Noise, wantedDecibels, worstOutput } from './advice';
+import { adviseFloat, type Biases, leastDecibels, type Noise, wantedDecibels, worstOutput } from './advice';
 import { type AssembledGraph, assembleGraph } from './assemble';
 import { correctGraphBiases } from './bias-correction';
 import { equalizeGraph } from './equalize';
@@ -50,6 +50,7 @@ export async function quantizeModel(
 interface Attempt extends Calibrated {
   readonly options: CheckedQuantizeOptions;
   readonly assembled: AssembledGraph;
+  readonly biases: Biases;
   readonly noise: Noise;
   /** Signal to noise of the worst output. */
   readonly worst: number;
@@ -65,25 +66,26 @@ async function attempt(
   const { reader, float, plan, statistics } = calibrated;
   const choices = await chooseForValues(plan, statistics.histograms, options, where);
   let assembled = await assembleGraph(plan, choices, options, where);
+  let biases: Biases = new Map();
   if (options.biasCorrection) {
     const before = assembled;
-    const biases = await pass(reader, 'correct', options, where, (images) =>
+    biases = await pass(reader, 'correct', options, where, (images) =>
       correctGraphBiases(before, images, options, where),
     );
     assembled = await assembleGraph(plan, choices, options, where, biases);
   }
   const noise = await measureNoise(float.graph, assembled, judgedValues(plan), statistics.sample, options, where);
-  return { ...calibrated, options, assembled, noise, worst: worstOutput(noise, plan) };
+  return { ...calibrated, options, assembled, biases, noise, worst: worstOutput(noise, plan) };
 }
 
 async function finish(
   model: Model,
-  { options, float, plan, statistics, isKept, assembled, noise, worst }: Attempt,
+  { options, float, plan, statistics, isKept, assembled, biases, noise, worst }: Attempt,
   where: string,
 ): Promise<ModelQuantization> {
   const quantized = modelOf(model, assembled.graph, float);
   const isLoud = worst < leastDecibels;
-  const advice = isLoud ? await adviseFloat(plan, statistics, isKept, options, where) : undefined;
+  const advice = isLoud ? await adviseFloat(plan, statistics, isKept, biases, options, where) : undefined;
   const parts = { model: `${quantized}`, assembled, noise, advice, ...statistics };
   return { model: quantized, report: await makeGraphReport(parts, options, where) };
 }

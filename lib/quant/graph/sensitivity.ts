@@ -27,7 +27,7 @@ export async function modelSensitivity(
 ): Promise<LayerSensitivity[]> {
   const checked = readSensitivityOptions(options, where);
   const { float, plan, statistics, isKept } = await calibrate(model, calibration, checked, where);
-  const meter = new PlanJudge(plan, statistics, checked, where);
+  const meter = new PlanJudge(plan, statistics, new Map(), checked, where);
   const scoreOf = async (node: GraphNode): Promise<unknown> => {
     const alone = planAlone(plan, node, isKept, checked);
     if (!judge) return worstOutput(await meter.noiseOf(alone), plan);
