@@ -4,7 +4,7 @@
 // load    { feeds: [{ name, dims, file }] }        what to run on: files of float32
 // check   { output }                              runs once, writes the numbers of all outputs to a file, sorted by name
 // time    { runs }                                one run after the other; replies { ms: [of each] }
-// peak    { threads }                             qarepvgg only; replies { gigaops } per second of multiply-adds in registers
+// peak    { precision, threads }                  qarepvgg only; replies { gigaops } per second of multiply-adds in registers
 // memory  {}                                      replies { peakMiB } of the process so far
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -93,10 +93,10 @@ await answer({
     return { ms };
   },
 
-  /** @param {{ threads: number }} request */
-  async peak({ threads }) {
+  /** @param {{ precision: 'float32' | 'int8', threads: number }} request */
+  async peak({ precision, threads }) {
     const { addon } = await import('../dist/binding.js');
-    return { gigaops: addon.peakRate('float32', threads) / 1e9 };
+    return { gigaops: addon.peakRate(precision, threads) / 1e9 };
   },
 
   memory() {

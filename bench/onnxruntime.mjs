@@ -116,15 +116,15 @@ async function run({ sections, precisions, threads, batches, others, rounds, siz
   }
 }
 
-/** @param {readonly string[]} models @param {readonly string[]} peers @param {{ threads: number[], rounds: number }} setting @param {(section: Section) => void} onSection */
-async function runModels(models, peers, { threads, rounds }, onSection) {
+/** @param {readonly string[]} models @param {readonly string[]} peers @param {{ precisions: Precision[], threads: number[], rounds: number }} setting @param {(section: Section) => void} onSection */
+async function runModels(models, peers, { precisions, threads, rounds }, onSection) {
   const folder = mkdtempSync(join(tmpdir(), 'qarepvgg-bench-'));
   try {
     for (const peer of peers) {
       for (const model of models) {
         const [name = '', batch = '1'] = model.split(':');
         try {
-          const rows = await measureNetwork(name, Number(batch), threads, rounds, [peer], folder);
+          const rows = await measureNetwork(name, Number(batch), threads, rounds, peer, precisions, folder);
           onSection({ title: `${name}, batch ${batch}, against ${peer}`, rows });
         } catch (error) {
           // What another engine cannot read is no result of ours.

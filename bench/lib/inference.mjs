@@ -23,7 +23,7 @@ import { compare, pauseMs, takeTurns } from './turns.mjs';
  * Weights of 7 bits where there are no instructions for dot products of bytes: onnxruntime then adds pairs of products in 16
  * bits, which larger weights saturate. The time is the same.
  */
-const bits = { weights: info().isas.some((isa) => isa.endsWith('vnni')) ? 8 : 7 };
+export const bits = { weights: info().isas.some((isa) => isa.endsWith('vnni')) ? 8 : 7 };
 
 /** Length of a turn, about. */
 const turnMs = 300;
