@@ -17,6 +17,7 @@ struct Vec : Vec512 {
   using LookUp = LookUpBytes;
 
   static void dot(Reg& acc, Reg a, Reg b) { asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); }
+  static void dot_lanes(Reg& acc, Reg a, Reg b) { dot(acc, a, b); }
   static void dot_words(Reg& acc, Reg a, Reg b) { asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); }
   static Reg widen(const std::byte* p) {
     return _mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

@@ -17,6 +17,7 @@ struct Vec : Vec256 {
   using LookUp = LookUpBytes;
 
   static void dot(Reg& acc, Reg a, Reg b) { asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b)); }
+  static void dot_lanes(Reg& acc, Reg a, Reg b) { dot(acc, a, b); }
   static void dot_words(Reg& acc, Reg a, Reg b) { asm("%{vex%} vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b)); }
   static Reg widen(const std::byte* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));

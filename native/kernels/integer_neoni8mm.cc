@@ -16,6 +16,9 @@ struct Vec : Vec128Bytes {
   static void dot(Reg& acc, Reg a, Reg b) {
     acc = vsudotq_laneq_s32(acc, vreinterpretq_s8_s32(b), vreinterpretq_u8_s32(a), 0);
   }
+  static void dot_lanes(Reg& acc, Reg a, Reg b) {
+    acc = vusdotq_s32(acc, vreinterpretq_u8_s32(a), vreinterpretq_s8_s32(b));
+  }
 };
 
 constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;

@@ -90,6 +90,7 @@ struct Vec {
       acc.v[i] = wrap(bits(acc.v[i]) + bits(sum));
     }
   }
+  static void dot_lanes(Reg& acc, Reg a, Reg b) { dot(acc, a, b); }
   static void dot_words(Reg& acc, Reg a, Reg b) {
     for (int i = 0; i < kLanes; ++i) {
       std::int16_t x[2], w[2];
