@@ -11,7 +11,6 @@ export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './f
 export type { DataType, Dim, TensorData, Value } from './graph/graph';
 export type { InputSize, Size } from './image-size';
 export { info, type NativeInfo } from './info';
-export type { SqueezeExciteTensors } from './nn/networks/chain';
 export type {
   FloatAverage,
   FloatConv,
@@ -35,6 +34,7 @@ export type { Form } from './nn/blocks/structure';
 export type { Variant } from './nn/blocks/variants';
 export type { BackwardOptions, ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
 export type { ArchitectureName } from './nn/networks/architectures';
+export type { SqueezeExciteTensors } from './nn/networks/chain';
 export { createModel, type Network } from './nn/networks/network';
 export type { CheckedNetworkOptions, NetworkOptions } from './nn/networks/network-options';
 export type { LayerSummary, NetworkSummary } from './nn/networks/summary';

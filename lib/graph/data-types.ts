@@ -28,3 +28,6 @@ const numbers: Readonly<Record<DataType, number>> = { float32: 1, uint8: 2, int8
 export function onnxTypeOf(type: DataType): number {
   return numbers[type];
 }
+
+/** Smallest float32 that is not denormal. */
+export const minNormal = 2 ** -126;

@@ -1,4 +1,5 @@
 import { mismatch } from '../errors';
+import { minNormal } from './data-types';
 import type { AttributeValue, Graph, GraphNode, GraphTensor, ValueType } from './graph';
 import { opOf } from './ops';
 import { movedOps, quantizedOps } from './quantized-ops';
@@ -29,9 +30,6 @@ export function isQuantized({ nodes }: Graph): boolean {
   const floats = new Set(nodes.flatMap(({ op, outputs }) => (op === 'dequantizeLinear' ? outputs : [])));
   return nodes.some(({ op, inputs }) => weighted.includes(op) && floats.has(inputs[1] as string));
 }
-
-/** Smallest float32 that is not denormal. */
-const minNormal = 2 ** -126;
 
 /** Makes the one form of the nodes of a graph. */
 export class QuantizedForm {

@@ -7,6 +7,11 @@ export function numbersOf({ data }: GraphTensor): ArrayLike<number> {
   return types.isBigInt64Array(data) ? Float64Array.from(data, Number) : data;
 }
 
+/** The bytes of a tensor's numbers, where they are. */
+export function bytesOf({ data }: GraphTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
 /** As {@link numbersOf}, as a list, for tensors that are lists of axes or dims. */
 export function listOf(tensor: GraphTensor): number[] {
   return Array.from(numbersOf(tensor));

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
+import { minNormal } from '../graph/data-types';
 import { type IntegerConv, outputParameters, type QuantizationParameters, type QuantizedLayer } from './layers';
 import type { QuantizedParts } from './quantized-model';
 
@@ -181,9 +182,6 @@ export function checkParameters({ scale, zeroPoint }: QuantizationParameters, wh
   if (Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255) return;
   throw mismatch('ERR_QUANT_PARAM', `${where}, zero point`, 'an integer from 0 to 255', String(zeroPoint));
 }
-
-/** Smallest float32 that is not denormal. */
-const minNormal = 2 ** -126;
 
 function checkScale(scale: number, where: string): void {
   if (typeof scale === 'number' && isScale(scale)) return;

@@ -1,10 +1,10 @@
 import type { Graph, GraphTensor } from '../graph/graph';
 import { imageChannels } from '../graph/passes/integers/fuse';
 import { named } from '../graph/passes/integers/parameters';
-import { isLinear } from '../nn/networks/chain';
 import { coreOf } from '../nn/core';
-import { ChainGraph, moduleGraph, windowAttributes } from '../nn/networks/graph';
 import type { Module } from '../nn/module';
+import { isLinear } from '../nn/networks/chain';
+import { ChainGraph, moduleGraph, windowAttributes } from '../nn/networks/graph';
 import { biasScale, type IntegerConv, outputParameters, type QuantizationParameters, tensorsOf } from './layers';
 import { QuantizedModel } from './quantized-model';
 

@@ -1,6 +1,6 @@
 // Whether threads of this process have to wait for a processor, because more of them, or other programs, want to run
-// than there are. Who waits for another thread should then sleep: it may have the very processor that the other one
-// needs.
+// than there are. A thread that waits for another one should then sleep: it may have the very processor that the
+// other one needs.
 #pragma once
 
 namespace qarepvgg {

@@ -63,7 +63,7 @@ test('functions call functions; absent inputs and outputs stay absent', async ()
   expect(await run(file([call('Twice', ['x'], ['y'])], [leaky, twice]))).toEqual([-1, 0, 8]);
 });
 
-test('functions that call themselves, and those whose nodes multiply, are refused at once', async () => {
+test('functions that call themselves, or whose nodes multiply, are refused at once', async () => {
   const loop: FunctionDraft = { name: 'F', inputs: ['a'], outputs: ['b'], nodes: [call('F', ['a'], ['b'])] };
   await expectRejection(importOnnx(file([call('F', ['x'], ['y'])], [loop])), 'ERR_LIMIT', 'in the function F');
   const doubling = Array.from({ length: 30 }, (_, i): FunctionDraft => {

@@ -2,6 +2,7 @@ import { describeList, mismatch, quote } from '../../errors';
 import { onnxTypeOf } from '../../graph/data-types';
 import type { GraphTensor, Graph as ModelGraph } from '../../graph/graph';
 import { quantizedForm } from '../../graph/quantized-form';
+import { bytesOf } from '../../graph/tensors';
 import { networkGraph, outputLayer, parameterNames } from '../../integer/graph';
 import { QuantizedModel } from '../../integer/quantized-model';
 import { Model } from '../../model/model';
@@ -20,7 +21,7 @@ import { describeNetwork, type Metadata, readDescription } from '../model-metada
 import { buildQuantized, describeQuantized, TensorSource } from '../quantized-files';
 import { checkSum, withSum } from './checksum';
 import { decodeFile, encodeFile } from './file';
-import { bytesOf, tensorBytes, valueInfo, type WrittenGraph, writtenGraph } from './model-graph';
+import { tensorBytes, valueInfo, type WrittenGraph, writtenGraph } from './model-graph';
 import { readExternal } from './reader/external';
 import { readGraph } from './reader/graph';
 import { type ExternalBytes, moveIntoPlace } from './reader/tensors';

@@ -12,6 +12,7 @@ import { opOf } from '../../graph/ops';
 import type { AttributeKind, Kinds } from '../../graph/ops/op';
 import { isQuantized } from '../../graph/quantized-form';
 import { nodeView } from '../../graph/specialize';
+import { bytesOf } from '../../graph/tensors';
 import {
   type Attribute,
   attributeTypes,
@@ -92,11 +93,6 @@ export function writtenGraph(graph: Graph, place: (name: string, tensor: GraphTe
         : opset,
     tensors,
   };
-}
-
-/** The bytes of a tensor's numbers. */
-export function bytesOf({ data }: GraphTensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function constantOf(node: GraphNode): GraphTensor {

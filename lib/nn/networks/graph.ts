@@ -1,7 +1,8 @@
 import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
+import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
-import { chainOf, type ConvStep, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
+import { type ConvStep, chainOf, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
 
 /** Names of the input and the output of every network of this package. */
 export const inputName = 'input';
@@ -165,10 +166,6 @@ export function windowAttributes({ dilation, groups, kernel, padding, stride }: 
 
 function isSame(a: GraphTensor, b: GraphTensor): boolean {
   return a.type === b.type && `${a.dims}` === `${b.dims}` && Buffer.compare(bytesOf(a), bytesOf(b)) === 0;
-}
-
-function bytesOf({ data }: GraphTensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", nothing for "weight". */

@@ -39,7 +39,7 @@ void GraphQueue::cancel(const std::shared_ptr<GraphRequest>& request) {
   request->done();
 }
 
-// Every submit() comes with one pass; those whose request an earlier pass took along find less or nothing to do.
+// Every submit() comes with one pass. A pass whose request went along with an earlier one finds less or nothing to do.
 void GraphQueue::run_pass() noexcept {
   {
     const std::lock_guard<std::mutex> lock(mutex_);

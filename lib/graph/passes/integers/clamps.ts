@@ -1,6 +1,6 @@
+import type { GraphNode } from '../../graph';
 import { clipBounds } from '../../ops/clip';
 import { roundedByte } from '../../ops/quantization';
-import type { GraphNode } from '../../graph';
 import type { Integers, Reading, Rounding } from './context';
 import type { Bytes } from './parameters';
 

@@ -1,9 +1,10 @@
+import { minNormal } from '../../data-types';
 import type { AttributeValue, Graph, GraphNode } from '../../graph';
 import { roundedByte } from '../../ops/quantization';
 import { nodeOf, Rewriter } from '../../rewriter';
 import { tensorOf } from '../../tensors';
 import { regrid } from './grid';
-import { type Bytes, maxDepth, minNormal, named, type Scale, sameScale, scaleNamed, scaleOf } from './parameters';
+import { type Bytes, maxDepth, named, type Scale, sameScale, scaleNamed, scaleOf } from './parameters';
 
 /** Makes bytes of the result of a node, rounded to a scale, before node `at`; nothing where it cannot. */
 export type Rounding = (node: GraphNode, to: Scale, at: GraphNode, integers: Integers) => Bytes | undefined;

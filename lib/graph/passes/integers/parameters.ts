@@ -1,3 +1,4 @@
+import { minNormal } from '../../data-types';
 import type { GraphNode, GraphTensor } from '../../graph';
 import type { Rewriter } from '../../rewriter';
 import { numbersOf } from '../../tensors';
@@ -16,9 +17,6 @@ export interface Bytes extends Scale {
 export function sameScale(a: Scale, b: Scale): boolean {
   return a.scale === b.scale && a.zeroPoint === b.zeroPoint;
 }
-
-/** Smallest float32 that is not denormal. */
-export const minNormal = 2 ** -126;
 
 /** Operators one behind the other that passes look through. */
 export const maxDepth = 256;

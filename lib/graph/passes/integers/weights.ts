@@ -1,7 +1,8 @@
+import { minNormal } from '../../data-types';
 import { type GraphNode, type GraphTensor, sizeOf } from '../../graph';
 import type { Rewriter } from '../../rewriter';
 import { numbersOf } from '../../tensors';
-import { minNormal, type Scale } from './parameters';
+import type { Scale } from './parameters';
 
 /** How the weights of an operator are numbered. */
 export interface WeightLayout {
