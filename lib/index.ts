@@ -44,10 +44,9 @@ export type { LoadResult } from './nn/state/load';
 export type { Parameter, StateDict } from './nn/state/state';
 export type { Preprocessing } from './preprocessing';
 export type { Calibration, CalibrationBatch, CalibrationStream } from './quant/calibration';
-export type { ModelQuantization } from './quant/graph/quantize';
 export type { Bins } from './quant/histogram';
 export type { Bits, QuantizationProgress, QuantizeOptions } from './quant/options';
-export { type Quantization, quantize } from './quant/quantize';
+export { type ModelQuantization, type Quantization, quantize } from './quant/quantize';
 export type {
   AccuracyReport,
   ActivationReport,

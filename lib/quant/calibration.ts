@@ -1,12 +1,10 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
-import { checkFinite } from '../finite';
 import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
-import { defaultPreprocessing, type Preprocessing, preprocess } from '../preprocessing';
 import { untilAborted } from '../runtime/abort';
-import { type CheckedImages, checkImages, type Images } from '../runtime/images';
-import { readTensor, type Tensor } from '../tensor';
+import type { Images } from '../runtime/images';
+import type { FeedChunk } from './graph/observer';
 
 /** Images to calibrate on: floats [n, c, h, w], used unchanged, or bytes [n, h, w, c], to which the preprocessing is applied. */
 export type CalibrationBatch = Images | { readonly images: Images };
@@ -33,27 +31,11 @@ const maxChunk = 8;
 const chunkPixels = 2 ** 17;
 
 /** Checks a batch of the caller's, at `place` for messages, and divides it. */
-export type Split<C> = (batch: unknown, place: string) => Iterable<C>;
+export type Split = (batch: unknown, place: string) => Iterable<FeedChunk>;
 
 /** How many images of `pixels` pixels go through a network together. */
 export function chunkSize(pixels: number): number {
   return Math.min(maxChunk, Math.max(1, Math.floor(chunkPixels / pixels)));
-}
-
-/** Images [n, c, h, w] with n up to 8, fewer of large ones. */
-export function imageChunks(model: {
-  readonly inChannels: number;
-  readonly preprocessing?: Preprocessing | undefined;
-}): Split<Tensor> {
-  return function* (batch, place) {
-    const images = readImages(batch, model.inChannels, place);
-    const size = chunkSize(images.height * images.width);
-    for (let start = 0; start < images.count; start += size) {
-      const chunk = toFloats(images, start, Math.min(start + size, images.count), model);
-      checkFinite(chunk.data, `${place}, images`);
-      yield chunk;
-    }
-  };
 }
 
 /** Whether images can be read more than once: a generator allows one pass only. */
@@ -65,14 +47,14 @@ export function isRepeatable(calibration: unknown): boolean {
 }
 
 /** Goes through calibration images, as often as need be, a few at a time. */
-export class CalibrationReader<C = Tensor> {
+export class CalibrationReader {
   readonly #calibration: unknown;
-  readonly #split: Split<C>;
+  readonly #split: Split;
   readonly #signal: AbortSignal | undefined;
   readonly #where: string;
   #passes = 0;
 
-  constructor(calibration: unknown, split: Split<C>, signal: AbortSignal | undefined, where: string) {
+  constructor(calibration: unknown, split: Split, signal: AbortSignal | undefined, where: string) {
     this.#calibration = calibration;
     this.#split = split;
     this.#signal = signal;
@@ -86,7 +68,7 @@ export class CalibrationReader<C = Tensor> {
    * ERR_DTYPE, ERR_BUFFER_*, ERR_NON_FINITE for a batch; ERR_ABORTED, also while a batch is waited for; whatever the stream
    * throws.
    */
-  async *chunks(): AsyncGenerator<C> {
+  async *chunks(): AsyncGenerator<FeedChunk> {
     const where = `${this.#where}, calibration`;
     const stream = this.#open(where);
     this.#passes++;
@@ -157,22 +139,6 @@ export class CalibrationReader<C = Tensor> {
   }
 }
 
-function toFloats(
-  { data, count, height, width }: CheckedImages,
-  start: number,
-  end: number,
-  {
-    inChannels,
-    preprocessing = defaultPreprocessing(inChannels),
-  }: { inChannels: number; preprocessing?: Preprocessing | undefined },
-): Tensor {
-  const size = data.length / count;
-  const part = data.subarray(start * size, end * size);
-  return types.isFloat32Array(part)
-    ? { data: part, dims: [end - start, inChannels, height, width] }
-    : preprocess(part as Uint8Array, [end - start, height, width, inChannels], preprocessing);
-}
-
 /** An iterator of the caller's. What its methods throw is the caller's own and comes through. */
 interface OpenIterator {
   next(): unknown;
@@ -210,12 +176,4 @@ async function settle(value: unknown, where: string): Promise<unknown> {
 
 function* batchesOf(dataset: Dataset): Generator<Images> {
   for (const { images, dims } of dataset.parts(maxChunk)) yield { data: images, dims };
-}
-
-function readImages(batch: unknown, channels: number, where: string): CheckedImages {
-  if (typeof batch !== 'object' || batch === null) {
-    throw mismatch('ERR_INVALID_ARG', where, 'images { data, dims }, or { images }', describe(batch));
-  }
-  const images = readForeign(where, () => (batch as { images?: unknown }).images ?? batch);
-  return checkImages(readTensor(images, where), channels, where);
 }

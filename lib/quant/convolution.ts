@@ -1,4 +1,4 @@
-import { biasScale, type FloatConv, type IntegerConv, type QuantizationParameters } from '../integer/layers';
+import type { IntegerConv } from '../integer/layers';
 import { roundHalfEven, scaleOf } from './ranges';
 
 const { abs, fround, max, min } = Math;
@@ -18,12 +18,6 @@ const zeroChannelBias = 2 ** 24;
 
 /** Weights and biases in integers. */
 export type IntegerWeights = Pick<IntegerConv, 'weight' | 'weightScale' | 'bias'>;
-
-/** A convolution in integers. */
-export function quantizeConv(layer: FloatConv, input: QuantizationParameters, options: WeightOptions): IntegerConv {
-  const { weight, bias, ...step } = layer;
-  return { ...step, precision: 'int8', input, ...quantizeWeights(weight, bias, input.scale, options) };
-}
 
 /**
  * Weights: the largest one of a channel, or of all, becomes 2^(bits - 1) - 1; a channel of zeros stays zeros. Biases: in
@@ -61,17 +55,6 @@ export function quantizeWeights(
     roundHalfEven(value / fround(inputScale * (weightScale[i] as number))),
   );
   return { weight: integers, weightScale, bias: steps };
-}
-
-/** What the integers stand for. */
-export function dequantizeConv(layer: IntegerConv): FloatConv {
-  const { weight: _, bias, weightScale, input, precision: __, ...step } = layer;
-  return {
-    ...step,
-    precision: 'float32',
-    weight: dequantizeWeights(layer),
-    bias: Float32Array.from(bias, (value, i) => value * biasScale(input, weightScale, i)),
-  };
 }
 
 /** What bytes stand for, output channel by output channel. */

@@ -1,18 +1,6 @@
-import { didYouMean } from '../did-you-mean';
 import { describe, mismatch } from '../errors';
 import { info } from '../info';
-import type { FloatLayer } from '../integer/layers';
-import {
-  boolean,
-  integer,
-  number,
-  oneOf,
-  optional,
-  type Parsed,
-  parseOptions,
-  readForeign,
-  wrongOption,
-} from '../options';
+import { boolean, integer, number, oneOf, optional, type Parsed, parseOptions, readForeign } from '../options';
 import { signalField } from '../runtime/abort';
 
 /** How far a quantisation is. */
@@ -111,14 +99,6 @@ const { biasCorrection: _, ...sensitivityFields } = fields;
 /** The same of `sensitivity`, which corrects no biases. @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
 export function readSensitivityOptions(options: unknown, where: string): CheckedQuantizeOptions {
   return { ...parseOptions(where, sensitivityFields, options), biasCorrection: false };
-}
-
-/** @throws {QARepVGGError} ERR_INVALID_ARG for a name that no convolution or linear layer has. */
-export function checkNames(names: readonly string[], layers: readonly FloatLayer[], where: string): void {
-  const known = layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
-  const odd = names.find((name) => !known.includes(name));
-  if (odd === undefined) return;
-  throw wrongOption(where, 'keepFloat', `names among ${known.join(', ')}`, describe(odd) + didYouMean(odd, known));
 }
 
 function readBits(value: unknown, where: string): Required<Bits> {

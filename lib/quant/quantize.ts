@@ -1,18 +1,23 @@
 import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
 import type { Module } from '../nn/module';
-import { assemble, chooseParameters } from './assemble';
-import { correctBiases } from './bias-correction';
-import { type Calibration, CalibrationReader, imageChunks } from './calibration';
-import { readFloatModel } from './float-model';
-import { type ModelQuantization, quantizeModel } from './graph/quantize';
-import { checkNames, type QuantizeOptions, readQuantizeOptions } from './options';
-import { makeReport, type QuantizationReport } from './report';
-import { collectStatistics } from './statistics';
+import { attempt, finish } from './attempt';
+import { type Calibration, isRepeatable } from './calibration';
+import { adviseFloat, leastDecibels, wantedDecibels } from './graph/advice';
+import { ModelSubject } from './models';
+import { ModuleSubject } from './modules';
+import { type CheckedQuantizeOptions, type QuantizeOptions, readQuantizeOptions } from './options';
+import type { QuantizationReport } from './report';
 
 /** What {@link quantize} resolves to. */
 export interface Quantization {
   readonly model: QuantizedModel;
+  readonly report: QuantizationReport;
+}
+
+/** The same of a {@link Model}. */
+export interface ModelQuantization {
+  readonly model: Model;
   readonly report: QuantizationReport;
 }
 
@@ -50,18 +55,35 @@ export async function quantize(
   options: QuantizeOptions = {},
 ): Promise<Quantization | ModelQuantization> {
   const where = 'quantize';
-  if (model instanceof Model) return quantizeModel(model, calibration, options, where);
   const checked = readQuantizeOptions(options, where);
-  const float = readFloatModel(model, where);
-  checkNames(checked.keepFloat, float.layers, where);
-  const reader = new CalibrationReader(calibration, imageChunks(float), checked.signal, where);
-  const statistics = await collectStatistics(float, reader, checked, where);
-  const choices = await chooseParameters(statistics.histograms, checked, where);
-  let quantized = await assemble(float, statistics, choices, checked, where);
-  if (checked.biasCorrection) {
-    const layers = await correctBiases(statistics.layers, quantized, reader, checked, where);
-    quantized = await assemble(float, { ...statistics, layers }, choices, checked, where);
-  }
-  const report = await makeReport(quantized, statistics, choices, checked, where);
-  return { model: quantized, report };
+  if (model instanceof Model) return quantizeModel(model, calibration, checked, where);
+  const subject = new ModuleSubject(model, checked.keepFloat, where);
+  const { model: quantized, report } = await finish(
+    subject,
+    await attempt(subject, calibration, checked, where),
+    where,
+  );
+  // A network has one output.
+  const { outputs: _, ...rest } = report;
+  return { model: quantized, report: rest };
+}
+
+/** With other recipes where one leaves much noise, and advice where all do. */
+async function quantizeModel(
+  model: Model,
+  calibration: Calibration,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<ModelQuantization> {
+  const subject = new ModelSubject(model, options.keepFloat, where);
+  const plain = await attempt(subject, calibration, options, where);
+  const { equalize = true, biasCorrection = true } = options;
+  const isOpen = options.equalize === undefined || options.biasCorrection === undefined;
+  const isLoud = plain.worst < wantedDecibels && isRepeatable(calibration);
+  const wider =
+    isOpen && isLoud && (await attempt(subject, calibration, { ...options, equalize, biasCorrection }, where));
+  const best = wider && wider.worst > plain.worst ? wider : plain;
+  const advice = best.worst < leastDecibels ? await adviseFloat(best, where) : undefined;
+  const { model: quantized, report } = await finish(subject, best, where);
+  return { model: quantized, report: { ...report, ...(advice && { advice }) } };
 }

@@ -1,13 +1,9 @@
-import type { FloatConv, FloatLayer, QuantizedLayer } from '../integer/layers';
-import type { QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
-import { letOthersRun } from '../runtime/abort';
-import type { Choice } from './assemble';
+import type { QuantizedLayer } from '../integer/layers';
+import type { QuantizationRecipe } from '../integer/quantized-model';
 import { dequantizeWeights, type IntegerWeights, magnitude } from './convolution';
+import type { Choice } from './graph/parameters';
 import { type Bins, coarse, Histogram } from './histogram';
-import type { RunOptions } from './layer-runner';
 import { saturationOf } from './ranges';
-import { Simulation } from './simulation';
-import type { Statistics } from './statistics';
 
 /** What was seen and chosen of numbers that go from one layer to the next. */
 export interface ActivationReport {
@@ -104,35 +100,6 @@ export interface QuantizationReport {
 
 const binsShown = 64;
 
-export async function makeReport(
-  model: QuantizedModel,
-  { layers, histograms, sample }: Statistics,
-  choices: readonly Choice[],
-  options: RunOptions,
-  where: string,
-): Promise<QuantizationReport> {
-  const noise = await measure(layers, model, sample, options, where);
-  const rows: LayerReport[] = [];
-  for (const [i, layer] of model.layers.entries()) {
-    await letOthersRun(options.signal, where);
-    const { name, kind, precision } = layer;
-    const weights = layer.kind === 'conv' && weightsReport(layers[i] as FloatConv, layer);
-    rows.push({
-      ...{ name, kind, precision },
-      ...reportActivations(histograms[i] as Histogram, precision === 'int8' ? choices[i] : undefined),
-      sqnr: noise[i] as number,
-      ...(weights && { weights }),
-    });
-  }
-  const output = reportActivations(histograms.at(-1) as Histogram, model.output && choices.at(-1));
-  const { bytes, floatBytes } = model.summary();
-  return {
-    createdAt: new Date().toISOString(),
-    ...{ model: model.toString(), recipe: model.recipe, bytes, floatBytes, layers: rows },
-    output: { ...output, sqnr: noise.at(-1) as number },
-  };
-}
-
 export function reportActivations(histogram: Histogram, choice: Choice | undefined): ActivationReport {
   const { min, max } = histogram;
   const activations = coarse(histogram, binsShown);
@@ -165,35 +132,6 @@ export function reportWeights(
     0,
   ] as [number, number]);
   return { ...common, scales: [low, high], sqnr: ratio.decibels };
-}
-
-function weightsReport(
-  { weight, outChannels }: FloatConv,
-  layer: Extract<QuantizedLayer, { kind: 'conv' }>,
-): WeightReport {
-  return reportWeights(layer.name, weight, outChannels, layer.precision === 'int8' ? layer : undefined);
-}
-
-/** Signal to noise of what each layer puts out, in decibels. */
-async function measure(
-  layers: readonly FloatLayer[],
-  { layers: quantized, output }: QuantizedModel,
-  sample: Statistics['sample'],
-  options: RunOptions,
-  where: string,
-): Promise<number[]> {
-  const ratios = layers.map(() => new Ratio());
-  const simulation = new Simulation(layers, quantized, output, options, where);
-  try {
-    for (const images of sample) {
-      await simulation.run(images, {
-        after: ({ layer, exact, quantized }) => ratios[layer]?.add(exact.data, quantized.data),
-      });
-    }
-  } finally {
-    simulation.dispose();
-  }
-  return ratios.map(({ decibels }) => decibels);
 }
 
 /** Ratio of a signal to what is wrong with it. */

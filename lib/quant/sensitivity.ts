@@ -1,14 +1,19 @@
 import { describe, mismatch } from '../errors';
+import type { GraphNode } from '../graph/graph';
 import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
 import type { Module } from '../nn/module';
 import { untilAborted } from '../runtime/abort';
-import { assemble, chooseParameters } from './assemble';
-import { type Calibration, CalibrationReader, imageChunks } from './calibration';
-import { readFloatModel } from './float-model';
-import { type JudgeModel, modelSensitivity } from './graph/sensitivity';
-import { checkNames, type QuantizeOptions, readSensitivityOptions } from './options';
-import { collectStatistics } from './statistics';
+import { calibrate } from './attempt';
+import type { Calibration } from './calibration';
+import { PlanJudge, planAlone, weighted, worstOutput } from './graph/advice';
+import { assembleGraph } from './graph/assemble';
+import { chooseForValues } from './graph/parameters';
+import { recipeOf } from './graph/report';
+import { ModelSubject } from './models';
+import { ModuleSubject } from './modules';
+import { type CheckedQuantizeOptions, type QuantizeOptions, readSensitivityOptions } from './options';
+import type { Subject } from './subject';
 
 /** What is lost when one layer alone is quantised. */
 export interface LayerSensitivity {
@@ -64,30 +69,53 @@ export async function sensitivity(
   options: SensitivityOptions = {},
 ): Promise<LayerSensitivity[]> {
   const where = 'sensitivity';
-  if (model instanceof Model && (evaluate === undefined || typeof evaluate === 'function')) {
-    return modelSensitivity(model, calibration, evaluate as JudgeModel | undefined, options, where);
-  }
-  if (typeof evaluate !== 'function') {
+  if (typeof evaluate !== 'function' && !(model instanceof Model && evaluate === undefined)) {
     throw mismatch('ERR_INVALID_ARG', `${where}, evaluate`, 'a function', describe(evaluate));
   }
   const checked = readSensitivityOptions(options, where);
-  const float = readFloatModel(model as Module | readonly Module[], where);
-  checkNames(checked.keepFloat, float.layers, where);
-  const reader = new CalibrationReader(calibration, imageChunks(float), checked.signal, where);
-  const statistics = await collectStatistics(float, reader, checked, where);
-  const choices = await chooseParameters(statistics.histograms, checked, where);
-  const names = float.layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
+  const { keepFloat } = checked;
+  return model instanceof Model
+    ? judgeNodes(new ModelSubject(model, keepFloat, where), calibration, evaluate as Judge<Model>, checked, where)
+    : judgeNodes(
+        new ModuleSubject(model, keepFloat, where),
+        calibration,
+        evaluate as Judge<QuantizedModel>,
+        checked,
+        where,
+      );
+}
+
+type Judge<M> = (model: M) => number | Promise<number>;
+
+/** Of each node that has weights. @param judge Without it the score is the signal to noise of the worst output. */
+async function judgeNodes<M>(
+  subject: Subject<M>,
+  calibration: Calibration,
+  judge: Judge<M> | undefined,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<LayerSensitivity[]> {
+  const { plan, statistics, isKept } = await calibrate(subject, calibration, options, where);
+  const meter = new PlanJudge(plan, statistics, new Map(), options, where);
+  const recipe = recipeOf(options, statistics.images);
+  const scoreOf = async (node: GraphNode): Promise<unknown> => {
+    const alone = planAlone(plan, node, isKept, options, (float, wanted) => subject.plan(float, wanted));
+    if (!judge) return worstOutput(await meter.noiseOf(alone), plan);
+    const choices = await chooseForValues(alone, statistics.histograms, options, where);
+    return judge(subject.finish(await assembleGraph(alone, choices, options, where), recipe).model);
+  };
   const results: LayerSensitivity[] = [];
-  for (const name of names) {
-    if (checked.keepFloat.includes(name)) continue;
-    const keepFloat = names.filter((other) => other !== name);
-    const quantized = await assemble(float, statistics, choices, { ...checked, keepFloat }, where);
-    const judge = async (): Promise<unknown> => evaluate(quantized as never);
-    const score = await untilAborted(judge(), checked.signal, where);
-    if (typeof score !== 'number' || Number.isNaN(score)) {
-      throw mismatch('ERR_INVALID_ARG', `${where}, score of ${name}`, 'a number', describe(score));
+  try {
+    for (const node of weighted(plan)) {
+      const name = subject.nameOf(node);
+      const score = await untilAborted(scoreOf(node), options.signal, where);
+      if (typeof score !== 'number' || Number.isNaN(score)) {
+        throw mismatch('ERR_INVALID_ARG', `${where}, score of ${name}`, 'a number', describe(score));
+      }
+      results.push({ name, score });
     }
-    results.push({ name, score });
+  } finally {
+    meter.dispose();
   }
   return results.sort((a, b) => a.score - b.score);
 }

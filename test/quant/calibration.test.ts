@@ -89,17 +89,27 @@ describe('calibration', () => {
     ['floats', new Float32Array(3), 'ERR_INVALID_ARG', 'an iterable of images'],
     ['numbers', [1, 2], 'ERR_INVALID_ARG', 'batch 0'],
     ['text', 'images', 'ERR_INVALID_ARG', 'an iterable of images'],
-    ['other channels', [images(1), randn([1, 3, 17, 17])], 'ERR_SHAPE', 'batch 1 dims'],
-    ['three dims', [randn([2, 17, 17])], 'ERR_SHAPE', '4 dims'],
+    [
+      'other channels',
+      [images(1), randn([1, 3, 17, 17])],
+      'ERR_SHAPE',
+      'batch 1, input "input": expected dims [N, 2, H, W]',
+    ],
+    ['three dims', [randn([2, 17, 17])], 'ERR_SHAPE', 'dims [N, 2, H, W]'],
     [
       'bytes in the order of floats',
       [{ data: new Uint8Array(578), dims: [1, 2, 17, 17] }],
       'ERR_SHAPE',
-      '[n, h, w, c]',
+      '[n, h, w, 2]',
     ],
     ['too few numbers', [{ data: new Float32Array(5), dims: [1, 2, 17, 17] }], 'ERR_BUFFER_SIZE', '578'],
     ['doubles', [{ data: new Float64Array(578), dims: [1, 2, 17, 17] }], 'ERR_DTYPE', 'Float32Array'],
-    ['NaN', [{ data: new Float32Array(578).fill(Number.NaN, 7, 8), dims: [1, 2, 17, 17] }], 'ERR_NON_FINITE', 'images'],
+    [
+      'NaN',
+      [{ data: new Float32Array(578).fill(Number.NaN, 7, 8), dims: [1, 2, 17, 17] }],
+      'ERR_NON_FINITE',
+      'batch 0, "input"',
+    ],
     [
       'Infinity',
       [{ data: new Float32Array(578).fill(-1 / 0, 7, 8), dims: [1, 2, 17, 17] }],
@@ -129,7 +139,7 @@ describe('calibration', () => {
       return () => [images(2), ++passes === pass ? odd : images(1)];
     };
     await quantize(network, withValue(1), options);
-    await expectRejection(quantize(network, withValue(Number.NaN), options), 'ERR_NON_FINITE', 'batch 1, images');
+    await expectRejection(quantize(network, withValue(Number.NaN), options), 'ERR_NON_FINITE', 'batch 1, "input"');
     await expectRejection(quantize(network, withValue(3e38), options), 'ERR_NON_FINITE', 'output of layer stage0');
   });
 

@@ -1,7 +1,9 @@
 import {
   Conv2d,
   createModel,
+  InferenceSession,
   type IntegerConv,
+  Model,
   type Network,
   QARepVGGBlock,
   type QuantizedModel,
@@ -11,12 +13,12 @@ import {
   sensitivity,
   type Tensor,
 } from '../../lib';
-import type { FloatLayer } from '../../lib/integer/layers';
-import { assemble, chooseParameters } from '../../lib/quant/assemble';
-import { equalizablePairs, equalize } from '../../lib/quant/equalize';
-import { readFloatModel } from '../../lib/quant/float-model';
-import { Histogram } from '../../lib/quant/histogram';
-import { ChainRunner } from '../../lib/quant/layer-runner';
+import { calibrate } from '../../lib/quant/attempt';
+import { assembleGraph } from '../../lib/quant/graph/assemble';
+import { equalizeGraph } from '../../lib/quant/graph/equalize';
+import type { FeedChunk } from '../../lib/quant/graph/observer';
+import { chooseForValues } from '../../lib/quant/graph/parameters';
+import { ModuleSubject } from '../../lib/quant/modules';
 import { readQuantizeOptions } from '../../lib/quant/options';
 import { Ratio } from '../../lib/quant/report';
 import { bits } from '../support/compare';
@@ -251,41 +253,37 @@ test('the event loop runs between the ranges of values, the weights of layers, a
     isUnderWay = false;
     return count;
   };
-  const { layers, ...model } = readFloatModel(network, 'test');
   const options = readQuantizeOptions({}, 'test');
-  const histograms = Array.from({ length: layers.length + 1 }, () => new Histogram());
-  for (const histogram of histograms) histogram.add(unseen.data, 'test');
-  const choosing = chooseParameters(histograms, options, 'test');
-  expect(await turns(choosing)).toBeGreaterThanOrEqual(layers.length);
-  const assembling = assemble({ layers, ...model }, { layers, images: 1 }, await choosing, options, 'test');
+  const { plan, statistics } = await calibrate(new ModuleSubject(network, [], 'test'), batches, options, 'test');
+  const choosing = chooseForValues(plan, statistics.histograms, options, 'test');
+  expect(await turns(choosing)).toBeGreaterThanOrEqual(8);
+  const assembling = assembleGraph(plan, await choosing, options, 'test');
   expect(await turns(assembling)).toBeGreaterThanOrEqual(7);
-  const largest = new Map(equalizablePairs(layers).map(({ first }) => [first, new Float32Array(64).fill(1)]));
-  expect(await turns(equalize(layers, largest, undefined, 'test'))).toBeGreaterThanOrEqual(6);
+  const [first] = statistics.sample as [FeedChunk];
+  const noImages = { first, chunks: [] as never };
+  expect(await turns(equalizeGraph(plan.float, noImages, options, 'test'))).toBeGreaterThanOrEqual(6);
 });
 
 describe('equalisation', () => {
-  const float = readFloatModel(deployNetwork('qarepvgg_b1g4', { ...tiny, channels: [4, 4, 8, 8, 16] }), 'test');
-
-  async function values(layers: readonly FloatLayer[]): Promise<Tensor[]> {
-    const seen: Tensor[] = [];
-    const runner = new ChainRunner(layers, { threads: 1, signal: undefined }, 'test');
-    await runner.run(unseen, (_, value) => seen.push(value));
-    runner.dispose();
-    return seen;
-  }
-
-  test('changes no bit of what the network computes, and brings channels closer to each other', async () => {
-    const before = await values(float.layers);
-    const pairs = equalizablePairs(float.layers);
-    // Every layer but the classifier.
-    expect(pairs.map(({ first }) => first)).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    expect(pairs.at(-1)).toEqual({ first: 6, second: 8 });
-    const largest = new Map(pairs.map(({ first }) => [first, magnitudes(before[first + 1] as Tensor)]));
-    const after = await values(await equalize(float.layers, largest, undefined, 'test'));
-    expect(bits(after.at(-1) as Tensor)).toBe(bits(before.at(-1) as Tensor));
-    const changed = after.filter((value, i) => bits(value) !== bits(before[i] as Tensor));
-    expect(changed.length).toBeGreaterThan(3);
+  test('changes no bit of what the network computes, but almost every layer of it', async () => {
+    const float = deployNetwork('qarepvgg_b1g4', { ...tiny, channels: [4, 4, 8, 8, 16] });
+    const options = readQuantizeOptions({}, 'test');
+    const { plan, statistics } = await calibrate(new ModuleSubject(float, [], 'test'), batches, options, 'test');
+    const [first] = statistics.sample as [FeedChunk];
+    const images = { first, chunks: statistics.sample as never };
+    const { graph } = await equalizeGraph(plan.float, images, options, 'test');
+    const [before, after] = await Promise.all([plan.float.graph, graph].map((one) => run(new Model(one))));
+    expect(bits(after as Tensor)).toBe(bits(before as Tensor));
+    const changed = [...graph.tensors].filter(([name, { data }]) => data !== plan.float.graph.tensors.get(name)?.data);
+    expect(changed.length).toBeGreaterThan(8);
   });
+
+  async function run(model: Model): Promise<Tensor> {
+    const session = await InferenceSession.create(model, { inputs: { input: unseen.dims } });
+    const { logits } = await session.run({ input: unseen });
+    session.dispose();
+    return logits as Tensor;
+  }
 
   test('makes up for a channel that is far larger than the others', async () => {
     const uneven = deployNetwork('qarepvgg_a0', tiny);
@@ -303,16 +301,6 @@ describe('equalisation', () => {
     const equalized = decibels((await quantize(uneven, batches, { ...options, equalize: true })).model, uneven);
     expect(equalized).toBeGreaterThan(plain + 6);
   });
-
-  function magnitudes({ data, dims }: Tensor): Float32Array {
-    const [, channels, h, w] = dims as [number, number, number, number];
-    const largest = new Float32Array(channels);
-    data.forEach((value, i) => {
-      const channel = Math.floor(i / (h * w)) % channels;
-      largest[channel] = Math.max(largest[channel] as number, Math.abs(value));
-    });
-    return largest;
-  }
 });
 
 test('bias correction: the mean of each logit is that of the float network', async () => {

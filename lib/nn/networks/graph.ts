@@ -39,8 +39,9 @@ export class ChainGraph {
   /** What the step before puts out. */
   #value = inputName;
 
-  /** A step in float. @param tensors In the order of {@link stepTensors}. */
-  add(step: Step, tensors: readonly (Float32Array | undefined)[]): void {
+  /** A step in float; the names of its nodes. @param tensors In the order of {@link stepTensors}. */
+  add(step: Step, tensors: readonly (Float32Array | undefined)[]): string[] {
+    const { length } = this.#nodes;
     const names = stepTensors(step).flatMap(([name, dims], i) => {
       const data = tensors[i];
       return data ? [this.tensor(name, { type: 'float32', dims, data })] : [];
@@ -52,6 +53,7 @@ export class ChainGraph {
       this.product(step, names);
       this.relu(step, step.weightName);
     }
+    return this.#nodes.slice(length).map(({ name }) => name);
   }
 
   average(): void {

@@ -1,4 +1,5 @@
 import type { GraphNode } from '../../graph/graph';
+import type { Attempt } from '../attempt';
 import type { CheckedQuantizeOptions } from '../options';
 import type { FloatAdvice } from '../report';
 import { assembleGraph } from './assemble';
@@ -22,14 +23,9 @@ const judgedChunks = 2;
  * integers, as many as it takes.
  */
 export async function adviseFloat(
-  plan: IntegerPlan,
-  statistics: GraphStatistics,
-  isKept: (node: GraphNode) => boolean,
-  biases: Biases,
-  options: CheckedQuantizeOptions,
+  { plan, statistics, isKept, biases, options }: Attempt,
   where: string,
 ): Promise<FloatAdvice> {
-  const { graph } = plan.wiring;
   const sample = statistics.sample.slice(0, judgedChunks);
   const judge = new PlanJudge(plan, { ...statistics, sample }, biases, options, where);
   try {
@@ -38,7 +34,7 @@ export async function adviseFloat(
     const ranked = ranking(shares);
     const attempt = async (count: number): Promise<FloatAdvice> => {
       const named = new Set(ranked.slice(0, count));
-      const trial = planIntegers(graph, { ...options, isKept: (node) => named.has(node) || isKept(node) });
+      const trial = planIntegers(plan.float, { ...options, isKept: (node) => named.has(node) || isKept(node) });
       const keepFloat = [...options.keepFloat, ...[...named].map(({ name }) => name)];
       return { keepFloat, sqnr: worstOutput(await judge.noiseOf(trial), plan) };
     };
@@ -113,9 +109,10 @@ export function planAlone(
   node: GraphNode,
   isKept: (node: GraphNode) => boolean,
   options: CheckedQuantizeOptions,
+  planned = planIntegers,
 ): IntegerPlan {
   const others = new Set(weighted(plan).filter((one) => one !== node));
-  return planIntegers(plan.wiring.graph, {
+  return planned(plan.float, {
     ...options,
     isKept: (one) => others.has(one) || isKept(one),
     free: true,

@@ -15,7 +15,13 @@ export interface AssembledGraph extends RoundedGraph {
   readonly plan: IntegerPlan;
   readonly choices: ReadonlyMap<string, ValueChoice>;
   /** Of the nodes that have weights in integers. */
-  readonly weights: ReadonlyMap<GraphNode, { readonly float: NodeWeights; readonly integers: WrittenWeights }>;
+  readonly weights: ReadonlyMap<GraphNode, NodeIntegers>;
+}
+
+/** The weights of a node, before and after. */
+export interface NodeIntegers {
+  readonly float: NodeWeights;
+  readonly integers: WrittenWeights;
 }
 
 /**
@@ -33,17 +39,18 @@ export async function assembleGraph(
 ): Promise<AssembledGraph> {
   const { wiring } = plan;
   const { tensors } = wiring.graph;
-  const weights = new Map<GraphNode, { float: NodeWeights; integers: WrittenWeights }>();
+  const weights = new Map<GraphNode, NodeIntegers>();
   for (const node of plan.nodes) {
     if (wiring.roles.get(node) !== 'compute') continue;
     await letOthersRun(signal, where);
-    const own = weightsOf(node, tensors, where);
+    const place = `${where}, ${plan.float.placeOf(node)}`;
+    const own = weightsOf(node, tensors, place);
     const float = { ...own, bias: biases.get(node) ?? own.bias };
     const { dims } = tensors.get(node.inputs[1] as string) as { dims: readonly number[] };
     const input = choices.get(node.inputs[0] as string) as ValueChoice;
     const output = choices.get(wiring.stored(node)) ?? choices.get(node.outputs[0] as string);
     const pair = [input.parameters, output?.parameters] as const;
-    const integers = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights }, where);
+    const integers = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights }, place);
     weights.set(node, { float, integers });
   }
   const parameters = new Map([...choices].map(([name, choice]) => [name, choice.parameters]));

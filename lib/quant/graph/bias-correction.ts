@@ -1,14 +1,13 @@
-import { quote } from '../../errors';
-import type { Graph, GraphNode, GraphTensor, ValueType } from '../../graph/graph';
+import { mismatch } from '../../errors';
+import { type Graph, type GraphNode, type GraphTensor, sizeOf, type ValueType } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { tensorOf } from '../../graph/tensors';
 import type { QuantizationParameters } from '../../integer/layers';
-import { addErrors, corrected, type Errors, noErrors } from '../bias-correction';
+import type { Tensor } from '../../tensor';
 import { dequantizeWeights } from '../convolution';
-import type { PassOptions } from '../statistics';
 import type { AssembledGraph } from './assemble';
 import { Observer } from './observer';
-import type { FeedPass } from './statistics';
+import type { FeedPass, PassOptions } from './statistics';
 import { arranged } from './weights';
 
 /** A node with weights, and the same one computed from rounded numbers. */
@@ -49,7 +48,13 @@ export async function correctGraphBiases(
           if (!one || !other) continue;
           const isRectified = wiring.stored(node) !== exact;
           const limit = isRectified ? 0 : Number.NEGATIVE_INFINITY;
-          addErrors(errors.get(node) as Errors, one, other, limit, `${where}, node ${quote(node.name)}`);
+          addErrors(
+            errors.get(node) as Errors,
+            one,
+            other,
+            limit,
+            `${where}, output of ${assembled.plan.float.placeOf(node)}`,
+          );
         }
       }
     }
@@ -111,4 +116,54 @@ function withTwins({ plan, choices, weights }: AssembledGraph): { graph: Graph; 
     twins.push({ node, exact, rounded });
   }
   return { graph: { ...graph, nodes, tensors, values }, twins };
+}
+
+/** How far a layer's output is off in each channel, over the images so far. */
+interface Errors {
+  readonly sums: Float64Array;
+  /** Values that count. */
+  readonly counts: Float64Array;
+}
+
+function noErrors(channels: number): Errors {
+  return { sums: new Float64Array(channels), counts: new Float64Array(channels) };
+}
+
+/** A bias without the mean error of its channel. */
+function corrected(bias: Float32Array, error: Errors): Float32Array {
+  return bias.map((value, channel) => value - mean(error, channel));
+}
+
+function mean({ sums, counts }: Errors, channel: number): number {
+  return counts[channel] === 0 ? 0 : (sums[channel] as number) / (counts[channel] as number);
+}
+
+/**
+ * Takes a chunk into account, where values are above `limit` in both models.
+ *
+ * @throws {QARepVGGError} ERR_NON_FINITE for values that are not finite, as in the pass before, which had other images then.
+ */
+function addErrors(
+  error: Errors,
+  { data: exact, dims }: Tensor,
+  { data: quantized }: Tensor,
+  limit: number,
+  where: string,
+): void {
+  const channels = dims[1] as number;
+  const area = sizeOf(dims.slice(2));
+  const planes = exact.length / area;
+  for (let plane = 0; plane < planes; plane++) {
+    let sum = 0;
+    let count = 0;
+    for (let i = plane * area; i < (plane + 1) * area; i++) {
+      const [value, other] = [exact[i] as number, quantized[i] as number];
+      if (value <= limit || other <= limit) continue;
+      sum += other - value;
+      count++;
+    }
+    if (!Number.isFinite(sum)) throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `errors of ${sum}`);
+    (error.sums[plane % channels] as number) += sum;
+    (error.counts[plane % channels] as number) += count;
+  }
 }

@@ -1,11 +1,13 @@
+import { checkFinite } from '../../finite';
 import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
+import type { FloatConv } from '../../integer/layers';
+import { letOthersRun } from '../../runtime/abort';
 import type { Tensor } from '../../tensor';
-import { type Equalizable, inputMagnitudes, raiseToMagnitudes, scaleInputs, scaleOutputs } from '../equalize';
-import type { PassOptions } from '../statistics';
 import { findBonds } from './bonds';
+import type { FloatGraph } from './float-graph';
 import { Observer } from './observer';
 import { floatsOf } from './roles';
-import type { FeedPass } from './statistics';
+import { type FeedPass, type PassOptions, valuePlaces } from './statistics';
 import { weightsOf } from './weights';
 
 /**
@@ -13,26 +15,33 @@ import { weightsOf } from './weights';
  * same bits as before, but where a number is beyond what calibration has seen of a channel and behind a clip.
  */
 export async function equalizeGraph(
-  graph: Graph,
+  float: FloatGraph,
   { first, chunks }: FeedPass,
   options: PassOptions,
   where: string,
-): Promise<Graph> {
+): Promise<FloatGraph> {
+  const { graph, placeOf } = float;
   const bonds = findBonds(graph);
   const largest = new Map(
     bonds.flatMap(({ values, channels }) => values.map((name) => [name, new Float32Array(channels)] as const)),
   );
+  const valuePlace = valuePlaces(float, where);
   const observer = new Observer(graph, [...largest.keys()], first.count, options, where);
   try {
     for await (const chunk of chunks) {
-      await observer.show(chunk, (name, value: Tensor) => raiseToMagnitudes(largest.get(name) as Float32Array, value));
+      await observer.show(chunk, (name, value: Tensor) => {
+        checkFinite(value.data, valuePlace(name));
+        raiseToMagnitudes(largest.get(name) as Float32Array, value);
+      });
     }
   } finally {
     observer.dispose();
   }
   const convs = new Map<GraphNode, Equalizable>();
-  const read = (node: GraphNode): Equalizable => convs.get(node) ?? equalizable(node, graph, where);
+  const read = (node: GraphNode): Equalizable =>
+    convs.get(node) ?? equalizable(node, graph, `${where}, ${placeOf(node)}`);
   for (const bond of bonds) {
+    await letOthersRun(options.signal, where);
     const activations = maximum(
       bond.values.map((name) => largest.get(name) as Float32Array),
       bond.channels,
@@ -41,7 +50,7 @@ export async function equalizeGraph(
     for (const node of bond.readers) convs.set(node, scaleInputs(read(node), factors));
     for (const node of bond.writers) convs.set(node, scaleOutputs(read(node), factors));
   }
-  return withWeights(graph, convs);
+  return { ...float, graph: withWeights(graph, convs) };
 }
 
 function maximum(lists: readonly Float32Array[], length: number): Float32Array {
@@ -90,11 +99,11 @@ function relativeMagnitudes(layer: Equalizable): Float32Array {
   return inputMagnitudes({ ...layer, weight });
 }
 
-function equalizable(node: GraphNode, graph: Graph, where: string): Equalizable {
+function equalizable(node: GraphNode, graph: Graph, place: string): Equalizable {
   const { dims } = graph.tensors.get(node.inputs[1] as string) as GraphTensor;
   const groups = node.attributes.group as number;
   const [outChannels = 1, depth = 1] = dims;
-  return { ...weightsOf(node, graph.tensors, where), outChannels, inChannels: depth * groups, groups };
+  return { ...weightsOf(node, graph.tensors, place), outChannels, inChannels: depth * groups, groups };
 }
 
 function withWeights(graph: Graph, convs: ReadonlyMap<GraphNode, Equalizable>): Graph {
@@ -113,4 +122,73 @@ function withWeights(graph: Graph, convs: ReadonlyMap<GraphNode, Equalizable>): 
     replace(bias, conv.bias);
   }
   return { ...graph, tensors };
+}
+
+/** Raises `largest` to the largest absolute value of each channel of images [n, c, h, w]. */
+function raiseToMagnitudes(largest: Float32Array, { data, dims }: Tensor): void {
+  const [, channels, height, width] = dims as [number, number, number, number];
+  const area = height * width;
+  for (let plane = 0; plane < data.length / area; plane++) {
+    const channel = plane % channels;
+    let most = largest[channel] as number;
+    for (let i = plane * area; i < (plane + 1) * area; i++) {
+      const value = Math.abs(data[i] as number);
+      if (value > most) most = value;
+    }
+    largest[channel] = most;
+  }
+}
+
+/** What of a convolution equalisation knows: weights [outChannels, inChannels / groups, ...taps]. */
+type Equalizable = Pick<FloatConv, 'weight' | 'bias' | 'outChannels' | 'inChannels' | 'groups'>;
+
+/** The largest absolute weight that takes up each input channel. */
+function inputMagnitudes(layer: Equalizable): Float32Array {
+  const largest = new Float32Array(layer.inChannels);
+  eachInput(layer, (begin, end, channel) => {
+    for (let i = begin; i < end; i++) {
+      const size = Math.abs(layer.weight[i] as number);
+      if (size > (largest[channel] as number)) largest[channel] = size;
+    }
+  });
+  return largest;
+}
+
+function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
+  const weight = layer.weight.slice();
+  const size = weight.length / layer.outChannels;
+  factors.forEach((factor, i) => {
+    multiply(weight, i * size, (i + 1) * size, 1 / factor);
+  });
+  return {
+    ...layer,
+    weight,
+    bias: layer.bias.map((value, i) => value / (factors[i] as number)),
+  };
+}
+
+function scaleInputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
+  const weight = layer.weight.slice();
+  eachInput(layer, (begin, end, channel) => multiply(weight, begin, end, factors[channel] as number));
+  return { ...layer, weight };
+}
+
+/** In place. Exact: factors are powers of two. */
+function multiply(values: Float32Array, begin: number, end: number, factor: number): void {
+  for (let i = begin; i < end; i++) (values[i] as number) *= factor;
+}
+
+/** Where the weights lie that take up an input channel for one output channel: from `begin` on, below `end`. */
+function eachInput(
+  { weight, outChannels, inChannels, groups }: Equalizable,
+  visit: (begin: number, end: number, channel: number) => void,
+): void {
+  const depth = inChannels / groups;
+  const taps = weight.length / outChannels / depth;
+  for (let out = 0, begin = 0; out < outChannels; out++) {
+    const base = Math.floor((out * groups) / outChannels) * depth;
+    for (let channel = 0; channel < depth; channel++, begin += taps) {
+      visit(begin, begin + taps, base + channel);
+    }
+  }
 }

@@ -15,7 +15,7 @@ import type { FeedChunk } from './observer';
  * Batches for the inputs of a graph: tensors by the names of the inputs; where it has one input, that tensor alone, with or
  * without `{ images }` around it. Bytes [n, h, w, c] go through the model's preprocessing, by default to numbers from 0 to 1.
  */
-export function feedChunks(model: Model): Split<FeedChunk> {
+export function feedChunks(model: Model): Split {
   const { inputs } = model;
   const open = inputs.map((input) => ({ ...input, dims: ['N' as Dim, ...input.dims.slice(1)] }));
   const fixed = inputs.map(({ dims: [first] }) => first).find((dim): dim is number => typeof dim === 'number');

@@ -11,17 +11,26 @@ export interface FloatGraph {
   readonly graph: Graph;
   /** What comes behind it, such as non-maximum suppression. */
   readonly tail: Tail | undefined;
+  readonly placeOf: PlaceOf;
 }
 
+/** What errors call a node. */
+export type PlaceOf = (node: GraphNode) => string;
+
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a model that is quantised already; as `InferenceSession.create` */
-export async function readFloatGraph(model: Model, dims: InputDims, where: string): Promise<FloatGraph> {
+export async function readFloatGraph(
+  model: Model,
+  dims: InputDims,
+  placeOf: PlaceOf,
+  where: string,
+): Promise<FloatGraph> {
   const { head, tail } = splitGraph(model.graph);
   const rounded = head.nodes.find(({ op }) => op === 'quantizeLinear' || op === 'dequantizeLinear');
   if (rounded) {
     const received = `one that rounds already, at node ${JSON.stringify(rounded.name)}`;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in float', received);
   }
-  return { graph: await inSlices(prepareGraph(head, dims, where)), tail };
+  return { graph: await inSlices(prepareGraph(head, dims, where)), tail, placeOf };
 }
 
 /** The graph with what comes behind it, for inputs of any dims again. */

@@ -3,13 +3,19 @@ import type { GraphNode } from '../../graph/graph';
 import { checkParameters } from '../../integer/check';
 import type { QuantizationParameters } from '../../integer/layers';
 import { letOthersRun } from '../../runtime/abort';
-import { type Choice, choose } from '../assemble';
 import { Histogram } from '../histogram';
 import type { CheckedQuantizeOptions } from '../options';
+import { chooseRange, parametersOf, type Range, type RangeOptions } from '../ranges';
 import { groupValues } from './groups';
 import { limitsOf } from './limits';
 import type { IntegerPlan } from './plan';
 import { dataInputs, floatsOf } from './roles';
+
+/** What was chosen for a value. */
+export interface Choice {
+  readonly range: Range;
+  readonly parameters: QuantizationParameters;
+}
 
 /** Of a value that is bytes: what was seen of its group, and what was chosen for it. */
 export interface ValueChoice extends Choice {
@@ -55,10 +61,23 @@ export async function chooseForValues(
   return choices;
 }
 
+/** @param isWhole The range of images is as wide as it is, and logits are no activations: nothing of them is left out. */
+function choose(
+  histogram: Histogram,
+  isWhole: boolean,
+  { method, scheme, percentile, bits }: CheckedQuantizeOptions,
+): Choice {
+  const options: RangeOptions = isWhole
+    ? { method: 'minmax', scheme, percentile, bits: 8 }
+    : { method, scheme, percentile, bits: bits.activations };
+  const range = chooseRange(histogram, options);
+  return { range, parameters: parametersOf(range, options) };
+}
+
 /** What a node computes from scales must be float32 numbers, too. */
 function checkNode(
   node: GraphNode,
-  { wiring }: IntegerPlan,
+  { float, wiring }: IntegerPlan,
   choices: ReadonlyMap<string, ValueChoice>,
   where: string,
 ): void {
@@ -74,7 +93,7 @@ function checkNode(
   const expected = 'scales whose quotients are float32 numbers';
   throw mismatch(
     'ERR_QUANT_PARAM',
-    `${where}, node ${quote(node.name)}`,
+    `${where}, ${float.placeOf(node)}`,
     expected,
     `${a.scale}, ${b.scale} and ${output.scale}`,
   );

@@ -1,11 +1,13 @@
 import type { Graph, GraphNode } from '../../graph/graph';
 import { Components } from './components';
 import { costOfRounding, costOfTurning, savingOf } from './cost';
+import type { FloatGraph } from './float-graph';
 import { dataInputs, dimsOf, isFloat } from './roles';
 import { Wiring } from './wiring';
 
 /** What of a graph computes in integers. */
 export interface IntegerPlan {
+  readonly float: FloatGraph;
   readonly wiring: Wiring;
   /** Nodes that compute in integers; functions of one number between two values of bytes are tables, and not among them. */
   readonly nodes: ReadonlySet<GraphNode>;
@@ -33,13 +35,14 @@ export const reasons = {
 } as const;
 
 /** Decides which nodes compute in integers, and so which values are bytes. */
-export function planIntegers(graph: Graph, options: PlanOptions): IntegerPlan {
+export function planIntegers(float: FloatGraph, options: PlanOptions): IntegerPlan {
+  const { graph } = float;
   const wiring = new Wiring(graph, options.isKept);
   const left = new Map<GraphNode, string>();
   for (const node of graph.nodes) if (options.isKept(node)) left.set(node, reasons.kept);
   for (const node of gates(wiring)) left.set(node, reasons.gate);
   for (;;) {
-    const plan = settle(wiring, left, options.quantizeLogits);
+    const plan = { float, ...settle(wiring, left, options.quantizeLogits) };
     const losing = options.free ? [] : losingNodes(plan);
     if (losing.length === 0) return plan;
     for (const node of losing) left.set(node, reasons.cost);
@@ -47,7 +50,11 @@ export function planIntegers(graph: Graph, options: PlanOptions): IntegerPlan {
 }
 
 /** Takes nodes out that have no neighbour in integers, until all that are left do. */
-function settle(wiring: Wiring, left: ReadonlyMap<GraphNode, string>, quantizeLogits: boolean): IntegerPlan {
+function settle(
+  wiring: Wiring,
+  left: ReadonlyMap<GraphNode, string>,
+  quantizeLogits: boolean,
+): Omit<IntegerPlan, 'float'> {
   const nodes = new Set([...wiring.roles.keys()].filter((node) => !left.has(node)));
   const found = new Map(left);
   for (let isStable = false; !isStable; ) {
@@ -101,6 +108,12 @@ function byteValues(nodes: ReadonlySet<GraphNode>, wiring: Wiring, quantizeLogit
     if (quantizeLogits) values.add(wiring.stored(node));
   }
   return values;
+}
+
+/** A function between two values of bytes. */
+export function isTable(node: GraphNode, { wiring, values }: Pick<IntegerPlan, 'wiring' | 'values'>): boolean {
+  const [output = ''] = node.outputs;
+  return wiring.isFunction(node) && values.has(output) && values.has(wiring.rootOf(output));
 }
 
 /** Convolutions of one pixel whose result is a factor of each channel. */

@@ -1,90 +1,66 @@
-import type { Graph, GraphNode } from '../../graph/graph';
-import { opOf } from '../../graph/ops';
+import type { GraphNode } from '../../graph/graph';
 import type { QuantizationRecipe } from '../../integer/quantized-model';
 import { letOthersRun } from '../../runtime/abort';
 import type { Histogram } from '../histogram';
 import type { CheckedQuantizeOptions } from '../options';
 import {
-  type FloatAdvice,
   type LayerReport,
   type OutputReport,
   type QuantizationReport,
   reportActivations,
   reportWeights,
+  type WeightReport,
 } from '../report';
+import type { Row, Subject } from '../subject';
 import type { AssembledGraph } from './assemble';
 import { floatOutputs, judgedBy } from './judged';
-import { type IntegerPlan, reasons } from './plan';
-import { dataInputs, isFloat } from './roles';
+import { type IntegerPlan, isTable } from './plan';
+import { dataInputs } from './roles';
 import { weightsOf } from './weights';
 
 /** Values whose histograms a report shows beside those that are bytes. */
-export function shownValues(plan: IntegerPlan): string[] {
-  const { graph } = plan.wiring;
-  const inputs = reportedNodes(plan).flatMap((node) => dataInputs(node, graph).slice(0, 1));
+export function shownValues(rows: readonly Row[], { wiring: { graph } }: IntegerPlan): string[] {
+  const inputs = rows.flatMap(({ node }) => dataInputs(node, graph).slice(0, 1));
   return [...new Set([...inputs, ...floatOutputs(graph)])];
 }
 
 /** Values whose noise a report shows. */
-export function judgedValues(plan: IntegerPlan): string[] {
-  const { graph } = plan.wiring;
+export function judgedValues(rows: readonly Row[], { wiring: { graph } }: IntegerPlan): string[] {
   const outputs = floatOutputs(graph).flatMap((name) => judgedBy(name, graph));
-  return [...new Set([...reportedNodes(plan).map((node) => plan.wiring.stored(node)), ...outputs])];
-}
-
-/** Nodes that compute in integers or could, and tables. */
-function reportedNodes(plan: IntegerPlan): GraphNode[] {
-  const { wiring, nodes, reasons: found } = plan;
-  return wiring.graph.nodes.filter(
-    (node) => nodes.has(node) || isTable(node, plan) || (found.has(node) && isOfInterest(node, plan)),
-  );
-}
-
-/** What moves numbers in float costs little, whatever it could be. */
-function isOfInterest(node: GraphNode, { wiring, reasons: found }: IntegerPlan): boolean {
-  const isMoved = wiring.roles.get(node) === 'mover' && found.get(node) === reasons.neighbours;
-  return !isMoved && isFloat(node.outputs[0] as string, wiring.graph);
-}
-
-/** A function between two values of bytes. */
-function isTable(node: GraphNode, { wiring, values }: IntegerPlan): boolean {
-  const [output = ''] = node.outputs;
-  return wiring.isFunction(node) && values.has(output) && values.has(wiring.rootOf(output));
+  return [...new Set([...rows.map(({ output }) => output), ...outputs])];
 }
 
 /** What a report is made of. */
-export interface ReportParts {
-  readonly model: string;
+export interface ReportParts<M> {
+  readonly subject: Subject<M>;
   readonly assembled: AssembledGraph;
   readonly histograms: ReadonlyMap<string, Histogram>;
   readonly noise: ReadonlyMap<string, number>;
-  readonly images: number;
-  readonly advice: FloatAdvice | undefined;
 }
 
-export async function makeGraphReport(
-  { model, assembled, histograms, noise, images, advice }: ReportParts,
-  options: CheckedQuantizeOptions,
+/** Of nodes and outputs. */
+export async function reportNodes<M>(
+  { subject, assembled, histograms, noise }: ReportParts<M>,
+  options: Pick<CheckedQuantizeOptions, 'signal'>,
   where: string,
-): Promise<QuantizationReport> {
+): Promise<Pick<QuantizationReport, 'layers' | 'output'> & { readonly outputs: readonly OutputReport[] }> {
   const { plan, choices } = assembled;
   const { graph } = plan.wiring;
   const seen = (name: string): Histogram => histograms.get(name) ?? (choices.get(name)?.histogram as Histogram);
   const sqnrOf = (name: string): number => noise.get(name) ?? Number.POSITIVE_INFINITY;
   const layers: LayerReport[] = [];
-  for (const node of reportedNodes(plan)) {
+  for (const { node, kind, output, reason } of subject.rows(plan)) {
     await letOthersRun(options.signal, where);
     const [input = ''] = dataInputs(node, graph);
     const isInteger = plan.nodes.has(node) || isTable(node, plan);
     const from = isTable(node, plan) ? plan.wiring.rootOf(input) : input;
-    const reason = isInteger ? undefined : plan.reasons.get(node);
     const weights = reportNodeWeights(node, assembled, where);
     layers.push({
-      ...{ name: node.name, kind: onnxName(node), precision: isInteger ? 'int8' : 'float32' },
+      ...{ name: subject.nameOf(node), kind, precision: isInteger ? 'int8' : 'float32' },
       ...reportActivations(seen(from), isInteger ? choices.get(from) : undefined),
-      sqnr: sqnrOf(plan.wiring.stored(node)),
+      sqnr: sqnrOf(output),
       ...(weights && { weights }),
-      ...(reason !== undefined && { reason }),
+      ...(!isInteger && reason !== undefined && { reason }),
     });
   }
   const outputs = floatOutputs(graph).map((name): OutputReport => {
@@ -105,38 +81,25 @@ export async function makeGraphReport(
     activations: noBins,
     sqnr: Number.POSITIVE_INFINITY,
   };
-  return {
-    createdAt: new Date().toISOString(),
-    ...{ model, recipe: recipeOf(options, images), ...bytesOf(assembled), layers, output, outputs },
-    ...(advice && { advice }),
-  };
+  return { layers, output, outputs };
 }
 
 const noBins = { low: 0, high: 0, counts: [0] };
 
-/** Of the operators that a file has in place of those of passes. */
-function onnxName(node: GraphNode): string {
-  const names: Readonly<Record<string, string>> = { silu: 'SiLU', affine: 'Affine' };
-  return opOf(node).onnx || (names[node.op] ?? node.op);
-}
-
-function reportNodeWeights(node: GraphNode, { plan, weights }: AssembledGraph, where: string) {
+function reportNodeWeights(
+  node: GraphNode,
+  { plan, weights }: AssembledGraph,
+  where: string,
+): WeightReport | undefined {
   const found = weights.get(node);
   if (found) return reportWeights(node.name, found.float.weight, found.float.bias.length, found.integers);
   if (plan.wiring.roles.get(node) !== 'compute') return undefined;
-  const { weight, bias } = weightsOf(node, plan.wiring.graph.tensors, where);
+  const { weight, bias } = weightsOf(node, plan.wiring.graph.tensors, `${where}, ${plan.float.placeOf(node)}`);
   return reportWeights(node.name, weight, bias.length, undefined);
 }
 
-function recipeOf(options: CheckedQuantizeOptions, images: number): QuantizationRecipe {
+export function recipeOf(options: CheckedQuantizeOptions, images: number): QuantizationRecipe {
   const { method, scheme, perChannel, bits, equalize = false, biasCorrection = false } = options;
   const { weights: weightBits, activations: activationBits } = bits;
   return { method, scheme, perChannel, weightBits, activationBits, equalize, biasCorrection, images };
-}
-
-/** Bytes of constants, and of the same network's in float32. */
-function bytesOf({ graph, plan }: AssembledGraph): { bytes: number; floatBytes: number } {
-  const of = ({ tensors }: Graph): number =>
-    [...tensors.values()].reduce((sum, { data }) => sum + data.length * data.BYTES_PER_ELEMENT, 0);
-  return { bytes: of(graph), floatBytes: of(plan.wiring.graph) };
 }

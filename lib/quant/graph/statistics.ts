@@ -1,9 +1,10 @@
 import { mismatch, quote } from '../../errors';
-import type { Graph } from '../../graph/graph';
+import { throwIfAborted } from '../../runtime/abort';
 import type { CalibrationReader } from '../calibration';
 import { Histogram } from '../histogram';
-import { eachChunk, type PassOptions, sampleSize } from '../statistics';
+import type { CheckedQuantizeOptions, QuantizationProgress } from '../options';
 import { copyOf } from './feeds';
+import type { FloatGraph } from './float-graph';
 import { type FeedChunk, Observer } from './observer';
 
 /** What calibration has seen of a graph's values. */
@@ -14,14 +15,20 @@ export interface GraphStatistics {
   readonly images: number;
 }
 
+/** Images of the sample, if there are so many. */
+const sampleSize = 16;
+
+/** The part of the options that a pass over the images needs. */
+export type PassOptions = Pick<CheckedQuantizeOptions, 'threads' | 'onProgress' | 'signal'>;
+
 /**
  * Counts the numbers of values, over all images.
  *
- * @throws {QARepVGGError} as {@link CalibrationReader.chunks}; ERR_NON_FINITE naming a value; ERR_QUANT_PARAM for one that no image gives
- * a number; ERR_ABORTED.
+ * @throws {QARepVGGError} as {@link CalibrationReader.chunks}; ERR_NON_FINITE naming a node; ERR_QUANT_PARAM for a value that no image
+ * gives a number; ERR_ABORTED.
  */
 export async function observe(
-  graph: Graph,
+  float: FloatGraph,
   names: readonly string[],
   { first, chunks }: FeedPass,
   options: PassOptions,
@@ -30,14 +37,8 @@ export async function observe(
   const histograms = new Map(names.map((name) => [name, new Histogram()]));
   const sample: FeedChunk[] = [];
   let [images, sampled] = [0, 0];
-  const makers = new Map(graph.nodes.flatMap(({ name, outputs }) => outputs.map((output) => [output, name] as const)));
-  const observer = new Observer(graph, names, first.count, options, where);
-  const placeOf = (name: string): string => {
-    const maker = makers.get(name);
-    return maker === undefined
-      ? `${where}, input ${quote(name)}`
-      : `${where}, output ${quote(name)} of node ${quote(maker)}`;
-  };
+  const placeOf = valuePlaces(float, where);
+  const observer = new Observer(float.graph, names, first.count, options, where);
   try {
     for await (const chunk of chunks) {
       await observer.show(chunk, (name, { data }) => {
@@ -57,6 +58,15 @@ export async function observe(
   return { histograms, sample, images };
 }
 
+/** What errors call a value. */
+export function valuePlaces({ graph, placeOf }: FloatGraph, where: string): (name: string) => string {
+  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  return (name) => {
+    const maker = makers.get(name);
+    return maker ? `${where}, output of ${placeOf(maker)}` : `${where}, input ${quote(name)}`;
+  };
+}
+
 /** A pass over all images, of which the first ones are known. */
 export interface FeedPass {
   readonly first: FeedChunk;
@@ -70,12 +80,19 @@ export async function* passOver(first: FeedChunk, rest: AsyncIterable<FeedChunk>
   yield* rest;
 }
 
-/** A pass over all images that tells the caller of its progress. */
-export function feedPass(
-  reader: CalibrationReader<FeedChunk>,
-  stage: 'equalize' | 'calibrate' | 'correct',
-  options: PassOptions,
+/** A pass over all images that tells the caller of its progress after each chunk, until the caller aborts it. */
+export async function* feedPass(
+  reader: CalibrationReader,
+  stage: QuantizationProgress['stage'],
+  { onProgress, signal }: PassOptions,
   where: string,
 ): AsyncGenerator<FeedChunk> {
-  return eachChunk(reader, stage, options, where, ({ count }) => count);
+  let images = 0;
+  throwIfAborted(signal, where);
+  for await (const chunk of reader.chunks()) {
+    yield chunk;
+    throwIfAborted(signal, where);
+    images += chunk.count;
+    onProgress?.({ stage, images });
+  }
 }

@@ -33,11 +33,10 @@ interface Layout {
   readonly axis: number | undefined;
 }
 
-/** @throws {QARepVGGError} ERR_NON_FINITE naming the node. */
-export function weightsOf(node: GraphNode, tensors: Tensors, where: string): NodeWeights {
+/** @param place The node, for errors. @throws {QARepVGGError} ERR_NON_FINITE */
+export function weightsOf(node: GraphNode, tensors: Tensors, place: string): NodeWeights {
   const [, weightName = '', biasName = ''] = node.inputs;
   const { data, dims } = tensors.get(weightName) as GraphTensor & { data: Float32Array };
-  const place = `${where}, node ${quote(node.name)}`;
   checkFinite(data, `${place}, weight ${quote(weightName)}`);
   const layout = layoutOf(node, dims);
   const given = tensors.get(biasName)?.data as Float32Array | undefined;
@@ -67,7 +66,7 @@ export function arranged<A extends Float32Array | Int8Array>(weight: A, node: Gr
 /**
  * The weights of a node in integers.
  *
- * @throws {QARepVGGError} ERR_QUANT_PARAM naming the node: scales beyond float32, sums beyond 32 bits.
+ * @throws {QARepVGGError} ERR_QUANT_PARAM at `place`: scales beyond float32, sums beyond 32 bits.
  */
 export function integerWeights(
   node: GraphNode,
@@ -75,14 +74,14 @@ export function integerWeights(
   dims: readonly number[],
   [input, output]: readonly [input: QuantizationParameters, output: QuantizationParameters | undefined],
   options: WeightOptions,
-  where: string,
+  place: string,
 ): WrittenWeights {
   const { axis } = layoutOf(node, dims);
   const integers = quantizeWeights(weight, bias, input.scale, {
     ...options,
     perChannel: options.perChannel && axis !== undefined,
   });
-  checkProducts(integers, input, output, `${where}, node ${quote(node.name)}`);
+  checkProducts(integers, input, output, place);
   return { ...integers, dims, bytes: arranged(integers.weight, node, dims), axis: axis ?? 0 };
 }
 

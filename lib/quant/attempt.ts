@@ -1,0 +1,126 @@
+import type { GraphNode } from '../graph/graph';
+import { throwIfAborted } from '../runtime/abort';
+import { type Calibration, CalibrationReader } from './calibration';
+import { type Biases, type Noise, worstOutput } from './graph/advice';
+import { type AssembledGraph, assembleGraph } from './graph/assemble';
+import { correctGraphBiases } from './graph/bias-correction';
+import { equalizeGraph } from './graph/equalize';
+import { dimsOfChunk, feedChunks } from './graph/feeds';
+import { type FloatGraph, readFloatGraph } from './graph/float-graph';
+import { measureNoise } from './graph/measure';
+import type { FeedChunk } from './graph/observer';
+import { chooseForValues } from './graph/parameters';
+import type { IntegerPlan } from './graph/plan';
+import { judgedValues, recipeOf, reportNodes, shownValues } from './graph/report';
+import { type FeedPass, feedPass, type GraphStatistics, observe, passOver } from './graph/statistics';
+import type { CheckedQuantizeOptions, QuantizationProgress } from './options';
+import type { QuantizationReport } from './report';
+import type { Subject } from './subject';
+
+/** What calibration has found. */
+export interface Calibrated {
+  /** For another pass. */
+  readonly reader: CalibrationReader;
+  /** Tells what the caller keeps in float. */
+  readonly isKept: (node: GraphNode) => boolean;
+  readonly plan: IntegerPlan;
+  readonly statistics: GraphStatistics;
+}
+
+/** A graph quantised, and how well it does. */
+export interface Attempt extends Calibrated {
+  readonly options: CheckedQuantizeOptions;
+  readonly assembled: AssembledGraph;
+  readonly biases: Biases;
+  readonly noise: Noise;
+  /** Signal to noise of the worst output. */
+  readonly worst: number;
+}
+
+/** Plans for the dims of the first images, and looks at all of them. */
+export async function calibrate<M>(
+  subject: Subject<M>,
+  calibration: Calibration,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<Calibrated> {
+  const { model } = subject;
+  const reader = new CalibrationReader(calibration, feedChunks(model), options.signal, where);
+  throwIfAborted(options.signal, where);
+  const read = async (chunk: FeedChunk): Promise<FloatGraph> =>
+    readFloatGraph(model, dimsOfChunk(chunk, model), subject.placeOf, where);
+  const equal = options.equalize
+    ? await pass(reader, 'equalize', options, where, async (images) =>
+        equalizeGraph(await read(images.first), images, options, where),
+      )
+    : undefined;
+  return pass(reader, 'calibrate', options, where, async (images) => {
+    const float = equal ?? (await read(images.first));
+    const isKept = subject.keptIn(float);
+    const plan = subject.plan(float, { isKept, quantizeLogits: options.quantizeLogits });
+    const names = inOrder(float, new Set([...plan.values, ...shownValues(subject.rows(plan), plan)]));
+    const statistics = await observe(float, names, images, options, where);
+    return { reader, plan, statistics, isKept };
+  });
+}
+
+/** Quantises with these options. */
+export async function attempt<M>(
+  subject: Subject<M>,
+  calibration: Calibration,
+  options: CheckedQuantizeOptions,
+  where: string,
+): Promise<Attempt> {
+  const calibrated = await calibrate(subject, calibration, options, where);
+  const { reader, plan, statistics } = calibrated;
+  const choices = await chooseForValues(plan, statistics.histograms, options, where);
+  let assembled = await assembleGraph(plan, choices, options, where);
+  let biases: Biases = new Map();
+  if (options.biasCorrection) {
+    const before = assembled;
+    biases = await pass(reader, 'correct', options, where, (images) =>
+      correctGraphBiases(before, images, options, where),
+    );
+    assembled = await assembleGraph(plan, choices, options, where, biases);
+  }
+  const names = judgedValues(subject.rows(plan), plan);
+  const noise = await measureNoise(plan.float.graph, assembled, names, statistics.sample, options, where);
+  return { ...calibrated, options, assembled, biases, noise, worst: worstOutput(noise, plan) };
+}
+
+/** The model and the report that an attempt comes to. */
+export async function finish<M>(
+  subject: Subject<M>,
+  { options, statistics, assembled, noise }: Attempt,
+  where: string,
+): Promise<{ model: M; report: QuantizationReport }> {
+  const { histograms, images } = statistics;
+  const recipe = recipeOf(options, images);
+  const { model, bytes, floatBytes } = subject.finish(assembled, recipe);
+  const rows = await reportNodes({ subject, assembled, histograms, noise }, options, where);
+  const createdAt = new Date().toISOString();
+  return { model, report: { createdAt, model: `${model}`, recipe, bytes, floatBytes, ...rows } };
+}
+
+/** A pass over the images, of which the first ones are known before it begins. */
+async function pass<T>(
+  reader: CalibrationReader,
+  stage: QuantizationProgress['stage'],
+  options: CheckedQuantizeOptions,
+  where: string,
+  work: (images: FeedPass) => Promise<T>,
+): Promise<T> {
+  const chunks = feedPass(reader, stage, options, where);
+  const { value: first } = (await chunks.next()) as { value: FeedChunk };
+  try {
+    return await work({ first, chunks: passOver(first, chunks) });
+  } finally {
+    await chunks.return(undefined);
+  }
+}
+
+/** Values in the order in which they are computed. */
+function inOrder({ graph }: FloatGraph, names: ReadonlySet<string>): string[] {
+  const all = [...graph.inputs.map(({ name }) => name), ...graph.nodes.flatMap(({ outputs }) => outputs)];
+  return all.filter((name) => names.has(name));
+}

@@ -1,0 +1,67 @@
+import { quote } from '../errors';
+import type { Graph, GraphNode } from '../graph/graph';
+import { opOf } from '../graph/ops';
+import { Model } from '../model/model';
+import type { AssembledGraph } from './graph/assemble';
+import { completed, type FloatGraph } from './graph/float-graph';
+import { keptNames } from './graph/keep-float';
+import { type IntegerPlan, isTable, planIntegers, reasons } from './graph/plan';
+import { isFloat } from './graph/roles';
+import type { Quantized, Row, Subject } from './subject';
+
+/** A model whose nodes have names of their own. */
+export class ModelSubject implements Subject<Model> {
+  readonly model: Model;
+  readonly plan = planIntegers;
+  readonly #keepFloat: readonly string[];
+  readonly #where: string;
+
+  constructor(model: Model, keepFloat: readonly string[], where: string) {
+    this.model = model;
+    this.#keepFloat = keepFloat;
+    this.#where = where;
+  }
+
+  readonly placeOf = ({ name }: GraphNode): string => `node ${quote(name)}`;
+
+  nameOf({ name }: GraphNode): string {
+    return name;
+  }
+
+  keptIn({ graph }: FloatGraph): (node: GraphNode) => boolean {
+    const isNamed = keptNames(this.#keepFloat, [graph, this.model.graph], this.#where);
+    return ({ name }) => isNamed(name);
+  }
+
+  /** Nodes that compute in integers or could, and tables. */
+  rows(plan: IntegerPlan): Row[] {
+    const { wiring, nodes, reasons: found } = plan;
+    return wiring.graph.nodes
+      .filter((node) => nodes.has(node) || isTable(node, plan) || (found.has(node) && isOfInterest(node, plan)))
+      .map((node) => ({ node, kind: onnxName(node), output: wiring.stored(node), reason: found.get(node) }));
+  }
+
+  /** The whole model again, with another graph. */
+  finish({ graph, plan }: AssembledGraph): Quantized<Model> {
+    const { graph: whole, labels, preprocessing } = this.model;
+    const traits = { ...(labels && { labels }), ...(preprocessing && { preprocessing }) };
+    const model = new Model(completed(graph, plan.float.tail, whole), traits);
+    return { model, bytes: bytesOf(graph), floatBytes: bytesOf(plan.wiring.graph) };
+  }
+}
+
+/** What moves numbers in float costs little, whatever it could be. */
+function isOfInterest(node: GraphNode, { wiring, reasons: found }: IntegerPlan): boolean {
+  const isMoved = wiring.roles.get(node) === 'mover' && found.get(node) === reasons.neighbours;
+  return !isMoved && isFloat(node.outputs[0] as string, wiring.graph);
+}
+
+/** Of the operators that a file has in place of those of passes. */
+function onnxName(node: GraphNode): string {
+  const names: Readonly<Record<string, string>> = { silu: 'SiLU', affine: 'Affine' };
+  return opOf(node).onnx || (names[node.op] ?? node.op);
+}
+
+function bytesOf({ tensors }: Graph): number {
+  return [...tensors.values()].reduce((sum, { data }) => sum + data.length * data.BYTES_PER_ELEMENT, 0);
+}
