@@ -3,7 +3,7 @@ import { throwIfAborted } from '../runtime/abort';
 import { type Calibration, CalibrationReader } from './calibration';
 import { type Biases, type Noise, worstOutput } from './graph/advice';
 import { type AssembledGraph, assembleGraph } from './graph/assemble';
-import { correctGraphBiases } from './graph/bias-correction';
+import { correctBiases } from './graph/bias-correction';
 import { equalizeGraph } from './graph/equalize';
 import { dimsOfChunk, feedChunks } from './graph/feeds';
 import { type FloatGraph, readFloatGraph } from './graph/float-graph';
@@ -79,7 +79,7 @@ export async function attempt<M>(
   if (options.biasCorrection) {
     const before = assembled;
     biases = await pass(reader, 'correct', options, where, (images) =>
-      correctGraphBiases(before, images, options, where),
+      correctBiases(before, subject.correctsInTurn, images, options, where),
     );
     assembled = await assembleGraph(plan, choices, options, where, biases);
   }

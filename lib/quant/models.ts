@@ -12,6 +12,7 @@ import type { Quantized, Row, Subject } from './subject';
 /** A model whose nodes have names of their own. */
 export class ModelSubject implements Subject<Model> {
   readonly model: Model;
+  readonly correctsInTurn = false;
   readonly plan = planIntegers;
   readonly #keepFloat: readonly string[];
   readonly #where: string;

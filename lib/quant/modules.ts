@@ -28,6 +28,7 @@ const mainOps: Readonly<Record<FloatLayer['kind'], readonly string[]>> = {
 /** Copies of modules that compute one after the other, as one graph. Its nodes belong to layers, which files and reports name. */
 export class ModuleSubject implements Subject<QuantizedModel> {
   readonly model: Model;
+  readonly correctsInTurn = true;
   readonly #parts: FloatParts;
   readonly #layers = new Map<string, FloatLayer>();
   readonly #keepFloat: readonly string[];

@@ -14,6 +14,11 @@ export interface Subject<M> {
   nameOf(node: GraphNode): string;
   /** Tells the nodes that `keepFloat` names. @throws {QARepVGGError} ERR_INVALID_ARG for a name that nothing has. */
   keptIn(float: FloatGraph): (node: GraphNode) => boolean;
+  /**
+   * Whether biases make up for the errors of nodes in front, too: better where noise is strong. They then fit one plan alone, and not
+   * those that are tried for advice.
+   */
+  readonly correctsInTurn: boolean;
   plan(float: FloatGraph, options: PlanOptions): IntegerPlan;
   /** The rows of the report. */
   rows(plan: IntegerPlan): readonly Row[];

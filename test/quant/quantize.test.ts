@@ -315,7 +315,8 @@ test('bias correction: the mean of each logit is that of the float network', asy
     return Math.max(...sums.map(Math.abs));
   };
   const [plain, corrected] = [await errors({}), await errors({ biasCorrection: true })];
-  expect(corrected).toBeLessThan(plain / 4);
+  // A layer that did not make up for the errors of those before it would leave a tenth.
+  expect(corrected).toBeLessThan(plain / 20);
 });
 
 test('the report: every layer, in plain data', async () => {

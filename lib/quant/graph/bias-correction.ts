@@ -1,169 +1,203 @@
-import { mismatch } from '../../errors';
-import { type Graph, type GraphNode, type GraphTensor, sizeOf, type ValueType } from '../../graph/graph';
+import { checkFinite } from '../../finite';
+import type { Graph, GraphNode, GraphTensor, Value, ValueType } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { tensorOf } from '../../graph/tensors';
-import type { QuantizationParameters } from '../../integer/layers';
 import type { Tensor } from '../../tensor';
 import { dequantizeWeights } from '../convolution';
-import type { AssembledGraph } from './assemble';
+import type { AssembledGraph, NodeIntegers } from './assemble';
 import { Observer } from './observer';
+import { dimsOf } from './roles';
 import type { FeedPass, PassOptions } from './statistics';
 import { arranged } from './weights';
 
-/** A node with weights, and the same one computed from rounded numbers. */
-interface Twin {
-  readonly node: GraphNode;
-  readonly exact: string;
-  readonly rounded: string;
-}
-
 /**
- * Bias correction along a graph: what rounding of its input and weights adds to the mean of a node's channel is taken off its
- * bias. Each node reads the exact numbers of the float graph, rounded once, so that one pass does for all of them.
+ * Bias correction (Nagel et al., arXiv 1906.04721): what rounding adds to the mean of a node's channel is subtracted from its bias. Values
+ * that a rectifier makes zero in either graph do not count: their errors go no further, and in images with a plain background they are
+ * most of all.
  *
+ * The means are those of the images so far, so that one pass is enough: the first images are judged by rougher corrections, which the
+ * others outweigh.
+ *
+ * @param inTurn Nodes read what corrected ones before them put out, and so make up for their errors; otherwise each reads exact numbers,
+ * rounded once, and its bias fits whatever the others compute in.
  * @returns Biases by node.
+ * @throws {QARepVGGError} as `CalibrationReader.chunks`; ERR_NON_FINITE naming a node.
  */
-export async function correctGraphBiases(
+export async function correctBiases(
   assembled: AssembledGraph,
+  inTurn: boolean,
   { first, chunks }: FeedPass,
   options: PassOptions,
   where: string,
 ): Promise<Map<GraphNode, Float32Array>> {
-  const { wiring } = assembled.plan;
-  const { graph, twins } = withTwins(assembled);
-  const errors = new Map(
-    twins.map(({ node }): [GraphNode, Errors] => [
-      node,
-      noErrors(assembled.weights.get(node)?.float.bias.length as number),
-    ]),
+  const { graph, twins } = new TwinWriter(assembled, inTurn).finish();
+  let totals = new Map(
+    twins.flatMap(({ sums, counts }) => [sums, counts].map((name) => [name, zeros(name, graph)] as const)),
   );
-  const names = twins.flatMap(({ exact, rounded }) => [exact, rounded]);
-  const observer = new Observer(graph, names, first.count, options, where, 2);
+  const observer = new Observer(graph, [...totals.keys()], first.count, options, where);
   try {
-    for await (const chunk of chunks) {
-      for (let part = 0; part < observer.parts; part++) {
-        const values = await observer.run(part, chunk);
-        for (const { node, exact, rounded } of twins) {
-          const [one, other] = [values.get(exact), values.get(rounded)];
-          if (!one || !other) continue;
-          const isRectified = wiring.stored(node) !== exact;
-          const limit = isRectified ? 0 : Number.NEGATIVE_INFINITY;
-          addErrors(
-            errors.get(node) as Errors,
-            one,
-            other,
-            limit,
-            `${where}, output of ${assembled.plan.float.placeOf(node)}`,
-          );
-        }
+    for await (const { feeds, count } of chunks) {
+      const before = Object.fromEntries(Array.from(totals, ([name, total]) => [beforeName(name), total]));
+      totals = new Map();
+      await observer.show({ feeds: { ...feeds, ...before }, count }, (name, value) => totals.set(name, value));
+      for (const { node, sums } of twins) {
+        checkFinite((totals.get(sums) as Tensor).data, `${where}, output of ${assembled.plan.float.placeOf(node)}`);
       }
     }
   } finally {
     observer.dispose();
   }
   return new Map(
-    [...errors].map(([node, error]) => [
-      node,
-      corrected(assembled.weights.get(node)?.float.bias as Float32Array, error),
-    ]),
+    twins.map(({ node, sums, counts }) => {
+      const [sum, count] = [sums, counts].map((name) => (totals.get(name) as Tensor).data) as [
+        Float32Array,
+        Float32Array,
+      ];
+      const { bias } = (assembled.weights.get(node) as NodeIntegers).float;
+      return [
+        node,
+        bias.map((value, channel) => value - (sum[channel] as number) / Math.max(1, count[channel] as number)),
+      ];
+    }),
   );
 }
 
-/** The float graph with a twin of every node that has weights in integers. */
-function withTwins({ plan, choices, weights }: AssembledGraph): { graph: Graph; twins: Twin[] } {
-  const { graph } = plan.wiring;
-  const tensors = new Map(graph.tensors);
-  const values = new Map(graph.values);
-  const nodes: GraphNode[] = [];
-  const known = new Map<string, string>();
-  const twins: Twin[] = [];
-  const tensor = (name: string, made: GraphTensor): string => {
-    tensors.set(name, made);
-    values.set(name, { type: made.type, dims: made.dims });
-    return name;
-  };
-  const round = (name: string, { scale, zeroPoint }: QuantizationParameters): string => {
-    const done = known.get(name);
-    if (done) return done;
-    const [bytes, rounded] = [`${name}/twin/bytes`, `${name}/twin/rounded`];
-    const named = [
-      tensor(`${name}/twin/scale`, tensorOf('float32', [], [scale])),
-      tensor(`${name}/twin/zero_point`, tensorOf('uint8', [], [zeroPoint])),
-    ];
-    const type = values.get(name) as ValueType;
-    values.set(bytes, { ...type, type: 'uint8' }).set(rounded, type);
-    nodes.push(nodeOf({ name: bytes, outputs: [bytes] }, 'quantizeLinear', [name, ...named]));
-    nodes.push(nodeOf({ name: rounded, outputs: [rounded] }, 'dequantizeLinear', [bytes, ...named]));
-    known.set(name, rounded);
-    return rounded;
-  };
-  for (const { name } of graph.inputs)
-    if (choices.has(name)) round(name, (choices.get(name) as { parameters: QuantizationParameters }).parameters);
-  for (const node of graph.nodes) {
-    nodes.push(node);
-    const found = weights.get(node);
-    if (!found) continue;
+/** A node with weights in integers, and the names of what its channels are off by: sums over all pixels so far, and how many count. */
+interface Twin {
+  readonly node: GraphNode;
+  readonly sums: string;
+  readonly counts: string;
+}
+
+function beforeName(total: string): string {
+  return `${total}/before`;
+}
+
+function zeros(name: string, graph: Graph): Tensor {
+  const dims = [...dimsOf(name, graph)];
+  return { data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims };
+}
+
+/** The float graph with a twin of every node that has weights in integers, and the means of their difference. */
+class TwinWriter {
+  readonly #assembled: AssembledGraph;
+  readonly #inTurn: boolean;
+  readonly #graph: Graph;
+  readonly #nodes: GraphNode[] = [];
+  readonly #inputs: Value[];
+  readonly #tensors: Map<string, GraphTensor>;
+  readonly #values: Map<string, ValueType>;
+  /** By value, what is computed from rounded numbers in its place. */
+  readonly #others = new Map<string, string>();
+  readonly #rounded = new Map<string, string>();
+  readonly #twins: Twin[] = [];
+
+  constructor(assembled: AssembledGraph, inTurn: boolean) {
+    this.#assembled = assembled;
+    this.#inTurn = inTurn;
+    this.#graph = assembled.plan.wiring.graph;
+    this.#inputs = [...this.#graph.inputs];
+    this.#tensors = new Map(this.#graph.tensors);
+    this.#values = new Map(this.#graph.values);
+  }
+
+  finish(): { readonly graph: Graph; readonly twins: readonly Twin[] } {
+    const { weights } = this.#assembled;
+    for (const node of this.#graph.nodes) {
+      this.#nodes.push(node);
+      if (weights.has(node)) this.#twin(node);
+      else if (this.#inTurn) this.#copy(node);
+    }
+    const parts = { inputs: this.#inputs, nodes: this.#nodes, tensors: this.#tensors, values: this.#values };
+    return { graph: { ...this.#graph, ...parts }, twins: this.#twins };
+  }
+
+  /** A node in float that reads rounded numbers. */
+  #copy(node: GraphNode): void {
+    const inputs = node.inputs.map((name) => this.#read(name));
+    if (inputs.every((name, i) => name === node.inputs[i])) return;
+    const outputs = node.outputs.map((name) => this.#like(name, `${name}/twin`));
+    this.#nodes.push({ ...node, name: `${node.name}/twin`, inputs, outputs });
+    node.outputs.forEach((name, i) => {
+      this.#others.set(name, outputs[i] as string);
+    });
+  }
+
+  #twin(node: GraphNode): void {
+    const { weights, plan } = this.#assembled;
     const [input = '', , bias = ''] = node.inputs;
     const [exact = ''] = node.outputs;
-    const { integers } = found;
+    const { integers } = weights.get(node) as NodeIntegers;
     const data = arranged(dequantizeWeights(integers), node, integers.dims);
-    const weight = tensor(`${node.name}/twin/weight`, { type: 'float32', dims: integers.dims, data });
-    const rounded = `${exact}/twin`;
-    const parameters = choices.get(input)?.parameters as QuantizationParameters;
-    const inputs = [round(input, parameters), weight, ...(bias ? [bias] : [])];
-    nodes.push({ ...node, name: rounded, inputs, outputs: [rounded] });
-    values.set(rounded, values.get(exact) as ValueType);
-    twins.push({ node, exact, rounded });
+    const weight = this.#tensor(`${exact}/twin/weight`, { type: 'float32', dims: integers.dims, data });
+    const twin = this.#like(exact, `${exact}/twin`);
+    const inputs = [this.#read(input), weight, ...(bias ? [bias] : [])];
+    this.#nodes.push({ ...node, name: twin, inputs, outputs: [twin] });
+    const limit = plan.wiring.stored(node) === exact ? Number.NEGATIVE_INFINITY : 0;
+    const mean = this.#meanError(node, exact, twin, limit);
+    if (this.#inTurn) this.#others.set(exact, this.#like(exact, this.#node(`${twin}/corrected`, 'sub', [twin, mean])));
   }
-  return { graph: { ...graph, nodes, tensors, values }, twins };
-}
 
-/** How far a layer's output is off in each channel, over the images so far. */
-interface Errors {
-  readonly sums: Float64Array;
-  /** Values that count. */
-  readonly counts: Float64Array;
-}
+  /** Over all images so far, where both numbers are above the limit. */
+  #meanError(node: GraphNode, exact: string, twin: string, limit: number): string {
+    const dims = dimsOf(exact, this.#graph).map((dim, axis) => (axis === 1 ? dim : 1));
+    const axes = dims.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+    const step = (
+      ending: string,
+      op: string,
+      inputs: readonly string[],
+      attributes?: GraphNode['attributes'],
+    ): string => this.#node(`${twin}/${ending}`, op, inputs, attributes);
+    const constant = (ending: string, type: 'float32' | 'int64', numbers: readonly number[]): string =>
+      this.#tensor(`${twin}/${ending}`, tensorOf(type, type === 'int64' ? [numbers.length] : [], numbers));
+    const lower = step('lower', 'min', [exact, twin]);
+    const counts = step('counts', 'cast', [step('above', 'greater', [lower, constant('limit', 'float32', [limit])])], {
+      to: 1,
+    });
+    const errors = step('errors', 'mul', [step('difference', 'sub', [twin, exact]), counts]);
+    const along = constant('axes', 'int64', axes);
+    const [sums, count] = [errors, counts].map((name) => {
+      const total = `${name}/total`;
+      this.#inputs.push({ name: beforeName(total), type: 'float32', dims });
+      this.#values.set(total, { type: 'float32', dims });
+      return this.#node(total, 'add', [step(`${name}/sum`, 'reduceSum', [name, along]), beforeName(total)]);
+    }) as [string, string];
+    this.#twins.push({ node, sums, counts: count });
+    const atLeastOne = step('atLeastOne', 'max', [count, constant('one', 'float32', [1])]);
+    return step('mean', 'div', [sums, atLeastOne]);
+  }
 
-function noErrors(channels: number): Errors {
-  return { sums: new Float64Array(channels), counts: new Float64Array(channels) };
-}
+  /** What is read in the place of a value. */
+  #read(name: string): string {
+    const other = this.#others.get(name) ?? name;
+    const parameters = this.#assembled.choices.get(name)?.parameters;
+    if (!parameters) return other;
+    const known = this.#rounded.get(name);
+    if (known !== undefined) return known;
+    const { scale, zeroPoint } = parameters;
+    const named = [
+      this.#tensor(`${name}/twin/scale`, tensorOf('float32', [], [scale])),
+      this.#tensor(`${name}/twin/zero_point`, tensorOf('uint8', [], [zeroPoint])),
+    ];
+    const bytes = this.#node(`${name}/twin/bytes`, 'quantizeLinear', [other, ...named]);
+    const rounded = this.#node(`${name}/twin/rounded`, 'dequantizeLinear', [bytes, ...named]);
+    this.#rounded.set(name, rounded);
+    return rounded;
+  }
 
-/** A bias without the mean error of its channel. */
-function corrected(bias: Float32Array, error: Errors): Float32Array {
-  return bias.map((value, channel) => value - mean(error, channel));
-}
+  #node(name: string, op: string, inputs: readonly string[], attributes?: GraphNode['attributes']): string {
+    this.#nodes.push(nodeOf({ name, outputs: [name] }, op, inputs, attributes));
+    return name;
+  }
 
-function mean({ sums, counts }: Errors, channel: number): number {
-  return counts[channel] === 0 ? 0 : (sums[channel] as number) / (counts[channel] as number);
-}
+  #tensor(name: string, tensor: GraphTensor): string {
+    this.#tensors.set(name, tensor);
+    return name;
+  }
 
-/**
- * Takes a chunk into account, where values are above `limit` in both models.
- *
- * @throws {QARepVGGError} ERR_NON_FINITE for values that are not finite, as in the pass before, which had other images then.
- */
-function addErrors(
-  error: Errors,
-  { data: exact, dims }: Tensor,
-  { data: quantized }: Tensor,
-  limit: number,
-  where: string,
-): void {
-  const channels = dims[1] as number;
-  const area = sizeOf(dims.slice(2));
-  const planes = exact.length / area;
-  for (let plane = 0; plane < planes; plane++) {
-    let sum = 0;
-    let count = 0;
-    for (let i = plane * area; i < (plane + 1) * area; i++) {
-      const [value, other] = [exact[i] as number, quantized[i] as number];
-      if (value <= limit || other <= limit) continue;
-      sum += other - value;
-      count++;
-    }
-    if (!Number.isFinite(sum)) throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `errors of ${sum}`);
-    (error.sums[plane % channels] as number) += sum;
-    (error.counts[plane % channels] as number) += count;
+  #like(value: string, name: string): string {
+    const type = this.#values.get(value);
+    if (type) this.#values.set(name, type);
+    return name;
   }
 }

@@ -3,6 +3,7 @@ import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import type { FloatConv } from '../../integer/layers';
 import { letOthersRun } from '../../runtime/abort';
 import type { Tensor } from '../../tensor';
+import { magnitude } from '../convolution';
 import { findBonds } from './bonds';
 import type { FloatGraph } from './float-graph';
 import { Observer } from './observer';
@@ -89,14 +90,15 @@ function power(exponent: number): number {
 
 /** The largest weight that takes up each input channel, of the largest of its row. */
 function relativeMagnitudes(layer: Equalizable): Float32Array {
-  const size = layer.weight.length / layer.outChannels;
-  const weight = layer.weight.slice();
-  for (let begin = 0; begin < weight.length; begin += size) {
-    const row = weight.subarray(begin, begin + size);
-    const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    if (largest > 0) row.set(row.map((value) => value / largest));
-  }
-  return inputMagnitudes({ ...layer, weight });
+  const { weight, outChannels, inChannels } = layer;
+  const size = weight.length / outChannels;
+  const rows = Array.from({ length: outChannels }, (_, i) => magnitude(weight.subarray(i * size, (i + 1) * size)) || 1);
+  const largest = new Float32Array(inChannels);
+  eachInput(layer, (begin, end, channel) => {
+    const relative = magnitude(weight.subarray(begin, end)) / (rows[Math.floor(begin / size)] as number);
+    if (relative > (largest[channel] as number)) largest[channel] = relative;
+  });
+  return largest;
 }
 
 function equalizable(node: GraphNode, graph: Graph, place: string): Equalizable {
@@ -141,18 +143,6 @@ function raiseToMagnitudes(largest: Float32Array, { data, dims }: Tensor): void 
 
 /** What of a convolution equalisation knows: weights [outChannels, inChannels / groups, ...taps]. */
 type Equalizable = Pick<FloatConv, 'weight' | 'bias' | 'outChannels' | 'inChannels' | 'groups'>;
-
-/** The largest absolute weight that takes up each input channel. */
-function inputMagnitudes(layer: Equalizable): Float32Array {
-  const largest = new Float32Array(layer.inChannels);
-  eachInput(layer, (begin, end, channel) => {
-    for (let i = begin; i < end; i++) {
-      const size = Math.abs(layer.weight[i] as number);
-      if (size > (largest[channel] as number)) largest[channel] = size;
-    }
-  });
-  return largest;
-}
 
 function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
   const weight = layer.weight.slice();

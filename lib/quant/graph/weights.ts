@@ -27,8 +27,8 @@ type Tensors = ReadonlyMap<string, GraphTensor>;
  */
 interface Layout {
   readonly channels: number;
-  /** Where in the tensor number `j` of output channel `c` lies. */
-  at(channel: number, j: number): number;
+  /** Where in the tensor number `j` of output channel `c` lies; nothing where channels lie one after the other. */
+  readonly at?: (channel: number, j: number) => number;
   /** The axis of the output channels; nothing where none has one entry for each. */
   readonly axis: number | undefined;
 }
@@ -44,23 +44,26 @@ export function weightsOf(node: GraphNode, tensors: Tensors, place: string): Nod
   if (given && given.length !== layout.channels) {
     throw mismatch('ERR_SHAPE', `${place}, bias`, `${layout.channels} numbers`, String(given.length));
   }
-  const weight = new Float32Array(data.length);
-  const size = data.length / layout.channels;
-  for (let c = 0; c < layout.channels; c++) {
-    for (let j = 0; j < size; j++) weight[c * size + j] = data[layout.at(c, j)] as number;
-  }
+  const weight = data.slice();
+  eachMoved(layout, data.length, (from, to) => {
+    weight[from] = data[to] as number;
+  });
   return { weight, bias: given ?? new Float32Array(layout.channels) };
 }
 
 /** Weights from output channel by output channel to how the tensor has them. */
 export function arranged<A extends Float32Array | Int8Array>(weight: A, node: GraphNode, dims: readonly number[]): A {
-  const layout = layoutOf(node, dims);
   const result = weight.slice() as A;
-  const size = weight.length / layout.channels;
-  for (let c = 0; c < layout.channels; c++) {
-    for (let j = 0; j < size; j++) result[layout.at(c, j)] = weight[c * size + j] as number;
-  }
+  eachMoved(layoutOf(node, dims), weight.length, (from, to) => {
+    result[to] = weight[from] as number;
+  });
   return result;
+}
+
+function eachMoved({ channels, at }: Layout, length: number, move: (from: number, to: number) => void): void {
+  if (!at) return;
+  const size = length / channels;
+  for (let c = 0; c < channels; c++) for (let j = 0; j < size; j++) move(c * size + j, at(c, j));
 }
 
 /**
@@ -89,10 +92,10 @@ function layoutOf({ op, attributes }: GraphNode, dims: readonly number[]): Layou
   const [rows = 1, depth = 1] = dims;
   const inner = dims.slice(2).reduce((product, dim) => product * dim, 1);
   if (op === 'gemm') {
-    if (attributes.transB) return { channels: rows, at: (c, j) => c * depth + j, axis: 0 };
+    if (attributes.transB) return { channels: rows, axis: 0 };
     return { channels: depth, at: (c, j) => j * depth + c, axis: 1 };
   }
-  if (op === 'conv') return { channels: rows, at: (c, j) => c * depth * inner + j, axis: 0 };
+  if (op === 'conv') return { channels: rows, axis: 0 };
   // Transposed: [inputs, outputs / group, ...kernel].
   const group = attributes.group as number;
   const perGroup = rows / group;
