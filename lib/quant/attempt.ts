@@ -1,20 +1,20 @@
 import type { GraphNode } from '../graph/graph';
 import { throwIfAborted } from '../runtime/abort';
+import { type Biases, type Noise, worstOutput } from './advice';
+import { type AssembledGraph, assembleGraph } from './assemble';
+import { correctBiases } from './bias-correction';
 import { type Calibration, CalibrationReader } from './calibration';
-import { type Biases, type Noise, worstOutput } from './graph/advice';
-import { type AssembledGraph, assembleGraph } from './graph/assemble';
-import { correctBiases } from './graph/bias-correction';
-import { equalizeGraph } from './graph/equalize';
-import { dimsOfChunk, feedChunks } from './graph/feeds';
-import { type FloatGraph, readFloatGraph } from './graph/float-graph';
-import { measureNoise } from './graph/measure';
-import type { FeedChunk } from './graph/observer';
-import { chooseForValues } from './graph/parameters';
-import type { IntegerPlan } from './graph/plan';
-import { judgedValues, recipeOf, reportNodes, shownValues } from './graph/report';
-import { type FeedPass, feedPass, type GraphStatistics, observe, passOver } from './graph/statistics';
+import { equalize } from './equalize';
+import { dimsOfChunk, feedChunks } from './feeds';
+import { type FloatGraph, readFloatGraph } from './float-graph';
+import { judgedValues, recipeOf, reportNodes, shownValues } from './make-report';
+import { measureNoise } from './measure';
+import type { FeedChunk } from './observer';
 import type { CheckedQuantizeOptions, QuantizationProgress } from './options';
+import { chooseForValues } from './parameters';
+import type { IntegerPlan } from './plan';
 import type { QuantizationReport } from './report';
+import { type FeedPass, feedPass, observe, passOver, type Statistics } from './statistics';
 import type { Subject } from './subject';
 
 /** What calibration has found. */
@@ -24,7 +24,7 @@ export interface Calibrated {
   /** Tells what the caller keeps in float. */
   readonly isKept: (node: GraphNode) => boolean;
   readonly plan: IntegerPlan;
-  readonly statistics: GraphStatistics;
+  readonly statistics: Statistics;
 }
 
 /** A graph quantised, and how well it does. */
@@ -51,7 +51,7 @@ export async function calibrate<M>(
     readFloatGraph(model, dimsOfChunk(chunk, model), subject.placeOf, where);
   const equal = options.equalize
     ? await pass(reader, 'equalize', options, where, async (images) =>
-        equalizeGraph(await read(images.first), images, options, where),
+        equalize(await read(images.first), images, options, where),
       )
     : undefined;
   return pass(reader, 'calibrate', options, where, async (images) => {

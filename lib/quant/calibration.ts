@@ -4,7 +4,7 @@ import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
 import { untilAborted } from '../runtime/abort';
 import type { Images } from '../runtime/images';
-import type { FeedChunk } from './graph/observer';
+import type { FeedChunk } from './observer';
 
 /** Images to calibrate on: floats [n, c, h, w], used unchanged, or bytes [n, h, w, c], to which the preprocessing is applied. */
 export type CalibrationBatch = Images | { readonly images: Images };

@@ -1,11 +1,11 @@
 import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
 import type { Module } from '../nn/module';
+import { adviseFloat, leastDecibels, wantedDecibels } from './advice';
 import { attempt, finish } from './attempt';
 import { type Calibration, isRepeatable } from './calibration';
-import { adviseFloat, leastDecibels, wantedDecibels } from './graph/advice';
-import { ModelSubject } from './models';
-import { ModuleSubject } from './modules';
+import { ModelSubject } from './model-subject';
+import { ModuleSubject } from './module-subject';
 import { type CheckedQuantizeOptions, type QuantizeOptions, readQuantizeOptions } from './options';
 import type { QuantizationReport } from './report';
 

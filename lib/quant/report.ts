@@ -1,9 +1,6 @@
 import type { QuantizedLayer } from '../integer/layers';
 import type { QuantizationRecipe } from '../integer/quantized-model';
-import { dequantizeWeights, type IntegerWeights, magnitude } from './convolution';
-import type { Choice } from './graph/parameters';
-import { type Bins, coarse, Histogram } from './histogram';
-import { saturationOf } from './ranges';
+import type { Bins } from './histogram';
 
 /** What was seen and chosen of numbers that go from one layer to the next. */
 export interface ActivationReport {
@@ -96,42 +93,6 @@ export interface QuantizationReport {
   readonly advice?: FloatAdvice;
   /** Absent unless you add it: `quantize` knows no labels. The command line adds it where the labels are known. */
   readonly accuracy?: AccuracyReport;
-}
-
-const binsShown = 64;
-
-export function reportActivations(histogram: Histogram, choice: Choice | undefined): ActivationReport {
-  const { min, max } = histogram;
-  const activations = coarse(histogram, binsShown);
-  if (!choice) return { min, max, saturation: 0, activations };
-  const { parameters, range } = choice;
-  return { min, max, ...parameters, saturation: saturationOf(histogram, parameters, range), activations };
-}
-
-/**
- * @param weight Output channel by output channel.
- * @param integers The same as bytes; nothing where they stay in float.
- */
-export function reportWeights(
-  name: string,
-  weight: Float32Array,
-  outChannels: number,
-  integers: Pick<IntegerWeights, 'weight' | 'weightScale'> | undefined,
-): WeightReport {
-  const size = weight.length / outChannels;
-  const channels = Array.from({ length: outChannels }, (_, i) => magnitude(weight.subarray(i * size, (i + 1) * size)));
-  const histogram = new Histogram();
-  histogram.add(weight, name);
-  const common = { min: histogram.min, max: histogram.max, channels, histogram: coarse(histogram, binsShown) };
-  if (!integers) return { ...common, sqnr: Number.POSITIVE_INFINITY };
-  const ratio = new Ratio();
-  ratio.add(weight, dequantizeWeights(integers));
-  const { weightScale } = integers;
-  const [low, high] = weightScale.reduce(([low, high], scale) => [Math.min(low, scale), Math.max(high, scale)], [
-    Number.POSITIVE_INFINITY,
-    0,
-  ] as [number, number]);
-  return { ...common, scales: [low, high], sqnr: ratio.decibels };
 }
 
 /** Ratio of a signal to what is wrong with it. */

@@ -4,15 +4,15 @@ import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
 import type { Module } from '../nn/module';
 import { untilAborted } from '../runtime/abort';
+import { PlanJudge, planAlone, weighted, worstOutput } from './advice';
+import { assembleGraph } from './assemble';
 import { calibrate } from './attempt';
 import type { Calibration } from './calibration';
-import { PlanJudge, planAlone, weighted, worstOutput } from './graph/advice';
-import { assembleGraph } from './graph/assemble';
-import { chooseForValues } from './graph/parameters';
-import { recipeOf } from './graph/report';
-import { ModelSubject } from './models';
-import { ModuleSubject } from './modules';
+import { recipeOf } from './make-report';
+import { ModelSubject } from './model-subject';
+import { ModuleSubject } from './module-subject';
 import { type CheckedQuantizeOptions, type QuantizeOptions, readSensitivityOptions } from './options';
+import { chooseForValues } from './parameters';
 import type { Subject } from './subject';
 
 /** What is lost when one layer alone is quantised. */

@@ -1,9 +1,9 @@
 import type { GraphNode } from '../graph/graph';
 import type { QuantizationRecipe } from '../integer/quantized-model';
 import type { Model } from '../model/model';
-import type { AssembledGraph } from './graph/assemble';
-import type { FloatGraph, PlaceOf } from './graph/float-graph';
-import type { IntegerPlan, PlanOptions } from './graph/plan';
+import type { AssembledGraph } from './assemble';
+import type { FloatGraph, PlaceOf } from './float-graph';
+import type { IntegerPlan, PlanOptions } from './plan';
 
 /** What is quantised: a {@link Model}, or modules of this package. They differ in names, in what stays in float, and in the result. */
 export interface Subject<M> {

@@ -13,13 +13,13 @@ import {
   sensitivity,
   type Tensor,
 } from '../../lib';
+import { assembleGraph } from '../../lib/quant/assemble';
 import { calibrate } from '../../lib/quant/attempt';
-import { assembleGraph } from '../../lib/quant/graph/assemble';
-import { equalizeGraph } from '../../lib/quant/graph/equalize';
-import type { FeedChunk } from '../../lib/quant/graph/observer';
-import { chooseForValues } from '../../lib/quant/graph/parameters';
-import { ModuleSubject } from '../../lib/quant/modules';
+import { equalize } from '../../lib/quant/equalize';
+import { ModuleSubject } from '../../lib/quant/module-subject';
+import type { FeedChunk } from '../../lib/quant/observer';
 import { readQuantizeOptions } from '../../lib/quant/options';
+import { chooseForValues } from '../../lib/quant/parameters';
 import { Ratio } from '../../lib/quant/report';
 import { bits } from '../support/compare';
 import { runIntegers } from '../support/integer';
@@ -261,7 +261,7 @@ test('the event loop runs between the ranges of values, the weights of layers, a
   expect(await turns(assembling)).toBeGreaterThanOrEqual(7);
   const [first] = statistics.sample as [FeedChunk];
   const noImages = { first, chunks: [] as never };
-  expect(await turns(equalizeGraph(plan.float, noImages, options, 'test'))).toBeGreaterThanOrEqual(6);
+  expect(await turns(equalize(plan.float, noImages, options, 'test'))).toBeGreaterThanOrEqual(6);
 });
 
 describe('equalisation', () => {
@@ -271,7 +271,7 @@ describe('equalisation', () => {
     const { plan, statistics } = await calibrate(new ModuleSubject(float, [], 'test'), batches, options, 'test');
     const [first] = statistics.sample as [FeedChunk];
     const images = { first, chunks: statistics.sample as never };
-    const { graph } = await equalizeGraph(plan.float, images, options, 'test');
+    const { graph } = await equalize(plan.float, images, options, 'test');
     const [before, after] = await Promise.all([plan.float.graph, graph].map((one) => run(new Model(one))));
     expect(bits(after as Tensor)).toBe(bits(before as Tensor));
     const changed = [...graph.tensors].filter(([name, { data }]) => data !== plan.float.graph.tensors.get(name)?.data);

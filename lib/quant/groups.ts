@@ -1,4 +1,4 @@
-import type { Graph, GraphTensor } from '../../graph/graph';
+import type { Graph, GraphTensor } from '../graph/graph';
 import { Components } from './components';
 import type { IntegerPlan } from './plan';
 import { dataInputs } from './roles';

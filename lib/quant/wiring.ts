@@ -1,4 +1,4 @@
-import type { Graph, GraphNode } from '../../graph/graph';
+import type { Graph, GraphNode } from '../graph/graph';
 import { dataInputs, dimsOf, isElementwise, isRectifier, type Role, roleOf } from './roles';
 
 /**

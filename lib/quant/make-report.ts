@@ -1,22 +1,25 @@
-import type { GraphNode } from '../../graph/graph';
-import type { QuantizationRecipe } from '../../integer/quantized-model';
-import { letOthersRun } from '../../runtime/abort';
-import type { Histogram } from '../histogram';
-import type { CheckedQuantizeOptions } from '../options';
+import type { GraphNode } from '../graph/graph';
+import type { QuantizationRecipe } from '../integer/quantized-model';
+import { letOthersRun } from '../runtime/abort';
+import type { AssembledGraph } from './assemble';
+import { coarse, Histogram } from './histogram';
+import { floatOutputs, judgedBy } from './judged';
+import type { CheckedQuantizeOptions } from './options';
+import type { Choice } from './parameters';
+import { type IntegerPlan, isTable } from './plan';
+import { dequantizeWeights, type IntegerWeights, magnitude, rowsOf } from './quantize-weights';
+import { saturationOf } from './ranges';
 import {
+  type ActivationReport,
   type LayerReport,
   type OutputReport,
   type QuantizationReport,
-  reportActivations,
-  reportWeights,
+  Ratio,
   type WeightReport,
-} from '../report';
-import type { Row, Subject } from '../subject';
-import type { AssembledGraph } from './assemble';
-import { floatOutputs, judgedBy } from './judged';
-import { type IntegerPlan, isTable } from './plan';
+} from './report';
 import { dataInputs } from './roles';
-import { weightsOf } from './weights';
+import type { Row, Subject } from './subject';
+import { type NodeWeights, weightsOf } from './weights';
 
 /** Values whose histograms a report shows beside those that are bytes. */
 export function shownValues(rows: readonly Row[], { wiring: { graph } }: IntegerPlan): string[] {
@@ -91,15 +94,43 @@ function reportNodeWeights(
   { plan, weights }: AssembledGraph,
   where: string,
 ): WeightReport | undefined {
+  const place = `${where}, ${plan.float.placeOf(node)}`;
   const found = weights.get(node);
-  if (found) return reportWeights(node.name, found.float.weight, found.float.bias.length, found.integers);
+  if (found) return reportWeights(found.float, found.integers, place);
   if (plan.wiring.roles.get(node) !== 'compute') return undefined;
-  const { weight, bias } = weightsOf(node, plan.wiring.graph.tensors, `${where}, ${plan.float.placeOf(node)}`);
-  return reportWeights(node.name, weight, bias.length, undefined);
+  return reportWeights(weightsOf(node, plan.wiring.graph.tensors, place), undefined, place);
 }
 
 export function recipeOf(options: CheckedQuantizeOptions, images: number): QuantizationRecipe {
   const { method, scheme, perChannel, bits, equalize = false, biasCorrection = false } = options;
   const { weights: weightBits, activations: activationBits } = bits;
   return { method, scheme, perChannel, weightBits, activationBits, equalize, biasCorrection, images };
+}
+
+const binsShown = 64;
+
+function reportActivations(histogram: Histogram, choice: Choice | undefined): ActivationReport {
+  const { min, max } = histogram;
+  const activations = coarse(histogram, binsShown);
+  if (!choice) return { min, max, saturation: 0, activations };
+  const { parameters, range } = choice;
+  return { min, max, ...parameters, saturation: saturationOf(histogram, parameters, range), activations };
+}
+
+/** @param integers The same as bytes; nothing where they stay in float. */
+function reportWeights(
+  { weight, bias }: NodeWeights,
+  integers: Pick<IntegerWeights, 'weight' | 'weightScale'> | undefined,
+  place: string,
+): WeightReport {
+  const channels = rowsOf(weight, bias.length).map(magnitude);
+  const histogram = new Histogram();
+  histogram.add(weight, place);
+  const common = { min: histogram.min, max: histogram.max, channels, histogram: coarse(histogram, binsShown) };
+  if (!integers) return { ...common, sqnr: Number.POSITIVE_INFINITY };
+  const ratio = new Ratio();
+  ratio.add(weight, dequantizeWeights(integers));
+  const scales = integers.weightScale;
+  const ends = [scales.reduce((a, b) => Math.min(a, b)), scales.reduce((a, b) => Math.max(a, b))] as const;
+  return { ...common, scales: ends, sqnr: ratio.decibels };
 }

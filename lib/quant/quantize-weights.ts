@@ -34,8 +34,8 @@ export function quantizeWeights(
   options: WeightOptions,
 ): IntegerWeights {
   const levels = 2 ** (options.bits - 1) - 1;
+  const channels = rowsOf(weight, bias.length);
   const size = weight.length / bias.length;
-  const channels = Array.from({ length: bias.length }, (_, i) => weight.subarray(i * size, (i + 1) * size));
   const largest = channels.map(magnitude);
   const overall = max(...largest);
   const weightScale = Float32Array.from(channels, (_, i) => {
@@ -68,6 +68,12 @@ export function dequantizeWeights({
     for (let i = channel * size; i < (channel + 1) * size; i++) (scaled[i] as number) *= scale;
   });
   return scaled;
+}
+
+/** Views of equal parts, one after the other. */
+export function rowsOf(values: Float32Array, count: number): Float32Array[] {
+  const size = values.length / count;
+  return Array.from({ length: count }, (_, i) => values.subarray(i * size, (i + 1) * size));
 }
 
 /** The largest absolute value. */

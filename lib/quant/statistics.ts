@@ -1,14 +1,14 @@
-import { mismatch, quote } from '../../errors';
-import { throwIfAborted } from '../../runtime/abort';
-import type { CalibrationReader } from '../calibration';
-import { Histogram } from '../histogram';
-import type { CheckedQuantizeOptions, QuantizationProgress } from '../options';
+import { mismatch, quote } from '../errors';
+import { throwIfAborted } from '../runtime/abort';
+import type { CalibrationReader } from './calibration';
 import { copyOf } from './feeds';
 import type { FloatGraph } from './float-graph';
+import { Histogram } from './histogram';
 import { type FeedChunk, Observer } from './observer';
+import type { CheckedQuantizeOptions, QuantizationProgress } from './options';
 
 /** What calibration has seen of a graph's values. */
-export interface GraphStatistics {
+export interface Statistics {
   readonly histograms: ReadonlyMap<string, Histogram>;
   /** The first few images, to measure on what has become of them. */
   readonly sample: readonly FeedChunk[];
@@ -33,7 +33,7 @@ export async function observe(
   { first, chunks }: FeedPass,
   options: PassOptions,
   where: string,
-): Promise<GraphStatistics> {
+): Promise<Statistics> {
   const histograms = new Map(names.map((name) => [name, new Histogram()]));
   const sample: FeedChunk[] = [];
   let [images, sampled] = [0, 0];

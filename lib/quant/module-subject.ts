@@ -13,9 +13,9 @@ import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { RepCore } from '../nn/rep-core';
 import { isArray, wrongOption } from '../options';
 import { defaultPreprocessing } from '../preprocessing';
-import type { AssembledGraph, NodeIntegers } from './graph/assemble';
-import type { FloatGraph } from './graph/float-graph';
-import { type IntegerPlan, type PlanOptions, planIntegers } from './graph/plan';
+import type { AssembledGraph, NodeIntegers } from './assemble';
+import type { FloatGraph } from './float-graph';
+import { type IntegerPlan, type PlanOptions, planIntegers } from './plan';
 import type { Quantized, Row, Subject } from './subject';
 
 /** The operators that a layer is known by, among those that it consists of. */

@@ -1,13 +1,13 @@
-import type { GraphNode } from '../../graph/graph';
-import type { Attempt } from '../attempt';
-import type { CheckedQuantizeOptions } from '../options';
-import type { FloatAdvice } from '../report';
+import type { GraphNode } from '../graph/graph';
 import { assembleGraph } from './assemble';
+import type { Attempt } from './attempt';
 import { floatOutputs, judgedBy } from './judged';
 import { NoiseMeter } from './measure';
+import type { CheckedQuantizeOptions } from './options';
 import { chooseForValues } from './parameters';
 import { type IntegerPlan, planIntegers } from './plan';
-import type { GraphStatistics } from './statistics';
+import type { FloatAdvice } from './report';
+import type { Statistics } from './statistics';
 
 /** Outputs with less signal to noise, in decibels, are warned of. */
 export const leastDecibels = 25;
@@ -68,14 +68,14 @@ export type Noise = ReadonlyMap<string, number>;
 export class PlanJudge {
   readonly #meter: NoiseMeter;
   readonly #plan: IntegerPlan;
-  readonly #histograms: GraphStatistics['histograms'];
+  readonly #histograms: Statistics['histograms'];
   readonly #biases: Biases;
   readonly #options: CheckedQuantizeOptions;
   readonly #where: string;
 
   constructor(
     plan: IntegerPlan,
-    { histograms, sample }: Pick<GraphStatistics, 'histograms' | 'sample'>,
+    { histograms, sample }: Pick<Statistics, 'histograms' | 'sample'>,
     biases: Biases,
     options: CheckedQuantizeOptions,
     where: string,

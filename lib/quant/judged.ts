@@ -1,4 +1,4 @@
-import type { Graph, GraphNode } from '../../graph/graph';
+import type { Graph, GraphNode } from '../graph/graph';
 import { isFloat } from './roles';
 
 /** Outputs in float that a node computes. */

@@ -1,9 +1,9 @@
-import { mismatch, quote } from '../../errors';
-import { checkFinite } from '../../finite';
-import type { GraphNode, GraphTensor } from '../../graph/graph';
-import { checkProducts } from '../../integer/check';
-import type { QuantizationParameters } from '../../integer/layers';
-import { type IntegerWeights, quantizeWeights, type WeightOptions } from '../convolution';
+import { mismatch, quote } from '../errors';
+import { checkFinite } from '../finite';
+import type { GraphNode, GraphTensor } from '../graph/graph';
+import { checkProducts } from '../integer/check';
+import type { QuantizationParameters } from '../integer/layers';
+import { type IntegerWeights, quantizeWeights, type WeightOptions } from './quantize-weights';
 
 /** The float weights of a node, output channel by output channel. */
 export interface NodeWeights {

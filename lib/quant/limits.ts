@@ -1,8 +1,8 @@
-import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
-import { opOf } from '../../graph/ops';
-import { nodeView } from '../../graph/specialize';
-import { numbersOf, tensorOf } from '../../graph/tensors';
-import type { Histogram } from '../histogram';
+import type { Graph, GraphNode, GraphTensor } from '../graph/graph';
+import { opOf } from '../graph/ops';
+import { nodeView } from '../graph/specialize';
+import { numbersOf, tensorOf } from '../graph/tensors';
+import type { Histogram } from './histogram';
 import type { IntegerPlan } from './plan';
 import { dataInputs } from './roles';
 

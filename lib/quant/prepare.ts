@@ -1,14 +1,14 @@
-import type { Graph, GraphNode, GraphTensor, ValueType } from '../../graph/graph';
-import { opOf } from '../../graph/ops';
-import { findActivations } from '../../graph/passes/find-activations';
-import { intoConvs } from '../../graph/passes/into-convs';
-import { padIntoConv } from '../../graph/passes/pad-into-conv';
-import { type Pass, runPasses } from '../../graph/passes/pass';
-import { removeDead } from '../../graph/passes/remove-dead';
-import { roundTensors } from '../../graph/passes/round-tensors';
-import { Rewriter } from '../../graph/rewriter';
-import { type InputDims, nodeView, specialize } from '../../graph/specialize';
-import type { Steps } from '../../slices';
+import type { Graph, GraphNode, GraphTensor, ValueType } from '../graph/graph';
+import { opOf } from '../graph/ops';
+import { findActivations } from '../graph/passes/find-activations';
+import { intoConvs } from '../graph/passes/into-convs';
+import { padIntoConv } from '../graph/passes/pad-into-conv';
+import { type Pass, runPasses } from '../graph/passes/pass';
+import { removeDead } from '../graph/passes/remove-dead';
+import { roundTensors } from '../graph/passes/round-tensors';
+import { Rewriter } from '../graph/rewriter';
+import { type InputDims, nodeView, specialize } from '../graph/specialize';
+import type { Steps } from '../slices';
 
 /** Those of a session that hold for inputs of any dims. */
 const passes: readonly Pass[] = [dropCopies, removeDead, padIntoConv, findActivations, ...intoConvs, roundTensors];

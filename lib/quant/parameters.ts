@@ -1,14 +1,14 @@
-import { mismatch, quote } from '../../errors';
-import type { GraphNode } from '../../graph/graph';
-import { checkParameters } from '../../integer/check';
-import type { QuantizationParameters } from '../../integer/layers';
-import { letOthersRun } from '../../runtime/abort';
-import { Histogram } from '../histogram';
-import type { CheckedQuantizeOptions } from '../options';
-import { chooseRange, parametersOf, type Range, type RangeOptions } from '../ranges';
+import { mismatch, quote } from '../errors';
+import type { GraphNode } from '../graph/graph';
+import { checkParameters } from '../integer/check';
+import type { QuantizationParameters } from '../integer/layers';
+import { letOthersRun } from '../runtime/abort';
 import { groupValues } from './groups';
+import { Histogram } from './histogram';
 import { limitsOf } from './limits';
+import type { CheckedQuantizeOptions } from './options';
 import type { IntegerPlan } from './plan';
+import { chooseRange, parametersOf, type Range, type RangeOptions } from './ranges';
 import { dataInputs, floatsOf } from './roles';
 
 /** What was chosen for a value. */

@@ -1,11 +1,11 @@
-import { checkFinite } from '../../finite';
-import type { Graph, GraphNode, GraphTensor, Value, ValueType } from '../../graph/graph';
-import { nodeOf } from '../../graph/rewriter';
-import { tensorOf } from '../../graph/tensors';
-import type { Tensor } from '../../tensor';
-import { dequantizeWeights } from '../convolution';
+import { checkFinite } from '../finite';
+import type { Graph, GraphNode, GraphTensor, Value, ValueType } from '../graph/graph';
+import { nodeOf } from '../graph/rewriter';
+import { tensorOf } from '../graph/tensors';
+import type { Tensor } from '../tensor';
 import type { AssembledGraph, NodeIntegers } from './assemble';
 import { Observer } from './observer';
+import { dequantizeWeights } from './quantize-weights';
 import { dimsOf } from './roles';
 import type { FeedPass, PassOptions } from './statistics';
 import { arranged } from './weights';

@@ -2,11 +2,11 @@ import { quote } from '../errors';
 import type { Graph, GraphNode } from '../graph/graph';
 import { opOf } from '../graph/ops';
 import { Model } from '../model/model';
-import type { AssembledGraph } from './graph/assemble';
-import { completed, type FloatGraph } from './graph/float-graph';
-import { keptNames } from './graph/keep-float';
-import { type IntegerPlan, isTable, planIntegers, reasons } from './graph/plan';
-import { isFloat } from './graph/roles';
+import type { AssembledGraph } from './assemble';
+import { completed, type FloatGraph } from './float-graph';
+import { keptNames } from './keep-float';
+import { type IntegerPlan, isTable, planIntegers, reasons } from './plan';
+import { isFloat } from './roles';
 import type { Quantized, Row, Subject } from './subject';
 
 /** A model whose nodes have names of their own. */

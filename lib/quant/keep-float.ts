@@ -1,7 +1,7 @@
-import { didYouMean } from '../../did-you-mean';
-import { describe } from '../../errors';
-import type { Graph } from '../../graph/graph';
-import { wrongOption } from '../../options';
+import { didYouMean } from '../did-you-mean';
+import { describe } from '../errors';
+import type { Graph } from '../graph/graph';
+import { wrongOption } from '../options';
 
 /**
  * Tells the nodes that are named: by their own name, or by a pattern in which `*` stands for any characters and `?` for one.

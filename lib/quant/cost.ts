@@ -1,6 +1,6 @@
-import type { GraphNode } from '../../graph/graph';
-import { opOf } from '../../graph/ops';
-import { nodeView } from '../../graph/specialize';
+import type { GraphNode } from '../graph/graph';
+import { opOf } from '../graph/ops';
+import { nodeView } from '../graph/specialize';
 import { dataInputs, elementsOf } from './roles';
 import type { Wiring } from './wiring';
 

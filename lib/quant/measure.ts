@@ -1,8 +1,8 @@
-import type { Graph } from '../../graph/graph';
-import { letOthersRun } from '../../runtime/abort';
-import type { CheckedQuantizeOptions } from '../options';
-import { Ratio } from '../report';
+import type { Graph } from '../graph/graph';
+import { letOthersRun } from '../runtime/abort';
 import { type FeedChunk, Observer } from './observer';
+import type { CheckedQuantizeOptions } from './options';
+import { Ratio } from './report';
 
 /** A quantised graph, and under which names it has the values of the float one. */
 export interface Renamed {

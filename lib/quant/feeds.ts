@@ -1,14 +1,14 @@
 import { types } from 'node:util';
-import { describe, mismatch, quote } from '../../errors';
-import { checkFinite } from '../../finite';
-import { type Dim, sameDims, sizeOf, type Value } from '../../graph/graph';
-import type { InputDims } from '../../graph/specialize';
-import type { Model } from '../../model/model';
-import { readForeign } from '../../options';
-import type { Preprocessing } from '../../preprocessing';
-import { checkFeeds, numbersOf, readFeeds } from '../../runtime/graph-feeds';
-import type { Tensor } from '../../tensor';
-import { chunkSize, type Split } from '../calibration';
+import { describe, mismatch, quote } from '../errors';
+import { checkFinite } from '../finite';
+import { type Dim, sameDims, sizeOf, type Value } from '../graph/graph';
+import type { InputDims } from '../graph/specialize';
+import type { Model } from '../model/model';
+import { readForeign } from '../options';
+import type { Preprocessing } from '../preprocessing';
+import { checkFeeds, numbersOf, readFeeds } from '../runtime/graph-feeds';
+import type { Tensor } from '../tensor';
+import { chunkSize, type Split } from './calibration';
 import type { FeedChunk } from './observer';
 
 /**

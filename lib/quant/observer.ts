@@ -1,12 +1,12 @@
 import { types } from 'node:util';
-import type { Graph } from '../../graph/graph';
-import { sizeOf } from '../../graph/graph';
-import { Model } from '../../model/model';
-import { letOthersRun } from '../../runtime/abort';
-import type { Feeds } from '../../runtime/feeds';
-import { InferenceSession } from '../../runtime/session';
-import type { Tensor } from '../../tensor';
-import type { CheckedQuantizeOptions } from '../options';
+import type { Graph } from '../graph/graph';
+import { sizeOf } from '../graph/graph';
+import { Model } from '../model/model';
+import { letOthersRun } from '../runtime/abort';
+import type { Feeds } from '../runtime/feeds';
+import { InferenceSession } from '../runtime/session';
+import type { Tensor } from '../tensor';
+import type { CheckedQuantizeOptions } from './options';
 
 /** Tensors by the name of an input, and how many images they are. */
 export interface FeedChunk {

@@ -1,6 +1,6 @@
-import type { Graph, GraphNode } from '../../graph/graph';
-import { clipBounds } from '../../graph/ops/clip';
-import { nodeView } from '../../graph/specialize';
+import type { Graph, GraphNode } from '../graph/graph';
+import { clipBounds } from '../graph/ops/clip';
+import { nodeView } from '../graph/specialize';
 import { Components } from './components';
 import { dataInputs, dimsOf, isRectifier } from './roles';
 import { Wiring } from './wiring';

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
-import { type Graph, type GraphNode, type GraphTensor, sameDims, sizeOf } from '../../graph/graph';
-import { clipBounds } from '../../graph/ops/clip';
-import { nodeView } from '../../graph/specialize';
+import { type Graph, type GraphNode, type GraphTensor, sameDims, sizeOf } from '../graph/graph';
+import { clipBounds } from '../graph/ops/clip';
+import { nodeView } from '../graph/specialize';
 
 /**
  * How a node computes in integers.

@@ -1,5 +1,5 @@
-import type { Graph, GraphNode } from '../../graph/graph';
-import { nodeOf, Rewriter } from '../../graph/rewriter';
+import type { Graph, GraphNode } from '../graph/graph';
+import { nodeOf, Rewriter } from '../graph/rewriter';
 
 /** Writes what is no operator of ONNX's version 13 in terms of those that are: SiLU and hard swish as a product with a gate. */
 export function expressActivations(graph: Graph, where: string): Graph {

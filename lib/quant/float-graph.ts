@@ -1,9 +1,9 @@
-import { mismatch } from '../../errors';
-import type { Graph, GraphNode } from '../../graph/graph';
-import type { InputDims } from '../../graph/specialize';
-import { splitGraph, type Tail } from '../../graph/tail';
-import type { Model } from '../../model/model';
-import { inSlices } from '../../slices';
+import { mismatch } from '../errors';
+import type { Graph, GraphNode } from '../graph/graph';
+import type { InputDims } from '../graph/specialize';
+import { splitGraph, type Tail } from '../graph/tail';
+import type { Model } from '../model/model';
+import { inSlices } from '../slices';
 import { prepareGraph } from './prepare';
 
 /** The part of a model that an engine computes, ready to be quantised. */

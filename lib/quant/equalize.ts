@@ -1,21 +1,22 @@
-import { checkFinite } from '../../finite';
-import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
-import type { FloatConv } from '../../integer/layers';
-import { letOthersRun } from '../../runtime/abort';
-import type { Tensor } from '../../tensor';
-import { magnitude } from '../convolution';
+import { checkFinite } from '../finite';
+import type { Graph, GraphNode, GraphTensor } from '../graph/graph';
+import { letOthersRun } from '../runtime/abort';
+import type { Tensor } from '../tensor';
 import { findBonds } from './bonds';
 import type { FloatGraph } from './float-graph';
 import { Observer } from './observer';
+import { magnitude, rowsOf } from './quantize-weights';
 import { floatsOf } from './roles';
 import { type FeedPass, type PassOptions, valuePlaces } from './statistics';
-import { weightsOf } from './weights';
+import { type NodeWeights, weightsOf } from './weights';
 
 /**
- * Cross-layer equalisation along the edges of a graph, depthwise convolutions and sums among them. In float the graph computes the
- * same bits as before, but where a number is beyond what calibration has seen of a channel and behind a clip.
+ * Cross-layer equalisation (Nagel et al., arXiv 1906.04721) along the edges of a graph, depthwise convolutions and sums among them: a
+ * channel is divided by a factor where it is written, and multiplied by it where it is read. So channels come to lie in ranges more alike,
+ * which is what one scale for all of them needs. In float the graph computes the same bits as before, but where a number is beyond what
+ * calibration has seen of a channel and behind a clip.
  */
-export async function equalizeGraph(
+export async function equalize(
   float: FloatGraph,
   { first, chunks }: FeedPass,
   options: PassOptions,
@@ -92,7 +93,7 @@ function power(exponent: number): number {
 function relativeMagnitudes(layer: Equalizable): Float32Array {
   const { weight, outChannels, inChannels } = layer;
   const size = weight.length / outChannels;
-  const rows = Array.from({ length: outChannels }, (_, i) => magnitude(weight.subarray(i * size, (i + 1) * size)) || 1);
+  const rows = rowsOf(weight, outChannels).map((row) => magnitude(row) || 1);
   const largest = new Float32Array(inChannels);
   eachInput(layer, (begin, end, channel) => {
     const relative = magnitude(weight.subarray(begin, end)) / (rows[Math.floor(begin / size)] as number);
@@ -114,14 +115,9 @@ function withWeights(graph: Graph, convs: ReadonlyMap<GraphNode, Equalizable>): 
     const tensor = tensors.get(name);
     if (tensor && floatsOf(tensor)) tensors.set(name, { ...tensor, data });
   };
-  for (const [
-    {
-      inputs: [, weight = '', bias = ''],
-    },
-    conv,
-  ] of convs) {
-    replace(weight, conv.weight);
-    replace(bias, conv.bias);
+  for (const [{ inputs }, { weight, bias }] of convs) {
+    replace(inputs[1] as string, weight);
+    replace(inputs[2] ?? '', bias);
   }
   return { ...graph, tensors };
 }
@@ -142,22 +138,22 @@ function raiseToMagnitudes(largest: Float32Array, { data, dims }: Tensor): void 
 }
 
 /** What of a convolution equalisation knows: weights [outChannels, inChannels / groups, ...taps]. */
-type Equalizable = Pick<FloatConv, 'weight' | 'bias' | 'outChannels' | 'inChannels' | 'groups'>;
+interface Equalizable extends NodeWeights {
+  readonly outChannels: number;
+  readonly inChannels: number;
+  readonly groups: number;
+}
 
-function scaleOutputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
+function scaleOutputs(layer: Equalizable, factors: Float32Array): Equalizable {
   const weight = layer.weight.slice();
   const size = weight.length / layer.outChannels;
   factors.forEach((factor, i) => {
     multiply(weight, i * size, (i + 1) * size, 1 / factor);
   });
-  return {
-    ...layer,
-    weight,
-    bias: layer.bias.map((value, i) => value / (factors[i] as number)),
-  };
+  return { ...layer, weight, bias: layer.bias.map((value, i) => value / (factors[i] as number)) };
 }
 
-function scaleInputs<L extends Equalizable>(layer: L, factors: Float32Array): L {
+function scaleInputs(layer: Equalizable, factors: Float32Array): Equalizable {
   const weight = layer.weight.slice();
   eachInput(layer, (begin, end, channel) => multiply(weight, begin, end, factors[channel] as number));
   return { ...layer, weight };

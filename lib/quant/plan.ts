@@ -1,4 +1,4 @@
-import type { Graph, GraphNode } from '../../graph/graph';
+import type { Graph, GraphNode } from '../graph/graph';
 import { Components } from './components';
 import { costOfRounding, costOfTurning, savingOf } from './cost';
 import type { FloatGraph } from './float-graph';

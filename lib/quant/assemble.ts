@@ -1,11 +1,11 @@
-import type { Graph, GraphNode } from '../../graph/graph';
-import { writeAffine } from '../../graph/passes/affine';
-import { removeDead } from '../../graph/passes/remove-dead';
-import { roundTensors } from '../../graph/passes/round-tensors';
-import { letOthersRun } from '../../runtime/abort';
-import type { CheckedQuantizeOptions } from '../options';
+import type { Graph, GraphNode } from '../graph/graph';
+import { writeAffine } from '../graph/passes/affine';
+import { removeDead } from '../graph/passes/remove-dead';
+import { roundTensors } from '../graph/passes/round-tensors';
+import { letOthersRun } from '../runtime/abort';
 import { expressActivations } from './express';
 import { insertRounding, type RoundedGraph } from './insert';
+import type { CheckedQuantizeOptions } from './options';
 import type { ValueChoice } from './parameters';
 import type { IntegerPlan } from './plan';
 import { integerWeights, type NodeWeights, type WrittenWeights, weightsOf } from './weights';
