@@ -77,10 +77,22 @@ export function floatLayer(step: Step, read: (name: string) => Float32Array | un
   }
 }
 
+/** In the order of `stepTensors`. */
+const tensorNames: Readonly<Record<FloatLayer['kind'], readonly string[]>> = {
+  conv: ['weight', 'bias'],
+  globalAverage: [],
+  squeezeExcite: squeezeExciteNames,
+};
+
 /** The tensors of a float layer, in the order of `stepTensors`. */
 export function tensorsOf(layer: FloatLayer): readonly Float32Array[] {
-  if (layer.kind === 'globalAverage') return [];
-  return layer.kind === 'conv' ? [layer.weight, layer.bias] : squeezeExciteNames.map((name) => layer[name]);
+  const tensors = layer as unknown as Readonly<Record<string, Float32Array>>;
+  return tensorNames[layer.kind].map((name) => tensors[name] as Float32Array);
+}
+
+/** The same layer with other tensors. */
+export function withTensors(layer: FloatLayer, tensors: readonly Float32Array[]): FloatLayer {
+  return { ...layer, ...Object.fromEntries(tensorNames[layer.kind].map((name, i) => [name, tensors[i]])) };
 }
 
 /** What a step of a channel's bias stands for, and of its sums: a float32 value, as every runtime computes it. */

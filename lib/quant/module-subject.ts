@@ -2,12 +2,12 @@ import { didYouMean } from '../did-you-mean';
 import { describe, mismatch } from '../errors';
 import { checkFinite } from '../finite';
 import type { Graph, GraphNode } from '../graph/graph';
-import { type FloatLayer, floatLayer, type QuantizedLayer, tensorsOf } from '../integer/layers';
+import { type FloatLayer, floatLayer, type QuantizedLayer, tensorsOf, withTensors } from '../integer/layers';
 import { type QuantizationRecipe, QuantizedModel, type QuantizedParts } from '../integer/quantized-model';
 import { Model } from '../model/model';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { chainOf, integerSteps, stepTensors } from '../nn/networks/chain';
+import { chainOf, integerSteps } from '../nn/networks/chain';
 import { ChainGraph, outputName } from '../nn/networks/graph';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { RepCore } from '../nn/rep-core';
@@ -16,6 +16,7 @@ import { defaultPreprocessing } from '../preprocessing';
 import type { AssembledGraph, NodeIntegers } from './assemble';
 import type { FloatGraph } from './float-graph';
 import { type IntegerPlan, type PlanOptions, planIntegers } from './plan';
+import { floatsOf } from './roles';
 import type { Quantized, Row, Subject } from './subject';
 
 /** The operators that a layer is known by, among those that it consists of. */
@@ -119,9 +120,8 @@ export class ModuleSubject implements Subject<QuantizedModel> {
   /** With the tensors of the graph: equalisation has changed them. */
   #floatLayer(layer: FloatLayer, { wiring: { graph } }: IntegerPlan): FloatLayer {
     const own = graph.nodes.filter((node) => this.#layerOf(node) === layer);
-    const tensors = own.flatMap(({ inputs }) => inputs.flatMap((name) => graph.tensors.get(name) ?? []));
-    const named = new Map(stepTensors(layer).map(([name], i) => [name, tensors[i]?.data as Float32Array]));
-    return floatLayer(layer, (name) => named.get(name));
+    const tensors = own.flatMap(({ inputs }) => inputs.flatMap((name) => floatsOf(graph.tensors.get(name)) ?? []));
+    return withTensors(layer, tensors);
   }
 }
 
