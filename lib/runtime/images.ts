@@ -2,14 +2,14 @@ import { types } from 'node:util';
 import { describeList, mismatch } from '../errors';
 import { checkBytes, checkTensor, type TensorLike } from '../tensor';
 
-/** 8-bit images in channels-last order, as decoders of image files return them. */
+/** 8-bit images, channels last, as decoders of image files return them. */
 export interface ByteImages {
   readonly data: Uint8Array;
   /** [n, h, w, c] */
   readonly dims: readonly number[];
 }
 
-/** What a session takes: floats [n, c, h, w], or bytes [n, h, w, c]. */
+/** Images that a session takes: floats [n, c, h, w], or bytes [n, h, w, c]. */
 export type Images = TensorLike | ByteImages;
 
 /** Images that have been checked. */
@@ -21,7 +21,7 @@ export interface CheckedImages {
 }
 
 /**
- * Checks what {@link readTensor} has read; runs no code of the caller's.
+ * Checks what {@link readTensor} has read. Runs none of the caller's code.
  *
  * @throws {QARepVGGError} ERR_SHAPE, ERR_SIZE_OVERFLOW, ERR_DTYPE, ERR_BUFFER_*
  */
