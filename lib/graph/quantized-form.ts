@@ -127,7 +127,7 @@ export class QuantizedForm {
     return this.#free(hint);
   }
 
-  /** Only weights may have a scale that is not positive: such a channel is dead, and its weights count as zeros. */
+  /** Only weights may have a scale of 0: such a channel is dead, and its weights count as zeros. */
   checkScale(node: GraphNode): void {
     const scale = this.constant(node.inputs[1]);
     if (!scale) return;

@@ -11,7 +11,7 @@ import { Observer } from './observer';
 import type { FeedPass } from './statistics';
 import { arranged } from './weights';
 
-/** A node with weights, and the same one computed from rounded numbers. */
+/** A node with weights, and a copy of it that computes with rounded numbers. */
 interface Twin {
   readonly node: GraphNode;
   readonly exact: string;
@@ -19,8 +19,8 @@ interface Twin {
 }
 
 /**
- * Bias correction along a graph: what rounding of its input and weights adds to the mean of a node's channel is taken off its
- * bias. Each node reads the exact numbers of the float graph, rounded once, so that one pass does for all of them.
+ * Bias correction: subtracts from a node's bias what rounding its input and weights adds to the mean of each channel. Each node
+ * reads the exact numbers of the float graph, rounded once, so one pass over the images is enough for all nodes.
  *
  * @returns Biases by node.
  */
@@ -64,7 +64,7 @@ export async function correctGraphBiases(
   );
 }
 
-/** The float graph with a twin of every node that has weights in integers. */
+/** The float graph, and in it a twin of every node that has weights in integers. */
 function withTwins({ plan, choices, weights }: AssembledGraph): { graph: Graph; twins: Twin[] } {
   const { graph } = plan.wiring;
   const tensors = new Map(graph.tensors);

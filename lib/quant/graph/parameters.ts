@@ -11,13 +11,13 @@ import { limitsOf } from './limits';
 import type { IntegerPlan } from './plan';
 import { dataInputs, floatsOf } from './roles';
 
-/** Of a value that is bytes: what was seen of its group, and what was chosen for it. */
+/** What calibration has seen of a value that becomes bytes, and the parameters chosen for it. */
 export interface ValueChoice extends Choice {
   readonly histogram: Histogram;
 }
 
 /**
- * Scale and zero point of every value that is bytes: one object for those of a group.
+ * Chooses scale and zero point of every value that becomes bytes. The values of a group share one object.
  *
  * @throws {QARepVGGError} ERR_QUANT_PARAM naming a value or node
  */
@@ -55,7 +55,7 @@ export async function chooseForValues(
   return choices;
 }
 
-/** What a node computes from scales must be float32 numbers, too. */
+/** Ratios and products of scales that a node computes with must fit into float32, too. */
 function checkNode(
   node: GraphNode,
   { wiring }: IntegerPlan,

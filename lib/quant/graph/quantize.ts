@@ -29,7 +29,7 @@ export interface ModelQuantization {
   readonly report: QuantizationReport;
 }
 
-/** As `quantize`, of a {@link Model}. */
+/** `quantize` for a {@link Model}. */
 export async function quantizeModel(
   model: Model,
   calibration: Calibration,
@@ -46,7 +46,7 @@ export async function quantizeModel(
   return finish(model, wider && wider.worst > plain.worst ? wider : plain, where);
 }
 
-/** A model quantised, and how well it does. */
+/** A quantised model, and how accurate it is. */
 interface Attempt extends Calibrated {
   readonly options: CheckedQuantizeOptions;
   readonly assembled: AssembledGraph;
@@ -91,16 +91,16 @@ async function finish(
 }
 
 export interface Calibrated {
-  /** For another pass. */
+  /** Reads the images again, for another pass. */
   readonly reader: CalibrationReader<FeedChunk>;
-  /** Tells what the caller keeps in float. */
+  /** Whether the caller keeps a node in float. */
   readonly isKept: (node: GraphNode) => boolean;
   readonly float: FloatGraph;
   readonly plan: IntegerPlan;
   readonly statistics: GraphStatistics;
 }
 
-/** Plans for the dims of the first images, and looks at all of them. */
+/** Makes a plan for the dims of the first images, and observes all images. */
 export async function calibrate(
   model: Model,
   calibration: Calibration,
@@ -127,7 +127,7 @@ export async function calibrate(
   });
 }
 
-/** A pass over the images, of which the first ones are known before it begins. */
+/** Makes a pass over the images. The first ones are read before it begins. */
 async function pass<T>(
   reader: CalibrationReader<FeedChunk>,
   stage: QuantizationProgress['stage'],
@@ -150,7 +150,7 @@ function inOrder({ graph }: FloatGraph, names: ReadonlySet<string>): string[] {
   return all.filter((name) => names.has(name));
 }
 
-/** The whole model again, with another graph. */
+/** The whole model with another graph. */
 export function modelOf(
   { graph: whole, labels, preprocessing }: Model,
   graph: FloatGraph['graph'],

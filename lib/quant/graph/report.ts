@@ -18,7 +18,7 @@ import { type IntegerPlan, reasons } from './plan';
 import { dataInputs, isFloat } from './roles';
 import { weightsOf } from './weights';
 
-/** Values whose histograms a report shows beside those that are bytes. */
+/** Values whose histograms a report shows besides those that become bytes. */
 export function shownValues(plan: IntegerPlan): string[] {
   const { graph } = plan.wiring;
   const inputs = reportedNodes(plan).flatMap((node) => dataInputs(node, graph).slice(0, 1));
@@ -32,7 +32,7 @@ export function judgedValues(plan: IntegerPlan): string[] {
   return [...new Set([...reportedNodes(plan).map((node) => plan.wiring.stored(node)), ...outputs])];
 }
 
-/** Nodes that compute in integers or could, and tables. */
+/** Nodes that compute in integers or could do so, and tables. */
 function reportedNodes(plan: IntegerPlan): GraphNode[] {
   const { wiring, nodes, reasons: found } = plan;
   return wiring.graph.nodes.filter(
@@ -40,13 +40,13 @@ function reportedNodes(plan: IntegerPlan): GraphNode[] {
   );
 }
 
-/** What moves numbers in float costs little, whatever it could be. */
+/** A node that only moves numbers in float costs too little to be of interest. */
 function isOfInterest(node: GraphNode, { wiring, reasons: found }: IntegerPlan): boolean {
   const isMoved = wiring.roles.get(node) === 'mover' && found.get(node) === reasons.neighbours;
   return !isMoved && isFloat(node.outputs[0] as string, wiring.graph);
 }
 
-/** A function between two values of bytes. */
+/** Whether a node is a function between two values of bytes. */
 function isTable(node: GraphNode, { wiring, values }: IntegerPlan): boolean {
   const [output = ''] = node.outputs;
   return wiring.isFunction(node) && values.has(output) && values.has(wiring.rootOf(output));
@@ -114,7 +114,7 @@ export async function makeGraphReport(
 
 const noBins = { low: 0, high: 0, counts: [0] };
 
-/** Of the operators that a file has in place of those of passes. */
+/** The operator that a file has for a node, also if a pass has made the node. */
 function onnxName(node: GraphNode): string {
   const names: Readonly<Record<string, string>> = { silu: 'SiLU', affine: 'Affine' };
   return opOf(node).onnx || (names[node.op] ?? node.op);
@@ -134,7 +134,7 @@ function recipeOf(options: CheckedQuantizeOptions, images: number): Quantization
   return { method, scheme, perChannel, weightBits, activationBits, equalize, biasCorrection, images };
 }
 
-/** Bytes of constants, and of the same network's in float32. */
+/** Size of the constants in bytes, and what they would take in float32. */
 function bytesOf({ graph, plan }: AssembledGraph): { bytes: number; floatBytes: number } {
   const of = ({ tensors }: Graph): number =>
     [...tensors.values()].reduce((sum, { data }) => sum + data.length * data.BYTES_PER_ELEMENT, 0);

@@ -10,13 +10,13 @@ import { assembleGraph } from './assemble';
 import { chooseForValues } from './parameters';
 import { calibrate, modelOf } from './quantize';
 
-/** Judges a quantised model; better ones have higher scores. */
+/** Scores a quantised model; higher is better. */
 export type JudgeModel = (model: Model) => number | Promise<number>;
 
 /**
- * As `sensitivity`, of a {@link Model}: node by node of those that have weights.
+ * `sensitivity` for a {@link Model}: of each node that has weights.
  *
- * @param judge Without it the score is the signal to quantisation noise of the worst output, in decibels.
+ * @param judge Default: the signal to quantisation noise of the worst output, in decibels.
  */
 export async function modelSensitivity(
   model: Model,
