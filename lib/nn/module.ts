@@ -95,7 +95,7 @@ export abstract class Module {
    * Computes {@link forward} in eval mode off the JavaScript thread. Input and weights are copied before the call returns, so
    * later changes to them do not affect the result.
    *
-   * @throws {QARepVGGError} (rejects) as {@link forward}, and ERR_INVALID_STATE in training mode.
+   * @throws {QARepVGGError} (rejects) the errors of {@link forward}, and ERR_INVALID_STATE in training mode.
    */
   async forwardAsync(x: TensorLike): Promise<Tensor> {
     return coreOf(this, 'Module.forwardAsync').forwardAsync(x);
