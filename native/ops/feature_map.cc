@@ -9,17 +9,17 @@ namespace {
 constexpr std::size_t kChunkFloats = 8192;
 constexpr std::size_t kTile = 16;
 
-// A strip is 16 channels (a cache line of every pixel) of some rows of one image.
+// A strip is 16 channels (a cache line of each pixel) of some rows of one image.
 struct Strip {
   std::size_t image, channel, first_row, rows;
 };
 
-// Strips of one row, numbered with the row fastest: a thread that walks them in order reads and writes few streams of
+// Strips of one row. Rows vary fastest, so that a thread that iterates them in order reads and writes few streams of
 // memory.
 Strip strip_of(const MapShape& s, std::size_t index) { return {0, index / s.h * kTile, index % s.h, 1}; }
 
-// Calls visit(offset in the NCHW batch, pixels of the map, channels, pixels) for each run of pixels that lie side by
-// side on both sides of the transposition.
+// Calls visit(offset in the NCHW batch, pixels of the map, channels, pixels) for each run of pixels that is contiguous
+// on both sides of the transposition.
 template <class Visit>
 void for_each_run(const FeatureMap& map, const Strip& strip, const Visit& visit) {
   const MapShape& s = map.shape;

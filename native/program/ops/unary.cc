@@ -12,7 +12,7 @@ namespace {
 
 float softplus(float x) { return x > 20.0f ? x : std::log1p(std::exp(x)); }
 
-// Those that no kernel knows.
+// Functions without a kernel.
 float evaluate(const UnaryFunction& f, float x) {
   switch (f.kind) {
     case Unary::kLog:
