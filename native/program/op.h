@@ -68,7 +68,7 @@ struct Operands {
 };
 
 // An op planned for fixed shapes and a size of team. Its work is items that do not depend on each other: no two write
-// the same memory. Running allocates nothing.
+// the same memory. They write all lanes of a map's pixels, and nothing of its halo. Running allocates nothing.
 class Step {
  public:
   explicit Step(const Share& share) : items_(share.items), pieces_(pieces_of(share)), size_(share.size) {}
