@@ -42,9 +42,11 @@ struct FeatureMap {
 
 // Number of strips in one image [channels][height][width]. A strip is a cache line of channels of one row.
 std::size_t strip_count(const MapShape& shape);
-// Some strips of the first image of a map.
+// Some strips of the first image of a map, with its padding lanes.
 void import_strips(const float* chw, const FeatureMap& map, const KernelTable& kernels, const Tile& strips);
 void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels, const Tile& strips);
+// Zeroes the padding lanes of rows [first, end), counted through the images.
+void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end);
 // Zeroes the halo; with `all`, the interior too.
 void clear_map(const FeatureMap& map, bool all, int threads);
 
@@ -70,7 +72,8 @@ class RowChunks {
 // Called for a chunk of a map right after it was written, while it is in the cache. May be empty.
 using ChunkTask = std::function<void(std::size_t chunk)>;
 
-// NCHW -> channels-last; writes the interior only. Calls then(chunk) after each chunk of the map.
+// NCHW -> channels-last; writes the interior only, with its padding lanes. Calls then(chunk) after each chunk of the
+// map.
 void import_nchw(const float* nchw, const FeatureMap& map, const ChunkTask& then, const KernelTable& kernels,
                  int threads);
 // Channels-last -> NCHW.

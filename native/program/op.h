@@ -67,8 +67,8 @@ struct Operands {
   ByteMap output_bytes(std::size_t i, const ValueType& type) const { return {outputs[i], type.map(), type.element}; }
 };
 
-// An op planned for fixed shapes and a size of team. Its work is independent items: no two write the same memory.
-// Running allocates nothing.
+// An op planned for fixed shapes and a size of team. Its work is independent items: no two write the same memory. They
+// write all lanes of a map's pixels, and nothing of its halo. Running allocates nothing.
 class Step {
  public:
   explicit Step(const Share& share) : items_(share.items), pieces_(pieces_of(share)), size_(share.size) {}

@@ -1,5 +1,5 @@
 // Memory of plans: values with random lifetimes are written and read in turn. None may change while it is alive, and
-// maps must find zeros in their halos and padding lanes, whatever used the memory before.
+// maps must find zeros in their halos, whatever used the memory before.
 #include "program/infer/memory_layout.h"
 
 #include <cstring>
@@ -49,7 +49,7 @@ void for_each_run(const ValueType& type, std::byte* data, const Visit& visit) {
   const ByteMap map(data, type.map(), type.element);
   for (std::size_t y = 0; y < map.shape.h; ++y)
     for (std::size_t x = 0; x < map.shape.w; ++x)
-      visit(map.at(0, static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)), map.shape.c * type.element);
+      visit(map.at(0, static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)), map.pixel());
 }
 
 void write(const ValueType& type, std::byte* data, int value) {
@@ -95,7 +95,7 @@ class Simulation {
   void run_stage(std::size_t stage, std::size_t first, std::size_t end) const {
     for (std::size_t image = first; image < end; ++image) {
       for (const MemoryLayout::Clear& clear : layout_.clears)
-        if (clear.stage == stage) restore_zeros(values_.buffers[clear.map].type, at(clear.map, image));
+        if (clear.stage == stage) clear_halo(values_.buffers[clear.map].type, at(clear.map, image));
       for (BufferId id = 0; id < values_.buffers.size(); ++id) {
         const ValueType& type = values_.buffers[id].type;
         if (values_.lives[id].first != stage) continue;

@@ -287,7 +287,6 @@ class GraphPlan::Run final : public Work {
   std::size_t pieces(std::size_t part) const override { return plan_.parts_[part].pieces; }
   double size(std::size_t number) const override {
     const Part& part = plan_.parts_[number];
-    if (part.kind == Part::kClears) return bytes_size(clears_bytes(part));
     if (part.kind != Part::kStage) return 0;
     std::size_t repeats;
     const Step& step = Stage::step(plan_.stages_[part.stage].shared, part.images.count, repeats);
@@ -306,12 +305,11 @@ class GraphPlan::Run final : public Work {
         run_stages(0, plan_.front_, image, {plan_.memory_of(piece.member), shared}, piece.member);
         return;
       }
-      case Part::kClears:
-        return clear(part.stage, part.images, {shared, shared});
       case Part::kStage: {
         std::size_t repeats;
         const Step& step = Stage::step(plan_.stages_[part.stage].shared, part.images.count, repeats);
         const std::size_t image = piece.index / step.pieces();
+        if (piece.index == 0) clear_halos(part.stage, part.images, {shared, shared});
         run_step(part.stage, part.images.first + image, part.images.slot + image, {shared, shared}, piece.member,
                  [&](const Operands& at, std::byte* scratch) {
                    step.run_piece(at, scratch, piece.index % step.pieces(), piece.first || repeats > 1);
@@ -340,17 +338,11 @@ class GraphPlan::Run final : public Work {
     return (place.stride > 0 ? memory.batched + slot * place.stride : memory.single) + place.offset;
   }
 
-  std::size_t clears_bytes(const Part& part) const {
-    std::size_t bytes = 0;
-    for (BufferId id : plan_.stages_[part.stage].clears) bytes += restored_bytes(plan_.buffers_[id].type);
-    return bytes * part.images.count;
-  }
-
-  // What a stage writes to gets its halos back.
-  void clear(std::size_t stage, const Images& images, const Memory& memory) const {
+  // Whoever does this may do it beside the other pieces of the stage: they write what lies inside the halos.
+  void clear_halos(std::size_t stage, const Images& images, const Memory& memory) const {
     for (BufferId id : plan_.stages_[stage].clears)
       for (std::size_t i = 0; i < images.count; ++i)
-        restore_zeros(plan_.buffers_[id].type, locate(id, images.first + i, images.slot + i, memory));
+        clear_halo(plan_.buffers_[id].type, locate(id, images.first + i, images.slot + i, memory));
   }
 
   template <class Body>
@@ -370,7 +362,7 @@ class GraphPlan::Run final : public Work {
   bool run_stages(std::size_t first, std::size_t end, const Images& images, const Memory& memory,
                   std::size_t member) const {
     for (std::size_t number = first; number < end; ++number) {
-      clear(number, images, memory);
+      clear_halos(number, images, memory);
       std::size_t repeats;
       const Step& step = Stage::step(plan_.stages_[number].alone, images.count, repeats);
       for (std::size_t i = 0; i < repeats; ++i)
@@ -433,7 +425,6 @@ void GraphPlan::add_chunk(const Images& images) {
 
 void GraphPlan::add_stages(std::size_t first, std::size_t end, const Images& images) {
   for (std::size_t stage = first; stage < end; ++stage) {
-    if (!stages_[stage].clears.empty()) parts_.push_back({Part::kClears, 1, images, stage});
     std::size_t repeats;
     const Step& step = Stage::step(stages_[stage].shared, images.count, repeats);
     parts_.push_back({Part::kStage, step.pieces() * repeats, images, stage});

@@ -53,7 +53,7 @@ class GraphPlan {
   struct Stage {
     std::vector<BufferId> inputs, outputs;
     Steps alone, shared;           // for one member, for a team
-    std::vector<BufferId> clears;  // maps that it writes, whose halos must be restored before
+    std::vector<BufferId> clears;  // maps that it writes, whose halos it writes as well
 
     // `repeats`: images that the step is run for, one by one.
     static const Step& step(const Steps& steps, std::size_t images, std::size_t& repeats) {
@@ -77,7 +77,6 @@ class GraphPlan {
     enum Kind {
       kGroups,  // images are taken through all stages, some of them by one member
       kFronts,  // images are taken through the first stages, each by one member
-      kClears,  // halos of what a stage writes are restored
       kStage    // one stage
     } kind;
     std::size_t pieces;

@@ -86,9 +86,6 @@ class Planner {
   std::vector<Tenancy> tenancies_;
 };
 
-// Whether pixels have lanes beyond the last channel.
-bool has_padding(const MapShape& shape) { return shape.pixel() != shape.c; }
-
 }  // namespace
 
 MemoryLayout lay_out_memory(const std::vector<Buffer>& buffers, const std::vector<Life>& lives, std::size_t together) {
@@ -98,14 +95,13 @@ MemoryLayout lay_out_memory(const std::vector<Buffer>& buffers, const std::vecto
   return layout;
 }
 
-void restore_zeros(const ValueType& type, std::byte* map) {
+void clear_halo(const ValueType& type, std::byte* map) {
   const std::uint8_t zero = type.quantization ? type.quantization->zero_point() : 0;
   const MapShape shape = type.map();
   const auto fill = [&](std::byte* data, std::size_t bytes) {
     if (type.quantization) return fill_elements(data, bytes / type.element, type.element, zero);
     std::memset(data, 0, bytes);
   };
-  if (has_padding(shape)) return fill(map, type.bytes());
   const ByteMap view(map, shape, type.element);
   const std::size_t side = shape.halo * view.pixel(), border = shape.halo * view.row();
   if (side == 0) return;
@@ -119,12 +115,6 @@ void restore_zeros(const ValueType& type, std::byte* map) {
     }
     fill(image + view.image() - border, border);
   }
-}
-
-std::size_t restored_bytes(const ValueType& type) {
-  const MapShape shape = type.map();
-  if (has_padding(shape)) return type.bytes();
-  return type.bytes() - shape.n * shape.h * shape.w * shape.pixel() * type.element;
 }
 
 }  // namespace qarepvgg

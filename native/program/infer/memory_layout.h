@@ -20,9 +20,9 @@ struct MemoryLayout {
   struct Place {
     std::size_t offset = 0, stride = 0;  // bytes, the latter from one image to the next; 0: room for one
   };
-  // A map whose memory served other values since its halo and its padding lanes were written.
+  // A map whose memory served other values since its halo was written.
   struct Clear {
-    std::size_t stage;  // that writes it, and must find them restored
+    std::size_t stage;  // that writes the map; its halo is to be written as well
     BufferId map;
   };
 
@@ -34,9 +34,7 @@ struct MemoryLayout {
 // `lives`: by buffer. `together`: most images that stages take together.
 MemoryLayout lay_out_memory(const std::vector<Buffer>& buffers, const std::vector<Life>& lives, std::size_t together);
 
-// Halo and padding lanes of the map get the value zero: that of floats, or the zero point.
-void restore_zeros(const ValueType& type, std::byte* map);
-// Bytes that restore_zeros writes.
-std::size_t restored_bytes(const ValueType& type);
+// The map's halo gets the value zero: that of floats, or the zero point.
+void clear_halo(const ValueType& type, std::byte* map);
 
 }  // namespace qarepvgg

@@ -12,9 +12,6 @@
 
 namespace qarepvgg {
 
-// Zeroes the padding lanes of rows [first, end), numbered through all images.
-void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end);
-
 // Applies a function to output rows [first, end) of a map, numbered through all images. Padding lanes stay zero.
 void apply_to_rows(const UnaryFunction& function, const FeatureMap& map, std::size_t first, std::size_t end);
 
