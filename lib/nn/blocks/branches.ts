@@ -141,9 +141,9 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const [last, ...others] = computed.filter((branch) => branch.batchNorm !== undefined);
   const plain = computed.filter((branch) => branch !== last);
   // A batch norm adds the sum of the other branches, unless a ReLU follows that needs the whole sum.
-  const takesAlong = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
-  const values = (takesAlong ? plain : computed).map((branch) => compute(branch));
-  const sum = takesAlong ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
+  const absorbsSum = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
+  const values = (absorbsSum ? plain : computed).map((branch) => compute(branch));
+  const sum = absorbsSum ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
   const normalized = normalize(sum, block.postBatchNorm, reluOnPost);
   if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalized, block.relu));
 }
