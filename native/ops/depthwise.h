@@ -1,5 +1,5 @@
-// Convolution of each channel by itself: as many groups as channels, 3x3 or 5x5, stride 1 or 2. Other depthwise
-// convolutions go the general way (ops/convolution.h).
+// Convolution of each channel by itself: as many groups as channels, 3x3 or 5x5, stride 1 or 2 along x. Other
+// depthwise convolutions go the general way (ops/convolution.h).
 #pragma once
 
 #include <cstddef>
