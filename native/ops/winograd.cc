@@ -64,6 +64,8 @@ std::size_t block_limit(const ConvShape& shape) {
                     WinogradTiles::kMinBlockTiles, WinogradTiles::kMaxBlockTiles);
 }
 
+constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
+
 // The weights that a point uses: with stride 2 the even pixels of a side share the last ones.
 std::size_t weight_point(std::size_t point, std::size_t stride) {
   const std::size_t side = WinogradTiles::side_points(stride);
@@ -80,7 +82,10 @@ bool WinogradConvolution::supports(const ConvShape& shape) {
 bool WinogradConvolution::pays(const ConvShape& shape) {
   const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
   const std::size_t pixels = shape.out_h() * shape.out_w();
-  if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36;
+  // Weights are four times those of the direct form. With many channels they exceed the caches and stream from memory for
+  // every image, which takes longer than computing a small map.
+  const bool streams = in * out >= kStreamedChannels && pixels < kStreamedPixels;
+  if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36 && !streams;
   // With stride 2 the transforms take longer, because maps are four times as large, and weights are still four times
   // those of the direct form.
   return in >= 32 && out >= 96 && pixels >= 196;
