@@ -62,7 +62,7 @@ float evaluate(const UnaryFunction& f, float x) {
   }
 }
 
-// A map of few channels consists of padding for the most part, whose functions would be computed as well.
+// A map with few channels is mostly padding lanes, for which functions would be computed, too.
 Layout layout_for(const Source& x) {
   constexpr std::size_t kLeastPart = 4;
   const bool is_padding = x.layout == Layout::kMap && kLeastPart * x.dims()[1] <= round_up(x.dims()[1], kAlignedFloats);
