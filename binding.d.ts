@@ -3,18 +3,18 @@
  *
  * Conventions
  * - Images and gradients are NCHW, row-major, float32, exactly as long as their dims say.
- * - A network's parameters and buffers live in one flat Float32Array, the "state"; ops name their tensors by offset
- *   into it, counted in floats. Gradients of parameters live in a second array with the same offsets.
- * - Errors are instances of the class handed over with `setErrorClass`.
+ * - A network's parameters and buffers are in one flat Float32Array, the "state". Ops name their tensors by offset in it, in
+ *   floats. Gradients of parameters are in a second array with the same offsets.
+ * - Errors are instances of the class passed to `setErrorClass`.
  */
 
 /** Offset of a tensor in the flat state, in floats. */
 export type StateOffset = number;
 
-/** Number of a value: 0 is the network's input, op number i of the list produces value i + 1. */
+/** Number of a value: 0 is the network's input; op number i of the list makes value i + 1. */
 export type ValueId = number;
 
-/** Sizes of a convolution that its input does not decide. */
+/** Sizes of a convolution that do not depend on its input. */
 export interface ConvGeometry {
   readonly outChannels: number;
   /** Square kernel, 1 or 3. */
@@ -32,7 +32,7 @@ export interface ConvOp extends ConvGeometry {
   readonly weight: StateOffset;
   /** [outChannels] */
   readonly bias?: StateOffset;
-  /** Adds the input itself to the result: kernel 1, stride 1, as many output as input channels. */
+  /** Adds the input to the output: kernel 1, stride 1, as many output as input channels. */
   readonly identity?: boolean;
   /** Fuses a ReLU into the store. */
   readonly relu?: boolean;
@@ -41,7 +41,7 @@ export interface ConvOp extends ConvGeometry {
 export interface BatchNormOp {
   readonly op: 'batchNorm';
   readonly input: ValueId;
-  /** Of the same dims; is added to the result. Not together with `relu`. */
+  /** A value with the same dims that is added to the output. Not together with `relu`. */
   readonly addend?: ValueId;
   readonly eps: number;
   readonly momentum: number;
@@ -56,7 +56,7 @@ export interface BatchNormOp {
   readonly relu?: boolean;
 }
 
-/** Sum of two or more values of the same dims. */
+/** Sum of two or more values with the same dims. */
 export interface AddOp {
   readonly op: 'add';
   readonly inputs: readonly ValueId[];
@@ -109,7 +109,7 @@ export interface ProgramSpec {
   /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */
   readonly input: readonly number[];
   readonly ops: readonly Op[];
-  /** Length of the state array that every run is given, in floats. */
+  /** Length of the state array that every run gets, in floats. */
   readonly stateLength: number;
   /** Batch norm uses and updates batch statistics (true) or running statistics (false). */
   readonly training: boolean;
@@ -119,7 +119,7 @@ export interface ProgramSpec {
   readonly threads?: number;
 }
 
-/** A list of ops compiled for fixed dims: memory is planned once, every run is one call. */
+/** A list of ops compiled for fixed dims: memory is planned once, and every run is one call. */
 export interface Program {
   readonly outputDims: number[];
   /** Bytes of native memory that this program owns. */
@@ -170,13 +170,13 @@ export interface TrainerSpec extends Omit<ProgramSpec, 'training' | 'gradients'>
   readonly labelSmoothing: number;
   /** Upper limit of the L2 norm of all gradients together; 0: none. */
   readonly clipNorm: number;
-  /** What is trained. */
+  /** The trained parts of the state. */
   readonly parameters: readonly StateRange[];
-  /** What weight decay applies to: SGD adds decay * w to the gradient, AdamW subtracts lr * decay * w. */
+  /** The parts with weight decay: SGD adds decay * w to the gradient, AdamW subtracts lr * decay * w. */
   readonly decayed: readonly StateRange[];
   /** Blocks whose customL2, times decay / 2, is added to the loss. */
   readonly customL2: readonly CustomL2Block[];
-  /** What a byte counts as, per channel: byte * byteScale[c] + byteShift[c]. */
+  /** The value of a byte in channel c is byte * byteScale[c] + byteShift[c]. */
   readonly byteScale?: Float32Array;
   readonly byteShift?: Float32Array;
 }
@@ -184,7 +184,7 @@ export interface TrainerSpec extends Omit<ProgramSpec, 'training' | 'gradients'>
 export interface StepResult {
   /** Mean cross-entropy of the batch, label smoothing included, customL2 not. */
   readonly loss: number;
-  /** Images whose largest logit is the label's. */
+  /** How many images have the largest logit for their label. */
   readonly correct: number;
 }
 
@@ -205,7 +205,7 @@ export interface Trainer {
     learningRate: number,
     weightDecay: number,
   ): Promise<StepResult>;
-  /** Steps taken, as AdamW counts them. */
+  /** Steps taken, which AdamW counts. */
   stepCount: number;
   readState(into: Float32Array): void;
   writeState(from: Float32Array): void;
@@ -213,7 +213,7 @@ export interface Trainer {
   writeOptimizer(from: Float32Array): void;
 }
 
-/** Elements of a value of a graph; bool is bytes of 0 and 1. */
+/** Elements of a value of a graph; a bool is a byte, 0 or 1. */
 export type Dtype = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool';
 export type GraphArray = Float32Array | Uint8Array | Int8Array | Int32Array | BigInt64Array;
 
@@ -222,39 +222,40 @@ export interface TensorType {
   readonly dims: readonly number[];
 }
 
-/** Inputs come first, then constants, then the results of the nodes in their order; -1: an operand that is absent. */
+/** Values are numbered: inputs, then constants, then the outputs of the nodes in order. -1 is an absent operand. */
 export type GraphValue = number;
 
 /**
- * What a node's op reads is said in native/program/ops/.
+ * The files in native/program/ops/ say which operands and attributes each op has.
  *
- * Integers. A value of integers is `uint8` of 4 dims, made by `quantize` and read by nodes on integers alone, until
- * `dequantize`. It stands for (q - zeroPoint) * scale, as the node that writes it says; readers repeat that, and
- * ERR_QUANT_PARAM says where they differ. Scales are positive normal float32 values, zero points whole numbers from 0 to 255.
+ * Integers. A value of integers is `uint8` with 4 dims. Only `quantize` and ops on integers make it, and only ops on integers and
+ * `dequantize` read it. An integer q represents (q - zeroPoint) * scale, as the attributes of the node that writes it say. Readers
+ * repeat these attributes; a difference is ERR_QUANT_PARAM. Scales are positive normal float32 values, zero points whole numbers from
+ * 0 to 255.
  * - `quantize` [x]: outputScale, outputZeroPoint. `dequantize` [x]: inputScale, inputZeroPoint.
- * - `quantizedConv` [x, weight int8, bias int32, weightScale float32, table?]: all constant but x; kernel, strides, pads,
- *   dilations, group as `conv`, any of them; inputScale, inputZeroPoint; outputScale, outputZeroPoint, or neither for a result of
- *   floats; activation relu or none. Sums are exact; bits as onnxruntime's QLinearConv (above). ERR_QUANT_PARAM where a sum could
- *   leave 32 bits. x may be an image of floats of at most four channels, which it quantises, under a square kernel.
- *   table, uint8 [256]: what the integers become after all that; tableScale and tableZeroPoint then say what they stand for.
- * - `quantizedConvTranspose`: the same operands and attributes, the weight as `convTranspose` has it, and outputPadding.
+ * - `quantizedConv` [x, weight int8, bias int32, weightScale float32, table?]: all are constant except x; kernel, strides, pads,
+ *   dilations, group as in `conv`; inputScale, inputZeroPoint; outputScale, outputZeroPoint, or neither for an output of floats;
+ *   activation relu or none. Sums are exact, and bits are those of onnxruntime's QLinearConv. ERR_QUANT_PARAM if a sum could
+ *   exceed 32 bits. With a square kernel, x may be an image of floats with at most four channels, which the op quantises itself.
+ *   table, uint8 [256], is applied to the output; tableScale and tableZeroPoint are those of its entries.
+ * - `quantizedConvTranspose`: the same operands and attributes, with the weight of `convTranspose`, and outputPadding.
  * - `quantizedTable` [x, table uint8 [256]]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; y = table[x].
  * - `quantizedBinary` [a, b, table?]: kind add, mul or sub; aScale, aZeroPoint, bScale, bZeroPoint, outputScale, outputZeroPoint,
- *   and tableScale, tableZeroPoint beside a table. a and b of the same dims, or either one of [n or 1, c, 1, 1], or a constant
- *   of one number or of [c, 1, 1] or [1, c, 1, 1]. Bits of add and mul as onnxruntime's QLinearAdd and QLinearMul on x86-64; of
- *   sub as DequantizeLinear, Sub, QuantizeLinear.
- * - `quantizedGlobalAverage` [x]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; bits as QLinearGlobalAveragePool.
- * - `quantizedAveragePool` [x]: the same, and the attributes of `averagePool`; bits as QLinearAveragePool.
- * - `maxPool`, `concat` and `split` along axis 1, `slice`, `pad` with value 0, `resize` of mode nearest take integers, too: the
- *   result stands for what the operand does. Operands of concat must have one scale and zero point.
+ *   and tableScale, tableZeroPoint if there is a table. a and b have the same dims, or one of them is [n or 1, c, 1, 1], or a
+ *   constant of one number, [c, 1, 1] or [1, c, 1, 1]. Bits of add and mul are those of onnxruntime's QLinearAdd and QLinearMul on
+ *   x86-64, bits of sub those of DequantizeLinear, Sub, QuantizeLinear.
+ * - `quantizedGlobalAverage` [x]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; bits of QLinearGlobalAveragePool.
+ * - `quantizedAveragePool` [x]: the same, and the attributes of `averagePool`; bits of QLinearAveragePool.
+ * - `maxPool`, `concat` and `split` along axis 1, `slice`, `pad` with value 0, and `resize` with mode nearest take integers, too.
+ *   Their output has the scale and zero point of the operand. Operands of concat must have the same ones.
  */
 export interface GraphNode {
   readonly op: string;
   readonly name: string;
   readonly inputs: readonly GraphValue[];
-  /** Checked against what the op works out itself. */
+  /** Compared with the types that the op computes itself. */
   readonly outputs: readonly TensorType[];
-  /** A function applied to the result is `activation`, its parameters are `activation.alpha` and so on. */
+  /** The attribute `activation` names a function that is applied to the output; its parameters are `activation.alpha` and so on. */
   readonly attributes: Readonly<Record<string, number | boolean | string | readonly number[]>>;
 }
 
@@ -262,20 +263,20 @@ export interface GraphSpec {
   readonly inputs: readonly TensorType[];
   /** Copied, unless they are taken. */
   readonly constants: readonly (TensorType & { readonly data: GraphArray })[];
-  /** In an order of execution. */
+  /** In the order in which they run. */
   readonly nodes: readonly GraphNode[];
   readonly outputs: readonly GraphValue[];
-  /** Dims are those of one image, and a run takes any number of them. */
+  /** Dims are those of one image, and a run takes any number of images. */
   readonly independent: boolean;
-  /** Most images that one thread takes through the graph together; 1 where it is absent. */
+  /** At most how many images one thread takes through the graph together. @default 1 */
   readonly together?: number;
   readonly algorithm: 'auto' | 'gemm' | 'winograd';
   /** Upper limit of threads; 0: as many as `info().threads`. */
   readonly threads: number;
-  /** What a byte of an image counts as, per channel: byte * byteScale[c] + byteShift[c]; without it, images are floats. */
+  /** The value of a byte of an image in channel c is byte * byteScale[c] + byteShift[c]. Without these, images are floats. */
   readonly byteScale?: Float32Array;
   readonly byteShift?: Float32Array;
-  /** Buffers of 64 KiB and more that constants lie in are given away: their arrays are empty at once. */
+  /** Buffers of constants of 64 KiB and more are taken from the caller: their arrays are empty at once. */
   readonly take?: boolean;
 }
 
@@ -286,27 +287,27 @@ export interface SessionRun {
 }
 
 /**
- * A graph with its weights packed. All methods but `dispose`, `cancel` and `computeTime` throw ERR_DISPOSED after it.
+ * A graph with packed weights. After `dispose`, all methods except `dispose`, `cancel` and `computeTime` throw ERR_DISPOSED.
  *
- * A run is told `dims`, those of the inputs of one image, where they are not the ones that the session was made for; ERR_SHAPE
- * where an op is made for these alone. `count` is 1 unless the graph is `independent`: inputs and results of that many images
- * lie one behind the other. Runs that wait together and have the same dims run together.
+ * A run gets `dims`, those of the inputs of one image, if they differ from those that the session was made for; ERR_SHAPE if an op
+ * can only be used for the latter. `count` is 1 unless the graph is `independent`; inputs and outputs of that many images follow
+ * one another in memory. Runs that wait together and have the same dims run together.
  */
 export interface Session {
-  /** Of one image. */
+  /** Dims of the outputs for one image. */
   outputDims(dims?: readonly (readonly number[])[]): number[][];
   /** Whether the first input may be bytes [count, h, w, c] instead of floats [count, c, h, w]. */
   takesBytes(): boolean;
   memoryBytes(): number;
-  /** Milliseconds that runs which are settled have computed. */
+  /** Milliseconds that settled runs have computed. */
   computeTime(): number;
-  /** Off the JavaScript thread; inputs are copied before it returns. */
+  /** Runs off the JavaScript thread; inputs are copied before it returns. */
   run(inputs: readonly GraphArray[], count: number, dims?: readonly (readonly number[])[]): SessionRun;
   /** While the caller waits. */
   runSync(inputs: readonly GraphArray[], count: number, dims?: readonly (readonly number[])[]): GraphArray[];
-  /** Makes the promise of a run reject with ERR_ABORTED, unless it is settled. */
+  /** Rejects the promise of a run with ERR_ABORTED, unless it is settled. */
   cancel(ticket: number): void;
-  /** Pending runs finish. */
+  /** Frees the memory once pending runs have finished. */
   dispose(): void;
 }
 
@@ -348,9 +349,9 @@ export interface NativeInfo {
   readonly version: string;
   /** Instruction set in use. */
   readonly isa: string;
-  /** Instruction sets this build and this CPU both have, slowest first. */
+  /** Instruction sets that both this build and this CPU have, slowest first. */
   readonly isas: string[];
-  /** Threads a program may use. */
+  /** How many threads a program may use. */
   readonly threads: number;
   /** Where that number came from. */
   readonly threadsFrom: 'QAREPVGG_NUM_THREADS' | 'affinity' | 'cgroup quota';
@@ -368,7 +369,7 @@ export interface ImageTransform {
   readonly channels: number;
   readonly scaledHeight: number;
   readonly scaledWidth: number;
-  /** As Pillow's, to the byte. */
+  /** Scales to the same bytes as Pillow. */
   readonly filter: 'nearest' | 'bilinear' | 'bicubic';
   readonly canvasHeight: number;
   readonly canvasWidth: number;
@@ -379,24 +380,24 @@ export interface ImageTransform {
   readonly fill: number;
   /** Bytes [h, w, c], floats [c, h, w] or floats [h, w, c]. */
   readonly layout: 'bytes' | 'planes' | 'pixels';
-  /** [channels, 256]: the number for each byte, where the layout is of floats. */
+  /** [channels, 256]: the number for each byte, if the layout is one of floats. */
   readonly table?: Float32Array;
 }
 
 export interface Addon {
   setErrorClass(errorClass: new (code: string, message: string) => Error): void;
-  /** Throws ERR_ISA when QAREPVGG_ISA names an unknown or unsupported instruction set. */
+  /** Throws ERR_ISA if QAREPVGG_ISA names an unknown or unsupported instruction set. */
   info(): NativeInfo;
   /**
    * Operations per second, two per multiply-add, of a loop in registers on so many threads together: the peak to measure
    * kernels against. INT8: the products of bytes that direct convolution is made of.
    */
   peakRate(precision: 'float32' | 'int8', threads: number): number;
-  /** Asks for huge pages in a large buffer that nothing has touched yet; a wish that systems may ignore. */
+  /** Asks for huge pages in a large buffer that nothing has touched yet; systems may ignore it. */
   adviseHugePages(buffer: ArrayBuffer): void;
-  /** Frees the memory of a buffer at once; the buffer is empty then. */
+  /** Frees the memory of a buffer at once; the buffer is then empty. */
   releaseMemory(buffer: ArrayBuffer): void;
-  /** Off the JavaScript thread; the image is copied before it returns. */
+  /** Runs off the JavaScript thread; the image is copied before it returns. */
   transformImage(image: Uint8Array, transform: ImageTransform): Promise<Uint8Array | Float32Array>;
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
@@ -409,7 +410,7 @@ export interface Addon {
    * [outChannels, inChannels / groups, 3, 3] and bias [outChannels]; they are undefined when it throws ERR_NON_FINITE.
    */
   fuse(spec: FuseSpec, weight: Float32Array, bias: Float32Array): void;
-  /** The smallest and the largest of one or more values; both NaN where one of them is not finite. */
+  /** The smallest and the largest of one or more values; both are NaN if any value is not finite. */
   extent(values: Float32Array): [low: number, high: number];
   /**
    * Adds finite values to bins: by |value| * scale, rounded down, those from zero on in the first half of `counts`, those below

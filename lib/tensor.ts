@@ -69,14 +69,14 @@ const randnFields = {
 /**
  * Reads a foreign tensor once and checks it; the result holds the same data and a copy of the dims.
  *
- * @throws {QARepVGGError} as {@link tensor}, and ERR_INVALID_ARG when `value` is no object.
+ * @throws {QARepVGGError} the errors of {@link tensor}, and ERR_INVALID_ARG when `value` is no object.
  */
 export function asTensor(value: unknown, where: string): Tensor {
   const { data, dims } = readTensor(value, where);
   return checkTensor(data, dims, where);
 }
 
-/** As {@link asTensor}, for images: exactly four dims, `channels` channels. */
+/** Same as {@link asTensor}, for images: exactly four dims, `channels` channels. */
 export function asImages(value: unknown, channels: number, where: string): Tensor {
   const images = asTensor(value, where);
   if (images.dims.length !== 4) {
@@ -104,13 +104,13 @@ export function checkTensor(data: unknown, dims: unknown, where: string): Tensor
   return checkElements(data, dims, [types.isFloat32Array, 'a Float32Array'], where);
 }
 
-/** As {@link checkTensor}, for bytes. */
+/** Same as {@link checkTensor}, for bytes. */
 export function checkBytes(data: unknown, dims: unknown, where: string): { data: Uint8Array; dims: number[] } {
   return checkElements(data, dims, [types.isUint8Array, 'a Uint8Array'], where);
 }
 
 /**
- * As {@link checkTensor}, for elements of any class, given as a test and a name.
+ * Same as {@link checkTensor}, for elements of any class, given as a test and a name.
  *
  * @param least The smallest length along an axis.
  */

@@ -43,7 +43,7 @@ npm run --silent check:kernels -- --arch arm64
 
 step 'native tests'
 native_tests() {
-  QEMU_CPU=$1 timeout 900 qemu-aarch64 "$folder/native_test" --quick >"$scratch/$1.log" 2>&1 ||
+  QEMU_CPU=$1 timeout 2400 qemu-aarch64 "$folder/native_test" --quick >"$scratch/$1.log" 2>&1 ||
     echo "$1: the tests ended with status $? (124: out of time)"
 }
 for cpu in "${cpus[@]}"; do

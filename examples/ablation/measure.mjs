@@ -16,7 +16,7 @@ import { bitCounts, recipeNames, recipes } from './experiment.mjs';
  * @property {number} weight Largest absolute weight.
  * @property {number} weightStd Standard deviation of all its weights.
  * @property {number} spread Largest absolute weight of the largest channel, over that of the median channel.
- * @property {Record<'tensor' | 'channel', number>} sqnr Of what it puts out, in decibels, by the recipes of these names.
+ * @property {Record<'tensor' | 'channel', number>} sqnr Of its output, in decibels, by the recipes of these names.
  * @property {number} [identityScale] Largest |gamma| / sqrt(variance + eps) of the batch norm on its identity.
  * @property {{ activations: import('qarepvgg').Bins, weights: import('qarepvgg').Bins }} [distributions]
  *

@@ -100,7 +100,7 @@ function layerFigures(groups) {
     ),
     figure(
       'Signal to quantisation noise',
-      "Of what each layer puts out, 8 bits, by the paper's recipe with one scale for all weights of a layer.",
+      "For the output of each layer, 8 bits, by the paper's recipe with one scale for all weights of a layer.",
       ({ sqnr }) => sqnr.tensor,
       { unit: 'dB' },
     ),

@@ -1,10 +1,10 @@
-// The ablation of the QARepVGG paper at small scale. README.md tells what came out.
+// The ablation of the QARepVGG paper at small scale. README.md shows the results.
 //
 //   apt-get install dataset-fashion-mnist
 //   node examples/ablation/run.mjs --data /usr/share/datasets/fashion-mnist --out ablation
 //
-// Every network is kept in the folder as it is finished, and the epochs of an unfinished one: the same command goes on where
-// it was stopped. Two processes that are given different --variants may share a folder.
+// The folder keeps every finished network, and the epochs of an unfinished one, so that the same command continues where it
+// was stopped. Two processes with different --variants may share a folder.
 
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -178,7 +178,7 @@ function print(result: Result): void {
     ['model', result.model],
     ...(result.fusedFrom ? [['', `fused in memory; the file is in ${result.fusedFrom} form`]] : []),
     ['input', `${result.inputDims.join(' x ')}, random`],
-    ['runs', `${result.runs}, ${result.algorithm}, ${result.isa}, ${result.threads} threads`],
+    ['runs', `${result.runs.toLocaleString('en-US')}, ${result.algorithm}, ${result.isa}, ${result.threads} threads`],
     ['session', `${result.createMs.toFixed(0)} ms to create, ${(result.memoryBytes / 2 ** 20).toFixed(1)} MiB`],
     ...Object.entries(result.latencyMs).map(([name, value]) => [`latency ${name}`, `${ms(value)} ms`]),
     ['images/s', result.imagesPerSecond.toFixed(1).padStart(9)],

@@ -138,6 +138,6 @@ export function inFloat(model: Network | QuantizedModel, where: string): Network
     'ERR_MODEL_INCOMPATIBLE',
     where,
     'a network in float',
-    'a quantised one; name the file that it was made from',
+    'a quantised one; name the file that it was made from (verify: the quantised one follows --deploy)',
   );
 }

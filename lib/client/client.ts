@@ -143,7 +143,7 @@ export class InferenceClient {
    * The likeliest classes, best first. An image file (JPEG or PNG, as bytes) goes to the `classify` route of `qarepvgg serve`;
    * feeds go to any server with the protocol's classification extension, for its first output.
    *
-   * @throws {QARepVGGError} (rejects) as {@link infer}
+   * @throws {QARepVGGError} (rejects) the errors of {@link infer}
    */
   async classify(
     model: string,

@@ -32,7 +32,7 @@ export async function writeAtomically(path: string | URL, bytes: Uint8Array, whe
  * content.
  *
  * @param format As for {@link checkEnding}.
- * @throws {QARepVGGError} as {@link writeAtomically} and {@link checkEnding}
+ * @throws {QARepVGGError} the errors of {@link writeAtomically} and {@link checkEnding}
  */
 export async function checkWritable(path: string, format: FileFormat | 'report', where: string): Promise<void> {
   checkEnding(path, format, where);

@@ -4,18 +4,18 @@ import { fashionMnistClasses } from './fashion-mnist';
 import { exists } from './files';
 import { readLabels } from './labels-file';
 
-/** In a folder of IDX files: names of the classes, one a line. */
+/** File beside IDX files with the names of the classes, one on each line. */
 const labelsFile = 'labels.txt';
 
-/** SHA-256 of the labels of Fashion-MNIST. Its files have the names of MNIST's, whose classes are digits. */
+/** SHA-256 of the labels of Fashion-MNIST: its files have the same names as MNIST's, whose classes are digits. */
 const fashionMnist: readonly string[] = [
   '657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7',
   '3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9',
 ];
 
 /**
- * Names for the labels of IDX files in a folder: those of its `labels.txt`, those of Fashion-MNIST for its labels, or "0",
- * "1", ...
+ * Names for the labels of IDX files in a folder: those in its `labels.txt`, else the classes of Fashion-MNIST if the labels are
+ * its labels, else "0", "1", ...
  */
 export async function classNames(folder: string, labels: Int32Array, where: string): Promise<readonly string[]> {
   const path = join(folder, labelsFile);

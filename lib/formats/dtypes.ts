@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 
-/** The class in which each element type is kept. Half and bfloat16 stay bits: JavaScript has no such numbers. */
+/** The typed array for each element type. Half and bfloat16 stay bits: JavaScript has no such numbers. */
 interface Arrays {
   BOOL: Uint8Array;
   U8: Uint8Array;
@@ -66,14 +66,14 @@ export function bytesPerElement(dtype: Dtype): number {
   return classes[dtype][0].BYTES_PER_ELEMENT;
 }
 
-/** The bytes as elements: a view where they are aligned to the element's size, otherwise a copy. */
+/** The bytes as elements: a view if they are aligned to the element's size, otherwise a copy. */
 export function arrayOf(dtype: Dtype, bytes: Uint8Array): NodeJS.TypedArray {
   const [Class] = classes[dtype];
   const aligned = bytes.byteOffset % Class.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   return new Class(aligned.buffer, aligned.byteOffset, aligned.byteLength / Class.BYTES_PER_ELEMENT);
 }
 
-/** Adds the type to elements that are known to be of it. */
+/** Labels elements with their type. */
 export function rawTensor(dtype: Dtype, data: NodeJS.TypedArray, dims: number[]): RawTensor {
   return { dtype, data, dims } as RawTensor;
 }

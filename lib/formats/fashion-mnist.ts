@@ -17,13 +17,13 @@ export const fashionMnistClasses: readonly string[] = [
 ];
 
 /**
- * Loads Fashion-MNIST (https://github.com/zalandoresearch/fashion-mnist), grey images of 28x28: 60,000 to train and
- * 10,000 to test in the original, which Debian's package `dataset-fashion-mnist` puts into
- * `/usr/share/datasets/fashion-mnist`; or a subset of it.
+ * Loads Fashion-MNIST (https://github.com/zalandoresearch/fashion-mnist) or a subset of it. The original has 60,000 grey images
+ * of 28x28 to train and 10,000 to test; Debian's package `dataset-fashion-mnist` installs it in
+ * `/usr/share/datasets/fashion-mnist`.
  *
  * @param folder Holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
  * `t10k-labels-idx1-ubyte`, each of them with or without `.gz`.
- * @throws {QARepVGGError} ERR_INVALID_ARG when the folder lacks the files; as {@link loadIdx}
+ * @throws {QARepVGGError} ERR_INVALID_ARG when the folder lacks the files; the errors of {@link loadIdx}
  *
  * @example
  * const test = await loadFashionMnist('/usr/share/datasets/fashion-mnist', 'test');

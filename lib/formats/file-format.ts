@@ -49,7 +49,7 @@ export function checkEnding(path: string | URL, format: FileFormat | 'report', w
 /**
  * Refuses, with advice, a file that is clearly of another kind than the reader expects, whatever its name.
  *
- * @param start The first 512 bytes, where there are as many.
+ * @param start The first 512 bytes, or fewer if the file is shorter.
  * @throws {QARepVGGError} ERR_MODEL_FORMAT
  */
 export function checkStart(start: Uint8Array, expected: keyof typeof readers, where: string): void {

@@ -41,7 +41,7 @@ export async function withFile<T>(source: FileSource, where: string, use: (file:
   return bytes ? use(inMemory(bytes, place)) : withFileAt(pathOf(source, where), place, use);
 }
 
-/** Bytes as a file. The whole is returned as it is; a part is copied, because its reader needs it at offset 0. */
+/** Bytes as a file. If all are read at once, they are not copied; a part is, because its reader needs it at offset 0. */
 function inMemory(bytes: Uint8Array, where: string): InputFile {
   let position = 0;
   const read = (length: number): Promise<Uint8Array> => {
@@ -82,7 +82,7 @@ async function withFileAt<T>(path: string, place: string, use: (file: InputFile)
   }
 }
 
-/** The most names in a folder that are compared with a mistyped one. */
+/** At most this many names in a folder are compared with a mistyped one. */
 const maxNames = 1000;
 
 /** `; did you mean "model.onnx"?`, where a path is missing and its folder holds a similar name; otherwise empty. */
@@ -92,7 +92,7 @@ export async function similarName(path: string, error: unknown): Promise<string>
   return names.length > maxNames ? '' : didYouMean(basename(path), names);
 }
 
-/** All bytes of a regular file. @throws {QARepVGGError} as {@link withFile} */
+/** All bytes of a regular file. @throws {QARepVGGError} the errors of {@link withFile} */
 export function readWholeFile(source: FileSource, where: string): Promise<Uint8Array> {
   return withFile(source, where, (file) => file.read(file.size));
 }

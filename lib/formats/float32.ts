@@ -5,15 +5,15 @@ import { type Steps, stepSize } from '../slices';
 import type { Tensor } from '../tensor';
 import type { RawTensor } from './dtypes';
 
-/** Float32 has at most four bytes where the file has one. */
+/** Float32 takes at most four bytes for one byte of the file. */
 const growth = 4;
 
-/** For the few tensors that overlap only in part. */
+/** Allowance for tensors that overlap only in part. */
 const baseBytes = 2 ** 23;
 
 /**
- * The same numbers in float32, as PyTorch's `.float()` returns them: F32 is kept, not copied; F16 and BF16 are exact; the
- * others are rounded to nearest. Tensors that share their memory are converted once.
+ * Converts tensors to float32 like PyTorch's `.float()`: F32 is kept, not copied; F16 and BF16 are exact; other types are rounded
+ * to nearest. Tensors that share memory are converted once.
  *
  * @returns An object without a prototype: any name is safe as a key.
  * @throws {QARepVGGError} ERR_NON_FINITE for a finite number of F64 that would become infinite; ERR_LIMIT when tensors overlap
@@ -69,7 +69,7 @@ function halvesToFloats(bits: Uint16Array, result: Float32Array, begin: number, 
   for (let i = begin; i < end; i++) result[i] = values[bits[i] as number] as number;
 }
 
-/** The upper half of the bits of a float. */
+/** A bfloat16 is the upper half of the bits of a float. */
 function brainsToFloats(bits: Uint16Array, result: Float32Array, begin: number, end: number): void {
   const target = new Uint32Array(result.buffer, result.byteOffset, result.length);
   for (let i = begin; i < end; i++) target[i] = (bits[i] as number) << 16;

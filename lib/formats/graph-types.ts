@@ -3,7 +3,7 @@ import { type Steps, stepSize } from '../slices';
 import { type Dtype, rawTensor } from './dtypes';
 import { toFloats } from './float32';
 
-/** The type of a graph for each element type of files. */
+/** The type that a graph uses for each element type of files. */
 const types: Readonly<Record<Dtype, DataType>> = {
   BOOL: 'bool',
   U8: 'uint8',
@@ -20,7 +20,7 @@ const types: Readonly<Record<Dtype, DataType>> = {
   U64: 'int64',
 };
 
-/** Elements of a file in a graph's types: the same type where a graph has it, otherwise a wider one; floats become float32. */
+/** Converts elements of a file to a type that graphs have: the same one if possible, else a wider one; floats become float32. */
 export function* inGraphType(
   dtype: Dtype,
   data: NodeJS.TypedArray,

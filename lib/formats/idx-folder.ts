@@ -4,21 +4,21 @@ import { Dataset } from './dataset';
 import { exists, placeOf } from './files';
 import { readLabelled } from './idx';
 
-/** The two parts of MNIST and its relatives. */
+/** The two parts of MNIST and of data sets like it. */
 export type IdxSplit = 'train' | 'test';
 
 const prefixes: Readonly<Record<IdxSplit, string>> = { train: 'train', test: 't10k' };
 
-/** Whether a name in a folder is that of the images of a split. */
+/** Whether a file of this name holds the images of a split. */
 export function isIdxImages(name: string, split: IdxSplit): boolean {
   return new RegExp(`^${prefixes[split]}-images[-.]idx3-ubyte(\\.gz)?$`).test(name);
 }
 
 /**
- * Loads images and labels of a split from a folder with files named as those of MNIST.
+ * Loads images and labels of a split from a folder whose files are named like MNIST's.
  *
- * @param nameClasses Names of the classes, for these labels.
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a folder that lacks the files; as `loadIdx`
+ * @param nameClasses Returns the names of the classes for the labels.
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a folder that lacks the files; the errors of `loadIdx`
  */
 export async function loadIdxFolder(
   folder: string,

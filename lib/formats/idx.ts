@@ -10,12 +10,12 @@ export interface IdxArray {
   readonly dims: number[];
 }
 
-/** Most bytes of data, so that a few hundred kilobytes of gzip cannot fill the memory. */
+/** Largest size of the data in bytes, so that a small gzip file cannot fill the memory. */
 const maxBytes = 2 ** 31 - 1;
 
 const maxDims = 4;
 
-/** Deflate makes 258 bytes of two bits at best. */
+/** The highest ratio of deflate: 258 bytes from two bits. */
 const maxGzipRatio = 1032;
 const minGzipBytes = 2 ** 16;
 
@@ -24,7 +24,7 @@ const minGzipBytes = 2 ** 16;
  * dims as big-endian u32; the data (the format of MNIST, http://yann.lecun.com/exdb/mnist/).
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for anything else: another type, too few or too many bytes, damaged gzip;
- * ERR_LIMIT above 2 GiB; as {@link withFile} for the path.
+ * ERR_LIMIT above 2 GiB; the errors of {@link withFile} for the path.
  */
 export function readIdx(path: string, where = 'readIdx'): Promise<IdxArray> {
   return withFile(path, where, async (file) => {
@@ -50,7 +50,7 @@ export async function loadIdx(
   return new Dataset({ ...(await readLabelled(imagesPath, labelsPath, where)), classes });
 }
 
-/** As {@link loadIdx}, without names for the classes. */
+/** Same as {@link loadIdx}, without names for the classes. */
 export async function readLabelled(
   imagesPath: string,
   labelsPath: string,
@@ -106,7 +106,7 @@ function readHeader(bytes: Uint8Array, where: string): { dims: number[]; fileByt
   return { dims, fileBytes: headerBytes + size };
 }
 
-/** Decompresses piece by piece into memory of the length that the header announces, and stops as soon as there is more. */
+/** Decompresses piece by piece into memory of the size that the header announces, and stops if there is more. */
 async function inflate(compressed: Uint8Array, where: string): Promise<Uint8Array> {
   const gunzip = createGunzip({ chunkSize: 2 ** 18 });
   gunzip.end(compressed);
@@ -134,7 +134,7 @@ async function inflate(compressed: Uint8Array, where: string): Promise<Uint8Arra
   return whole ? whole.subarray(0, length) : beginning;
 }
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG, before memory is taken, for more than the compressed bytes can hold. */
+/** @throws {QARepVGGError} ERR_INVALID_ARG, before memory is taken, for a size that the compressed bytes cannot contain. */
 function allocateInflated(bytes: number, compressed: number, where: string): Uint8Array {
   if (bytes <= maxGzipRatio * compressed + minGzipBytes) return allocateBytes(bytes, where);
   throw mismatch(

@@ -1,7 +1,7 @@
 import { mismatch } from '../errors';
 import { readWholeFile } from './files';
 
-/** Reads names of classes from a file: one a line, or an array in JSON. @throws {QARepVGGError} ERR_INVALID_ARG */
+/** Reads names of classes from a file: one on each line, or a JSON array. @throws {QARepVGGError} ERR_INVALID_ARG */
 export async function readLabels(file: string, where: string): Promise<string[]> {
   const text = Buffer.from(await readWholeFile(file, where))
     .toString('utf8')

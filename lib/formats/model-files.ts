@@ -25,17 +25,16 @@ import { type FileSource, ownSource, placeOfSource } from './sources';
 /** Tensors whose names begin like this are not part of the network. */
 export const extraPrefix = 'training.';
 
-/** What a model file holds beside the network; names of tensors begin with {@link extraPrefix}. */
+/** What a model file holds besides the network. Names of its tensors begin with {@link extraPrefix}. */
 export interface Extras {
   readonly tensors: Readonly<Record<string, Tensor>>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 /**
- * Writes a network, quantised or not, with everything needed to use it again, as a safetensors file: all of it or
- * nothing. The tensors have their names of the layout 'official'; the metadata hold the options of
- * the network, its form, labels and preprocessing. The tensors of a {@link Model} keep their names, and the metadata hold
- * its graph.
+ * Writes a network, quantised or not, with everything needed to use it again, as a safetensors file: all of it or nothing. The
+ * tensors have their names of the layout 'official', and the metadata holds the options of the network, its form, labels and
+ * preprocessing. The tensors of a {@link Model} keep their names, and the metadata holds its graph.
  *
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a path that cannot be written, for a name that ends in .onnx, and for a
  * module that is not a network; ERR_MODEL_INCOMPATIBLE for quantised modules that are not a network; ERR_LIMIT when the disk is
@@ -58,9 +57,9 @@ export async function saveModel(model: Network | QuantizedModel | Model, path: s
 }
 
 /**
- * Reads a network that {@link saveModel} or a training run has written, in its form at that time, in eval mode. The file decides
- * the kind: `form` is 'int8' for a quantised network, and a model of other origin is a {@link Model}. The type parameter is what
- * the caller expects. Bytes are copied before the call returns its promise.
+ * Reads a model that {@link saveModel} or a training has written, in the form that it had then, and in eval mode. The file
+ * decides the kind: a network, a quantised network (`form` is 'int8'), or a {@link Model}. The type parameter says what the
+ * caller expects. Bytes are copied before the call returns its promise.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is damaged or of another kind; ERR_QUANT_PARAM naming a
  * layer whose scales are invalid or whose sums could exceed 32 bits; ERR_INVALID_ARG for a path that cannot be read; ERR_BUFFER_*
@@ -78,7 +77,7 @@ export async function loadModel<M extends Network | QuantizedModel | Model = Net
   return (await readModel(ownSource(source, where), where)) as M;
 }
 
-/** As {@link loadModel}, of any kind. */
+/** Same as {@link loadModel}, without expecting a kind. */
 export async function readModel(path: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
   const raw = await readRawFile(path, where);
   const graph = readGraphBytes(raw.file.metadata, raw.place);
@@ -104,12 +103,12 @@ async function readRawFile(path: FileSource, where: string): Promise<RawFile> {
   throw mismatch('ERR_MODEL_FORMAT', place, 'the tensors that the metadata name', `also ${quote(odd)}`);
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that holds no network of this package. */
+/** Reads the description of the network. @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that holds none. */
 function described({ file, place }: RawFile): RawFile & { readonly description: NetworkDescription<FileForm> } {
   return { description: readDescription(file.metadata, place), file, place };
 }
 
-/** As {@link saveModel}, with more in the file. */
+/** Same as {@link saveModel}, with extras in the file. */
 export async function saveModelWith(model: Network, extras: Extras, path: string | URL, where: string): Promise<void> {
   const { blueprint, form, definition } = networkCoreOf(model, where);
   const { store } = definition;
@@ -119,7 +118,7 @@ export async function saveModelWith(model: Network, extras: Extras, path: string
   await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata }, where);
 }
 
-/** As {@link loadModel}, with everything else in the file; not for quantised networks. */
+/** Same as {@link loadModel}, with the extras in the file; not for quantised networks. */
 export async function loadModelWith(path: FileSource, where: string): Promise<{ model: Network; extras: Extras }> {
   const { description, file, place } = described(await readRawFile(path, where));
   if (description.form === 'int8') {
@@ -131,8 +130,9 @@ export async function loadModelWith(path: FileSource, where: string): Promise<{ 
 }
 
 /**
- * Makes a network from the content of a file; `others` are tensors that are not part of it. @throws {QARepVGGError}
- * ERR_MODEL_FORMAT
+ * Makes a network from the content of a file. `others` are tensors that are not part of it.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT
  */
 export function assembleNetwork(
   { options, form }: NetworkDescription,
@@ -150,7 +150,7 @@ export function assembleNetwork(
   return { model, others };
 }
 
-/** The tensors that are no part of the network. Checked before memory for the network is taken. */
+/** Checks the tensors, before memory for the network is taken, and returns those that are not part of it. */
 function checkTensors(slots: readonly SlotSpec[], tensors: Readonly<StateDict>, where: string): StateDict {
   const others = { ...tensors };
   for (const { name, dims } of slots) {

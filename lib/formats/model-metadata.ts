@@ -14,15 +14,15 @@ export function isOurs(metadata: Metadata): boolean {
 }
 
 /**
- * Version 1 is what older versions of this package read; a network without identities, which they would compute wrongly, is
- * 2.
+ * Older versions of this package read version 1. A network without identities is version 2, because they would compute it
+ * wrongly.
  */
 const formatVersions = { plain: '1', withoutIdentity: '2' } as const;
 
-/** A model of other origin, which no older version reads. */
+/** A model of other origin, which older versions of this package do not read. */
 const graphForm = { formatVersion: '3', form: 'graph' } as const;
 
-/** A graph without the numbers of its tensors, which lie beside it under its names: an ONNX file, in base64. */
+/** Describes a graph by an ONNX file in base64, without the numbers of its tensors: the file has these under the same names. */
 export function describeGraph(graph: Uint8Array): Metadata {
   return { ...producer, ...graphForm, graph: Buffer.from(graph).toString('base64') };
 }
@@ -36,7 +36,7 @@ export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | 
     throw mismatch('ERR_MODEL_FORMAT', where, `version ${quote(graphForm.formatVersion)} of the format`, received);
   }
   const bytes = Buffer.from(graph, 'base64');
-  // A copy: a Buffer may be part of memory that others share.
+  // A copy, because a Buffer may be part of shared memory.
   if (bytes.length > 0 && bytes.toString('base64') === graph) return Uint8Array.from(bytes);
   throw mismatch(
     'ERR_MODEL_FORMAT',
@@ -46,7 +46,7 @@ export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | 
   );
 }
 
-/** Options that files of older versions lack, with their values at that time. */
+/** Options that files of older versions lack, with the values that they had then. */
 const laterOptions: Readonly<Record<string, string>> = { identity: 'true' };
 
 /** The form of a network in a file; quantised networks have a form of their own. */

@@ -7,8 +7,8 @@ import { arrayOf, bytesPerElement, type Dtype } from './dtypes';
 import { inGraphType } from './graph-types';
 
 /**
- * Arrays of NumPy (numpy.lib.format): "\x93NUMPY", a version, the length of a header, the header, a Python dictionary; then the
- * elements, little-endian here.
+ * The format of NumPy's arrays (numpy.lib.format): "\x93NUMPY", a version, the length of the header, the header as a Python
+ * dictionary, then the elements, which must be little-endian.
  */
 const magic = '\x93NUMPY';
 
@@ -44,7 +44,7 @@ export function isNpy(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads an array of numbers in row-major order; types that a graph does not have become wider ones, and floats become float32.
+ * Reads an array of numbers in row-major order. Types that graphs do not have become wider ones, and floats become float32.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for another file, or a damaged one; ERR_NON_FINITE for numbers too large for float32.
  */

@@ -8,7 +8,7 @@ import { readOnnx } from './onnx';
 import { type FileSource, ownSource, placeOfSource } from './sources';
 
 /**
- * Reads a model from a file of any kind. A path's ending decides (ONNX for .onnx, otherwise safetensors); for bytes, their
+ * Reads a model from a file of any kind. The ending of a path decides (.onnx is ONNX, anything else safetensors); for bytes, their
  * beginning decides.
  */
 export async function openModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
@@ -17,7 +17,7 @@ export async function openModel(source: FileSource, where: string): Promise<Netw
   return format === 'ONNX' ? readOnnx(own, where) : readModel(own, where);
 }
 
-/** As {@link openModel}, for work that needs a network of this package. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE */
+/** Same as {@link openModel}, for networks of this package only. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for others */
 export async function openOwnModel(source: FileSource, where: string): Promise<Network | QuantizedModel> {
   const model = await openModel(source, where);
   if (!(model instanceof Model)) return model;
@@ -25,14 +25,14 @@ export async function openOwnModel(source: FileSource, where: string): Promise<N
   throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(source, where), 'a network of this package', received);
 }
 
-/** As {@link openModel}, with a network of this package in deploy form. */
+/** Same as {@link openModel}; a network of this package is in deploy form. */
 export async function openDeployModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
   const model = await openModel(source, where);
   return model instanceof Model ? model : fuseInMemory(model, where);
 }
 
 /**
- * Fuses a network that was read, in place: what it computes in eval mode stays the same.
+ * Fuses a network in place. What it computes in eval mode stays the same.
  *
  * @throws {QARepVGGError} ERR_NON_FINITE
  */

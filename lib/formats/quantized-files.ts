@@ -11,14 +11,14 @@ import type { Dtype, RawTensor } from './dtypes';
 import { describeNetwork, type Metadata } from './model-metadata';
 
 /**
- * The layout of a quantised network in a file. Weights are I8, biases I32, under the names that they have in the deploy form, and
- * `<weight>_scale` beside them, one for each output channel. Scales and zero points of activations, in the order of the
- * layers that take integers, and last those of the logits if they are rounded, are two tensors.
+ * The layout of a quantised network in a file. Weights are I8 and biases I32, under their names in deploy form; `<weight>_scale`
+ * has a scale for each output channel. Two tensors hold scales and zero points of activations, in the order of the layers that
+ * read integers; those of the logits come last, if they are rounded.
  */
 const activationScales = 'activation_scale';
 const activationZeroPoints = 'activation_zero_point';
 
-/** What the metadata say about a quantisation, under this key, in JSON. */
+/** What the metadata says about the quantisation, as JSON under this key. */
 export interface QuantizationNotes extends QuantizationRecipe {
   readonly keepFloat: readonly string[];
   readonly quantizeLogits: boolean;
@@ -73,7 +73,7 @@ function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
   };
 }
 
-/** A quantised network from what a file holds. @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_QUANT_PARAM */
+/** Makes a quantised network from the content of a file. @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_QUANT_PARAM */
 export function assembleQuantized(
   options: CheckedNetworkOptions,
   metadata: Metadata,
@@ -102,10 +102,9 @@ function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
 }
 
 /**
- * A quantised network from metadata and tensors.
+ * Makes a quantised network from metadata and tensors.
  *
- * @param read Returns the parameters of a layer's input, by the layer's name; undefined stands for the reader of quantised
- * logits.
+ * @param read Returns the parameters of the input of the layer with this name; without a name, those of quantised logits.
  */
 export function buildQuantized(
   options: CheckedNetworkOptions,
@@ -144,7 +143,7 @@ export function buildQuantized(
 
 type ArrayOf<D extends Dtype> = Extract<RawTensor, { dtype: D }>['data'];
 
-/** Tensors of a file, each of which must be used once. */
+/** The tensors of a file, each of which must be used exactly once. */
 export class TensorSource {
   readonly #tensors: Map<string, RawTensor>;
   readonly #where: string;
@@ -171,7 +170,7 @@ export class TensorSource {
     return floatLayer(step, (name) => this.take(name, 'F32', dims.get(name) as readonly number[]));
   }
 
-  /** @throws {QARepVGGError} ERR_MODEL_FORMAT when a tensor is left. */
+  /** @throws {QARepVGGError} ERR_MODEL_FORMAT if a tensor has not been used. */
   end(): void {
     const [odd] = this.#tensors.keys();
     if (odd === undefined) return;

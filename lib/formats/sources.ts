@@ -61,7 +61,7 @@ export function placeOf(path: unknown, where: string): string {
   return `${where}, ${quote(pathOf(path, where))}`;
 }
 
-/** As {@link placeOf}, or "where, 1234 bytes". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source. */
+/** Same as {@link placeOf}, or "where, 1234 bytes". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source. */
 export function placeOfSource(source: unknown, where: string): string {
   const bytes = bytesIn(source, where);
   return bytes ? `${where}, ${bytes.length} bytes` : `${where}, ${quote(pathOf(source, where, sourceNames))}`;

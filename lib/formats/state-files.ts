@@ -14,15 +14,15 @@ import { type FoundStateDict, findStateDict, readTorch } from './torch';
 export interface LoadStateDictFileOptions {
   /**
    * Name of the state dict in a checkpoint of PyTorch, such as `model` or `ema.module`.
-   * @default averaged weights where there are any (`ema_net`, `model_ema`, `state_dict_ema`, `ema`, ...), then `net`, `model`,
+   * @default averaged weights if there are any (`ema_net`, `model_ema`, `state_dict_ema`, `ema`, ...), then `net`, `model`,
    * `model_state_dict`, `state_dict`, or the whole file
    */
   readonly key?: string;
 }
 
 /**
- * Writes a state dict as a safetensors file, all of it or nothing. It also notes the options of its module that the
- * names of tensors do not show (`eps`, `averageBranch`, strides), so that no module loads it that would compute something else.
+ * Writes a state dict as a safetensors file: all of it or nothing. The metadata holds the options of its module that the names of
+ * tensors do not show (`eps`, `averageBranch`, strides), so that a module with other options refuses it.
  *
  * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for anything but a state dict, such as a module, for a path that cannot be
  * written, and for a name that ends in .onnx; ERR_LIMIT when the disk is full; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for an
@@ -39,12 +39,12 @@ export async function saveStateDict(stateDict: StateDict, path: string | URL): P
 
 /**
  * Reads the tensors of a safetensors file, or of a file that `torch.save` has written (a state dict, a whole module, or a
- * checkpoint with one of these in it), in float32. The content decides, not the name. Nothing in it is executed;
- * objects besides the state dict need not be understood. Bytes are copied before the call returns its promise.
+ * checkpoint with one of these in it), in float32. The content decides, not the name. Nothing in the file is executed, and other
+ * objects in it may be of any kind. Bytes are copied before the call returns its promise.
  *
- * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file of another kind, and a damaged one; ERR_MODEL_INCOMPATIBLE, with
- * the keys there are, for a checkpoint without a state dict; ERR_NON_FINITE naming a tensor with a number beyond
- * float32; ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a damaged file, or one of another kind; ERR_MODEL_INCOMPATIBLE, with the
+ * keys of the file, for a checkpoint without a state dict; ERR_NON_FINITE naming a tensor with a number beyond float32;
+ * ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = createModel('repvgg_a0');
@@ -55,7 +55,7 @@ export async function loadStateDict(source: FileSource, options: LoadStateDictFi
   return (await readStateFile(ownSource(source, where), options, where)).tensors;
 }
 
-/** As {@link loadStateDict}, with how the state dict was chosen. */
+/** Same as {@link loadStateDict}, and says how the state dict was chosen. */
 export async function readStateFile(
   path: FileSource,
   options: LoadStateDictFileOptions,

@@ -1,6 +1,6 @@
 import type { DataType } from './graph';
 
-/** Numbers of element types in ONNX (TensorProto.DataType), and the type that stands for each inside a graph. */
+/** The element types of ONNX by their numbers (TensorProto.DataType), and the type that a graph uses for each. */
 const types: Readonly<Record<number, DataType>> = {
   1: 'float32',
   2: 'uint8',
@@ -17,7 +17,7 @@ const types: Readonly<Record<number, DataType>> = {
   16: 'float32', // bfloat16
 };
 
-/** The type that stands for a type of ONNX; nothing for strings, complex numbers and the like. */
+/** The type that a graph uses for a type of ONNX; nothing for strings, complex numbers and the like. */
 export function dataTypeOf(number: number): DataType | undefined {
   return types[number];
 }

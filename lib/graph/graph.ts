@@ -1,10 +1,10 @@
 /** Element types of values. Files may hold others, which are converted when they are read. */
 export type DataType = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool';
 
-/** Float64Array: what passes have computed, until the last of them rounds it. */
+/** Float64Array holds what passes compute, until the last pass rounds it. */
 export type TensorData = Float32Array | Float64Array | Uint8Array | Int8Array | Int32Array | BigInt64Array;
 
-/** A length, or the name of one that a run decides. */
+/** A length, or the name of a length that each run decides. */
 export type Dim = number | string;
 
 export interface ValueType<D extends Dim = Dim> {
@@ -23,10 +23,10 @@ export interface Value extends ValueType {
 
 export type AttributeValue = number | string | readonly number[] | readonly string[] | GraphTensor;
 
-/** By name; what has neither a value nor a default is undefined. */
+/** Attributes by name; undefined if there is neither a value nor a default. */
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
-/** A function of one number that an op applies to what it stores, and a product and a sum behind it. */
+/** A function of one number that an op applies before it stores; the result is then multiplied by `scale`, plus `shift`. */
 export type Activation = ActivationFunction & { readonly scale?: number; readonly shift?: number };
 
 export type ActivationFunction =
@@ -39,7 +39,7 @@ export interface GraphNode {
   readonly name: string;
   /** Key of the table in `ops/`. */
   readonly op: string;
-  /** Names of values and tensors; '' for one that is absent. */
+  /** Names of values and tensors; '' for an absent input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Attributes;
@@ -53,7 +53,7 @@ export interface Graph {
   readonly outputs: readonly string[];
   readonly nodes: readonly GraphNode[];
   readonly tensors: ReadonlyMap<string, GraphTensor>;
-  /** What is known of types and dims; of all values and with numbers only, once `specialize` has been there. */
+  /** Types and dims, as far as they are known. After `specialize` they are known for all values, and dims are numbers. */
   readonly values: ReadonlyMap<string, ValueType>;
 }
 

@@ -5,8 +5,8 @@ import { sliceOf } from './ops/slice';
 import { nodeView } from './specialize';
 
 /**
- * Whether every image of a batch can be computed alone: axis 0 of every value is the image's number, and no node mixes it with
- * another. Told by what the graph becomes for one image and for two.
+ * Whether each image of a batch is computed independently: axis 0 of every value is the image, and no node mixes two images.
+ * Compares what the graph becomes for one image and for two.
  */
 export function isIndependent(one: Graph, two: Graph): boolean {
   const areAlike = one.nodes.length === two.nodes.length && one.inputs.every(({ name }) => isBatched(name, one, two));
@@ -21,7 +21,7 @@ export function isIndependent(one: Graph, two: Graph): boolean {
   );
 }
 
-/** Tensors, and what is computed of them alone, such as weights in integers: that they are constant, not their numbers. */
+/** Tensors, and values computed from tensors alone, such as weights in integers. The latter are not evaluated here. */
 function constantValues({ nodes, tensors, values }: Graph): ReadonlyMap<string, GraphTensor> {
   const constants = new Map(tensors);
   for (const { inputs, outputs } of nodes) {
@@ -34,7 +34,7 @@ function constantValues({ nodes, tensors, values }: Graph): ReadonlyMap<string, 
 
 const noNumbers = new Float32Array();
 
-/** One image in the one graph, two in the other, and nothing else different. */
+/** Whether the dims of a value differ only in axis 0: 1 in the one graph, 2 in the other. */
 function isBatched(name: string, one: Graph, two: Graph): boolean {
   const [a, b] = [one, two].map(({ values }) => values.get(name)?.dims ?? []) as [number[], number[]];
   return a[0] === 1 && b[0] === 2 && sameDims(a.slice(1), b.slice(1));
@@ -62,7 +62,7 @@ function keepsImages(node: GraphNode, one: Graph, two: Graph, constants: Readonl
   );
 }
 
-/** Operators that passes write otherwise. */
+/** Rules for operators that passes replace by others later. */
 const rules: Readonly<Record<string, (node: OpNode, isConstant: (name: string) => boolean) => boolean>> = {
   batchNormalization: () => true,
   quantizeLinear: ({ node }, isConstant) => node.inputs.slice(1).every((name) => name === '' || isConstant(name)),
@@ -78,13 +78,13 @@ type AxisRule = (lowered: Lowered, node: OpNode, constants: readonly string[], o
 const always: AxisRule = () => true;
 const otherAxis: AxisRule = ({ attributes }, _, constants) => attributes?.axis !== 0 && constants.length === 0;
 
-/** A list's entry for axis 0 is that of an axis that is left alone. */
+/** Axis 0 is unchanged: its entry in the list is the neutral one. */
 const first =
   (name: string, value: number): AxisRule =>
   ({ attributes = {} }) =>
     (attributes[name] as readonly number[])[0] === value;
 
-/** Constants are the same for all images: they have no axis 0, or one of length 1. */
+/** A constant must be the same for all images: it has no axis 0, or one of length 1. */
 const broadcast: AxisRule = (_, node, constants, one, two) => {
   const rank = one.values.get(node.node.outputs[0] as string)?.dims.length;
   const dimsIn = (graph: Graph, name: string) => (graph.values.get(name) as ValueType<number>).dims;
@@ -95,7 +95,7 @@ const broadcast: AxisRule = (_, node, constants, one, two) => {
   });
 };
 
-/** A slice of all images, however many: the first two are all of one and of two, but not of three. */
+/** The slice takes all images, however many: a slice of the first two would pass for one image and for two, but not for three. */
 function takesAll(node: OpNode): boolean {
   const [x, ...rest] = node.inputs;
   if (!x) return false;
@@ -107,7 +107,7 @@ function takesAll(node: OpNode): boolean {
   return starts[0] === 0 && sizes[0] === images && steps[0] === 1;
 }
 
-/** By the name of the native op. */
+/** Rules by the name of the native op. */
 const axisRules: Readonly<Record<string, AxisRule>> = {
   conv: always,
   convTranspose: always,
@@ -118,7 +118,7 @@ const axisRules: Readonly<Record<string, AxisRule>> = {
   spaceToDepth: always,
   unary: always,
   cast: always,
-  // Elements stay in order, and axis 0 is the same.
+  // Elements stay in order, and axis 0 is unchanged.
   reshape: always,
   expand: (_, node, __, one) =>
     node.inputs[0]?.dims.length === one.values.get(node.node.outputs[0] as string)?.dims.length,

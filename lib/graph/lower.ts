@@ -7,7 +7,7 @@ import { nodeView } from './specialize';
 type Plan = Pick<GraphSpec, 'inputs' | 'constants' | 'nodes' | 'outputs'>;
 
 /**
- * A graph that `optimize` has made, as the engine takes it: values have numbers, and parameters are attributes.
+ * Turns an optimised graph into what the engine takes: values are numbered, and parameters are attributes.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming a node that the engine does not compute.
  */

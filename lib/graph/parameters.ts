@@ -1,7 +1,7 @@
 import type { Graph } from './graph';
 import { opOf } from './ops';
 
-/** Names of the inputs whose numbers a graph cannot be compiled without: shapes, axes and the like depend on them. */
+/** Names of the inputs whose numbers must be known to compile the graph: shapes, axes and the like depend on them. */
 export function parameterInputs(graph: Graph): ReadonlySet<string> {
   const needed = new Set<string>();
   for (const node of [...graph.nodes].reverse()) {

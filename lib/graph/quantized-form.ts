@@ -9,11 +9,11 @@ import { listOf } from './tensors';
 import { unsignedForm } from './unsigned-form';
 
 /**
- * A graph whose integers are written in one way, whoever wrote it: what is computed in integers stands between DequantizeLinear and
- * QuantizeLinear; values that are computed are unsigned; weights that a file rounds from floats are constants. Other graphs stay as
- * they are.
+ * Brings a quantised graph of any origin into one form: nodes that compute in integers stand between DequantizeLinear and
+ * QuantizeLinear, computed integers are unsigned, and weights that the file stores as floats to be rounded are constants. Other
+ * graphs stay as they are.
  *
- * @throws {QARepVGGError} ERR_QUANT_PARAM naming a node whose scale is no positive number.
+ * @throws {QARepVGGError} ERR_QUANT_PARAM naming a node whose scale is not a positive number.
  */
 export function quantizedForm(graph: Graph, where: string): Graph {
   if (!graph.nodes.some(({ op }) => op in quantizedOps)) return graph;
@@ -22,25 +22,25 @@ export function quantizedForm(graph: Graph, where: string): Graph {
   return unsignedForm(form.finish());
 }
 
-/** Operators that have weights, as their second input. */
+/** Operators with weights, as their second input. */
 const weighted = ['conv', 'convTranspose', 'gemm', 'matMul'];
 
-/** Whether weights of a graph are integers. */
+/** Whether any weights of a graph are integers. */
 export function isQuantized({ nodes }: Graph): boolean {
   const floats = new Set(nodes.flatMap(({ op, outputs }) => (op === 'dequantizeLinear' ? outputs : [])));
   return nodes.some(({ op, inputs }) => weighted.includes(op) && floats.has(inputs[1] as string));
 }
 
-/** Makes the one form of the nodes of a graph. */
+/** Rewrites the nodes of a graph in that form. */
 export class QuantizedForm {
   readonly tensors: Map<string, GraphTensor>;
   readonly #graph: Graph;
   readonly #where: string;
   readonly #nodes: GraphNode[] = [];
   readonly #names: Set<string>;
-  /** What nodes called Constant make. */
+  /** Outputs of Constant nodes. */
   readonly #made = new Map<string, GraphTensor>();
-  /** Scale and zero point, by the name of integers. */
+  /** Names of scale and zero point, by the name of the integers. */
   readonly #scales = new Map<string, readonly string[]>();
 
   constructor(graph: Graph, where: string) {
@@ -68,7 +68,7 @@ export class QuantizedForm {
     return name === undefined ? undefined : (this.tensors.get(name) ?? this.#made.get(name));
   }
 
-  /** The result of a node, where its inputs are constants. */
+  /** Computes the output of a node if its inputs are constants. */
   fold(node: GraphNode): GraphTensor | undefined {
     const known = new Map(node.inputs.flatMap((name) => [...pairOf(name, this.constant(name))]));
     if (node.inputs.some((name) => name !== '' && !known.has(name))) return undefined;
@@ -77,7 +77,7 @@ export class QuantizedForm {
     return opOf(node).evaluate?.(view)[0];
   }
 
-  /** A node beside those of the file; its result. */
+  /** Adds a node that the file does not have; returns the name of its output. */
   made(
     like: GraphNode,
     ending: string,
@@ -90,7 +90,7 @@ export class QuantizedForm {
     return name;
   }
 
-  /** As {@link made}; a constant where it is one. */
+  /** Same as {@link made}; adds a constant instead if the inputs are constants. */
   compute(like: GraphNode, ending: string, op: string, inputs: readonly string[]): string {
     const name = this.#free(`${like.name}/${ending}`);
     const node = nodeOf({ name, outputs: [name] }, op, inputs);
@@ -112,13 +112,13 @@ export class QuantizedForm {
     this.round(made);
   }
 
-  /** A QuantizeLinear as it is. */
+  /** Keeps a QuantizeLinear. */
   round(node: GraphNode): void {
     this.#scales.set(node.outputs[0] as string, node.inputs.slice(1));
     this.push(node);
   }
 
-  /** Scale and zero point of integers that a node before has made. */
+  /** Names of scale and zero point of integers that an earlier node has made. */
   scaleOf(integers: string): readonly string[] {
     return this.#scales.get(integers) ?? [];
   }
@@ -127,7 +127,7 @@ export class QuantizedForm {
     return this.#free(hint);
   }
 
-  /** Channels of constants may be dead: their weights count as zeros. Whatever else has such a scale makes no sense. */
+  /** Only weights may have a scale of 0: such a channel is dead, and its weights count as zeros. */
   checkScale(node: GraphNode): void {
     const scale = this.constant(node.inputs[1]);
     if (!scale) return;

@@ -4,7 +4,7 @@ import { nodeOf } from './rewriter';
 
 type Form = (node: GraphNode, form: QuantizedForm) => void;
 
-/** What operators in integers are in floats, between conversions. */
+/** Rewrites operators in integers as operators in floats between conversions. */
 export const quantizedOps: Readonly<Record<string, Form>> = {
   quantizeLinear(node, form) {
     form.checkScale(node);
@@ -62,7 +62,7 @@ export const quantizedOps: Readonly<Record<string, Form>> = {
   },
 };
 
-/** A bias counts in the product of the scales of both factors. */
+/** Dequantises a bias, whose scale is the product of the scales of both factors. */
 function biasOf(node: GraphNode, bias: string, a: string, b: string, form: QuantizedForm): readonly string[] {
   if (!bias) return [];
   return [form.dequantize(node, 'bias', [bias, form.compute(node, 'bias_scale', 'mul', [a, b])], 0)];
@@ -89,7 +89,7 @@ function unary(op: string): Form {
   };
 }
 
-/** Operators that hand integers on: what they read and make stands for the same. */
+/** Operators that move integers: their input and output have the same scale. */
 export const movedOps: Readonly<Record<string, Form>> = Object.fromEntries(
   [
     ...['maxPool', 'reshape', 'flatten', 'transpose', 'squeeze', 'unsqueeze', 'slice', 'gather', 'resize', 'identity'],

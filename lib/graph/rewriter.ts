@@ -4,19 +4,19 @@ import type { OpNode } from './ops/op';
 import { nodeView } from './specialize';
 
 /**
- * A graph that a pass changes, with types and dims of all values. Nodes stay in an order in which each comes after those that it
- * reads; the names of the graph's outputs stay.
+ * A graph that a pass is changing, with types and dims of all values. Nodes stay in topological order. The names of the graph's
+ * outputs stay.
  */
 export class Rewriter {
   readonly #graph: Graph;
   readonly #where: string;
   readonly #outputs: ReadonlySet<string>;
-  /** Made when it is asked for, and copies of maps when something is added: most passes find nothing to do. */
+  /** Built at first use, like the copies of maps when something is added: most passes find nothing to do. */
   #links: Links | undefined;
   #tensors: ReadonlyMap<string, GraphTensor>;
   #values: ReadonlyMap<string, ValueType<number>>;
   #own: { readonly tensors: Map<string, GraphTensor>; readonly values: Map<string, ValueType<number>> } | undefined;
-  /** By hint, the last number of a new name. */
+  /** The last number used in a new name, by hint. */
   readonly #counts = new Map<string, number>();
   #isChanged = false;
 
@@ -28,18 +28,18 @@ export class Rewriter {
     this.#values = graph.values as ReadonlyMap<string, ValueType<number>>;
   }
 
-  /** Nodes in order. Skips nodes that have been removed meanwhile, and nodes that are new. */
+  /** Iterates the nodes in order. Skips those that have been removed meanwhile, and new ones. */
   *nodes(): Generator<GraphNode> {
     const slots = this.#links?.slots.slice() ?? this.#graph.nodes;
     for (const node of slots) if (node && (this.#links?.places.has(node) ?? true)) yield node;
   }
 
-  /** What makes a value; nothing for inputs and constants. */
+  /** The node that makes a value; nothing for inputs and constants. */
   maker(name: string | undefined): GraphNode | undefined {
     return name === undefined ? undefined : this.#linked.makers.get(name);
   }
 
-  /** As {@link maker}, where nothing but one node reads the value. */
+  /** Same as {@link maker}, if only one node reads the value. */
   soleMaker(name: string | undefined): GraphNode | undefined {
     const maker = this.maker(name);
     return maker && maker.outputs.length === 1 && this.isReadOnce(name as string) ? maker : undefined;
@@ -55,7 +55,7 @@ export class Rewriter {
     return others.length === 0 && times === 1 && !this.#outputs.has(name);
   }
 
-  /** Whether a node reads the value, or it leaves the graph. */
+  /** Whether a node reads the value, or it is an output of the graph. */
   isRead(name: string): boolean {
     return this.#outputs.has(name) || (this.#linked.readers.get(name)?.size ?? 0) > 0;
   }
@@ -80,7 +80,7 @@ export class Rewriter {
     return nodeView(node, this.#values, this.#tensors, this.#where);
   }
 
-  /** A new constant; its name. */
+  /** Adds a constant; returns its name. */
   addTensor(hint: string, tensor: GraphTensor): string {
     const name = this.freeName(hint);
     const { tensors, values } = this.#change();
@@ -90,7 +90,7 @@ export class Rewriter {
   }
 
   freeName(hint: string): string {
-    // Counts on from the last number: many nodes may have one name.
+    // Continues from the last number: many nodes may have the same name.
     let count = this.#counts.get(hint) ?? 0;
     let name = count === 0 ? hint : `${hint}_${count}`;
     while (this.#values.has(name)) name = `${hint}_${++count}`;
@@ -98,7 +98,7 @@ export class Rewriter {
     return name;
   }
 
-  /** Puts a node with a new output before another one; the name of the output. */
+  /** Inserts a node with a new output before another one; returns the name of the output. */
   insert(before: GraphNode, hint: string, node: Omit<GraphNode, 'name' | 'outputs'>, type: ValueType<number>): string {
     const name = this.freeName(hint);
     const made = { ...node, name, outputs: [name] };
@@ -110,7 +110,7 @@ export class Rewriter {
     return name;
   }
 
-  /** As {@link insert}, of an operator, which tells the type and dims of the result. */
+  /** Same as {@link insert}; the operator infers the type and dims of the output. */
   compute(before: GraphNode, op: string, inputs: readonly string[], attributes: GraphNode['attributes'] = {}): string {
     const node = nodeOf({ name: '', outputs: [''] }, op, inputs, attributes);
     const view = this.view(node);
@@ -121,7 +121,7 @@ export class Rewriter {
     return this.insert(before, `${before.name}/${op}`, node, type);
   }
 
-  /** Puts a node into the place of another one, whose outputs it makes. */
+  /** Replaces a node by one with the same outputs. */
   replace(old: GraphNode, node: GraphNode): void {
     const links = this.#linked;
     const place = links.places.get(old) as number;
@@ -150,8 +150,8 @@ export class Rewriter {
   }
 
   /**
-   * Removes a node that returns its first input unchanged; its readers read that input instead. A node between an input, a constant
-   * or an output and another output stays.
+   * Removes a node that returns its first input; its readers read that input instead. The node stays if its output is an output of
+   * the graph and its input cannot be renamed: an input of the graph, a constant or another output.
    */
   bypass(node: GraphNode): void {
     const [from, to] = [node.inputs[0] as string, node.outputs[0] as string];
@@ -167,7 +167,7 @@ export class Rewriter {
     this.replace(maker, { ...maker, outputs: maker.outputs.map((name) => (name === from ? to : name)) });
   }
 
-  /** The same graph where nothing has changed. */
+  /** Returns the changed graph; the original one if nothing has changed. */
   finish(): Graph {
     if (!this.#isChanged) return this.#graph;
     const nodes = this.#links?.inOrder() ?? this.#graph.nodes;
@@ -179,7 +179,7 @@ export class Rewriter {
     return this.#links;
   }
 
-  /** Maps that may be added to. */
+  /** Copies of the maps, which may be changed. */
   #change() {
     this.#isChanged = true;
     this.#own ??= { tensors: new Map(this.#tensors), values: new Map(this.#values) };
@@ -189,10 +189,10 @@ export class Rewriter {
   }
 }
 
-/** Nodes by place and by what they read and make. */
+/** Nodes by slot, by their outputs and by their inputs. */
 class Links {
   readonly slots: (GraphNode | undefined)[];
-  /** Nodes to come before the one in a slot. */
+  /** New nodes to insert before the one in a slot. */
   readonly before = new Map<number, GraphNode[]>();
   readonly places = new Map<GraphNode, number>();
   readonly makers = new Map<string, GraphNode>();
@@ -231,7 +231,7 @@ function renamed(node: GraphNode, from: string, to: string): GraphNode {
   return { ...node, inputs: node.inputs.map((name) => (name === from ? to : name)) };
 }
 
-/** A node of an operator, its attributes complete. */
+/** Makes a node whose attributes are complete. */
 export function nodeOf(
   like: Pick<GraphNode, 'name' | 'outputs'>,
   op: string,

@@ -11,8 +11,8 @@ export function convOutput(length: number, op: Omit<ConvGeometry, 'outChannels' 
 /**
  * Dims [n, c, h, w] of every value: first the input's, then one entry for each op.
  *
- * @throws {QARepVGGError} ERR_SHAPE when a kernel is larger than its padded input, or when batch norm in training has
- * but one value per channel (its variance is then zero; PyTorch refuses too); ERR_SIZE_OVERFLOW.
+ * @throws {QARepVGGError} ERR_SHAPE when a kernel is larger than its padded input, or when batch norm in training has only one
+ * value per channel (its variance would be zero; PyTorch refuses it, too); ERR_SIZE_OVERFLOW.
  */
 export function inferShapes(
   ops: readonly Op[],

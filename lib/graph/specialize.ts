@@ -7,27 +7,27 @@ import type { Operand, OpNode } from './ops/op';
 /** Dims of the inputs of a run, by name. */
 export type InputDims = ReadonlyMap<string, readonly number[]>;
 
-/** Most elements of a value; with them, sizes in bytes stay far from overflow. */
+/** A value has at most this many elements, so that sizes in bytes cannot overflow. */
 const maxElements = 2 ** 31 - 1;
 
-/** Constants of up to so many elements are computed even where they are much larger than what they are made of. */
+/** Constants with at most this many elements are computed even if they are much larger than their inputs. */
 const smallConstant = 2 ** 20;
 
-/** Elements that all computed constants may have beside eight times those of the file: a small file must not fill the memory. */
+/** Computed constants have at most this many elements plus eight times those of the file: small files must not fill memory. */
 const maxComputed = 2 ** 24;
 
 /**
- * The graph for inputs of these dims: types and dims of all values are known, and what follows from them and from constants
- * alone is a constant. Values of nodes that are gone may stay in the maps.
+ * Returns the graph for inputs of these dims: types and dims of all values are known, and values that depend only on dims and
+ * constants are constants. Values of removed nodes may stay in the maps.
  *
  * @throws {QARepVGGError} ERR_SHAPE naming the node whose inputs do not fit; ERR_MODEL_INCOMPATIBLE where a shape depends on
- * data; ERR_LIMIT for values of 2^31 elements and more, and for constants that are much larger than the file.
+ * data; ERR_LIMIT for values of 2^31 elements or more, and for constants that are much larger than the file.
  */
 export function specialize(graph: Graph, inputs: InputDims, where: string): Graph {
   return atOnce(specializeSteps(graph, inputs, where));
 }
 
-/** As {@link specialize}, in steps. */
+/** Same as {@link specialize}, in steps. */
 export function* specializeSteps(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
   const tensors = new Map(graph.tensors);
   const values = new Map<string, ValueType<number>>();
@@ -53,7 +53,7 @@ export function* specializeSteps(graph: Graph, inputs: InputDims, where: string)
   return { ...graph, nodes, tensors, values };
 }
 
-/** A node with what is known of its inputs. */
+/** A node with what is known about its inputs. */
 export function nodeView(
   node: GraphNode,
   values: ReadonlyMap<string, ValueType>,
@@ -70,7 +70,7 @@ export function nodeView(
   return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), where: place };
 }
 
-/** @throws {QARepVGGError} ERR_LIMIT where only a constant will do, of more elements than are left. */
+/** @throws {QARepVGGError} ERR_LIMIT if the outputs must be constants but have more than `left` elements. */
 function fold(view: OpNode, outputs: readonly ValueType<number>[], left: number): readonly GraphTensor[] | undefined {
   const { evaluate, dimsOnly, lower } = opOf(view.node);
   if (!evaluate || view.node.activation) return undefined;

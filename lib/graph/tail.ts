@@ -4,21 +4,21 @@ import { opOf } from './ops';
 import { nodeOf } from './rewriter';
 import { nodeView, specialize } from './specialize';
 
-/** A graph in two parts. */
+/** A graph cut into two parts. */
 export interface SplitGraph {
-  /** What the engine computes: its outputs are those of the graph that are known then, and what the tail reads. */
+  /** The part that the engine computes. It outputs what the tail reads, and the graph's outputs that do not need the tail. */
   readonly head: Graph;
   readonly tail?: Tail;
 }
 
-/** What depends on how many results there are, such as boxes that are left: it is computed here, once the engine is done. */
+/** The part whose dims depend on data, such as the number of boxes. It is computed in TypeScript, after the engine has run. */
 export interface Tail {
   readonly graph: Graph;
   /** Outputs of the head, by the names that values have in the tail. */
   readonly reads: ReadonlyMap<string, string>;
 }
 
-/** Takes what comes out of NonMaxSuppression, and all that depends on it, off the end of a graph. */
+/** Cuts NonMaxSuppression, and all nodes that depend on it, off the end of a graph. */
 export function splitGraph(graph: Graph): SplitGraph {
   const late = new Set<string>();
   const isLate = (node: GraphNode): boolean =>
@@ -33,7 +33,7 @@ export function splitGraph(graph: Graph): SplitGraph {
   const read = [...outside].filter((name) => name !== '' && !late.has(name) && !graph.tensors.has(name));
   const taken = new Set([...graph.values.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
   const reads = new Map(read.map((name) => [name, freeName(`${name}/read`, taken)] as const));
-  // An input of the graph may be what the tail reads.
+  // Copies, because the tail may read an input of the graph, which cannot be an output of the head.
   const copies = [...reads].map(([name, copy]) => nodeOf({ name: copy, outputs: [copy] }, 'identity', [name]));
   const early = graph.outputs.filter((name) => !late.has(name));
   return {
@@ -53,9 +53,9 @@ function freeName(hint: string, taken: Set<string>): string {
 }
 
 /**
- * The outputs of a tail.
+ * Computes the outputs of a tail.
  *
- * @param results What the head has computed, by its names.
+ * @param results Outputs of the head, by name.
  * @throws {QARepVGGError} ERR_SHAPE; ERR_MODEL_INCOMPATIBLE naming a node that is not computed here.
  */
 export function computeTail(

@@ -2,22 +2,22 @@ import { types } from 'node:util';
 import type { DataType, GraphTensor, TensorData } from './graph';
 import { sizeOf } from './graph';
 
-/** The elements as numbers. Integers beyond 2^53, which stand for "to the end", are rounded. */
+/** The elements as numbers. Integers beyond 2^53 are rounded: files use them to say "to the end". */
 export function numbersOf({ data }: GraphTensor): ArrayLike<number> {
   return types.isBigInt64Array(data) ? Float64Array.from(data, Number) : data;
 }
 
-/** The bytes of a tensor's numbers, where they are. */
+/** A view of the bytes of a tensor's numbers. */
 export function bytesOf({ data }: GraphTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** As {@link numbersOf}, as a list, for tensors that are lists of axes or dims. */
+/** Same as {@link numbersOf}, as a list: for tensors that hold axes or dims. */
 export function listOf(tensor: GraphTensor): number[] {
   return Array.from(numbersOf(tensor));
 }
 
-/** Numbers as a tensor of a type; they are rounded, or wrapped around, as a cast does. */
+/** Makes a tensor of numbers. Like a cast, it rounds them or wraps them around. */
 export function tensorOf(type: DataType, dims: readonly number[], values: ArrayLike<number>): GraphTensor {
   return { type, dims, data: dataOf(type, values) };
 }
@@ -53,14 +53,14 @@ function toBigInt(value: number): bigint {
   return value <= -(2 ** 63) ? -greatest - 1n : BigInt(Math.trunc(value));
 }
 
-/** Distance of neighbours along each axis. */
+/** Distance between neighbours along each axis, in elements. */
 export function stridesOf(dims: readonly number[]): number[] {
   return dims.map((_, axis) => sizeOf(dims.slice(axis + 1)));
 }
 
 /**
- * Makes a tensor element by element: `pick` is given the position of each and returns the position of its source.
- * Position is one number, in row-major order.
+ * Makes a tensor element by element: `pick` takes the index of an element and returns the position of its source. A position is
+ * one number, in row-major order.
  */
 export function rearrange(
   source: GraphTensor,
@@ -76,7 +76,7 @@ export function rearrange(
   return { type: source.type, dims, data };
 }
 
-/** Moves an index on to the next element. */
+/** Advances an index to the next element. */
 export function advance(index: number[], dims: readonly number[]): void {
   for (let axis = dims.length - 1; axis >= 0; axis--) {
     index[axis] = (index[axis] as number) + 1;
@@ -85,7 +85,7 @@ export function advance(index: number[], dims: readonly number[]): void {
   }
 }
 
-/** For each element of dims `to`, the position of the element that broadcasting reads from dims `from`. */
+/** For each element of a tensor with dims `to`, the position that broadcasting reads in a tensor with dims `from`. */
 export function broadcastPositions(from: readonly number[], to: readonly number[]): Uint32Array {
   const offset = to.length - from.length;
   const strides = stridesOf(from).map((stride, axis) => (from[axis] === 1 ? 0 : stride));

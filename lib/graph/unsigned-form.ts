@@ -1,7 +1,7 @@
 import type { Graph, GraphNode, GraphTensor, ValueType } from './graph';
 import { tensorOf } from './tensors';
 
-/** Operators that hand integers on as they are, or some of them. */
+/** Operators that move integers, all or some of them. */
 const moves: ReadonlySet<string> = new Set([
   ...['maxPool', 'concat', 'split', 'slice', 'reshape', 'flatten', 'squeeze', 'unsqueeze', 'transpose', 'identity'],
   ...['gather', 'expand', 'tile', 'depthToSpace', 'spaceToDepth', 'dropout'],
@@ -10,8 +10,8 @@ const moves: ReadonlySet<string> = new Set([
 type Constants = ReadonlyMap<string, GraphTensor>;
 
 /**
- * Makes signed integers between QuantizeLinear and DequantizeLinear unsigned: both they and their zero points are raised by 128, and
- * stand for the same. What leaves the graph, or what another operator reads, stays signed.
+ * Makes signed integers between QuantizeLinear and DequantizeLinear unsigned: raises them and their zero points by 128, so that
+ * they represent the same numbers. Outputs of the graph, and integers that another operator reads, stay signed.
  */
 export function unsignedForm(graph: Graph): Graph {
   const constants = constantsOf(graph);
@@ -38,13 +38,13 @@ function constantsOf({ nodes, tensors }: Graph): Constants {
   return new Map([...tensors, ...made]);
 }
 
-/** The value that a conversion makes integers of, or reads them from. */
+/** Name of the integers that a conversion makes or reads. */
 function integersOf({ op, inputs, outputs }: GraphNode): string | undefined {
   if (op === 'quantizeLinear') return outputs[0];
   return op === 'dequantizeLinear' ? inputs[0] : undefined;
 }
 
-/** Values of signed integers that can be unsigned. */
+/** Names of signed integers that can become unsigned. */
 function signedValues(graph: Graph, constants: Constants): Set<string> {
   const isSigned = (zero: string | undefined): boolean => constants.get(zero ?? '')?.type === 'int8';
   const signed = new Set<string>();
@@ -53,7 +53,7 @@ function signedValues(graph: Graph, constants: Constants): Set<string> {
     else if (moves.has(node.op) && dataInputs(node).every((name) => signed.has(name)))
       for (const name of node.outputs) signed.add(name);
   }
-  // What cannot be unsigned takes along what it is made of, and what is made of it.
+  // If integers must stay signed, so must those that they are moved from, and those that are moved from them.
   for (let isSettled = false; !isSettled; ) {
     isSettled = true;
     const drop = (names: readonly string[]): void => {
@@ -72,7 +72,7 @@ function signedValues(graph: Graph, constants: Constants): Set<string> {
   return signed;
 }
 
-/** Inputs that are data, not lists of dims and the like. */
+/** Inputs that are data, not parameters such as lists of dims. */
 function dataInputs({ op, inputs }: GraphNode): readonly string[] {
   return op === 'concat' ? inputs : inputs.slice(0, 1);
 }
@@ -89,7 +89,7 @@ class RaisedZeroPoints {
     this.#constants = constants;
   }
 
-  /** @param name Nothing for a zero point that is absent, which is 0. */
+  /** @param name Empty for an absent zero point, which is 0. */
   of(name: string): string {
     const known = this.#names.get(name);
     if (known) return known;
@@ -101,7 +101,7 @@ class RaisedZeroPoints {
     return free;
   }
 
-  /** Those of the graph with the new ones; without those that are read no more. */
+  /** The tensors of the graph plus the new ones, without those that nothing reads any more. */
   tensors(nodes: readonly GraphNode[]): Map<string, GraphTensor> {
     const read = new Set([...nodes.flatMap(({ inputs }) => inputs), ...this.#graph.outputs]);
     const old = [...this.#graph.tensors].filter(([name]) => !this.#names.has(name) || read.has(name));

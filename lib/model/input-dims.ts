@@ -4,14 +4,14 @@ import type { InputDims } from '../graph/specialize';
 import { maxRank } from '../limits';
 import { readForeign } from '../options';
 
-/** The most elements along one axis. */
+/** The longest axis. */
 const maxDim = 2 ** 31 - 1;
 
 /**
- * Dims for every input: those that are given, by name; else those of the graph, with a batch of 1 where its number is open.
+ * Returns dims for every input: the given ones, else those of the graph, with a batch of 1 where the batch is open.
  *
- * @param given `{ images: [1, 3, 640, 640] }`; may name some of the inputs.
- * @throws {QARepVGGError} ERR_INVALID_ARG for names that are no inputs; ERR_SHAPE for dims that do not fit, or stay open.
+ * @param given `{ images: [1, 3, 640, 640] }`; need not name every input.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a name that is not an input; ERR_SHAPE for dims that do not fit or stay open.
  */
 export function completeInputDims({ inputs }: Graph, given: unknown, where: string): InputDims {
   const lists = readLists(given, where);
@@ -28,9 +28,9 @@ export function completeInputDims({ inputs }: Graph, given: unknown, where: stri
   );
 }
 
-/** @throws {QARepVGGError} ERR_SHAPE unless the dims are of the input's rank, and where it names a length, of that length. */
+/** @throws {QARepVGGError} ERR_SHAPE unless the dims have the input's rank, and its lengths where they are fixed. */
 export function checkInputDims({ name, dims }: Value, given: readonly unknown[], where: string): readonly number[] {
-  // Empty is what a graph says is empty.
+  // A length of 0 is allowed only where the graph fixes it.
   const fits =
     given.length === dims.length &&
     given.every((dim, i) => (dim === 0 && dims[i] === 0) || (isLength(dim) && accepts(dims[i] as Dim, dim)));

@@ -10,7 +10,7 @@ import { type Preprocessing, readPreprocessing } from '../preprocessing';
 import { refuseClones } from '../uncloneable';
 import { completeInputDims } from './input-dims';
 
-/** Dims by the name of an input. */
+/** Dims, by the name of the input. */
 export type InputShapes = Readonly<Record<string, readonly number[]>>;
 
 /** A node in {@link Model.summary}. */
@@ -18,9 +18,9 @@ export interface NodeSummary {
   readonly name: string;
   /** The operator, by its name in ONNX. */
   readonly op: string;
-  /** Dims of the first output; none are known of what is behind NonMaxSuppression. */
+  /** Dims of the first output; empty for nodes after NonMaxSuppression, whose dims depend on the data. */
   readonly output: readonly number[];
-  /** Numbers in the constants that no node before it reads. */
+  /** Numbers in its constants; a constant that several nodes read counts for the first of them. */
   readonly parameters: number;
   /** Multiply-adds of convolutions and products of matrices. */
   readonly macs: number;
@@ -32,26 +32,26 @@ export interface ModelSummary {
   readonly nodes: readonly NodeSummary[];
 }
 
-/** What a model has beside its graph. */
+/** What a model holds besides its graph. */
 export interface ModelTraits {
   readonly labels?: readonly string[];
   readonly preprocessing?: Preprocessing;
 }
 
 /**
- * A network of any origin: a graph of operators with its tensors. `importOnnx` reads one from a file; `InferenceSession` runs
- * it. It does not change.
+ * A network of any origin: a graph of operators with its tensors. `importOnnx` reads one from a file, `InferenceSession`
+ * runs it. A model is immutable.
  *
  * @example
  * const model = await importOnnx<Model>('yolov6n.onnx');
  * console.log(model.inputs, model.summary({ inputs: { images: [1, 3, 640, 640] } }).macs);
  */
 export class Model {
-  /** Of its weights: 'int8' where some of them are integers, so that the engine computes in integers as far as the graph allows. */
+  /** 'int8' if any weights are integers: the engine then computes in integers wherever the graph allows. */
   readonly form: 'float32' | 'int8';
-  /** Names of classes, where the file has them: exporters of detectors write them. */
+  /** Names of the classes, if the file holds them: exporters of detectors write them. */
   readonly labels?: readonly string[];
-  /** What bytes of images go through. */
+  /** How the bytes of an image become inputs. */
   readonly preprocessing?: Preprocessing;
   /** @internal */
   readonly graph: Graph;
@@ -66,9 +66,9 @@ export class Model {
   }
 
   /**
-   * The same model with other labels or another preprocessing; what is not named stays. Files keep them.
+   * Returns the same model with other labels or another preprocessing. What `traits` does not name stays. Files keep both.
    *
-   * @throws {QARepVGGError} ERR_INVALID_ARG
+   * @throws {QARepVGGError} ERR_INVALID_ARG naming the option.
    *
    * @example
    * await saveModel(model.with({ labels: ['cat', 'dog'] }), 'pets.safetensors');
@@ -88,7 +88,7 @@ export class Model {
     });
   }
 
-  /** A mark that only this class can make: no code of a Proxy runs. */
+  /** Tests for a private field, so that no code of a Proxy runs. */
   static [Symbol.hasInstance](value: unknown): value is Model {
     return typeof value === 'object' && value !== null && #traits in value;
   }
@@ -103,7 +103,7 @@ export class Model {
     return this.graph.inputs;
   }
 
-  /** As {@link inputs}; of some outputs no dims may be known before a run. */
+  /** Names, types and dims; the dims of some outputs may not be known before a run. */
   get outputs(): readonly Value[] {
     return this.graph.outputs.map((name) => ({
       name,
@@ -112,10 +112,10 @@ export class Model {
   }
 
   /**
-   * Every node with its operator, output, parameters and multiply-adds, for inputs of these dims; by default those of the
-   * graph, and batches of 1.
+   * Lists every node with its operator, output, parameters and multiply-adds, for inputs of these dims. By default the dims are
+   * those of the graph, with a batch of 1.
    *
-   * @throws {QARepVGGError} ERR_SHAPE for dims that do not fit, or stay open; ERR_INVALID_ARG naming the option.
+   * @throws {QARepVGGError} ERR_SHAPE for dims that do not fit or stay open; ERR_INVALID_ARG naming the option.
    */
   summary(options: { readonly inputs?: InputShapes } = {}): ModelSummary {
     const where = 'Model.summary';

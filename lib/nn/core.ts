@@ -12,36 +12,36 @@ import type { Layout } from './state/layouts';
 import type { Store } from './state/state';
 import type { Traits } from './state/traits';
 
-/** What a module is: its tensors and the ops that compute it. A block gets a new one when it changes its form. */
+/** What a module is: its tensors and the ops that compute it. A block gets a new definition when it changes its form. */
 export interface Definition {
   /** For messages: "QARepVGGBlock(64 -> 64, stride 1)". */
   readonly summary: string;
   readonly inChannels: number;
   readonly store: Store;
   readonly ops: readonly Op[];
-  /** What is left of the branches; nothing for a module that never had any. */
+  /** How far the branches are folded; nothing for a module without branches. */
   readonly form?: Form;
-  /** Layouts in which the tensors have names. */
+  /** Layouts that name the tensors. */
   readonly layouts: readonly Layout[];
-  /** The tensors in every form of the module. */
+  /** Names of the tensors, in every form of the module. */
   readonly namings: () => readonly Naming[];
-  /** The module that would fit a state dict of another kind of blocks; nothing for a module that has no kinds. */
+  /** Finds the module that would fit a state dict with another kind of blocks; nothing for a module without kinds. */
   readonly otherKind?: (keys: readonly string[], layout: Layout) => OtherKind | undefined;
-  /** What a state dict does not show but its meaning depends on, by the name of the option. */
+  /** Options that the meaning of a state dict depends on though it does not show them, by name. */
   readonly traits: Traits;
-  /** Outputs are [n, c] and not [n, c, 1, 1]. */
+  /** Outputs are [n, c], not [n, c, 1, 1]. */
   readonly flat?: boolean;
-  /** Of the images that it is made for; others work too. */
+  /** Size of the images that it is made for; others work too. */
   readonly inputSize?: Size;
-  /** What turns bytes of images into its inputs. */
+  /** How the bytes of an image become its inputs. */
   readonly preprocessing?: Preprocessing;
   /** Names of the classes. */
   readonly labels?: readonly string[];
 }
 
 /**
- * The engine behind every module: a definition, compiled programs, and the graph that waits for `backward`.
- * Modules are the thin public face over it.
+ * What every module consists of: a definition, compiled programs, and the activations that `backward` needs. The public
+ * classes only forward to it.
  */
 export class ModuleCore {
   /** Name of the module's class, or of a layer in its network; for messages. */
@@ -68,12 +68,12 @@ export class ModuleCore {
     this.weightsChanged();
   }
 
-  /** How often weights have been replaced. A trainer, which has a copy of them, copies them again when it rises. */
+  /** How often the weights have been replaced. A trainer holds a copy of them and copies again when this rises. */
   get revision(): number {
     return this.#revision;
   }
 
-  /** Activations of before say nothing about the gradient now. */
+  /** Drops the activations: they belong to the old weights, so they say nothing about the gradient. */
   weightsChanged(): void {
     this.#graph = undefined;
     this.#revision++;
@@ -85,7 +85,7 @@ export class ModuleCore {
     const { input, program } = this.#prepare(x, this.training, keepGraph, where);
     const dims = this.#outputDims(program);
     if (target) checkDims(target, dims, 'the output', `${where}, out`);
-    // First: a run that fails leaves no activations to trust.
+    // Before the run: if it fails, it leaves no activations that can be used.
     if (keepGraph) this.#graph = undefined;
     const { values } = this.#definition.store;
     const data = inThisRealm(callNative(where, () => program.forward(input.data, values, target?.data)));
@@ -125,7 +125,7 @@ export class ModuleCore {
     return { data, dims: [...graph.inputDims] };
   }
 
-  /** Modules that compute this one when run one after the other, on the same memory: what a comparison looks at. */
+  /** Modules on the same memory that compute this one when run one after the other. A comparison compares them singly. */
   parts(): readonly ModuleCore[] {
     return [this];
   }
@@ -134,10 +134,10 @@ export class ModuleCore {
     return this.#definition.flat ? outputDims.slice(0, 2) : [...outputDims];
   }
 
-  /** Checks everything that can be checked before native memory is touched. */
+  /** Makes every check that is possible before native memory is touched. */
   #prepare(x: unknown, training: boolean, gradients: boolean, where: string): { input: Tensor; program: Program } {
     const input = asImages(x, this.#definition.inChannels, `${where}, input`);
-    // Not before: reading x may run code of the caller's that changes the form.
+    // Read after x: reading x may run the caller's code, which may change the form.
     const { ops, store } = this.#definition;
     store.checkAttached(where);
     const mode = { input: input.dims, training, gradients };
@@ -158,7 +158,7 @@ function checkDims(given: Tensor, dims: readonly number[], of: string, where: st
 
 const cores = new WeakMap<object, ModuleCore>();
 
-/** Makes `module` a module; called once, by its constructor. */
+/** Attaches a core to a module; its constructor calls this once. */
 export function giveCore(module: object, core: ModuleCore): void {
   refuseClones(module);
   cores.set(module, core);
@@ -170,8 +170,8 @@ export function isModule(value: unknown): boolean {
 }
 
 /**
- * The core of a module. Every public method starts here, so that one called on a wrong `this` (a clone that a worker
- * got, a bare prototype, some other object) ends in an error that says so.
+ * Returns the core of a module. Every public method starts here, so that a wrong `this` (a clone that a worker received, a
+ * bare prototype, another object) ends in an error that says so.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */

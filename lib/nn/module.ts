@@ -12,8 +12,8 @@ export interface ForwardOptions {
   /** Keep what `backward` needs. @default true in training mode, false in eval mode */
   readonly grad?: boolean;
   /**
-   * Where the output goes: a tensor of its dims, which may be the input. Saves a server or training loop the price of
-   * fresh memory.
+   * Where the output goes: a tensor of its dims, which may be the input. Saves a server or training loop the cost of new
+   * memory.
    * @default a new tensor
    */
   readonly out?: TensorLike;
@@ -34,23 +34,23 @@ export interface StateDictOptions {
 /** Options of {@link Module.loadStateDict}. */
 export interface LoadStateDictOptions extends StateDictOptions {
   /**
-   * Refuse missing and unexpected keys, and weights that are known to have been made with options that the keys do not
-   * show, such as another `eps` or `averageBranch`. Wrong shapes are refused always.
+   * Refuse missing and unexpected keys, and weights that are known to come from a module with other options that the keys do
+   * not show, such as `eps` or `averageBranch`. Wrong shapes are always refused.
    * @default true
    */
   readonly strict?: boolean;
   /**
-   * What stands in front of the module's names in the state dict, such as `encoder.`; tensors under other names are not looked at.
-   * @default what wrappers put in front of all names (`module.`, `model.`, `backbone.`, `_orig_mod.` and chains of them), where
-   * the rest then fits; the result says it
+   * Prefix of the module's names in the state dict, such as `encoder.`; tensors under other names are ignored.
+   * @default the prefix that wrappers add to all names (`module.`, `model.`, `backbone.`, `_orig_mod.` and chains of them), if
+   * the rest of the names then fits; the result says which
    */
   readonly prefix?: string;
 }
 
 /**
- * What blocks and layers have in common. A module begins in training mode, as in PyTorch.
+ * What blocks, layers and networks have in common. A module begins in training mode, as in PyTorch.
  *
- * Every method throws {@link QARepVGGError}; nothing changes when one does.
+ * Every method throws {@link QARepVGGError}; a method that throws has changed nothing.
  */
 export abstract class Module {
   /** @internal */
@@ -58,28 +58,28 @@ export abstract class Module {
     giveCore(this, core);
   }
 
-  /** Whether batch norm uses and updates batch statistics (true) or uses running statistics (false). */
+  /** Whether batch norm uses the statistics of the batch and updates the running ones (true), or uses the running ones (false). */
   get training(): boolean {
     return coreOf(this, 'Module.training').training;
   }
 
-  /** Switches to training mode. */
+  /** Switches to training mode, in which a module begins. */
   train(): this {
     coreOf(this, 'Module.train').training = true;
     return this;
   }
 
-  /** Switches to eval mode. */
+  /** Switches to eval mode: batch norm then uses the running statistics. */
   eval(): this {
     coreOf(this, 'Module.eval').training = false;
     return this;
   }
 
   /**
-   * The module's output for images [n, inChannels, h, w], computed on the calling thread.
+   * Computes the module's output for images [n, inChannels, h, w] on the calling thread.
    *
-   * In training mode batch norm needs more than one value per channel and updates its running statistics. In eval
-   * mode with `grad`, gradients flow through frozen statistics.
+   * In training mode batch norm needs more than one value per channel and updates its running statistics. In eval mode with
+   * `grad`, the statistics are constants to the gradient.
    *
    * @throws {QARepVGGError} ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*, ERR_SIZE_OVERFLOW, ERR_OUT_OF_MEMORY
    */
@@ -92,20 +92,20 @@ export abstract class Module {
   }
 
   /**
-   * As {@link forward} in eval mode, off the JavaScript thread. Input and weights are copied before the call returns:
-   * what happens to them afterwards cannot reach the result.
+   * Computes {@link forward} in eval mode off the JavaScript thread. Input and weights are copied before the call returns, so
+   * later changes to them do not affect the result.
    *
-   * @throws {QARepVGGError} (rejects) as {@link forward}, and ERR_INVALID_STATE in training mode.
+   * @throws {QARepVGGError} (rejects) the errors of {@link forward}, and ERR_INVALID_STATE in training mode.
    */
   async forwardAsync(x: TensorLike): Promise<Tensor> {
     return coreOf(this, 'Module.forwardAsync').forwardAsync(x);
   }
 
   /**
-   * Back-propagates through the last forward that kept its graph: adds to the gradients of the parameters and returns
-   * the gradient of the input. Once per forward. Weights must not be written between the two calls.
+   * Back-propagates through the last forward that kept what it needs (`grad`): adds to the gradients of the parameters and
+   * returns the gradient of the input. Allowed once per forward. Weights must not be written between the two calls.
    *
-   * @param gradOutput Gradient of the loss with respect to the output; dims of the output.
+   * @param gradOutput Gradient of the loss with respect to the output, with the dims of the output.
    * @throws {QARepVGGError} ERR_INVALID_STATE without such a forward, or after `loadStateDict` or a change of form;
    * ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.
    */
@@ -123,8 +123,8 @@ export abstract class Module {
   }
 
   /**
-   * The trained tensors by name, keyed as {@link stateDict}: live views, so that an optimiser can write them.
-   * A change of form makes a new set.
+   * Returns the trained tensors by name, with the keys of {@link stateDict}. They are live views that an optimiser can write.
+   * After a change of form, call this again.
    */
   parameters(): Record<string, Parameter> {
     const { name, definition } = coreOf(this, 'Module.parameters');
@@ -133,7 +133,7 @@ export abstract class Module {
   }
 
   /**
-   * Copies of all tensors by name, batch norm statistics included. `num_batches_tracked` is a tensor of dims [].
+   * Returns copies of all tensors by name, batch norm statistics included. `num_batches_tracked` has dims [].
    *
    * @throws {QARepVGGError} ERR_INVALID_ARG for a layout that has no names for this module.
    */
@@ -150,8 +150,8 @@ export abstract class Module {
   }
 
   /**
-   * Copies all tensors from a state dict; a refused one changes nothing. Ends a pending `backward`. Counters of batches
-   * (`num_batches_tracked`) may be missing, and count from 0 then.
+   * Copies all tensors from a state dict; a refused one changes nothing. A `backward` after it needs a new `forward`. Counters
+   * of batches (`num_batches_tracked`) may be missing and then start from 0.
    *
    * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming missing keys, unexpected keys and wrong shapes;
    * ERR_INVALID_ARG, ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.

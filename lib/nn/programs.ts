@@ -2,10 +2,10 @@ import type { Program, ProgramSpec } from '../../binding';
 import { addon } from '../binding';
 import { callNative } from '../errors';
 
-/** A program owns native memory in proportion to its input, so few are kept; a server meets few input sizes. */
+/** A program owns native memory in proportion to its input, so only a few are kept. A server meets few input sizes. */
 const capacity = 4;
 
-/** Compiled programs by mode and input dims; the one that was used longest ago makes way. */
+/** Compiled programs by mode and input dims. The least recently used one is dropped first. */
 export class ProgramCache {
   readonly #programs = new Map<string, Program>();
 
@@ -16,7 +16,7 @@ export class ProgramCache {
   ): Program {
     const key = `${training} ${gradients} ${input.join(' ')}`;
     const program = this.#programs.get(key) ?? create(compile(), where);
-    // A Map iterates in order of insertion: inserting anew makes this the youngest.
+    // A Map iterates in order of insertion: inserting again makes this the most recent.
     this.#programs.delete(key);
     this.#programs.set(key, program);
     if (this.#programs.size > capacity) this.#programs.delete(this.#programs.keys().next().value as string);

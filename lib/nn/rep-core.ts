@@ -10,7 +10,7 @@ import { type Layout, layoutsOf } from './state/layouts';
 import { Store } from './state/state';
 import type { Traits } from './state/traits';
 
-/** What a re-parameterisable module is, in each of its forms. */
+/** What a module that can be re-parameterised is, in each of its forms. */
 export interface Blueprint {
   /** Name of its class, for messages. */
   readonly name: string;
@@ -18,9 +18,9 @@ export interface Blueprint {
   readonly inputSize?: Size;
   readonly preprocessing?: Preprocessing;
   readonly labels?: readonly string[] | undefined;
-  /** That of every block. */
+  /** The kind of every block. */
   readonly kind: Kind;
-  /** The same but for its kind, and code that makes one. */
+  /** The same with blocks of another kind, and the code that makes one. */
   ofKind(kind: Kind): { readonly blueprint: Blueprint; readonly call: string };
   layers(form: Form): readonly Layer[];
   summary(form: Form): string;
@@ -33,7 +33,7 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
   #form: Form;
   #layers: readonly Layer[];
 
-  /** All tensors are zero, or lie in `values`; see {@link Store}. @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY */
+  /** Tensors are zero, or lie in `values`; see {@link Store}. @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY */
   constructor(blueprint: B, form: Form, values?: Float32Array) {
     const layers = blueprint.layers(form);
     super(blueprint.name, define(blueprint, form, layers, values));
@@ -51,9 +51,9 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
   }
 
   /**
-   * A new core of another form that computes the same in eval mode.
+   * Returns a new core in another form that computes the same in eval mode.
    *
-   * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault, those that stay as they are included.
+   * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault, including those that fusion only copies.
    */
   fused(form: 'partial' | 'deploy', where: string): RepCore<B> {
     const from = this.definition.store;
@@ -72,7 +72,7 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
     return result;
   }
 
-  /** Takes on form, tensors and ops of another core of the same blueprint, which is not used any more. */
+  /** Takes over form, tensors and ops of another core with the same blueprint. That core is not used any more. */
   become(other: RepCore<B>): void {
     this.definition = other.definition;
     this.#form = other.#form;
@@ -95,7 +95,7 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
   }
 }
 
-/** The tensors of a module in each of its forms. */
+/** The names of a module's tensors in each of its forms. */
 export function namingsOf(blueprint: Blueprint): Naming[] {
   return formsOf(blueprint.kind).map((form) => ({
     form,
@@ -104,7 +104,7 @@ export function namingsOf(blueprint: Blueprint): Naming[] {
   }));
 }
 
-/** The module of another kind that has all tensors of these names in train form, the one in which kinds differ. */
+/** Finds a module of another kind with tensors of all these names in train form, the form in which kinds differ. */
 function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout): OtherKind | undefined {
   for (const kind of kinds) {
     const { blueprint: other, call } = blueprint.ofKind(kind);

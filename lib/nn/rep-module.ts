@@ -7,7 +7,7 @@ import { RepCore } from './rep-core';
 
 /** Options of {@link RepModule.switchToDeploy}. */
 export interface SwitchToDeployOptions {
-  /** Keep the batch norm after the branches, to train on (partial form). @default false */
+  /** Keep the batch norm after the branches (partial form), so that training can continue. @default false */
   readonly keepPostBn?: boolean;
 }
 
@@ -20,26 +20,26 @@ export function repCoreOf(module: unknown, where: string): RepCore {
 
 /** What blocks and networks have in common: branches that fold into one convolution each. */
 export abstract class RepModule extends Module {
-  /** What is left of the branches; see {@link Form}. */
+  /** How far the branches are folded; see {@link Form}. */
   get form(): Form {
     return repCoreOf(this, 'RepModule.form').form;
   }
 
   /**
-   * Folds the branches of each block into one convolution, in place: train -> deploy, or with `keepPostBn` train ->
-   * partial; the partial form can go on to deploy. Repeating a call changes nothing. Ends a pending `backward`; weights
-   * move to new memory, so take `parameters()` again.
+   * Folds the branches of each block into one convolution, in place: train -> deploy, or with `keepPostBn` train -> partial,
+   * which can become deploy later. Repeating a call changes nothing. Weights move to new memory, so call `parameters()` again;
+   * a `backward` needs a new `forward`.
    *
    * @throws {QARepVGGError} ERR_INVALID_STATE in training mode, and for `keepPostBn` once that batch norm is folded;
-   * ERR_INVALID_ARG for `keepPostBn` when the variant has no such batch norm; ERR_NON_FINITE naming the tensors at
-   * fault. The module is unchanged after an error.
+   * ERR_INVALID_ARG for `keepPostBn` when the variant has no such batch norm; ERR_NON_FINITE naming the tensors at fault. An
+   * error changes nothing.
    */
   switchToDeploy(options: SwitchToDeployOptions = {}): this {
     const core = repCoreOf(this, 'RepModule.switchToDeploy');
     const where = `${core.name}.switchToDeploy`;
     const { keepPostBn } = parseOptions(where, { keepPostBn: boolean(false) }, options);
     if (core.training) {
-      // Nearly every report of fused networks that differ comes down to this.
+      // Forgetting eval() is the cause of nearly every report that a fused network differs.
       throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
     }
     const form = keepPostBn ? 'partial' : 'deploy';

@@ -9,18 +9,18 @@ import { type IntegerPlan, planIntegers } from './plan';
 import type { FloatAdvice } from './report';
 import type { Statistics } from './statistics';
 
-/** Outputs with less signal to noise, in decibels, are warned of. */
+/** The report warns about outputs with less signal to noise, in decibels. */
 export const leastDecibels = 25;
 
-/** With the nodes named, all have as much; with less, other recipes are tried. */
+/** Signal to noise, in decibels, that every output should have. If one has less, other recipes are tried. */
 export const wantedDecibels = 30;
 
-/** Chunks that a try is judged on. */
+/** Each try is judged on this many chunks. */
 const judgedChunks = 2;
 
 /**
- * Looks for nodes to keep in float where an output has much noise: those that put most noise into the outputs when they alone compute in
- * integers, as many as it takes.
+ * Looks for nodes to keep in float if an output has much noise: as few as possible of those that put the most noise into the
+ * outputs when they alone compute in integers.
  */
 export async function adviseFloat(
   { plan, statistics, isKept, biases, options }: Attempt,
@@ -44,7 +44,7 @@ export async function adviseFloat(
   }
 }
 
-/** Nodes with weights that compute in integers; the others follow them. */
+/** Nodes with weights that compute in integers; the nodes without weights follow them. */
 export function weighted({ wiring, nodes }: IntegerPlan): GraphNode[] {
   return [...nodes].filter((node) => wiring.roles.get(node) === 'compute');
 }
@@ -58,13 +58,13 @@ export function worstOutput(noise: Noise, plan: IntegerPlan): number {
   return Math.min(...[...judgedOf(plan)].map((name) => noise.get(name) ?? Number.POSITIVE_INFINITY));
 }
 
-/** Corrected, by node: each is corrected on exact inputs, whatever else computes in integers. */
+/** Corrected biases by node. Each is corrected on exact inputs, so it does not depend on which other nodes compute in integers. */
 export type Biases = ReadonlyMap<GraphNode, Float32Array>;
 
 /** Signal to noise by value, in decibels. */
 export type Noise = ReadonlyMap<string, number>;
 
-/** Measures plans of one float graph by its outputs. */
+/** Measures plans for one float graph by the noise of its outputs. */
 export class PlanJudge {
   readonly #meter: NoiseMeter;
   readonly #plan: IntegerPlan;
@@ -93,7 +93,7 @@ export class PlanJudge {
     return this.#meter.measure(await assembleGraph(plan, choices, this.#options, this.#where, this.#biases));
   }
 
-  /** Of a plan in which one node alone of those with weights computes in integers. */
+  /** Noise of the plan in which only one of the nodes with weights computes in integers. */
   alone(node: GraphNode, isKept: (node: GraphNode) => boolean): Promise<Noise> {
     return this.noiseOf(planAlone(this.#plan, node, isKept, this.#options));
   }
@@ -103,7 +103,7 @@ export class PlanJudge {
   }
 }
 
-/** One node alone of those with weights in integers. */
+/** The plan in which only one of the nodes with weights computes in integers. */
 export function planAlone(
   plan: IntegerPlan,
   node: GraphNode,
@@ -123,7 +123,7 @@ function power(decibels: number): number {
   return 10 ** (-decibels / 10);
 }
 
-/** The noise that nodes in integers add up to, by output. */
+/** Adds up the noise of nodes in integers, by output. */
 class Sum {
   readonly #powers = new Map<string, number>();
 
@@ -148,7 +148,7 @@ class Sum {
   }
 }
 
-/** In the order in which to keep nodes in float: each time the one that adds most to the output with most noise then. */
+/** The order in which to keep nodes in float: each is the one that adds most to the output that is then the noisiest. */
 function ranking(shares: ReadonlyMap<GraphNode, Noise>): GraphNode[] {
   const left = new Map(shares);
   const sum = new Sum(shares.values());
@@ -165,7 +165,7 @@ function ranking(shares: ReadonlyMap<GraphNode, Noise>): GraphNode[] {
   return ranked;
 }
 
-/** How many nodes it takes if the noise of nodes adds up. */
+/** How many nodes must stay in float if the noise of nodes adds up. */
 function expectedCount(ranked: readonly GraphNode[], shares: ReadonlyMap<GraphNode, Noise>): number {
   const sum = new Sum(shares.values());
   const count = ranked.findIndex((node) => {
@@ -175,7 +175,7 @@ function expectedCount(ranked: readonly GraphNode[], shares: ReadonlyMap<GraphNo
   return count < 0 ? ranked.length : count + 1;
 }
 
-/** The fewest of the first nodes, or nearly so, with which there is as much signal as wanted; begins with what is expected. */
+/** Nearly the fewest of the first nodes that give every output the wanted signal. Begins with the expected number. */
 async function fewest(
   most: number,
   expected: number,

@@ -10,11 +10,11 @@ import type { ValueChoice } from './parameters';
 import type { IntegerPlan } from './plan';
 import { integerWeights, type NodeWeights, type WrittenWeights, weightsOf } from './weights';
 
-/** A plan carried out. */
+/** The quantised graph that a plan leads to. */
 export interface AssembledGraph extends RoundedGraph {
   readonly plan: IntegerPlan;
   readonly choices: ReadonlyMap<string, ValueChoice>;
-  /** Of the nodes that have weights in integers. */
+  /** The weights of the nodes that have them in integers. */
   readonly weights: ReadonlyMap<GraphNode, NodeIntegers>;
 }
 
@@ -25,16 +25,16 @@ export interface NodeIntegers {
 }
 
 /**
- * The graph in QDQ form that follows from a plan and what was chosen.
+ * Makes the graph in QDQ form from a plan and the chosen parameters.
  *
- * @throws {QARepVGGError} ERR_NON_FINITE for weights, ERR_QUANT_PARAM, each naming the node
+ * @throws {QARepVGGError} ERR_NON_FINITE for weights, ERR_QUANT_PARAM; both name the node.
  */
 export async function assembleGraph(
   plan: IntegerPlan,
   choices: ReadonlyMap<string, ValueChoice>,
   { perChannel, bits, signal }: Pick<CheckedQuantizeOptions, 'perChannel' | 'bits' | 'signal'>,
   where: string,
-  /** In the place of the graph's. */
+  /** Replace the graph's biases. */
   biases: ReadonlyMap<GraphNode, Float32Array> = new Map(),
 ): Promise<AssembledGraph> {
   const { wiring } = plan;
@@ -59,7 +59,7 @@ export async function assembleGraph(
   return { plan, choices, weights, graph: portable(graph, where), names };
 }
 
-/** In operators that files have. */
+/** Rewrites a graph in operators that ONNX files can have. */
 function portable(graph: Graph, where: string): Graph {
   return roundTensors(removeDead(writeAffine(expressActivations(graph, where), where)));
 }

@@ -19,15 +19,15 @@ import type { Subject } from './subject';
 
 /** What calibration has found. */
 export interface Calibrated {
-  /** For another pass. */
+  /** Reads the images again, for another pass. */
   readonly reader: CalibrationReader;
-  /** Tells what the caller keeps in float. */
+  /** Whether the caller keeps a node in float. */
   readonly isKept: (node: GraphNode) => boolean;
   readonly plan: IntegerPlan;
   readonly statistics: Statistics;
 }
 
-/** A graph quantised, and how well it does. */
+/** A quantised graph, and how accurate it is. */
 export interface Attempt extends Calibrated {
   readonly options: CheckedQuantizeOptions;
   readonly assembled: AssembledGraph;
@@ -37,7 +37,7 @@ export interface Attempt extends Calibrated {
   readonly worst: number;
 }
 
-/** Plans for the dims of the first images, and looks at all of them. */
+/** Makes a plan for the dims of the first images, and observes all images. */
 export async function calibrate<M>(
   subject: Subject<M>,
   calibration: Calibration,
@@ -88,7 +88,7 @@ export async function attempt<M>(
   return { ...calibrated, options, assembled, biases, noise, worst: worstOutput(noise, plan) };
 }
 
-/** The model and the report that an attempt comes to. */
+/** Makes the model and the report of an attempt. */
 export async function finish<M>(
   subject: Subject<M>,
   { options, statistics, assembled, noise }: Attempt,
@@ -102,7 +102,7 @@ export async function finish<M>(
   return { model, report: { createdAt, model: `${model}`, recipe, bytes, floatBytes, ...rows } };
 }
 
-/** A pass over the images, of which the first ones are known before it begins. */
+/** Makes a pass over the images. The first ones are read before it begins. */
 async function pass<T>(
   reader: CalibrationReader,
   stage: QuantizationProgress['stage'],

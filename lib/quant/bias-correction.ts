@@ -11,17 +11,16 @@ import type { FeedPass, PassOptions } from './statistics';
 import { arranged } from './weights';
 
 /**
- * Bias correction (Nagel et al., arXiv 1906.04721): what rounding adds to the mean of a node's channel is subtracted from its bias. Values
- * that a rectifier makes zero in either graph do not count: their errors go no further, and in images with a plain background they are
- * most of all.
+ * Bias correction (Nagel et al., arXiv 1906.04721): subtracts from a node's bias what rounding adds to the mean of each channel. Values
+ * that a rectifier makes zero in either graph do not count: their errors go no further, and images with a plain background have most of
+ * them.
  *
- * The means are those of the images so far, so that one pass is enough: the first images are judged by rougher corrections, which the
- * others outweigh.
+ * The means are those of the images so far, so one pass is enough: corrections are rough for the first images, which the others outweigh.
  *
- * @param inTurn Nodes read what corrected ones before them put out, and so make up for their errors; otherwise each reads exact numbers,
- * rounded once, and its bias fits whatever the others compute in.
+ * @param inTurn Nodes read the outputs of corrected nodes, and so make up for their errors. Otherwise each node reads the exact numbers of
+ * the float graph, rounded once, and its bias fits whatever other nodes compute in.
  * @returns Biases by node.
- * @throws {QARepVGGError} as `CalibrationReader.chunks`; ERR_NON_FINITE naming a node.
+ * @throws {QARepVGGError} the errors of `CalibrationReader.chunks`; ERR_NON_FINITE naming a node.
  */
 export async function correctBiases(
   assembled: AssembledGraph,
@@ -62,7 +61,7 @@ export async function correctBiases(
   );
 }
 
-/** A node with weights in integers, and the names of what its channels are off by: sums over all pixels so far, and how many count. */
+/** A node with weights in integers, and the names of its errors: for each channel, sums over the pixels so far, and how many count. */
 interface Twin {
   readonly node: GraphNode;
   readonly sums: string;
@@ -78,7 +77,7 @@ function zeros(name: string, graph: Graph): Tensor {
   return { data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims };
 }
 
-/** The float graph with a twin of every node that has weights in integers, and the means of their difference. */
+/** Writes the float graph, in it a twin of every node that has weights in integers, and the mean of their difference. */
 class TwinWriter {
   readonly #assembled: AssembledGraph;
   readonly #inTurn: boolean;
@@ -87,7 +86,7 @@ class TwinWriter {
   readonly #inputs: Value[];
   readonly #tensors: Map<string, GraphTensor>;
   readonly #values: Map<string, ValueType>;
-  /** By value, what is computed from rounded numbers in its place. */
+  /** By value, the same value computed from rounded numbers. */
   readonly #others = new Map<string, string>();
   readonly #rounded = new Map<string, string>();
   readonly #twins: Twin[] = [];
@@ -112,7 +111,7 @@ class TwinWriter {
     return { graph: { ...this.#graph, ...parts }, twins: this.#twins };
   }
 
-  /** A node in float that reads rounded numbers. */
+  /** Copies a node in float, to read rounded numbers. */
   #copy(node: GraphNode): void {
     const inputs = node.inputs.map((name) => this.#read(name));
     if (inputs.every((name, i) => name === node.inputs[i])) return;
@@ -138,7 +137,7 @@ class TwinWriter {
     if (this.#inTurn) this.#others.set(exact, this.#like(exact, this.#node(`${twin}/corrected`, 'sub', [twin, mean])));
   }
 
-  /** Over all images so far, where both numbers are above the limit. */
+  /** The mean over all images so far, where both numbers are above the limit. */
   #meanError(node: GraphNode, exact: string, twin: string, limit: number): string {
     const dims = dimsOf(exact, this.#graph).map((dim, axis) => (axis === 1 ? dim : 1));
     const axes = dims.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
@@ -167,7 +166,7 @@ class TwinWriter {
     return step('mean', 'div', [sums, atLeastOne]);
   }
 
-  /** What is read in the place of a value. */
+  /** What twins read instead of a value. */
   #read(name: string): string {
     const other = this.#others.get(name) ?? name;
     const parameters = this.#assembled.choices.get(name)?.parameters;

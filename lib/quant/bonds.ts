@@ -5,25 +5,25 @@ import { Components } from './components';
 import { dataInputs, dimsOf, isRectifier } from './roles';
 import { Wiring } from './wiring';
 
-/** Values whose channels can be scaled only together: a factor in one is the same factor in all of them. */
+/** Values whose channels can only be scaled together, by the same factors. */
 export interface Bond {
   /** Values that would be rounded to bytes. */
   readonly values: readonly string[];
-  /** Convolutions whose output channels are those of the values. */
+  /** Convolutions that make these channels. */
   readonly writers: readonly GraphNode[];
-  /** Convolutions that read them. */
+  /** Convolutions that read these channels. */
   readonly readers: readonly GraphNode[];
   readonly channels: number;
-  /** The lowest bound of a clip among them. */
+  /** The lowest upper bound of the clips between the values. */
   readonly ceiling: number;
 }
 
-/** A factor above 0 goes through these: what goes in times it comes out times it. */
+/** Operators that a factor above 0 passes through: f(s * x) = s * f(x). */
 const homogeneous: ReadonlySet<string> = new Set([
   ...['relu', 'leakyRelu', 'maxPool', 'averagePool', 'globalAveragePool', 'globalMaxPool', 'resize', 'pad'],
 ]);
 
-/** Bonds between convolutions, with nothing in them that would tell channels of other factors apart. */
+/** Finds the bonds between convolutions whose channels can be scaled without changing what the graph computes. */
 export function findBonds(graph: Graph): Bond[] {
   const wiring = new Wiring(graph, () => false);
   const [bound, fixed, ceilings] = [new Components<string>(), new Set<string>(), new Map<string, number>()];
@@ -70,7 +70,7 @@ function countUses({ nodes }: Graph): ReadonlyMap<string, number> {
   return uses;
 }
 
-/** A convolution of maps with weights of its own. */
+/** Whether a node is a convolution of maps whose weights no other node reads. */
 function isScalable(node: GraphNode, wiring: Wiring, uses: ReadonlyMap<string, number>): boolean {
   const isConv = node.op === 'conv' && wiring.roles.get(node) === 'compute';
   return (
@@ -80,14 +80,14 @@ function isScalable(node: GraphNode, wiring: Wiring, uses: ReadonlyMap<string, n
   );
 }
 
-/** The inputs of a node that its output has the factors of. */
+/** The inputs of a node that must have the same factors as its output. */
 function tied(node: GraphNode, { graph, roles }: Wiring): readonly string[] {
   const [a = '', b = ''] = node.inputs;
   if (node.op === 'pad') return roles.get(node) === 'mover' ? [a] : [];
   if (homogeneous.has(node.op)) return dimsOf(a, graph).length === 4 ? [a] : [];
   if (roles.get(node) !== 'binary') return [];
   if (node.op === 'add') return [a, b];
-  // Of a map and a gate, which stays as it is.
+  // A product of a map and a gate: the gate is not scaled.
   const isGate = (name: string): boolean =>
     dimsOf(name, graph)
       .slice(2)
@@ -96,7 +96,7 @@ function tied(node: GraphNode, { graph, roles }: Wiring): readonly string[] {
   return isGate(a) ? [b] : [a];
 }
 
-/** The upper bound of a clip from zero. */
+/** The upper bound, if the node is a clip from zero. */
 function ceilingOf(node: GraphNode, graph: Graph): number | undefined {
   if (node.op !== 'clip' || !isRectifier(node, graph) || dimsOf(node.inputs[0] as string, graph).length !== 4) {
     return undefined;

@@ -1,4 +1,4 @@
-/** Things that hang together. */
+/** Connected components: a union-find structure. */
 export class Components<T> {
   readonly #parents = new Map<T, T>();
 
@@ -6,12 +6,12 @@ export class Components<T> {
     if (!this.#parents.has(item)) this.#parents.set(item, item);
   }
 
-  /** The one that stands for all that an item hangs together with. */
+  /** The representative of the item's component. */
   find(item: T): T {
     this.add(item);
     let root = item;
     for (let next = this.#parents.get(root); next !== root; next = this.#parents.get(root)) root = next as T;
-    // The next time it is found at once.
+    // Shortens the path for the next call.
     for (let at = item; at !== root; ) {
       const next = this.#parents.get(at) as T;
       this.#parents.set(at, root);
@@ -21,7 +21,7 @@ export class Components<T> {
   }
 
   join(a: T, b: T): void {
-    // The one that came first stands for both.
+    // The representative of `a` represents both.
     this.#parents.set(this.find(b), this.find(a));
   }
 

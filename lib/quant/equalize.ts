@@ -11,10 +11,10 @@ import { type FeedPass, type PassOptions, valuePlaces } from './statistics';
 import { type NodeWeights, weightsOf } from './weights';
 
 /**
- * Cross-layer equalisation (Nagel et al., arXiv 1906.04721) along the edges of a graph, depthwise convolutions and sums among them: a
- * channel is divided by a factor where it is written, and multiplied by it where it is read. So channels come to lie in ranges more alike,
- * which is what one scale for all of them needs. In float the graph computes the same bits as before, but where a number is beyond what
- * calibration has seen of a channel and behind a clip.
+ * Cross-layer equalisation (Nagel et al., arXiv 1906.04721) along the edges of a graph, including depthwise convolutions and sums: divides
+ * a channel by a factor where it is written, and multiplies it where it is read. So the ranges of channels become more alike, as one scale
+ * serves all of them. In float the graph computes the same bits as before, except where a number reaches a clip and is larger than any
+ * that calibration has seen in its channel.
  */
 export async function equalize(
   float: FloatGraph,
@@ -63,9 +63,9 @@ function maximum(lists: readonly Float32Array[], length: number): Float32Array {
 const maxExponent = 6;
 
 /**
- * What channels are divided by: powers of two, which are exact. The integers of a depthwise convolution have a scale for each channel, and
- * so its input can have channels of one range; others have to share what is gained, as large weights make the scale of a row.
- * Through a clip channels can only be made larger, and not beyond it.
+ * Powers of two, so that dividing channels by them is exact. A depthwise convolution has a weight scale for each channel, so all
+ * channels of its input can get the same range. Other convolutions have one scale for a row of weights, so activations and weights
+ * share the gain. Before a clip, channels can only be made larger, and no larger than its bound.
  */
 function factorsOf(largest: Float32Array, readers: readonly Equalizable[], ceiling: number): Float32Array {
   const isDepthwise = readers.every(({ groups, inChannels }) => groups === inChannels);
@@ -73,7 +73,7 @@ function factorsOf(largest: Float32Array, readers: readonly Equalizable[], ceili
   const logs = Array.from(largest, (activation, i) =>
     isDepthwise ? Math.log2(activation) : Math.log2(activation / (weights[i] as number)) / 2,
   );
-  // A channel that is dead on either side stays as it is.
+  // A channel that is zero on either side is not scaled.
   const alive = logs.filter(Number.isFinite);
   const most = alive.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const mean = alive.reduce((sum, value) => sum + value, 0) / alive.length;
@@ -89,7 +89,7 @@ function power(exponent: number): number {
   return 2 ** Math.round(Math.min(maxExponent, Math.max(-maxExponent, exponent)));
 }
 
-/** The largest weight that takes up each input channel, of the largest of its row. */
+/** For each input channel, its largest weight relative to the largest weight of the same row. */
 function relativeMagnitudes(layer: Equalizable): Float32Array {
   const { weight, outChannels, inChannels } = layer;
   const size = weight.length / outChannels;

@@ -1,7 +1,7 @@
 import type { Graph, GraphNode } from '../graph/graph';
 import { nodeOf, Rewriter } from '../graph/rewriter';
 
-/** Writes what is no operator of ONNX's version 13 in terms of those that are: SiLU and hard swish as a product with a gate. */
+/** Expresses operators that opset 13 does not have by those that it has: SiLU and hard swish as a product with a gate. */
 export function expressActivations(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

@@ -12,8 +12,8 @@ import { chunkSize, type Split } from './calibration';
 import type { FeedChunk } from './observer';
 
 /**
- * Batches for the inputs of a graph: tensors by the names of the inputs; where it has one input, that tensor alone, with or
- * without `{ images }` around it. Bytes [n, h, w, c] go through the model's preprocessing, by default to numbers from 0 to 1.
+ * Splits batches for a graph into chunks. A batch is tensors by the names of the inputs; for a graph with one input it may also be
+ * that tensor, or `{ images }`. The model's preprocessing converts bytes [n, h, w, c], by default to numbers from 0 to 1.
  */
 export function feedChunks(model: Model): Split {
   const { inputs } = model;
@@ -46,7 +46,7 @@ export function feedChunks(model: Model): Split {
   };
 }
 
-/** Dims of the inputs of one image, or of as many as the graph takes. */
+/** Dims of the inputs for one image, or for the fixed number of images that the graph takes. */
 export function dimsOfChunk({ feeds }: FeedChunk, model: Model): InputDims {
   return new Map(
     model.inputs.map(({ name, dims: [first] }) => {
@@ -56,7 +56,7 @@ export function dimsOfChunk({ feeds }: FeedChunk, model: Model): InputDims {
   );
 }
 
-/** A copy of a chunk, whose memory is the caller's. */
+/** A copy of a chunk: its memory is the caller's. */
 export function copyOf({ feeds, count }: FeedChunk): FeedChunk {
   const copies = Object.entries(feeds).map(([name, { data, dims }]) => [name, { data: data.slice(), dims }] as const);
   return { feeds: Object.fromEntries(copies), count };
@@ -79,14 +79,14 @@ function feedsOf(batch: unknown, inputs: readonly Value[], place: string): unkno
   });
 }
 
-/** As a session of the model has it. */
+/** The preprocessing that a session of the model would have. */
 function preprocessingOf({ inputs: [input, ...others], preprocessing }: Model): Preprocessing | undefined {
   const channels = input?.dims[1];
   if (preprocessing || others.length > 0 || typeof channels !== 'number' || channels > 4) return preprocessing;
   return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
 }
 
-/** Images in a batch. @throws {QARepVGGError} ERR_SHAPE unless all inputs have as many, and the graph takes them. */
+/** Number of images in a batch. @throws {QARepVGGError} ERR_SHAPE unless it is the same for all inputs and the graph takes it. */
 function countOf(dims: InputDims, fixed: number | undefined, place: string): number {
   const counts = [...dims.values()].map(([count = 0]) => count);
   const [count = 0] = counts;

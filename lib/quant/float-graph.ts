@@ -6,10 +6,10 @@ import type { Model } from '../model/model';
 import { inSlices } from '../slices';
 import { prepareGraph } from './prepare';
 
-/** The part of a model that an engine computes, ready to be quantised. */
+/** The part of a model that the engine computes, ready to be quantised. */
 export interface FloatGraph {
   readonly graph: Graph;
-  /** What comes behind it, such as non-maximum suppression. */
+  /** The rest of the model, such as non-maximum suppression. */
   readonly tail: Tail | undefined;
   readonly placeOf: PlaceOf;
 }
@@ -17,7 +17,7 @@ export interface FloatGraph {
 /** What errors call a node. */
 export type PlaceOf = (node: GraphNode) => string;
 
-/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a model that is quantised already; as `InferenceSession.create` */
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised model; the errors of `InferenceSession.create` */
 export async function readFloatGraph(
   model: Model,
   dims: InputDims,
@@ -33,7 +33,7 @@ export async function readFloatGraph(
   return { graph: await inSlices(prepareGraph(head, dims, where)), tail, placeOf };
 }
 
-/** The graph with what comes behind it, for inputs of any dims again. */
+/** The graph with its tail appended, for inputs of any dims again. */
 export function completed(graph: Graph, tail: Tail | undefined, whole: Graph): Graph {
   const late = (tail?.graph.nodes ?? []).map((node) => ({
     ...node,
@@ -46,7 +46,7 @@ export function completed(graph: Graph, tail: Tail | undefined, whole: Graph): G
   return { inputs: whole.inputs, outputs: whole.outputs, nodes, tensors, values };
 }
 
-/** Empty lists of an old form of Resize stand for nothing, and files of tensors have none. */
+/** Drops empty inputs of an old form of Resize: they mean nothing, and safetensors files cannot hold them. */
 function withoutEmpty(node: GraphNode, { tensors }: Graph): GraphNode {
   if (node.op !== 'resize') return node;
   return { ...node, inputs: node.inputs.map((name) => (tensors.get(name)?.data.length === 0 ? '' : name)) };

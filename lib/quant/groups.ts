@@ -3,18 +3,18 @@ import { Components } from './components';
 import type { IntegerPlan } from './plan';
 import { dataInputs } from './roles';
 
-/** Values of one scale. */
+/** Values that share one scale. */
 export interface ValueGroup {
   readonly values: readonly string[];
-  /** Those that are not moved from others of the group: what their numbers are decides the scale. */
+  /** Values that are not moved from others of the group: their numbers decide the scale. */
   readonly sources: readonly string[];
   /** Constants that are concatenated with them. */
   readonly constants: readonly GraphTensor[];
-  /** Nothing is clamped: images, and what no integers take up. */
+  /** The scale must cover all numbers: for images, and for values that no node in integers reads. */
   readonly isWhole: boolean;
 }
 
-/** Values that pools, concatenations and the like bind together. */
+/** Groups values that pools, concatenations and the like connect. */
 export function groupValues({ wiring, nodes, values }: IntegerPlan): ValueGroup[] {
   const { graph } = wiring;
   const bound = new Components<string>();
@@ -44,7 +44,7 @@ export function groupValues({ wiring, nodes, values }: IntegerPlan): ValueGroup[
   });
 }
 
-/** The inputs of the graph, and what is made of them without a product with weights. */
+/** The inputs of the graph, and the values computed from them without weights. */
 function rawValues(graph: Graph, nodes: IntegerPlan['nodes'], wiring: IntegerPlan['wiring']): Set<string> {
   const raw = new Set(graph.inputs.map(({ name }) => name));
   for (const node of graph.nodes) {

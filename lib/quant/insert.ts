@@ -8,10 +8,10 @@ import { roundHalfEven } from './ranges';
 import { floatsOf } from './roles';
 import type { WrittenWeights } from './weights';
 
-/** What a graph is to be rounded with. */
+/** The plan and the parameters that a graph is rounded with. */
 export interface Rounding {
   readonly plan: IntegerPlan;
-  /** Of values that are bytes; those of one group are one object. */
+  /** Parameters of values that become bytes; the values of a group share one object. */
   readonly parameters: ReadonlyMap<string, QuantizationParameters>;
   readonly weights: ReadonlyMap<GraphNode, WrittenWeights>;
 }
@@ -19,13 +19,13 @@ export interface Rounding {
 /** A graph in QDQ form. */
 export interface RoundedGraph {
   readonly graph: Graph;
-  /** Under which name a value of the float graph is there: rounded, where it is. */
+  /** The name in this graph of each value of the float graph: of the rounded value if there is one. */
   readonly names: ReadonlyMap<string, string>;
 }
 
 /**
- * Puts QuantizeLinear and DequantizeLinear behind every value that is bytes, which all its readers read then, and bytes with
- * DequantizeLinear in the place of weights.
+ * Inserts QuantizeLinear and DequantizeLinear after every value that becomes bytes, for all its readers, and replaces weights by
+ * bytes with a DequantizeLinear.
  */
 export function insertRounding(rounding: Rounding): RoundedGraph {
   const writer = new RoundingWriter(rounding);
@@ -59,7 +59,7 @@ class RoundingWriter {
     else if (node.op === 'concat' && plan.nodes.has(node)) {
       inputs = inputs.map((name, i) => (this.#tensors.has(name) ? this.#constant(node, i) : name));
     }
-    // What leaves the graph is what its readers see: rounded.
+    // An output of the graph is the rounded value, as its readers see it.
     const outputs = node.outputs.map((name) => (this.#isOutput(name) ? this.#fresh(`${name}/exact`, name) : name));
     this.#nodes.push({ ...node, inputs, outputs });
     node.outputs.forEach((name, i) => {
@@ -68,7 +68,7 @@ class RoundingWriter {
     this.#roundInFront(node);
   }
 
-  /** To bytes and back, where a value is bytes. */
+  /** Quantises and dequantises a value that becomes bytes. */
   round(name: string, exact: string): void {
     const parameters = this.#rounding.parameters.get(name);
     if (!parameters) return;
@@ -83,8 +83,8 @@ class RoundingWriter {
   }
 
   /**
-   * In front of a rectifier whose zero is not the lowest byte: other runtimes drop the rectifier only where it is, and would keep the
-   * convolution in float. It changes nothing.
+   * Also rounds before a rectifier whose zero is not the lowest byte, which changes no result. Other runtimes remove the rectifier
+   * only if zero is the lowest byte, and would otherwise keep the convolution in float.
    */
   #roundInFront(node: GraphNode): void {
     const { wiring, nodes } = this.#rounding.plan;
@@ -130,7 +130,7 @@ class RoundingWriter {
     ];
   }
 
-  /** Integers with a scale for each entry along an axis, or one for all. */
+  /** Adds integers with a scale for each position of an axis, or one for all, and dequantises them. */
   #dequantized(name: string, tensor: GraphTensor, scales: Float32Array, axis: number): string {
     const dims = scales.length === 1 && tensor.dims[axis] !== 1 ? [] : [scales.length];
     const inputs = [
@@ -147,7 +147,7 @@ class RoundingWriter {
     return this.#node(`${name}/dequantized`, 'dequantizeLinear', inputs, type, { attributes: { axis } });
   }
 
-  /** A constant among what is concatenated, in the scale of the result. */
+  /** A constant operand of a concatenation, in the scale of the output. */
   #constant(node: GraphNode, index: number): string {
     const tensor = this.#tensors.get(node.inputs[index] as string) as GraphTensor;
     const parameters = this.#rounding.parameters.get(node.outputs[0] as string) as QuantizationParameters;

@@ -1,14 +1,15 @@
 import type { Graph, GraphNode } from '../graph/graph';
 import { isFloat } from './roles';
 
-/** Outputs in float that a node computes. */
+/** Outputs of the graph that are floats and that a node computes. */
 export function floatOutputs(graph: Graph): string[] {
   return graph.outputs.filter((name) => isFloat(name, graph) && !graph.tensors.has(name));
 }
 
 /**
- * The values that an output is judged by: itself, or, where it follows from comparisons, what is compared. Of scores that are kept
- * where they are the largest around, those that are nearly equal may change places with the least noise, which says nothing.
+ * The values by which an output is judged: itself, or, if it depends on comparisons, the compared values. For example, if a graph
+ * keeps the largest score of each neighbourhood, the least noise may swap scores that are nearly equal. That would look like much
+ * noise and mean nothing.
  */
 export function judgedBy(output: string, graph: Graph): readonly string[] {
   const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
@@ -23,12 +24,12 @@ export function judgedBy(output: string, graph: Graph): readonly string[] {
     for (const input of node.inputs) if (!compared.includes(input)) walk(input);
   };
   walk(output);
-  // What is compared may follow from comparisons itself.
+  // The compared values may depend on comparisons themselves.
   const values = [...found].flatMap((name) => judgedBy(name, graph));
   return values.length === 0 ? [output] : [...new Set(values)];
 }
 
-/** Numbers that a node makes a choice of: its result is of another type, or has one beside it. */
+/** Inputs that a node compares: it has an output of another type, such as a position or a bool. */
 function comparedBy({ op, inputs, outputs }: GraphNode, graph: Graph, makers: ReadonlyMap<string, unknown>): string[] {
   if (op === 'shape' || op === 'size' || outputs.every((name) => name === '' || isFloat(name, graph))) return [];
   return inputs.filter((name) => isFloat(name, graph) && makers.has(name));

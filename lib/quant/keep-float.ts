@@ -4,9 +4,9 @@ import type { Graph } from '../graph/graph';
 import { wrongOption } from '../options';
 
 /**
- * Tells the nodes that are named: by their own name, or by a pattern in which `*` stands for any characters and `?` for one.
+ * Returns a test for the named nodes. A name may be a pattern, in which `*` matches any characters and `?` matches one.
  *
- * @throws {QARepVGGError} ERR_INVALID_ARG for a name or pattern that no node has.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for a name or pattern that matches no node.
  */
 export function keptNames(
   wanted: readonly string[],
@@ -27,7 +27,7 @@ function matcher(text: string): (name: string) => boolean {
   if (!/[*?]/.test(text)) return (name) => name === text;
   const parts = text.split(/([*?])/).map((part) => (part === '*' ? '.*' : part === '?' ? '.' : escaped(part)));
   const pattern = new RegExp(`^${parts.join('')}$`, 's');
-  // A name may have such characters itself.
+  // The name of a node may contain these characters.
   return (name) => name === text || pattern.test(name);
 }
 

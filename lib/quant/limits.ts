@@ -6,7 +6,7 @@ import type { Histogram } from './histogram';
 import type { IntegerPlan } from './plan';
 import { dataInputs } from './roles';
 
-/** Between which bounds the numbers of a value make a difference to those that read it. */
+/** Bounds of a value beyond which its numbers make no difference to its readers. */
 export interface Limits {
   readonly low: number;
   readonly high: number;
@@ -14,12 +14,12 @@ export interface Limits {
 
 const none: Limits = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
 
-/** Where a function's numbers are looked at: a few for each step of a byte. */
+/** A function is sampled at this many points: a few for each step of a byte. */
 const points = 1024;
 
 /**
- * Numbers that need no steps of their own, as what reads the value makes the same of all of them: a function that is flat from
- * there on, such as hard swish below -3; a sum with a rectifier behind it, which is zero whatever the other operand.
+ * Finds numbers that need no steps of their own because the readers of the value do not tell them apart: those where a function is
+ * flat, such as hard swish below -3, and those for which a sum before a rectifier is negative whatever the other operand.
  */
 export function limitsOf(name: string, histograms: ReadonlyMap<string, Histogram>, plan: IntegerPlan): Limits {
   const { wiring } = plan;
@@ -34,7 +34,7 @@ export function limitsOf(name: string, histograms: ReadonlyMap<string, Histogram
   return readers.length === 1 && reader ? rectified(reader, name, histograms, plan) : none;
 }
 
-/** Below the largest number of the other operand, with the sign turned, a sum is not above zero. */
+/** A sum is not above zero if this operand is below minus the largest number of the other one. */
 function rectified(
   node: GraphNode,
   name: string,
@@ -47,7 +47,7 @@ function rectified(
   return isRectified && a !== b && other ? { ...none, low: -Math.max(0, other.max) } : none;
 }
 
-/** Where the values of bytes that follow from a value stop to change. */
+/** The bounds beyond which the functions of a value are flat. */
 function flatEnds(name: string, { min, max }: Histogram, plan: IntegerPlan): Limits {
   const xs = Float64Array.from({ length: points + 1 }, (_, i) => min + ((max - min) * i) / points);
   let [low, high] = [points, 0];
@@ -66,7 +66,7 @@ function flatEnds(name: string, { min, max }: Histogram, plan: IntegerPlan): Lim
     : none;
 }
 
-/** What the functions of a value make of numbers, for each of their results that is read by other nodes. */
+/** Evaluates the functions of a value at `xs`, for each result that other nodes read. */
 function functionsOf(name: string, xs: Float64Array, { wiring }: IntegerPlan): Float64Array[] {
   const { graph } = wiring;
   const known = new Map<string, Float64Array>([[name, xs]]);

@@ -21,7 +21,7 @@ import { dataInputs } from './roles';
 import type { Row, Subject } from './subject';
 import { type NodeWeights, weightsOf } from './weights';
 
-/** Values whose histograms a report shows beside those that are bytes. */
+/** Values whose histograms a report shows besides those that become bytes. */
 export function shownValues(rows: readonly Row[], { wiring: { graph } }: IntegerPlan): string[] {
   const inputs = rows.flatMap(({ node }) => dataInputs(node, graph).slice(0, 1));
   return [...new Set([...inputs, ...floatOutputs(graph)])];
@@ -41,7 +41,7 @@ export interface ReportParts<M> {
   readonly noise: ReadonlyMap<string, number>;
 }
 
-/** Of nodes and outputs. */
+/** Reports nodes and outputs. */
 export async function reportNodes<M>(
   { subject, assembled, histograms, noise }: ReportParts<M>,
   options: Pick<CheckedQuantizeOptions, 'signal'>,

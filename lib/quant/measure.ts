@@ -4,7 +4,7 @@ import { type FeedChunk, Observer } from './observer';
 import type { CheckedQuantizeOptions } from './options';
 import { Ratio } from './report';
 
-/** A quantised graph, and under which names it has the values of the float one. */
+/** A quantised graph, with its names for the values of the float graph. */
 export interface Renamed {
   readonly graph: Graph;
   readonly names: ReadonlyMap<string, string>;
@@ -12,7 +12,7 @@ export interface Renamed {
 
 type MeasureOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
 
-/** Signal to quantisation noise of values, in decibels, by their names in the float graph. */
+/** Measures the signal to quantisation noise of values, in decibels, by their names in the float graph. */
 export async function measureNoise(
   float: Graph,
   quantized: Renamed,
@@ -29,7 +29,7 @@ export async function measureNoise(
   }
 }
 
-/** Measures many quantised graphs against one in float, which computes once. Made for the few values of outputs: it keeps them. */
+/** Measures many quantised graphs against one float graph, which runs once. Keeps all its values, so use it for outputs only. */
 export class NoiseMeter {
   readonly #exact: Observer;
   readonly #known = new Map<FeedChunk, Map<number, ReturnType<Observer['run']>>>();
@@ -51,7 +51,7 @@ export class NoiseMeter {
     this.#rest = [names, sample, options, where];
   }
 
-  /** As {@link measureNoise}. */
+  /** Same as {@link measureNoise}. */
   measure(quantized: Renamed): Promise<Map<string, number>> {
     const { parts } = this.#exact;
     const run = (part: number, chunk: FeedChunk): ReturnType<Observer['run']> => {
@@ -85,7 +85,7 @@ async function compare(
   const renamed = names.map((name) => quantized.names.get(name) ?? name);
   const received = new Observer(quantized.graph, renamed, mostImages(sample), options, where);
   try {
-    // Values have the same dims in both, and so lie in the same parts.
+    // Values have the same dims in both graphs, so they are in the same parts.
     for (let part = 0; part < exact.parts; part++) {
       for (const chunk of sample) {
         const values = await exact.run(part, chunk);

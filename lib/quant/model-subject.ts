@@ -34,7 +34,7 @@ export class ModelSubject implements Subject<Model> {
     return ({ name }) => isNamed(name);
   }
 
-  /** Nodes that compute in integers or could, and tables. */
+  /** Nodes that compute in integers or could do so, and tables. */
   rows(plan: IntegerPlan): Row[] {
     const { wiring, nodes, reasons: found } = plan;
     return wiring.graph.nodes
@@ -42,7 +42,7 @@ export class ModelSubject implements Subject<Model> {
       .map((node) => ({ node, kind: onnxName(node), output: wiring.stored(node), reason: found.get(node) }));
   }
 
-  /** The whole model again, with another graph. */
+  /** The whole model with another graph. */
   finish({ graph, plan }: AssembledGraph): Quantized<Model> {
     const { graph: whole, labels, preprocessing } = this.model;
     const traits = { ...(labels && { labels }), ...(preprocessing && { preprocessing }) };
@@ -51,13 +51,13 @@ export class ModelSubject implements Subject<Model> {
   }
 }
 
-/** What moves numbers in float costs little, whatever it could be. */
+/** A node that only moves numbers in float costs too little to be of interest. */
 function isOfInterest(node: GraphNode, { wiring, reasons: found }: IntegerPlan): boolean {
   const isMoved = wiring.roles.get(node) === 'mover' && found.get(node) === reasons.neighbours;
   return !isMoved && isFloat(node.outputs[0] as string, wiring.graph);
 }
 
-/** Of the operators that a file has in place of those of passes. */
+/** The operator that a file has for a node, also if a pass has made the node. */
 function onnxName(node: GraphNode): string {
   const names: Readonly<Record<string, string>> = { silu: 'SiLU', affine: 'Affine' };
   return opOf(node).onnx || (names[node.op] ?? node.op);

@@ -8,13 +8,13 @@ import { InferenceSession } from '../runtime/session';
 import type { Tensor } from '../tensor';
 import type { CheckedQuantizeOptions } from './options';
 
-/** Tensors by the name of an input, and how many images they are. */
+/** Tensors by the name of an input, and the number of images in them. */
 export interface FeedChunk {
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly count: number;
 }
 
-/** Most bytes of values that one run shows. */
+/** A run shows at most this many bytes of values. */
 const maxBytes = 2 ** 27;
 
 interface Part {
@@ -22,7 +22,7 @@ interface Part {
   session?: InferenceSession;
 }
 
-/** Runs a graph and shows values within it: a part of them at a time, where all would take too much memory. */
+/** Runs a graph and shows values within it: in several parts, if all of them would take too much memory. */
 export class Observer {
   readonly #parts: readonly Part[];
   readonly #graph: Graph;
@@ -31,8 +31,8 @@ export class Observer {
 
   /**
    * @param names Values in the order in which they are computed.
-   * @param graph Knows the dims of the values for one image.
-   * @param images The most images of a run.
+   * @param graph Must know the dims of the values for one image.
+   * @param images A run has at most this many images.
    */
   constructor(
     graph: Graph,
@@ -40,7 +40,7 @@ export class Observer {
     images: number,
     options: Pick<CheckedQuantizeOptions, 'threads' | 'signal'>,
     where: string,
-    /** So many names in a row are shown together. */
+    /** This many consecutive names are always shown together. */
     together = 1,
   ) {
     this.#graph = graph;
@@ -53,7 +53,7 @@ export class Observer {
     return this.#parts.length;
   }
 
-  /** The values of one part. @throws {QARepVGGError} ERR_ABORTED; as {@link InferenceSession.run} */
+  /** Returns the values of one part. @throws {QARepVGGError} ERR_ABORTED; the errors of {@link InferenceSession.run} */
   async run(part: number, { feeds }: FeedChunk): Promise<Map<string, Tensor>> {
     const found = this.#parts[part] as Part;
     const { signal } = this.#options;
@@ -71,7 +71,7 @@ export class Observer {
     return shown;
   }
 
-  /** All values, part by part. */
+  /** Calls `look` for all values, part by part. */
   async show(chunk: FeedChunk, look: (name: string, value: Tensor) => void): Promise<void> {
     for (let part = 0; part < this.parts; part++) {
       for (const [name, value] of await this.run(part, chunk)) {
@@ -92,7 +92,7 @@ export class Observer {
   }
 }
 
-/** Values side by side that fit into memory together, and `together` at least. */
+/** Splits names into parts that fit into memory, of at least `together` names each. */
 function partsOf(graph: Graph, names: readonly string[], images: number, together: number): string[][] {
   const parts: string[][] = [];
   let room = 0;

@@ -17,13 +17,13 @@ export interface Choice {
   readonly parameters: QuantizationParameters;
 }
 
-/** Of a value that is bytes: what was seen of its group, and what was chosen for it. */
+/** What calibration has seen of a value that becomes bytes, and the parameters chosen for it. */
 export interface ValueChoice extends Choice {
   readonly histogram: Histogram;
 }
 
 /**
- * Scale and zero point of every value that is bytes: one object for those of a group.
+ * Chooses scale and zero point of every value that becomes bytes. The values of a group share one object.
  *
  * @throws {QARepVGGError} ERR_QUANT_PARAM naming a value or node
  */
@@ -61,7 +61,7 @@ export async function chooseForValues(
   return choices;
 }
 
-/** @param isWhole The range of images is as wide as it is, and logits are no activations: nothing of them is left out. */
+/** @param isWhole Leave nothing out: the range of images is as wide as it is, and logits are no activations. */
 function choose(
   histogram: Histogram,
   isWhole: boolean,
@@ -74,7 +74,7 @@ function choose(
   return { range, parameters: parametersOf(range, options) };
 }
 
-/** What a node computes from scales must be float32 numbers, too. */
+/** Ratios and products of scales that a node computes with must fit into float32, too. */
 function checkNode(
   node: GraphNode,
   { float, wiring }: IntegerPlan,

@@ -5,28 +5,28 @@ import type { FloatGraph } from './float-graph';
 import { dataInputs, dimsOf, isFloat } from './roles';
 import { Wiring } from './wiring';
 
-/** What of a graph computes in integers. */
+/** Which parts of a graph compute in integers. */
 export interface IntegerPlan {
   readonly float: FloatGraph;
   readonly wiring: Wiring;
-  /** Nodes that compute in integers; functions of one number between two values of bytes are tables, and not among them. */
+  /** Nodes that compute in integers, except functions of one number between two values of bytes: these are tables. */
   readonly nodes: ReadonlySet<GraphNode>;
   /** Values that are rounded to bytes. */
   readonly values: ReadonlySet<string>;
-  /** Why nodes stay in float that could compute in integers. */
+  /** Why a node stays in float though it could compute in integers. */
   readonly reasons: ReadonlyMap<GraphNode, string>;
 }
 
 export interface PlanOptions {
-  /** Whether a node is to stay in float. */
+  /** Whether a node must stay in float. */
   isKept(node: GraphNode): boolean;
-  /** Round what the last nodes put out, too. */
+  /** Round the outputs of the last nodes, too. */
   readonly quantizeLogits: boolean;
-  /** Whatever it costs: to see what integers do. */
+  /** Ignore the cost of conversions, to measure the noise of integers. */
   readonly free?: boolean;
 }
 
-/** Reasons to stay in float, as the report says them. */
+/** Reasons to stay in float, in the words of the report. */
 export const reasons = {
   kept: 'named in keepFloat',
   gate: 'a gate of squeeze-and-excitation: too small to gain',
@@ -34,7 +34,7 @@ export const reasons = {
   cost: 'rounding at the borders would cost more than integers save',
 } as const;
 
-/** Decides which nodes compute in integers, and so which values are bytes. */
+/** Decides which nodes compute in integers, and so which values become bytes. */
 export function planIntegers(float: FloatGraph, options: PlanOptions): IntegerPlan {
   const { graph } = float;
   const wiring = new Wiring(graph, options.isKept);
@@ -49,7 +49,7 @@ export function planIntegers(float: FloatGraph, options: PlanOptions): IntegerPl
   }
 }
 
-/** Takes nodes out that have no neighbour in integers, until all that are left do. */
+/** Removes nodes without a neighbour in integers, until all remaining nodes have one. */
 function settle(
   wiring: Wiring,
   left: ReadonlyMap<GraphNode, string>,
@@ -81,7 +81,7 @@ function belongs(node: GraphNode, nodes: ReadonlySet<GraphNode>, wiring: Wiring)
   );
 }
 
-/** The value that a node stores in place of an output. */
+/** The value that a node stores for an output: after its rectifier, if it has one. */
 function behind(node: GraphNode, output: string, wiring: Wiring): string {
   return output === node.outputs[0] ? wiring.stored(node) : output;
 }
@@ -100,7 +100,7 @@ function byteValues(nodes: ReadonlySet<GraphNode>, wiring: Wiring, quantizeLogit
       values.add(name);
       const root = wiring.rootOf(name);
       const producer = wiring.producer(root);
-      // A function of floats stays one; of bytes it is a table.
+      // A function of floats stays in float; a function of bytes is a table.
       if (producer && nodes.has(producer)) values.add(root);
     }
     const role = wiring.roles.get(node);
@@ -110,13 +110,13 @@ function byteValues(nodes: ReadonlySet<GraphNode>, wiring: Wiring, quantizeLogit
   return values;
 }
 
-/** A function between two values of bytes. */
+/** Whether a node is a function between two values of bytes. */
 export function isTable(node: GraphNode, { wiring, values }: Pick<IntegerPlan, 'wiring' | 'values'>): boolean {
   const [output = ''] = node.outputs;
   return wiring.isFunction(node) && values.has(output) && values.has(wiring.rootOf(output));
 }
 
-/** Convolutions of one pixel whose result is a factor of each channel. */
+/** Convolutions of one pixel whose output multiplies channels. */
 function gates(wiring: Wiring): Set<GraphNode> {
   const { graph } = wiring;
   const found = new Set<GraphNode>();
@@ -139,7 +139,7 @@ function isOnePixel(name: string, graph: Graph): boolean {
   return dims.length === 4 && dims[2] === 1 && dims[3] === 1;
 }
 
-/** Nodes of islands whose borders cost more than they save. */
+/** Nodes of connected parts in integers whose conversions cost more than the part saves. */
 function losingNodes({ wiring, nodes, values }: IntegerPlan): GraphNode[] {
   const islands = new Components<GraphNode>();
   for (const node of nodes) islands.add(node);

@@ -10,20 +10,20 @@ import { Rewriter } from '../graph/rewriter';
 import { type InputDims, nodeView, specialize } from '../graph/specialize';
 import type { Steps } from '../slices';
 
-/** Those of a session that hold for inputs of any dims. */
+/** The passes of a session that are valid for inputs of any dims. */
 const passes: readonly Pass[] = [dropCopies, removeDead, padIntoConv, findActivations, ...intoConvs, roundTensors];
 
 /**
- * The graph with batch norms in their convolutions, branches merged and activations recognised, for inputs of any dims still. Its
+ * Folds batch norms into convolutions, merges branches and finds activations. The result still takes inputs of any dims; its
  * values have the dims that follow from `inputs`.
  *
- * @throws {QARepVGGError} as {@link specialize}
+ * @throws {QARepVGGError} the errors of {@link specialize}
  */
 export function* prepareGraph(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
   return yield* runPasses(passes, foldConstants(graph, inputs, where), where);
 }
 
-/** What depends on constants alone is a constant; what depends on dims stays a node. */
+/** Folds nodes that depend on constants alone. Nodes that depend on dims stay. */
 function foldConstants(graph: Graph, inputs: InputDims, where: string): Graph {
   const values = specialize(graph, inputs, where).values as ReadonlyMap<string, ValueType<number>>;
   const tensors = new Map(graph.tensors);
@@ -40,7 +40,7 @@ function foldConstants(graph: Graph, inputs: InputDims, where: string): Graph {
   return { ...graph, nodes, tensors, values };
 }
 
-/** Takes out what gives back its input whatever its dims. */
+/** Removes nodes that return their input for any dims. */
 function dropCopies(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) if (node.op === 'identity' || node.op === 'dropout') rewriter.bypass(node);

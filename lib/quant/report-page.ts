@@ -43,7 +43,7 @@ function pageOf(report: QuantizationReport, prefix: string): string {
   const figures = [
     lineFigure({
       title: 'Signal to quantisation noise',
-      text: 'Of the output of each layer, compared with the float model on the first calibration images, and of its weights alone. Higher is better; 6 dB are one bit.',
+      text: 'For the output of each layer, against the float model on the first calibration images, and for its weights alone. Higher is better: 6 dB is one bit.',
       names: layers.map(({ name }) => name),
       lines: [
         { name: 'output', style: 'a', values: layers.map(({ sqnr }) => sqnr) },
@@ -53,7 +53,7 @@ function pageOf(report: QuantizationReport, prefix: string): string {
     }),
     lineFigure({
       title: 'Largest activations',
-      text: 'The largest input of each layer that was seen, and the largest that its integers keep. One scale serves all channels.',
+      text: 'The largest input of each layer on the calibration images, and the largest that its integers can represent. All channels share one scale.',
       names,
       lines: [
         { name: 'seen', style: 'a', values: tensors.map(({ min, max }) => Math.max(-min, max)) },
@@ -63,14 +63,14 @@ function pageOf(report: QuantizationReport, prefix: string): string {
     }),
     lineFigure({
       title: 'Clamped activations',
-      text: 'Share of the input of each layer that lies beyond what its integers keep.',
+      text: 'Share of the input of each layer that is beyond the range of its integers.',
       names,
       lines: [{ name: 'clamped', style: 'a', values: tensors.map(clampedPercent) }],
       unit: '%',
     }),
     lineFigure({
       title: 'Largest weights of channels',
-      text: 'The further apart the lines, the more a scale for each channel gains over one for all.',
+      text: 'The further apart the lines are, the more a scale for each channel gains over one for all.',
       names: convs.map(({ name }) => name),
       lines: [
         {

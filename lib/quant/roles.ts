@@ -6,13 +6,13 @@ import { nodeView } from '../graph/specialize';
 /**
  * How a node computes in integers.
  * - compute: sums of products with weights (Conv, ConvTranspose, Gemm).
- * - binary: Add and Mul of two maps, or of a map and a number for each channel.
+ * - binary: Add and Mul of two maps, or of a map and one number per channel.
  * - average: the mean over pixels.
- * - mover: its results are numbers that go in, or zeros: input and output have one scale.
+ * - mover: its outputs are numbers of its inputs, or zeros, so inputs and outputs share one scale.
  */
 export type Role = 'compute' | 'binary' | 'average' | 'mover';
 
-/** Functions of one number that stand behind convolutions: of bytes they are tables. */
+/** Functions of one number that follow convolutions; applied to bytes, they are tables. */
 const functions: ReadonlySet<string> = new Set([
   ...['relu', 'leakyRelu', 'sigmoid', 'hardSigmoid', 'hardSwish', 'silu', 'mish', 'tanh', 'elu', 'celu', 'selu'],
   ...['softplus', 'softsign', 'gelu', 'erf', 'abs', 'neg', 'thresholdedRelu'],
@@ -56,13 +56,13 @@ export function roleOf(node: GraphNode, graph: Graph): Role | undefined {
   }
 }
 
-/** The values whose numbers a node computes with: no weights, no shapes. */
+/** The inputs that hold data, not weights or shapes. */
 export function dataInputs(node: GraphNode, graph: Graph): readonly string[] {
   const count = node.op === 'concat' || arithmetic.has(node.op) ? node.inputs.length : 1;
   return node.inputs.slice(0, count).filter((name) => name !== '' && !graph.tensors.has(name));
 }
 
-/** Whether a node is a function of one number, which may be read more than once: x * sigmoid(x) is a product of two of them. */
+/** Whether a node is a function of one number. */
 export function isElementwise(node: GraphNode, graph: Graph): boolean {
   if (!isFloat(node.outputs[0] as string, graph)) return false;
   if (functions.has(node.op)) return true;
@@ -73,7 +73,7 @@ export function isElementwise(node: GraphNode, graph: Graph): boolean {
   return arithmetic.has(node.op) && node.inputs.every((name) => !graph.tensors.has(name) || isNumber(name));
 }
 
-/** ReLU, and a clip from zero: what bytes whose lowest stands for zero do anyway. */
+/** Whether a node is a ReLU or a clip from zero: bytes whose lowest represents zero clamp in the same way. */
 export function isRectifier(node: GraphNode, graph: Graph): boolean {
   if (node.op === 'relu') return true;
   return (
@@ -103,12 +103,12 @@ function rankOf(name: string, graph: Graph): number {
   return dimsOf(name, graph).length;
 }
 
-/** Weights and bias are constants. */
+/** Whether weights and bias are constants. */
 function hasWeights({ inputs: [, weight = '', bias = ''] }: GraphNode, { tensors }: Graph): boolean {
   return floatsOf(tensors.get(weight)) !== undefined && (bias === '' || floatsOf(tensors.get(bias)) !== undefined);
 }
 
-/** Two maps of the same dims, or one with a number for each channel of the other. */
+/** Whether a node has two maps with the same dims, or a map and one number per channel. */
 function isMapPair({ inputs: [a = '', b = ''] }: GraphNode, graph: Graph): boolean {
   if (graph.tensors.has(a) || graph.tensors.has(b)) return false;
   const [one, two] = [dimsOf(a, graph), dimsOf(b, graph)];

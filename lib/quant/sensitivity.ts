@@ -87,7 +87,7 @@ export async function sensitivity(
 
 type Judge<M> = (model: M) => number | Promise<number>;
 
-/** Of each node that has weights. @param judge Without it the score is the signal to noise of the worst output. */
+/** For each node that has weights. @param judge Default: the signal to quantisation noise of the worst output, in decibels. */
 async function judgeNodes<M>(
   subject: Subject<M>,
   calibration: Calibration,

@@ -10,7 +10,7 @@ import type { CheckedQuantizeOptions, QuantizationProgress } from './options';
 /** What calibration has seen of a graph's values. */
 export interface Statistics {
   readonly histograms: ReadonlyMap<string, Histogram>;
-  /** The first few images, to measure on what has become of them. */
+  /** The first few images, to measure the quantised graph on. */
   readonly sample: readonly FeedChunk[];
   readonly images: number;
 }
@@ -22,10 +22,10 @@ const sampleSize = 16;
 export type PassOptions = Pick<CheckedQuantizeOptions, 'threads' | 'onProgress' | 'signal'>;
 
 /**
- * Counts the numbers of values, over all images.
+ * Makes histograms of values over all images.
  *
- * @throws {QARepVGGError} as {@link CalibrationReader.chunks}; ERR_NON_FINITE naming a node; ERR_QUANT_PARAM for a value that no image
- * gives a number; ERR_ABORTED.
+ * @throws {QARepVGGError} the errors of {@link CalibrationReader.chunks}; ERR_NON_FINITE naming a node; ERR_QUANT_PARAM for a value that
+ * is empty for all images; ERR_ABORTED.
  */
 export async function observe(
   float: FloatGraph,
@@ -67,20 +67,20 @@ export function valuePlaces({ graph, placeOf }: FloatGraph, where: string): (nam
   };
 }
 
-/** A pass over all images, of which the first ones are known. */
+/** A pass over all images, of which the first chunk is already read. */
 export interface FeedPass {
   readonly first: FeedChunk;
-  /** All, the first ones among them. */
+  /** All chunks, including the first. */
   readonly chunks: AsyncIterable<FeedChunk>;
 }
 
-/** The chunks of one pass, of which the first one was taken already. */
+/** Iterates the chunks of a pass whose first one has been read already. */
 export async function* passOver(first: FeedChunk, rest: AsyncIterable<FeedChunk>): AsyncGenerator<FeedChunk> {
   yield first;
   yield* rest;
 }
 
-/** A pass over all images that tells the caller of its progress after each chunk, until the caller aborts it. */
+/** A pass over all images that reports its progress to the caller after each chunk, until the caller aborts it. */
 export async function* feedPass(
   reader: CalibrationReader,
   stage: QuantizationProgress['stage'],

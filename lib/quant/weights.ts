@@ -5,13 +5,13 @@ import { checkProducts } from '../integer/check';
 import type { QuantizationParameters } from '../integer/layers';
 import { type IntegerWeights, quantizeWeights, type WeightOptions } from './quantize-weights';
 
-/** The float weights of a node, output channel by output channel. */
+/** The float weights of a node, ordered by output channel. */
 export interface NodeWeights {
   readonly weight: Float32Array;
   readonly bias: Float32Array;
 }
 
-/** Weights as a graph has them: bytes, and the axis that scales belong to. */
+/** Weights as the graph has them: bytes, and the axis of their scales. */
 export interface WrittenWeights extends IntegerWeights {
   readonly dims: readonly number[];
   /** Integers in the order of `dims`. */
@@ -21,15 +21,12 @@ export interface WrittenWeights extends IntegerWeights {
 
 type Tensors = ReadonlyMap<string, GraphTensor>;
 
-/**
- * How an operator's weights lie: dims of the tensor, and how many rows of how many numbers make an output channel of a
- * group.
- */
+/** How the weights of an operator are laid out. */
 interface Layout {
   readonly channels: number;
-  /** Where in the tensor number `j` of output channel `c` lies; nothing where channels lie one after the other. */
+  /** Place in the tensor of number `j` of an output channel; nothing if channels lie one after the other. */
   readonly at?: (channel: number, j: number) => number;
-  /** The axis of the output channels; nothing where none has one entry for each. */
+  /** The axis of the output channels; nothing if no axis has one entry for each. */
   readonly axis: number | undefined;
 }
 
@@ -51,7 +48,7 @@ export function weightsOf(node: GraphNode, tensors: Tensors, place: string): Nod
   return { weight, bias: given ?? new Float32Array(layout.channels) };
 }
 
-/** Weights from output channel by output channel to how the tensor has them. */
+/** Reorders weights that are ordered by output channel as the tensor has them. */
 export function arranged<A extends Float32Array | Int8Array>(weight: A, node: GraphNode, dims: readonly number[]): A {
   const result = weight.slice() as A;
   eachMoved(layoutOf(node, dims), weight.length, (from, to) => {
@@ -67,9 +64,9 @@ function eachMoved({ channels, at }: Layout, length: number, move: (from: number
 }
 
 /**
- * The weights of a node in integers.
+ * Rounds the weights of a node to integers.
  *
- * @throws {QARepVGGError} ERR_QUANT_PARAM at `place`: scales beyond float32, sums beyond 32 bits.
+ * @throws {QARepVGGError} ERR_QUANT_PARAM at `place` if scales exceed float32 or sums exceed 32 bits.
  */
 export function integerWeights(
   node: GraphNode,
@@ -96,7 +93,7 @@ function layoutOf({ op, attributes }: GraphNode, dims: readonly number[]): Layou
     return { channels: depth, at: (c, j) => j * depth + c, axis: 1 };
   }
   if (op === 'conv') return { channels: rows, axis: 0 };
-  // Transposed: [inputs, outputs / group, ...kernel].
+  // A transposed convolution: [inputs, outputs / group, ...kernel].
   const group = attributes.group as number;
   const perGroup = rows / group;
   const at = (c: number, j: number): number => {

@@ -2,20 +2,20 @@ import type { Graph, GraphNode } from '../graph/graph';
 import { dataInputs, dimsOf, isElementwise, isRectifier, type Role, roleOf } from './roles';
 
 /**
- * The producer and the readers of each value. A function of one number maps bytes: the value behind it follows from the one in
- * front, its root.
+ * The producer and the readers of each value. Functions of one number become tables of bytes, so their output depends on one value
+ * before them: its root.
  */
 export class Wiring {
   readonly graph: Graph;
   readonly roles = new Map<GraphNode, Role>();
   readonly #makers = new Map<string, GraphNode>();
   readonly #readers = new Map<string, GraphNode[]>();
-  /** Of values behind functions, what they are functions of. */
+  /** For outputs of functions, the value that they are functions of. */
   readonly #roots = new Map<string, string>();
-  /** Nodes that are part of the store of the node in front. */
+  /** Rectifiers that the node before them applies when it stores. */
   readonly #stored = new Set<GraphNode>();
 
-  /** @param isKept Tells the nodes that stay in float whatever they are: they are part of nothing else. */
+  /** @param isKept Whether a node must stay in float, and so cannot be part of another one. */
   constructor(graph: Graph, isKept: (node: GraphNode) => boolean) {
     this.graph = graph;
     for (const node of graph.nodes) {
@@ -35,7 +35,7 @@ export class Wiring {
     return this.#readers.get(name) ?? [];
   }
 
-  /** What a value is a function of; itself if of nothing else. */
+  /** The value that a value is a function of; itself if it is not the output of a function. */
   rootOf(name: string): string {
     return this.#roots.get(name) ?? name;
   }
@@ -45,7 +45,7 @@ export class Wiring {
     return this.#roots.has(node.outputs[0] as string);
   }
 
-  /** Whether a node is part of the store of the one in front of it. */
+  /** Whether the node before applies this one when it stores. */
   isStored(node: GraphNode): boolean {
     return this.#stored.has(node);
   }
@@ -56,14 +56,14 @@ export class Wiring {
     return maker && this.#stored.has(maker) ? this.producer(maker.inputs[0] as string) : maker;
   }
 
-  /** The value that a node stores: behind its rectifier, if it has one. */
+  /** The value that a node stores: after its rectifier, if it has one. */
   stored(node: GraphNode): string {
     const [name = ''] = node.outputs;
     const [reader] = this.readers(name);
     return reader && this.#stored.has(reader) ? this.stored(reader) : name;
   }
 
-  /** Nodes that read a value, or what is a function of it, other than as such a function; with the value that they read. */
+  /** Nodes that read a value or a function of it, except these functions themselves; each with the value that it reads. */
   *users(name: string): Generator<readonly [node: GraphNode, value: string]> {
     for (const node of this.readers(name)) {
       if (this.isFunction(node) && this.rootOf(node.outputs[0] as string) === this.rootOf(name)) {

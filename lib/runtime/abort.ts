@@ -5,13 +5,13 @@ import { type Field, readForeign } from '../options';
 /** The part of AbortSignal that is used. */
 type Signal = Pick<AbortSignal, 'aborted' | 'reason' | 'addEventListener' | 'removeEventListener'>;
 
-/** Pending work that can be aborted: its promise then rejects with ERR_ABORTED, unless it has settled. */
+/** Pending work that can be aborted: `cancel` rejects its promise with ERR_ABORTED, unless it has settled. */
 export interface Cancellable<T> {
   readonly promise: Promise<T>;
   cancel(): void;
 }
 
-/** An AbortSignal of any realm, or nothing. */
+/** Reads an AbortSignal, of any realm, or nothing. */
 export const signalField: Field<AbortSignal | undefined> = (value, where) => {
   if (value === undefined || isSignal(value, where)) return value;
   throw mismatch('ERR_INVALID_ARG', where, 'an AbortSignal', describe(value));
@@ -31,7 +31,7 @@ export function throwIfAborted(signal: AbortSignal | undefined, where: string): 
 }
 
 /**
- * Between pieces of long work on the JavaScript thread: lets the event loop do what has come up, an abort perhaps.
+ * Lets the event loop run between two pieces of long work on the JavaScript thread, so that an abort can arrive.
  *
  * @throws {QARepVGGError} ERR_ABORTED
  */
@@ -41,7 +41,7 @@ export async function letOthersRun(signal: AbortSignal | undefined, where: strin
 }
 
 /**
- * The result of `work`, which cannot be aborted itself: after an abort it is no longer awaited.
+ * Returns the result of `work`, which cannot be aborted itself: after an abort nothing waits for it.
  *
  * @throws {QARepVGGError} (rejects) ERR_ABORTED
  */
@@ -60,7 +60,7 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
 }
 
 /**
- * The result of work that `signal` aborts. Listens to the signal only until the work has settled.
+ * Returns the result of work that `signal` aborts. Listens to the signal only until the work has settled.
  *
  * @throws {QARepVGGError} (rejects) ERR_ABORTED; ERR_INVALID_ARG for a signal that throws.
  */
@@ -70,7 +70,7 @@ export async function withSignal<T>(work: Cancellable<T>, signal: AbortSignal | 
   try {
     readForeign(`${where}, option signal`, () => listen(signal, cancel));
   } catch (error) {
-    // A signal of the caller's own making that cannot be listened to: the work is not left behind.
+    // The signal is the caller's own and cannot be listened to. The work must still be stopped.
     work.cancel();
     await Promise.allSettled([work.promise]);
     throw error;
@@ -89,7 +89,7 @@ interface Listener {
   readonly onAbort: () => void;
 }
 
-/** One for each signal in use, however many runs share it: Node warns of more than ten. */
+/** One listener for each signal, however many runs share it: Node warns about more than ten. */
 const listeners = new WeakMap<AbortSignal, Listener>();
 
 function listen(signal: AbortSignal, cancel: () => void): void {
@@ -115,7 +115,7 @@ function unlisten(signal: AbortSignal, cancel: () => void): void {
   try {
     signal.removeEventListener('abort', known.onAbort);
   } catch {
-    // A signal of the caller's own making. The work has its outcome already, and nothing listens any more.
+    // The signal is the caller's own. The work has settled, so a listener that stays does nothing.
   }
 }
 

@@ -5,25 +5,25 @@ import { readForeign } from '../options';
 import type { Tensor } from '../tensor';
 import type { Images } from './images';
 
-/** What goes into a run, by the names of `inputNames`. */
+/** Inputs of a run, by the names in `inputNames`. */
 export type Feeds = Readonly<Record<string, Images | GraphInput>>;
 
-/** Numbers of the type that a graph's input has. */
+/** Numbers of the type of the graph's input. */
 export interface GraphInput {
   readonly data: TensorData;
   readonly dims: readonly number[];
 }
 
-/** A result of a graph: floats, or what else its output's type says. */
+/** An output of a run: floats, or numbers of the type of the graph's output. */
 export interface GraphOutput {
-  /** Left out for networks of this package, whose results are floats. */
+  /** Absent for networks of this package, whose outputs are floats. */
   readonly type?: DataType;
   readonly data: TensorData;
   readonly dims: number[];
 }
 
 /**
- * The results of a run, by the names of `outputNames`: of a network of this package `logits`, [n, classes], of a block or
+ * Outputs of a run, by the names in `outputNames`. A network of this package has one, `logits`: [n, classes]; for a block or
  * convolution [n, c, h, w].
  */
 export interface Fetches {
@@ -31,7 +31,7 @@ export interface Fetches {
   readonly logits: Tensor;
 }
 
-/** Checks the names of the outputs that a caller wants. @throws {QARepVGGError} ERR_INVALID_ARG */
+/** @throws {QARepVGGError} ERR_INVALID_ARG unless `wanted` is a list of names of outputs. */
 export function checkFetches(wanted: unknown, names: readonly string[], where: string): void {
   const list = readForeign(where, () => (Array.isArray(wanted) ? [...(wanted as unknown[])] : undefined));
   if (list !== undefined && list.length > 0 && list.every((name) => names.includes(name as string))) return;

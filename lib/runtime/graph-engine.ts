@@ -25,19 +25,19 @@ import { ownNetwork } from './session-model';
 import { SinglePlan } from './single-plan';
 import { RunCounter } from './stats';
 
-/** The most numbers in an input that shapes depend on. */
+/** An input that shapes depend on has at most this many numbers. */
 const maxParameters = 2 ** 12;
 
 interface Parts {
   readonly facts: SessionFacts;
   readonly plans: Plans;
   readonly inputs: readonly Value[];
-  /** Names of what the plans compute. */
+  /** Names of the values that the plans compute. */
   readonly computed: readonly string[];
   readonly tail?: SplitGraph['tail'];
-  /** Names of what a run resolves to. */
+  /** Names of the outputs of a run. */
   readonly outputs: readonly string[];
-  /** Inputs that a plan is made for, like dims. */
+  /** Inputs that a plan has as constants: shapes depend on their numbers. */
   readonly parameters: ReadonlySet<string>;
 }
 
@@ -55,9 +55,9 @@ export class GraphEngine implements Engine {
   }
 
   /**
-   * A network of this package; its numbers are copied, or taken, before the call returns.
+   * Makes the engine of a network of this package. The weights are copied, or taken, before the call returns.
    *
-   * @param take Nobody else needs the model.
+   * @param take The caller does not need the model any more, so its memory may be taken.
    */
   static async ofNetwork(
     model: unknown,
@@ -77,9 +77,10 @@ export class GraphEngine implements Engine {
   }
 
   /**
-   * Compiled for the dims of the option `inputs`; without it, where the graph leaves nothing open but the number of images.
+   * Makes the engine of a graph. Compiles at once for the dims of the option `inputs`, or, without it, if only the number of
+   * images is open.
    *
-   * @param owned Nobody else has the model: its tensors go when no other plan can need them.
+   * @param owned Nobody else has the model, so its tensors can be freed once no plan needs them.
    */
   static async create(
     model: Model,
@@ -109,7 +110,7 @@ export class GraphEngine implements Engine {
       labels: model.labels,
       preprocessing,
       inputSize: images && (dims?.get(images.name)?.slice(2) as unknown as Size | undefined),
-      // A tail, such as non-maximum suppression, is computed for all images together.
+      // A tail, such as non-maximum suppression, computes all images together.
       independent: split.tail === undefined && (plan?.independent ?? false),
       takesBytes: plan?.native.takesBytes() ?? false,
     };
@@ -151,7 +152,7 @@ export class GraphEngine implements Engine {
     return { promise: answer, cancel: () => plan.native.cancel(ticket) };
   }
 
-  /** What is fed belongs to the caller: it is copied while the graph is compiled. */
+  /** Copies the feeds first: the caller may change them while the graph is compiled. */
   #startLater(plan: Promise<Plan>, ask: Ask, where: string): Cancellable<Fetches> {
     const copy = { ...ask, feeds: ask.feeds.map((feed) => ({ ...feed, data: feed.data.slice() })) };
     let cancel = (): void => undefined;
@@ -170,7 +171,7 @@ export class GraphEngine implements Engine {
     return { promise: run(), cancel: abort };
   }
 
-  /** Arguments of a native run. Bytes of images stay bytes where the plan takes them. */
+  /** Arguments of a native run. Bytes of images stay bytes if the plan takes them. */
   #call({ native, independent }: Plan, { feeds, dims, count }: Ask): Parameters<Session['run']> {
     const arrays = feeds.map((feed) =>
       feed.pixels && native.takesBytes() ? feed.data : numbersOf(feed, this.facts.preprocessing),
@@ -178,7 +179,7 @@ export class GraphEngine implements Engine {
     return independent ? [arrays, count, dims.map(([, ...rest]) => [1, ...rest])] : [arrays, 1, dims];
   }
 
-  /** Of all images. */
+  /** Dims of the outputs for all images. */
   #outputDims({ native, independent }: Plan, { dims, count }: Ask, where: string): number[][] {
     const one = independent ? dims.map(([, ...rest]) => [1, ...rest]) : dims;
     const outputs = callNative(where, () => native.outputDims(one));
@@ -204,17 +205,17 @@ export class GraphEngine implements Engine {
     return Object.fromEntries(outputs.map((name) => [name, late.get(name) ?? early.get(name)])) as Fetches;
   }
 
-  /** What is fed, checked, and divided into what goes into a run and what a plan is made for. */
+  /** Reads and checks the feeds. */
   #read(feeds: unknown, where: string, signal?: AbortSignal) {
     this.#parts.plans.check(where);
     const read = readFeeds(feeds, this.#parts.inputs, where);
-    // Not before: reading may run code of the caller's, which may abort or dispose.
+    // After reading: that may run the caller's code, which may abort or dispose.
     throwIfAborted(signal, where);
     const checked = checkFeeds(read, this.facts.preprocessing, where);
     return { ...this.#divide(checked, where), dims: checked.dims };
   }
 
-  /** What goes into a run, and what a plan is made for. */
+  /** Separates the inputs of a run from those that a plan has as constants. */
   #divide({ feeds, dims }: GraphFeeds, where: string) {
     const { inputs, parameters: wanted } = this.#parts;
     const parameters = new Map<string, GraphTensor>();
@@ -237,12 +238,12 @@ export class GraphEngine implements Engine {
   }
 }
 
-/** A run as it was asked for. */
+/** A run that a caller asks for. */
 interface Ask {
   readonly feeds: readonly Feed[];
-  /** Of each feed. */
+  /** Dims of each feed. */
   readonly dims: readonly (readonly number[])[];
-  /** Images. */
+  /** How many images. */
   readonly count: number;
 }
 
@@ -258,19 +259,19 @@ function hasFixedDims(inputs: readonly Value[]): boolean {
   return inputs.every(({ dims }) => dims.every((dim) => typeof dim === 'number'));
 }
 
-/** "Model(images -> outputs, 640 nodes, int8 form), 69 of 71 convolutions in integers", once the graph is compiled. */
+/** "Model(images -> outputs, 640 nodes, int8 form), 69 of 71 convolutions in integers"; the count needs a compiled graph. */
 function summaryOf(model: Model, plan: Plan | undefined): string {
   if (!plan?.products || model.form !== 'int8') return `${model}`;
   const { integer, all } = plan.products;
   return `${model}, ${integer} of ${all} convolutions in integers`;
 }
 
-/** Nothing open but perhaps the number of images. */
+/** Whether only the number of images may be open. */
 function isClosed(inputs: readonly Value[]): boolean {
   return inputs.every(({ dims }) => dims.every((dim, axis) => axis === 0 || typeof dim === 'number'));
 }
 
-/** The one input of floats [n, c, h, w] with up to four channels. */
+/** The input of images: the only input, floats [n, c, h, w] with at most four channels. */
 function imagesInput(inputs: readonly Value[]): Value | undefined {
   const [input, ...others] = inputs;
   const channels = input?.dims[1];
@@ -288,7 +289,7 @@ function preprocessingOf(
   return checkOption(where, 'preprocessing', (place) => {
     if (!images) throw mismatch('ERR_INVALID_ARG', place, 'none, as no input is of images', 'one');
     const channels = images.dims[1] as number;
-    // Files of other origin do not say; most expect numbers from 0 to 1.
+    // ONNX files of other origin do not say what they expect. Most expect numbers from 0 to 1.
     const plain = { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
     return readPreprocessing(preprocessing ?? plain, channels, place);
   });

@@ -9,28 +9,28 @@ import { readForeign } from '../options';
 import { type Preprocessing, preprocess } from '../preprocessing';
 import { checkBytes, checkElements, readTensor } from '../tensor';
 
-/** What is fed to a run, read once. */
+/** A feed of a run, read once. */
 export interface ReadFeed {
   readonly input: Value;
   readonly data: unknown;
   readonly dims: unknown;
 }
 
-/** What goes into a run under one name. */
+/** A feed that has been checked. */
 export interface Feed {
   readonly data: GraphArray;
-  /** Dims [n, h, w, c] of bytes in place of floats. */
+  /** Dims [n, h, w, c] of a feed of bytes for an input of floats. */
   readonly pixels?: readonly number[];
 }
 
-/** Inputs of a run, checked, in the order of the graph's. */
+/** Checked feeds, in the order of the graph's inputs. */
 export interface GraphFeeds {
   readonly feeds: readonly Feed[];
-  /** Bytes have those of the floats that they stand for. */
+  /** Dims by name; bytes have the dims of the floats that they become. */
   readonly dims: InputDims;
 }
 
-/** The part that may run the caller's code. @throws {QARepVGGError} ERR_INVALID_ARG for other names than those of the inputs. */
+/** Reads the feeds, which may run the caller's code. @throws {QARepVGGError} ERR_INVALID_ARG unless the names are the inputs'. */
 export function readFeeds(feeds: unknown, inputs: readonly Value[], where: string): ReadFeed[] {
   const names = inputs.map(({ name }) => name);
   if (typeof feeds !== 'object' || feeds === null) {
@@ -47,9 +47,9 @@ export function readFeeds(feeds: unknown, inputs: readonly Value[], where: strin
 }
 
 /**
- * The part that runs no code of the caller's.
+ * Checks the feeds, which runs none of the caller's code.
  *
- * @param preprocessing What bytes go through that are fed to an input of images in float.
+ * @param preprocessing Turns bytes into floats where an input of images gets bytes.
  * @throws {QARepVGGError} ERR_SHAPE, ERR_DTYPE, ERR_SIZE_OVERFLOW, ERR_BUFFER_*
  */
 export function checkFeeds(
@@ -70,12 +70,12 @@ export function checkFeeds(
   return { feeds: checked as readonly Feed[], dims: new Map(named) };
 }
 
-/** A feed as a graph takes it. @param preprocessing What it was checked with. */
+/** A feed as the graph takes it. @param preprocessing The one that the feed was checked with. */
 export function numbersOf({ data, pixels }: Feed, preprocessing: Preprocessing | undefined): GraphArray {
   return pixels && preprocessing ? preprocess(data as Uint8Array, pixels, preprocessing).data : data;
 }
 
-/** Bytes [n, h, w, c] with the dims [n, c, h, w] of what they stand for. */
+/** Bytes [n, h, w, c], with the dims [n, c, h, w] of the floats that they become. */
 function pixels(data: Uint8Array, dims: unknown, preprocessing: Preprocessing, where: string) {
   const bytes = checkBytes(data, dims, where);
   const channels = preprocessing.mean.length;
@@ -85,7 +85,7 @@ function pixels(data: Uint8Array, dims: unknown, preprocessing: Preprocessing, w
   throw mismatch('ERR_SHAPE', `${where} dims`, expected, describeList(bytes.dims));
 }
 
-/** The class of the elements of a type, as a test and by name. */
+/** The typed array of each type: a test, and its name for messages. */
 const classes: Readonly<
   Record<DataType, readonly [test: (value: unknown) => value is NodeJS.TypedArray, name: string]>
 > = {

@@ -19,34 +19,34 @@ interface Entry {
   ready?: Plan;
 }
 
-/** What {@link GraphPlans} has, or could make, for some dims. */
+/** The plan that {@link GraphPlans} has for some dims, if any, and the one to make. */
 interface Found {
   readonly known: Entry | undefined;
   readonly wanted: Wanted;
-  /** Images in a run. */
+  /** How many images the run has. */
   readonly count: number;
 }
 
 interface Wanted {
   readonly graph: Graph;
-  /** Of what is constant. */
+  /** Key of the inputs that are constants. */
   readonly key: string;
   readonly all: InputDims;
-  /** The dims of one image, where their number is open. */
+  /** Dims of one image, if the number of images is open. */
   readonly alone: InputDims | undefined;
 }
 
 type Options = Pick<CheckedSessionOptions, 'algorithm' | 'threads' | 'maxBatch'> & {
-  /** Of bytes, where the first input is images. */
+  /** For feeds of bytes; undefined unless the input is images. */
   readonly preprocessing: Preprocessing | undefined;
-  /** The first plan is the only one, and nothing else reads the graph's tensors. */
+  /** There will be one plan only, and nothing else reads the graph's tensors. */
   readonly isLast: boolean;
 };
 
-/** Plans kept; of the dims that are not used for longest the memory is given back. */
+/** How many plans are kept. The least recently used one is freed first. */
 const maxPlans = 4;
 
-/** Compiles a graph for the dims that come up, and keeps what it has made. */
+/** Compiles a graph for the dims of runs, and keeps the plans. */
 export class GraphPlans implements Plans {
   readonly #graph: Graph;
   readonly #options: Options;
@@ -100,7 +100,7 @@ export class GraphPlans implements Plans {
     this.#plans.clear();
   }
 
-  /** @param independent Only one that takes any number of images. */
+  /** @param independent Find only a plan that takes any number of images. */
   #find(key: string, independent = false): Entry | undefined {
     const found = this.#plans.get(key);
     if (!found || (independent && !found.independent)) return undefined;
@@ -123,7 +123,7 @@ export class GraphPlans implements Plans {
     return plan;
   }
 
-  /** Takes the place of one that is being made. */
+  /** Replaces a plan that is still being made. */
   #makeNow(wanted: Wanted, where: string): Plan {
     const { dims, independent, name } = planned(wanted, where);
     const graph = atOnce(optimize(wanted.graph, dims, where));
@@ -149,7 +149,7 @@ export class GraphPlans implements Plans {
     const take = this.#options.isLast;
     const spec = { ...this.#specOf(graph, independent, where), take };
     const making = callNative(where, () => addon.createSession(spec));
-    // The addon has what it needs, and packed weights take more memory than those of a file.
+    // The addon has read the weights. Packed, they take more memory than in the file, so the file's copy goes now.
     if (this.#options.isLast) releaseTensors(source);
     return planOf(graph, await making, independent);
   }
@@ -161,10 +161,10 @@ export class GraphPlans implements Plans {
   }
 }
 
-/** Smaller ones are not worth it. */
+/** Smaller buffers are left to the garbage collector. */
 const largeBuffer = 2 ** 16;
 
-/** Gives the memory of tensors back at once: garbage collection takes its time. */
+/** Frees the memory of tensors at once: garbage collection may come late. */
 function releaseTensors({ tensors }: Graph): void {
   const buffers = new Set([...tensors.values()].map(({ data }) => data.buffer));
   for (const buffer of buffers) if (buffer.byteLength >= largeBuffer) releaseMemory(buffer as ArrayBuffer);
@@ -175,7 +175,7 @@ function planOf(graph: Graph, native: Session, independent: boolean): Plan {
   return { native, types, independent, products: countProducts(graph) };
 }
 
-/** What a plan is made for, and its key. */
+/** The dims that a plan is made for, and its key. */
 function planned({ graph, key, all, alone }: Wanted, where: string) {
   const independent = alone !== undefined && areIndependent(graph, alone, where);
   const dims = independent ? alone : all;
@@ -194,7 +194,7 @@ function areIndependent(graph: Graph, alone: InputDims, where: string): boolean 
   try {
     return isIndependent(specialize(graph, alone, where), specialize(graph, pair, where));
   } catch (error) {
-    // A graph that is made for batches of one number.
+    // The graph accepts one batch size only.
     if (error instanceof QARepVGGError) return false;
     throw error;
   }

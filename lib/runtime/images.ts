@@ -1,11 +1,11 @@
 import type { TensorLike } from '../tensor';
 
-/** 8-bit images in channels-last order, as decoders of image files return them. */
+/** 8-bit images, channels last, as decoders of image files return them. */
 export interface ByteImages {
   readonly data: Uint8Array;
   /** [n, h, w, c] */
   readonly dims: readonly number[];
 }
 
-/** What a session takes: floats [n, c, h, w], or bytes [n, h, w, c]. */
+/** Images that a session takes: floats [n, c, h, w], or bytes [n, h, w, c]. */
 export type Images = TensorLike | ByteImages;

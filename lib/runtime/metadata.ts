@@ -1,11 +1,11 @@
 import type { DataType } from '../graph/graph';
 
-/** What an input or output of a session is, as onnxruntime-node describes it. */
+/** Describes an input or output of a session as onnxruntime-node does. */
 export interface ValueMetadata {
   readonly name: string;
   readonly isTensor: true;
   readonly type: DataType;
-  /** Sizes; of a dimension that is open, its name. */
+  /** Length of each dimension; the name of an open one. */
   readonly shape: readonly (number | string)[];
 }
 

@@ -4,10 +4,10 @@ import { anything, integer, oneOf, optional, type Parsed } from '../options';
 import type { Preprocessing } from '../preprocessing';
 
 /**
- * - 'auto': for each layer whichever is faster, by a fixed rule on its shape and the instruction set: the same input has
- *   the same result, bit for bit, in every run. Differs from 'gemm' by at most 2e-5 (relative L2) over a whole network.
- * - 'gemm': direct convolution throughout. The strictest sums, and the least memory.
- * - 'winograd': Winograd's algorithm wherever the shape allows it, faster or not.
+ * - 'auto': the faster one for each layer, by a fixed rule on its shape and the instruction set, so that the same input has the
+ *   same bits in every run. Differs from 'gemm' by at most 2e-5 (relative L2) over a whole network.
+ * - 'gemm': direct convolution everywhere. The most exact sums, and the least memory.
+ * - 'winograd': Winograd's algorithm wherever the shape allows it, even where it is slower.
  */
 export type Algorithm = 'auto' | 'gemm' | 'winograd';
 
@@ -18,18 +18,21 @@ export interface SessionOptions {
   /** How convolutions are computed. @default 'auto' */
   readonly algorithm?: Algorithm;
   /**
-   * Image size in pixels that memory and algorithms are chosen for, a side or [height, width]. Others work too, and cost
-   * some time when they come up first. @default the model's own, or else 32
+   * Size of the images, in pixels, for which memory is planned and algorithms are chosen: a side or [height, width]. Other sizes
+   * work too; the first run of each takes longer. @default the model's own, or else 32
    */
   readonly inputSize?: InputSize;
-  /** Images that a thread takes through the network together, at most; more than 8 count as 8. Batches may be larger. @default 8 */
+  /**
+   * At most how many images a thread takes through the network together; more than 8 count as 8. Batches may be larger.
+   * @default 8
+   */
   readonly maxBatch?: number;
   /**
-   * Dims of inputs that memory and algorithms are chosen for, by name, of a graph from an ONNX file of other origin. Others work
-   * too, where the file leaves them open. @default the file's own, where nothing but the number of images is open
+   * For a graph from an ONNX file of other origin: dims of inputs, by name, for which memory is planned and algorithms are chosen.
+   * Other dims work too where the file leaves them open. @default the file's own, if only the number of images is open
    */
   readonly inputs?: InputShapes;
-  /** For images given as bytes. @default the model's own; of a model that has none, that of `createModel` */
+  /** How images given as bytes become inputs. @default the model's own; for a model without, that of `createModel` */
   readonly preprocessing?: Preprocessing;
 }
 

@@ -3,28 +3,28 @@ import { QARepVGGError } from '../errors';
 import type { DataType, GraphTensor } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
 
-/** A graph compiled for dims of its inputs. */
+/** A graph compiled for certain dims of its inputs. */
 export interface Plan {
   readonly native: Session;
-  /** Of the outputs; none for a network of this package, whose results are floats. */
+  /** Types of the outputs; empty for a network of this package, whose outputs are floats. */
   readonly types: readonly DataType[];
-  /** Of one image; a run takes any number of them. */
+  /** Whether the plan is for one image, so that a run takes any number of them. */
   readonly independent: boolean;
-  /** Convolutions, and products with weights, in integers and of all; of graphs. */
+  /** Of a graph: how many convolutions and matrix products with weights it has, and how many of them compute in integers. */
   readonly products?: { readonly integer: number; readonly all: number };
 }
 
-/** What a session has compiled, or compiles when dims come up. */
+/** The plans of a session: compiled ones, and those that it compiles when a run brings new dims. */
 export interface Plans {
   /** @throws {QARepVGGError} ERR_DISPOSED */
   check(where: string): void;
   /**
-   * The plan for these dims, and the number of images in them; `ready` if nothing has to be waited for.
+   * Returns the plan for these dims and the number of images in them; `ready` is the plan if it is compiled already.
    *
-   * @param parameters Inputs that are constants of the plan.
+   * @param parameters Inputs that the plan has as constants.
    */
   get(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): WantedPlan;
-  /** As {@link get}, while the JavaScript thread waits. */
+  /** Same as {@link get}, but the JavaScript thread waits. */
   getNow(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): { plan: Plan; count: number };
   memoryBytes(where: string): number;
   dispose(): void;

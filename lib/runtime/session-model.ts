@@ -19,21 +19,21 @@ import type { SessionFacts } from './engine';
 import { valueMetadata } from './metadata';
 import type { CheckedSessionOptions } from './options';
 
-/** Used where nothing says what size of images is to be expected. */
+/** For models that do not say which size of images they expect. */
 const defaultSize: Size = [32, 32];
 
 /** A network of this package, as the engine takes it. Its nodes are the same for images of any size. */
 export interface OwnNetwork {
   readonly spec: GraphSpec;
   readonly facts: Omit<SessionFacts, 'takesBytes'>;
-  /** Of the graph. */
+  /** Inputs of the graph. */
   readonly inputs: readonly Value[];
 }
 
 /**
- * @param take Nobody else needs the model's numbers: their memory goes to the engine.
- * @throws {QARepVGGError} ERR_INVALID_ARG for what is no model, and naming an option; ERR_MODEL_INCOMPATIBLE for one that is not
- * in deploy form; ERR_SHAPE for an `inputSize` that is too small.
+ * @param take The caller does not need the model any more, so its memory goes to the engine.
+ * @throws {QARepVGGError} ERR_INVALID_ARG for something that is not a model, or naming an option; ERR_MODEL_INCOMPATIBLE for a
+ * model that is not in deploy form; ERR_SHAPE for an `inputSize` that is too small.
  */
 export function ownNetwork(model: unknown, options: CheckedSessionOptions, take: boolean, where: string): OwnNetwork {
   const { summary, inChannels, graph, ops, labels, ...own } = describeModel(model, where);
@@ -60,7 +60,7 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
 
 function describeModel(model: unknown, where: string) {
   if (model instanceof QuantizedModel) {
-    // What is in its typed arrays may have changed.
+    // The caller may have written to its typed arrays since it was made.
     checkParts(model, where);
     const { inChannels, preprocessing, labels } = model;
     const inputSize = model.isNetwork ? sizeOf(model.options.inputSize) : undefined;

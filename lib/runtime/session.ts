@@ -20,24 +20,24 @@ import type { SessionStats } from './stats';
 
 /** Options of {@link InferenceSession.run}. */
 export interface RunOptions {
-  /** Aborts the run: a pending one is never computed, a running one stops between two layers. */
+  /** Aborts the run: one that waits never starts, one that runs stops between two layers. */
   readonly signal?: AbortSignal;
 }
 
-/** As Node and the helpers of compilers name them where the language does not have them yet. */
+/** The names that Node and the helpers of compilers use where the language does not have these symbols yet. */
 const dispose: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
 
-/** Known to `create` alone. */
+/** Only `create` knows it, so nothing else can call the constructor. */
 const key = Symbol('InferenceSession');
 
 /**
- * A re-parameterised model, ready to run: its weights copied and packed once, in native memory. The shape follows
- * onnxruntime-node's class of the same name; `run` does not block the JavaScript thread.
+ * A model that is ready to run, with its weights packed in native memory. The interface follows onnxruntime-node's class of
+ * the same name. `run` does not block the JavaScript thread.
  *
- * Any number of runs may be pending at a time, on any number of sessions and in any number of worker threads; one run
- * computes at a time, on all threads of the session. Runs that wait together and have images of one size are computed
- * together. An image's result is the same bits whichever images are computed with it, and on however many threads.
+ * Any number of runs may be pending at a time, on any number of sessions and worker threads. One run computes at a time, on
+ * all threads of its session. Waiting runs with images of one size are computed together. The result of an image has the same
+ * bits whichever images are computed with it, and on any number of threads.
  *
  * @example
  * const session = await InferenceSession.create('model.safetensors');
@@ -48,19 +48,19 @@ const key = Symbol('InferenceSession');
 export class InferenceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** Name, type and shape of each input; dimensions that are open have names: N, H, W. */
+  /** Name, type and shape of each input; open dimensions have names: N, H, W. */
   readonly inputMetadata: readonly ValueMetadata[];
   readonly outputMetadata: readonly ValueMetadata[];
-  /** Names of the classes, in the order of the logits, if the model has some. */
+  /** Names of the classes, in the order of the logits, if the model has any. */
   readonly labels: readonly string[] | undefined;
-  /** What bytes of images go through: the option, or else the model's own. Nothing for a graph without one input of images. */
+  /** How the bytes of an image become inputs: the option, or else the model's own. Undefined if the input is not images. */
   readonly preprocessing: Preprocessing | undefined;
-  /** [height, width] of the images that memory is planned for: the option, or else the model's own. Other sizes work too. Nothing
-   * for a graph whose sizes are open. */
+  /** [height, width] of the images that memory is planned for: the option, or else the model's own. Other sizes work too.
+   * Undefined for a graph whose sizes are open. */
   readonly inputSize: Size | undefined;
   /**
-   * Whether each image of a run is computed independently, so that images of several runs may share one. This holds for networks
-   * of this package; for a graph, false also where it is not known.
+   * Whether each image of a run is computed independently of the others, so that images of several runs may share one run. True
+   * for networks of this package; for a graph, false also where it is not known.
    */
   readonly independent: boolean;
   /** @internal */
@@ -88,15 +88,14 @@ export class InferenceSession {
   }
 
   /**
-   * Makes a session from a model in deploy form, from a quantised one, or from a file of a network that `saveModel` or
-   * `exportOnnx` has written: its path (an ONNX file's ends in .onnx), its `file:` URL, or its bytes. A file in another form,
-   * such as that of a training, is fused on the way. Weights and bytes are copied: what happens to them afterwards does not
-   * reach the session.
+   * Makes a session from a model in deploy form, a quantised model, or a model file: an ONNX file, or one that `saveModel` wrote.
+   * A file is given as its path (an ONNX file's ends in .onnx), its `file:` URL, or its bytes. Networks in files are fused if
+   * they are not yet. Weights and bytes are copied, so later changes to them do not affect the session.
    *
    * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form; ERR_INVALID_ARG naming
-   * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_QUANT_PARAM naming what in a quantised model cannot be
-   * computed with; ERR_NON_FINITE for a file in another form whose weights are not finite; ERR_LIMIT, ERR_OUT_OF_MEMORY; as
-   * `loadModel` and `importOnnx` for a file.
+   * the option; ERR_SHAPE for an `inputSize` that is too small; ERR_QUANT_PARAM naming the part of a quantised model that cannot
+   * be computed; ERR_NON_FINITE for a file to be fused whose weights are not finite; ERR_LIMIT, ERR_OUT_OF_MEMORY; for a file,
+   * also the errors of `loadModel` and `importOnnx`.
    *
    * @example
    * const session = await InferenceSession.create(require.resolve('qarepvgg/models/fashion-mnist.safetensors'));
@@ -117,22 +116,22 @@ export class InferenceSession {
   }
 
   /**
-   * Runs the model on images: floats [n, c, h, w], used unchanged, or bytes [n, h, w, c], converted by the session's
-   * preprocessing. n is 1 or more and any size is allowed that the model's kernels fit into. The images are copied before
-   * the call returns its promise.
+   * Runs the model and resolves to all outputs. Images are floats [n, c, h, w], used unchanged, or bytes [n, h, w, c], converted
+   * by the session's preprocessing; n is at least 1, and any size works that the model's kernels fit into. Inputs are copied
+   * before the call returns its promise.
    *
-   * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*, ERR_SIZE_OVERFLOW for the images; ERR_ABORTED, its
-   * cause the signal's reason; ERR_DISPOSED; ERR_OUT_OF_MEMORY.
+   * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*, ERR_SIZE_OVERFLOW for inputs; ERR_ABORTED, with the
+   * signal's reason as its cause; ERR_DISPOSED; ERR_OUT_OF_MEMORY.
    *
    * @example
    * const { logits } = await session.run({ input: { data: pixels, dims: [1, 224, 224, 3] } }, { signal });
    */
   async run(feeds: Feeds, options?: RunOptions): Promise<Fetches>;
   /**
-   * Runs the model and resolves to the outputs named alone.
+   * Runs the model and resolves to the named outputs alone.
    *
    * @param fetches Names of the outputs wanted.
-   * @throws {QARepVGGError} (rejects) as without names; ERR_INVALID_ARG for a name that is not one of `outputNames`.
+   * @throws {QARepVGGError} (rejects) the errors of a run without names; ERR_INVALID_ARG for a name that is not in `outputNames`.
    *
    * @example
    * const { logits } = await session.run({ input }, ['logits']);
@@ -154,7 +153,7 @@ export class InferenceSession {
     }
   }
 
-  /** As {@link run}, while the JavaScript thread waits: for scripts and worker threads. */
+  /** Same as {@link run}, but the JavaScript thread waits: for scripts and worker threads. */
   runSync(feeds: Feeds, fetches?: readonly string[]): Fetches {
     const where = 'InferenceSession.runSync';
     const session = InferenceSession.#check(this, where);
@@ -164,7 +163,7 @@ export class InferenceSession {
   }
 
   /**
-   * Native memory of the session: packed weights, and activations for the image sizes in use.
+   * Returns the native memory of the session: packed weights, and activations for the image sizes in use.
    *
    * @throws {QARepVGGError} ERR_DISPOSED
    */
@@ -175,7 +174,7 @@ export class InferenceSession {
   }
 
   /**
-   * What the session has done so far, and what waits. Works after `dispose`.
+   * Returns what the session has done so far, and how many runs wait. Works after `dispose`, too.
    *
    * @example
    * const { images, computeTime, queue } = session.stats();
@@ -189,7 +188,7 @@ export class InferenceSession {
     return { runs, images, queue: session.#underWay.size, computeTime, teamSize };
   }
 
-  /** Frees the memory as soon as pending runs are done. New ones are refused. May be called again. */
+  /** Frees the memory as soon as pending runs are done, and refuses new runs. Repeating a call changes nothing. */
   dispose(): void {
     InferenceSession.#check(this, 'InferenceSession.dispose').#engine.dispose();
   }
@@ -198,7 +197,7 @@ export class InferenceSession {
     this.dispose();
   }
 
-  /** As {@link dispose}; waits for pending runs. */
+  /** Same as {@link dispose}, and waits for pending runs. */
   async [asyncDispose](): Promise<void> {
     this.dispose();
     await Promise.allSettled(this.#underWay);
@@ -215,7 +214,7 @@ export class InferenceSession {
     return #engine in this ? `${this}` : 'InferenceSession {}';
   }
 
-  /** A method called on another object must not end in an error that names private fields. */
+  /** Without it, a method called on another object would end in an error about private fields. */
   static #check(session: unknown, where: string): InferenceSession {
     if (typeof session === 'object' && session !== null && #engine in session) return session;
     const expected = 'a session made by InferenceSession.create (sessions cannot be cloned or posted to a worker)';
@@ -223,7 +222,7 @@ export class InferenceSession {
   }
 }
 
-/** What is computed anyway is left out of the answer where nobody asks for it. */
+/** Keeps the outputs that the caller asked for; all of them are computed anyway. */
 function pick(fetches: Fetches, names: readonly string[]): Fetches {
   return Object.fromEntries(names.map((name) => [name, fetches[name]])) as unknown as Fetches;
 }

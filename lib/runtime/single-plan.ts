@@ -3,7 +3,7 @@ import { callNative } from '../errors';
 import type { InputDims } from '../graph/specialize';
 import { type Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
-/** The plan of a network whose nodes are the same for images of any size: the engine plans memory for each that comes up. */
+/** The one plan of a network whose nodes are the same for images of any size. The engine plans memory for each new size. */
 export class SinglePlan implements Plans {
   readonly #plan: Plan;
   #disposed = false;

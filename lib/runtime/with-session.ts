@@ -2,7 +2,7 @@ import { InferenceSession } from './session';
 
 type Arguments = Parameters<typeof InferenceSession.create>;
 
-/** Lets `use` have a session, and disposes of it whatever happens. */
+/** Passes a session to `use`, and disposes of it afterwards, also after an error. */
 export async function withSession<T>(
   model: Arguments[0],
   options: NonNullable<Arguments[1]>,

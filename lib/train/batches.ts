@@ -1,15 +1,15 @@
 import type { Dataset } from '../formats/dataset';
 import { Random } from '../random';
 
-/** Changes of training images that keep their meaning. */
+/** Changes to training images that keep their classes. */
 export interface Augmentation {
-  /** Mirror every second image or so, left to right. */
+  /** Mirror about half of the images, left to right. */
   readonly flip: boolean;
-  /** Shift images by up to so many pixels up, down, left and right; what comes in is black. */
+  /** Shift images by up to this many pixels in each direction; the uncovered pixels are black. */
   readonly shift: number;
 }
 
-/** What a training step takes from a data set. */
+/** The images of one training step. */
 export interface Batch {
   /** Bytes [n, h, w, c] */
   readonly images: Uint8Array;
@@ -18,14 +18,14 @@ export interface Batch {
   readonly augment: Int16Array | undefined;
 }
 
-/** How many batches an epoch has: images that do not fill a batch are left out, others each time. */
+/** How many batches an epoch has. Images that do not fill a batch are skipped; each epoch skips others. */
 export function batchesIn(dataset: Dataset, batchSize: number): number {
   return Math.floor(dataset.length / batchSize);
 }
 
 /**
- * The batches of an epoch, from the one number `first` on. Order, flips and shifts depend on the seed and the epoch alone,
- * so that a training can go on in the middle of an epoch as if it had never stopped.
+ * Iterates the batches of an epoch, from batch `first` on. Order, flips and shifts depend on the seed and the epoch alone, so
+ * that a training can resume within an epoch as if it had never stopped.
  */
 export function* batchesOf(
   dataset: Dataset,
@@ -46,7 +46,7 @@ export function* batchesOf(
   const random = new Random(seedOf(seed, epoch));
   const order = shuffled(dataset.length, random);
   for (let batch = 0; batch < batchesIn(dataset, batchSize); batch++) {
-    // Drawn for batches that are skipped, too.
+    // Also drawn for skipped batches, so that the generator is in the same state afterwards.
     const augment = flip || shift > 0 ? drawAugment(batchSize, { flip, shift }, random) : undefined;
     if (batch < first) continue;
     const { images, labels } = dataset.subset(order.slice(batch * batchSize, (batch + 1) * batchSize));

@@ -11,13 +11,13 @@ import { boolean, type Field, integer, number, oneOf, parseOptions, seedField } 
 import type { Engine } from './engine';
 import type { Position } from './fit';
 
-/** The optimiser's memory, beside the tensors of the network. */
+/** Name of the tensor that holds the optimiser's memory. */
 const memoryName = `${extraPrefix}optimizer`;
 
-/** Key of the metadata that hold the rest, in JSON. */
+/** Key of the metadata that holds everything else, as JSON. */
 const noteName = 'training';
 
-/** @throws {QARepVGGError} (rejects) ERR_NON_FINITE, without touching the file; as `saveModel`. */
+/** @throws {QARepVGGError} (rejects) ERR_NON_FINITE, without touching the file; the errors of `saveModel`. */
 export async function saveCheckpoint(
   engine: Engine,
   position: Position | undefined,
@@ -32,7 +32,7 @@ export async function saveCheckpoint(
   await saveModelWith(engine.model, { tensors, metadata: { [noteName]: JSON.stringify(note) } }, path, where);
 }
 
-/** Puts the engine back to where it was. @throws {QARepVGGError} (rejects) as `Trainer.loadCheckpoint` */
+/** Restores the engine from a checkpoint. @throws {QARepVGGError} (rejects) the errors of `Trainer.loadCheckpoint` */
 export async function loadCheckpoint(engine: Engine, path: FileSource, where: string): Promise<Position | undefined> {
   const place = placeOfSource(path, where);
   const { model, extras } = await loadModelWith(path, where);
@@ -51,7 +51,7 @@ export async function loadCheckpoint(engine: Engine, path: FileSource, where: st
     throw mismatch('ERR_MODEL_FORMAT', `${place}, ${memoryName}`, `${length} numbers`, `${memory.data.length}`);
   }
   checkFinite(given.definition.store, memory.data, place);
-  // The second half of the memory of adamw are means of squares, whose roots are taken.
+  // The second half of adamw's memory holds means of squares, of which square roots are taken.
   if (optimizer === 'adamw' && memory.data.subarray(length / 2).some((mean) => mean < 0)) {
     throw mismatch('ERR_NON_FINITE', place, 'means of squares from zero', `others in ${memoryName}`);
   }
@@ -61,7 +61,7 @@ export async function loadCheckpoint(engine: Engine, path: FileSource, where: st
   return position;
 }
 
-/** Neither what would be of no use later is written, nor what would spoil the weights at the next step is read. */
+/** Keeps useless numbers out of files, and keeps a bad file from spoiling the weights at the next step. */
 function checkFinite(store: Store, memory: Float32Array, where: string): void {
   checkSane(store.slots, store, where);
   if (!allFinite(memory)) throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `others in ${memoryName}`);
@@ -69,7 +69,7 @@ function checkFinite(store: Store, memory: Float32Array, where: string): void {
 
 function checkNetwork(own: CheckedNetworkOptions, given: CheckedNetworkOptions, where: string): void {
   for (const [name, value] of Object.entries(own) as [keyof CheckedNetworkOptions, unknown][]) {
-    // What the weights began with does not matter any more.
+    // Neither option matters once the weights are loaded.
     if (name === 'seed' || name === 'labels') continue;
     const [expected, received] = [asText(value), asText(given[name])];
     if (expected !== received) throw other(where, `a network with ${name} ${expected}`, received);

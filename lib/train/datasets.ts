@@ -3,8 +3,8 @@ import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
 
 /**
- * @param network Nothing for one that says so itself.
- * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_SHAPE unless the network can be trained or judged on these images.
+ * @param network Without it, the images may have any channels and classes.
+ * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_SHAPE unless the network can be trained or evaluated on these images.
  */
 export function checkDataset(
   dataset: unknown,

@@ -7,14 +7,14 @@ import { type Network, networkCoreOf } from '../nn/networks/network';
 import type { CheckedTrainerOptions } from './options';
 import { trainerSpec } from './spec';
 
-/** What an optimiser remembers between steps. */
+/** What an optimiser keeps between steps. */
 export interface OptimizerState {
   readonly memory: Float32Array;
   /** Steps taken. */
   readonly stepCount: number;
 }
 
-/** What a step computes with. */
+/** Input of one training step. */
 export interface StepInput {
   /** Floats [n, c, h, w] or bytes [n, h, w, c]. */
   readonly images: Float32Array | Uint8Array;
@@ -26,8 +26,8 @@ export interface StepInput {
 }
 
 /**
- * A network and the native trainer that has a copy of its weights. The native trainer is made for batches of certain dims;
- * when others come, weights and memory of the optimiser move on to another one.
+ * A network and the native trainer that has a copy of its weights. A native trainer is made for batches of certain dims. When
+ * other dims come, weights and optimiser state move to a new one.
  */
 export class Engine {
   readonly model: Network;
@@ -38,9 +38,9 @@ export class Engine {
   readonly #weightDecay: number;
   #native: NativeTrainer | undefined;
   #dims = '';
-  /** The revision of the network's weights that the native trainer has gone on from. */
+  /** Revision of the network's weights that the native trainer started from. */
   #revision = 0;
-  /** Where the next native trainer goes on from. */
+  /** State that the next native trainer starts from. */
   #optimizer: OptimizerState;
 
   /** @throws {QARepVGGError} ERR_INVALID_ARG for `customL2` where blocks have no batch norms for it. */
@@ -63,7 +63,7 @@ export class Engine {
   }
 
   /**
-   * One step; the network has the new weights after {@link pull}.
+   * Takes one step. The network has the new weights after {@link pull}.
    *
    * @throws {QARepVGGError} (rejects) ERR_INVALID_STATE when the network has changed its form; ERR_SHAPE for images that are
    * too small; ERR_NON_FINITE, and then nothing has changed.
@@ -73,18 +73,18 @@ export class Engine {
     return callNative(where, () => native.step(images, labels, augment, learningRate, this.#weightDecay));
   }
 
-  /** Gives the network the weights of the last step. */
+  /** Copies the weights of the last step to the network. */
   pull(where: string): void {
     if (!this.#native) return;
     this.#check(where);
-    // What was loaded into the network meanwhile counts.
+    // Weights that were loaded into the network meanwhile take precedence.
     if (this.#revision !== this.#core.revision) return;
     this.#native.readState(this.#definition.store.values);
     this.#core.weightsChanged();
     this.#revision = this.#core.revision;
   }
 
-  /** The optimiser's memory, a copy. */
+  /** Returns a copy of the optimiser's state. */
   optimizerState(): OptimizerState {
     if (!this.#native) return this.#optimizer;
     const memory = new Float32Array(this.#native.optimizerLength);
@@ -92,7 +92,7 @@ export class Engine {
     return { memory, stepCount: this.#native.stepCount };
   }
 
-  /** Goes on from here, with the weights that the network has. */
+  /** Continues from this state and the network's weights. */
   restore(state: OptimizerState): void {
     this.#optimizer = state;
     this.#native = undefined;

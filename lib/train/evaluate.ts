@@ -24,7 +24,7 @@ export interface EvaluateOptions {
 
 const fields = { batchSize: integer(1, 65_536, 64), threads: optional(integer(1, 1024)), signal: signalField };
 
-/** What knows an image of any size by probabilities of all classes: a `Classifier` of `qarepvgg/vision`. */
+/** Returns the probabilities of all classes for an image of any size: a `Classifier` of `qarepvgg/vision`. */
 export interface ImageScorer {
   scores(images: readonly ByteImages[], options?: { readonly signal?: AbortSignal }): Promise<Float64Array[]>;
 }
@@ -33,24 +33,24 @@ export interface ImageScorer {
 export interface Evaluation {
   /** Mean cross-entropy. */
   readonly loss: number;
-  /** Share of images whose largest logit is that of their class: top-1. */
+  /** Top-1: the share of images whose class has the largest logit. */
   readonly accuracy: number;
-  /** Share of images whose class has one of the five largest logits. */
+  /** The share of images whose class has one of the five largest logits. */
   readonly top5: number;
   /** Class of the largest logit, one for each image. */
   readonly predictions: Int32Array;
 }
 
 /**
- * Judges a network on labelled images, in the deploy form of its present weights, or a quantised network as it is, off the
- * JavaScript thread. The network does not change.
+ * Evaluates a network on labelled images, off the JavaScript thread. A network in train form is evaluated as it would be in
+ * deploy form. It does not change.
  *
- * A session is judged as it is, whatever it runs: its first input takes the images as bytes, with the session's preprocessing,
- * and its first output is logits [n, classes]. Where it is probabilities, accuracy holds and `loss` does not. A `Classifier` of
- * `qarepvgg/vision` scales and cuts the images, too.
+ * Any session can be evaluated: its first input gets the images as bytes, which its preprocessing converts, and its first
+ * output must be logits [n, classes]. If it is probabilities, `accuracy` is right and `loss` is not. A `Classifier` of
+ * `qarepvgg/vision` also resizes and crops the images.
  *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_INVALID_ARG for a data set that does not fit; ERR_NON_FINITE for weights
- * that are not finite; ERR_BUFFER_DETACHED for a data set whose memory is gone; ERR_ABORTED, ERR_OUT_OF_MEMORY.
+ * that are not finite; ERR_BUFFER_DETACHED for a data set whose memory was transferred away; ERR_ABORTED, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const test = await loadFashionMnist('/usr/share/datasets/fashion-mnist', 'test');

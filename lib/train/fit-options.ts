@@ -9,23 +9,23 @@ import type { ProgressEvent } from './fit';
 
 /** Options of `Trainer.fit`. */
 export interface FitOptions {
-  /** Passes over the data set. */
+  /** How many times to iterate over the data set. */
   readonly epochs: number;
-  /** Images per step; in each epoch, those that do not fill a batch are left out. @default 64 */
+  /** Images per step. Each epoch skips the images that do not fill a batch. @default 64 */
   readonly batchSize?: number;
   /** Mirror about half of the images, left to right. @default false */
   readonly flip?: boolean;
-  /** Shift images by up to so many pixels in each direction. @default 0 */
+  /** Shift images by up to this many pixels in each direction. @default 0 */
   readonly shift?: number;
-  /** Images to judge the network on after each epoch, of the same classes as those to train on. */
+  /** Images to evaluate the network on after each epoch; their classes must be those of the training images. */
   readonly validation?: Dataset;
-  /** Hears of every step and every epoch. */
+  /** Called after every step and every epoch. */
   readonly onProgress?: (event: ProgressEvent) => void;
-  /** Stops after the current step, and then writes a checkpoint. */
+  /** Aborts the training after the current step, and writes the `checkpoint` if there is one. */
   readonly signal?: AbortSignal;
-  /** File that a checkpoint is written to, after every epoch and when the training is aborted. */
+  /** File to write a checkpoint to, after every epoch and when the training is aborted. */
   readonly checkpoint?: string | URL;
-  /** Write a checkpoint after so many steps, too. */
+  /** Also write a checkpoint after every this many steps. */
   readonly checkpointSteps?: number;
 }
 
@@ -66,7 +66,7 @@ export function readFitOptions(
   return { ...checked, dataset: images, validation };
 }
 
-/** A label means nothing without its class: the same number may be another one in images that were read otherwise. */
+/** A label is only an index: in images from another source, the same number may mean another class. */
 function checkClasses(own: readonly string[], given: readonly string[], where: string): void {
   const expected = `images of the ${own.length} classes of those to train on`;
   if (own.length !== given.length) throw wrongOption(where, 'validation', expected, `${given.length}`);

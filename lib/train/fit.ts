@@ -11,31 +11,31 @@ import { learningRateAt } from './schedule';
 
 /** Means over the batches of an epoch so far. */
 interface Running {
-  /** From 1. */
+  /** Counts from 1. */
   readonly epoch: number;
   readonly epochs: number;
-  /** Steps of this training so far. */
+  /** How many steps of this training have been taken. */
   readonly step: number;
   readonly steps: number;
   readonly loss: number;
   readonly accuracy: number;
-  /** Of the last step. */
+  /** Learning rate of the last step. */
   readonly learningRate: number;
   readonly imagesPerSecond: number;
 }
 
-/** After a step. */
+/** Reported after a step. */
 export interface StepProgress extends Running {
   readonly kind: 'step';
-  /** Time that the rest of the training will take at the present speed. */
+  /** Seconds that the rest of the training takes at the current speed. */
   readonly secondsLeft: number;
 }
 
-/** After an epoch. */
+/** Reported after an epoch. */
 export interface EpochProgress extends Running {
   readonly kind: 'epoch';
   readonly seconds: number;
-  /** On the images of the option `validation`. */
+  /** Loss and accuracy on the images of the option `validation`. */
   readonly validation?: { readonly loss: number; readonly accuracy: number };
 }
 
@@ -47,7 +47,7 @@ export interface FitResult {
   readonly epochs: readonly EpochProgress[];
 }
 
-/** What the order of images and their changes follow from; a training goes on with the same. */
+/** What the order of images and their changes depend on. A training can resume only with the same values. */
 interface Course {
   readonly seed: number;
   readonly images: number;
@@ -56,7 +56,7 @@ interface Course {
   readonly shift: number;
 }
 
-/** A place in a training: so many epochs, and so many batches of the next one. */
+/** A place in a training: how many epochs are done, and how many batches of the next one. */
 export interface Position {
   readonly course: Course;
   readonly epoch: number;
@@ -66,7 +66,7 @@ export interface Position {
   readonly correct: number;
 }
 
-/** One run of `Trainer.fit`. */
+/** One call of `Trainer.fit`. */
 export class Fit {
   readonly #engine: Engine;
   readonly #options: CheckedTrainerOptions & CheckedFitOptions;
@@ -75,7 +75,7 @@ export class Fit {
   #position: Position;
   #speed = new Speed();
 
-  /** @throws {QARepVGGError} ERR_INVALID_ARG when `from` belongs to a training on another course. */
+  /** @throws {QARepVGGError} ERR_INVALID_ARG when `from` belongs to a training with another {@link Course}. */
   constructor(
     engine: Engine,
     options: CheckedTrainerOptions & CheckedFitOptions,
@@ -148,7 +148,7 @@ export class Fit {
     };
   }
 
-  /** Of the step that comes next (0), or of the one before it (-1). */
+  /** @param offset 0 for the next step, -1 for the one before it. */
   #learningRateAfter(offset: 0 | -1): number {
     const { epoch, batch } = this.#position;
     return learningRateAt(this.#options, epoch * this.#batches + batch + offset, this.#options.epochs * this.#batches);
@@ -175,7 +175,7 @@ export class Fit {
   }
 }
 
-/** Images per second since it was made. */
+/** Measures images per second since it was made. */
 class Speed {
   readonly #start = performance.now();
   #images = 0;

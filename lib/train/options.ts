@@ -18,11 +18,11 @@ import {
 export interface TrainerOptions {
   /** 'sgd': stochastic gradient descent as in PyTorch. 'adamw': Adam with decoupled weight decay. @default 'sgd' */
   readonly optimizer?: 'sgd' | 'adamw';
-  /** Learning rate at its height. @default 0.1 for sgd, 0.001 for adamw */
+  /** The highest learning rate, which the warm-up ends at. @default 0.1 for sgd, 0.001 for adamw */
   readonly lr?: number;
-  /** Of sgd (dampening 0); the first beta of adamw. From 0 to below 1. @default 0.9 */
+  /** Momentum of sgd (dampening 0), or the first beta of adamw. From 0 to below 1. @default 0.9 */
   readonly momentum?: number;
-  /** Nesterov's momentum; for sgd with a momentum above 0. @default false */
+  /** Nesterov's momentum, for sgd with a momentum above 0. @default false */
   readonly nesterov?: boolean;
   /** The second beta of adamw. From 0 to below 1. @default 0.999 */
   readonly beta2?: number;
@@ -34,8 +34,8 @@ export interface TrainerOptions {
    */
   readonly weightDecay?: number;
   /**
-   * The custom L2 of RepVGG (paper of QARepVGG, algorithm 1) instead of plain weight decay on the 3x3 and 1x1 of every
-   * block; for variants with a batch norm on both. @default true for variant S0, which has it by definition, else false
+   * Use the custom L2 of RepVGG (paper of QARepVGG, algorithm 1) instead of plain weight decay on the 3x3 and 1x1 of every
+   * block. The variant must have a batch norm on both. @default true for variant S0, which is defined by it, else false
    */
   readonly customL2?: boolean;
   /** Share of each label that is spread over all classes, from 0 to below 1. @default 0 */
@@ -43,17 +43,17 @@ export interface TrainerOptions {
   /** Upper limit of the L2 norm of all gradients together, above 0. @default none */
   readonly clipNorm?: number;
   /**
-   * How the learning rate goes on after the warm-up: it stays ('constant'), falls along half a cosine to 0 ('cosine'), or
-   * is multiplied by `gamma` at each milestone ('step'). @default 'constant'
+   * The learning rate after the warm-up: it stays ('constant'), falls along half a cosine to 0 ('cosine'), or is multiplied by
+   * `gamma` at each milestone ('step'). @default 'constant'
    */
   readonly schedule?: 'constant' | 'cosine' | 'step';
-  /** Share of all steps, from 0 to below 1, in which the learning rate rises in a straight line. @default 0 */
+  /** Share of all steps, from 0 to below 1, during which the learning rate rises linearly. @default 0 */
   readonly warmup?: number;
   /** Shares of all steps, from 0 to 1, at which 'step' lowers the learning rate. @default [0.3, 0.6, 0.9] */
   readonly milestones?: readonly number[];
   /** What 'step' multiplies the learning rate by. @default 0.1 */
   readonly gamma?: number;
-  /** All steps of the training, for callers of `step`; `fit` knows it. */
+  /** How many steps the training has. Callers of `step` set it for a schedule; `fit` knows it. */
   readonly steps?: number;
   /** Seed of the order of images, and of flips and shifts. @default 0 */
   readonly seed?: number;
@@ -61,7 +61,7 @@ export interface TrainerOptions {
   readonly threads?: number;
 }
 
-/** Of float32. */
+/** The largest float32. */
 const maxFloat = (2 - 2 ** -23) * 2 ** 127;
 
 const belowOne: Field<number> = number(0, 1 - Number.EPSILON / 2, 0);
@@ -93,7 +93,7 @@ export type CheckedTrainerOptions = Parsed<typeof fields> & { readonly lr: numbe
 export function checkTrainerOptions(options: unknown, where: string): CheckedTrainerOptions {
   const checked = parseOptions(where, fields, options);
   if (checked.nesterov && (checked.optimizer !== 'sgd' || checked.momentum === 0)) {
-    // As in PyTorch.
+    // PyTorch refuses it, too.
     throw wrongOption(where, 'nesterov', 'false but for sgd with a momentum above 0', 'true');
   }
   const [lr, weightDecay] = checked.optimizer === 'sgd' ? [0.1, 1e-4] : [1e-3, 1e-2];

@@ -7,7 +7,7 @@ import { wrongOption } from '../options';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import type { CheckedTrainerOptions } from './options';
 
-/** A network as the native trainer needs it, but for the dims of its input. */
+/** Describes a network to the native trainer, except for the dims of its input. */
 export function trainerSpec(
   { store, ops }: Definition,
   layers: readonly Layer[],

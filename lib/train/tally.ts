@@ -1,7 +1,7 @@
-/** How many of the best classes may be the right one for top-5. */
+/** The right class must be one of this many best ones. */
 const five = 5;
 
-/** Below it the logarithm of a probability is no number. */
+/** The smallest double above 0: the logarithm of a probability of 0 would be infinite. */
 const leastProbability = 2 ** -1074;
 
 /** Counts how often a classifier is right. */
@@ -14,7 +14,7 @@ export class Tally {
   /** @param logits One for each class. @returns The class of the largest. */
   addLogits(logits: Float32Array, label: number): number {
     const best = this.#add(logits, label);
-    // log(sum of exp) - logit, with the largest taken out so that nothing overflows.
+    // log(sum of exp) - logit, with the largest logit factored out so that nothing overflows.
     const top = logits[best] as number;
     const sum = logits.reduce((total, value) => total + Math.exp(value - top), 0);
     this.#loss += Math.log(sum) + top - (logits[label] as number);
@@ -42,14 +42,14 @@ export class Tally {
   }
 }
 
-/** The place of the largest number: the first of equals, as PyTorch's argmax. */
+/** Index of the largest number: the first of equals, like PyTorch's argmax. */
 export function argmax(row: Float32Array | Float64Array): number {
   let best = 0;
   for (let i = 1; i < row.length; i++) if ((row[i] as number) > (row[best] as number)) best = i;
   return best;
 }
 
-/** Whether fewer than five come before it: of equals the first. */
+/** Whether fewer than five classes rank before it. Of equal scores the first ranks first. */
 function isAmong(scores: Float32Array | Float64Array, label: number): boolean {
   const own = scores[label] as number;
   if (Number.isNaN(own)) return false;

@@ -14,13 +14,13 @@ import { type FitOptions, readFitOptions } from './fit-options';
 import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './options';
 import { learningRateAt } from './schedule';
 
-/** What a training step tells. */
+/** What a training step reports. */
 export interface StepReport {
   /** Mean cross-entropy of the batch before the step, label smoothing included. */
   readonly loss: number;
-  /** Share of the batch whose largest logit was that of its class. */
+  /** Share of the batch whose class had the largest logit. */
   readonly accuracy: number;
-  /** What the step was taken with. */
+  /** Learning rate of this step. */
   readonly learningRate: number;
   /** How many steps have been taken, this one included. */
   readonly step: number;
@@ -30,9 +30,8 @@ export interface StepReport {
  * Trains a network on labelled images: forward, cross-entropy, backward and optimiser in one native call per step, off the
  * JavaScript thread. The same seed leads to the same bits on any number of threads.
  *
- * A trainer has a copy of the weights. The network has the new ones after each {@link step}, and during {@link fit} at the
- * end of every epoch. Weights that `loadStateDict` puts into the network are taken over; what is written to `parameters()`
- * is not.
+ * A trainer has a copy of the weights. It updates the network after each {@link step}, and during {@link fit} at the end of
+ * every epoch. It notices weights that `loadStateDict` loads into the network, but not numbers written to `parameters()`.
  *
  * @example
  * const model = createModel('qarepvgg_a0', { numClasses: 10, inChannels: 1, inputSize: 28 });
@@ -67,8 +66,7 @@ export class Trainer {
   }
 
   /**
-   * One step on a batch of images [n, c, h, w], which the preprocessing of the network has been applied to, and the class of
-   * each.
+   * Takes one step on a batch of images [n, c, h, w], already preprocessed as the network wants, and the class of each.
    *
    * @throws {QARepVGGError} (rejects) ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images; ERR_SHAPE, ERR_INVALID_ARG for labels;
    * ERR_NON_FINITE when the loss or a gradient is not finite, and then nothing has changed; ERR_BUSY while another step is
@@ -96,15 +94,15 @@ export class Trainer {
   }
 
   /**
-   * Trains on a data set, or goes on with a training that was cut off before its end: one whose checkpoint has been loaded,
-   * or one of this trainer that was aborted or ended in an error. Of a training that has all its `epochs` already nothing is
-   * left to do, and the result has no epochs. To start over, make a new trainer.
+   * Trains on a data set, or resumes a training that did not finish: one whose checkpoint has been loaded, or one of this trainer
+   * that was aborted or failed. If all `epochs` are done already, nothing is computed and the result has no epochs. To start
+   * over, make a new trainer.
    *
-   * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_SHAPE for options and data sets that do not fit, or are not those
-   * that the training to go on with began with; ERR_INVALID_ARG, before anything is computed, for a checkpoint that cannot be
-   * written; ERR_ABORTED, with a checkpoint written; ERR_NON_FINITE when the loss or a gradient is not finite:
-   * the last checkpoint is then still there; ERR_BUFFER_DETACHED for images or labels whose memory is gone; ERR_BUSY; as
-   * {@link saveCheckpoint}; whatever `onProgress` throws.
+   * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_SHAPE for options and data sets that do not fit, or that differ from
+   * those of the training to resume; ERR_INVALID_ARG, before anything is computed, for a checkpoint that cannot be written;
+   * ERR_ABORTED, after the checkpoint has been written; ERR_NON_FINITE when the loss or a gradient is not finite, which leaves
+   * the last checkpoint as it is; ERR_BUFFER_DETACHED for images or labels whose memory was transferred away; ERR_BUSY; the
+   * errors of {@link saveCheckpoint}; whatever `onProgress` throws.
    */
   async fit(dataset: Dataset, options: FitOptions): Promise<FitResult> {
     const where = 'Trainer.fit';
@@ -128,8 +126,8 @@ export class Trainer {
   }
 
   /**
-   * Writes all that the training needs to go on: the network, the optimiser's memory, and the place in the training. The
-   * file is also a model file: `loadModel` reads it.
+   * Writes everything that is needed to resume the training: the network, the optimiser's memory, and the place in the training.
+   * The file is also a model file, which `loadModel` reads.
    *
    * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG, ERR_LIMIT for the path; ERR_NON_FINITE, without touching the file, for
    * weights or an optimiser's memory that are not finite; ERR_BUSY
@@ -141,12 +139,11 @@ export class Trainer {
   }
 
   /**
-   * Puts network, optimiser and place in the training back to what they were when the checkpoint was written. What follows
-   * is bit for bit what would have followed then, if the options are the same.
+   * Restores network, optimiser and place in the training from a checkpoint. With the same options, the training continues with
+   * the same bits as if it had not stopped.
    *
-   * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is no checkpoint; ERR_MODEL_INCOMPATIBLE for one of
-   * another network or optimiser; ERR_NON_FINITE naming the tensor that has other than finite numbers; ERR_INVALID_ARG for the
-   * path; ERR_BUSY
+   * @throws {QARepVGGError} (rejects) ERR_MODEL_FORMAT for a file that is not a checkpoint; ERR_MODEL_INCOMPATIBLE for one of
+   * another network or optimiser; ERR_NON_FINITE naming a tensor that is not finite; ERR_INVALID_ARG for the path; ERR_BUSY
    */
   async loadCheckpoint(source: FileSource): Promise<void> {
     const where = 'Trainer.loadCheckpoint';
@@ -168,7 +165,7 @@ export class Trainer {
     return #engine in this ? `${this}` : 'Trainer {}';
   }
 
-  /** A method called on another object must not end in an error that names private fields. */
+  /** Without it, a method called on another object would end in an error about private fields. */
   static #check(trainer: unknown, where: string): Trainer {
     if (typeof trainer === 'object' && trainer !== null && #engine in trainer) return trainer;
     throw mismatch('ERR_INVALID_ARG', where, 'a trainer made by new Trainer', describe(trainer));

@@ -81,7 +81,7 @@ export class Classifier {
 
   /**
    * @param model A network in deploy form, a quantised one, a `Model`, or the file of one.
-   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
+   * @throws {QARepVGGError} (rejects) the errors of `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
    * images or
    * is no classifier; ERR_INVALID_ARG naming the option, such as labels that are not as many as the classes.
    */
@@ -105,7 +105,7 @@ export class Classifier {
   /**
    * The most probable classes of an image, best first; for an array of images, an array of such lists.
    *
-   * @throws {QARepVGGError} (rejects) as `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_ABORTED, ERR_DISPOSED.
+   * @throws {QARepVGGError} (rejects) the errors of `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_ABORTED, ERR_DISPOSED.
    */
   async classify(image: ImageSource, options?: VisionRunOptions): Promise<Classification[]>;
   async classify(images: readonly ImageSource[], options?: VisionRunOptions): Promise<Classification[][]>;
@@ -132,7 +132,7 @@ export class Classifier {
   /**
    * The probabilities of all classes in the order of `labels`; for an array of images, an array of such lists.
    *
-   * @throws {QARepVGGError} (rejects) as {@link Classifier.classify}
+   * @throws {QARepVGGError} (rejects) the errors of {@link Classifier.classify}
    */
   async scores(image: ImageSource, options?: VisionRunOptions): Promise<Float64Array>;
   async scores(images: readonly ImageSource[], options?: VisionRunOptions): Promise<Float64Array[]>;

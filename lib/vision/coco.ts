@@ -63,7 +63,7 @@ export async function readCoco(source: string | Uint8Array): Promise<CocoDataset
   return checkDataset({ images, categories, annotations }, where);
 }
 
-/** Reads a file of results in COCO's format: a list of detections. @throws {QARepVGGError} (rejects) as {@link readCoco} */
+/** Reads a file of results in COCO's format: a list of detections. @throws {QARepVGGError} (rejects) the errors of {@link readCoco} */
 export async function readCocoDetections(source: string | Uint8Array): Promise<readonly CocoDetection[]> {
   const where = 'readCocoDetections';
   return checkDetections(await parse(source, where), where);

@@ -87,7 +87,7 @@ export class Detector {
 
   /**
    * @param model A `Model`, or the file of one.
-   * @throws {QARepVGGError} (rejects) as `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
+   * @throws {QARepVGGError} (rejects) the errors of `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
    * images, or
    * whose outputs fit no decoder; where the file does not describe its outputs, the first image shows it; ERR_INVALID_ARG
    * naming the option, such as
@@ -116,7 +116,7 @@ export class Detector {
   /**
    * What an image shows, best first; for an array of images, an array of such lists.
    *
-   * @throws {QARepVGGError} (rejects) as `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_MODEL_INCOMPATIBLE for
+   * @throws {QARepVGGError} (rejects) the errors of `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_MODEL_INCOMPATIBLE for
    * outputs
    * that fit no decoder; ERR_ABORTED, ERR_DISPOSED.
    */

@@ -55,7 +55,7 @@ export async function loadImageFolder(folder: string, options: ImageFolderOption
   return loadImages(folder, await listImages(folder, where), options, where);
 }
 
-/** As {@link loadImageFolder}, of a folder that has been listed. */
+/** Same as {@link loadImageFolder}, of a folder that has been listed. */
 export async function loadImages(
   folder: string,
   { classes: names, images: files }: ImageList,

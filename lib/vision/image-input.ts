@@ -96,7 +96,7 @@ export interface PixelOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The pixels of an image from anywhere. @throws {QARepVGGError} as `readImage`; ERR_SHAPE for pixels of other channels. */
+/** The pixels of an image from anywhere. @throws {QARepVGGError} the errors of `readImage`; ERR_SHAPE for pixels of other channels. */
 export async function readPixels(image: ImageSource, options: PixelOptions, where: string): Promise<ByteImages> {
   if (!isPixels(image)) {
     const { channels, maxPixels, signal } = options;

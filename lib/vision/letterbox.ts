@@ -34,7 +34,7 @@ const fields = {
  * Scales an image to fit into a canvas, keeps its proportions and centres it between margins, as YOLO networks expect it.
  *
  * @returns The canvas, and where a pixel (x, y) of the image lies on it: (x * scaleX + left, y * scaleY + top).
- * @throws {QARepVGGError} (rejects) as `resize`
+ * @throws {QARepVGGError} (rejects) the errors of `resize`
  *
  * @example
  * const { image, scaleX, left } = await letterbox(await readImage('street.jpg'), { height: 640, width: 640 });

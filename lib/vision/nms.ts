@@ -62,7 +62,7 @@ export interface Candidates {
   readonly classes: ArrayLike<number> | undefined;
 }
 
-/** As {@link nonMaxSuppression}. */
+/** Same as {@link nonMaxSuppression}. */
 export function suppress(
   { boxes, scores, classes }: Candidates,
   {

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kHugePage = 2 << 20;
 constexpr std::size_t kMappedFrom = 2 * kHugePage;
 
-// Zero pages from the system, on a huge-page boundary; null when there are none.
+// Maps zero pages on a huge-page boundary; null if the system refuses.
 void* map_pages(std::size_t bytes) {
   const std::size_t asked = checked_add(bytes, kHugePage);
   void* memory = mmap(nullptr, asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -75,7 +75,7 @@ void AlignedBuffer::Free::operator()(float* data) const noexcept {
 
 std::size_t ArenaPlanner::reserve(std::size_t floats, std::size_t first, std::size_t last) {
   floats = round_up(floats, kAlignedFloats);
-  // First fit: the lowest gap between blocks that are alive at the same time.
+  // First fit: the lowest gap between blocks whose lifetimes overlap this one.
   std::size_t offset = 0;
   for (const Block& block : blocks_) {
     if (block.last < first || last < block.first) continue;

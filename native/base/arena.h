@@ -1,4 +1,4 @@
-// Aligned memory: a buffer that owns it, and a planner that lays tensors of known lifetime out in one buffer.
+// Aligned memory: a buffer that owns it, and a planner that places tensors with known lifetimes in one buffer.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@ namespace qarepvgg {
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
 
-// Asks the system for huge pages in memory that nothing has touched yet: the first touch of a small page can cost more
-// than computing what goes into it. Does nothing to small buffers, and on systems without such a call.
+// Asks the system for huge pages in memory that has not been touched yet: the first touch of a small page can cost more
+// than computing its content. Does nothing for small buffers, and on systems without such a call.
 void advise_huge_pages(void* data, std::size_t bytes) noexcept;
 
 // Zero-filled floats on a 64-byte boundary, followed by 64 spare bytes that a full vector load may touch. Large buffers
@@ -36,14 +36,14 @@ class AlignedBuffer {
   std::size_t size_ = 0;
 };
 
-// Assigns offsets in one buffer. A tensor is alive from the step that first writes it to the step that last reads it;
-// tensors whose lives do not meet may share memory.
+// Assigns offsets in one buffer. A tensor is alive from the step that first writes it to the step that last reads it.
+// Tensors whose lifetimes do not overlap may share memory.
 class ArenaPlanner {
  public:
   // Reserves `floats` for steps first..last, both included. Returns the offset, a multiple of 16 floats.
   std::size_t reserve(std::size_t floats, std::size_t first, std::size_t last);
   std::size_t size() const noexcept { return size_; }
-  // Whether a reserved range shares memory with another.
+  // Whether a reserved range shares memory with another one.
   bool overlaps(std::size_t offset, std::size_t floats) const;
 
  private:

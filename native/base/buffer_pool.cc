@@ -7,9 +7,9 @@
 namespace qarepvgg {
 namespace {
 
-// Smaller ones come from memory that the process has anyway.
+// Smaller buffers are not pooled: the allocator has memory for them.
 constexpr std::size_t kLeastBytes = 1 << 16;
-// What a pool keeps at most.
+// Limits of what a pool keeps.
 constexpr std::size_t kMostBuffers = 8;
 constexpr std::size_t kMostBytes = 16 << 20;
 
@@ -20,7 +20,7 @@ BufferPool::BufferPool() { free_.reserve(kMostBuffers); }
 AlignedBuffer BufferPool::take(std::size_t bytes) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    // One that is much larger stays for what needs it.
+    // A buffer that is much larger is left for a larger request.
     const auto found = std::find_if(free_.begin(), free_.end(), [&](const AlignedBuffer& buffer) {
       return buffer.bytes() >= bytes && buffer.bytes() / 2 <= bytes;
     });

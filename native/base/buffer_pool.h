@@ -1,5 +1,5 @@
-// Memory for what a run copies in and out: new memory is slow to get, the first touch of a page can cost more than the
-// copy. Buffers that a run is done with serve the next one.
+// Memory for the inputs and outputs that a run copies. Later runs reuse the buffers, because new memory is slow: the
+// first touch of a page can cost more than the copy.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@
 
 namespace qarepvgg {
 
-// May be used by several threads at a time.
+// Thread-safe.
 class BufferPool {
  public:
   BufferPool();
 
-  // At least so many bytes, of any content. Throws ERR_OUT_OF_MEMORY.
+  // Returns a buffer of at least `bytes` bytes with undefined content. Throws ERR_OUT_OF_MEMORY.
   AlignedBuffer take(std::size_t bytes);
   void give(AlignedBuffer buffer) noexcept;
 
@@ -27,7 +27,7 @@ class BufferPool {
   std::size_t free_bytes_ = 0;
 };
 
-// A buffer of a pool, for as long as this lives.
+// A buffer that returns to its pool on destruction.
 class PooledBuffer {
  public:
   PooledBuffer(const std::shared_ptr<BufferPool>& pool, std::size_t bytes) : pool_(pool), buffer_(pool->take(bytes)) {}
@@ -41,7 +41,7 @@ class PooledBuffer {
   const std::byte* data() const { return reinterpret_cast<const std::byte*>(buffer_.data()); }
 
  private:
-  std::shared_ptr<BufferPool> pool_;  // null once moved from
+  std::shared_ptr<BufferPool> pool_;  // null after a move
   AlignedBuffer buffer_;
 };
 

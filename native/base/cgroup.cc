@@ -13,9 +13,9 @@ namespace {
 // A tree of control groups that can limit CPU time.
 struct Hierarchy {
   bool v2 = false;
-  std::string mount;          // where it is mounted
-  std::string mounted = "/";  // which of its groups that is
-  std::string group;          // of this process
+  std::string mount;          // path of the mount
+  std::string mounted = "/";  // the group that is mounted there
+  std::string group;          // the group of this process
 };
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -62,7 +62,8 @@ void read_group(const std::string& line, Hierarchy& v1, Hierarchy& v2) {
   if (contains(split(controllers, ','), "cpu")) v1.group = group;
 }
 
-// Of a group outside of what is mounted only the mounted one can be seen, whose quota holds all the same.
+// The path of the process's group below the mount. Of a group outside of the mount, only the mounted group is visible;
+// its quota applies, too.
 std::string below_mount(const Hierarchy& hierarchy) {
   const std::string& group = hierarchy.group;
   const std::string mounted = hierarchy.mounted == "/" ? "" : hierarchy.mounted;
@@ -73,7 +74,7 @@ std::string below_mount(const Hierarchy& hierarchy) {
   return path == "/" ? "" : path;
 }
 
-// CPUs of one group; 0 when it has no quota.
+// CPUs that the quota of one group grants; 0 if it has none.
 double quota_of(const std::string& folder, bool v2) {
   double quota = -1, period = 0;
   if (v2) {
@@ -87,7 +88,7 @@ double quota_of(const std::string& folder, bool v2) {
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-// The least of the group's quota and those of all around it.
+// The lowest quota of the group and of all groups that contain it.
 double quota_within(const std::string& root, const Hierarchy& hierarchy) {
   double least = 0;
   std::string path = below_mount(hierarchy);

@@ -5,8 +5,8 @@
 
 namespace qarepvgg {
 
-// CPUs that the quotas of this process's control group and of those around it grant, versions 1 and 2; 0 when there are
-// none. Files are looked up below `root`.
+// CPUs that the quotas of this process's control group, and of the groups that contain it, grant; 0 if there are none.
+// Reads versions 1 and 2. All paths are relative to `root`.
 double cgroup_cpus(const std::string& root = "");
 
 }  // namespace qarepvgg

@@ -9,7 +9,7 @@
 
 namespace qarepvgg {
 
-// Sizes stay below 2^62 so that any one of them fits a ptrdiff_t with room for an offset.
+// Sizes stay below 2^62, so that each fits a ptrdiff_t even after adding an offset.
 inline constexpr std::size_t kMaxSize = std::numeric_limits<std::size_t>::max() >> 2;
 
 inline std::size_t checked_mul(std::size_t a, std::size_t b) {
@@ -32,12 +32,12 @@ inline std::size_t round_up(std::size_t value, std::size_t multiple) {
   return checked_add(value, multiple - 1) / multiple * multiple;
 }
 
-// For pointer arithmetic, where a step may go backwards.
+// For pointer arithmetic, in which a step may be negative.
 inline std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
 
 inline std::size_t ceil_div(std::size_t value, std::size_t divisor) { return (value + divisor - 1) / divisor; }
 
-// First item and length of tile number `tile` when `count` items are split as evenly as possible into `tiles`.
+// First item and length of tile number `tile` if `count` items are split as evenly as possible into `tiles`.
 struct Tile {
   std::size_t first, length;
 };

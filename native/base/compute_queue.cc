@@ -70,7 +70,7 @@ void start_computing() { queue().start(); }
 void compute_later(std::function<void()> job) { queue().push(std::move(job)); }
 
 void compute_now(const std::function<void()>& job) {
-  // Shared: the compute thread may still be in set_value() when this one goes on.
+  // Shared, because the compute thread may still be in set_value() when this thread continues.
   const auto done = std::make_shared<std::promise<void>>();
   std::future<void> result = done->get_future();
   queue().push([&job, done] {

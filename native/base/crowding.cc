@@ -17,17 +17,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// One look costs about a microsecond.
+// Checking the scheduler's counts costs about a microsecond, so it is done only this often.
 constexpr std::chrono::nanoseconds kEvery = std::chrono::milliseconds(1);
-// A thread that waited for this part of its time is one too many, not counting what it may take to begin to run on a
-// processor that nobody else wants.
+// The process is crowded if a thread waited for a processor for at least 1 / kPart of its time. Of each wait, the first
+// kWaking nanoseconds do not count: a thread needs them to start on a processor that is free.
 constexpr std::int64_t kPart = 4, kWaking = 100000;
 constexpr std::chrono::nanoseconds kLately = std::chrono::milliseconds(10);
 
 std::atomic<std::int64_t> crowded_until{0};  // on the steady clock
 
-// What the scheduler counts of one thread: time on a processor, time waiting for one, in nanoseconds, and how often it
-// began to run.
+// What the scheduler counts for one thread: nanoseconds on a processor, nanoseconds waiting for one, and how often it
+// started to run.
 class Schedule {
  public:
   Schedule() : file_(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
@@ -51,7 +51,7 @@ class Schedule {
 
  private:
   int file_;
-  std::int64_t looked_ = 0, waited_ = 0;  // waited_: less what waking may take
+  std::int64_t looked_ = 0, waited_ = 0;  // waited_: without what waking may take
 };
 
 }  // namespace

@@ -1,12 +1,11 @@
-// Whether threads of this process have to wait for a processor, because more of them, or other programs, want to run
-// than there are. A thread that waits for another one should then sleep: it may have the very processor that the
-// other one needs.
+// Whether threads of this process have to wait for a processor, because more threads want to run than there are
+// processors. A thread that waits for another one should then sleep: it may occupy the processor that the other needs.
 #pragma once
 
 namespace qarepvgg {
 
-// To be called by a thread of a team whenever it is about to wait. Returns whether one of those threads had to wait for
-// its processor lately. Where the system does not tell, nobody ever has to.
+// Every thread of a team calls this before it waits. Returns whether one of them had to wait for a processor recently;
+// false on systems that do not say.
 bool is_crowded();
 
 }  // namespace qarepvgg

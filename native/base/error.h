@@ -34,7 +34,7 @@ class Error : public std::runtime_error {
   const char* code_;
 };
 
-// Throws an Error whose message is the parts written one after the other.
+// Throws an Error whose message is the concatenated parts.
 template <class... Parts>
 [[noreturn]] void fail(const char* code, const Parts&... parts) {
   std::ostringstream message;

@@ -1,8 +1,8 @@
-// Work that threads share. It is cut into pieces, and each piece is computed by whichever thread claims it first, so
-// that no thread waits for one that is not running. A piece computes the same whoever takes it, and no two pieces of a
-// step write the same memory: results are the same bits for any number of threads and any schedule.
+// Work that threads share. It is cut into pieces, and each piece is computed by the thread that claims it first, so no
+// thread waits for one that is not running. A piece computes the same on any thread, and no two pieces of a step write
+// the same memory, so results have the same bits for any number of threads and any schedule.
 //
-// The only place with OpenMP, which provides the threads (base/team.h).
+// The only file that uses OpenMP, which provides the threads (base/team.h).
 #pragma once
 
 #include <cstddef>
@@ -12,46 +12,46 @@
 
 namespace qarepvgg {
 
-// One piece of a step, for the member of the team that claimed it.
+// A piece of a step, as the member of the team that claimed it sees it.
 struct Piece {
   std::size_t index;   // below the number of pieces
-  std::size_t member;  // below the number of threads; no two members at a time have the same number
-  bool first;          // that this member takes of the step: what it keeps in its own memory is of other steps
+  std::size_t member;  // below the number of threads; members that run at the same time have different numbers
+  bool first;  // whether it is the member's first piece of this step: its own memory then holds data of other steps
 };
 
-// Steps that follow one another, each in pieces. A step begins when all pieces of the one before it are done.
+// A sequence of steps, each cut into pieces. A step begins when all pieces of the step before it are done.
 class Work {
  public:
   virtual std::size_t steps() const = 0;
   virtual std::size_t pieces(std::size_t step) const = 0;
   // Must not throw.
   virtual void run(std::size_t step, const Piece& piece) const = 0;
-  // How much work a step is, in any unit that is the same for all steps and runs; 0 where nobody knows.
+  // The amount of work in a step, in any unit that is the same for all steps and runs; 0 if it is not known.
   virtual double size(std::size_t) const { return 0; }
 
  protected:
   ~Work() = default;
 };
 
-// The most pieces of a step.
+// A step has at most this many pieces.
 inline constexpr std::size_t kMaxPieces = (std::size_t{1} << 24) - 1;
 
-// Does all work on at most `threads` threads; the caller is one of them. Throws ERR_OUT_OF_MEMORY where the system
-// refuses the threads.
+// Does all work on at most `threads` threads, including the caller. Throws ERR_OUT_OF_MEMORY if the system refuses to
+// create them.
 void run_together(int threads, const Work& work);
 
-// Threads that shared the last work that was to be shared.
+// How many threads shared the last work that asked for more than one.
 int team_size();
 
-// Calls body() on `threads` threads at once, this one included, or on fewer where OpenMP is limited to fewer.
+// Calls body() on `threads` threads at once, including this one, or on fewer if OpenMP is limited to fewer.
 template <void (*body)(std::size_t index)>
 void parallel_region(int threads) {
 #pragma omp parallel num_threads(threads)
   body(static_cast<std::size_t>(omp_get_thread_num()));
 }
 
-// Pieces worth making of work that can be cut anywhere: few enough to cost nothing, and so many that one in the wrong
-// hands is a small part of the work.
+// How many pieces to make of work that can be cut anywhere: few enough to cost nothing, and enough that a piece on a
+// slow thread is a small part of the work.
 inline constexpr std::size_t kPiecesPerThread = 8;
 
 // Runs body(piece) for `pieces` pieces. body must not throw.
@@ -71,8 +71,8 @@ void parallel_pieces(int threads, std::size_t pieces, const Body& body) {
   run_together(threads, Pieces(pieces, body));
 }
 
-// Runs body(begin, end) over consecutive ranges of [0, count), at most `ranges` of them. The first exception thrown by
-// a body is rethrown here, after all of them have ended.
+// Runs body(begin, end) over at most `ranges` consecutive ranges of [0, count). Rethrows the first exception of a body
+// after all of them have ended.
 template <class Body>
 void parallel_ranges(int threads, std::size_t count, std::size_t ranges, const Body& body) {
   if (count == 0) return;

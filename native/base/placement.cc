@@ -13,7 +13,7 @@ namespace qarepvgg {
 
 #ifdef __linux__
 
-// Nanoseconds. From Linux 6.12 on, a thread that wakes interrupts at once one that has a longer slice than its own.
+// Nanoseconds. Since Linux 6.12, a thread that wakes immediately interrupts one with a longer time slice than its own.
 constexpr std::uint64_t kSlice = 4000000;
 
 ThreadId this_thread() {
@@ -34,7 +34,7 @@ std::int64_t running_time(const ThreadId& thread) {
 int current_processor() { return sched_getcpu(); }
 
 void compute_for_long() {
-  // sched_attr of linux/sched/types.h, which some C libraries declare too.
+  // sched_attr of linux/sched/types.h. Copied, because some C libraries declare it, too.
   struct {
     std::uint32_t size, policy;
     std::uint64_t flags;

@@ -1,9 +1,9 @@
-// Where threads of a team run, and whether they do.
+// On which processors the threads of a team run, and whether they are running.
 //
-// The system wakes a thread where it finds room at that moment: just after a call from JavaScript, that is often the
-// processor of the very thread that calls, whose own processor is still busy. The two then share one processor for
-// milliseconds while another idles. And the system interrupts a thread where another program wants its turn, though
-// that thread may hold a piece of work that all others wait for.
+// Two decisions of the system hurt a team. It may wake a member on the processor of the calling thread, because the
+// member's own is still busy just after a call from JavaScript: the two then share one processor for milliseconds while
+// another one idles. And it interrupts a thread for another program even if that thread holds a piece of work that all
+// others wait for.
 #pragma once
 
 #include <cstdint>
@@ -14,33 +14,32 @@
 
 namespace qarepvgg {
 
-// A thread of this process, as the others see it. Where the system tells nothing, all threads look alike: number 0.
+// Identifies a thread of this process. On systems that do not say, all threads have number 0.
 struct ThreadId {
   int number = 0;
   int clock = 0;
 };
 
 ThreadId this_thread();
-// Nanoseconds that a thread has run: stands still exactly while it does not.
+// Nanoseconds that a thread has been running: constant exactly while it is not running.
 std::int64_t running_time(const ThreadId& thread);
 
-// The processor on which the calling thread runs; -1 where the system does not tell.
+// The processor on which the calling thread runs; -1 if the system does not say.
 int current_processor();
 
-// Makes the calling thread one that computes for long: it keeps its processor for longer once it has it, and gives it
-// up at once to a thread that wakes, such as JavaScript's. Where the system does not know the difference, nothing
-// happens.
+// Gives the calling thread long time slices: it keeps its processor for longer, but a thread that wakes, such as
+// JavaScript's, interrupts it at once. Does nothing on systems without such slices.
 void compute_for_long();
 
-// Processors that a thread may use.
+// A set of processors that a thread may use.
 class Processors {
  public:
-  // None where the system does not tell.
+  // Empty if the system does not say.
   static Processors of(const ThreadId& thread);
   static Processors only(int processor);
-  // Without it, unless it is the last.
+  // The set without `processor`, unless that is the last one.
   Processors except(int processor) const;
-  // A thread that waits for its turn, or runs elsewhere, moves there at once. Returns whether the system allows it.
+  // Limits a thread to this set; it moves there at once. Returns whether the system allows it.
   bool assign(const ThreadId& thread) const;
 
  private:

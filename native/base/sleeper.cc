@@ -11,7 +11,7 @@ namespace qarepvgg {
 
 #ifdef __linux__
 
-// A futex: the thread that wakes another never has to wait for it.
+// A futex, so that the thread that wakes another one never has to wait for it.
 void Sleeper::sleep(std::chrono::nanoseconds longest) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
   struct timespec timeout{};

@@ -1,4 +1,4 @@
-// Where one thread sleeps until another wakes it.
+// Lets one thread sleep until another one wakes it.
 #pragma once
 
 #include <atomic>
@@ -15,14 +15,14 @@ namespace qarepvgg {
 
 class Sleeper {
  public:
-  // From here on a wake() is not missed. Whoever wakes stores first what there is to do and wakes then; who sleeps
-  // looks for it between this and sleep().
+  // After this, no wake() is missed. The waking thread first stores the work, then calls wake(). The sleeping thread
+  // looks for work between prepare() and sleep().
   void prepare() { asleep_.store(1); }
-  // Until wake(), for so long at most, or shorter for no reason.
+  // Sleeps until wake(), or for at most `longest`, or for a shorter time for no reason.
   void sleep(std::chrono::nanoseconds longest);
   void stay() { asleep_.store(0); }
   bool asleep() const { return asleep_.load() != 0; }
-  // Returns whether it slept, or was about to.
+  // Returns whether the thread was asleep or about to sleep.
   bool wake();
 
  private:

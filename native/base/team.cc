@@ -13,7 +13,8 @@
 namespace qarepvgg {
 namespace {
 
-// The OpenMP runtime ends the process when the system refuses it a thread, so as many are tried before.
+// Checks that the system allows so many threads, by starting them all at once: if it refuses a thread to OpenMP, OpenMP
+// ends the process.
 void admit_threads(std::size_t threads) {
   std::promise<void> enough;
   const std::shared_future<void> wait(enough.get_future());
@@ -48,7 +49,7 @@ void pause() {
 #endif
 }
 
-// While others are at work, and while nobody is.
+// How long a member sleeps at most while others are at work, and while nobody is.
 constexpr std::chrono::milliseconds kNap(1);
 constexpr std::chrono::hours kNight(1);
 
@@ -111,7 +112,7 @@ void Team::run(std::size_t members, const Work& work) {
   }
   settle(meter);
   if (meter.busy == 0 || disturbance_.load(std::memory_order_relaxed) != nullptr) return;
-  // A caller alone would not have had to leave its processor as often.
+  // Alone, the caller would not have been interrupted as often.
   const std::int64_t ran = running_time(this_thread()) - ran_before - meter.spun;
   const double undisturbed = std::clamp(static_cast<double>(ran) / static_cast<double>(meter.busy), 0.0, 1.0);
   best_.record(members, TeamSize::Time(before - start),
@@ -129,7 +130,7 @@ void Team::add(Meter& meter, const Seat& seat, std::int64_t nanoseconds) {
   ++meter.done;
 }
 
-// At the end of a step: its other pieces count as those of the caller.
+// Called at the end of a step. Assumes that the pieces of other members would have taken the caller as long as its own.
 void Team::settle(Meter& meter) {
   if (meter.done == 0) return;
   const std::int64_t alone =
@@ -144,13 +145,13 @@ void Team::settle(Meter& meter) {
   meter.done = 0;
 }
 
-// A member that is awake costs nothing; one that sleeps comes too late for a small step, and to call it takes time.
+// A member that is awake costs nothing. One that sleeps comes too late for a small step, and waking it takes time.
 bool Team::pays_waking(std::size_t step) {
   const double size = work_->size(step), unit = unit_time_.load(std::memory_order_relaxed);
   if (size == 0 || unit == 0) return true;
   const std::int64_t time = wake_time_.load(std::memory_order_relaxed);
   if (size * unit > 2 * static_cast<double>(time)) return true;
-  // Forgotten little by little: it may have been measured at a bad moment.
+  // Decays, because it may have been measured at a bad moment.
   wake_time_.store(time - time / 64, std::memory_order_relaxed);
   return false;
 }
@@ -216,8 +217,8 @@ void Team::open(std::size_t step) {
   share(pieces, pieces > 1 && pays_waking(step));
 }
 
-// Gives members ranges. With the last one others may do all of the step and open the next: nothing of this one is read
-// after that.
+// Gives members their ranges. Once the last range is stored, others may finish this step and open the next one, so
+// nothing of this step may be read after that.
 void Team::share(std::size_t pieces, bool wakes) {
   const std::size_t all = members_;
   std::array<Seat*, kMaxThreads> chosen;
@@ -231,7 +232,7 @@ void Team::share(std::size_t pieces, bool wakes) {
 
 // ---- threads -----------------------------------------------------------------------------------------------------
 
-// New members come when they come: the run does not wait for them.
+// Adds members. The run does not wait for them.
 void Team::grow(std::size_t members) {
   const std::size_t seats = seat_count_.load(std::memory_order_relaxed);
   if (members <= seats) return;
@@ -256,7 +257,7 @@ void Team::grow(std::size_t members) {
   }
 }
 
-// The caller's processor is for the caller.
+// Keeps members off the caller's processor.
 void Team::place() {
   processor_ = current_processor();
   const Processors own = Processors::of(this_thread()).except(processor_);
@@ -269,7 +270,7 @@ void Team::place() {
   }
 }
 
-// Moves another member that holds something to this thread's processor, where it runs as soon as this thread sleeps.
+// Moves another member that holds a piece to this thread's processor, where it runs as soon as this thread sleeps.
 bool Team::lend(std::size_t member) {
   Seat& seat = *seats_[member];
   const std::unique_lock<std::mutex> lock(seat.placing, std::try_to_lock);
@@ -288,7 +289,8 @@ void Team::give_back(std::size_t member) {
   seat.borrows.store(false);
 }
 
-// One parallel region for as long as the team has its size. Its threads are members 1 and up: member 0 is the caller.
+// Runs one parallel region for as long as the team keeps its size. Its threads are members 1 and up: member 0 is the
+// caller.
 void Team::host() {
   for (;;) {
     served_.store(wanted_.load());
@@ -311,15 +313,15 @@ bool Team::has_call(std::size_t member) const {
 }
 
 std::int64_t Team::wait(std::size_t member) {
-  // About what a piece takes, since who has the missing one is likely to be done by then; or the time from one run to
-  // the next.
+  // Spins for about as long as a piece takes, because the missing piece is likely to be done by then; or, between runs,
+  // for about the time to the next one.
   const std::int64_t start = now();
   const bool has = spin(member);
   const std::int64_t spun = now() - start;
   if (has) return spun;
   Seat& seat = *seats_[member];
   seat.sleeper.prepare();
-  // A caller stores first, then looks for sleepers: one of the two sees the other.
+  // A caller first stores its call, then looks for sleepers, so at least one of the two sees the other.
   if (has_call(member)) {
     seat.sleeper.stay();
     return spun;
@@ -329,7 +331,7 @@ std::int64_t Team::wait(std::size_t member) {
   return spun;
 }
 
-// Waits without sleeping, where that is likely to be short. Returns whether there is a call.
+// Waits without sleeping if the wait is likely to be short. Returns whether there is a call.
 bool Team::spin(std::size_t member) {
   const bool crowded = is_crowded(), running = running_.load(std::memory_order_relaxed);
   const std::int64_t longest = running ? 100000 : crowded ? 0 : 200000;

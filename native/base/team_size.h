@@ -1,5 +1,5 @@
-// How many members a team should have: all, unless it was measured that fewer are faster, because processors are needed
-// elsewhere. Then fewer for a while, and all again, to see.
+// How many members a team should have: all, unless fewer have been measured to be faster because other programs need
+// processors. Then the team has fewer members for a while, and then tries all again.
 #pragma once
 
 #include <algorithm>
@@ -12,11 +12,11 @@ class TeamSize {
  public:
   using Time = std::chrono::nanoseconds;
 
-  // The largest team now, of at most `members`.
+  // The size that the team should have now, at most `members`.
   std::size_t most(std::size_t members) const { return limit_ == 0 ? members : std::min(limit_, members); }
 
-  // What a team of `members` took, and what its caller alone would have taken, by how fast it did its own pieces. For a
-  // caller alone, the two are the same.
+  // Records how long a team of `members` took, and how long its caller would have taken alone, judging by its own
+  // pieces. For a caller without a team, the two are the same.
   void record(std::size_t members, Time took, Time alone) {
     if (limit_ > 0) {
       rest_ -= took;
@@ -38,8 +38,8 @@ class TeamSize {
   }
 
  private:
-  // Of work, not of idleness: a server with few requests should not try in vain with each of them. A window is longer
-  // than systems let other programs run at a stretch; what is worse by half shows at a glance.
+  // Times count work, not idle time, so that a server with few requests does not try in vain with each of them. A
+  // window is longer than the time slices of other programs. A glance is enough to see that a team is slower by half.
   static constexpr Time kWindow = std::chrono::milliseconds(40), kGlance = std::chrono::milliseconds(10);
   static constexpr Time kShortestPause = std::chrono::milliseconds(100), kLongestPause = std::chrono::seconds(2);
 

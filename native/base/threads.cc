@@ -25,7 +25,7 @@ int affinity_count() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-// CPUs granted by quotas of control groups, rounded up; 0 when there are none.
+// CPUs that quotas of control groups grant, rounded up; 0 if there are none.
 int cgroup_quota() {
   const double cpus = cgroup_cpus();
   return cpus > 0 ? std::max(1, static_cast<int>(std::ceil(std::min(cpus, 1e6)))) : 0;

@@ -3,7 +3,7 @@
 
 namespace qarepvgg {
 
-// More than any machine that this is made for; keeps a mistyped number from starting threads without end.
+// More threads than any supported machine has. The limit keeps a mistyped number from starting too many.
 inline constexpr int kMaxThreads = 1024;
 
 struct ThreadBudget {
@@ -11,7 +11,7 @@ struct ThreadBudget {
   const char* source;  // "QAREPVGG_NUM_THREADS", "affinity" or "cgroup quota"
 };
 
-// Read once, at the first call. Throws ERR_INVALID_ARG when QAREPVGG_NUM_THREADS is not a whole number from 1 to 1024.
+// Computed at the first call. Throws ERR_INVALID_ARG if QAREPVGG_NUM_THREADS is not a whole number from 1 to 1024.
 const ThreadBudget& thread_budget();
 
 }  // namespace qarepvgg

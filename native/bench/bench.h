@@ -1,4 +1,4 @@
-// Timing and the layers that both tables of the benchmark are about.
+// Timing, and the layers in the tables of the benchmark.
 #pragma once
 
 #include <cstddef>
@@ -24,12 +24,12 @@ inline constexpr Layer kLayers[] = {
     {"stage3 192 -> 192 @14", 192, 192, 14, 1},   {"stage4 192 -> 1280 @14 /2", 192, 1280, 14, 2},
 };
 
-// Weights rotate through so many sets in one arena, as the layers of a network do.
+// Weights rotate through so many sets in one arena, like those of the layers of a network.
 inline constexpr std::size_t kWeightSets = 8;
 
 struct Options {
   bool quick = false;
-  std::string isa, table;  // empty: all
+  std::string isa, table;  // empty for all
   int threads = 0;
   double seconds = 0.4;  // per measurement
 };
@@ -37,7 +37,7 @@ struct Options {
 double seconds_of(const std::function<void()>& body);
 double median(std::vector<double> values);
 
-// Median speed of a body that does `operations`, and of the peak, measured alternately.
+// Median speed of a body with `operations` operations, and of the peak, measured alternately.
 struct Result {
   double speed, peak;
 };
@@ -54,7 +54,7 @@ class Noise {
     for (float& value : values) value = next();
     return values;
   }
-  // Any of 256 numbers, uniformly.
+  // Uniformly distributed over 256 numbers.
   template <class T>
   std::vector<T> fill_bytes(std::size_t count) {
     std::vector<T> values(count);
@@ -70,7 +70,7 @@ class Noise {
   std::uint64_t state_ = 42;
 };
 
-// Each prints a table for one instruction set and returns whether all results were right.
+// Each function prints a table for one instruction set and returns whether all results were right.
 bool run_float_table(const KernelTable& kernels, int threads, const Options& options);
 bool run_integer_table(const KernelTable& kernels, int threads, const Options& options);
 bool run_light_table(const KernelTable& kernels, int threads, const Options& options);

@@ -1,6 +1,6 @@
-// Convolution forward and both gradients on floats, as GFLOP/s and as a share of the FMA peak. The textbook convolution
-// (explicit im2col, plain GEMM) is a column of its own. Every convolution is checked against the double-precision
-// oracle first.
+// Convolution, forward and both gradients, on floats: GFLOP/s and share of the FMA peak. The textbook convolution
+// (explicit im2col, plain GEMM) has a column of its own. Every convolution is first checked against the
+// double-precision oracle.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,7 +31,7 @@ double relative_l2(const std::vector<float>& got, const std::vector<double>& wan
   return std::sqrt(difference / norm);
 }
 
-// One layer in all its directions, with rotating weights.
+// One layer in all directions, with rotating weights.
 class LayerBench {
  public:
   LayerBench(const Layer& layer, const KernelTable& kernels, int threads)
@@ -67,7 +67,7 @@ class LayerBench {
 
   double flops() const { return 2 * shape_.macs(); }
 
-  // Relative L2 distance of both forward passes, ours and the textbook's, from the oracle: the larger one.
+  // Relative L2 distance from the oracle: the larger one of our forward pass and the textbook's.
   double error() {
     const reference::Tensor x{{shape_.n, shape_.in_c, shape_.in_h, shape_.in_w}, {x_.begin(), x_.end()}};
     const reference::Convolution conv{shape_.out_c,   shape_.kernel,   shape_.stride,

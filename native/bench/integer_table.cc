@@ -1,6 +1,6 @@
-// Convolution of integers, direct and by Winograd's algorithm, and the whole network, as GOP/s (multiplications and
-// additions of the direct form) and as a share of the peak of the instructions of the direct form. Every convolution is
-// checked against the reference first.
+// Convolution of integers, direct and by Winograd's algorithm, and the whole network: GOP/s (multiplications and
+// additions of the direct form) and share of the peak of the direct form's instructions. Every convolution is first
+// checked against the reference.
 #include <atomic>
 #include <cstdio>
 #include <memory>
@@ -224,7 +224,7 @@ bool run_integer_table(const KernelTable& kernels, int threads, const Options& o
   bool correct = true;
   const auto peak = kernels.integer->dot_peak;
   for (const Layer& spec : kLayers) {
-    if (spec.in_c <= 4) continue;  // the stem's kernel reads images: it is timed within the network
+    if (spec.in_c <= 4) continue;  // the stem reads images, so it is timed as a part of the network
     IntegerLayerBench layer(spec, *kernels.integer, threads);
     const bool right = layer.correct();
     correct = correct && right;

@@ -1,5 +1,5 @@
-// The layers of light_table.cc in integers, with and without a table at the store, and what stands between them: as a
-// share of the time that they cannot do without, where products are those of the instructions of direct convolution.
+// The layers of light_table.cc in integers, with and without a table at the store, and elementwise ops: share of the
+// least possible time, computed from the peak of the direct convolution's instructions.
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -59,7 +59,7 @@ class LightIntegerBench {
     const std::size_t pixels = layer_.kind == LightKind::kTransposed ? layer_.size * layer_.size : out_pixels();
     return 2.0 * static_cast<double>(pixels * weights_.weight.size());
   }
-  // Of the maps, without halos, and the weights.
+  // Bytes of the maps, without halos, and of the weights.
   double bytes() const {
     const std::size_t in = layer_.size * layer_.size * in_.map.pixel();
     return static_cast<double>(in + out_pixels() * out_.map.pixel() + weights_.weight.size() * in_.map.element);
@@ -133,7 +133,7 @@ class LightIntegerBench {
   AlignedBuffer packed_, numbers_;
 };
 
-// What a map of so many elements goes through between layers, on one thread: `maps` of them are read or written.
+// An elementwise op on maps, on one thread. `maps`: how many maps it reads or writes.
 void run_elementwise(const char* name, const IntegerKernels& kernels, const Options& options, double maps,
                      const std::function<void(std::byte*, std::byte*, std::byte*, std::size_t)>& body) {
   constexpr std::size_t kCount = 64 * 40 * 40;

@@ -1,5 +1,4 @@
-// The layers of the tables of layers with little arithmetic for what they move, and the memory's speed, which limits
-// them.
+// Layers with little arithmetic for the memory that they read and write, and the speed of memory, which limits them.
 #pragma once
 
 #include "bench/bench.h"
@@ -17,7 +16,7 @@ struct LightLayer {
   std::size_t out_size() const { return kind == LightKind::kTransposed ? size * stride : (size - 1) / stride + 1; }
 };
 
-// Of MobileNetV2, BlazeFace, PP-OCR and YOLOv6.
+// From MobileNetV2, BlazeFace, PP-OCR and YOLOv6.
 inline constexpr LightLayer kLightLayers[] = {
     {"depthwise 3x3 32   @112", LightKind::kDepthwise, 32, 32, 112, 3, 1},
     {"depthwise 3x3 96   @112 /2", LightKind::kDepthwise, 96, 96, 112, 3, 2},
@@ -35,7 +34,7 @@ inline constexpr LightLayer kLightLayers[] = {
     {"transposed 2x2 32 -> 32 @40", LightKind::kTransposed, 32, 32, 40, 2, 2},
 };
 
-// Bytes per second that threads read and write while they copy `bytes` / 2 of them.
+// Bytes per second that threads read and write while they copy `bytes` / 2 bytes.
 double copy_speed(double bytes, int threads, const Options& options);
 
 }  // namespace qarepvgg

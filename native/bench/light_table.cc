@@ -1,6 +1,6 @@
-// Layers with little arithmetic for what they move: depthwise, pointwise and transposed convolutions, as a share of the
-// time that they cannot do without. That is the longer one of two: of the multiplications at the FMA peak, and of
-// reading the input and writing the output once at the speed of a copy of as many bytes in the same run.
+// Layers with little arithmetic for the memory that they read and write: depthwise, pointwise and transposed
+// convolutions. Prints the share of the least possible time, which is the longer one of two: all multiplications at the
+// FMA peak, or reading the input and writing the output once at the speed of a copy of as many bytes in the same run.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -50,7 +50,7 @@ class LightBench {
     const std::size_t pixels = layer_.kind == LightKind::kTransposed ? layer_.size * layer_.size : out_pixels();
     return 2.0 * static_cast<double>(pixels * weight_.size());
   }
-  // Of the maps, without halos, and the weights.
+  // Bytes of the maps, without halos, and of the weights.
   double bytes() const {
     const std::size_t in = layer_.size * layer_.size * in_.map.shape.pixel();
     return static_cast<double>((in + out_pixels() * out_.map.shape.pixel() + weight_.size()) * sizeof(float));

@@ -1,10 +1,10 @@
 // npm run bench:native -- [--quick] [--isa NAME] [--table floats|integers|light|light-integers] [--threads N]
 // [--seconds S]
 //
-// The layers of QARepVGG-A0 at 224 x 224 on floats and on integers, as operations per second and as a share of the peak
-// that a register-only loop reaches in the same run. Peak and layers alternate; weights rotate through several sets in
-// one arena, as the layers of a network do, so that no layer is flattered by weights still warm in the cache. A third
-// table has depthwise, pointwise and transposed convolutions.
+// The layers of QARepVGG-A0 at 224 x 224 on floats and on integers: operations per second, and share of the peak that a
+// loop in registers reaches in the same run. Peak and layers are measured alternately. Weights rotate through several
+// sets in one arena, like those of a network, so that no layer finds its weights in the cache. Two more tables have
+// depthwise, pointwise and transposed convolutions.
 #include <cstdio>
 #include <cstdlib>
 #include <string>

@@ -144,7 +144,7 @@ TakenMemory take_memory(Napi::Env env, const std::vector<Napi::Value>& arrays,
 
 namespace {
 
-// A mistake of ours, and no other than this: it shows whether or not the property at hand has a getter.
+// Throws even if the property has no getter, so that every such mistake in this code shows in tests.
 void refuse_borrowed() {
   if (borrows > 0) throw std::logic_error("a property is read while memory is borrowed");
 }

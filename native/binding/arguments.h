@@ -1,7 +1,7 @@
-// Reads plain JavaScript values. lib/ has validated them already; what is checked here is what memory safety needs.
+// Reads plain JavaScript values. lib/ has validated them already; the checks here are those that memory safety needs.
 //
-// Reading a property may run code of the caller's, a getter, and that code may take the memory of an array away. So all
-// properties are read first, and memory is borrowed last: while a Borrow exists, no property can be read.
+// Reading a property may run a getter of the caller, which may detach the memory of an array. So all properties are
+// read first, and memory is borrowed last: while a Borrow exists, no property can be read.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ struct Span {
   std::size_t size = 0;
 };
 
-// The only way to the memory of typed arrays. Pointers are valid while it exists.
+// The only access to the memory of typed arrays. Its pointers are valid while it exists.
 class Borrow {
  public:
   Borrow() noexcept;
@@ -28,14 +28,14 @@ class Borrow {
   Borrow(const Borrow&) = delete;
   Borrow& operator=(const Borrow&) = delete;
 
-  // Throws ERR_DTYPE when the value is no typed array of T, ERR_BUFFER_DETACHED when its memory is gone.
+  // Throws ERR_DTYPE if the value is not a typed array of T, ERR_BUFFER_DETACHED if its memory has been detached.
   template <class T>
   Span<T> array(const Napi::Value& value, const char* what) const {
     std::size_t size = 0;
     void* const data = memory_of(value, what, type_of<T>(), &size);
     return {static_cast<T*>(data), size};
   }
-  // Also throws ERR_BUFFER_SIZE when its length is another.
+  // Also throws ERR_BUFFER_SIZE if it has another length.
   template <class T>
   T* array(const Napi::Value& value, const char* what, std::size_t length) const {
     const Span<T> span = array<T>(value, what);
@@ -45,10 +45,10 @@ class Borrow {
   float* floats(const Napi::Value& value, const char* what, std::size_t length) const {
     return array<float>(value, what, length);
   }
-  // All of an ArrayBuffer; nothing where it is none.
+  // The whole ArrayBuffer; empty if the value is not one.
   Span<std::byte> buffer(const Napi::Value& value) const;
 
-  // The bytes of an array of a type that is known at run time only. Errors as above.
+  // The bytes of an array whose type is known only at run time. Throws the same errors.
   Span<std::byte> bytes(const Napi::Value& value, const char* what, napi_typedarray_type type,
                         std::size_t length) const;
 
@@ -66,7 +66,7 @@ class Borrow {
   static void check_length(std::size_t received, std::size_t expected, const char* what);
 };
 
-// A copy of a typed array of any length, or of that length. Errors as above.
+// Copies a typed array, of any length or of the given one. Throws the same errors.
 template <class T>
 std::vector<T> copy_of(const Napi::Value& value, const char* what) {
   const Borrow borrow;
@@ -80,17 +80,17 @@ std::vector<T> copy_of(const Napi::Value& value, const char* what, std::size_t l
   return {data, data + length};
 }
 
-// Memory that nobody else can reach or take away, as long as the buffers live.
+// Memory that no JavaScript code can access, while the buffers live.
 struct TakenMemory {
   Napi::Array buffers;
   std::vector<const std::byte*> data;  // of each array
 };
-// Takes the memory of typed arrays from the caller, whose arrays are detached then. `check` may refuse array number i.
-// Throws ERR_INVALID_ARG for memory that cannot be taken, such as that of WebAssembly.
+// Takes the memory of typed arrays from the caller, which detaches them. `check` may refuse array number i. Throws
+// ERR_INVALID_ARG for memory that cannot be detached, such as that of WebAssembly.
 TakenMemory take_memory(Napi::Env env, const std::vector<Napi::Value>& arrays,
                         const std::function<void(const Borrow&, std::size_t)>& check);
 
-// A property of any kind, and an element.
+// A property, or an element, of any type.
 Napi::Value get(const Napi::Object& object, const char* name);
 Napi::Value get(const Napi::Array& array, std::uint32_t index);
 
@@ -103,7 +103,7 @@ bool flag_of(const Napi::Object& object, const char* name);
 std::string string_of(const Napi::Object& object, const char* name);
 Napi::Object object_of(const Napi::Value& value, const char* what);
 Napi::Array array_of(const Napi::Value& value, const char* what);
-// Numbers in their own right, not properties.
+// The same for values that are not properties.
 std::size_t to_size(const Napi::Value& value, const char* what);
 double to_number(const Napi::Value& value, const char* what);
 

@@ -13,7 +13,7 @@ struct ArrayType {
   napi_typedarray_type type;
 };
 
-// In the order of Dtype. Bool is bytes of 0 and 1.
+// In the order of Dtype. A bool is a byte, 0 or 1.
 inline constexpr ArrayType kArrayTypes[]{
     {Dtype::kFloat32, "Float32Array", napi_float32_array}, {Dtype::kUint8, "Uint8Array", napi_uint8_array},
     {Dtype::kInt8, "Int8Array", napi_int8_array},          {Dtype::kInt32, "Int32Array", napi_int32_array},

@@ -37,7 +37,8 @@ Napi::Promise run_async(const Napi::Object& kept, const std::shared_ptr<AsyncRun
 
 std::shared_ptr<AsyncRuns> AsyncRuns::create(Napi::Env env) {
   auto self = std::make_shared<AsyncRuns>();
-  // What is queued keeps itself alive: no context that Node could free before the queue is drained.
+  // A queued run keeps itself alive. It is not a context of the function, which Node could free before the queue is
+  // empty.
   const auto call = [](napi_env raw_env, napi_value, void*, void* data) {
     const std::shared_ptr<AsyncRun> run = std::move(static_cast<AsyncRun*>(data)->on_its_way_);
     if (raw_env != nullptr) run->runs_->settle(raw_env, *run);  // null: the environment is going down
@@ -45,7 +46,7 @@ std::shared_ptr<AsyncRuns> AsyncRuns::create(Napi::Env env) {
   check(napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "qarepvgg"), 0, 1, nullptr,
                                         nullptr, nullptr, call, &self->function_));
   check(napi_unref_threadsafe_function(env, self->function_));
-  // Cleanup hooks run last-in first-out: this one before Node destroys the thread-safe function.
+  // Cleanup hooks run in reverse order, so this one runs before Node destroys the thread-safe function.
   env.AddCleanupHook([self] { self->close(); });
   return self;
 }
@@ -61,7 +62,7 @@ Napi::Promise AsyncRuns::start(const Napi::Object& kept, const std::shared_ptr<A
     run->start();
   } catch (...) {
     forget(run.get());
-    deferred.Resolve(env.Undefined());  // nobody has the promise; Node frees what belongs to it
+    deferred.Resolve(env.Undefined());  // nobody has the promise; settling it makes Node free the deferred
     throw;
   }
   return deferred.Promise();
@@ -74,7 +75,7 @@ void AsyncRuns::deliver(AsyncRun& run) noexcept {
   if (napi_call_threadsafe_function(function_, &run, napi_tsfn_nonblocking) != napi_ok) run.on_its_way_.reset();
 }
 
-// What is left when the last one goes: an environment that may end.
+// After the last run, the environment may end.
 void AsyncRuns::forget(const AsyncRun* run) noexcept {
   const auto node = waiting_.extract(run);
   if (!node.empty() && waiting_.empty()) napi_unref_threadsafe_function(node.mapped().kept.Env(), function_);
@@ -96,13 +97,13 @@ void AsyncRuns::settle(Napi::Env env, AsyncRun& run) noexcept {
       value = translate(env, std::current_exception()).Value();
       failed = true;
     }
-    // Outside of the `try`: Node frees a deferred whether or not settling it succeeds, so each gets one call.
+    // Outside of the `try`: Node frees a deferred even if settling it fails, so it must be settled once only.
     if (failed)
       waiting.deferred.Reject(value);
     else
       waiting.deferred.Resolve(value);
   } catch (...) {
-    // JavaScript can no longer run here: nobody is left to tell.
+    // JavaScript cannot run here any more, so there is nobody to tell.
   }
 }
 

@@ -1,4 +1,4 @@
-// Work off the JavaScript thread, and the promises that stand for it. The one way to start such work.
+// Work off the JavaScript thread, and its promises. The only way to start such work.
 #pragma once
 
 #include <exception>
@@ -11,8 +11,8 @@ namespace qarepvgg::binding {
 
 class AsyncRuns;
 
-// One run. It owns all that the compute thread touches and no JavaScript reference: the last thread that lets go of it
-// destroys it.
+// One run. It owns everything that the compute thread touches, and holds no JavaScript references, because any thread
+// may destroy it.
 class AsyncRun : public std::enable_shared_from_this<AsyncRun> {
  public:
   AsyncRun() = default;
@@ -21,34 +21,35 @@ class AsyncRun : public std::enable_shared_from_this<AsyncRun> {
   AsyncRun& operator=(const AsyncRun&) = delete;
 
  protected:
-  // Hands the run over to the compute thread. Where it throws, nothing has been handed over.
+  // Queues the run for the compute thread. If it throws, the run is not queued.
   virtual void start();
-  // Compute thread: the work. What it throws, the promise rejects with.
+  // Compute thread: does the work. If it throws, the promise rejects with the error.
   virtual void compute() {}
-  // JavaScript thread, when the work is done or has failed. `kept` is what run_async was given.
+  // JavaScript thread: called when the work is done or has failed. `kept` is the argument of run_async.
   virtual void settled(const Napi::Object& kept) = 0;
-  // JavaScript thread, behind settled(): what the promise resolves to. What it throws, the promise rejects with.
+  // JavaScript thread, after settled(): returns what the promise resolves to. If it throws, the promise rejects with
+  // the error.
   virtual Napi::Value result(Napi::Env env) = 0;
-  // JavaScript thread, in place of both: the environment ends before the work does.
+  // JavaScript thread, instead of these two: called if the environment ends before the work does.
   virtual void abandon() {}
 
-  // Any thread, once: the work is done. Allocates nothing, so that no promise is lost for lack of memory.
+  // Any thread, once: call this when the work is done. Allocates nothing, so that no promise is lost for lack of
+  // memory.
   void finish(std::exception_ptr failure) noexcept;
 
  private:
   friend class AsyncRuns;
 
   std::shared_ptr<AsyncRuns> runs_;
-  std::shared_ptr<AsyncRun> on_its_way_;  // itself, while its address is in the queue to the JavaScript thread
+  std::shared_ptr<AsyncRun> on_its_way_;  // points to itself while its address is in the queue to the JavaScript thread
   std::exception_ptr failure_;
 };
 
-// Starts a run. Until it is settled, the event loop and `kept` stay alive. Throws where the run could not start, and
-// nothing is left of it then.
+// Starts a run. The event loop and `kept` stay alive until it is settled. Throws if the run cannot start, and then has
+// changed nothing.
 Napi::Promise run_async(const Napi::Object& kept, const std::shared_ptr<AsyncRun>& run);
 
-// The runs of one environment. Runs hold this by shared_ptr: it outlives the environment, and then ignores what it is
-// told.
+// The runs of one environment. Runs hold it by shared_ptr: it outlives the environment, and then ignores all calls.
 class AsyncRuns : public std::enable_shared_from_this<AsyncRuns> {
  public:
   static std::shared_ptr<AsyncRuns> create(Napi::Env env);

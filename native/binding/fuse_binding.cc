@@ -17,7 +17,7 @@ struct Channels {
   std::size_t in, out, groups;
 };
 
-// What JavaScript describes: all of it is read before any memory is borrowed.
+// The arguments. All are read before any memory is borrowed.
 struct Norm {
   Napi::Value weight, bias, mean, var;
   double eps;

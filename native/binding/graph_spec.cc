@@ -14,7 +14,7 @@ TensorType read_type(const Napi::Object& object) {
   type.type = dtype_of(string_of(object, "type"));
   const Napi::Array dims = array_of(get(object, "dims"), "dims");
   for (std::uint32_t i = 0; i < dims.Length(); ++i) type.dims.push_back(to_size(get(dims, i), "a dim"));
-  type.bytes();  // throws where the tensor is too large
+  type.bytes();  // throws if the tensor is too large
   return type;
 }
 
@@ -61,7 +61,7 @@ Algorithm algorithm_of(const Napi::Object& object) {
   fail(code::kInvalidArg, "expected algorithm to be auto, gemm or winograd, received '", name, "'");
 }
 
-// Smaller buffers are copied: it takes no longer, and those that Node keeps a pool of cannot be transferred.
+// Smaller buffers are copied, which takes no longer. Node's pooled buffers are small, too, and cannot be detached.
 constexpr std::size_t kLargeBuffer = 1 << 16;
 
 Span<std::byte> elements_of(const Borrow& borrow, const Napi::Value& array, const TensorType& type) {
@@ -72,8 +72,8 @@ bool is_in_large_buffer(const Napi::Value& array) {
   return array.IsTypedArray() && array.As<Napi::TypedArray>().ArrayBuffer().ByteLength() >= kLargeBuffer;
 }
 
-// Constants that are not taken. In one piece: it can have huge pages, and goes back to the system as soon as weights
-// are packed.
+// Copies the constants that are not taken into one block, which can have huge pages and returns to the system when the
+// weights have been packed.
 AlignedBuffer copy_constants(const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
   std::size_t bytes = 0;
   for (const Constant& constant : constants)
@@ -91,7 +91,7 @@ AlignedBuffer copy_constants(const std::vector<Napi::Value>& arrays, std::vector
   return memory;
 }
 
-// What was taken; the buffers must live while the constants are read.
+// Takes the memory of large constants. The returned buffers must live while the constants are read.
 Napi::Array take_constants(Napi::Env env, const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
   std::vector<std::size_t> large;
   std::vector<Napi::Value> list;

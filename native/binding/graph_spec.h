@@ -14,13 +14,13 @@ namespace qarepvgg::binding {
 // A graph and its constants, copied or taken: the caller's arrays are not read again.
 struct OwnedGraph {
   GraphSpec spec;
-  std::shared_ptr<const ByteScale> bytes;  // null where images are floats alone
+  std::shared_ptr<const ByteScale> bytes;  // null if images are floats only
   AlignedBuffer memory;
 };
 
 struct GivenGraph {
   OwnedGraph graph;
-  Napi::Array taken;  // ArrayBuffers that constants lie in, which must stay while they are read
+  Napi::Array taken;  // ArrayBuffers with the constants that were taken; they must live while the constants are read
 };
 
 // Throws ERR_INVALID_ARG, ERR_DTYPE, ERR_BUFFER_*.

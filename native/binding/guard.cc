@@ -17,7 +17,7 @@ Napi::Error translate(Napi::Env env, const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const Napi::Error& error) {
-    return error;  // JavaScript's own
+    return error;  // thrown by JavaScript
   } catch (const Error& error) {
     return make_error(env, error.code(), error.what());
   } catch (const std::bad_alloc&) {

@@ -1,4 +1,4 @@
-// The N-API border: where C++ exceptions become JavaScript errors, once.
+// The N-API border: the only place where C++ exceptions become JavaScript errors.
 #pragma once
 
 #include <exception>
@@ -12,23 +12,24 @@ namespace qarepvgg::binding {
 
 class AsyncRuns;
 
-// What the addon keeps per JavaScript environment (the main thread and every Worker have their own).
+// State of the addon for one JavaScript environment; the main thread and every Worker have their own.
 struct Environment {
   Napi::FunctionReference error_class;
   Napi::FunctionReference session_class;
-  // Constructors of typed arrays by type of elements (array_types.h), as they were when the addon was loaded.
+  // Constructors of typed arrays by element type (array_types.h), saved when the addon was loaded.
   Napi::FunctionReference array_classes[6];
-  Napi::FunctionReference structured_clone;  // the function, likewise
+  Napi::FunctionReference structured_clone;  // saved likewise
   std::shared_ptr<AsyncRuns> runs;
 };
 
 inline Environment& environment(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-// A QARepVGGError, or a plain Error with `code` before setErrorClass was called. Allocates no native memory, as it may
-// have to tell that there is none.
+// Makes a QARepVGGError, or a plain Error with `code` before setErrorClass has been called. Allocates no native memory,
+// because it may have to report that there is none.
 Napi::Error make_error(Napi::Env env, const char* code, const char* message);
 
-// Makes an Error of any exception: what is not ours can only be lack of memory or a defect. Likewise.
+// Makes an Error from any exception, without allocating native memory. An exception that is not an Error of this code
+// is either lack of memory or a bug.
 Napi::Error translate(Napi::Env env, const std::exception_ptr& failure);
 
 // Runs the body of an exported function.

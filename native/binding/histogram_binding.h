@@ -1,4 +1,4 @@
-// Counting activations.
+// Histograms of activations.
 #pragma once
 
 #include <napi.h>

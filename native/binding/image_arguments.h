@@ -1,4 +1,4 @@
-// Images as JavaScript hands them over: Float32Array [n, c, h, w], or Uint8Array [n, h, w, c] with a scale per channel.
+// Images from JavaScript: Float32Array [n, c, h, w], or Uint8Array [n, h, w, c] with a scale for each channel.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@
 
 namespace qarepvgg::binding {
 
-// What counts as the value of a byte, per channel; lives as long as the images that refer to it.
+// The value of a byte is byte * scale + shift of its channel. Must outlive the images that refer to it.
 struct ByteScale {
   std::vector<float> scale, shift;
 };
-// From the properties byteScale and byteShift: byte * 1 + 0 where they are absent.
+// Reads the properties byteScale and byteShift; the defaults are 1 and 0.
 ByteScale byte_scale_of(const Napi::Object& object, std::size_t channels);
 
 // Borrowed memory.
@@ -35,12 +35,12 @@ class ImageCopy {
   ImageMemory memory() const;
 
  private:
-  AlignedBuffer buffer_;  // of huge pages where it is large: the JavaScript thread waits for the copy
+  AlignedBuffer buffer_;  // has huge pages if it is large, because the JavaScript thread waits for the copy
   bool holds_bytes_ = false;
   std::size_t elements_ = 0;
 };
 
-// One Image per image of `count` equal parts of the memory.
+// Cuts the memory into `count` equal images.
 std::vector<Image> images_in(const ImageMemory& memory, std::size_t count, const ByteScale& scale);
 
 }  // namespace qarepvgg::binding

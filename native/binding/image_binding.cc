@@ -16,7 +16,7 @@
 namespace qarepvgg::binding {
 namespace {
 
-// Sides of images stay far below what offsets have room for.
+// Largest offset. No side of an image comes near it.
 constexpr double kMaxOffset = 1 << 24;
 
 std::size_t side_of(const Napi::Object& object, const char* name) {
@@ -87,7 +87,7 @@ class ImageRun final : public AsyncRun {
   std::vector<std::byte> result_;
 };
 
-// Arguments: bytes, what is to be done. The bytes are copied; the promise resolves to a typed array.
+// Arguments: bytes, and a description of the transform. The bytes are copied; the promise resolves to a typed array.
 Napi::Value transform(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const Napi::Object spec = object_of(info[1], "the transform");

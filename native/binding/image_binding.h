@@ -1,4 +1,4 @@
-// Images scaled, placed and turned into numbers off the JavaScript thread.
+// Scales images, places them and turns them into numbers, off the JavaScript thread.
 #pragma once
 
 #include <napi.h>

@@ -13,7 +13,7 @@ Napi::Value advise(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Buffers that cannot be detached stay as they are.
+// A buffer that cannot be detached is left alone.
 Napi::Value release(const Napi::CallbackInfo& info) {
   if (info[0].IsArrayBuffer()) napi_detach_arraybuffer(info.Env(), info[0]);
   return info.Env().Undefined();

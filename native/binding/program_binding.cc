@@ -74,12 +74,12 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
     return borrow.floats(value, "state", program_->spec().state_length);
   }
 
-  // Where a result goes: the caller's array, or a new one.
+  // The caller's array for a result, or a new one.
   static Napi::Value output_of(const Napi::Value& given, const MapShape& shape) {
     return given.IsUndefined() ? new_floats(given.Env(), shape.elements()) : given;
   }
 
-  // Small runs stay on this thread, unless one of the same program is waiting: they share its arena.
+  // Runs small work on this thread, unless a run of the same program is pending: both would use its arena.
   template <class Run>
   void compute(const Run& run) {
     if (program_->serial() && pending_ == 0)
@@ -90,7 +90,7 @@ class ProgramObject final : public Napi::ObjectWrap<ProgramObject> {
 
   std::shared_ptr<Program> program_;
   std::int64_t external_bytes_ = 0;
-  std::size_t pending_ = 0;  // asynchronous runs under way; JavaScript thread only
+  std::size_t pending_ = 0;  // pending asynchronous runs; JavaScript thread only
 };
 
 class ForwardRun final : public AsyncRun {

@@ -62,7 +62,7 @@ RunArguments read_run(const Napi::CallbackInfo& info, const GraphProgram& progra
   run.takes_bytes = program.takes_bytes();
   if (given.Length() != run.dims.size())
     fail(code::kInvalidArg, "expected ", run.dims.size(), " inputs, received ", given.Length());
-  // An element may be a getter that makes the list shorter.
+  // Iterates by count, because a getter of an element may make the list shorter.
   for (std::uint32_t i = 0; i < run.dims.size(); ++i) {
     run.inputs.push_back(get(given, i));
     run.types.push_back(program.inputs()[i].type);

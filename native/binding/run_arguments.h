@@ -1,4 +1,4 @@
-// Arguments of a session's run: inputs, count, and dims where they are others than those that it was made for.
+// Arguments of a session's run: inputs, count, and dims if they differ from those that it was made for.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,11 @@
 
 namespace qarepvgg::binding {
 
-// An input of all tasks, borrowed or copied.
+// One input of all tasks, borrowed or copied.
 struct InputMemory {
   const std::byte* data;
   std::size_t bytes;
-  bool is_image;  // bytes [n, h, w, c] in place of floats
+  bool is_image;  // bytes [n, h, w, c] instead of floats
 };
 
 // A copy that a job can keep.
@@ -26,7 +26,7 @@ class InputCopy {
   InputMemory memory() const { return {buffer_.data(), bytes_, is_image_}; }
 
  private:
-  PooledBuffer buffer_;  // the JavaScript thread waits for the copy
+  PooledBuffer buffer_;  // pooled, because the JavaScript thread waits for the copy
   std::size_t bytes_;
   bool is_image_;
 };
@@ -43,14 +43,14 @@ struct RunArguments {
   std::vector<InputMemory> borrow_inputs(const Borrow& borrow) const;
 };
 
-// Lists of dims, one per input. Those of the program where there are none. Throws ERR_INVALID_ARG, and ERR_SHAPE for
-// another number of images.
+// Reads a list of dims for each input; without an argument, those of the program. Throws ERR_INVALID_ARG, and ERR_SHAPE
+// for another number of images.
 std::vector<Dims> read_dims(const Napi::Value& value, const GraphProgram& program);
 
-// All but the outputs. Reads every property; borrows nothing. Throws ERR_INVALID_ARG, ERR_SHAPE.
+// Reads all arguments except the outputs, without borrowing memory. Throws ERR_INVALID_ARG, ERR_SHAPE.
 RunArguments read_run(const Napi::CallbackInfo& info, const GraphProgram& program);
 
-// One task per image, or for whatever else inputs and outputs are of, one behind the other.
+// Adds a task for each image. Inputs and outputs of the tasks follow one another in memory.
 void add_tasks(GraphRequest& request, const RunArguments& run, const std::vector<InputMemory>& inputs,
                const std::vector<std::byte*>& outputs, const ByteScale* scale);
 

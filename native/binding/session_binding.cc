@@ -23,10 +23,10 @@ namespace {
 
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
-// What the compute thread makes, and the session takes over.
+// What the compute thread makes for a session.
 struct Made {
   std::shared_ptr<GraphQueue> queue;
-  std::shared_ptr<const ByteScale> bytes;  // null: images are floats
+  std::shared_ptr<const ByteScale> bytes;  // null if images are floats
   std::shared_ptr<BufferPool> copies = std::make_shared<BufferPool>();
 };
 
@@ -35,7 +35,7 @@ class SessionRun;
 class SessionObject final : public Napi::ObjectWrap<SessionObject> {
  public:
   explicit SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionObject>(info) {
-    // Made by createSession only, which hands the queue over.
+    // Only createSession can construct it, with an External.
     if (info.Length() != 1 || !info[0].IsExternal())
       throw make_error(info.Env(), code::kInvalidArg, "expected a session to be made by createSession()");
     made_ = std::move(*info[0].As<Napi::External<Made>>().Data());
@@ -47,7 +47,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
 
   Napi::Value output_dims(const Napi::CallbackInfo& info) {
     return guard(info.Env(), [&]() -> Napi::Value {
-      // Elements may be getters, which dispose the session.
+      // A copy, because elements may be getters that dispose the session.
       const Made made = in_use();
       const std::vector<TensorType> outputs = outputs_for(made, read_dims(info[0], made.queue->program()));
       const Napi::Array list = Napi::Array::New(info.Env(), outputs.size());
@@ -68,7 +68,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     });
   }
 
-  // Works after dispose() too.
+  // Works after dispose(), too.
   Napi::Value compute_time(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), compute_time_.count());
   }
@@ -105,17 +105,17 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     compute_time_ += compute_time;
   }
 
-  // Works after dispose() too: the run is pending all the same.
+  // Works after dispose(), too: the run is still pending.
   Napi::Value cancel(const Napi::CallbackInfo& info);
 
-  // Pending runs keep what they need; the memory goes with the last of them.
+  // Pending runs keep what they need, so the memory is freed with the last of them.
   Napi::Value dispose(const Napi::CallbackInfo& info) {
     release(info.Env());
     return info.Env().Undefined();
   }
 
  private:
-  // Shared: arguments may be getters that dispose the session.
+  // Callers copy the shared pointers, because arguments may be getters that dispose the session.
   const Made& in_use() const {
     if (made_.queue == nullptr) fail(code::kDisposed, "session has been disposed");
     return made_;
@@ -128,7 +128,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     memory_ = 0;
   }
 
-  // Types of one task's outputs. What the last dims have given is kept: working it out takes a plan of every op.
+  // Types of one task's outputs. The last result is cached, because computing it takes a plan of every op.
   const std::vector<TensorType>& outputs_for(const Made& made, const std::vector<Dims>& dims) {
     if (!last_ || last_->dims != dims) last_ = Outputs{dims, made.queue->program().outputs(dims)};
     return last_->types;
@@ -151,7 +151,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
   std::unordered_map<std::size_t, std::shared_ptr<SessionRun>> pending_;  // by ticket; JavaScript thread only
   std::size_t next_ticket_ = 0;
   std::int64_t memory_ = 0;
-  Milliseconds compute_time_{0};  // of runs that are settled
+  Milliseconds compute_time_{0};  // of settled runs
 };
 
 class SessionRun final : public AsyncRun {
@@ -176,7 +176,7 @@ class SessionRun final : public AsyncRun {
   void cancel() { made_.queue->cancel(request()); }
 
  private:
-  // The request is part of the run and keeps it alive.
+  // The request is part of the run, so a pointer to it keeps the run alive.
   std::shared_ptr<GraphRequest> request() { return {shared_from_this(), &request_}; }
 
   void start() override { made_.queue->submit(request()); }
@@ -236,8 +236,7 @@ std::shared_ptr<GraphQueue> queue_of(const GraphSpec& spec) {
   return std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(spec));
 }
 
-// A session in the making. Constants that were taken are memory of JavaScript's, and that is gone when the environment
-// is.
+// Creates a session. Constants that were taken are in JavaScript's memory, which is freed when the environment ends.
 class Creation final : public AsyncRun {
  public:
   explicit Creation(OwnedGraph graph) : graph_(std::move(graph)), made_{nullptr, graph_.bytes} {}
@@ -250,13 +249,13 @@ class Creation final : public AsyncRun {
     graph_ = {};
   }
 
-  // No longer reads the constants when it returns; waits for that while they are being packed.
+  // Waits while constants are being packed. After it returns, they are not read any more.
   void abandon() override {
     const std::lock_guard<std::mutex> lock(mutex_);
     abandoned_ = true;
   }
 
-  // Garbage collection could take its time to find the memory of the constants, which is as large as the session.
+  // Frees the constants at once: garbage collection could come late, and they are as large as the session.
   void settled(const Napi::Object& taken) override {
     const Napi::Array buffers = taken.As<Napi::Array>();
     for (std::uint32_t i = 0; i < buffers.Length(); ++i) get(buffers, i).As<Napi::ArrayBuffer>().Detach();

@@ -58,7 +58,7 @@ TrainerSpec read_trainer_spec(const Napi::Value& value) {
   return spec;
 }
 
-// What one step is given.
+// Input of one step.
 struct StepInput {
   ByteScale bytes;
   ImageCopy images;
@@ -104,9 +104,9 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
   Napi::Value write_optimizer(const Napi::CallbackInfo& info) { return write(info, idle(info).optimizer_state()); }
 
  private:
-  // State and optimiser belong to the compute thread while a step is under way.
+  // State and optimiser belong to the compute thread while a step is pending.
   Trainer& idle() const {
-    if (pending_ > 0) fail(code::kBusy, "expected no step under way, ", pending_, " are: await them first");
+    if (pending_ > 0) fail(code::kBusy, "expected no pending step, ", pending_, " are pending: await them first");
     trainer_->require_whole();
     return *trainer_;
   }
@@ -129,7 +129,7 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
     });
   }
 
-  // Checks the copy: other threads may write to memory that is shared.
+  // Checks a copy, because other threads may write to shared memory.
   std::vector<std::int32_t> labels_of(const Napi::Value& value) const {
     std::vector<std::int32_t> labels = copy_of<std::int32_t>(value, "labels", trainer_->program_spec().n);
     for (std::size_t i = 0; i < labels.size(); ++i)
@@ -158,7 +158,7 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
   std::shared_ptr<Trainer> trainer_;
   ByteScale bytes_;
   std::int64_t memory_ = 0;
-  std::size_t pending_ = 0;  // steps under way; JavaScript thread only
+  std::size_t pending_ = 0;  // pending steps; JavaScript thread only
 };
 
 class StepRun final : public AsyncRun {

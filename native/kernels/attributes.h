@@ -1,4 +1,4 @@
-// Macros for the files that hold kernels.
+// Macros for files with kernels.
 #pragma once
 
 // GCC must not clone or inline a kernel: a constant-propagated clone of a tile spills its accumulators.

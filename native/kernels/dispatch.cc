@@ -18,7 +18,7 @@ namespace qarepvgg {
 namespace {
 
 #if defined(QAREPVGG_ARM64)
-// Extensions of the CPU that the operating system vouches for.
+// Extensions of the CPU that the operating system supports.
 struct ArmFeatures {
   bool dot = false, i8mm = false;
 
@@ -53,7 +53,7 @@ std::vector<const KernelTable*> detect() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     tables.push_back(&kAvx2Kernels);
     if (has_avx_vnni()) tables.push_back(&kAvxVnniKernels);
-    // BW and VL: what all CPUs but the Xeon Phi have beside F.
+    // All CPUs with F also have BW and VL, except the Xeon Phi.
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
       tables.push_back(&kAvx512Kernels);
       if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&kAvx512VnniKernels);
@@ -86,7 +86,7 @@ const KernelTable* choose() {
        "), received '", wanted, "'");
 }
 
-// A choice that failed is not cached: the next call reports the same error.
+// A failed choice is not cached, so that the next call reports the same error.
 std::atomic<const KernelTable*> active{nullptr};
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace qarepvgg {
 // Instruction sets that this build and this CPU (and its operating system) both have, slowest first.
 const std::vector<const KernelTable*>& available_kernels();
 
-// The fastest available table, or the one that QAREPVGG_ISA names. Throws ERR_ISA when that is unknown or unsupported.
+// The fastest available table, or the one that QAREPVGG_ISA names. Throws ERR_ISA if that is unknown or not supported.
 const KernelTable& active_kernels();
 
 // Makes active_kernels() return another table. For tests and benchmarks, while nothing is computing.

@@ -1,11 +1,11 @@
-// Portable kernels: no instruction set beyond the baseline. The oracle of the other tables.
+// Portable kernels that use no instruction set beyond the baseline. Tests compare the other tables with them.
 #include "kernels/attributes.h"
 #include "kernels/kernel_table.h"
 
 namespace qarepvgg {
 namespace {
 
-// Four floats, so that a compiler's baseline vectors (SSE2, NEON) may hold them.
+// Four floats, so that the compiler can use its baseline vectors (SSE2, NEON).
 struct Vec {
   struct Reg {
     float v[4];

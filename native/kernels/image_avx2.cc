@@ -1,4 +1,4 @@
-// AVX2: two rows of red, green, blue and a byte that is not used.
+// AVX2: two rows of red, green, blue and an unused byte.
 #include <cstdint>
 #include <cstring>
 #include <immintrin.h>

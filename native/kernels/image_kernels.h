@@ -1,5 +1,5 @@
-// Kernels over bytes of photographs. Weights are whole numbers of kWeightBits bits behind the point, so that sums are
-// exact and their bits are the same everywhere.
+// Kernels on bytes of photographs. Weights are fixed-point numbers with kWeightBits bits after the point, so that sums
+// are exact and have the same bits everywhere.
 #pragma once
 
 #include <cstddef>
@@ -7,10 +7,10 @@
 
 namespace qarepvgg {
 
-// Sums of weighted bytes have room in 32 bits.
+// Sums of weighted bytes fit into 32 bits.
 inline constexpr int kWeightBits = 22;
 
-// For each output position the inputs that it covers, from `starts` on, and their weights, `reach` per position.
+// For each output position the inputs that it covers, from `starts` on, and their weights, `reach` for each position.
 struct PixelWeights {
   const std::size_t* starts;
   const std::size_t* counts;

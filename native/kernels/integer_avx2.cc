@@ -1,5 +1,5 @@
-// Integers with AVX2. Its products of bytes saturate, so elements are 16-bit words, whose products are exact: half the
-// speed of bytes, twice that of floats.
+// Integers with AVX2. Its products of bytes saturate, so elements are 16-bit words, whose products are exact. They are
+// half as fast as bytes would be, and twice as fast as floats.
 #include <cstring>
 #include <immintrin.h>
 

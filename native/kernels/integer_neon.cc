@@ -1,5 +1,4 @@
-// Integers with NEON. It does not multiply unsigned bytes by signed ones, so elements are 16-bit words: half the speed
-// of bytes, as with AVX2.
+// Integers with NEON. It does not multiply unsigned bytes by signed ones, so elements are 16-bit words, as with AVX2.
 #include <arm_neon.h>
 #include <cstring>
 

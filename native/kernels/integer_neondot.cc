@@ -1,7 +1,7 @@
 // Integers with the dot product instructions of ARMv8.2: four products of bytes per lane and instruction.
 //
-// They multiply signed bytes by signed ones. An element with its highest bit flipped is that element less 128, as a
-// signed byte; what the sums lack is in the numbers that they start from.
+// They multiply signed bytes. An element with its highest bit flipped is the element minus 128 as a signed byte. The
+// start of each sum makes up for the difference.
 #include <arm_neon.h>
 #include <cstring>
 

@@ -1,5 +1,5 @@
-// Integers with the 8-bit matrix extension of ARMv8.6, of which this uses the dot product of unsigned and signed bytes:
-// four products per lane and instruction.
+// Integers with the 8-bit matrix extension of ARMv8.6. This uses its dot product of unsigned and signed bytes: four
+// products per lane and instruction.
 #include <arm_neon.h>
 #include <cstring>
 

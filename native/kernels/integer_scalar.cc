@@ -1,4 +1,4 @@
-// Portable integer kernels: no instruction set beyond the baseline.
+// Portable integer kernels that use no instruction set beyond the baseline.
 #include <cstring>
 
 #include "kernels/attributes.h"
@@ -35,7 +35,7 @@ struct Vec {
   static void store_first_of(T* p, const R& r, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) p[i] = static_cast<T>(r.v[i]);
   }
-  // Sums wrap: signed overflow would be undefined.
+  // Sums must wrap, so they are computed unsigned: signed overflow would be undefined.
   static std::int32_t wrap(std::uint32_t x) { return static_cast<std::int32_t>(x); }
   static std::uint32_t bits(std::int32_t x) { return static_cast<std::uint32_t>(x); }
   template <class T>
@@ -108,7 +108,7 @@ struct Vec {
   static FReg to_float(Reg r) {
     return map<FReg>([&](int i) { return static_cast<float>(r.v[i]); });
   }
-  // Adding 1.5 * 2^23 leaves no bits for a fraction. For magnitudes below 2^22.
+  // Adding 1.5 * 2^23 leaves no bits for a fraction, which rounds magnitudes below 2^22.
   static Reg round(FReg x) {
     return map<Reg>([&](int i) {
       const float whole = x.v[i] + 0x1.8p23f;

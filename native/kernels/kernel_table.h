@@ -1,7 +1,8 @@
-// The contract between ops and micro-kernels: plain structs of pointers and strides, one table of functions per ISA.
+// The contract between ops and micro-kernels: plain structs of pointers and strides, and a table of functions for each
+// instruction set.
 //
-// All strides are counted in floats. Activations are channels-last and their channel count is padded to a multiple of
-// 16 (see ops/feature_map.h), so that elementwise kernels have no tails.
+// Strides are in floats. Activations have channels last, padded to a multiple of 16 (see ops/feature_map.h), so that
+// elementwise kernels have no tails.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@
 
 namespace qarepvgg {
 
-// ReLU that does not end anywhere.
+// A ReLU without an upper bound.
 inline constexpr float kNoCeiling = __builtin_inff();
 
 // One tile of a convolution, accumulated in registers over the whole reduction:
@@ -34,9 +35,9 @@ struct ConvTile {
   const float* addend;  // added before ReLU, or null; may be out
   std::ptrdiff_t addend_pixel;
   bool relu;
-  float ceiling = kNoCeiling;  // of what ReLU leaves
-  // For conv_prefetch: memory that the next tiles will stream, asked for while this one computes. Each step of depth
-  // asks for NV cache lines and moves on by prefetch_step floats.
+  float ceiling = kNoCeiling;  // upper bound of the ReLU
+  // For conv_prefetch: memory that the next tiles will stream. Each step of depth prefetches NV cache lines of it and
+  // advances by prefetch_step floats.
   const float* prefetch;
   std::size_t prefetch_step;
 };
@@ -62,7 +63,7 @@ struct Region {
   std::size_t rows, pixels, channels;
 };
 
-// Where an operand's rectangle starts and how far its rows are apart. Pixels are `channels` apart.
+// The start of an operand's rectangle and the distance between its rows. Pixels are `channels` apart.
 struct Rows {
   const float* data;
   std::ptrdiff_t row;
@@ -74,18 +75,18 @@ struct MutableRows {
 
 // Winograd F(4x4, 3x3) of Lavin and Gray (arXiv 1509.09308) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, and
 // the nested F(2, 3) on the points 0, +-sqrt(1/2), infinity for a last tile of two pixels: both use the same
-// transformed weights. A tile of 4 (2) output pixels a side reads 6 (4) input pixels a side. Points are numbered row *
-// 6 + column, each of row and column counting the six points in the order above.
+// transformed weights. A tile with 4 (2) output pixels on a side reads 6 (4) input pixels on that side. Point number
+// row * 6 + column; row and column are indices of the six points in the order above.
 inline constexpr int kWinogradSide = 6, kWinogradPoints = kWinogradSide * kWinogradSide;
 
-// With stride 2 a side falls apart into its odd pixels under the two outer taps and its even pixels under the middle
-// one. The odd ones take F(4, 2) on the points +-1/2, +-3/2, infinity, with the nested F(2, 2) on +-1/2, infinity; each
-// even pixel counts as one more point, all four (two) with the same weights. A tile of 4 (2) output pixels a side reads
-// 9 (5) input pixels a side; points are numbered row * 9 + column.
+// With stride 2, the two outer taps read the odd pixels of a side, and the middle tap reads the even ones. The odd
+// pixels use F(4, 2) on the points +-1/2, +-3/2, infinity, with the nested F(2, 2) on +-1/2, infinity. Each even pixel
+// is one more point; all four (two) have the same weights. A tile with 4 (2) output pixels on a side reads 9 (5) input
+// pixels on that side. Point number row * 9 + column.
 inline constexpr int kStridedSide = 9;
 
-// Pixels of a tile -> the points that it has: those of the input, or for stride 1 4x4 (2x4, 4x2, 2x2) pixels of the
-// gradient of the output, which the transpose of the output transform takes to the points.
+// Pixels of a tile -> its points. The pixels are those of the input; or, for stride 1, 4x4 (2x4, 4x2, 2x2) pixels of
+// the gradient of the output, to which the transpose of the output transform is applied.
 struct WinogradInput {
   const float* in;
   std::ptrdiff_t pixel, row;
@@ -118,7 +119,7 @@ struct DepthwiseRow {
   const float* bias;
   float* out;
   std::ptrdiff_t out_pixel;
-  std::size_t pixels, channels;  // the latter a multiple of 16
+  std::size_t pixels, channels;  // channels: a multiple of 16
   const float* addend;           // added before ReLU, or null; may be out
   std::ptrdiff_t addend_pixel;
   bool relu;
@@ -147,12 +148,12 @@ struct KernelTable {
   // the addend.
   void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, Rows addend,
                     bool relu, MutableRows y);
-  // Per channel: sum of g and sum of g * (x - mean), where g is grad, or zero where ReLU made zero of
-  // (x - mean) * scale + shift (shift is null without ReLU).
+  // For each channel: sum of g and sum of g * (x - mean), where g is grad, or zero if the ReLU of (x - mean) * scale +
+  // shift is zero (shift is null without ReLU).
   void (*normalize_sums)(const Region&, Rows grad, Rows x, const float* mean, const float* scale, const float* shift,
                          float* sum, float* dot);
-  // out (+)= g * scale - (x - mean) * slope - offset per channel, g as above. slope and offset are null where the mean
-  // and variance are constants: then out (+)= g * scale.
+  // out (+)= g * scale - (x - mean) * slope - offset for each channel, g as above. If mean and variance are constants,
+  // slope and offset are null and out (+)= g * scale.
   void (*normalize_backward)(const Region&, Rows grad, Rows x, const float* mean, const float* scale,
                              const float* shift, const float* slope, const float* offset, bool accumulate,
                              MutableRows out);
@@ -174,14 +175,15 @@ struct KernelTable {
   void (*winograd_output[2][2][2])(const WinogradOutput&);
   void (*winograd_gradient[2][2])(const WinogradInput&);
 
-  // Convolutions of each channel by itself, 3x3 and 5x5: indexed by [5x5][stride - 1].
+  // Depthwise convolutions, 3x3 and 5x5: indexed by [5x5][stride - 1].
   void (*depthwise[2][2])(const DepthwiseRow&);
 
-  // Register-only loop of independent FMAs: the machine's peak. Returns floating-point operations done.
+  // A loop of independent FMAs in registers, to measure the machine's peak. Returns the number of floating-point
+  // operations.
   double (*fma_peak)(std::size_t iterations);
 };
 
-// Tables of one register width differ in their integer kernels only.
+// Tables with the same register width differ only in their integer kernels.
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvxVnniKernels;

@@ -1,11 +1,12 @@
-// The machine's peak: what kernels are measured against.
+// The machine's peak, with which kernels are compared.
 #pragma once
 
 #include <cstddef>
 
 namespace qarepvgg {
 
-// Operations per second of a register-only loop, which returns how many it has done, on `threads` threads together.
+// Operations per second of a loop in registers, which returns the number of its operations, on `threads` threads
+// together.
 double measure_peak(double (*loop)(std::size_t iterations), int threads);
 
 }  // namespace qarepvgg

@@ -1,12 +1,12 @@
-// Kernels over runs of floats for the ops around convolutions. They are plain loops that the compiler turns into
-// vectors of each instruction set; none of them contracts or reassociates, so their bits are the same everywhere.
+// Kernels on runs of floats for the ops around convolutions. They are plain loops that the compiler vectorises for each
+// instruction set. It never contracts or reassociates, so their bits are the same everywhere.
 #pragma once
 
 #include <cstddef>
 
 namespace qarepvgg {
 
-// y = f(x). alpha and beta as each formula says.
+// y = f(x). Each formula says what alpha and beta are.
 enum class Unary {
   kRelu,         // NaN stays NaN
   kClip,         // from alpha to beta
@@ -22,7 +22,7 @@ enum class Unary {
   kReciprocal,
   kFloor,
   kCeil,
-  // Computed number by number, with the C++ library (ops/unary.cc): no kernel knows them.
+  // Functions without a kernel: computed number by number, with the C++ library (program/ops/unary.cc).
   kLog,
   kTanh,
   kErf,
@@ -49,16 +49,16 @@ enum class Unary {
 struct UnaryFunction {
   Unary kind{};
   float alpha = 0, beta = 0;
-  // What becomes of the result: first times the one, then plus the other.
+  // The result is then multiplied by `scale`, plus `shift`.
   float scale = 1, shift = 0;
 
   bool is_scaled() const { return scale != 1 || shift != 0; }
   bool has_kernel() const { return kind < Unary::kLog; }
-  // Whether it takes zero to zero, so that the padding lanes of a map stay as they must be.
+  // Whether f(0) = 0, so that the padding lanes of a map stay zero.
   bool keeps_zero() const;
 };
 
-// y = f(a, b). Minimum and maximum are NaN where an operand is.
+// y = f(a, b). Minimum and maximum are NaN if an operand is.
 enum class Binary { kAdd, kSub, kMul, kDiv, kMin, kMax, kPrelu };
 
 // A row of pixels, `step` floats apart.
@@ -68,11 +68,11 @@ struct PixelRow {
 };
 
 struct TensorKernels {
-  // y may be x. For functions that have a kernel, as the next one.
+  // y may be x. Only for functions with a kernel, like `activate`.
   void (*unary)(const UnaryFunction& f, const float* x, std::size_t count, float* y);
   // y[p][c] = f(y[p][c]), pixels `step` floats apart.
   void (*activate)(const UnaryFunction& f, std::size_t pixels, std::size_t channels, float* y, std::ptrdiff_t step);
-  // An operand that `is_one` is a single number. y may be an operand.
+  // An operand whose `is_one` is true is a single number. y may be an operand.
   void (*binary)(Binary kind, const float* a, bool a_is_one, const float* b, bool b_is_one, std::size_t count,
                  float* y);
   // y[p][c] = max(y[p][c], x[p * step + c]); NaN stays NaN.

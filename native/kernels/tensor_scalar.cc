@@ -1,4 +1,4 @@
-// Portable: what the compiler's baseline has.
+// Portable kernels for the compiler's baseline.
 #include <cstdint>
 
 #include "kernels/attributes.h"

@@ -22,7 +22,7 @@ void BatchNorm::measure(const FeatureMap& x, float* saved, int threads) const {
 
 void BatchNorm::settle(double eps, RunningStatistics running, float* saved, int threads) const {
   const auto part = parts(saved);
-  // Chan et al. 1979: the chunks' moments joined around the common mean.
+  // Chan et al. 1979: joins the moments of the chunks around the common mean.
   const double count = static_cast<double>(shape_.n * shape_.h * shape_.w);
   std::fill_n(saved, 2 * pixel_, 0.0f);
   parallel_for(threads, ceil_div(shape_.c, kAlignedFloats), [&](std::size_t block) {

@@ -23,8 +23,8 @@ struct RunningStatistics {
   double momentum;
 };
 
-// A forward pass is measure() and settle(), or recall(), then normalize(). `saved` is kept from it to the backward
-// pass: per channel the mean, 1 / sqrt(var + eps), the scale and shift of normalize(); then the sums of all chunks.
+// A forward pass is measure() and settle(), or recall(), then normalize(). `saved` is kept for the backward pass: for
+// each channel the mean, 1 / sqrt(var + eps), and the scale and shift of normalize(); then the sums of all chunks.
 class BatchNorm {
  public:
   BatchNorm(const MapShape& shape, const KernelTable& kernels);
@@ -35,7 +35,7 @@ class BatchNorm {
   // Measures the batch, chunk by chunk.
   void measure_chunk(const FeatureMap& x, std::size_t chunk, float* saved) const;
   void measure(const FeatureMap& x, float* saved, int threads) const;
-  // Takes mean and variance from what was measured and updates the running statistics.
+  // Computes mean and variance from the measured sums, and updates the running statistics.
   void settle(double eps, RunningStatistics running, float* saved, int threads) const;
   // Takes mean and variance from the running statistics.
   void recall(const float* running_mean, const float* running_var, double eps, float* saved) const;
@@ -53,7 +53,7 @@ class BatchNorm {
     const FeatureMap& grad;  // of y
     const FeatureMap& x;
     const FeatureMap& grad_x;
-    bool relu;              // of a forward pass without addend
+    bool relu;              // whether the forward pass had a ReLU; only without an addend
     bool accumulate;        // adds to grad_x
     bool batch_statistics;  // the mean and variance depend on x
     float* grad_weight;     // added to
@@ -62,7 +62,7 @@ class BatchNorm {
   // Sums the gradients of scale and shift, chunk by chunk.
   void sum_chunk(const FeatureMap& grad, const FeatureMap& x, bool relu, std::size_t chunk, float* saved) const;
   void sum(const FeatureMap& grad, const FeatureMap& x, bool relu, float* saved, int threads) const;
-  // After these sums: all gradients. Calls then(chunk) after each chunk of grad_x.
+  // Computes all gradients, after these sums. Calls then(chunk) after each chunk of grad_x.
   void backward(const Backward& call, const float* saved, float* workspace, const ChunkTask& then, int threads) const;
 
  private:

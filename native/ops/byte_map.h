@@ -1,6 +1,6 @@
-// A map as layers of an inference program hand it on: floats (a FeatureMap seen as bytes), or integers from 0 to 255,
-// in elements as wide as the instruction set multiplies (kernels/integer_kernels.h). Halo and padding lanes of integers
-// hold the zero point, that is the value zero.
+// A map of floats (a FeatureMap seen as bytes), or of integers from 0 to 255 in elements as wide as the instruction set
+// multiplies (kernels/integer_kernels.h). Halo and padding lanes of integers hold the zero point, which represents
+// zero.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace qarepvgg {
 
-// A view; whoever holds the arena owns the memory. 64 spare bytes follow it, which kernels may read.
+// A view; the arena owns the memory. 64 spare bytes follow it, which kernels may read.
 struct ByteMap {
   std::byte* data = nullptr;  // first halo pixel of image 0
   MapShape shape;
@@ -21,7 +21,7 @@ struct ByteMap {
       : data(memory), shape(dims), element(element_bytes) {}
   explicit ByteMap(const FeatureMap& map) : data(reinterpret_cast<std::byte*>(map.data)), shape(map.shape) {}
 
-  // Only where elements are floats.
+  // Only if elements are floats.
   FeatureMap floats() const { return {reinterpret_cast<float*>(data), shape}; }
 
   // Bytes from one pixel, row, image to the next.
@@ -36,9 +36,9 @@ struct ByteMap {
   }
 };
 
-// `count` elements of that many bytes; floats must be zero.
+// Fills `count` elements of `element` bytes; floats can only be filled with zero.
 void fill_elements(std::byte* data, std::size_t count, std::size_t element, std::uint8_t value);
-// Fills the padding lanes of rows [first, end), counted through the images.
+// Fills the padding lanes of rows [first, end), numbered through all images.
 void clear_padding(const ByteMap& map, std::uint8_t value, std::size_t first, std::size_t end);
 
 }  // namespace qarepvgg

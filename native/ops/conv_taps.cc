@@ -28,8 +28,8 @@ void ConvTaps::add_class(std::size_t y, std::size_t x) {
         taps.push_back({ky, kx, down - signed_size(sy.before), right - signed_size(sx.before)});
         continue;
       }
-      // Output pixel o reads input pixel o * stride + k * dilation - padding. Solved for o, it is whole only for the
-      // taps of this residue class.
+      // Output pixel o reads input pixel o * stride + k * dilation - padding. Solved for o, only the taps of this
+      // residue class have a whole number.
       const std::ptrdiff_t dy = signed_size(y + sy.before) - down, dx = signed_size(x + sx.before) - right;
       if (dy % signed_size(sy.stride) == 0 && dx % signed_size(sx.stride) == 0)
         taps.push_back({ky, kx, dy / signed_size(sy.stride), dx / signed_size(sx.stride)});

@@ -1,5 +1,5 @@
-// A convolution over an explicit list of taps, each an offset into the padded input: the forward pass, or the
-// transposed one, which falls apart into a dense convolution for each residue class of the stride.
+// A convolution as an explicit list of taps, each an offset into the padded input. The transposed convolution is one
+// dense convolution for each residue class of the stride.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ struct Window {
   Side y, x;
 
   std::size_t taps() const { return y.kernel * x.kernel; }
-  // One tap for every pixel.
+  // Whether every output pixel reads just one input pixel.
   bool is_pointwise() const { return y == Side{} && x == Side{}; }
 };
 
@@ -48,13 +48,13 @@ struct ConvTaps {
     std::size_t y, x;
   };
 
-  // in, out: what is read and written, whose halos do not count. Images of one pixel under one tap are a matrix
-  // product: the images are then the pixels of one row.
+  // The halos of `in` and `out` do not count. Images of one pixel under one tap are a matrix product: the images then
+  // count as the pixels of one row.
   ConvTaps(const MapShape& in, const MapShape& out, const Window& window, bool transposed);
 
   // Halo that the input needs.
   std::size_t halo() const;
-  // Where the taps of a class lie in an input whose rows and pixels are so far apart; at most kMaxTaps.
+  // Offsets of the taps of a class, at most kMaxTaps, in an input with these distances between rows and between pixels.
   void offsets(const Class& cls, std::size_t row, std::size_t pixel, std::ptrdiff_t* out) const;
 
   MapShape in, out;

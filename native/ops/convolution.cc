@@ -12,12 +12,13 @@ constexpr std::size_t kMaxPadding = 1 << 12;
 constexpr std::size_t kMaxStride = 128;
 constexpr std::size_t kMaxDilation = 1 << 12;
 
-// A block of input rows and a panel of weights share the second-level cache (512 KiB and up on the CPUs meant here).
+// A block of input rows and a panel of weights share the second-level cache, which has at least 512 KiB.
 constexpr std::size_t kBlockBytes = 192 * 1024;
 constexpr std::size_t kStreamedBytes = 1024 * 1024;
-// Weights of a group that stay in the cache while each tile of pixels passes over all of them.
+// The weights of a group stay in the cache, while each tile of pixels uses all of them, up to this size.
 constexpr std::size_t kFewBytes = 128 * 1024;
-// Pixels summed in registers before they are added to the gradient in memory: keeps rounding errors of long sums small.
+// So many pixels are summed in registers before the sum is added to memory, which keeps rounding errors of long sums
+// small.
 constexpr std::size_t kPixelsPerChunk = 256;
 
 void check_range(const char* what, std::size_t value, std::size_t low, std::size_t high) {
@@ -49,7 +50,8 @@ Panels choose_panels(std::size_t channels, std::size_t items, int vector_lanes, 
   const std::size_t lanes = static_cast<std::size_t>(vector_lanes);
   Panels best{channels, 0, lanes};
   double best_cost = 0;
-  // Cycles of one step of a tile: two FMAs and two loads start per cycle, and a chain of FMAs has a latency of four.
+  // Estimates the cycles of one step of a tile: two FMAs and two loads start per cycle, and an FMA has a latency of
+  // four.
   for (int vectors : {preferred, 5 - preferred, 1}) {
     const Panels panels{channels, vectors, lanes};
     const auto cycles = [&](std::size_t panel) {
@@ -122,7 +124,7 @@ void TapConvolution::pack_weights(const float* weight, float* packed, int thread
     const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
     const std::size_t valid = panels_.valid(panel), first = panel * panels_.width();
     float* out = packed + (group * panels_.padded() + first) * steps;
-    // Depth outside, taps inside: the source is then read in the order in which it lies in memory.
+    // The loop over taps is the inner one, so that the source is read in the order of memory.
     for (std::size_t k = 0; k < depth_; ++k)
       for (std::size_t t = 0; t < layout_.taps.size(); ++t) {
         float* lanes = out + (t * depth_ + k) * width;
@@ -152,7 +154,7 @@ struct TapConvolution::Pass {
   ConvOptions options;
   std::ptrdiff_t offsets[kMaxTaps];
   std::size_t in_pixel, out_pixel;  // from one pixel of a row to the next, in floats
-  std::size_t blocks, items;        // blocks: of a class's rows
+  std::size_t blocks, items;        // blocks: into which the rows of a class are cut
 };
 
 void TapConvolution::run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
@@ -219,9 +221,9 @@ TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in
   return pass;
 }
 
-// An item is one panel over one block of rows. Panels vary fastest: a block of input rows stays in the cache while all
-// panels pass over it. Where weights are few, an item is all panels of a group, and each tile of pixels meets them one
-// after the other: what is written then lies together.
+// An item is one panel over one block of rows. Panels vary fastest, so that a block of input rows stays in the cache
+// for all panels. If weights are few, an item is all panels of a group, which each tile of pixels uses one after the
+// other, so that writes to memory are contiguous.
 void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   const Class& cls = pass.cls;
   const std::size_t steps = layout_.taps.size() * depth_, per_item = panels_per_item(),
@@ -245,13 +247,15 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.addend_pixel = signed_size(layout_.product ? addend.shape.image() : layout_.out_step.x * addend.shape.pixel());
   tile.relu = pass.options.relu;
   tile.ceiling = pass.options.ceiling;
-  // Weights that are too many for the second-level cache, each panel used for one small image: tiles ask for the next
-  // panel's. A single row of tiles leaves no time for that.
+  // If the weights do not fit the second-level cache and each panel is used for one small image, tiles prefetch the
+  // next panel. A single row of tiles leaves no time for that.
   const bool streams = pass.blocks == 1 && rows.length > 1 && weight_floats() * sizeof(float) >= kStreamedBytes;
   const std::size_t panel_width = static_cast<std::size_t>(panels_.panel_vectors(first_panel)) * panels_.lanes;
   tile.prefetch = pass.weights + (group * panels_.padded() + first_panel * panels_.width()) * steps +
                   cls.first_tap * depth_ * panel_width + steps * panel_width;
   tile.prefetch_step = ceil_div(panel_width, rows.length * tiles);
+  const std::size_t padding_lanes = pass.out.shape.pixel() - pass.out.shape.c;
+  const bool writes_padding = padding_lanes > 0 && group + 1 == groups_ && first_panel + per_item == panels_.count();
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const std::ptrdiff_t out_y = signed_size(cls.first_y + row * layout_.out_step.y), out_x = signed_size(cls.first_x);
     const float* in_row = pass.in.at(image, signed_size(row * layout_.in_step.y), 0) + group * depth_;
@@ -279,6 +283,11 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
       const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
       kernels_->tensor->activate(*pass.options.then, cls.columns, lanes, out_row, tile.out_pixel);
     }
+    if (writes_padding) {
+      float* padding = pass.out.at(image, out_y, out_x) + pass.out.shape.c;
+      for (std::size_t i = 0; i < cls.columns; ++i, padding += tile.out_pixel)
+        std::fill_n(padding, padding_lanes, 0.0f);
+    }
   }
 }
 
@@ -301,10 +310,10 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
   const std::size_t panel_count = panels_.count(), padded = panels_.padded();
   const std::size_t out_h = shape_.out_h(), chunks = ceil_div(out_h, rows_per_chunk_);
 
-  // Cut for full panels; a narrower last panel allows at least as many rows.
+  // Tiles for full panels; a narrower last panel allows at least as many rows.
   const std::size_t channel_tiles = ceil_div(depth, static_cast<std::size_t>(kernels_->max_rows[panels_.vectors - 1]));
 
-  // Each thread owns some (group, panel, channel tile, tap) and walks the pixels in the same order as any other would.
+  // Each thread owns some items (group, panel, channel tile, tap). Any thread would sum their pixels in the same order.
   const std::size_t items = shape_.groups * panel_count * channel_tiles * taps;
   parallel_ranges(threads, items, 2 * static_cast<std::size_t>(threads), [&](std::size_t begin, std::size_t end) {
     for (std::size_t step = 0; step < chunks * ceil_div(shape_.n, images_per_chunk_); ++step) {
@@ -340,7 +349,7 @@ void WeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float
     }
   });
 
-  // Back to [out][in][tap], a cache line of output channels at a time.
+  // Reorders to [out][in][tap], a cache line of output channels at a time.
   const std::size_t lines = ceil_div(panels_.channels, kAlignedFloats);
   parallel_for(threads, shape_.groups * lines, [&](std::size_t item) {
     const std::size_t group = item / lines, first = item % lines * kAlignedFloats;

@@ -1,4 +1,4 @@
-// Denormal weights: some processors take a hundred cycles for each product of one, and it adds nothing that counts.
+// Denormal weights: some processors take a hundred cycles to multiply by one, and the product is negligible.
 #pragma once
 
 #include <cmath>
@@ -6,7 +6,7 @@
 
 namespace qarepvgg {
 
-// The weight as kernels get it; NaN and the sign of zero stay.
+// Returns zero for a denormal weight. NaN and the sign of zero stay.
 inline float without_denormal(float weight) {
   return std::abs(weight) < std::numeric_limits<float>::min() ? std::copysign(0.0f, weight) : weight;
 }

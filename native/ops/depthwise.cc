@@ -8,8 +8,8 @@ namespace qarepvgg {
 
 bool DepthwiseConvolution::supports(std::size_t in_c, std::size_t out_c, std::size_t groups, const Window& window) {
   const Side &y = window.y, &x = window.x;
-  return groups == in_c && in_c == out_c && y.kernel == x.kernel && (y.kernel == 3 || y.kernel == 5) &&
-         y.stride == x.stride && y.stride <= 2 && y.dilation == 1 && x.dilation == 1;
+  return groups == in_c && in_c == out_c && y.kernel == x.kernel && (y.kernel == 3 || y.kernel == 5) && x.stride <= 2 &&
+         y.dilation == 1 && x.dilation == 1;
 }
 
 DepthwiseConvolution::DepthwiseConvolution(const Window& window, std::size_t channels, const KernelTable& kernels)

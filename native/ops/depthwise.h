@@ -1,5 +1,5 @@
-// Convolution of each channel by itself: as many groups as channels, 3x3 or 5x5, stride 1 or 2. Other depthwise
-// convolutions go the general way (ops/convolution.h).
+// Depthwise convolution: as many groups as channels, 3x3 or 5x5, stride 1 or 2 along x. ops/convolution.h computes all
+// other depthwise convolutions.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +20,10 @@ class DepthwiseConvolution {
   std::size_t bias_floats() const { return padded_; }
   // weight: [channels][1][kernel][kernel]. Padding lanes become zero.
   void pack_weights(const float* weight, float* packed) const;
-  // bias: null for none.
+  // bias: may be null.
   void pack_bias(const float* bias, float* packed) const;
 
-  // Output rows [first, end) of all images of `out`, counted through. The input's halo covers the padding.
+  // Computes output rows [first, end), numbered through all images. The input's halo must cover the padding.
   void run_rows(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
                 ConvOptions options, std::size_t first, std::size_t end) const;
 

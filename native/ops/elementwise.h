@@ -1,4 +1,4 @@
-// Ops that treat every channel alike: sum of branches, scaling, ReLU, 3x3 average, and their gradients.
+// Ops that compute the same in every channel: sum of branches, scaling, ReLU, 3x3 average, and their gradients.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ void scale_map(const FeatureMap& x, float factor, bool accumulate, const Feature
 // grad_x (+)= zero where y <= 0, else grad. grad_x may be grad.
 void relu_backward(const FeatureMap& grad, const FeatureMap& y, bool accumulate, const FeatureMap& grad_x,
                    const KernelTable& kernels, int threads);
-// 3x3 average, stride 1, padding 1, padding counted (torch.nn.AvgPool2d(3, 1, 1)); x needs a halo of one.
-// The operation is its own gradient.
+// 3x3 average, stride 1, padding 1, which counts (torch.nn.AvgPool2d(3, 1, 1)); x needs a halo of one. The operation is
+// its own gradient.
 void average3x3(const FeatureMap& x, bool accumulate, const FeatureMap& out, const KernelTable& kernels, int threads);
 // Sum of a * b over all elements. workspace: sum_workspace_floats(a.shape).
 double dot_maps(const FeatureMap& a, const FeatureMap& b, float* workspace, const KernelTable& kernels, int threads);

@@ -9,17 +9,17 @@ namespace {
 constexpr std::size_t kChunkFloats = 8192;
 constexpr std::size_t kTile = 16;
 
-// A strip is 16 channels (a cache line of every pixel) of some rows of one image.
+// A strip is 16 channels (a cache line of each pixel) of some rows of one image.
 struct Strip {
   std::size_t image, channel, first_row, rows;
 };
 
-// Strips of one row, numbered with the row fastest: a thread that walks them in order reads and writes few streams of
+// Strips of one row. Rows vary fastest, so that a thread that iterates them in order reads and writes few streams of
 // memory.
 Strip strip_of(const MapShape& s, std::size_t index) { return {0, index / s.h * kTile, index % s.h, 1}; }
 
-// Calls visit(offset in the NCHW batch, pixels of the map, channels, pixels) for each run of pixels that lie side by
-// side on both sides of the transposition.
+// Calls visit(offset in the NCHW batch, pixels of the map, channels, pixels) for each run of pixels that is contiguous
+// on both sides of the transposition.
 template <class Visit>
 void for_each_run(const FeatureMap& map, const Strip& strip, const Visit& visit) {
   const MapShape& s = map.shape;
@@ -34,6 +34,8 @@ void import_strip(const float* nchw, const FeatureMap& map, const Strip& strip, 
   const auto pixel = static_cast<std::ptrdiff_t>(map.shape.pixel());
   for_each_run(map, strip, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
     kernels.transpose(nchw + offset, plane, channels, pixels, out, pixel);
+    if (channels == kTile) return;
+    for (std::size_t i = 0; i < pixels; ++i, out += pixel) std::fill_n(out + channels, kTile - channels, 0.0f);
   });
 }
 
@@ -82,6 +84,16 @@ void import_strips(const float* chw, const FeatureMap& map, const KernelTable& k
 void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels, const Tile& strips) {
   for (std::size_t i = 0; i < strips.length; ++i)
     export_strip(map, strip_of(map.shape, strips.first + i), chw, kernels);
+}
+
+void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end) {
+  const MapShape& shape = map.shape;
+  const std::size_t pixel = shape.pixel();
+  if (pixel == shape.c) return;
+  for (std::size_t line = first; line < end; ++line) {
+    float* row = map.at(line / shape.h, signed_size(line % shape.h), 0);
+    for (std::size_t x = 0; x < shape.w; ++x) std::fill_n(row + x * pixel + shape.c, pixel - shape.c, 0.0f);
+  }
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {

@@ -1,5 +1,5 @@
-// An image batch in memory: channels-last, the channel count padded to a multiple of 16, every image surrounded by a
-// halo of zero pixels so that convolution taps never need a bounds test. Padding lanes hold zero.
+// A batch of images in memory: channels last, channels padded to a multiple of 16, and a halo of zero pixels around
+// each image, so that convolution taps need no bounds tests. Padding lanes hold zero.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ struct MapShape {
   bool same_dims(const MapShape& other) const { return n == other.n && c == other.c && h == other.h && w == other.w; }
 };
 
-// A view; whoever holds the arena owns the memory.
+// A view; the arena owns the memory.
 struct FeatureMap {
   float* data = nullptr;  // first halo pixel of image 0
   MapShape shape;
@@ -40,17 +40,19 @@ struct FeatureMap {
   }
 };
 
-// One image, [channels][height][width], is so many strips: a cache line of channels of one row.
+// Number of strips in one image [channels][height][width]. A strip is a cache line of channels of one row.
 std::size_t strip_count(const MapShape& shape);
-// Some strips of the first image of a map.
+// Some strips of the first image of a map, with its padding lanes.
 void import_strips(const float* chw, const FeatureMap& map, const KernelTable& kernels, const Tile& strips);
 void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels, const Tile& strips);
+// Zeroes the padding lanes of rows [first, end), counted through the images.
+void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end);
 // Zeroes the halo; with `all`, the interior too.
 void clear_map(const FeatureMap& map, bool all, int threads);
 
-// A map's pixels in chunks of whole rows of one image, about 32 KiB each, so that a kernel's second pass over a chunk
-// finds it in the first-level cache. The split depends on the shape alone, never on the number of threads: sums over
-// chunks are the same bits for any thread count.
+// Cuts a map into chunks of whole rows of one image, about 32 KiB each, so that a second pass over a chunk finds it in
+// the first-level cache. Chunks depend only on the shape, so sums over chunks have the same bits for any number of
+// threads.
 class RowChunks {
  public:
   explicit RowChunks(const MapShape& shape);
@@ -67,15 +69,16 @@ class RowChunks {
   std::size_t rows_per_chunk_, chunks_per_image_;
 };
 
-// What is done with a chunk of a map just after it was written, while it is in the cache. May be empty.
+// Called for a chunk of a map right after it was written, while it is in the cache. May be empty.
 using ChunkTask = std::function<void(std::size_t chunk)>;
 
-// NCHW -> channels-last; writes the interior only. Calls then(chunk) after each chunk of the map.
+// NCHW -> channels-last; writes the interior only, with its padding lanes. Calls then(chunk) after each chunk of the
+// map.
 void import_nchw(const float* nchw, const FeatureMap& map, const ChunkTask& then, const KernelTable& kernels,
                  int threads);
 // Channels-last -> NCHW.
 void export_nchw(const FeatureMap& map, float* nchw, const KernelTable& kernels, int threads);
-// One chunk of it.
+// The same for one chunk.
 void export_chunk(const FeatureMap& map, const RowChunks& chunks, std::size_t chunk, float* nchw,
                   const KernelTable& kernels);
 

@@ -63,7 +63,7 @@ void Fusion::add_identity(const FoldedBatchNorm* norm) { add_diagonal({nullptr, 
 void Fusion::add_average(const FoldedBatchNorm* norm) { add_diagonal({nullptr, 0, kTaps, 1.0 / 9, nullptr, {}}, norm); }
 
 void Fusion::fuse_into(float* weight, float* bias) const {
-  // One output channel at a time: its numbers in double stay in the cache.
+  // One output channel at a time, so that its numbers in double stay in the cache.
   std::vector<double> row(depth_ * kTaps);
   for (std::size_t o = 0; o < out_; ++o) {
     std::fill(row.begin(), row.end(), 0.0);

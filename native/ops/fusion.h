@@ -1,5 +1,5 @@
-// Re-parameterisation: parallel branches and their batch norms folded into one 3x3 convolution. Everything is computed
-// in double and rounded to float once, at the end.
+// Re-parameterisation: folds parallel branches and their batch norms into one 3x3 convolution. Computes in double and
+// rounds to float once, at the end.
 #pragma once
 
 #include <cstddef>
@@ -19,10 +19,10 @@ struct FoldedBatchNorm {
 
 class Fusion {
  public:
-  // Throws ERR_INVALID_ARG when groups do not divide the channels.
+  // Throws ERR_INVALID_ARG if groups do not divide the channels.
   Fusion(std::size_t in_channels, std::size_t out_channels, std::size_t groups);
 
-  // Arrays are read by fuse_into, not before.
+  // Only fuse_into reads the arrays.
 
   // Adds a convolution branch: scale * (weight * x + bias), then batch norm. kernel is 1 (its weight goes to the centre
   // tap) or 3. weight: [out][in / groups][kernel][kernel]; bias and norm may be null.
@@ -35,8 +35,8 @@ class Fusion {
   // A batch norm over the sum of all branches.
   void set_post_batch_norm(const FoldedBatchNorm& norm) { post_ = norm; }
 
-  // weight: [out][in / groups][3][3]; bias: [out]. Throws ERR_NON_FINITE, naming the output channel, when a value is
-  // not finite; the arrays are then undefined.
+  // weight: [out][in / groups][3][3]; bias: [out]. Throws ERR_NON_FINITE, naming the output channel, if a value is not
+  // finite; the content of the arrays is then undefined.
   void fuse_into(float* weight, float* bias) const;
   std::size_t weight_elements() const { return out_ * depth_ * kTaps; }
 

@@ -9,7 +9,7 @@
 namespace qarepvgg {
 namespace {
 
-// As many chains of comparisons run side by side.
+// So many independent chains of comparisons run side by side.
 constexpr std::size_t kLanes = 16;
 
 }  // namespace
@@ -22,7 +22,7 @@ Extent extent_of(const float* values, std::size_t count) {
   const auto take = [&](std::size_t lane, float value) {
     low[lane] = value < low[lane] ? value : low[lane];
     high[lane] = value > high[lane] ? value : high[lane];
-    // Zero for all values but those that are not finite.
+    // 0 for finite values, NaN for others.
     check[lane] += value * 0.0f;
   };
   std::size_t i = 0;
@@ -37,12 +37,12 @@ Extent extent_of(const float* values, std::size_t count) {
 }
 
 void count_values(const float* values, std::size_t count, double scale, double* counts, std::size_t bins) {
-  // Neighbours, zeros above all, often fall into one bin, and adding to it has to wait for the addition before: so they
-  // are counted in turns.
+  // Neighbours, above all zeros, often fall into the same bin, and an addition to a bin has to wait for the one before.
+  // So there are several sets of counts, used in turns.
   constexpr std::size_t kTurns = 2;
   std::vector<std::uint32_t> turns(kTurns * 2 * bins);
   const double last = static_cast<double>(bins - 1);
-  // So many that no count can overflow.
+  // Small enough that no count can overflow.
   constexpr std::size_t kChunk = std::size_t{1} << 31;
   for (std::size_t begin = 0; begin < count; begin += kChunk) {
     const std::size_t end = begin + std::min(kChunk, count - begin);

@@ -1,4 +1,4 @@
-// What calibration counts of activations.
+// Range and histogram of activations, for calibration.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,11 @@ struct Extent {
   float low, high;
 };
 
-// The smallest and the largest of `count` values, 1 or more; both NaN where one of them is not finite.
+// The smallest and the largest of `count` values, at least 1; both are NaN if any value is not finite.
 Extent extent_of(const float* values, std::size_t count);
 
-// Adds to counts[0, bins) the values from zero on, and to counts[bins, 2 * bins) those below, by their size: |value| *
-// scale, rounded down, is the number of the bin, and the last bin takes what lies beyond it. Values are finite.
+// Counts values, which must be finite: those from zero up in counts[0, bins), those below in counts[bins, 2 * bins).
+// The bin of a value is |value| * scale, rounded down, and at most the last one.
 void count_values(const float* values, std::size_t count, double scale, double* counts, std::size_t bins);
 
 }  // namespace qarepvgg

@@ -11,7 +11,7 @@
 namespace qarepvgg {
 namespace {
 
-// Bytes that are worth a thread.
+// An image of at least so many bytes is worth another thread.
 constexpr std::size_t kShareBytes = std::size_t{1} << 16;
 
 std::size_t ranges_for(int threads, std::size_t bytes) {
@@ -19,10 +19,10 @@ std::size_t ranges_for(int threads, std::size_t bytes) {
   return std::clamp<std::size_t>(bytes / kShareBytes, 1, most);
 }
 
-// As wide as two pixels.
+// Two pixels wide.
 double triangle(double x) { return std::max(1.0 - std::abs(x), 0.0); }
 
-// As wide as four. Keys' cubic with a = -0.5.
+// Four pixels wide: Keys' cubic with a = -0.5.
 double cubic(double x) {
   constexpr double a = -0.5;
   x = std::abs(x);
@@ -31,7 +31,7 @@ double cubic(double x) {
   return 0.0;
 }
 
-// Those of PixelWeights.
+// The memory of a PixelWeights.
 struct Weights {
   std::vector<std::size_t> starts, counts;
   std::vector<std::int32_t> values;
@@ -45,7 +45,7 @@ struct Weights {
 Weights weights_of(std::size_t from, std::size_t to, ResizeFilter filter) {
   const bool is_cubic = filter == ResizeFilter::kBicubic;
   const double scale = static_cast<double>(from) / static_cast<double>(to);
-  const double stretch = std::max(scale, 1.0);  // where the image shrinks, the filter is as wide in output pixels
+  const double stretch = std::max(scale, 1.0);  // if the image shrinks, the filter's width counts in output pixels
   const double support = (is_cubic ? 2.0 : 1.0) * stretch;
   Weights weights{std::vector<std::size_t>(to), std::vector<std::size_t>(to), {}, 0};
   weights.reach = static_cast<std::size_t>(std::ceil(support)) * 2 + 1;
@@ -74,7 +74,7 @@ Weights weights_of(std::size_t from, std::size_t to, ResizeFilter filter) {
 
 std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
 
-// Of any number of channels.
+// For any number of channels.
 void scale_row(const std::uint8_t* in, std::uint8_t* out, const Weights& weights, std::size_t channels) {
   for (std::size_t i = 0; i < weights.starts.size(); ++i)
     for (std::size_t c = 0; c < channels; ++c) {
@@ -85,7 +85,8 @@ void scale_row(const std::uint8_t* in, std::uint8_t* out, const Weights& weights
     }
 }
 
-// For each output position the nearest input. Positions are added up, as Pillow does: products would round differently.
+// The nearest input for each output position. Positions are sums, as in Pillow, because products would round
+// differently.
 std::vector<std::size_t> nearest(std::size_t from, std::size_t to) {
   std::vector<std::size_t> places(to);
   const double step = static_cast<double>(from) / static_cast<double>(to);
@@ -148,7 +149,7 @@ Bytes scale_weighted(int threads, const ImageTransform& t, const std::uint8_t* i
   return scaled;
 }
 
-// What of a line of `length` pixels at `at` lies on a canvas of `room`.
+// The part of a line of `length` pixels at `at` that lies on a canvas of `room` pixels.
 struct Overlap {
   std::size_t from, to, count;
 };

@@ -1,4 +1,4 @@
-// From the pixels of a photograph to what a network takes: scaled, cut or padded, and turned into numbers.
+// Turns the pixels of a photograph into the input of a network: scales, crops or pads, and converts bytes to numbers.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ struct PixelSize {
   std::size_t height, width;
 };
 
-// The image is scaled to `scaled`; of a canvas of `canvas` pixels its upper left corner covers the pixel (top, left),
-// which may lie outside. Pixels of the canvas that it does not cover are `fill`.
+// The image is scaled to `scaled` and placed on a canvas with its upper left corner at (top, left), which may lie
+// outside. Pixels of the canvas that it does not cover are `fill`.
 struct ImageTransform {
   PixelSize from, scaled, canvas;
   std::size_t channels;
@@ -22,12 +22,12 @@ struct ImageTransform {
   std::uint8_t fill;
 };
 
-// Scales as Pillow's resize(), to the byte: bilinear and bicubic weigh all the pixels that an output pixel covers
-// (antialiasing), in rows first and columns second, rounded to bytes after each. Images are [height][width][channels].
-// Throws std::bad_alloc.
+// Scales to the same bytes as Pillow's resize(): bilinear and bicubic weigh all pixels that an output pixel covers
+// (antialiasing), first along rows, then along columns, and round to bytes after each. Images are
+// [height][width][channels]. Throws std::bad_alloc.
 void transform_image(int threads, const ImageTransform& transform, const std::uint8_t* image, std::uint8_t* canvas);
 
-// The number for each byte, [channels][256], where each pixel belongs: [channels][pixels], or else [pixels][channels].
+// Look up each byte in `table`, [channels][256], and write [channels][pixels] (planes) or [pixels][channels] (numbers).
 void bytes_to_planes(int threads, const std::uint8_t* bytes, std::size_t pixels, std::size_t channels,
                      const float* table, float* planes);
 void bytes_to_numbers(int threads, const std::uint8_t* bytes, std::size_t pixels, std::size_t channels,

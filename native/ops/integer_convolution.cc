@@ -5,10 +5,10 @@
 namespace qarepvgg {
 namespace {
 
-// A block of input rows and a panel of weights share the second-level cache (512 KiB and up on the CPUs meant here).
+// A block of input rows and a panel of weights share the second-level cache, which has at least 512 KiB.
 constexpr std::size_t kBlockBytes = 192 * 1024;
 constexpr std::size_t kStreamedBytes = 256 * 1024;
-// A team shares an image by rows where no member gets more than this part of a row too much.
+// A team shares an image by rows if each member gets at least so many, so that an uneven share costs little.
 constexpr std::size_t kRowsPerMember = 8;
 
 }  // namespace
@@ -45,7 +45,7 @@ std::size_t IntegerConvolution::weight_bytes() const {
   return checked_product({groups_, layout_.taps.size(), steps_, panels_.padded(), kStepBytes});
 }
 
-// Into [group][panel][tap][step][lane of the panel][element].
+// Packs into [group][panel][tap][step][lane of the panel][element].
 void IntegerConvolution::pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const {
   const std::size_t panel_count = panels_.count(), taps = layout_.taps.size(), all = layout_.window.taps();
   const std::size_t elements = step_elements(*kernels_);
@@ -88,7 +88,7 @@ struct IntegerConvolution::Pass {
   const SumStore& sums;
   std::ptrdiff_t offsets[ConvTaps::kMaxTaps];
   std::size_t in_pixel, out_pixel;
-  std::size_t blocks;  // of the class's rows
+  std::size_t blocks;  // into which the class's rows are cut
 };
 
 std::size_t IntegerConvolution::items() const {
@@ -103,7 +103,7 @@ std::size_t IntegerConvolution::row_blocks(const Class& cls) const {
   const std::size_t width = in.w + layout_.window.x.before + layout_.window.x.after;
   const std::size_t row_bytes = checked_product({width, pixel, layout_.in_step.y});
   std::size_t blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
-  // Members that share rows rather than panels write no cache line in common: a panel of bytes is less than a line.
+  // Members that share rows, not panels, never write to the same cache line: a panel of bytes is less than a line.
   if (cls.rows % members_ == 0 || cls.rows >= kRowsPerMember * members_)
     blocks = round_up(blocks, members_);
   else if (parts() * blocks % members_ != 0 && parts() * blocks < 8 * members_)
@@ -136,7 +136,7 @@ IntegerConvolution::Pass IntegerConvolution::pass(const Class& cls, const ByteMa
   return pass;
 }
 
-// Panels vary fastest: a block of input rows stays in the cache while all panels pass over it.
+// Panels vary fastest, so that a block of input rows stays in the cache for all panels.
 void IntegerConvolution::run_item(const Pass& pass, std::size_t item) const {
   const Class& cls = pass.cls;
   const std::size_t panel_count = panels_.count();
@@ -160,8 +160,8 @@ void IntegerConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.store = pass.sums.store(lane);
   tile.out_pixel = signed_size(pass.out_pixel);
   tile.valid = panels_.valid(panel);
-  // Weights that do not stay in the second-level cache, each panel used for one small image: the tiles ask for the next
-  // panel's, where they have enough steps for its cache lines.
+  // If the weights do not stay in the second-level cache and each panel is used for one small image, the tiles prefetch
+  // the next panel, provided they have enough steps for its cache lines.
   const std::size_t steps = cls.tap_count * steps_;
   const std::size_t lines = steps * width * kStepBytes / kAlignment;
   const bool streams = pass.blocks == 1 && lines <= steps * rows.length * tiles && weight_bytes() >= kStreamedBytes;

@@ -1,5 +1,5 @@
-// Convolution of integers as implicit im2col GEMM, as in ops/convolution.h: exact sums, fused with what becomes of
-// them. Bit-identical on every instruction set.
+// Convolution of integers as implicit im2col GEMM, as in ops/convolution.h: exact sums, fused with their conversion to
+// the output. The same bits on every instruction set.
 #pragma once
 
 #include <cstddef>
@@ -14,17 +14,18 @@ namespace qarepvgg {
 
 class IntegerConvolution {
  public:
-  // Input needs a halo of `shape.padding`. Weights packed by one plan fit any other of the same channels, groups and
-  // panels. `members`: size of the team that will share the items.
+  // Input needs a halo of `shape.padding`. Weights packed by one plan fit any other plan with the same channels, groups
+  // and panels. `members`: size of the team that will share the items.
   IntegerConvolution(const ConvShape& shape, const IntegerKernels& kernels);
   IntegerConvolution(const ConvShape& shape, const Panels& panels, std::size_t members, const IntegerKernels& kernels);
-  // With any window, whose taps are at most ConvTaps::kMaxTaps.
+  // For any window with at most ConvTaps::kMaxTaps taps.
   static IntegerConvolution forward(const MapShape& in, std::size_t out_c, std::size_t groups, const Window& window,
                                     const IntegerKernels& kernels);
-  // The transposed convolution from `in` to `out`; the latter's sides are those that the window takes to the former's.
+  // The transposed convolution from `in` to `out`: the window must take the sides of `out` to those of `in`.
   static IntegerConvolution transposed(const MapShape& in, const MapShape& out, std::size_t groups,
                                        const Window& window, const IntegerKernels& kernels);
-  // Takes the panels of a plan whose packed weights this one is to read, and cuts items for a team of that size.
+  // Takes over the panels of another plan, whose packed weights this one will read, and cuts items for a team of that
+  // size.
   void share(const Panels& panels, std::size_t members) {
     panels_ = panels;
     members_ = members;
@@ -32,18 +33,18 @@ class IntegerConvolution {
   std::size_t halo() const { return layout_.halo(); }
 
   const Panels& panels() const { return panels_; }
-  std::int32_t offset() const { return kernels_->conv_offset; }  // of the elements in its sums
+  std::int32_t offset() const { return kernels_->conv_offset; }  // subtracted from elements in its sums
   std::size_t weight_bytes() const;
-  // weight: [out][in / groups][kernel y][kernel x], of the transposed convolution, too.
+  // weight: [out][in / groups][kernel y][kernel x], also for the transposed convolution.
   void pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const;
 
-  // Outputs fall apart into so many classes that different taps reach: one, but for a transposed convolution. Sums of a
-  // class are of these weights: [out][in / groups][taps of the class].
+  // Number of classes of output pixels, which differ in the taps that reach them: one, except for a transposed
+  // convolution. weights_of returns the weights of a class, [out][in / groups][taps of the class].
   std::size_t classes() const { return layout_.classes.size(); }
   std::vector<std::int8_t> weights_of(std::size_t number, const std::vector<std::int8_t>& weight) const;
 
-  // The work as items that do not depend on each other, and some of them: an item is one panel over one block of rows.
-  // Writes the interior of `out`. sums: one for each class.
+  // The work as independent items, of which run_items runs some. An item is one panel over one block of rows. Writes
+  // the interior of `out`. sums: one for each class.
   std::size_t items() const;
   void run_items(const ByteMap& in, const std::byte* weights, const SumStore* sums, const ByteMap& out,
                  const Tile& items) const;
@@ -63,14 +64,14 @@ class IntegerConvolution {
   std::size_t groups_;
   const IntegerKernels* kernels_;
   std::size_t members_ = 1;
-  std::size_t depth_, steps_;  // input channels of a group, and steps of 32 bits that they make, per tap
+  std::size_t depth_, steps_;  // input channels of a group, and how many steps of 32 bits they make for each tap
   Panels panels_;
 };
 
 inline constexpr std::size_t kStepBytes = 4;
 
-// One step of packed weights, for the lanes of a panel: `element(lane, e)` is the weight of element e of the step.
-// Returns what comes after it.
+// Packs one step of weights for the lanes of a panel: `element(lane, e)` is the weight of element e of the step.
+// Returns the place after it.
 template <class Element>
 std::byte* pack_step(const IntegerKernels& kernels, std::size_t width, const Element& element, std::byte* out) {
   if (kernels.element_bytes == 1) {

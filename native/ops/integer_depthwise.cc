@@ -5,9 +5,9 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kRows = 4;  // of taps, whose products a dot adds
+constexpr std::size_t kRows = 4;  // rows of taps, whose products a dot adds
 
-// Windows with a kernel of their own.
+// Whether a window has a kernel of its own.
 bool has_kernel(const Window& window) {
   const Side &y = window.y, &x = window.x;
   return y.kernel == x.kernel && (y.kernel == 3 || y.kernel == 5) && y.stride == x.stride && y.stride <= 2 &&

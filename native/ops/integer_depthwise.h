@@ -1,5 +1,5 @@
-// Convolution of each channel of integers by itself, with as many groups as channels. Sums are exact, in floats, too:
-// of products below 2^15 no more than kMaxTaps are added, and floats hold whole numbers up to 2^24.
+// Depthwise convolution of integers. Sums are exact, also in floats: at most kMaxTaps products below 2^15 are added,
+// and floats hold whole numbers up to 2^24.
 #pragma once
 
 #include <cstddef>
@@ -18,15 +18,15 @@ class IntegerDepthwise {
 
   IntegerDepthwise(const Window& window, const MapShape& out, const IntegerKernels& kernels);
 
-  // Of one group of all channels.
+  // All channels as one group.
   Panels panels() const { return {out_.c, 1, kAlignedFloats}; }
-  std::int32_t offset() const { return 0; }  // of the elements in its sums
+  std::int32_t offset() const { return 0; }  // subtracted from elements in its sums
   std::size_t weight_bytes() const;
   // weight: [channels][1][kernel y][kernel x].
   void pack_weights(const std::int8_t* weight, std::byte* packed) const;
 
-  // The work as items that do not depend on each other, and some of them: output rows, counted through the images. The
-  // input's halo covers the padding.
+  // The work as independent items, of which run_items runs some. An item is an output row; rows are numbered through
+  // all images. The input's halo must cover the padding.
   std::size_t items() const { return out_.n * out_.h; }
   void run_items(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
                  const Tile& rows) const;

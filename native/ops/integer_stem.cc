@@ -26,7 +26,7 @@ IntegerStem::IntegerStem(const ConvShape& shape, const Panels& panels, const Qua
       taps_(shape.dilation == 1 ? shape.kernel : shape.kernel * shape.kernel),
       tap_steps_(shape.dilation == 1 ? shape.kernel : 1) {}
 
-// Into [panel][plane][kernel row][kernel column][lane of the panel][element].
+// Packs into [panel][plane][kernel row][kernel column][lane of the panel][element].
 void IntegerStem::pack_weights(const std::int8_t* weight, std::byte* packed) const {
   const std::size_t elements = step_elements(*kernels_), positions = shape_.kernel * shape_.kernel;
   for (std::size_t panel = 0; panel < panels_.count(); ++panel) {
@@ -45,7 +45,7 @@ void IntegerStem::pack_weights(const std::int8_t* weight, std::byte* packed) con
   }
 }
 
-// Lines, then what each byte becomes in each channel, then the values of the bytes of one channel.
+// Lines, then tables of bytes for each channel, then the values of the bytes of one channel.
 std::size_t IntegerStem::scratch_bytes() const {
   const std::size_t tables = shape_.in_c * kByteValues * kStepBytes;
   return checked_add(checked_product({shape_.kernel, planes_, line_}), tables + kByteValues * sizeof(float));
@@ -103,7 +103,7 @@ void IntegerStem::run_items(const Image& image, const std::byte* weights, const 
   auto* tables = reinterpret_cast<std::uint32_t*>(scratch + kernel * slot);
   if (image.bytes != nullptr && first) make_tables(image, tables);
 
-  // Without dilation, the lines of a row overlap those of the row before: each line has its place in a ring.
+  // Without dilation, an output row shares lines with the row before, so each line has its place in a ring.
   constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t held[ConvShape::kMaxKernel];
   std::fill_n(held, kernel, kNone);

@@ -1,6 +1,6 @@
-// The first convolution of a quantised network: reads an image of floats or bytes and quantises it while it copies its
-// lines, a few at a time, into the first-level cache. There a pixel is one step of 32 bits, so that the columns of a
-// kernel row are consecutive steps of one tap; channels that do not fit go into a second plane of lines.
+// The first convolution of a quantised network. It quantises an image of floats or bytes while it copies a few lines at
+// a time into the first-level cache. There a pixel is one step of 32 bits, so that the columns of a kernel row are
+// consecutive steps of one tap. Channels that do not fit go into a second plane of lines.
 #pragma once
 
 #include <cstddef>
@@ -18,28 +18,28 @@ class IntegerStem {
  public:
   static constexpr std::size_t kMaxChannels = StemConvolution::kMaxChannels;
 
-  // shape.n is ignored: one image per run. groups must be 1. `input`: of the integers that the image becomes.
+  // shape.n is ignored: one image per run. groups must be 1. `input`: quantisation of the image.
   IntegerStem(const ConvShape& shape, const Quantization& input, const IntegerKernels& kernels);
   IntegerStem(const ConvShape& shape, const Panels& panels, const Quantization& input, const IntegerKernels& kernels);
 
   const Panels& panels() const { return panels_; }
-  std::int32_t offset() const { return kernels_->conv_offset; }  // of the elements in its sums
+  std::int32_t offset() const { return kernels_->conv_offset; }  // subtracted from elements in its sums
   std::size_t weight_bytes() const { return planes_ * shape_.kernel * shape_.kernel * panels_.padded() * 4; }
   void pack_weights(const std::int8_t* weight, std::byte* packed) const;
 
   // Scratch of one member of the team.
   std::size_t scratch_bytes() const;
-  // One image as items that do not depend on each other, its output rows, and some of them. `first`: the scratch holds
-  // nothing of this image yet.
+  // One image as independent items, its output rows, of which run_items runs some. `first`: the scratch holds nothing
+  // of this image yet.
   std::size_t items() const { return shape_.out_h(); }
   void run_items(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
                  std::byte* scratch, const Tile& rows, bool first) const;
 
  private:
-  // Padded input row number `row` as lines of steps, one per plane.
+  // Copies padded input row number `row` as lines of steps, one for each plane.
   void copy_row(const Image& image, const std::uint32_t* tables, std::size_t row, std::byte* lines) const;
   void make_tables(const Image& image, std::uint32_t* tables) const;
-  // The channels of a plane, as the kernel wants them.
+  // Quantises the channels of a plane into the kernel's layout.
   template <class PlaneOf>
   void quantize_plane(std::size_t plane, std::size_t pixels, const PlaneOf& plane_of, std::byte* out) const;
 

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;
 constexpr std::int64_t kExactBelow = 1 << 25;
 
-// As many tiles as the second-level cache holds transformed inputs of: every block streams all weights once.
+// A block has as many tiles as the second-level cache holds transformed inputs, because every block streams all
+// weights.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
 
 std::size_t block_limit(std::size_t channels) {
@@ -21,7 +22,7 @@ std::size_t block_limit(std::size_t channels) {
                     WinogradTiles::kMaxBlockTiles);
 }
 
-// The weight transform, each row scaled to whole numbers: at most 7 times as large as the largest weight.
+// The weight transform with each row scaled to whole numbers. Its results are at most 7 times the largest weight.
 void transform_side(int g0, int g1, int g2, int (&u)[kSide]) {
   u[0] = g0;
   u[1] = -(g0 + g1 + g2);
@@ -31,7 +32,7 @@ void transform_side(int g0, int g1, int g2, int (&u)[kSide]) {
   u[5] = g2;
 }
 
-// A kernel of 3x3 -> out[point].
+// Transforms a 3x3 kernel to out[point].
 void transform_weights(const std::int8_t* g, std::int16_t (&out)[kPoints]) {
   int half[3][kSide], u[kSide];
   for (std::size_t x = 0; x < 3; ++x) transform_side(g[x], g[3 + x], g[6 + x], half[x]);
@@ -58,7 +59,7 @@ bool IntegerWinograd::is_exact(const ConvShape& shape, const std::int8_t* weight
 
 Panels IntegerWinograd::choose(const ConvShape& shape, const IntegerKernels& kernels) {
   const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
-  // Wide panels read the transformed input less often.
+  // Prefers wide panels, which read the transformed input less often.
   return choose_panels(shape.out_c / shape.groups, tiles, kernels, 3);
 }
 
@@ -70,7 +71,7 @@ std::size_t IntegerWinograd::weight_bytes() const {
   return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded(), sizeof(std::int16_t)});
 }
 
-// One step (two input channels) of one group at a time, into [group][panel][point][step][lane][2].
+// Packs into [group][panel][point][step][lane][2], one step (two input channels) of one group at a time.
 void IntegerWinograd::pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const {
   const std::size_t depth = shape_.in_c / shape_.groups, steps = depth / 2, padded = panels_.padded();
   auto* words = reinterpret_cast<std::int16_t*>(packed);
@@ -89,7 +90,7 @@ void IntegerWinograd::pack_weights(const std::int8_t* weight, std::byte* packed,
   });
 }
 
-// The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
+// The spare cache line keeps the rows of the 36 points out of the same set of the first-level cache.
 std::size_t IntegerWinograd::v_point() const {
   return tiles_.largest_block() * shape_.in_c + kAlignment / sizeof(std::int16_t);
 }
@@ -149,7 +150,7 @@ void IntegerWinograd::multiply(const Block& block, const std::int16_t* weights, 
     const std::size_t cuts = ceil_div(range.length, most);
     const std::size_t part_words = point_words / cuts;
     tile.weights = weights;
-    // Weights stream from memory: each cut asks for its part of the next point's.
+    // Weights stream from memory: each cut prefetches its part of the next point's weights.
     tile.prefetch_step = 4 * ceil_div(width, cuts);
     for (std::size_t cut = 0; cut < cuts; ++cut) {
       const Tile part = even_tile(range.length, cuts, cut);
@@ -166,8 +167,8 @@ void IntegerWinograd::transform_input(const TileRef& tile, const ByteMap& in, st
   IntegerWinogradInput call{
       in.at(tile.image, y, x), signed_size(in.pixel()), signed_size(in.row()), v, signed_size(v_point()), shape_.in_c};
   if (tile.overhangs()) {
-    // The tile hangs over the border by more than the halo. What is read there goes into no output, but it must be
-    // memory of this map, and elements.
+    // The tile overhangs the border by more than the halo. No output depends on these pixels, but they must be elements
+    // in memory that may be read.
     const std::size_t line = (tile.width() + 2) * in.pixel();
     std::memset(patch, 0, (tile.height() + 2) * line);
     for (std::size_t r = 0; r < tile.rows.length + 2; ++r)

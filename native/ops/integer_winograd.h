@@ -1,7 +1,8 @@
 // 3x3 convolution of integers with stride 1 by Winograd's minimal filtering in whole numbers (kernels/integer_kernels.h
-// has points and proof): bit-identical to the direct form, with a quarter of its multiplications, of 16-bit words.
+// has the points and the proof). It has the same bits as the direct form, with a quarter of the multiplications, on
+// 16-bit words.
 //
-// A plan holds what depends on shapes alone; running it allocates nothing.
+// A plan holds what depends only on shapes; running it allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +17,21 @@ namespace qarepvgg {
 
 class IntegerWinograd {
  public:
-  // Whether a shape can run this way at all, as in ops/winograd.h.
+  // Whether the algorithm can compute this shape, as in ops/winograd.h.
   static bool supports(const ConvShape& shape);
-  // Where it is faster than the direct form; a fixed rule.
+  // Whether it is faster than the direct form: a fixed rule.
   static bool pays(const ConvShape& shape);
   // Whether sums of these weights stay below 2^25 for every output channel and any input. weight:
   // [out][in / groups][3][3].
   static bool is_exact(const ConvShape& shape, const std::int8_t* weight);
 
-  // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan of the same
-  // channels and groups that is made with the same panels.
+  // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan with the same
+  // channels, groups and panels.
   IntegerWinograd(const ConvShape& shape, const Panels& panels, std::size_t members, const IntegerKernels& kernels);
   static Panels choose(const ConvShape& shape, const IntegerKernels& kernels);
 
   const Panels& panels() const { return panels_; }
-  std::int32_t offset() const { return 0; }  // of the elements in its sums
+  std::int32_t offset() const { return 0; }  // subtracted from elements in its sums
   std::size_t weight_bytes() const;
   void pack_weights(const std::int8_t* weight, std::byte* packed, int threads) const;
 
@@ -44,7 +45,7 @@ class IntegerWinograd {
  private:
   using TileRef = WinogradTiles::TileRef;
   using Block = WinogradTiles::Block;
-  // Scratch: transformed input, products of one panel, and the pixels of a tile that hangs over the border.
+  // Scratch: transformed input, products of one panel, and the pixels of a tile that overhangs the border.
   struct Scratch {
     std::int16_t* v;
     std::int32_t* m;
@@ -59,7 +60,7 @@ class IntegerWinograd {
   void transform_output(const TileRef& tile, const std::int32_t* m, const SumStore& sums, std::size_t lane,
                         std::size_t channel, std::size_t width, const ByteMap& out, std::byte* patch) const;
   std::size_t v_point() const;  // words from one point to the next in the transformed input
-  std::size_t m_point() const;  // numbers ... in the products of one panel
+  std::size_t m_point() const;  // numbers from one point to the next in the products of one panel
 
   ConvShape shape_;
   Panels panels_;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kChunk = 1 << 14;
 
-// Calls visit(first, last) for chunks of a range, in parallel where there are several.
+// Calls visit(first, last) for chunks of a range, in parallel if there are several.
 template <class Visit>
 void for_each_chunk(StateRange range, int threads, const Visit& visit) {
   parallel_for(threads, ceil_div(range.length, kChunk), [&](std::size_t chunk) {

@@ -16,13 +16,13 @@ struct SgdStep {
 };
 
 // velocity = momentum * velocity + gradient; weight -= learning_rate * (nesterov ? gradient + momentum * velocity :
-// velocity). Gradients include weight decay by then.
+// velocity). Gradients already include weight decay.
 void sgd_step(const SgdStep& step, StateRange range, const float* gradient, float* velocity, float* weight,
               int threads);
 
 struct AdamStep {
   double learning_rate, beta1, beta2, epsilon;
-  double count;  // steps, this one included
+  double count;  // steps including this one
 };
 
 void adam_step(const AdamStep& step, StateRange range, const float* gradient, float* first, float* second,

@@ -65,7 +65,7 @@ SumStore::SumStore(const Quantization& input, const std::optional<Quantization>&
   if (relu) low_ = 0;
 }
 
-// In float, and in this order.
+// Must be computed in float and in this order, like onnxruntime.
 float SumStore::multiplier(float weight_scale) const {
   const float product = input_.scale() * weight_scale;
   return output_ ? product / output_->scale() : product;
@@ -86,7 +86,7 @@ void SumStore::pack(const QuantizedWeights& weights, std::size_t groups, const P
   for (std::size_t out = 0; out < weights.bias.size(); ++out) {
     const std::size_t lane = out / panels.channels * padded + out % panels.channels;
     // sum of (x - zero point) * w = sum of (x - offset) * w - (zero point - offset) * sum of w. check_weights() bounds
-    // the whole, not this part of it: it may wrap.
+    // the whole, but this part of it may wrap.
     std::int64_t sum = 0;
     for (std::size_t i = 0; i < terms; ++i) sum += weights.weight[out * terms + i];
     start[lane] = static_cast<std::int32_t>(weights.bias[out] - (input_.zero_point() - offset) * sum);

@@ -1,5 +1,5 @@
-// What integers stand for, and how sums of their products become integers again: ONNX's QLinearConv, in the order of
-// operations of onnxruntime's fused kernels, bit for bit (mlas/lib/quantize.cpp, qlinearconv.cc).
+// Which numbers integers represent, and how sums of their products become integers again: ONNX's QLinearConv, bit for
+// bit in the order of operations of onnxruntime's fused kernels (mlas/lib/quantize.cpp, qlinearconv.cc).
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace qarepvgg {
 
-// The integer q from 0 to 255 stands for (q - zero_point) * scale.
+// An integer q from 0 to 255 represents (q - zero_point) * scale.
 class Quantization {
  public:
   // Throws ERR_QUANT_PARAM, naming `where`, unless the scale is a positive normal float and the zero point a whole
@@ -27,7 +27,7 @@ class Quantization {
     return scale_ == other.scale_ && zero_point_ == other.zero_point_;
   }
 
-  // For x -> clamp(round(x / scale) + zero_point, 0, 255).
+  // Constants of x -> clamp(round(x / scale) + zero_point, 0, 255).
   QuantizeParameters parameters() const;
 
  private:
@@ -35,33 +35,34 @@ class Quantization {
   std::uint8_t zero_point_;
 };
 
-// Of a convolution. The bias counts in units of the input's scale times the weight's.
+// The weights of a convolution. The bias is in units of the input's scale times the weight's.
 struct QuantizedWeights {
   std::vector<std::int8_t> weight;  // [out][in / groups][kernel y][kernel x]
   std::vector<std::int32_t> bias;   // [out]
   std::vector<float> scale;         // [out]
 };
 
-// Throws ERR_BUFFER_SIZE or, naming `where`, ERR_QUANT_PARAM unless these are weights of `out_c` channels, each of so
-// many terms, with scales that are positive normal floats, and with sums that fit 32 bits whatever the input is.
+// Throws ERR_BUFFER_SIZE or, naming `where`, ERR_QUANT_PARAM unless there are `out_c` channels with `terms` weights
+// each, scales are positive normal floats, and sums fit into 32 bits for any input.
 void check_weights(const QuantizedWeights& weights, std::size_t out_c, std::size_t terms, const std::string& where);
 
-// Largest magnitude of an output channel's sum over any input, bias left out.
+// Largest magnitude of an output channel's sum for any input, without the bias.
 std::int64_t largest_sum(const std::int8_t* weight, std::size_t count);
 
-// The end of a convolution, or of another sum of integers: what its sums start from, and what becomes of them. One
-// entry per packed lane.
+// The beginning and end of a convolution, or of another sum of integers: the numbers that sums start from, and how sums
+// become outputs. One entry for each packed lane.
 class SumStore {
  public:
-  // Without `output` the output is floats.
+  // Without `output`, outputs are floats.
   SumStore(const Quantization& input, const std::optional<Quantization>& output, bool relu);
 
-  // Throws ERR_QUANT_PARAM, naming `where`, when a product of scales is not finite.
+  // Throws ERR_QUANT_PARAM, naming `where`, if a product of scales is not finite.
   void check(const std::vector<float>& weight_scale, const std::string& where) const;
-  // start, scale: [groups * panels.padded()], memory that outlives this. The sums will be of elements less `offset`.
+  // start, scale: [groups * panels.padded()], memory that outlives this. The sums will be of elements minus `offset`.
   void pack(const QuantizedWeights& weights, std::size_t groups, const Panels& panels, std::int32_t offset,
             std::int32_t* start, float* scale);
-  // What integers become after all that: a table of 256 of them, which outlives this, and what stands for zero then.
+  // Sets a table of 256 integers, which must outlive this, to apply to the outputs. zero_point: what represents zero
+  // after the table.
   void set_table(const std::uint8_t* table, std::uint8_t zero_point) {
     table_ = table;
     table_zero_ = zero_point;
@@ -70,13 +71,13 @@ class SumStore {
   std::uint8_t table_zero() const { return table_zero_; }
   const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
   Requantize store(std::size_t lane) const;
-  // Takes stored pixels of a row, so many channels of each, through the table where there is one.
+  // Applies the table, if there is one, to stored pixels of a row, `channels` of each.
   void look_up(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
                std::size_t channels) const {
     if (table_ != nullptr) kernels.look_up({table_, row, pixel, row, pixel, pixels, channels});
   }
 
-  // Without weights, in plain arithmetic: clamp(round(sum * scale) + zero_point).
+  // For sums without weights, in plain arithmetic: clamp(round(sum * scale) + zero_point).
   std::uint8_t requantize(std::int32_t sum, float scale) const;
 
  private:

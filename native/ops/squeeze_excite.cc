@@ -18,7 +18,7 @@ void linear(const float* matrix, const float* bias, const float* in, std::size_t
   }
 }
 
-// Gradients of `linear`, given that of its output.
+// Gradients of `linear` from the gradient of its output.
 void linear_backward(const float* matrix, const float* in, const float* grad, std::size_t inputs, std::size_t outputs,
                      float* grad_matrix, float* grad_bias, float* grad_in) {
   std::fill_n(grad_in, inputs, 0.0f);

@@ -23,17 +23,17 @@ class SqueezeExcite {
  public:
   SqueezeExcite(const MapShape& shape, std::size_t reduced, const KernelTable& kernels);
 
-  // Kept from forward to backward, per image: mean, hidden, gate.
+  // Kept for backward, for each image: mean, hidden, gate.
   std::size_t saved_floats() const { return checked_mul(shape_.n, saved_per_image()); }
   std::size_t saved_per_image() const { return 2 * pixel_ + round_up(reduced_, kAlignedFloats); }
 
-  // Gate of one image, into `saved` of that image.
+  // Computes the gate of one image into its part of `saved`.
   void measure(const FeatureMap& x, std::size_t image, SqueezeExciteWeights weights, float* saved) const;
   // y = x * gate, then ReLU if asked, for rows [first, last) of one image.
   void apply(const FeatureMap& x, std::size_t image, const float* saved, bool relu, const FeatureMap& y,
              std::size_t first_row, std::size_t last_row) const;
-  // grad: of y, ReLU taken care of. grad_x (+)= the gradient. Images one after the other: the weights' gradients are
-  // sums over them.
+  // grad: the gradient of y, already masked by the ReLU. grad_x (+)= the gradient. Iterates images in order, because
+  // the gradients of the weights are sums over them.
   void backward(const FeatureMap& grad, const FeatureMap& x, SqueezeExciteWeights weights, const float* saved,
                 bool accumulate, const FeatureMap& grad_x, SqueezeExciteGradients gradients, int threads) const;
 

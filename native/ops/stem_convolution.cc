@@ -119,6 +119,7 @@ void StemConvolution::run_items(const Image& image, const float* weights, const 
       if (options.then != nullptr)
         kernels_->tensor->activate(*options.then, columns, tile.valid, out_row + first, tile.out_pixel);
     }
+    clear_padding(out, row, row + 1);
   }
 }
 

@@ -1,5 +1,6 @@
-// The first convolution of a network: few input channels, read straight from an NCHW image. A few padded rows at a time
-// are copied into the first-level cache, and every (channel, kernel row) becomes a tap as deep as the row is long.
+// The first convolution of a network, which has few input channels. It reads an NCHW image directly: it copies a few
+// padded rows at a time into the first-level cache, and every (channel, kernel row) becomes a tap as deep as the row is
+// long.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,8 @@
 
 namespace qarepvgg {
 
-// One image: floats as [channels][height][width], or bytes as [height][width][channels] whose value in channel c counts
-// as byte * scale[c] + shift[c].
+// One image: floats [channels][height][width], or bytes [height][width][channels], whose values in channel c are
+// byte * scale[c] + shift[c].
 struct Image {
   const float* floats = nullptr;
   const std::uint8_t* bytes = nullptr;
@@ -38,7 +39,7 @@ class StemConvolution {
 
   // Scratch of one member of the team.
   std::size_t scratch_floats() const { return in_.c * window_.y.kernel * line_; }
-  // One image as items that do not depend on each other, its output rows, and some of them.
+  // One image as independent items, its output rows, of which run_items runs some.
   std::size_t items() const { return window_.y.positions(in_.h); }
   void run_items(const Image& image, const float* weights, const float* bias, const FeatureMap& out,
                  ConvOptions options, float* scratch, const Tile& rows) const;
@@ -52,7 +53,7 @@ class StemConvolution {
   Panels panels_;
   const KernelTable* kernels_;
   std::size_t line_;  // floats of a padded row
-  // A line is a tap whose depth is the kernel's row, unless dilation tears that apart.
+  // A line is a tap as deep as the kernel's row, unless dilation separates its pixels.
   std::vector<std::ptrdiff_t> taps_;
   std::size_t depth_ = 1;
 };

@@ -8,14 +8,14 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;  // of the weights
+constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;  // kTaps: of the weights
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
 
-// The weight transform G: the polynomial with the weights as coefficients, evaluated at the points, over the product of
-// a point's distances from the other points. L output channels side by side. With stride 2 the outer taps are the
-// polynomial, and the middle one goes with the even pixels.
+// The weight transform G: the polynomial with the weights as coefficients, evaluated at the points, divided by the
+// product of a point's distances from the other points. L output channels side by side. With stride 2 the outer taps
+// are the polynomial, and the middle tap belongs to the even pixels.
 template <std::size_t L>
 INLINE void transform_side(std::size_t stride, const double (&g0)[L], const double (&g1)[L], const double (&g2)[L],
                            double (&u)[kSide][L]) {
@@ -43,7 +43,7 @@ INLINE void transform_side(std::size_t stride, const double (&g0)[L], const doub
   }
 }
 
-// L kernels of 3x3, `step` floats apart, turned by 180 degrees if asked -> out[point * point_stride + lane].
+// Transforms L kernels of 3x3, `step` floats apart, perhaps turned by 180 degrees, to out[point * point_stride + lane].
 template <std::size_t L>
 void transform_weights(std::size_t stride, const float* weight, std::size_t step, bool turned, float* out,
                        std::size_t point_stride) {
@@ -64,7 +64,9 @@ std::size_t block_limit(const ConvShape& shape) {
                     WinogradTiles::kMinBlockTiles, WinogradTiles::kMaxBlockTiles);
 }
 
-// Which weights a point takes: with stride 2 the even pixels of a side share the last.
+constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
+
+// The weights that a point uses: with stride 2 the even pixels of a side share the last ones.
 std::size_t weight_point(std::size_t point, std::size_t stride) {
   const std::size_t side = WinogradTiles::side_points(stride);
   return std::min(point / side, kSide - 1) * kSide + std::min(point % side, kSide - 1);
@@ -80,15 +82,18 @@ bool WinogradConvolution::supports(const ConvShape& shape) {
 bool WinogradConvolution::pays(const ConvShape& shape) {
   const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
   const std::size_t pixels = shape.out_h() * shape.out_w();
-  if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36;
-  // With stride 2 the transforms take longer, of maps four times as large, and weights are four times those of the
-  // direct form all the same.
+  // Weights are four times those of the direct form. With many channels they exceed the caches and stream from memory
+  // for every image, which takes longer than computing a small map.
+  const bool streams = in * out >= kStreamedChannels && pixels < kStreamedPixels;
+  if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36 && !streams;
+  // With stride 2 the transforms take longer, because maps are four times as large, and weights are still four times
+  // those of the direct form.
   return in >= 32 && out >= 96 && pixels >= 196;
 }
 
 Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
   const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
-  // Wide panels read the transformed input less often.
+  // Prefers wide panels, which read the transformed input less often.
   return choose_panels(shape.out_c / shape.groups, tiles, kernels, 3);
 }
 
@@ -104,8 +109,8 @@ std::size_t WinogradConvolution::weight_floats() const {
   return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
 }
 
-// source_of(group, output channel in the group, input channel in the group): where a kernel lies in the weights; those
-// of neighbouring output channels are `step` floats apart.
+// source_of(group, output channel in the group, input channel in the group) is the place of a kernel in the weights.
+// The kernels of neighbouring output channels are `step` floats apart.
 template <class SourceOf>
 void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int threads,
                                const SourceOf& source_of) const {
@@ -113,7 +118,7 @@ void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int
   const auto transform = panels_.lanes == 16  ? transform_weights<16>
                          : panels_.lanes == 8 ? transform_weights<8>
                                               : transform_weights<4>;
-  // One input channel of one group at a time, into [group][panel][point][depth][width].
+  // Packs into [group][panel][point][depth][width], one input channel of one group at a time.
   parallel_for(threads, shape_.groups * depth, [&](std::size_t item) {
     const std::size_t group = item / depth, k = item % depth;
     for (std::size_t lane = 0; lane < panels_.channels; lane += panels_.lanes) {
@@ -146,7 +151,7 @@ std::size_t WinogradConvolution::v_point() const { return tiles_.largest_block()
 std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block() * panels_.width() + kAlignedFloats; }
 
 std::size_t WinogradConvolution::scratch_floats() const {
-  // The spare cache line per point keeps the points' rows out of one set of the first-level cache.
+  // The spare cache line keeps the rows of the points out of the same set of the first-level cache.
   const std::size_t patch = points() * std::max(pixel_, panels_.width());
   return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), kAlignedFloats + patch);
 }
@@ -205,7 +210,7 @@ void WinogradConvolution::multiply(const Block& block, std::size_t group, std::s
     if (range.length == 0) continue;
     tile.weights = weights + weight_point(point, shape_.stride) * width * depth;
     const std::size_t cuts = ceil_div(range.length, most);
-    // Weights stream from memory: each cut asks for its part of the next point's.
+    // Weights stream from memory: each cut prefetches its part of the next point's weights.
     tile.prefetch_step = ceil_div(width, cuts);
     for (std::size_t cut = 0; cut < cuts; ++cut) {
       const Tile part = even_tile(range.length, cuts, cut);
@@ -258,7 +263,7 @@ void WinogradConvolution::transform_output(const TileRef& tile, const float* m, 
     for (std::size_t r = 0; r < tile.rows.length; ++r)
       kernels_->tensor->activate(*options.then, tile.columns.length, width, call.out + signed_size(r) * call.row,
                                  call.pixel);
-  // Channels that fill up a line are computed, and thrown away.
+  // Channels that pad a cache line are computed and dropped.
   const std::size_t valid = std::min(width, out.shape.c - channel);
   if (!tile.overhangs() && valid == width) return;
   for (std::size_t r = 0; r < tile.rows.length; ++r)

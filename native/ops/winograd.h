@@ -1,9 +1,9 @@
-// 3x3 convolution with stride 1 or 2 by Winograd's minimal filtering, F(4x4, 3x3), or F(4, 2) on the odd pixels, with
-// smaller tiles nested for the last two pixels of a side (see kernels/kernel_table.h for points and sources). About a
-// quarter of the multiplications of the direct form, with stride 2 some 56 percent; relative L2 error about twice that
-// of the direct form.
+// 3x3 convolution by Winograd's minimal filtering: F(4x4, 3x3) for stride 1, F(4, 2) on the odd pixels for stride 2,
+// and smaller tiles, nested in these, for the last two pixels of a side. kernels/kernel_table.h has points and sources.
+// It needs about a quarter of the multiplications of the direct form, with stride 2 about 56 percent. The relative L2
+// error is about twice that of the direct form.
 //
-// A plan holds what depends on shapes alone; running it allocates nothing.
+// A plan holds what depends only on shapes; running it allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -16,15 +16,15 @@ namespace qarepvgg {
 
 class WinogradConvolution {
  public:
-  // Whether a shape can run this way at all: 3x3, stride 1 or 2, padding 1, no dilation, channels of a group in whole
-  // cache lines.
+  // Whether the algorithm can compute this shape: 3x3, stride 1 or 2, padding 1, no dilation, channels of a group in
+  // whole cache lines.
   static bool supports(const ConvShape& shape);
-  // Where it is faster than the direct form: both channel counts fill the multiplications between the transforms. A
-  // fixed rule, so that results can be reproduced.
+  // Whether it is faster than the direct form: there must be enough channels for the multiplications to outweigh the
+  // transforms. A fixed rule, so that results can be reproduced.
   static bool pays(const ConvShape& shape);
 
-  // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan of the same
-  // channels and groups that is made with the same panels.
+  // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan with the same
+  // channels, groups and panels.
   WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members, const KernelTable& kernels);
   static Panels choose(const ConvShape& shape, const KernelTable& kernels);
 
@@ -33,17 +33,17 @@ class WinogradConvolution {
   std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
   // Transforms in double and rounds once. weight: [out][in / groups][3][3].
   void pack_weights(const float* weight, float* packed, int threads) const;
-  // For the data gradient with stride 1: this convolution goes from the gradient of the output to that of the input, so
-  // its weights are the forward convolution's, [in][out / groups][3][3] as this one sees it, each turned by 180
-  // degrees.
+  // For the data gradient with stride 1. This convolution computes the gradient of the input from that of the output,
+  // so its weights are those of the forward convolution, turned by 180 degrees: [in][out / groups][3][3], where `in`
+  // and `out` are those of this convolution.
   void pack_transposed_weights(const float* weight, float* packed, int threads) const;
   void pack_bias(const float* bias, float* packed) const;
 
   // Scratch of one member of the team.
   std::size_t scratch_floats() const;
-  // The work as items that do not depend on each other, and some of them: an item is one panel of one block of tiles.
-  // in: halo of 1. Writes the interior of `out`. `first`: the scratch holds nothing of this run yet; else the block
-  // whose input was transformed last is still there.
+  // The work as independent items, of which run_items runs some. An item is one panel of one block of tiles. `in` needs
+  // a halo of 1. Writes the interior of `out`. `first`: the scratch holds nothing of this run yet; otherwise it still
+  // holds the block whose input was transformed last.
   std::size_t items() const { return tiles_.blocks() * shape_.groups * panels_.count(); }
   void run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
                  ConvOptions options, float* scratch, const Tile& items, bool first) const;
@@ -55,7 +55,7 @@ class WinogradConvolution {
   std::size_t points() const { return WinogradTiles::points(shape_.stride); }
   template <class SourceOf>
   void pack(float* packed, std::size_t step, bool turned, int threads, const SourceOf& source_of) const;
-  // The products of one panel: v -> m.
+  // Computes the products of one panel: v -> m.
   void multiply(const Block& block, std::size_t group, std::size_t panel, const float* v, const float* weights,
                 float* m) const;
   void transform_block(const Block& block, const FeatureMap& in, float* v, float* patch) const;

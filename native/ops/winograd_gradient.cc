@@ -12,7 +12,7 @@ constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 
 // The transformed tiles of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 512 * 1024;
 constexpr std::size_t kMinBlockTiles = 28;
-// A chunk of so many tiles is long enough for its sums to be written and joined in a small part of the time.
+// A chunk of so many tiles is long enough that writing and joining its sums takes a small part of the time.
 constexpr std::size_t kMinChunkTiles = 128, kMaxChunks = 8;
 
 std::size_t block_limit(const ConvShape& shape) {
@@ -55,7 +55,7 @@ std::size_t WinogradWeightGradient::sum_floats() const {
 }
 
 std::size_t WinogradWeightGradient::scratch_floats() const {
-  // The spare cache line per point keeps the 36 rows out of one set of the first-level cache.
+  // The spare cache line keeps the rows of the 36 points out of the same set of the first-level cache.
   return checked_add(checked_mul(kPoints, checked_add(input_point(), grad_point())),
                      checked_mul(WinogradTiles::points(1), std::max(shape_.in_c, shape_.out_c)));
 }
@@ -67,7 +67,7 @@ std::size_t WinogradWeightGradient::workspace_floats() const {
 void WinogradWeightGradient::run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight,
                                  int threads) const {
   float *sums = workspace, *scratch = workspace + chunks_ * sum_floats();
-  // A team large for the chunks: several members transform the same tiles, each for some of the points.
+  // If there are more members than chunks, several members transform the same tiles, each for some of the points.
   const std::size_t team = static_cast<std::size_t>(threads),
                     parts = std::clamp(team / chunks_, std::size_t{1}, kPoints);
   const std::size_t items = chunks_ * parts;
@@ -93,7 +93,7 @@ void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const 
   }
 
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
-  // Cut for full panels; a narrower last panel allows at least as many rows.
+  // Tiles for full panels; a narrower last panel allows at least as many rows.
   const std::size_t channel_tiles = ceil_div(depth, static_cast<std::size_t>(kernels_->max_rows[panels_.vectors - 1]));
   OuterTile tile{};
   tile.input_pixel = signed_size(shape_.in_c);
@@ -122,7 +122,7 @@ void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const 
   }
 }
 
-// Adds up the chunks, in their order, then takes the sums to [out][in][tap], a cache line of output channels at a time.
+// Adds up the chunks in order, then transforms the sums to [out][in][tap], a cache line of output channels at a time.
 void WinogradWeightGradient::join(float* sums, float* grad_weight, int threads) const {
   constexpr std::size_t kLanes = kAlignedFloats;
   static_assert(kMaxChunks <= kMaxSummands);

@@ -1,8 +1,9 @@
-// Weight gradient of a 3x3 convolution with stride 1, the transpose of Winograd's F(4x4, 3x3) (ops/winograd.h): at each
-// point an outer product of the transformed input and the transformed gradient of the output, summed over tiles, then
-// the transpose of the weight transform. About a quarter of the multiplications of the direct form.
+// Weight gradient of a 3x3 convolution with stride 1, as the transpose of Winograd's F(4x4, 3x3) (ops/winograd.h). At
+// each point, outer products of the transformed input and the transformed gradient of the output are summed over tiles;
+// then follows the transpose of the weight transform. It needs about a quarter of the multiplications of the direct
+// form.
 //
-// A plan holds what depends on shapes alone; running it allocates nothing.
+// A plan holds what depends only on shapes; running it allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +13,8 @@
 
 namespace qarepvgg {
 
-// For shapes that WinogradConvolution supports. Tiles are summed in a number of chunks that depends on the shape alone,
-// each point of a chunk by one thread, and added up in their order: the same bits for any number of threads.
+// For shapes that WinogradConvolution supports. The number of chunks of tiles depends only on the shape, one thread
+// sums each point of a chunk, and chunks are added in order, so the bits are the same for any number of threads.
 class WinogradWeightGradient {
  public:
   // threads: the largest team of a run.

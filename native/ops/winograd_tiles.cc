@@ -6,10 +6,10 @@
 namespace qarepvgg {
 namespace {
 
-// A team shares an image by tiles while each member gets at least so many; below that, by panels.
+// A team shares an image by tiles if each member gets at least so many; otherwise by panels.
 constexpr std::size_t kMinTilesPerMember = 20;
 
-// Tiles of four pixels along a side, the last of two where that is enough.
+// Tiles of four pixels along a side; the last has two if that is enough.
 std::size_t side_tiles(std::size_t size) { return ceil_div(size, 4); }
 
 }  // namespace
@@ -64,7 +64,7 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
     const Tile images = even_tile(images_, blocks_, index);
     range = {images.first * per_image_, images.length * per_image_};
   }
-  // Short rows, then full tiles, then short columns, then both short: every range below is contiguous.
+  // Sorted by short rows, full tiles, short columns, both short, so that every range below is contiguous.
   const auto rank = [](const TileRef& tile) {
     if (tile.rows.is_short) return tile.columns.is_short ? 3 : 0;
     return tile.columns.is_short ? 2 : 1;
@@ -99,7 +99,7 @@ void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const
                      signed_size(point_stride),
                      pixel};
   if (tile.overhangs()) {
-    // The tile hangs over the border by more than the margin: what lies there is not zero but the next row.
+    // The tile overhangs the border by more than the margin, where memory holds the next row, not zeros.
     const std::size_t line = source.pixels(tile.width()) * pixel;
     std::memset(patch, 0, source.pixels(tile.height()) * line * sizeof(float));
     for (std::size_t r = 0; r < source.pixels(tile.rows.length); ++r)

@@ -1,5 +1,5 @@
-// How images are cut into Winograd's tiles of four (or, at the end of a side, two) output pixels, and these into blocks
-// that are transformed together. Depends on shapes alone.
+// Cuts images into Winograd's tiles of four (or, at the end of a side, two) output pixels, and groups tiles into blocks
+// that are transformed together. Depends only on shapes.
 #pragma once
 
 #include <cstddef>
@@ -15,12 +15,12 @@ class WinogradTiles {
  public:
   static constexpr std::size_t kMaxBlockTiles = 64;
   static constexpr std::size_t kMinBlockTiles = 32;
-  // Of a side, as kernels/kernel_table.h numbers them.
+  // Points of one side, as kernels/kernel_table.h numbers them.
   static constexpr std::size_t side_points(std::size_t stride) { return stride == 1 ? kWinogradSide : kStridedSide; }
-  // Of a whole tile, which reads as many pixels.
+  // Points of a whole tile, which reads as many pixels.
   static constexpr std::size_t points(std::size_t stride) { return side_points(stride) * side_points(stride); }
 
-  // Output pixels of a tile: 4 or 2 each way, less at an odd border.
+  // Output pixels of a tile along one side: 4 or 2, fewer at an odd border.
   struct Side {
     std::size_t first, length;
     bool is_short;
@@ -31,23 +31,23 @@ class WinogradTiles {
 
     std::size_t height() const { return rows.is_short ? 2 : 4; }
     std::size_t width() const { return columns.is_short ? 2 : 4; }
-    // Over the border of the image.
+    // Whether the tile reaches over the border of the image.
     bool overhangs() const { return rows.length < height() || columns.length < width(); }
   };
-  // Tiles that are transformed together, ordered so that each point is used by one contiguous range of them. Made when
-  // it is run: a list of all blocks would grow with the images, before anyone has checked that these fit the memory.
+  // Tiles that are transformed together, ordered so that the tiles that use a point are contiguous. Computed when
+  // needed, because a list of all blocks would grow with the images before it is checked that these fit into memory.
   struct Block {
     TileRef tiles[kMaxBlockTiles];
     std::size_t count, stride;
     Tile full_rows, full_columns, full;  // ranges of tiles that have four rows, four columns, both
 
-    // The tiles that have a point.
+    // The tiles that use a point.
     Tile with_point(std::size_t point) const;
   };
 
-  // limit: most tiles of a block, at most kMaxBlockTiles. members: size of the team that will share a run.
+  // limit: most tiles in a block, up to kMaxBlockTiles. members: size of the team that will share a run.
   WinogradTiles(const ConvShape& shape, std::size_t limit, std::size_t members);
-  // Of one image of that shape.
+  // Number of tiles in one image.
   static std::size_t per_image(const ConvShape& shape);
 
   std::size_t blocks() const { return blocks_; }
@@ -59,17 +59,17 @@ class WinogradTiles {
 
   std::size_t stride_, images_, height_, width_;  // of the output
   std::size_t columns_, per_image_;
-  std::size_t cuts_ = 1;  // blocks of one image; with 1, a block may be several images
+  std::size_t cuts_ = 1;  // blocks of one image; if it is 1, a block may be several images
   std::size_t blocks_, largest_block_;
 };
 
-// Which block's transformed input a member's scratch holds, noted in its first cache line.
+// The block whose transformed input a member's scratch holds, stored in the first cache line of the scratch.
 class HeldBlock {
  public:
   HeldBlock(void* scratch, bool nothing_yet) : held_(static_cast<std::uint32_t*>(scratch)) {
     if (nothing_yet) *held_ = static_cast<std::uint32_t>(-1);
   }
-  // Whether it is this one; from now on it is.
+  // Returns whether it is this block, and sets it to this block.
   bool is(std::size_t index) {
     const std::uint32_t wanted = static_cast<std::uint32_t>(index);
     const bool is_held = *held_ == wanted;
@@ -81,17 +81,18 @@ class HeldBlock {
   std::uint32_t* held_;
 };
 
-// The pixels of a map that belong to those of a tile.
+// How the pixels of a tile map to those of a map.
 struct TileSource {
   std::size_t stride;
-  // How far beyond them the transform reads: 1 for the input of a convolution, whose map has that halo, 0 for the
+  // How far beyond these pixels the transform reads: 1 for the input of a convolution, which has that halo, 0 for the
   // gradient of its output.
   std::size_t margin;
 
   std::size_t pixels(std::size_t length) const { return stride * (length - 1) + 1 + 2 * margin; }
 };
 
-// Takes a tile of a map to the points, out[point * point_stride + channel]. patch: room for what a whole tile reads.
+// Transforms a tile of a map to out[point * point_stride + channel]. patch: memory for the pixels that a whole tile
+// reads.
 void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const FeatureMap& map,
                     void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
                     float* patch);

@@ -1,4 +1,4 @@
-// How convolutions are computed where there is a choice.
+// Which algorithm computes a convolution if there is a choice.
 #pragma once
 
 namespace qarepvgg {

@@ -6,8 +6,8 @@
 namespace qarepvgg {
 namespace {
 
-// Neighbouring batch norms share passes: the one before measures its output for the one behind, which sums gradients
-// for the one before.
+// Consecutive batch norms share passes: the first measures its output for the second, and in backward the second sums
+// gradients for the first.
 class BatchNormNode final : public Node {
  public:
   BatchNormNode(const OpSpec& spec, const MapShape& shape, bool training)

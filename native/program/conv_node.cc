@@ -11,7 +11,7 @@
 namespace qarepvgg {
 namespace {
 
-// From so many pixels an image on, Winograd's saving in multiplications outweighs transforming weights in every run.
+// With so many pixels per image, Winograd saves more multiplications than transforming the weights in every run costs.
 constexpr std::size_t kWinogradPixels = 196;
 constexpr std::size_t kWinogradChannels = 32;
 
@@ -20,7 +20,7 @@ bool winograd_pays(const ConvShape& shape) {
          shape.in_c / shape.groups >= kWinogradChannels && shape.out_c / shape.groups >= kWinogradChannels;
 }
 
-// As a weight gradient, it needs enough tiles for several threads, and sums of a chunk that do not crowd out the tiles.
+// The weight gradient needs enough tiles for several threads, and sums of a chunk must leave cache for the tiles.
 constexpr std::size_t kWinogradGradientTiles = 128;
 constexpr std::size_t kWinogradGradientWeights = 192 * 192;
 
@@ -29,13 +29,13 @@ bool winograd_gradient_pays(const ConvShape& shape) {
          shape.in_c / shape.groups * (shape.out_c / shape.groups) <= kWinogradGradientWeights;
 }
 
-// The convolution from the gradient of the output to that of the input, for stride 1 and padding 1.
+// The convolution that computes the gradient of the input from that of the output, for stride 1 and padding 1.
 ConvShape turned(ConvShape shape) {
   std::swap(shape.in_c, shape.out_c);
   return shape;
 }
 
-// One direction of a convolution, by the algorithm that its shape calls for. Packs its weights in every run: they may
+// One direction of a convolution, by the best algorithm for its shape. Packs the weights in every run, because they may
 // have changed.
 class Direction {
  public:
@@ -94,7 +94,7 @@ class Direction {
   std::optional<WinogradConvolution> winograd_;
 };
 
-// The gradient of the weights, by the algorithm that the shape calls for.
+// The gradient of the weights, by the best algorithm for the shape.
 class WeightDirection {
  public:
   WeightDirection(const ConvShape& shape, int threads) {
@@ -119,7 +119,7 @@ class WeightDirection {
   std::optional<WinogradWeightGradient> winograd_;
 };
 
-// Weights of a 1x1 convolution with ones added on the diagonal: it then adds its input to its result.
+// Adds ones to the diagonal of a 1x1 convolution, which then adds its input to its output.
 void add_identity(const float* weight, const ConvShape& shape, float* sum) {
   const std::size_t depth = shape.in_c / shape.groups;
   std::copy_n(weight, shape.weight_elements(), sum);

@@ -19,7 +19,7 @@ const TypeName& entry_of(Dtype type) {
   fail(code::kInvalidArg, "expected a type of elements");
 }
 
-// Beyond that a double skips whole numbers.
+// The largest whole number up to which a double holds all whole numbers.
 constexpr double kMaxWhole = 9007199254740991.0;
 
 std::ptrdiff_t whole(const std::string& name, double value) {

@@ -1,5 +1,5 @@
-// A network as data: the C++ side of `GraphSpec` in binding.d.ts. Values are numbered: inputs first, then constants,
-// then the results of the nodes in their order, which is an order of execution.
+// A network as data: the C++ side of `GraphSpec` in binding.d.ts. Values are numbered: inputs, then constants, then the
+// outputs of the nodes in order. Nodes run in this order.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ using Dims = std::vector<std::size_t>;
 
 enum class Dtype { kFloat32, kUint8, kInt8, kInt32, kInt64, kBool };
 std::size_t bytes_of(Dtype type);
-// Throws ERR_INVALID_ARG for a name that is none.
+// Throws ERR_INVALID_ARG for an unknown name.
 Dtype dtype_of(const std::string& name);
 const char* name_of(Dtype type);
 
@@ -34,8 +34,8 @@ struct TensorType {
   bool operator==(const TensorType& other) const { return type == other.type && dims == other.dims; }
 };
 
-// Numbers, texts and lists by name. Getters throw ERR_INVALID_ARG for what is absent or of another kind, except where
-// they take a fallback.
+// Numbers, texts and lists by name. Getters throw ERR_INVALID_ARG for an attribute of another kind, or an absent one
+// unless they take a fallback.
 class Attributes {
  public:
   using Value = std::variant<double, std::string, std::vector<double>>;
@@ -65,7 +65,7 @@ inline constexpr ValueId kNoValue = static_cast<ValueId>(-1);
 
 struct NodeSpec {
   std::string op, name;
-  std::vector<ValueId> inputs;  // kNoValue where an optional one is absent
+  std::vector<ValueId> inputs;  // kNoValue for an absent optional input
   std::vector<TensorType> outputs;
   Attributes attributes;
 };
@@ -80,9 +80,9 @@ struct GraphSpec {
   std::vector<Constant> constants;
   std::vector<NodeSpec> nodes;
   std::vector<ValueId> outputs;
-  // Every image of a batch can be computed alone: dims are those of one image, and a run takes any number of them.
+  // Each image of a batch is computed independently: dims are those of one image, and a run takes any number of images.
   bool independent = false;
-  // Most images that one thread takes through the graph together.
+  // At most how many images one thread takes through the graph together.
   std::size_t together = 1;
   Algorithm algorithm = Algorithm::kAuto;
   int threads = 0;  // upper limit; 0: the process's budget

@@ -14,7 +14,7 @@ struct Life {
   }
 };
 
-// A map in the arena, remembered to find out whether it shares its memory.
+// A map in the arena, kept to find out whether it shares its memory.
 struct Placement {
   std::size_t offset, floats, first;
   std::size_t value;
@@ -57,8 +57,8 @@ class Planner {
     plan_.maps = place(root, lives, halos, false);
   }
 
-  // Gradients of what is added up are the gradient of the sum itself: where nothing else writes them, no copy is made.
-  // And a node may write over the gradient of its output, where nothing else reads that.
+  // The gradient of a summand is the gradient of the sum: unless something else writes it, no copy is made. A node may
+  // also overwrite the gradient of its output if nothing else reads that.
   void place_gradients() {
     const std::size_t count = values_.size();
     std::vector<std::size_t> root(count);
@@ -96,7 +96,7 @@ class Planner {
     plan_.accumulate.resize(nodes_.size());
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       const std::size_t forward = steps_.forward(i), backward = steps_.backward(i);
-      // The node before may write there already (hand_over_input_pass).
+      // From one step earlier, because the node before may write there (hand_over_input_pass).
       plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward - 1, gradients_ ? backward : forward));
       plan_.forward_scratch.push_back(arena_.reserve(nodes_[i]->forward_scratch_floats(), forward, forward));
       plan_.backward_scratch.push_back(
@@ -104,13 +104,13 @@ class Planner {
     }
   }
 
-  // Whatever is written over a map's halo or padding lanes between two runs must be cleared again.
+  // If other tensors overwrite a map's halo or padding lanes between two runs, these must be cleared again.
   void find_shared() {
     for (const Placement& map : placements_)
       if (arena_.overlaps(map.offset, map.floats)) plan_.clears.push_back({map.first, map.value, map.grad});
   }
 
-  // One map for all values of a root, with the life and the halo that they need together.
+  // Reserves one map for all values of a root, with the lifetime and the halo that they need together.
   std::vector<MemoryPlan::Placed> place(const std::vector<std::size_t>& root, const std::vector<Life>& lives,
                                         const std::vector<std::size_t>& halos, bool grad) {
     std::vector<MemoryPlan::Placed> placed(root.size());
@@ -141,7 +141,7 @@ class Planner {
            static_cast<std::ptrdiff_t>(op.first_addend());
   }
 
-  // A batch norm may write its result over the addend that nothing else reads.
+  // Whether a batch norm may overwrite its addend with its output: nothing else may read the addend.
   bool sum_in_place(std::size_t id) const {
     if (id == 0) return false;
     const OpSpec& op = nodes_[id - 1]->spec();
@@ -159,8 +159,8 @@ class Planner {
     return readers;
   }
 
-  // An operand's gradient may be the sum's own: nothing else reads the value, and its producer does not overwrite the
-  // gradient it is given (a fused ReLU of a convolution or sum masks it in place).
+  // Whether the gradient of an operand may be that of the sum: nothing else may read the value, and its producer must
+  // not overwrite the gradient that it gets (a fused ReLU of a convolution or sum masks it in place).
   bool may_alias(ValueId id) const {
     return id > 0 && reader_count(id) == 1 && !nodes_[id - 1]->overwrites_output_gradient();
   }

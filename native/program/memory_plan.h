@@ -1,5 +1,5 @@
-// Decides where every tensor of a program lives in its arena. A run is a sequence of numbered steps; a tensor is alive
-// from the step that first writes it to the step that last reads it, and tensors that are never alive together share
+// Places every tensor of a program in its arena. A run is a sequence of numbered steps. A tensor is alive from the step
+// that first writes it to the step that last reads it, and tensors that are never alive at the same time may share
 // memory.
 #pragma once
 
@@ -27,15 +27,16 @@ struct MemoryPlan {
   struct Placed {
     std::size_t offset = 0, halo = 0;
   };
-  // A map whose memory also serves other tensors: its zeros must be restored before `step` writes it.
+  // A map that shares memory with other tensors: its zeros must be restored before `step` writes it.
   struct Clear {
     std::size_t step, value;
     bool grad;
   };
 
   std::size_t floats = 0, steps = 0;
-  std::vector<Placed> maps, grads;            // by value
-  std::vector<std::vector<bool>> accumulate;  // by node, per input: a later reader wrote the gradient already
+  std::vector<Placed> maps, grads;  // by value
+  std::vector<std::vector<bool>>
+      accumulate;  // by node and input: whether a later reader has written the gradient already
   std::vector<std::size_t> saved, forward_scratch, backward_scratch;  // offsets, by node
   std::vector<Clear> clears;
 };

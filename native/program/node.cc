@@ -7,7 +7,7 @@
 namespace qarepvgg {
 
 int Run::team(double work) const {
-  // Waking a thread costs a few microseconds, about as much as this many elementary operations.
+  // Waking a thread takes a few microseconds, about as long as this many elementary operations.
   constexpr double kWorkPerThread = 1 << 16;
   return static_cast<int>(std::clamp(work / kWorkPerThread, 1.0, static_cast<double>(threads)));
 }

@@ -79,7 +79,7 @@ void Program::place() {
   }
 }
 
-// What follows a node first: the node behind it, or the export.
+// The pass that a node makes over its output: for the next node, or the export.
 ChunkTask Program::pass_behind(std::size_t node) {
   if (node + 1 == nodes_.size())
     return [this, chunks = RowChunks(values_.back().map.shape)](std::size_t chunk) {

@@ -1,4 +1,5 @@
-// A network compiled for fixed shapes: nodes in order, every tensor placed in one arena. Running it allocates nothing.
+// A network compiled for fixed shapes: nodes in order, and every tensor placed in one arena. Running it allocates
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -13,26 +14,27 @@ namespace qarepvgg {
 
 class Program {
  public:
-  // Throws ERR_INVALID_ARG, ERR_SHAPE, ERR_SIZE_OVERFLOW or ERR_OUT_OF_MEMORY; shapes are checked before memory is
-  // asked for.
+  // Throws ERR_INVALID_ARG, ERR_SHAPE, ERR_SIZE_OVERFLOW or ERR_OUT_OF_MEMORY. Checks shapes before it allocates
+  // memory.
   explicit Program(const ProgramSpec& spec);
 
   const ProgramSpec& spec() const { return spec_; }
-  // Dims of input and output; their halos are the program's own business.
+  // Shapes of input and output; callers use only their dims, not their halos.
   const MapShape& input_shape() const { return values_.front().map.shape; }
   const MapShape& output_shape() const { return values_.back().map.shape; }
   const MapShape& value_shape(ValueId id) const { return values_[id].map.shape; }
   std::size_t memory_bytes() const { return arena_.bytes(); }
-  // Too little work to wake a second thread for.
+  // Whether there is too little work for a second thread.
   bool serial() const { return serial_; }
 
   // input, output: NCHW. state: running statistics are updated when training.
   void forward(const float* input, float* state, float* output);
-  // Gradient of the last forward's input; adds parameter gradients. Throws ERR_INVALID_STATE without a forward before.
+  // Writes the gradient of the last forward's input and adds to parameter gradients. Throws ERR_INVALID_STATE without a
+  // forward before it.
   void backward(const float* grad_output, const float* state, float* gradients, float* grad_input);
 
  private:
-  // A step that first writes a map clears it when its memory served another tensor before.
+  // A map that the first step to write it must clear, because its memory was used for another tensor.
   struct Clear {
     const FeatureMap* map;
     bool all;
@@ -41,7 +43,7 @@ class Program {
   void build();
   void place();
   ChunkTask pass_behind(std::size_t node);
-  // Whether the node takes the value as its first operand, and not as another one too.
+  // Whether the node reads the value as its first operand and not as another one.
   bool reads_first(std::size_t node, ValueId value) const;
   void clear_for(std::size_t step, int threads) const;
 
@@ -50,8 +52,8 @@ class Program {
   std::vector<Value> values_;
   AlignedBuffer arena_;
   std::vector<std::vector<Clear>> clears_;  // by step
-  ChunkTask import_pass_;                   // over the gradient of the output, along with its import
-  float* output_ = nullptr;                 // of the present forward
+  ChunkTask import_pass_;                   // pass over the gradient of the output, made during its import
+  float* output_ = nullptr;                 // of the current forward
   int threads_ = 1;
   bool serial_ = true;
   bool graph_kept_ = false;

@@ -7,14 +7,15 @@
 
 namespace qarepvgg {
 
-// How a team shares a step: as items that do not depend on each other.
+// A step for a team to share: independent items.
 struct Share {
   std::size_t items, members;
-  double size;  // in pieces of some 50 microseconds, about
+  double size;  // estimate, in pieces of about 50 microseconds
 };
-// Pieces to make of the items: neighbours stay together, and all have as many but for one.
+// How many pieces to cut the items into. Neighbours stay together, and all pieces but one have the same number of
+// items.
 std::size_t pieces_of(const Share& share);
-// Size of reading so many bytes from memory, or a map.
+// Size of a step that reads so many bytes from memory, or a map.
 double bytes_size(std::size_t bytes);
 double map_size(const MapShape& shape);
 

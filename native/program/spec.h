@@ -1,4 +1,4 @@
-// What a program is compiled from: plain data, the C++ side of `ProgramSpec` in binding.d.ts.
+// The description that a program is compiled from: the C++ side of `ProgramSpec` in binding.d.ts.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace qarepvgg {
 using StateOffset = std::size_t;
 inline constexpr StateOffset kNoTensor = static_cast<StateOffset>(-1);
 
-// Value 0 is the network's input, op number i produces value i + 1.
+// Value 0 is the network's input; op number i makes value i + 1.
 using ValueId = std::size_t;
 
 enum class OpKind {
@@ -32,9 +32,9 @@ enum class OpKind {
   kQuantizedConv,
   kQuantizedGlobalAverage
 };
-// As binding.d.ts calls it.
+// The name in binding.d.ts.
 const char* name_of(OpKind kind);
-// Reads or writes integers.
+// Whether the op reads or writes integers.
 bool is_quantized(OpKind kind);
 
 struct OpSpec {
@@ -47,18 +47,18 @@ struct OpSpec {
   bool identity = false;  // a 1x1 convolution that adds its input to its result
   // conv and batch norm; scale uses `weight` for its factor
   StateOffset weight = kNoTensor, bias = kNoTensor;
-  // squeeze and excitation, beside `weight` and `bias` of its first linear layer
+  // squeeze and excitation, besides `weight` and `bias` of its first linear layer
   std::size_t reduced = 0;
   StateOffset up_weight = kNoTensor, up_bias = kNoTensor;
   // batch norm
   StateOffset running_mean = kNoTensor, running_var = kNoTensor, batches = kNoTensor;
   double eps = 0, momentum = 0;
-  // Ops on integers: of what they read (dequantize too) and of what they write (quantize too). A quantized conv without
-  // the latter writes floats.
+  // Ops on integers: quantisation of their input (also for dequantize) and of their output (also for quantize). A
+  // quantized conv without the latter writes floats.
   std::optional<Quantization> from, to;
   std::shared_ptr<const QuantizedWeights> quantized;
 
-  // The first of the operands that are just added to the result: all of a sum, the second of a batch norm.
+  // Index of the first operand that is only added to the output: the first of a sum, the second of a batch norm.
   std::size_t first_addend() const { return kind == OpKind::kAdd ? 0 : kind == OpKind::kBatchNorm ? 1 : inputs.size(); }
   bool reads_integers() const { return is_quantized(kind) && kind != OpKind::kQuantize; }
   ConvShape conv_shape(const MapShape& input) const {
@@ -77,8 +77,7 @@ struct ProgramSpec {
 
 struct MapShape;
 
-// Throws ERR_INVALID_ARG unless every tensor that the op names lies inside the state. input: shape of its first
-// operand.
+// Throws ERR_INVALID_ARG unless every tensor that the op names is inside the state. input: shape of its first operand.
 void check_state(const ProgramSpec& spec, const OpSpec& op, const MapShape& input);
 
 }  // namespace qarepvgg

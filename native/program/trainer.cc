@@ -33,13 +33,13 @@ void check_custom_l2(const CustomL2Block& block, std::size_t state_length) {
                state_length);
 }
 
-// The value of one pixel, whatever the image is made of.
+// The value of one pixel of an image of floats or bytes.
 float pixel_of(const Image& image, const ProgramSpec& spec, std::size_t c, std::size_t y, std::size_t x) {
   if (image.bytes == nullptr) return image.floats[(c * spec.h + y) * spec.w + x];
   return static_cast<float>(image.bytes[(y * spec.w + x) * spec.c + c]) * image.scale[c] + image.shift[c];
 }
 
-// What an image has outside its edges: black, as far as its pixels are bytes.
+// The value of a pixel outside the image: black if pixels are bytes, else zero.
 float outside_of(const Image& image, std::size_t c) { return image.bytes == nullptr ? 0.0f : image.shift[c]; }
 
 }  // namespace
@@ -105,20 +105,20 @@ LossResult Trainer::compute_gradients(const Batch& batch) {
   const LossResult result = cross_entropy(logits_.data(), batch.labels, spec_.program.n, classes(),
                                           spec_.label_smoothing, grad_logits_.data());
   require_finite("loss", result.loss);
-  // A variance may overflow where the loss does not: what is divided by it is merely zero.
+  // A variance may overflow though the loss is finite: numbers divided by it are zero.
   require_finite("norm of the running statistics", norm(statistics_, state_));
   std::fill(gradients_.begin(), gradients_.end(), 0.0f);
   program_.backward(grad_logits_.data(), state_.data(), gradients_.data(), grad_input_.data());
   const double length = norm(spec_.parameters, gradients_);
   require_finite("norm of the gradients", length);
-  // As torch.nn.utils.clip_grad_norm_.
+  // Like torch.nn.utils.clip_grad_norm_.
   if (spec_.clip_norm > 0 && length > spec_.clip_norm)
     for (const StateRange& range : spec_.parameters)
       scale_range(range, spec_.clip_norm / (length + 1e-6), gradients_.data(), threads_);
   return result;
 }
 
-// Into NCHW floats, shifted and mirrored.
+// Converts images to NCHW floats, shifted and mirrored.
 void Trainer::import(const Batch& batch) {
   const ProgramSpec& spec = spec_.program;
   parallel_for(threads_, spec.n * spec.c, [&](std::size_t item) {

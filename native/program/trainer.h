@@ -1,4 +1,4 @@
-// A training program: forward, loss, backward and optimiser step in one call, on memory planned once.
+// Training: forward, loss, backward and optimiser step in one call, in memory that is planned once.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ struct Augmentation {
 struct Batch {
   std::vector<Image> images;              // as many as the program's n
   const std::int32_t* labels;             // 0..classes - 1
-  const Augmentation* augment = nullptr;  // one per image, or none at all
+  const Augmentation* augment = nullptr;  // one for each image, or null
 };
 
 class Trainer {
@@ -49,12 +49,12 @@ class Trainer {
   std::vector<float>& optimizer_state() { return optimizer_state_; }
   std::size_t step_count() const { return step_count_; }
   void set_step_count(std::size_t count) { step_count_ = count; }
-  // Throws ERR_INVALID_STATE after a step that failed half-way through its changes of the weights: the system refused
-  // it threads. All else is refused from then on.
+  // Throws ERR_INVALID_STATE after a step that failed while it was changing the weights, because the system refused
+  // threads. From then on the trainer cannot be used.
   void require_whole() const;
 
-  // Throws ERR_NON_FINITE when the loss, a gradient or a running statistic is not finite, and then leaves everything as
-  // it was; so does ERR_OUT_OF_MEMORY, but for what require_whole() says.
+  // Throws ERR_NON_FINITE if the loss, a gradient or a running statistic is not finite, and then has changed nothing.
+  // The same holds for ERR_OUT_OF_MEMORY, except for the case of require_whole().
   LossResult step(const Batch& batch, double learning_rate, double weight_decay);
 
  private:

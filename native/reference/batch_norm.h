@@ -5,7 +5,7 @@
 
 namespace qarepvgg::reference {
 
-// All arrays have one value per channel.
+// Arrays have one value for each channel.
 struct BatchNorm {
   Values weight, bias;  // gamma, beta
   Values running_mean, running_var;
@@ -13,7 +13,7 @@ struct BatchNorm {
   double eps = 1e-5, momentum = 0.1;
 };
 
-// What normalises: of the batch when training (biased variance), else the running ones.
+// The statistics to normalise by: those of the batch in training (biased variance), else the running ones.
 struct Statistics {
   Values mean, var;
 };
@@ -28,7 +28,7 @@ struct BatchNormGradients {
   Tensor x;
   Values weight, bias;
 };
-// training: the statistics are those of x, and gradients flow through them too.
+// training: the statistics are those of x, and gradients flow through them, too.
 BatchNormGradients batch_norm_gradients(const Tensor& x, const Tensor& grad_y, const BatchNorm& norm,
                                         const Statistics& statistics, bool training);
 

@@ -3,8 +3,8 @@
 namespace qarepvgg::reference {
 namespace {
 
-// Calls visit(weight_index, input_channel, input_y, input_x) for every term of the output (out, y, x); the input
-// position may lie in the padding.
+// Calls visit(weight_index, input_channel, input_y, input_x) for every term of the output (out, y, x). The input
+// position may be in the padding.
 template <class Visit>
 void for_each_term(const Convolution& conv, std::size_t in_channels, std::size_t out, std::size_t y, std::size_t x,
                    const Visit& visit) {

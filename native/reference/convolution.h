@@ -15,8 +15,8 @@ struct Convolution {
   Dims output(const Dims& input) const;
 };
 
-// weight: [out][in / groups][kernel][kernel]. bias: [out], or empty for none. Padding zeros are multiplied like any
-// other value, so a weight that is not finite gives NaN at the border.
+// weight: [out][in / groups][kernel][kernel]. bias: [out], or empty. Zeros of the padding are multiplied like any other
+// value, so a weight that is not finite makes NaN at the border.
 Tensor convolve(const Tensor& x, const Values& weight, const Values& bias, const Convolution& conv);
 Tensor convolution_data_gradient(const Tensor& grad_y, const Values& weight, const Convolution& conv,
                                  const Dims& input);

@@ -1,4 +1,4 @@
-// Sum, scaling, ReLU and averages by definition, with gradients where they are more than the op itself.
+// Sum, scaling, ReLU and averages by definition, and their gradients where these differ from the op itself.
 #pragma once
 
 #include <vector>
@@ -13,7 +13,7 @@ Tensor scale(const Tensor& x, double factor);
 double dot(const Tensor& a, const Tensor& b);
 // NaN stays NaN.
 Tensor relu(const Tensor& x);
-// Zero where y, the output, is not above zero; a NaN lets the gradient pass.
+// Zero if y, the output, is not above zero; a NaN lets the gradient pass.
 Tensor relu_gradient(const Tensor& grad_y, const Tensor& y);
 // torch.nn.AvgPool2d(3, 1, 1): padding zeros count. Its gradient is the same op.
 Tensor average3x3(const Tensor& x);

@@ -7,12 +7,12 @@
 namespace qarepvgg::reference {
 namespace {
 
-// Blocks of the patch matrix: 128 rows of 256 floats are 128 KiB and stay in the second-level cache while all output
-// channels pass over them; a row piece of 1 KiB and its output stay in the first-level cache.
+// Blocks of the patch matrix: 128 rows of 256 floats are 128 KiB and stay in the second-level cache for all output
+// channels. A piece of a row of 1 KiB and its output stay in the first-level cache.
 constexpr std::size_t kBlockRows = 128, kBlockColumns = 256;
 
-// Patch matrix of one image and group, row-major [channel][ky][kx][out_y][out_x]: row r holds, for every output pixel,
-// the input value that weight r is multiplied with. It is kernel^2 / stride^2 times the size of the image.
+// Writes the patch matrix of one image and group, row-major [channel][ky][kx][out_y][out_x]: row r holds, for every
+// output pixel, the input value that weight r is multiplied by. It is kernel^2 / stride^2 times the size of the image.
 void im2col(const Im2colShape& s, const float* image, float* patches, int threads) {
   parallel_for(threads, s.patch_rows(), [&](std::size_t row) {
     const std::size_t channel = row / (s.kernel * s.kernel), tap = row % (s.kernel * s.kernel);

@@ -1,6 +1,6 @@
-// The textbook convolution: unfold one image into a patch matrix, then multiply matrices. Float, portable, no
-// intrinsics: a second oracle, and the baseline row of the native benchmark. It is not meant to be fast, but neither to
-// be slow on purpose.
+// The textbook convolution: unfold one image into a patch matrix, then multiply matrices. Float, portable, without
+// intrinsics. A second oracle for tests, and the baseline of the native benchmark. It is neither meant to be fast nor
+// slow on purpose.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ struct Im2colShape {
 
   std::size_t out_h() const { return out_size(in_h); }
   std::size_t out_w() const { return out_size(in_w); }
-  // Rows of the patch matrix of one group: one per weight of an output channel.
+  // Rows of the patch matrix of one group: one for each weight of an output channel.
   std::size_t patch_rows() const { return in_c / groups * kernel * kernel; }
   // Floats of the patch matrix of one group of one image.
   std::size_t patch_floats() const { return patch_rows() * out_h() * out_w(); }

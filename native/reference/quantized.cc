@@ -6,7 +6,7 @@
 namespace qarepvgg::reference {
 namespace {
 
-// A sum times its scale, as float arithmetic has it, to an integer. std::nearbyint takes ties to even.
+// A sum times its scale, in float arithmetic, rounded to an integer. std::nearbyint rounds ties to even.
 double requantize(std::int64_t sum, float scale, const Quantized& to, bool relu) {
   float x = static_cast<float>(static_cast<std::int32_t>(sum)) * scale;
   if (relu) x = std::max(x, 0.0f);
@@ -63,7 +63,7 @@ Tensor quantized_convolve(const Tensor& q, const QuantizedWindow& op) {
       for (std::size_t k = 0; k < depth; ++k)
         for (std::size_t t = 0; t < taps; ++t)
           for (std::size_t p = 0; p < small.h * small.w; ++p) {
-            // Beyond the image they wrap around to what is no pixel; padding is zero.
+            // Positions before the image wrap around to huge numbers, which are no pixels; padding is zero.
             const std::size_t row = p / small.w * op.y.stride + t / op.x.kernel * op.y.dilation - op.y.before;
             const std::size_t column = p % small.w * op.x.stride + t % op.x.kernel * op.x.dilation - op.x.before;
             if (row >= large.h || column >= large.w) continue;

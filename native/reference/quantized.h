@@ -1,5 +1,5 @@
 // Quantised ops by definition (ONNX QuantizeLinear, DequantizeLinear, QLinearConv, QLinearGlobalAveragePool), with the
-// roundings of onnxruntime's fused kernels in their order. Integers are held as doubles that are whole.
+// roundings of onnxruntime's fused kernels in their order. Integers are whole numbers in double.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace qarepvgg::reference {
 
-// q stands for (q - zero_point) * scale.
+// q represents (q - zero_point) * scale.
 struct Quantized {
   float scale;
   int zero_point;
@@ -22,7 +22,7 @@ Tensor quantize(const Tensor& x, const Quantized& to);
 Tensor dequantize(const Tensor& q, const Quantized& from);
 
 // weight: [out][in / groups][kernel][kernel]; bias and weight_scale: [out]. Padding is the zero point. Without `to` the
-// result is floats.
+// output is floats.
 struct QuantizedConvolution {
   Convolution conv;
   Quantized from;
@@ -34,8 +34,8 @@ struct QuantizedConvolution {
 };
 Tensor quantized_convolve(const Tensor& q, const QuantizedConvolution& op);
 
-// The same with any window, and transposed: every product of a pixel of the small side with a tap comes from, or goes
-// to, a pixel of the large side. table: what integers become after that; empty for none.
+// The same with any window, also transposed: every product of a pixel of the small side with a tap comes from, or goes
+// to, a pixel of the large side. table: applied to the integers; may be empty.
 struct QuantizedWindow {
   struct Side {
     std::size_t kernel, stride, before, dilation;
@@ -54,13 +54,13 @@ struct QuantizedWindow {
 };
 Tensor quantized_convolve(const Tensor& q, const QuantizedWindow& op);
 
-// onnxruntime's QLinearAdd and QLinearMul on x86-64, and DequantizeLinear, Sub, QuantizeLinear. b: the dims of a, but 1
-// for some. In a sum of floats the last operand of QLinearAdd is added first.
+// onnxruntime's QLinearAdd and QLinearMul on x86-64, and DequantizeLinear, Sub, QuantizeLinear. b has the dims of a,
+// some of them replaced by 1. QLinearAdd adds its last operand first.
 enum class QuantizedBinary { kAdd, kMul, kSub };
 Tensor quantized_binary(QuantizedBinary kind, const Tensor& a, const Quantized& from_a, const Tensor& b,
                         const Quantized& from_b, const Quantized& to);
 
-// Of the pixels of a window that lie inside the image: the largest, or their mean, added row by row as floats.
+// The largest, or the mean, of the pixels of a window that are inside the image. The mean adds floats row by row.
 struct QuantizedPool {
   Dims out;
   QuantizedWindow::Side y, x;

@@ -1,5 +1,5 @@
-// The oracle's tensor: a batch of images in NCHW, row-major, in double. All of native/reference is written for being
-// obviously right, and knows nothing of the code that it judges.
+// The oracle's tensor: a batch of images in NCHW, row-major, in double. The code in native/reference is meant to be
+// obviously right. It uses none of the code that it checks.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,7 @@ struct Tensor {
   bool inside(std::ptrdiff_t y, std::ptrdiff_t x) const {
     return y >= 0 && x >= 0 && y < static_cast<std::ptrdiff_t>(dims.h) && x < static_cast<std::ptrdiff_t>(dims.w);
   }
-  // Zero around the image: the meaning of padding.
+  // The value of a pixel; zero around the image.
   double padded(std::size_t n, std::size_t c, std::ptrdiff_t y, std::ptrdiff_t x) const {
     return inside(y, x) ? at(n, c, static_cast<std::size_t>(y), static_cast<std::size_t>(x)) : 0.0;
   }

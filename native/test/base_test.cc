@@ -64,7 +64,7 @@ TEST(buffer_pool) {
   CHECK_EQUAL(address_of(kSize - 100), one, "a little less");
   CHECK(pool->take(kSize / 4).bytes() < kSize, "much less");
   CHECK(pool->take(kSize + 1).bytes() > kSize, "more");
-  // What is kept has a limit.
+  // The pool keeps a limited amount.
   std::vector<AlignedBuffer> many;
   for (int i = 0; i < 40; ++i) many.push_back(pool->take(kSize));
   for (AlignedBuffer& buffer : many) {
@@ -74,14 +74,14 @@ TEST(buffer_pool) {
   std::size_t kept = 0;
   for (std::vector<AlignedBuffer> taken; kept < many.size(); ++kept) {
     taken.push_back(pool->take(kSize));
-    // New buffers are zero.
+    // New buffers are zero, so this one is new.
     if (taken.back().data()[0] == 0.0f) break;
   }
   CHECK(kept >= 1 && kept <= 16, kept);
   CHECK_EQUAL(code_of([&] { pool->take(kMaxSize); }), code::kSizeOverflow, "too much");
 }
 
-// Tensors that live one after the other take the memory of the largest.
+// Tensors that are alive one after the other take the memory of the largest.
 TEST(arena_planner_reuses) {
   ArenaPlanner planner;
   for (std::size_t step = 0; step < 10; ++step)
@@ -100,7 +100,7 @@ TEST(aligned_buffer) {
     const AlignedBuffer buffer(rng.between(0, 5000));
     CHECK_EQUAL(reinterpret_cast<std::uintptr_t>(buffer.data()) % kAlignment, std::uintptr_t{0}, buffer.size());
     CHECK_EQUAL(buffer.bytes(), buffer.size() * sizeof(float), buffer.size());
-    const float* end = buffer.data() + buffer.size() + kAlignedFloats;  // the spare bytes are there, and zero too
+    const float* end = buffer.data() + buffer.size() + kAlignedFloats;  // the spare bytes exist and are zero, too
     CHECK(std::all_of(buffer.data(), end, [](float value) { return value == 0.0f; }), buffer.size());
   });
   CHECK_EQUAL(code_of([] { AlignedBuffer buffer(std::size_t{1} << 46); }), code::kOutOfMemory,

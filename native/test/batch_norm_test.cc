@@ -15,7 +15,7 @@ namespace qarepvgg::test {
 namespace {
 
 struct Case {
-  reference::Tensor x, addend, grad_y, before;  // before: what is in grad_x when accumulating
+  reference::Tensor x, addend, grad_y, before;  // before: content of grad_x when accumulating
   reference::BatchNorm norm;
   reference::Values weight_before, bias_before;
   bool training, relu, with_addend, accumulate;
@@ -41,8 +41,8 @@ Case random_case(Rng& rng, const reference::Dims& dims, Data data) {
   return c;
 }
 
-// Variances that are powers of four and eps 0: nothing is rounded. In training, every row holds pairs of values at the
-// same distance from a whole mean, and the number of pixels is a power of two.
+// Nothing is rounded, because variances are powers of four and eps is 0. In training, every row holds pairs of values
+// at the same distance from a whole mean, and the number of pixels is a power of two.
 Case exact_case(Rng& rng) {
   const bool training = rng.chance(0.5);
   const auto power = [&](std::size_t low, std::size_t high) { return std::size_t{1} << rng.between(low, high); };
@@ -69,7 +69,7 @@ Case real_case(Rng& rng) {
   if (dims.h * dims.w == 1) dims.w = 2;
   Case c = random_case(rng, dims, Data::kReals);
   c.norm.eps = 1e-5;
-  c.relu = false;  // a value next to zero may fall on either side of it
+  c.relu = false;  // rounding may move a value near zero to the other side
   for (double& var : c.norm.running_var) var = static_cast<double>(static_cast<float>(rng.uniform(0.01, 4)));
   return c;
 }
@@ -157,7 +157,7 @@ TEST(batch_norm_exact) {
   });
 }
 
-// NaN in one channel leaves the others alone; the padding lanes too.
+// NaN in one channel does not reach the others, nor the padding lanes.
 TEST(batch_norm_nan_channel) {
   test.repeat(500, [](Rng& rng) {
     Case c = exact_case(rng);

@@ -1,4 +1,4 @@
-// CPU quotas, in trees of files as Linux shows them.
+// CPU quotas, in trees of files like those of Linux.
 #include "base/cgroup.h"
 
 #include <filesystem>
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 using Files = std::map<std::string, std::string>;
 
-// The quota that is read where there are these files, in thousandths of a CPU.
+// The quota that is read from these files, in thousandths of a CPU.
 int quota_of(const Files& files) {
   const fs::path root = fs::temp_directory_path() / text_of("qarepvgg-cgroup-", std::random_device{}());
   fs::remove_all(root);
@@ -51,7 +51,7 @@ TEST(cgroup_without_quota) {
               0, "-1");
 }
 
-// Where a container's own group looks like the root.
+// A container's own group looks like the root.
 TEST(cgroup_at_the_root) {
   CHECK_EQUAL(quota_of({{"/proc/self/mountinfo", kMountsV2},
                         {"/proc/self/cgroup", "0::/\n"},
@@ -64,7 +64,7 @@ TEST(cgroup_at_the_root) {
               500, "version 1");
 }
 
-// systemd's CPUQuota, LXC: the quota is at the process's own place, or anywhere around it.
+// systemd's CPUQuota, LXC: the quota is that of the process's group, or of a group that contains it.
 TEST(cgroup_nested) {
   const Files v2 = {{"/proc/self/mountinfo", kMountsV2},
                     {"/proc/self/cgroup", "0::/system.slice/app.service\n"},
@@ -89,7 +89,7 @@ TEST(cgroup_nested) {
   CHECK_EQUAL(quota_of(files), 2500, "version 1");
 }
 
-// Without a namespace of its own, a container sees the path of the host, and its own group mounted.
+// Without a namespace of its own, a container sees the path of the host, with its own group mounted.
 TEST(cgroup_mounted_below_the_root) {
   const std::string mount = "33 31 0:30 /docker/abc /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
   const Files quota = {{"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n"},

@@ -9,7 +9,7 @@ std::string op_label(std::size_t index, const std::string& name) {
   return "op " + std::to_string(index) + " (" + name + ")";
 }
 
-// Integers are read as what they were written as.
+// Integers must be read with the quantisation with which they were written.
 void check_elements(const ProgramSpec& spec) {
   std::optional<Quantization> written;
   for (std::size_t i = 0; i < spec.ops.size(); ++i) {
@@ -32,9 +32,9 @@ void check_elements(const ProgramSpec& spec) {
   if (written) fail(code::kInvalidArg, "expected the last op to write floats, received integers");
 }
 
-// Throws ERR_MODEL_INCOMPATIBLE unless each op reads just the value before it; ERR_INVALID_ARG where one reads integers
-// that should be floats or the other way round, or the last op writes integers; ERR_QUANT_PARAM where an op reads
-// integers as standing for other numbers than the op before it wrote.
+// Throws ERR_MODEL_INCOMPATIBLE unless each op reads only the value before it; ERR_INVALID_ARG if an op reads integers
+// instead of floats or floats instead of integers, or the last op writes integers; ERR_QUANT_PARAM if an op reads
+// integers with another quantisation than that of the op before it.
 void check_chain(const ProgramSpec& spec) {
   if (spec.ops.empty()) fail(code::kInvalidArg, "expected at least one op, received none");
   for (std::size_t dim : {spec.c, spec.h, spec.w})
@@ -67,7 +67,7 @@ class ChainGraph {
                                    spec_.c <= IntegerStem::kMaxChannels;
       if (!is_part_of_stem) add(op, i);
     }
-    // Inputs, then constants, then results.
+    // Inputs, then constants, then outputs of nodes.
     const std::size_t first_result = 1 + graph_.constants.size();
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
       std::vector<ValueId>& inputs = graph_.nodes[i].inputs;

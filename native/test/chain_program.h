@@ -1,4 +1,4 @@
-// A re-parameterised network for inference: a chain of ops as a graph of one input of images and one output.
+// A re-parameterised network for inference: a chain of ops as a graph with one input, images, and one output.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@ namespace qarepvgg {
 // One image of a run.
 struct ImageTask {
   Image input;
-  float* output;  // InferenceProgram::output_shape of its size
+  float* output;  // has InferenceProgram::output_shape of the image's size
 };
 
 struct ImageSize {
@@ -22,16 +22,16 @@ struct ImageSize {
   bool operator==(const ImageSize& other) const { return h == other.h && w == other.w; }
 };
 
-// The constants of the result are tensors of the state and of the spec. Throws ERR_MODEL_INCOMPATIBLE for ops that are
-// not re-parameterised, and the errors of Program.
+// The constants of the graph point to tensors of the state and of the spec. Throws ERR_MODEL_INCOMPATIBLE for ops that
+// are not re-parameterised, and the errors of Program.
 GraphSpec chain_graph(const ProgramSpec& spec, const float* state, Algorithm algorithm);
 
 class InferenceProgram {
  public:
   static constexpr double kMinMacs = GraphProgram::kMinMacs;
 
-  // spec.n is the number of images that a thread takes through the network together, as far as memory is concerned;
-  // training and gradients must be off.
+  // spec.n is the number of images that a thread takes through the network together. Training and gradients must be
+  // off.
   InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm, double min_macs = kMinMacs);
 
   const MapShape& input_shape() const { return input_; }
@@ -42,8 +42,8 @@ class InferenceProgram {
   bool takes_bytes() const { return graph_.takes_bytes(); }
   int threads() const { return graph_.threads(); }
 
-  // All tasks have the given size. `stop` is looked at between layers; the outputs are undefined once it is true.
-  // Throws ERR_OUT_OF_MEMORY when a size that is new needs memory that is not there.
+  // All tasks have the given size. `stop` is checked between layers; outputs are undefined once it is true. Throws
+  // ERR_OUT_OF_MEMORY if a new size needs too much memory.
   void run(ImageSize size, const ImageTask* tasks, std::size_t count, const std::atomic<bool>& stop);
 
  private:

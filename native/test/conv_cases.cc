@@ -35,7 +35,7 @@ Channels depthwise(Rng& rng) {
   return {groups, groups * rng.between(1, 2), groups};
 }
 
-// Draws until the convolution is legal and small.
+// Draws until the convolution is valid and small.
 template <class DrawChannels>
 ConvShape draw(Rng& rng, const DrawChannels& channels, std::size_t kernel, std::size_t stride, std::size_t dilation) {
   for (;;) {
@@ -56,7 +56,7 @@ ConvShape draw(Rng& rng, const DrawChannels& channels, std::size_t kernel, std::
   }
 }
 
-// Of one pixel: with stride 1 and no padding, convolutions of such images are matrix products.
+// Images of one pixel: with stride 1 and no padding, their convolutions are matrix products.
 ConvShape one_pixel(ConvShape shape) {
   shape.in_h = shape.in_w = 1;
   return shape;

@@ -1,4 +1,4 @@
-// Random convolutions, by family: what the sweeps of all three directions draw from.
+// Random convolutions, by family, for the sweeps of all three directions.
 #pragma once
 
 #include <functional>
@@ -23,10 +23,10 @@ struct ConvFamily {
 };
 const std::vector<ConvFamily>& conv_families();
 
-// Any legal convolution of a random family.
+// Any valid convolution of a random family.
 ConvShape random_convolution(Rng& rng);
 
-// For Winograd: images from one pixel to several blocks of tiles, with every kind of overhang. Most have at most `macs`
+// For Winograd: images from one pixel to several blocks of tiles, with every kind of overhang. Most need at most `macs`
 // multiplications.
 ConvShape random_winograd_shape(Rng& rng, double macs, std::size_t stride = 1);
 
@@ -39,10 +39,10 @@ inline reference::Dims output_dims(const ConvShape& s) { return {s.n, s.out_c, s
 
 using ConvCase = void (*)(Rng&, const ConvShape&, Data);
 
-// Registers <direction>_<family> for every family: 2,000 random shapes with whole numbers and 500 with reals;
-// <direction>_specials: random shapes with NaN, infinities and -0 here and there, which must stay in their groups;
-// <direction>_tails: every count of output channels up to two vectors and one more, by every width up to two tiles and
-// one more.
+// Registers three kinds of tests. <direction>_<family> for every family: 2,000 random shapes with whole numbers and 500
+// with reals. <direction>_specials: random shapes with some NaN, infinities and -0, which must stay in their groups.
+// <direction>_tails: every number of output channels up to two vectors plus one, with every width up to two tiles plus
+// one.
 bool register_convolution_sweep(const char* direction, ConvCase body);
 
 }  // namespace qarepvgg::test

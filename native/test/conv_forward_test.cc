@@ -15,7 +15,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   const reference::Values bias = random_values(rng, rng.chance(0.5) ? shape.out_c : 0, data);
   ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
   if (options.relu && rng.chance(0.3)) options.ceiling = 6;
-  const bool elsewhere = rng.chance(0.5);  // the addend
+  const bool elsewhere = rng.chance(0.5);  // whether the addend has memory of its own
   const std::size_t extra_halo = rng.between(0, 1), out_halo = rng.between(0, 1);
 
   reference::Tensor expected = reference::convolve(x, weight, bias, reference_of(shape));
@@ -23,7 +23,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   if (options.relu) expected = reference::relu(expected);
   for (double& value : expected.data)
     if (value > static_cast<double>(options.ceiling)) value = static_cast<double>(options.ceiling);
-  const std::size_t terms = shape.weight_elements() / shape.out_c + 2;  // bias and what was there before
+  const std::size_t terms = shape.weight_elements() / shape.out_c + 2;  // 2: bias and addend
   const double tolerance = sum_tolerance(data, 1, terms);
 
   for (const KernelTable* kernels : float_kernels()) {
@@ -46,7 +46,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
 
 const bool registered = register_convolution_sweep("conv_forward", forward_case);
 
-// The textbook convolution is an oracle of its own, and the benchmark's baseline.
+// The textbook convolution is a second oracle, and the benchmark's baseline.
 TEST(im2col_convolution) {
   test.repeat(2000, [](Rng& rng) {
     const ConvShape s = random_convolution(rng);

@@ -11,7 +11,7 @@ namespace {
 void data_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
   const reference::Tensor grad_y = random_tensor(rng, output_dims(shape), data);
   const reference::Tensor before = random_tensor(rng, input_dims(shape), data);
-  // Finite: around the image, the zeros of the halo are multiplied by weights too.
+  // Weights must be finite, because the zeros of the halo are multiplied by them, too.
   const Data finite = data == Data::kReals ? Data::kReals : Data::kIntegers;
   const reference::Values weight = random_values(rng, shape.weight_elements(), finite);
   const bool accumulate = rng.chance(0.5);

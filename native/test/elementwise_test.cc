@@ -40,7 +40,7 @@ TEST(add) {
     const bool relu = rng.chance(0.5), in_place = rng.chance(0.3);
     reference::Tensor expected = reference::add(pointers);
     if (relu) expected = reference::relu(expected);
-    const std::size_t shared = rng.between(0, count - 1);  // the operand that is the result too
+    const std::size_t shared = rng.between(0, count - 1);  // the operand that is also the output
     check_op(rng, expected, 0, in_place ? pointers[shared] : nullptr,
              [&](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& out) {
                std::vector<FeatureMap> maps;
@@ -93,7 +93,7 @@ TEST(average3x3) {
   test.repeat(2000, [](Rng& rng) {
     const Data data = rng.chance(0.3) ? Data::kReals : random_data(rng);
     reference::Tensor x = random_tensor(rng, small_dims(rng), data);
-    if (data != Data::kReals) x = reference::scale(x, 9);  // whole averages
+    if (data != Data::kReals) x = reference::scale(x, 9);  // makes averages whole
     const reference::Tensor before = random_tensor(rng, x.dims, data);
     const bool accumulate = rng.chance(0.5);
     reference::Tensor expected = reference::average3x3(x);

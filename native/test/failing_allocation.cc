@@ -1,5 +1,5 @@
-// Allocations that fail on demand, in an addon built with QAREPVGG_FAIL_ALLOCATIONS: all of operator new, memory mapped
-// from the system, and threads. scripts/check-allocation.mjs is what asks for it.
+// Allocations that fail on demand, in an addon built with QAREPVGG_FAIL_ALLOCATIONS: operator new, memory mapped from
+// the system, and threads. scripts/check-allocation.mjs uses it.
 #include "test/failing_allocation.h"
 
 #include <atomic>
@@ -11,12 +11,12 @@
 
 namespace {
 
-std::atomic<long> countdown{-1};  // allocations until one fails; below 0: none does
+std::atomic<long> countdown{-1};  // allocations until one fails; none fails if it is below 0
 std::atomic<bool> for_good{false};
 std::atomic<bool> failed{false};
 std::atomic<long> live{0};
 
-// An index in the environment makes an allocation of the load fail.
+// An index in the environment makes an allocation fail while the addon is loaded.
 const bool from_environment = [] {
   if (const char* index = std::getenv("QAREPVGG_FAIL_ALLOCATION")) countdown = std::atol(index);
   return true;
@@ -92,13 +92,13 @@ int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, v
 namespace qarepvgg::test {
 
 void define_failing_allocation(Napi::Env env, Napi::Object exports) {
-  // (index, for good): the allocation of that index from now on fails, and all behind it if so asked.
+  // (index, for good): the allocation with that index from now on fails; with `for good`, all after it fail, too.
   exports.Set("failAllocation", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
                 for_good = info[1].ToBoolean().Value();
                 failed = false;
                 countdown = info[0].ToNumber().Int32Value();
               }));
-  // Ends that. Whether one has failed.
+  // Stops failing. Returns whether an allocation has failed.
   exports.Set("allowAllocation", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
                 countdown = -1;
                 return Napi::Boolean::New(info.Env(), failed);

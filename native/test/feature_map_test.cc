@@ -43,7 +43,7 @@ TEST(clear_map) {
     qarepvgg::clear_map(map, false, 1);
     const reference::Tensor ones = read(map);
     CHECK_VALUES(ones.data, reference::Values(shape.elements(), 1.0), 0.0, shape);
-    double sum = 0;  // of the halo nothing is left, of the interior everything with its padding lanes
+    double sum = 0;  // the halo is zero; the interior is unchanged, including padding lanes
     for (std::size_t i = 0; i < floats; ++i) sum += static_cast<double>(map.data[i]);
     CHECK_EQUAL(sum, static_cast<double>(shape.n * shape.h * shape.w * shape.pixel()), shape);
     qarepvgg::clear_map(map, true, 1);

@@ -1,4 +1,4 @@
-// Fused convolutions against the branches that they stand for, each evaluated by itself in double.
+// Fused convolutions against their branches, each evaluated alone in double.
 #include "ops/fusion.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ Floats random_floats(Rng& rng, std::size_t count, double low, double high) {
 
 reference::Values wide(const Floats& values) { return {values.begin(), values.end()}; }
 
-// A batch norm in both its forms. Variances reach from 1e-10 to 1e10.
+// A batch norm in both forms. Variances range from 1e-10 to 1e10.
 struct Norm {
   Floats weight, bias, mean, var;
   double eps = 1e-5;
@@ -76,8 +76,8 @@ class Block {
     fusion_.fuse_into(weight.data(), bias.data());
     const reference::Convolution conv = convolution(3);
     const reference::Tensor fused = reference::convolve(x_, wide(weight), wide(bias), conv);
-    // Every fused number is rounded once: the error is at most half a unit of the last place of each term. Double
-    // rounding in the branches themselves may show where they cancel.
+    // Every fused number is rounded once, so the error is at most half a unit in the last place of each term. Rounding
+    // to double in the branches may show if they cancel.
     const auto magnitudes = [](reference::Values values) {
       for (double& value : values) value = std::abs(value);
       return values;
@@ -114,7 +114,7 @@ class Block {
     add_to_sum(branch, norm);
   }
 
-  // The fusion reads arrays at its end only.
+  // Keeps arrays alive, because the fusion reads them only at its end.
   const Floats& keep(Floats values) { return kept_.emplace_back(std::move(values)); }
 
   static std::optional<FoldedBatchNorm> folded_of(const Norm* norm) {

@@ -1,5 +1,5 @@
-// The reference's gradients against central differences of its own forward pass. What is proven here is what the native
-// gradients are compared with elsewhere.
+// The reference's gradients against central differences of its own forward pass. Other tests compare the native
+// gradients with the reference's.
 #include <algorithm>
 #include <cmath>
 

@@ -1,5 +1,5 @@
 // Graphs compiled for inference: convolutions of all kinds against plain loops in double, on every instruction set and
-// for any size of team; and specs that lie, which the program must not trust TypeScript to have found.
+// for any size of team. And inconsistent specs, which the program must refuse itself, without relying on TypeScript.
 #include "program/infer/graph_program.h"
 
 #include <cmath>
@@ -19,11 +19,11 @@ Floats random_floats(Rng& rng, std::size_t count) {
   return values;
 }
 
-// A graph in the making, whose constants live as long as it does.
+// Builds a graph, and keeps its constants alive.
 struct Maker {
   GraphSpec spec;
   std::vector<Floats> memory;
-  std::vector<ValueId> names;  // of nodes' results
+  std::vector<ValueId> names;  // of the outputs of nodes
 
   static TensorType type(Dims dims) { return {Dtype::kFloat32, std::move(dims)}; }
 
@@ -31,7 +31,7 @@ struct Maker {
     memory.push_back(std::move(values));
     spec.constants.push_back({type(std::move(dims)), nullptr});
   }
-  // Constants come before results: all of them are there when the first node is added.
+  // Constants are numbered before the outputs of nodes, so all must be added before the first node.
   ValueId constant(std::size_t i) const { return spec.inputs.size() + i; }
   ValueId add_node(const std::string& op, std::vector<ValueId> inputs, Dims dims, const Attributes& attributes) {
     spec.nodes.push_back({op, op, std::move(inputs), {type(std::move(dims))}, attributes});
@@ -111,7 +111,7 @@ std::vector<double> reference_of(const Conv& conv, const Floats& x, const Floats
   return y;
 }
 
-// Makes the image, or the pads, large enough for an output, and sets the output's sides.
+// Makes the image or the pads large enough for an output, and sets the output's sides.
 void fit_sides(Conv& conv) {
   const auto fit = [&](Side& side, std::size_t& length, std::size_t& result) {
     if (conv.transposed) {
@@ -175,7 +175,7 @@ std::string describe(const Conv& conv) {
 
 Dims dims_of(const MapShape& shape) { return {shape.n, shape.c, shape.h, shape.w}; }
 
-// Maker of a graph of one convolution of inputs x and addend; with `chained`, it is read by a second reader, too.
+// Builds a graph of one convolution with inputs x and addend. With `chained`, its output has a second reader.
 Maker maker_of(const Conv& conv, Algorithm algorithm, int threads) {
   Maker maker;
   maker.spec.inputs = {Maker::type(dims_of(conv.in)), Maker::type(dims_of(conv.out))};
@@ -244,11 +244,11 @@ TEST(graph_convolutions) {
   });
 }
 
-// Where the last kernel ends depends on the size, and so does how far it reaches beyond the image.
+// The size decides where the last kernel ends, and so how far it reaches beyond the image.
 TEST(graph_convolutions_of_other_sizes) {
   test.repeat(600, [](Rng& rng) {
     Conv conv = random_conv(rng);
-    while (conv.transposed) conv = random_conv(rng);  // some are made for one size
+    while (conv.transposed) conv = random_conv(rng);  // some of these are made for one size only
     if (rng.chance(0.5)) {
       conv.window.y.before = conv.window.x.before = 0;
       fit_sides(conv);
@@ -267,7 +267,7 @@ TEST(graph_convolutions_of_other_sizes) {
   });
 }
 
-// What one run leaves in padding lanes and halos is none of the next one's business.
+// Numbers that are not finite in one run must not reach the next one through padding lanes or halos.
 TEST(graph_forgets_what_is_not_finite) {
   test.repeat(200, [](Rng& rng) {
     Conv conv = random_conv(rng);
@@ -313,7 +313,7 @@ Maker plain_conv() {
   return maker_of(conv, Algorithm::kAuto, 1);
 }
 
-// Whether it throws an error of our own, and nothing else.
+// The code of the error, which must be one of ours.
 std::string refusal(const std::function<void(GraphSpec&)>& lie) {
   Maker maker = plain_conv();
   maker.finish();
@@ -372,7 +372,7 @@ TEST(graph_spec_is_not_trusted) {
   }
 }
 
-// Any op with operands and attributes that were not meant for it.
+// Any op, with operands and attributes of others.
 TEST(graph_ops_survive_nonsense) {
   test.repeat(20000, [](Rng& rng) {
     const char* ops[]{"conv",    "convTranspose", "maxPool", "averagePool", "globalPool",   "resize",       "unary",

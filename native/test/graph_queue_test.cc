@@ -1,4 +1,4 @@
-// Requests from several threads at once: each is answered once, and with its own result.
+// Requests from several threads at once: each is answered once, with its own result.
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -16,13 +16,13 @@ namespace {
 
 // One request with memory of its own.
 struct Call {
-  std::size_t image = 0;  // index of what every task computes
+  std::size_t image = 0;  // index of the image that every task computes
   std::vector<std::vector<float>> outputs;
   std::shared_ptr<GraphRequest> request = std::make_shared<GraphRequest>();
   std::atomic<int> done{0};
 };
 
-// Images of two sizes and what they should give, and a size that the network does not take.
+// Images of two sizes with their expected results, and a size that the network does not accept.
 struct Work {
   RandomChain chain;
   std::shared_ptr<GraphQueue> queue;
@@ -65,7 +65,7 @@ struct Work {
   }
 };
 
-// The compute thread is through with everything that was asked for before.
+// Waits until the compute thread has finished all earlier requests.
 void wait_for_compute_thread() {
   compute_now([] {});
 }
@@ -106,7 +106,7 @@ TEST(graph_queue_answers_each_request_once) {
           Call& call = calls[thread * kCalls + i];
           work.queue->submit(call.request);
           if (own.chance(0.3)) std::this_thread::sleep_for(std::chrono::microseconds(own.between(0, 100)));
-          // Any request of this thread: waiting, running, done or cancelled before.
+          // Any request of this thread, whether it waits, runs, is done or is cancelled already.
           if (own.chance(0.4)) work.queue->cancel(calls[thread * kCalls + own.between(0, i)].request);
           if (own.chance(0.2)) {
             Call now;
@@ -129,7 +129,7 @@ TEST(graph_queue_answers_each_request_once) {
   });
 }
 
-// What is cancelled while it waits never starts.
+// A request that is cancelled while it waits never starts.
 TEST(graph_queue_drops_what_waits) {
   test.repeat(40, [](Rng& rng) {
     const Work work(rng);

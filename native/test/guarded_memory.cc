@@ -19,7 +19,7 @@ std::size_t page_bytes() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)
 
 }  // namespace
 
-// Pages to use, between two that fault. Slots are kept for reuse: mapping memory anew for every tensor is slow.
+// Usable pages between two pages that fault. Slots are reused, because mapping memory for every tensor is slow.
 struct GuardedMemory::Slot {
   explicit Slot(std::size_t size) : bytes(size) {
     const std::size_t page = page_bytes();

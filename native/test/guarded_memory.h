@@ -1,6 +1,5 @@
-// Memory for tests between two pages that may not be touched: a tensor ends exactly where the second one begins, or
-// begins exactly where the first one ends. Everything starts as NaN, so what an op reads without having been given it
-// shows in its result.
+// Memory for tests between two pages that must not be touched: a tensor ends exactly at the second page, or begins
+// exactly after the first. Memory is NaN at first, so reads of memory that an op was not given show in its result.
 #pragma once
 
 #include <cstddef>
@@ -19,19 +18,18 @@ class GuardedMemory {
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;
 
-  // Exactly `count` floats: what a user's array, packed weights and workspaces are.
+  // Exactly `count` floats, like a user's array, packed weights and workspaces.
   float* floats(std::size_t count);
   float* floats(const reference::Values& values);
   double* doubles(std::size_t count) { return reinterpret_cast<double*>(floats(2 * count)); }
-  // A map with the zero halo and zero padding lanes that ops may rely on, and NaN inside; 64 spare bytes follow, as in
-  // an AlignedBuffer. Or one that holds `values`.
+  // A map with zeros in halo and padding lanes, which ops may rely on, and NaN or `values` inside. 64 spare bytes
+  // follow, as in an AlignedBuffer.
   FeatureMap map(const MapShape& shape);
   FeatureMap map(const reference::Tensor& values, std::size_t halo);
 
-  // The same for integers and what kernels make of them: bytes of no particular alignment, or of that of 32-bit
-  // numbers.
+  // The same for integers and what kernels make from them: bytes without alignment, or aligned to 32 bits.
   std::byte* bytes(std::size_t count);
-  // A map of integers whose halo and padding lanes hold the zero point; or, for an output, one with rubbish inside.
+  // A map of integers whose halo and padding lanes hold the zero point, with random bytes or `values` inside.
   ByteMap byte_map(const MapShape& shape, std::size_t element, std::uint8_t zero_point);
   ByteMap byte_map(const reference::Tensor& values, std::size_t halo, std::size_t element, std::uint8_t zero_point);
 
@@ -46,7 +44,7 @@ class GuardedMemory {
 
 reference::Values read(const float* data, std::size_t count);
 reference::Tensor read(const FeatureMap& map);
-// Of floats, too.
+// Also reads maps of floats.
 reference::Tensor read(const ByteMap& map);
 // Whether halo and padding lanes hold the zero point.
 bool border_holds(const ByteMap& map, std::uint8_t zero_point);

@@ -33,7 +33,7 @@ struct Options {
   std::string filter;
 };
 
-// What is running: for the report of a failure, and of a crash.
+// What is running, for the report of a failure or a crash.
 struct Progress {
   char rerun[256];
   std::size_t test_case, checks;
@@ -49,7 +49,7 @@ std::uint64_t hash(const std::string& text, std::uint64_t seed) {
   return seed;
 }
 
-// Says which test crashed, for example on a guard page, then lets the signal take its course.
+// Says which test crashed, for example on a guard page, and then lets the signal end the process.
 void report_crash(int signal_number) {
   char text[320];
   const int length = std::snprintf(text, sizeof text, "CRASHED (signal %d) in case %zu of: %s\n", signal_number,
@@ -60,16 +60,16 @@ void report_crash(int signal_number) {
 void install_crash_report() {
   struct sigaction action{};
   action.sa_handler = report_crash;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the faulting instruction runs again, and then ends the process
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the faulting instruction runs again and then ends the process
   for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);
 }
 
-// Some tests use more threads than there are CPUs. OpenMP's threads then wait many times longer for each other unless
+// Some tests use more threads than there are CPUs. OpenMP's threads then wait many times longer for each other, unless
 // they sleep, which its runtime must be told before the process starts.
 void wait_without_spinning(char** arguments) {
   if (getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("OMP_WAIT_POLICY", "passive", 1);
-  execv("/proc/self/exe", arguments);  // comes back where there is no such file: the tests are slower, not wrong
+  execv("/proc/self/exe", arguments);  // returns if there is no such file: the tests are then slower, not wrong
 }
 
 bool run(const Registered& registered, const Options& options) {
@@ -123,7 +123,7 @@ void Test::repeat(std::size_t count, const std::function<void(Rng&)>& body) {
   for (std::size_t i = 0; i < count; ++i) {
     progress.test_case = i;
     Rng rng(seed_ + i);
-    Rng separate(rng.next());  // neighbouring seeds would give overlapping sequences
+    Rng separate(rng.next());  // consecutive seeds would make overlapping sequences
     body(separate);
   }
 }

@@ -1,5 +1,5 @@
-// A small test harness: registered tests, seeded random cases, and checks that say what was expected, what came, and
-// where. A test ends at its first failed check; one that checks nothing fails.
+// A small test harness: registered tests, seeded random cases, and checks that say what was expected, what was
+// received, and where. A test ends at its first failed check. A test that checks nothing fails.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ class Test {
  public:
   Test(std::string name, std::uint64_t seed, bool quick);
 
-  // Runs body `count` times (a small part of them with --quick), each with random numbers of its own.
+  // Runs body `count` times (fewer with --quick), each time with its own random numbers.
   void repeat(std::size_t count, const std::function<void(Rng&)>& body);
 
  private:
@@ -25,7 +25,7 @@ class Test {
   bool quick_;
 };
 
-// Returns true, so that a static variable can be its caller.
+// Returns true, so that the initialiser of a static variable can call it.
 bool register_test(std::string name, std::function<void(Test&)> body);
 
 #define TEST(name)                                                  \
@@ -45,7 +45,7 @@ std::string text_of(const Parts&... parts) {
   return text.str();
 }
 
-// The trailing arguments say where: they are written one after the other, and only on failure.
+// The trailing arguments say where; they are concatenated, only on failure.
 #define CHECK(condition, ...)                                                                               \
   do {                                                                                                      \
     if (!(condition))                                                                                       \
@@ -65,7 +65,7 @@ std::string text_of(const Parts&... parts) {
     ::qarepvgg::test::count_check();                                                                           \
   } while (false)
 
-// The error code that body throws; "no error" when it does not.
+// The code of the error that body throws; "no error" if it does not throw.
 template <class Body>
 std::string code_of(const Body& body) {
   try {

@@ -1,4 +1,4 @@
-// Histograms against counting one by one.
+// Histograms against values counted one by one.
 #include "ops/histogram.h"
 
 #include <algorithm>

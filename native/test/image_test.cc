@@ -1,4 +1,4 @@
-// Images scaled, placed and turned into numbers. That the bytes are Pillow's, test/vision/resize.test.ts checks.
+// Images scaled, placed and turned into numbers. test/vision/resize.test.ts checks that the bytes are Pillow's.
 #include "ops/image.h"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ Bytes random_image(Rng& rng, std::size_t count) {
 TEST(image_any_threads) {
   test.repeat(300, [](Rng& rng) {
     ImageTransform t = random_transform(rng);
-    if (rng.chance(0.1)) t.from = {300, 500};  // enough for threads to share
+    if (rng.chance(0.1)) t.from = {300, 500};  // large enough for threads to share
     const Bytes image = random_image(rng, t.from.height * t.from.width * t.channels);
     Bytes alone(t.canvas.height * t.canvas.width * t.channels, 1), together(alone.size(), 2);
     transform_image(1, t, image.data(), alone.data());
@@ -42,7 +42,7 @@ TEST(image_any_threads) {
   });
 }
 
-// The bytes of the portable kernels. Images end where memory does.
+// All instruction sets compute the bytes of the portable kernels. Images end at a guard page.
 TEST(image_any_isa) {
   test.repeat(300, [](Rng& rng) {
     ImageTransform t = random_transform(rng);
@@ -89,7 +89,7 @@ TEST(image_placed) {
   });
 }
 
-// What is of one colour stays so, whatever the weights.
+// An image of one colour keeps it, whatever the weights.
 TEST(image_even) {
   test.repeat(300, [](Rng& rng) {
     ImageTransform t = random_transform(rng);

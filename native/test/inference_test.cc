@@ -1,5 +1,5 @@
-// Inference programs against class Program, and against themselves: an image's result is the same bits in every
-// position of every batch, on any number of threads, after whatever ran before.
+// Inference programs against class Program, and against themselves: the result of an image has the same bits at every
+// place in every batch, on any number of threads, whatever ran before.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -18,7 +18,7 @@ namespace {
 constexpr double kTolerance = 1e-5;
 constexpr Algorithm kAlgorithms[]{Algorithm::kAuto, Algorithm::kGemm, Algorithm::kWinograd};
 constexpr int kTeams[]{1, 2, 3, 7};
-// The networks here are small: 0 lets any team share an image.
+// These networks are small: 0 lets any team share an image.
 constexpr double kMinMacs[]{0, 3e3, InferenceProgram::kMinMacs};
 
 ImageSize nominal_size(const RandomChain& chain) { return {chain.spec.h, chain.spec.w}; }
@@ -44,7 +44,7 @@ reference::Values run_program(Rng& rng, Program& program, const RandomChain& cha
   return read(output, floats);
 }
 
-// The nominal size and others, also those that are too small.
+// The nominal size and others, including sizes that are too small.
 TEST(inference_equals_program) {
   test.repeat(100, [](Rng& rng) {
     const RandomChain chain = random_chain(rng, 30);
@@ -102,7 +102,7 @@ TEST(inference_of_any_batch_on_any_team) {
   });
 }
 
-// More sizes than are kept planned, in any order, with NaN in between.
+// More sizes than plans are kept for, in any order, with images of NaN among them.
 TEST(inference_of_many_sizes) {
   test.repeat(60, [](Rng& rng) {
     const UseKernels use(random_kernels(rng));
@@ -118,7 +118,7 @@ TEST(inference_of_many_sizes) {
     for (int i = 0; i < 7; ++i) {
       const ImageSize size{rng.between(1, 24), rng.between(1, 24)};
       if (code_of([&] { program.output_shape(size); }) != "no error") continue;
-      // Packed at the same nominal size, but fresh.
+      // A new program, packed for the same nominal size.
       InferenceProgram fresh(chain.spec, chain.state.data(), algorithm);
       const reference::Values image = chain.random_image(rng, size);
       sized.push_back({size, image, infer(rng, fresh, size, {image}, 1).front()});
@@ -174,7 +174,7 @@ TEST(inference_of_bytes) {
   });
 }
 
-// A stop at any moment ends the run, and the next one is not touched by it.
+// A stop at any moment ends the run and does not affect the next one.
 TEST(inference_stops) {
   test.repeat(60, [](Rng& rng) {
     const UseKernels use(random_kernels(rng));
@@ -247,7 +247,7 @@ TEST(inference_rejects) {
   });
 }
 
-// Sizes of images that no memory holds: an error, never a crash.
+// Images too large for any memory: an error, never a crash.
 TEST(inference_of_huge_images) {
   test.repeat(2000, [](Rng& rng) {
     RandomChain chain = random_chain(rng, 9);
@@ -257,7 +257,7 @@ TEST(inference_of_huge_images) {
     };
     const ImageSize size{side(), side()};
     const double floats = static_cast<double>(chain.spec.c) * static_cast<double>(size.h) * static_cast<double>(size.w);
-    if (floats < 0x1p46) return;  // less than an address space
+    if (floats < 0x1p46) return;  // fits into an address space
     const Algorithm algorithm = rng.pick(kAlgorithms);
     const auto check = [&](const std::string& code) {
       CHECK(code == code::kSizeOverflow || code == code::kOutOfMemory || code == code::kShape, code, " for ",

@@ -77,7 +77,7 @@ TEST(cross_entropy_loss) {
   });
 }
 
-// Whatever is not finite shows in the loss, or else in the gradient.
+// A number that is not finite shows in the loss or in the gradient.
 TEST(cross_entropy_of_specials) {
   test.repeat(500, [](Rng& rng) {
     Case c = random_case(rng);

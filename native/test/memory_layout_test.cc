@@ -1,5 +1,5 @@
-// Memory of plans: values of random lives are written and read in turn; none may change while it lives, and maps must
-// find zeros in their halos and padding lanes, whatever used the memory before.
+// Memory of plans: values with random lifetimes are written and read in turn. None may change while it is alive, and
+// maps must find zeros in their halos, whatever used the memory before.
 #include "program/infer/memory_layout.h"
 
 #include <cstring>
@@ -49,14 +49,14 @@ void for_each_run(const ValueType& type, std::byte* data, const Visit& visit) {
   const ByteMap map(data, type.map(), type.element);
   for (std::size_t y = 0; y < map.shape.h; ++y)
     for (std::size_t x = 0; x < map.shape.w; ++x)
-      visit(map.at(0, static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)), map.shape.c * type.element);
+      visit(map.at(0, static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)), map.pixel());
 }
 
 void write(const ValueType& type, std::byte* data, int value) {
   for_each_run(type, data, [&](std::byte* run, std::size_t bytes) { std::memset(run, value, bytes); });
 }
 
-// Everything but what write() writes is the value zero.
+// Whether everything that write() does not write represents zero.
 bool has_zeros(const ValueType& type, const std::byte* data) {
   if (type.layout == Layout::kPlain) return true;
   std::vector<std::byte> copy(data, data + type.bytes()), expected(type.bytes());
@@ -75,7 +75,7 @@ bool holds(const ValueType& type, std::byte* data, int value) {
   return same && has_zeros(type, data);
 }
 
-// One run: stages up to kFront for each image alone, the others for all together.
+// One run: stages up to kFront run for one image at a time, the others for all images together.
 class Simulation {
  public:
   Simulation(const Values& values, const MemoryLayout& layout, std::size_t images, std::vector<std::byte>& memory)
@@ -95,7 +95,7 @@ class Simulation {
   void run_stage(std::size_t stage, std::size_t first, std::size_t end) const {
     for (std::size_t image = first; image < end; ++image) {
       for (const MemoryLayout::Clear& clear : layout_.clears)
-        if (clear.stage == stage) restore_zeros(values_.buffers[clear.map].type, at(clear.map, image));
+        if (clear.stage == stage) clear_halo(values_.buffers[clear.map].type, at(clear.map, image));
       for (BufferId id = 0; id < values_.buffers.size(); ++id) {
         const ValueType& type = values_.buffers[id].type;
         if (values_.lives[id].first != stage) continue;
@@ -123,7 +123,7 @@ TEST(values_keep_their_memory_while_they_live) {
     const std::size_t together = rng.between(1, 3);
     const MemoryLayout layout = lay_out_memory(values.buffers, values.lives, together);
     std::vector<std::byte> memory(layout.bytes);
-    // As plans begin.
+    // Plans begin by filling maps of integers with their zero points.
     for (BufferId id = 0; id < values.buffers.size(); ++id)
       if (const ValueType& type = values.buffers[id].type; type.quantization && values.lives[id].is_lived())
         for (std::size_t image = 0; image < (layout.places[id].stride > 0 ? together : 1); ++image)
@@ -134,7 +134,7 @@ TEST(values_keep_their_memory_while_they_live) {
 }
 
 TEST(values_that_do_not_meet_share_memory) {
-  // A chain of maps that halve at each stage: two lie side by side at a time.
+  // A chain of maps that halve at each stage: two are alive at a time.
   Values values;
   for (std::size_t stage = 0; stage < 5; ++stage) {
     Buffer buffer;

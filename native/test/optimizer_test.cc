@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kTolerance = 2e-6;
 
-// A range inside an array, now and then of several chunks.
+// A range inside an array, sometimes of several chunks.
 struct Array {
   std::size_t length;
   StateRange range;
@@ -106,8 +106,8 @@ TEST(optimizer_ranges) {
   });
 }
 
-// Alg. 1 of the paper: all taps of the 3x3 kernel but the centre, and the centre of the two fused branches over the
-// square of what a unit of both contributes. `scales` are read from another state: they count as constants.
+// Alg. 1 of the paper: the squares of all taps of the 3x3 kernel except the centre, and of the centre of the two fused
+// branches divided by their squared scales. `scales` come from another state, so that they are constants.
 double custom_l2(const CustomL2Block& block, const reference::Values& state, const reference::Values& scales) {
   double sum = 0;
   for (std::size_t o = 0; o < block.out_channels; ++o) {
@@ -163,7 +163,7 @@ TEST(custom_l2_gradient) {
   });
 }
 
-// Two branches without any weight add nothing, rather than 0 / 0.
+// Two branches with zero scales add nothing, not 0 / 0.
 TEST(custom_l2_of_zero_scales) {
   const CustomL2Block block{1, 1, 1e-5, 0, 9, 10, 11, 12, 13};
   std::vector<float> state(14, 1.0f), gradient(14, 0.0f);

@@ -1,4 +1,4 @@
-// What a team does with the items of an op, one after the other, in a schedule drawn at random.
+// Runs the items of an op one after the other, as a team might with a random schedule.
 #pragma once
 
 #include <utility>
@@ -10,8 +10,8 @@
 
 namespace qarepvgg::test {
 
-// Calls run(tile, member, first) for pieces that together are all items: in any order, for any of the members. `first`:
-// of this member.
+// Calls run(tile, member, first) for pieces that together are all items, in any order, for any members. `first`:
+// whether it is the first piece of this member.
 template <class Run>
 void run_in_pieces(Rng& rng, std::size_t items, std::size_t members, const Run& run) {
   std::vector<std::size_t> order(rng.between(1, items));

@@ -10,7 +10,7 @@
 namespace qarepvgg::test {
 namespace {
 
-// Sums of whole numbers are exact; what rounds is one division.
+// Sums of whole numbers are exact; only the division rounds.
 TEST(global_average) {
   test.repeat(1000, [](Rng& rng) {
     const reference::Tensor x =
@@ -30,7 +30,7 @@ TEST(global_average) {
   });
 }
 
-// A long sum of equal terms is the worst case: every addition rounds the same way.
+// A long sum of equal terms is the worst case, because every addition rounds the same way.
 TEST(global_average_of_large_images) {
   const reference::Tensor x({1, 3, 512, 512}, reference::Values(3 * 512 * 512, static_cast<double>(0.1f)));
   test.repeat(1, [&](Rng& rng) {

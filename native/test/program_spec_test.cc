@@ -1,4 +1,4 @@
-// Programs that cannot be: the right error, and before any memory is asked for. And how much memory the others take.
+// Invalid programs get the right error before memory is allocated. And how much memory valid ones take.
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -51,7 +51,7 @@ OpSpec scale(ValueId input) {
   return op;
 }
 
-// [2, 8, 6, 6] with a state of 1000 floats.
+// A program with input [2, 8, 6, 6] and a state of 1000 floats.
 ProgramSpec program(std::vector<OpSpec> ops) {
   ProgramSpec spec;
   spec.n = 2;
@@ -67,8 +67,8 @@ std::string code_of_program(const ProgramSpec& spec) {
   return code_of([&] { Program made(spec); });
 }
 
-// `change` makes the second op of conv, batch norm, convolution wrong. The input is so large that asking for its memory
-// could only end in another error.
+// `change` breaks the second op of convolution, op, convolution. The input is so large that allocating it would cause
+// another error.
 void check_bad_op(const char* expected, const std::string& what, OpSpec good,
                   const std::function<void(OpSpec&)>& change) {
   good.inputs = {1};
@@ -150,7 +150,7 @@ TEST(program_spec_bad_shapes) {
   CHECK_EQUAL(code_of_program(norm), code::kShape, "the variance of one value");
 }
 
-// Every product of sizes that can wrap, with every op: an error, never a crash.
+// Every product of sizes that can overflow, with every op: an error, never a crash.
 TEST(program_spec_huge_dims) {
   std::vector<OpSpec> ops{convolution(0), batch_norm(0), scale(0)};
   for (OpKind kind : {OpKind::kAdd, OpKind::kAveragePool, OpKind::kRelu, OpKind::kGlobalAverage})
@@ -170,7 +170,7 @@ TEST(program_spec_huge_dims) {
     op.groups = rng.chance(0.2) ? std::min(spec.c, op.out_channels) : 1;
     const double floats = static_cast<double>(spec.n) * static_cast<double>(spec.c) * static_cast<double>(spec.h) *
                           static_cast<double>(spec.w);
-    if (floats < 0x1p46) spec.n = std::size_t{1} << 46;  // more than an address space, whatever the other dims are
+    if (floats < 0x1p46) spec.n = std::size_t{1} << 46;  // exceeds an address space, whatever the other dims are
     const std::string code = code_of_program(spec);
     CHECK(code == code::kSizeOverflow || code == code::kOutOfMemory || code == code::kInvalidArg, code, " for [",
           spec.n, ", ", spec.c, ", ", spec.h, ", ", spec.w, "] and ", op.out_channels, " output channels");
@@ -179,8 +179,8 @@ TEST(program_spec_huge_dims) {
   CHECK(refused > 0, "all");
 }
 
-// One convolution for inference needs its input with a halo, its output, and its packed weights, each rounded up to
-// whole cache lines: there is no patch matrix, which alone would be nine times the input.
+// A convolution for inference needs its input with a halo, its output, and its packed weights, each rounded up to whole
+// cache lines. There is no patch matrix, which would take nine times the input.
 TEST(program_memory_of_a_convolution) {
   const auto line = [](std::size_t floats) { return (floats + kAlignedFloats - 1) / kAlignedFloats * kAlignedFloats; };
   test.repeat(200, [&](Rng& rng) {
@@ -192,7 +192,7 @@ TEST(program_memory_of_a_convolution) {
     spec.gradients = false;
     OpSpec& op = spec.ops[0];
     op.out_channels = rng.between(1, 100);
-    op.stride = 2;  // where Winograd, which needs memory of its own, cannot be chosen
+    op.stride = 2;  // so that Winograd, which needs memory of its own, is not chosen
     op.bias = op.out_channels * spec.c * 9;
     spec.state_length = op.bias + op.out_channels;
     const std::size_t input = spec.n * (spec.h + 2) * (spec.w + 2) * line(spec.c);

@@ -1,4 +1,4 @@
-// Whole programs, forward and backward, several times over: memory that ops share, gradients that are summed or shared,
+// Whole programs, forward and backward, several times: memory that ops share, gradients that are summed or shared,
 // halos that are cleared.
 #include "program/program.h"
 
@@ -16,7 +16,7 @@
 namespace qarepvgg::test {
 namespace {
 
-// Rounding errors relative to the largest value of a run, and how far from their kinks ReLUs are kept.
+// Rounding errors relative to the largest value of a run, and the distance of inputs of ReLUs from zero.
 constexpr double kTolerance = 5e-6, kGradientTolerance = 5e-5, kMargin = 1e-5;
 
 struct Results {
@@ -30,7 +30,7 @@ void check_identical(const Results& received, const Results& expected, const std
   CHECK_VALUES(received.gradients, expected.gradients, 0.0, where);
 }
 
-// One forward and, in programs with gradients, one backward; all arrays end or begin at a page that may not be touched.
+// One forward and, in programs with gradients, one backward. All arrays end or begin at a guard page.
 Results run(Program& program, Rng& rng, const reference::Tensor& input, const reference::Values& state,
             const reference::Tensor& grad_output, const reference::Values& gradients_before) {
   GuardedMemory memory(rng);
@@ -94,7 +94,7 @@ TEST(program_equals_reference_on_winograd) {
   });
 }
 
-// A run on nothing but NaN leaves nothing behind: not in halos, not in padding lanes, not in workspaces.
+// A run on NaN leaves no NaN in halos, padding lanes or workspaces.
 TEST(program_forgets_nan) {
   test.repeat(500, [](Rng& rng) {
     RandomProgram random = any_program(rng);
@@ -116,7 +116,7 @@ TEST(program_forgets_nan) {
   });
 }
 
-// Without gradients more memory is shared; the numbers stay the same.
+// Without gradients more memory is shared, but the numbers are the same.
 TEST(program_without_gradients) {
   test.repeat(500, [](Rng& rng) {
     RandomProgram random = any_program(rng);

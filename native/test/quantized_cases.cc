@@ -6,7 +6,7 @@
 namespace qarepvgg::test {
 namespace {
 
-// Powers of two make sums that end exactly between two integers.
+// Powers of two lead to sums that end exactly between two integers.
 double random_scale(Rng& rng, double about) {
   return std::ldexp(rng.chance(0.5) ? 1.0 : rng.uniform(1, 2), std::ilogb(about));
 }
@@ -38,7 +38,7 @@ reference::Tensor random_integers(Rng& rng, const reference::Dims& dims) {
 QuantizedCase random_quantized_case(Rng& rng, const ConvShape& shape, const Quantization& from, bool small) {
   QuantizedWeights weights;
   const std::size_t terms = shape.weight_elements() / shape.out_c;
-  // 0: the largest only; 1: the extremes; else any.
+  // 0: the largest weight only; 1: the largest and the smallest; else any.
   const std::size_t kind = small ? 2 : rng.between(0, 4);
   const int limit = small ? std::min(127, static_cast<int>(120000 / terms)) : 127;
   double largest = 1;
@@ -55,14 +55,14 @@ QuantizedCase random_quantized_case(Rng& rng, const ConvShape& shape, const Quan
     weights.bias.push_back(rng.integer(static_cast<int>(std::min<std::int64_t>(sum, 1 << 30))));
     weights.scale.push_back(static_cast<float>(random_scale(rng, 0.01)));
   }
-  // With one scale for all weights, an output scale can be a power of two times the product of the other two as float
-  // arithmetic has it: then many sums end exactly between two integers, but only if the scales are combined in order.
+  // With one scale for all weights, the output scale can be a power of two times the product of the other two in float.
+  // Many sums then end exactly between two integers, but only if the scales are combined in the right order.
   const bool ties = rng.chance(0.3);
   if (ties) std::fill(weights.scale.begin(), weights.scale.end(), weights.scale.front());
   const float product = from.scale() * weights.scale.front();
   QuantizedCase c{shape, from, {}, rng.chance(0.4), std::make_shared<QuantizedWeights>(std::move(weights))};
   if (rng.chance(0.8)) {
-    // Outputs that mostly lie inside the range, of sums that mostly are much smaller than they could be.
+    // Most outputs are inside the range, because most sums are much smaller than the largest possible one.
     const double about = largest * static_cast<double>(from.scale()) * 0.01 / rng.uniform(100, 5000);
     const double scale = ties ? std::ldexp(static_cast<double>(product), static_cast<int>(rng.between(1, 12)))
                               : random_scale(rng, about);

@@ -22,9 +22,9 @@ struct QuantizedCase {
 };
 
 Quantization random_quantization(Rng& rng);
-// Integers from 0 to 255: any, the extremes only, or few.
+// Integers from 0 to 255: any, only the extremes, or only a few values.
 reference::Tensor random_integers(Rng& rng, const reference::Dims& dims);
-// Weights of any size, or `small` enough for Winograd's proof.
+// Weights of any size, or `small` enough for Winograd to be exact.
 QuantizedCase random_quantized_case(Rng& rng, const ConvShape& shape, const Quantization& from, bool small);
 
 std::string describe(const QuantizedCase& c);

@@ -11,7 +11,7 @@ class Builder {
  public:
   Builder(Rng& rng, std::size_t max_side) : rng_(rng) {
     ProgramSpec& spec = chain_.spec;
-    spec.n = rng.between(1, 10);  // beyond what goes together
+    spec.n = rng.between(1, 10);  // also more than a thread takes together
     spec.c = c_ = rng.chance(0.6) ? rng.between(1, 4) : rng.chance(0.5) ? 16 * rng.between(1, 3) : random_channels(rng);
     spec.h = h_ = rng.between(1, max_side);
     spec.w = w_ = rng.between(1, max_side);
@@ -61,7 +61,7 @@ class Builder {
     h_ = w_ = 1;
   }
 
-  // Its weights select channels: no sum is rounded.
+  // Its weights select channels, so no sum is rounded.
   void add_float_convolution() {
     OpSpec& op = append(OpKind::kConv);
     op.out_channels = rng_.between(1, 40);

@@ -1,5 +1,5 @@
 // Convolution of integers, direct and by Winograd's algorithm, and of images, on every instruction set: the same bits
-// as the reference, whoever shares the work.
+// as the reference, however the work is shared.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -42,7 +42,7 @@ void check_output(const ByteMap& out, const QuantizedCase& c, const reference::T
   CHECK(c.to ? border_holds(out, c.to->zero_point()) : zero_border(out.floats()), where);
 }
 
-// Another size of image, as in a session that meets several.
+// Another size of image, as in a session that runs several sizes.
 ConvShape resized(Rng& rng, ConvShape shape) {
   shape.n = 1;
   shape.in_h = shape.in_w = rng.between(shape.reach() + 1, shape.reach() + 40);
@@ -73,7 +73,7 @@ void direct_case(Rng& rng, const ConvShape& shape) {
   check_direct(rng, c, x, reference::quantized_convolve(x, c.reference()));
 }
 
-// Every count of output channels up to two vectors and one more, by every width up to two tiles and one more.
+// Every number of output channels up to two vectors plus one, with every width up to two tiles plus one.
 TEST(quantized_conv_tails) {
   std::size_t out_channels = 0;
   test.repeat(2 * kAlignedFloats + 1, [&](Rng& rng) {
@@ -119,7 +119,7 @@ TEST(quantized_winograd_equals_reference) {
   });
 }
 
-// Sums on both sides of the limit, reached by extreme data: exact below it, and refused from it on.
+// Extreme data with sums on both sides of the limit: exact below it, refused from it on.
 TEST(quantized_winograd_limit) {
   constexpr std::size_t kDepth = 128;  // 127 * 9 * 128 * 255 > 2^25
   test.repeat(100, [&](Rng& rng) {
@@ -182,7 +182,7 @@ TEST(quantized_stem_of_floats) {
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), false);
     reference::Tensor x(input_dims(shape));
     for (double& value : x.data) {
-      // Halves of a step are ties.
+      // Half steps are ties.
       const double steps = rng.chance(0.3) ? 0.5 * rng.integer(600) : rng.uniform(-300, 300);
       value = static_cast<double>(static_cast<float>(steps * static_cast<double>(c.from.scale())));
     }

@@ -1,5 +1,5 @@
 // Ops on integers as nodes of a graph: the bits of the reference on every instruction set, by every algorithm, for any
-// number of threads and images. And what is refused.
+// number of threads and images. And refusals.
 #include <algorithm>
 #include <functional>
 
@@ -18,7 +18,7 @@ constexpr Algorithm kAlgorithms[]{Algorithm::kAuto, Algorithm::kGemm, Algorithm:
 Dims dims_of(const reference::Dims& d) { return {d.n, d.c, d.h, d.w}; }
 reference::Quantized plain(const Quantization& q) { return {q.scale(), q.zero_point()}; }
 
-// A graph in the making: floats that are quantised, an op on integers, and what it wrote as floats.
+// Builds a graph that quantises floats, runs an op on integers, and dequantises its output.
 class Maker {
  public:
   ValueId input(const Dims& dims) {
@@ -66,13 +66,13 @@ class Maker {
 
 using Floats = std::vector<float>;
 
-// What `quantize` takes to those integers.
+// Floats that `quantize` rounds to these integers.
 Floats floats_of(const reference::Tensor& q, const Quantization& as) {
   const reference::Tensor x = reference::dequantize(q, plain(as));
   return {x.data.begin(), x.data.end()};
 }
 
-// Runs a graph on every instruction set with teams of several sizes, and compares what it writes.
+// Runs a graph on every instruction set with teams of several sizes, and compares its output.
 void check_graph(GraphSpec& spec, const std::vector<Floats>& inputs, const reference::Values& expected,
                  const std::string& where) {
   std::vector<const std::byte*> from;
@@ -83,7 +83,7 @@ void check_graph(GraphSpec& spec, const std::vector<Floats>& inputs, const refer
       spec.threads = threads;
       GraphProgram program(spec, 0);
       const std::atomic<bool> stop{false};
-      for (int run = 0; run < 2; ++run) {  // the second one finds what the first has left
+      for (int run = 0; run < 2; ++run) {  // the second run finds the memory of the first
         Floats output(expected.size());
         const GraphTask task{from, {reinterpret_cast<std::byte*>(output.data())}};
         program.run(&task, 1, stop);
@@ -101,7 +101,7 @@ struct Conv {
   Window op;
   std::size_t after[2];
   QuantizedCase numbers;
-  std::optional<Quantization> stored;  // absent: floats
+  std::optional<Quantization> stored;  // absent for floats
 };
 
 Conv random_conv(Rng& rng) {
@@ -253,7 +253,7 @@ TEST(quantized_graph_binary) {
     const Quantization to(about / rng.uniform(100, 2000), static_cast<double>(random_quantization(rng).zero_point()),
                           "a test");
     const reference::Tensor a = random_integers(rng, dims), b = random_integers(rng, other);
-    // The operand that changes slowly counts as the second one, except in a difference.
+    // The operand that changes slowly is the second one, except in a difference.
     reference::Tensor expected;
     if (swapped && kKinds[kind] == Kind::kSub) {
       reference::Tensor spread(dims);
@@ -372,7 +372,7 @@ TEST(quantized_graph_pools) {
 
 // ---- moves -------------------------------------------------------------------------------------------------------
 
-// A node of one map of integers whose result shows of the operand what `source` says, or zero where that is null.
+// A node with one map of integers, whose output reads the element that `source` returns, or zero if that is null.
 void check_move(Rng& rng, const std::string& op, const reference::Dims& in, const reference::Dims& out,
                 const Attributes& attributes,
                 const std::function<std::optional<double>(const reference::Tensor&, std::size_t, std::size_t,
@@ -455,7 +455,7 @@ TEST(quantized_graph_moves) {
   });
 }
 
-// Parts of a map put together again in another order.
+// Splits a map and concatenates the parts in another order.
 TEST(quantized_graph_concat_and_split) {
   test.repeat(200, [](Rng& rng) {
     reference::Dims dims = small_dims(rng);

@@ -1,5 +1,5 @@
-// Inference programs with integers: the bits of the reference on every instruction set, by every algorithm, in every
-// position of every batch, on any number of threads. And what is refused.
+// Inference programs with integers: the bits of the reference on every instruction set, by every algorithm, at every
+// place in every batch, on any number of threads. And refusals.
 #include <algorithm>
 #include <limits>
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr Algorithm kAlgorithms[]{Algorithm::kAuto, Algorithm::kGemm, Algorithm::kWinograd};
 constexpr int kTeams[]{1, 2, 3, 7};
-// The networks here are small: 0 lets any team share an image.
+// These networks are small: 0 lets any team share an image.
 constexpr double kMinMacs[]{0, 3e3, InferenceProgram::kMinMacs};
 
 reference::Values expected_of(const RandomChain& chain, ImageSize size, const reference::Values& image) {
@@ -177,7 +177,7 @@ TEST(quantized_inference_rejects) {
               "a mean of too many pixels");
 }
 
-// An error says which op it is about.
+// An error names the op.
 TEST(quantized_errors_name_the_op) {
   ProgramSpec spec = small_network();
   QuantizedWeights weights = *spec.ops[3].quantized;

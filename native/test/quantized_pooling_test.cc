@@ -13,7 +13,7 @@ TEST(quantized_global_average) {
     const reference::Dims dims = small_dims(rng);
     const reference::Tensor x = random_integers(rng, dims);
     const Quantization from = random_quantization(rng);
-    // A sum counts half a step, or as many as it comes to: with ties, or with any rest.
+    // Pixels count half a step, which makes ties, or any number of steps.
     const double pixels = static_cast<double>(dims.h * dims.w), steps = rng.chance(0.7) ? 2 : rng.uniform(1, 300);
     const Quantization to(static_cast<double>(from.scale()) * steps / pixels,
                           static_cast<double>(random_quantization(rng).zero_point()), "a test");

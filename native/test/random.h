@@ -1,4 +1,4 @@
-// Random numbers that are the same everywhere for the same seed (the standard library's distributions are not).
+// Random numbers that are the same everywhere for the same seed, unlike the standard library's distributions.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,9 @@ class Rng {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
   }
-  // Both ends included.
+  // Includes both ends.
   std::size_t between(std::size_t low, std::size_t high) { return low + next() % (high - low + 1); }
-  // -limit..limit, whole.
+  // A whole number, -limit..limit.
   int integer(int limit) { return static_cast<int>(next() % static_cast<std::uint64_t>(2 * limit + 1)) - limit; }
   double uniform(double low, double high) { return low + (high - low) * static_cast<double>(next() >> 11) * 0x1p-53; }
   bool chance(double probability) { return uniform(0, 1) < probability; }

@@ -15,7 +15,7 @@ class Builder {
     h_ = rng.between(1, max_side);
     w_ = rng.between(1, max_side);
     ProgramSpec& spec = chain_.spec;
-    spec.n = rng.between(1, 10);  // beyond what goes together
+    spec.n = rng.between(1, 10);  // also more than a thread takes together
     spec.c = c_;
     spec.h = h_;
     spec.w = w_;
@@ -36,7 +36,7 @@ class Builder {
   }
 
  private:
-  // Mostly what the algorithms are chosen for: whole cache lines of channels, 3x3, and 1x1 on single pixels.
+  // Mostly shapes for which algorithms are chosen: whole cache lines of channels, 3x3, and 1x1 on single pixels.
   void add_convolution() {
     for (;;) {
       OpSpec op = make(OpKind::kConv);

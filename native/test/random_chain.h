@@ -24,8 +24,7 @@ RandomChain random_chain(Rng& rng, std::size_t max_side);
 
 std::string describe(const RandomChain& chain);
 
-// Runs the first `count` images through an inference program; every array ends or begins at a page that may not be
-// touched.
+// Runs the first `count` images through an inference program. Every array ends or begins at a guard page.
 std::vector<reference::Values> infer(Rng& rng, InferenceProgram& program, ImageSize size,
                                      const std::vector<reference::Values>& images, std::size_t count);
 

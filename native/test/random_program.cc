@@ -38,7 +38,8 @@ class Builder {
   }
 
  private:
-  // Ops that keep the shape, reading any value made since the last change of shape; then the sum of what nothing reads.
+  // Adds ops that keep the shape and read any value since the last change of shape, then the sum of all values that
+  // nothing reads.
   void add_segment() {
     readable_ = unread_ = {last()};
     for (std::size_t count = rng_.between(1, 7); count > 0; --count) {
@@ -50,7 +51,7 @@ class Builder {
           break;
         case 2:
           add_batch_norm(input);
-          if (rng_.chance(0.5)) add_batch_norm(last());  // neighbours share passes
+          if (rng_.chance(0.5)) add_batch_norm(last());  // consecutive ones share passes
           break;
         case 3:
           add_sum({input, any(readable_), any(readable_)});
@@ -79,7 +80,7 @@ class Builder {
     push(std::move(op));
   }
 
-  // A convolution with any stride and padding, to another number of channels.
+  // Adds a convolution with any stride and padding, to another number of channels.
   void change_shape() {
     for (;;) {
       OpSpec op = convolution(last(), rng_.between(1, 20));
@@ -125,7 +126,7 @@ class Builder {
       op.inputs.push_back(any(readable_));
     else
       op.relu = rng_.chance(0.5);
-    op.eps = 0.5;  // keeps channels of nearly equal pixels well conditioned, behind several norms too
+    op.eps = 0.5;  // keeps channels of nearly equal pixels well conditioned, also after several norms
     op.momentum = 0.3;
     smallest_ = std::min(smallest_, dims_.n * dims_.h * dims_.w);
     push(std::move(op));
@@ -206,7 +207,7 @@ class Builder {
   Rng& rng_;
   RandomProgram program_;
   reference::Dims dims_;
-  std::vector<ValueId> readable_, unread_;                          // of the present shape
+  std::vector<ValueId> readable_, unread_;                          // of the current shape
   std::size_t smallest_ = std::numeric_limits<std::size_t>::max();  // values per channel of a batch norm
 };
 

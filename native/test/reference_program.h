@@ -19,10 +19,10 @@ class ReferenceProgram {
   reference::Tensor backward(const reference::Tensor& grad_output, const reference::Values& state,
                              reference::Values& gradients);
 
-  // Largest magnitude of any value between ops, and of any of their gradients: what rounding errors are relative to.
+  // Largest magnitude of any value between ops, and of any of their gradients. Rounding errors are relative to these.
   double largest_value() const { return largest_value_; }
   double largest_gradient() const { return largest_gradient_; }
-  // How near the last forward came to a kink of a ReLU: the smallest magnitude of an input other than zero, relative to
+  // How near the inputs of ReLUs came to zero in the last forward: the smallest magnitude other than zero, relative to
   // the largest input of the same ReLU.
   double margin() const { return margin_; }
 

@@ -1,4 +1,4 @@
-// Values that careless kernels lose: NaN in one channel, numbers next to zero.
+// Values that careless kernels lose: NaN in one channel, denormal numbers.
 #include <limits>
 
 #include "ops/batch_norm.h"
@@ -11,8 +11,8 @@
 namespace qarepvgg::test {
 namespace {
 
-// Runs an op that should leave its input as it is, on every instruction set, with denormal numbers.
-// op(memory, kernels, x, out).
+// Runs an op that should return its input, on every instruction set, with denormal numbers. op(memory, kernels, x,
+// out).
 template <class Op>
 void check_keeps_denormals(Test& test, const Op& op) {
   test.repeat(200, [&](Rng& rng) {

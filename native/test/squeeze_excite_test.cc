@@ -1,5 +1,5 @@
-// Squeeze-and-excitation, forward and backward, on every instruction set against the reference; whose gradients
-// gradient_check_test.cc compares with central differences.
+// Squeeze-and-excitation, forward and backward, on every instruction set against the reference. gradient_check_test.cc
+// compares the gradients of the reference with central differences.
 #include "ops/squeeze_excite.h"
 
 #include <algorithm>
@@ -28,7 +28,7 @@ reference::SqueezeExcite random_weights(Rng& rng, std::size_t channels, std::siz
   return {values(reduced * channels), values(reduced), values(channels * reduced), values(channels)};
 }
 
-// With the inner ReLU away from its kink, so that rounding does not decide which gradients pass.
+// Keeps inputs of the inner ReLU away from zero, so that rounding does not decide which gradients pass.
 Case random_case(Rng& rng) {
   for (;;) {
     const reference::Dims dims = small_dims(rng);

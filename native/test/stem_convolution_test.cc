@@ -10,7 +10,7 @@
 namespace qarepvgg::test {
 namespace {
 
-// Bytes, and the values that they count as; whole multiples of a half, so that sums are exact.
+// Bytes and their values, which are multiples of a half, so that sums are exact.
 struct Bytes {
   std::vector<std::uint8_t> data;  // [height][width][channels]
   std::vector<float> scale, shift;
@@ -32,7 +32,7 @@ Bytes random_bytes(Rng& rng, const reference::Dims& dims) {
   return bytes;
 }
 
-// Guarded memory that holds the bytes and ends with the last, or begins with the first.
+// Guarded memory that ends with the last byte or begins with the first.
 const std::uint8_t* guarded(GuardedMemory& memory, Rng& rng, const std::vector<std::uint8_t>& bytes) {
   const std::size_t floats = ceil_div(bytes.size(), sizeof(float));
   auto* data = reinterpret_cast<std::uint8_t*>(memory.floats(floats));
@@ -51,7 +51,7 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
 
   for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
-    // Panels come from the plan for another width of image, as in a session that meets several.
+    // Panels come from the plan for another width of image, as in a session that runs several sizes.
     ConvShape nominal = shape;
     nominal.in_w = rng.between(shape.reach() + 1, shape.reach() + 60);
     const StemConvolution packer(nominal, *kernels), plan(shape, packer.panels(), *kernels);

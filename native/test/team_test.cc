@@ -1,5 +1,5 @@
-// Teams under schedules that are forced: members that sleep at random points, with and without a piece, members that
-// never come, more members than processors. Each piece runs once, no step begins early, and programs compute the same
+// Teams with forced schedules: members that sleep at random points, with and without a piece, members that never come,
+// more members than processors. Each piece must run once, no step may begin early, and programs must compute the same
 // bits.
 #include "base/team.h"
 
@@ -29,14 +29,14 @@ void sleep_for_microseconds(std::size_t time) { std::this_thread::sleep_for(std:
 
 std::atomic<std::uint64_t> schedule{0};
 
-// Every eighth time or so a nap, of a length that seldom or often is longer than others wait for.
+// Sleeps about every eighth time, for a short time or for longer than others spin.
 void sleep_at_random(std::size_t member, bool) {
   std::uint64_t mixed = (schedule.fetch_add(1) + 1) * 0x9e3779b97f4a7c15 + member;
   mixed ^= mixed >> 29;
   if (mixed % 8 == 0) sleep_for_microseconds(mixed / 8 % 16 == 0 ? 1500 : mixed / 128 % 100);
 }
 
-// Whoever holds a piece is interrupted, as by another program.
+// Interrupts members that hold a piece, as another program would.
 void sleep_with_pieces(std::size_t, bool holds) {
   if (holds && schedule.fetch_add(1) % 16 == 0) sleep_for_microseconds(2000);
 }
@@ -139,14 +139,14 @@ TEST(team_does_not_need_its_members) {
     const Counted work(rng);
     Team::instance().run(7, work);
     check(work, 7, "members that stay away");
-    // One that came just before may still have done something; none comes after that.
+    // A member that came just before may still have taken a piece; after that, none comes.
     const Counted again(rng);
     Team::instance().run(7, again);
     for (std::size_t member = 1; member < 7; ++member) CHECK(!again.used(member), "member ", member);
   });
 }
 
-// Callers on threads of their own, and pieces that call: whoever finds the team taken works alone.
+// Callers on threads of their own, and pieces that call: a caller that finds the team busy works alone.
 TEST(team_with_several_callers) {
   test.repeat(20, [](Rng& rng) {
     const Schedule schedule(rng.chance(0.5) ? sleep_at_random : nullptr);
@@ -163,7 +163,7 @@ TEST(team_with_several_callers) {
 }
 
 #ifdef __linux__
-// Whoever waits lends the holder of a piece its processor: for no longer than the piece.
+// A member that waits lends its processor to the holder of a piece, and gets it back after the piece.
 TEST(team_gives_processors_back) {
   cpu_set_t before, after;
   CHECK_EQUAL(sched_getaffinity(0, sizeof before, &before), 0, "the caller");
@@ -183,7 +183,7 @@ TEST(team_gives_processors_back) {
 using Time = TeamSize::Time;
 constexpr Time kRun = std::chrono::milliseconds(5);
 
-// Runs until the team has that size; returns how many it takes, at most 10,000.
+// Runs until the team has that size; returns the number of runs, at most 10,000.
 int runs_until(TeamSize& size, std::size_t members, Time alone) {
   for (int runs = 0; runs < 10000; ++runs) {
     const std::size_t now = size.most(4);
@@ -198,7 +198,7 @@ TEST(team_size_follows_what_is_measured) {
   CHECK_EQUAL(size.most(4), std::size_t{4}, "the beginning");
   CHECK_EQUAL(size.most(1), std::size_t{1}, "a caller that wants no team");
   CHECK_EQUAL(runs_until(size, 1, 3 * kRun), 10000, "a team three times as fast as its caller");
-  // Worse, but not by much: after a while. The team halves until one is left.
+  // A team that is only a little slower shrinks after a while. It halves until one member is left.
   CHECK(runs_until(size, 2, kRun * 9 / 10) >= 8, "a window is 40 ms");
   TeamSize bad;
   CHECK_EQUAL(runs_until(bad, 2, kRun / 2), 2, "what is much worse shows in 10 ms");
@@ -227,7 +227,7 @@ void check_inference(Rng& rng, RandomChain chain) {
   for (int i = 0; i < 5; ++i) images.push_back(chain.random_image(rng, size));
   const auto run = [&](int threads) {
     chain.spec.threads = threads;
-    // 0: the networks are small, and any team shares an image.
+    // The networks are small: 0 lets any team share an image.
     InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, 0);
     reference::Values all;
     for (std::size_t count : {std::size_t{1}, images.size()})
@@ -254,7 +254,7 @@ TEST(team_schedules_of_integers) {
 
 TEST(team_schedules_of_training) {
   test.repeat(20, [](Rng& rng) {
-    // Enough work to share.
+    // Enough work for a team to share.
     RandomProgram random = random_program(rng, kWinogradDims, {3, 40, 18, 18});
     random.spec.gradients = random.spec.training = true;
     const reference::Tensor input = random.random_input(rng), gradient = random.random_output_gradient(rng);

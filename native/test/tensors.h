@@ -1,4 +1,4 @@
-// Random tensors, and comparisons of what an op computed with what it should have.
+// Random tensors, and comparisons with expected ones.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ namespace qarepvgg::test {
 
 inline constexpr double kEpsilon = 0x1p-23;  // of float
 
-// Small whole numbers make every partial sum exact: results must then equal the reference's to the last bit.
+// With small whole numbers every partial sum is exact, so results must equal the reference's to the last bit.
 enum class Data {
   kIntegers,  // up to +-8
   kSpecials,  // integers, and among them one to three of NaN, infinities and -0
@@ -32,11 +32,11 @@ enum class Data {
 reference::Values random_values(Rng& rng, std::size_t count, Data data);
 reference::Tensor random_tensor(Rng& rng, const reference::Dims& dims, Data data);
 
-// 1..max; half of the draws are at most 8, so that products of several stay small.
+// 1..max; half of the draws are at most 8, so that products of several draws stay small.
 std::size_t random_extent(Rng& rng, std::size_t max);
-// Dims of at most 12,000 elements, images of up to `side` pixels a side.
+// Dims of at most 12,000 elements, with images of up to `side` pixels on a side.
 reference::Dims small_dims(Rng& rng, std::size_t side = 29);
-// 1..130, most of them 1..33 (up to two vectors of any ISA, and one more).
+// 1..130, mostly 1..33, which is up to two vectors of any instruction set plus one.
 std::size_t random_channels(Rng& rng);
 
 double largest(const reference::Values& values);  // magnitude
@@ -46,11 +46,11 @@ double relative_l2(const reference::Values& received, const reference::Values& e
 // A tolerance for exact results where zero may have either sign.
 inline constexpr double kEitherZero = std::numeric_limits<double>::min();
 
-// XNNPACK's bound of a float sum of `terms` products of at most `largest_term`: zero where sums are exact.
+// XNNPACK's bound for a float sum of `terms` products of at most `largest_term`; zero if sums are exact.
 double sum_tolerance(Data data, double largest_term, std::size_t terms);
 
-// First index where the two differ by more than the tolerance (with tolerance zero: in value or in the sign of zero;
-// NaN equals NaN); `count` when there is none.
+// First index at which the two differ by more than the tolerance; `count` if there is none. With tolerance zero, the
+// sign of zero counts, too. NaN equals NaN.
 std::size_t first_difference(const reference::Values& received, const reference::Values& expected, double tolerance);
 
 #define CHECK_VALUES(received, expected, tolerance, ...)                                                    \

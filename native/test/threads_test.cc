@@ -10,7 +10,7 @@
 namespace qarepvgg::test {
 namespace {
 
-// op(threads) returns all that it computed, as one list; it may fill in `where`.
+// op(threads) returns everything that it computed as one list; it may fill in `where`.
 template <class Op>
 void check_threads(const std::string& where, const Op& op) {
   const reference::Values expected = op(1);
@@ -21,7 +21,7 @@ void append(reference::Values& all, const reference::Values& values) {
   all.insert(all.end(), values.begin(), values.end());
 }
 
-// Large enough for several chunks of rows.
+// Dims large enough for several chunks of rows.
 reference::Dims large_dims(Rng& rng) {
   return {rng.between(1, 3), random_channels(rng), rng.between(2, 60), rng.between(1, 40)};
 }

@@ -42,7 +42,7 @@ class Builder {
     spec_.optimizer = rng.chance(0.5) ? OptimizerKind::kSgd : OptimizerKind::kAdamW;
     spec_.momentum = 0.9;
     spec_.beta2 = 0.99;
-    spec_.epsilon = 1e-2;  // large, so that tiny gradients are not blown up to whole steps
+    spec_.epsilon = 1e-2;  // large, so that tiny gradients do not become whole steps
     spec_.nesterov = rng.chance(0.5);
     spec_.label_smoothing = rng.chance(0.5) ? 0.1 : 0;
     spec_.clip_norm = rng.chance(0.5) ? 0.5 : 0;
@@ -103,7 +103,7 @@ class Builder {
     return spec_.program.ops.size();
   }
 
-  // Now and then with a gap before it, which nothing may touch.
+  // Sometimes leaves a gap before the tensor, which nothing may touch.
   StateOffset tensor(std::size_t count, double low, double high, bool trainable) {
     state_.resize(state_.size() + rng_.between(0, 2), 7.0f);
     const StateOffset offset = state_.size();
@@ -159,7 +159,7 @@ Images random_images(Rng& rng, const ProgramSpec& spec, std::size_t classes) {
   return images;
 }
 
-// The input that a batch stands for.
+// The input of the program for a batch.
 reference::Tensor input_of(const Images& images, const ProgramSpec& spec) {
   reference::Tensor input(reference::Dims{spec.n, spec.c, spec.h, spec.w});
   reference::for_each_element(input.dims, [&](std::size_t n, std::size_t c, std::size_t y, std::size_t x) {
@@ -301,7 +301,7 @@ TEST(trainer_equals_reference) {
     std::vector<double> losses;
     for (const Images& images : batches) {
       losses.push_back(oracle.step(images, rate, decay));
-      if (oracle.margin() < 1e-5) return;  // too near to a ReLU's kink for a comparison
+      if (oracle.margin() < 1e-5) return;  // an input of a ReLU is too near zero for a comparison
     }
     for (const KernelTable* kernels : float_kernels()) {
       const UseKernels use(*kernels);
@@ -323,7 +323,7 @@ TEST(trainer_loss_falls) {
     const Builder built(rng);
     const std::size_t classes = built.spec_.program.ops.back().out_channels;
     Images images = random_images(rng, built.spec_.program, classes);
-    images.augment.clear();  // images shifted out of sight cannot be told apart
+    images.augment.clear();  // images that are shifted away completely would be equal
     TrainerSpec spec = built.spec_;
     spec.label_smoothing = spec.clip_norm = 0;
     spec.program.threads = 2;
@@ -340,7 +340,7 @@ TEST(trainer_on_any_number_of_threads) {
     Builder built(rng);
     ProgramSpec& program = built.spec_.program;
     program.n = rng.between(2, 9);
-    program.h = rng.between(10, 40);  // enough work to wake threads for
+    program.h = rng.between(10, 40);  // enough work to wake threads
     program.w = rng.between(10, 40);
     const Images images = random_images(rng, program, program.ops.back().out_channels);
     reference::Values expected;
@@ -357,7 +357,7 @@ TEST(trainer_on_any_number_of_threads) {
   });
 }
 
-// A batch that is not finite changes nothing, and the next one goes on as if it had never been there.
+// A batch that is not finite changes nothing, and the next step computes as if it had never been there.
 TEST(trainer_survives_what_is_not_finite) {
   test.repeat(150, [](Rng& rng) {
     const UseKernels use(*float_kernels()[rng.between(0, float_kernels().size() - 1)]);

@@ -1,4 +1,4 @@
-// Tables of kernels for tests: which there are, and making one the active one, since programs take the active kernels.
+// Tables of kernels for tests: lists them, and makes one active, because programs use the active kernels.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace qarepvgg::test {
 
-// The available tables without those whose kernels for floats are another's.
+// The available tables with different kernels for floats.
 inline std::vector<const KernelTable*> float_kernels() {
   std::vector<const KernelTable*> tables;
   for (const KernelTable* table : available_kernels())
@@ -17,7 +17,7 @@ inline std::vector<const KernelTable*> float_kernels() {
   return tables;
 }
 
-// For as long as this lives.
+// Makes a table active while this object exists.
 class UseKernels {
  public:
   explicit UseKernels(const KernelTable& kernels) { use_kernels_for_test(kernels); }

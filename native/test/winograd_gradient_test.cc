@@ -12,13 +12,13 @@
 namespace qarepvgg::test {
 namespace {
 
-// Of each result, and of half of all results: the transforms cost about one digit.
+// The largest error and the median error of results: the transforms cost about one digit.
 constexpr double kLargestError = 2e-5, kTypicalError = 1e-6;
 
 struct Case {
   ConvShape shape;
   reference::Tensor x, grad_y;
-  reference::Values before;  // what the gradient is added to
+  reference::Values before;  // the gradient is added to this
 };
 
 Case random_case(Rng& rng) {
@@ -27,7 +27,7 @@ Case random_case(Rng& rng) {
           random_tensor(rng, output_dims(shape), Data::kReals), reference::Values(shape.weight_elements())};
 }
 
-// On a plan made for a team of `planned`.
+// `planned`: size of the team that the plan is made for.
 reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, int planned, int threads) {
   GuardedMemory memory(rng);
   const WinogradWeightGradient plan(c.shape, planned, kernels);
@@ -66,7 +66,7 @@ TEST(winograd_weight_gradient_is_added) {
   });
 }
 
-// Enough tiles for several chunks.
+// Shapes with enough tiles for several chunks.
 TEST(winograd_weight_gradient_on_any_team) {
   test.repeat(60, [](Rng& rng) {
     const std::size_t groups = rng.between(1, 2);
@@ -91,7 +91,7 @@ TEST(winograd_weight_gradient_on_any_team) {
   });
 }
 
-// NaN in one channel of the input or of the gradient reaches that channel's weights only.
+// NaN in one channel of the input or of the gradient reaches only the weights of that channel.
 TEST(winograd_weight_gradient_nan_stays_in_channel) {
   test.repeat(200, [](Rng& rng) {
     const Case clean = random_case(rng);

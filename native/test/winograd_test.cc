@@ -14,21 +14,21 @@
 namespace qarepvgg::test {
 namespace {
 
-// Of each result, and of half of all results: the transforms cost about one digit.
+// The largest error and the median error of results: the transforms cost about one digit.
 constexpr double kLargestError = 2e-5, kTypicalError = 1e-6;
 
-// The convolution from the gradient of the output to that of the input.
+// The convolution that computes the gradient of the input from that of the output.
 ConvShape turned(ConvShape shape) {
   std::swap(shape.in_c, shape.out_c);
   return shape;
 }
 
 struct Case {
-  ConvShape shape;  // as Winograd sees it
-  bool transposed;  // weight: of the convolution whose data gradient this is
+  ConvShape shape;  // of the convolution that Winograd computes
+  bool transposed;  // whether it is the data gradient of a convolution, whose weight it has
   reference::Tensor x;
   reference::Values weight, bias;
-  reference::Tensor before;  // what is added to, if asked
+  reference::Tensor before;  // the addend, if there is one
 };
 
 Case random_case(Rng& rng) {
@@ -46,8 +46,8 @@ std::string describe(const Case& c, const KernelTable& kernels) {
   return text_of(kernels.isa, ", ", c.transposed ? "transposed " : "", c.shape);
 }
 
-// Runs the parts of a team of `members`, one after the other, on a plan made for a team of `planned`. Weights come from
-// a plan for another size of image.
+// Runs the parts of a team of `members` one after the other. `planned`: size of the team that the plan is made for.
+// Weights come from a plan for another size of image.
 reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::size_t planned, std::size_t members,
                       bool with_bias, ConvOptions options) {
   GuardedMemory memory(rng);
@@ -70,7 +70,7 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
 
   const FeatureMap in = memory.map(c.x, halo);
   const MapShape out_shape{c.shape.n, c.shape.out_c, c.shape.out_h(), c.shape.out_w(), out_halo};
-  const bool elsewhere = rng.chance(0.5);  // the addend
+  const bool elsewhere = rng.chance(0.5);  // whether the addend has memory of its own
   const FeatureMap addend = memory.map(c.before, elsewhere ? rng.between(0, 2) : out_halo);
   options.addend = &addend;
   const FeatureMap out = options.accumulate && !elsewhere ? addend : memory.map(out_shape);
@@ -103,7 +103,7 @@ TEST(winograd_equals_reference) {
   CHECK(errors[errors.size() / 2] <= kTypicalError, "a typical error of ", errors[errors.size() / 2]);
 }
 
-// Bias, what was there before and ReLU are applied to the rounded sums, each exactly.
+// Bias, addend and ReLU are applied to the rounded sums, each exactly.
 TEST(winograd_options) {
   test.repeat(600, [](Rng& rng) {
     const Case c = random_case(rng);

@@ -77,7 +77,7 @@ describe('train', () => {
   test.each([
     ['SIGINT', 1],
     ['SIGTERM', 143],
-  ] as const)('stopped by %s, it goes on where it was and ends with the same bits', async (signal, code) => {
+  ] as const)('stopped by %s, it resumes where it was and ends with the same bits', async (signal, code) => {
     const args = ['dist/cli/index.js', 'train', images, ...small, '--epochs', '4', '--json', '--flip', '--seed', '3'];
     const name = (kind: string): string => file(`${kind}-${signal}`);
     const stopped = [...args, '--checkpoint', name('run'), '--out', name('stopped')];

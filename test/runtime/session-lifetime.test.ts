@@ -249,7 +249,7 @@ describe('in worker threads', () => {
     })();`);
   });
 
-  test('terminated with runs waiting and under way', () => {
+  test('terminated with runs that wait and runs that compute', () => {
     expectSurvival(`(async () => {
       const body = \`
         const busy = () => { for (let i = 0; i < 6; i++) void session.run({ input: x }); };

@@ -71,7 +71,7 @@ describe('fit', () => {
     expect(await run({ seed: 1 })).not.toEqual(expected);
   });
 
-  test('a training that is cut off goes on bit for bit, wherever it was', async () => {
+  test('an aborted training resumes with the same bits, wherever it was', async () => {
     const course = { epochs: 3, batchSize: 16, flip: true, shift: 1 };
     const trainerOptions: TrainerOptions = { lr: 0.05, schedule: 'step', warmup: 0.2, seed: 4 };
     const whole = patternNetwork();
@@ -96,7 +96,7 @@ describe('fit', () => {
         .slice(-epochs.length)
         .map(({ loss, accuracy, learningRate, step }) => ({ loss, accuracy, learningRate, step }));
       expect(epochs).toMatchObject(results);
-      // The trainer that was stopped can go on as well.
+      // The aborted trainer can resume, too.
       await first.fit(data, course);
     }
   });
@@ -221,7 +221,7 @@ describe('fit', () => {
     expect((await train(['a', 'b', 'c'])).epochs).toHaveLength(1);
   });
 
-  test('images that are transferred away meanwhile: the training ends, and goes on with others', async () => {
+  test('images that are transferred away meanwhile: the training ends, and resumes with others', async () => {
     const trainer = new Trainer(patternNetwork());
     const own = patterns(50, 2);
     const lose = () =>
@@ -234,7 +234,7 @@ describe('fit', () => {
     expect(trainer.stepCount).toBe(whole.stepCount);
   });
 
-  test('a trainer whose training was cut off goes on with that one only', async () => {
+  test('a trainer whose training was aborted resumes only that one', async () => {
     const trainer = new Trainer(patternNetwork());
     const stop = AbortSignal.abort();
     await expectRejection(trainer.fit(data, { epochs: 1, batchSize: 16, signal: stop }), 'ERR_ABORTED', 'aborted');

@@ -30,7 +30,7 @@ describe('step', () => {
     expect(model.stateDict()['stage0.bn.num_batches_tracked']?.data).toEqual(new Float32Array([5]));
   });
 
-  test('labels of any kind; images of another size and number go on with the same momentum', async () => {
+  test('labels of any kind; images of another size and number continue with the same momentum', async () => {
     const [one, two] = [createModel('qarepvgg_a0', tiny), createModel('qarepvgg_a0', tiny)];
     const [first, second] = [new Trainer(one), new Trainer(two)];
     const small = randn([2, 2, 9, 13], { seed: 3 });

@@ -5,10 +5,8 @@ import type { Metadata } from '../model-metadata';
 import type { ModelDraft } from './schema';
 
 /**
- * The graph in the ONNX file of a network is compared as a whole when it is read. The rest has a checksum: the CRC-32 of the
- * file's
- * own description, of the other metadata of this package, and of the bytes of all tensors. A second key says that the first
- * must be
+ * When the ONNX file of a network is read, its graph is compared as a whole. The rest has a checksum: the CRC-32 of the file's own
+ * description, of the other metadata of this package, and of the bytes of all tensors. A second key says that the first must be
  * there. Files without both are not checked.
  */
 const [sumKey, promiseKey] = ['checksum', 'checksumKind'] as const;
@@ -17,7 +15,7 @@ const pattern = /^crc32:[0-9a-f]{8}$/;
 
 /** The metadata of a file to be written, with its checksum. */
 export function withSum(metadata: Metadata, file: ModelDraft): Metadata {
-  // Comes first, so that a file which is cut off also shows that its checksum is missing.
+  // First, so that even a truncated file shows that it should have a checksum.
   const promised = { [promiseKey]: kind, ...metadata };
   return { ...promised, [sumKey]: atOnce(sumOf(promised, file)) };
 }

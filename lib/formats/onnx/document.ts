@@ -46,19 +46,19 @@ const opset = 13;
 /** Element types of the tensors of networks of this package. */
 const dataTypes = { F32: float32, U8: uint8, I8: int8, I32: int32 } satisfies Partial<Record<Dtype, number>>;
 
-/** Keys of metadata have a prefix of their own, because other tools add theirs. */
+/** Keys of this package's metadata have this prefix, because other tools add keys, too. */
 const metadataPrefix = 'qarepvgg.';
 
-/** As `importOnnx`, from bytes. */
+/** Same as `importOnnx`, from bytes. */
 export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: Uint8Array, where = 'parseOnnx'): M {
   return atOnce(parseOwn(atOnce(decodeFile(bytes, where)), where)) as M;
 }
 
 /**
- * As `importOnnx`, for a file of any origin, from its bytes.
+ * Same as `importOnnx`, for a file of any origin, from its bytes.
  *
  * @param bytes Must not be shared: tensors are moved within them.
- * @param folder Where the file lies, for tensors in files of their own.
+ * @param folder The folder of the file, for tensors in files of their own.
  */
 export async function importModel(
   bytes: Uint8Array,
@@ -106,7 +106,7 @@ function* parseOwn(file: ModelFile, where: string): Steps<Network | QuantizedMod
   return model;
 }
 
-/** The graph also holds scales and zero points that follow from others, so all of it must be as it would be written. */
+/** The graph repeats scales and zero points, so it must equal the graph that would be written. */
 function parseQuantized(
   file: ModelFile,
   options: CheckedNetworkOptions,
@@ -127,7 +127,7 @@ function parseQuantized(
   return model;
 }
 
-/** As `exportOnnx`, to bytes: the same for the same model. */
+/** Same as `exportOnnx`, but returns bytes: the same for the same model. */
 export function serializeOnnx(model: Module | QuantizedModel | Model, where = 'serializeOnnx'): Uint8Array {
   if (model instanceof Model) {
     const { graph, opset, tensors } = writtenGraph(model.graph, withNumbers);
@@ -138,7 +138,7 @@ export function serializeOnnx(model: Module | QuantizedModel | Model, where = 's
   return encodeFile(graph, opset, (file) => prefixed(metadata, file), tensorBytes(tensors), where);
 }
 
-/** The graph of a network of this package as files have it. */
+/** The graph of a network of this package in the form of files. */
 function ownGraph(graph: ModelGraph): WrittenGraph {
   const written = writtenGraph(graph, withNumbers);
   return { ...written, graph: { ...written.graph, name: 'qarepvgg' } };
@@ -209,10 +209,10 @@ function checkGraph(given: Graph | undefined, written: Graph | undefined, where:
   throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'a changed one');
 }
 
-/** What files of earlier versions say although it goes without saying. */
+/** Attributes with default values that files of earlier versions state. */
 const implied: Readonly<Record<string, string>> = { Conv: 'group', Flatten: 'axis' };
 
-/** Attributes of files of earlier versions, and of those of today, in one form. */
+/** Drops these attributes, so that files of earlier versions compare equal. */
 function plainGraph(graph: Graph): Graph {
   const nodes = (graph.nodes ?? []).map((node) => {
     const said = (node.attributes ?? []).filter(({ name, int }) => name !== implied[node.opType ?? ''] || int !== 1);

@@ -5,7 +5,7 @@ import type { Metadata } from '../model-metadata';
 import { type Graph, type ModelDraft, type ModelFile, modelFields } from './schema';
 import { decodeSteps, encode, TooManyValues } from './wire';
 
-/** Protocol buffers end at 2 GiB; this leaves more than enough for the rest of the file. */
+/** Protocol buffers are limited to 2 GiB; this leaves enough for the rest of the file. */
 const maxTensorBytes = 2 ** 31 - 2 ** 24;
 
 /**

@@ -12,19 +12,19 @@ import type { PackedModel } from './packed';
 
 const maxBytes = 2 ** 31 - 1;
 
-/** Loaded with the first ONNX file: with the protocol buffers it takes longer to load than the rest of the package. */
+/** Loaded with the first ONNX file: with protocol buffers it takes longer to load than the rest of the package. */
 const document = () => import('./document.js');
 const packed = () => import('./packed.js');
 
 /**
- * Writes a model in deploy form, or a quantised one, as an ONNX file, all of it or nothing: opset 13, input `input`
- * [N, c, H, W] in float32, output `logits`; number and size of the images are open. A network takes images with its
- * preprocessing applied; the metadata of the file hold it, `inputSize`, and everything else that {@link importOnnx} needs.
- * Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output channel, s32 biases.
+ * Writes a model in deploy form, or a quantised one, as an ONNX file: all of it or nothing. A network of this package is written
+ * in opset 13, with input `input` [N, c, H, W] in float32 and output `logits`; number and size of the images are open. Its input
+ * is images with the preprocessing applied. The metadata of the file holds the preprocessing, `inputSize`, and everything else
+ * that {@link importOnnx} needs. Quantised layers are in QDQ form: u8 activations, s8 weights with a scale for each output
+ * channel, s32 biases.
  *
- * A {@link Model} is written as it was read, node by node under its own name, in opset 18, or 21 where its operators need
- * that; open dims
- * stay open, and labels and preprocessing go into the metadata.
+ * A {@link Model} is written node by node under its own names, in opset 18, or 21 if its operators need that, or 13 if it is
+ * quantised. Open dims stay open, and labels and preprocessing go into the metadata.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for a path
  * that cannot be written, and for a name that ends in .safetensors; ERR_LIMIT when the disk is full.
@@ -40,14 +40,14 @@ export async function exportOnnx(model: Module | QuantizedModel | Model, path: s
 }
 
 /**
- * Reads an ONNX file. A network that {@link exportOnnx} has written comes back as it was: in deploy form and eval mode, or
- * quantised. Its graph is refused if another tool has changed it, because it would contradict the metadata. A file of
- * any other origin (opsets 1 to 21) is a {@link Model}; tensors may lie in files of their own in its folder. The type parameter
- * says what the caller expects. Bytes are copied before the call returns its promise.
+ * Reads an ONNX file. A network that {@link exportOnnx} has written is restored, in deploy form and eval mode, or quantised. It is
+ * refused if another tool has changed its graph, because that would contradict the metadata. A file of any other origin (opsets
+ * 1 to 21) becomes a {@link Model}; its tensors may be in files of their own in its folder. The type parameter says what the
+ * caller expects. Bytes are copied before the call returns its promise.
  *
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE naming every node that this package does not compute;
- * ERR_MODEL_FORMAT for a file that is damaged; ERR_QUANT_PARAM as `loadModel`; ERR_INVALID_ARG for a path that cannot be read;
- * ERR_LIMIT, ERR_OUT_OF_MEMORY.
+ * ERR_MODEL_FORMAT for a damaged file; ERR_QUANT_PARAM for scales that are invalid and sums that could exceed 32 bits;
+ * ERR_INVALID_ARG for a path that cannot be read; ERR_LIMIT, ERR_OUT_OF_MEMORY.
  *
  * @example
  * const model = await importOnnx('model.onnx');
@@ -60,7 +60,7 @@ export async function importOnnx<M extends Network | QuantizedModel | Model = Ne
   return (await readOnnx(ownSource(source, where), where)) as M;
 }
 
-/** As {@link importOnnx}, of any kind. */
+/** Same as {@link importOnnx}, without expecting a kind. */
 export async function readOnnx(source: string | Uint8Array, where: string): Promise<Network | QuantizedModel | Model> {
   const place = placeOfSource(source, where);
   const reading = withFile(source, where, (file) => {
@@ -72,7 +72,7 @@ export async function readOnnx(source: string | Uint8Array, where: string): Prom
   return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined, place);
 }
 
-/** A graph with its tensors as `saveModel` writes them. */
+/** The graph and the tensors of a model as `saveModel` writes them. */
 export async function packModel(model: Model, where: string): Promise<PackedModel> {
   return (await packed()).packModel(model, where);
 }

@@ -22,7 +22,7 @@ import {
   type ValueInfo,
 } from './schema';
 
-/** Operators are kept in the form of this version. Later operators make a file one of the newest version that is read. */
+/** Operators are kept in the form of this opset. A file with later operators is written in the newest opset that is read. */
 const opset = 18;
 const newestOpset = 21;
 
@@ -36,10 +36,10 @@ const newer: Readonly<Record<string, readonly string[] | 'all'>> = {
   dequantizeLinear: ['block_size'],
 };
 
-/** Quantised graphs have this version, the first that quantises per channel: runtimes compute it in integers. */
+/** Quantised graphs are written in this opset, the first that quantises per channel: runtimes compute it in integers. */
 const quantizedOpset = 13;
 
-/** Operators and attributes whose form differs between versions 13 and 18. */
+/** Operators and attributes whose form differs between opsets 13 and 18. */
 const sinceQuantized: Readonly<Record<string, readonly string[] | 'all'>> = {
   castLike: 'all',
   hardSwish: 'all',
@@ -51,7 +51,7 @@ const sinceQuantized: Readonly<Record<string, readonly string[] | 'all'>> = {
   split: ['num_outputs'],
 };
 
-/** Whether a node has the same form in version 13. */
+/** Whether a node has the same form in opset 13. */
 function isOfQuantizedOpset({ op, inputs }: GraphNode, told: readonly string[]): boolean {
   const later = sinceQuantized[op] ?? [];
   if (later === 'all' || told.some((name) => later.includes(name))) return false;
@@ -59,7 +59,7 @@ function isOfQuantizedOpset({ op, inputs }: GraphNode, told: readonly string[]):
   return !op.startsWith('reduce') || op === 'reduceSum';
 }
 
-/** A graph as ONNX has it. */
+/** A graph in ONNX's form. */
 export interface WrittenGraph {
   readonly graph: OnnxGraph;
   readonly opset: number;
@@ -68,9 +68,9 @@ export interface WrittenGraph {
 }
 
 /**
- * Writes a graph as it was read, node by node under its own name; Constant nodes become tensors.
+ * Writes a graph node by node under its own names; Constant nodes become tensors.
  *
- * @param place Makes the initializer that stands for the numbers of a tensor.
+ * @param place Makes the initializer for a tensor.
  */
 export function writtenGraph(graph: Graph, place: (name: string, tensor: GraphTensor) => Initializer): WrittenGraph {
   const constants = graph.nodes.filter(({ op }) => op === 'constant');
@@ -102,7 +102,7 @@ function constantOf(node: GraphNode): GraphTensor {
 
 function nodeOf(node: GraphNode): { node: Node; isNewer: boolean; isOlder: boolean } {
   const { onnx, attributes: table } = opOf(node);
-  // Attributes with their default are omitted, which also suits versions that do not know them.
+  // Attributes with default values are omitted: older opsets may not have them.
   const told = Object.entries(table).filter(([name, { fallback }]) => {
     const value = node.attributes[name];
     return value !== undefined && value !== fallback;
@@ -119,7 +119,7 @@ function nodeOf(node: GraphNode): { node: Node; isNewer: boolean; isOlder: boole
   };
 }
 
-/** Only Cast has an element type, a number, as an attribute; types that a graph does not have are written as its own types. */
+/** Only Cast has an element type as an attribute, which is a number. It is written as the type that the graph uses for it. */
 function attribute(name: string, { kind }: AttributeKind, value: AttributeValue): Attribute {
   if (name === 'to')
     return { name, int: onnxTypeOf(dataTypeOf(value as number) ?? 'float32'), type: attributeTypes.int };
@@ -149,7 +149,7 @@ function fieldOf(kind: keyof Kinds, value: AttributeValue): Attribute {
   }
 }
 
-/** Only the name, for a value without a known type. */
+/** A value without a known type is written as its name only. */
 export function valueInfo(name: string, value: ValueType | undefined): ValueInfo {
   if (!value) return { name };
   const dims = value.dims.map((dim: Dim) => (typeof dim === 'string' ? { param: dim } : { value: dim }));

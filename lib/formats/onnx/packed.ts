@@ -10,7 +10,7 @@ import { writtenGraph } from './model-graph';
 import type { TensorFields } from './schema';
 import { describeTraits } from './traits';
 
-/** Marks a tensor that lies elsewhere. */
+/** ONNX's mark of a tensor whose numbers are in another file. */
 const external = 1;
 
 const dtypes: Readonly<Record<DataType, Dtype>> = {
@@ -22,7 +22,7 @@ const dtypes: Readonly<Record<DataType, Dtype>> = {
   bool: 'BOOL',
 };
 
-/** A model in two parts: the bytes of an ONNX file without the numbers of its tensors, and these. */
+/** A model in two parts: the bytes of an ONNX file without the numbers of its tensors, and the tensors. */
 export interface PackedModel {
   readonly graph: Uint8Array;
   readonly tensors: Readonly<Record<string, RawTensor>>;
@@ -39,7 +39,7 @@ export function packModel(model: Model, where: string): PackedModel {
   return { graph: encodeFile(graph, opset, () => describeTraits(model), 0, where), tensors: Object.fromEntries(raw) };
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_FORMAT where the parts do not fit; as `importOnnx` for the graph. */
+/** @throws {QARepVGGError} ERR_MODEL_FORMAT if the parts do not fit; the errors of `importOnnx` for the graph. */
 export async function unpackModel({ graph, tensors }: PackedModel, where: string): Promise<Model> {
   const read = new Set<string>();
   const bytes = ({ name = '', dims, dataType = 0 }: TensorFields): Uint8Array => {

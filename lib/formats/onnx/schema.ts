@@ -1,12 +1,12 @@
 /**
- * The messages of onnx.proto (https://github.com/onnx/onnx) that are written and read here; fields in the order of their
- * numbers, which is the order in which they are written.
+ * The messages of onnx.proto (https://github.com/onnx/onnx) that this package reads and writes. Fields are in the order of their
+ * numbers, in which they are written.
  */
 import { type Draft, type Message, many, one } from './wire';
 
 const dimension = { value: one(1, 'int'), param: one(2, 'string') };
 
-/** Of other types of values, such as sequences, only their presence is read. */
+/** For other types of values, such as sequences, only their presence is read. */
 const type = {
   tensor: one(1, { elementType: one(1, 'int'), shape: one(2, { dims: many(1, dimension) }) }),
   sequence: one(4, 'bytes'),
@@ -21,7 +21,7 @@ const valueInfo = { name: one(1, 'string'), type: one(2, type) };
 export const tensor = {
   dims: many(1, 'int'),
   dataType: one(2, 'int'),
-  // Lists of numbers stay as they are written.
+  // Lists of numbers stay encoded.
   floats: one(4, 'bytes'),
   ints: one(5, 'bytes'),
   longs: one(7, 'bytes'),

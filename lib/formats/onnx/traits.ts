@@ -3,15 +3,15 @@ import type { ModelTraits } from '../../model/model';
 import { readPreprocessing } from '../../preprocessing';
 
 /**
- * What a model has besides its graph, as metadata of an ONNX file. Names of classes have the key that exporters of detectors use,
- * and the form of a Python dictionary.
+ * A model's labels and preprocessing as metadata of an ONNX file. The names of classes are a Python dictionary under the key that
+ * exporters of detectors use.
  */
 const labelsKey = 'names';
 
-/** Keys of this package's networks begin with just "qarepvgg.". */
+/** Longer than "qarepvgg.", the prefix of all keys of this package's networks. */
 const preprocessingKey = 'qarepvgg.model.preprocessing';
 
-/** Whether a key describes a model of any origin. */
+/** Whether a key is one that a model of any origin may have. */
 export function isTrait(key: string): boolean {
   return key === labelsKey || key === preprocessingKey;
 }
@@ -50,7 +50,7 @@ function readScaling(text: string, where: string) {
 /** An entry of a dictionary: a number, and a text in either kind of quotes. */
 const entry = /\s*(\d{1,7})\s*:\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*(,|$)/y;
 
-/** "{0: 'person', 1: 'bicycle'}"; every number from 0 once, in any order. */
+/** Reads "{0: 'person', 1: 'bicycle'}": every number from 0 once, in any order. */
 function readNames(text: string): readonly string[] | undefined {
   const inside = /^\s*\{(.*)\}\s*$/s.exec(text)?.[1];
   if (inside === undefined) return undefined;
@@ -68,7 +68,7 @@ function readNames(text: string): readonly string[] | undefined {
 
 const escapes: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f' };
 
-/** A text of Python or JSON. */
+/** Resolves the escapes of a string of Python or JSON. */
 function unescaped(text: string): string {
   return text.replace(/\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))/gs, (_, wide, narrow, other) => {
     const code = wide ?? narrow;

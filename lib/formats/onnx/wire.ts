@@ -2,8 +2,8 @@ import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { atOnce, type Steps } from '../../slices';
 
 /**
- * Protocol buffers by tables: a message is described by its fields, and its type follows from them. The library brings
- * varints and bounds checks; generated classes are not needed for the few messages that are used here.
+ * Protocol buffers by tables: a message is described by its fields, from which its type follows. The library provides varints and
+ * bounds checks. Generated classes would be more code than these few messages need.
  */
 export interface Fields {
   readonly [name: string]: Field;
@@ -18,7 +18,7 @@ export interface Field<K extends Kind = Kind, Many extends boolean = boolean> {
 interface Scalars {
   /** Any of the varint types; from -(2^53 - 1) to 2^53 - 1. */
   int: number;
-  /** A varint of up to 64 bits, rounded beyond 2^53: the largest ones stand for "to the end". */
+  /** A varint of up to 64 bits, rounded beyond 2^53: files use the largest ones to say "to the end". */
   long: number;
   float: number;
   double: number;
@@ -30,12 +30,12 @@ type Kind = keyof Scalars | Fields;
 
 type Value<K> = K extends Fields ? Message<K> : K extends keyof Scalars ? Scalars[K] : never;
 
-/** A message as it is read: absent fields are undefined, or an empty array. */
+/** A message that was read: absent fields are undefined, or an empty array. */
 export type Message<F extends Fields> = {
   readonly [N in keyof F]: F[N]['many'] extends true ? readonly Value<F[N]['kind']>[] : Value<F[N]['kind']> | undefined;
 };
 
-/** A message to write; a message that was read is one too. */
+/** A message to write. A message that was read can be written. */
 export type Draft<F extends Fields> = {
   readonly [N in keyof F]?:
     | (F[N]['many'] extends true ? readonly DraftValue<F[N]['kind']>[] : DraftValue<F[N]['kind']>)
@@ -85,16 +85,16 @@ function writeValue(writer: BinaryWriter, number: number, kind: Kind, value: unk
   }
 }
 
-/** Most messages, texts and numbers in one file. The deepest network of this package, quantised, has about 180,000. */
+/** Largest number of messages, texts and numbers in a file. The deepest network of this package, quantised, has about 180,000. */
 const maxValues = 2 ** 18;
 
-/** A file with more values than any network: an empty message takes 2 bytes in the file, and about 200 in memory. */
+/** A file has more values than any network. Limited because an empty message takes 2 bytes in a file and 200 in memory. */
 export class TooManyValues extends Error {}
 
-/** Fields, and numbers in lists, that are read in one step. */
+/** How many fields, and numbers in lists, are read in one step. */
 const stepFields = 2 ** 12;
 
-/** What has been read of a file. */
+/** How far a file has been read. */
 interface Progress {
   /** How many more may be read. */
   values: number;
@@ -102,7 +102,7 @@ interface Progress {
 }
 
 /**
- * Reads a message; unknown fields are skipped, bytes are views.
+ * Reads a message. Unknown fields are skipped, and bytes are views.
  *
  * @throws {TooManyValues} before more is built than any network has.
  * @throws {Error} for anything malformed, and for a repeated field that may occur only once.
@@ -111,7 +111,7 @@ export function decode<F extends Fields>(fields: F, bytes: Uint8Array): Message<
   return atOnce(decodeSteps(fields, bytes));
 }
 
-/** As {@link decode}, in steps. */
+/** Same as {@link decode}, in steps. */
 export function decodeSteps<F extends Fields>(fields: F, bytes: Uint8Array): Steps<Message<F>> {
   return decodeUntil({ values: maxValues, fields: 0 }, fields, new BinaryReader(bytes), bytes.length);
 }
@@ -163,7 +163,7 @@ function* decodeUntil<F extends Fields>(
   return message as Message<F>;
 }
 
-/** The end of a message or list that begins here. */
+/** Returns the end of the message or list that begins here. */
 function endOf(reader: BinaryReader): number {
   const length = reader.uint32();
   if (length > reader.len - reader.pos) throw new Error('a length beyond the end');

@@ -3,8 +3,8 @@ import type { Steps } from '../../slices';
 import { crc32Of } from '../checksum';
 
 /**
- * Files of this package carry a checksum in their metadata: the CRC-32 of the whole file, in which the digits of the checksum
- * itself count as zeros. It finds every flipped bit, in the header too. Files without a checksum are not checked.
+ * Files of this package have a checksum in their metadata: the CRC-32 of the whole file, with zeros in place of the digits of the
+ * checksum itself. It detects any flipped bit, also in the header. Files without a checksum are not checked.
  */
 const key = 'checksum';
 
@@ -35,7 +35,7 @@ export function* checkSum(
   where: string,
 ): Steps<Record<string, string>> {
   const { [key]: given, ...others } = metadata;
-  // With a damaged key, the file would pass for one without a checksum.
+  // If only the key is damaged, the file must not pass as one without a checksum.
   const odd = Object.keys(others).find((name) => pattern.test(others[name] as string));
   if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, `a checksum named ${quote(key)}`, quote(odd));
   const result = Object.assign(Object.create(null) as Record<string, string>, others);
@@ -55,7 +55,7 @@ function hex(crc: number): string {
   return crc.toString(16).padStart(zeros.length, '0');
 }
 
-/** Place of the digits in a file or its header; -1 where another program has written it. */
+/** Offset of the digits in a file or its header; -1 if another program has written the file. */
 function placeOfDigits(bytes: Uint8Array): number {
   const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(mark);
   return at === -1 ? -1 : at + mark.length;

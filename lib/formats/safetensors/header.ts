@@ -8,7 +8,7 @@ import { JsonScanner } from './json';
 /** Bytes before the header: its length. */
 export const prefixBytes = 8;
 
-/** The format allows 100 MB. No network comes near this limit, which keeps a hostile header from costing much time. */
+/** The format allows 100 MB. No network comes near this lower limit, which bounds the time that a hostile header can cost. */
 export const maxHeaderBytes = 2 ** 24;
 
 /** Types of the format that this package cannot read, with their bits. */
@@ -24,7 +24,7 @@ const otherBits: ReadonlyMap<string, number> = new Map([
   ['C64', 64],
 ]);
 
-/** What a header says: where in the data each tensor lies. */
+/** What a header says: where each tensor is in the data. */
 export interface Header {
   /** In the order of the data. */
   readonly entries: readonly Entry[];
@@ -41,7 +41,7 @@ interface Entry {
   readonly end: number;
 }
 
-/** The length of the header in bytes. @param prefix The first bytes of a file of `fileBytes`. */
+/** Reads the length of the header in bytes. @param prefix The first bytes of a file of `fileBytes`. */
 export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: string): number {
   if (fileBytes < prefixBytes) {
     throw mismatch('ERR_MODEL_FORMAT', where, 'a safetensors file of at least 8 bytes', `${fileBytes} bytes`);
@@ -62,7 +62,7 @@ export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: s
 }
 
 /**
- * Reads and checks a header: its tensors fill the data without holes or overlaps.
+ * Reads and checks a header: its tensors must fill the data without holes or overlaps.
  *
  * @param dataBytes Bytes of the file after the header.
  */
@@ -91,7 +91,7 @@ function* readMetadata(scanner: JsonScanner, metadata: Record<string, string>): 
   }
 }
 
-/** The tensors, as views of the data wherever they are aligned. */
+/** The tensors: views of the data if they are aligned, else copies. */
 export function* viewTensors({ entries }: Header, data: Uint8Array): Steps<Record<string, RawTensor>> {
   const tensors = Object.create(null) as Record<string, RawTensor>;
   for (const { name, dtype, dims, begin, end } of entries) {

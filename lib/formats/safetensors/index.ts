@@ -1,6 +1,6 @@
 /**
- * The safetensors format (https://github.com/huggingface/safetensors): a little-endian u64, the length of the header; the
- * header in JSON, name -> dtype, shape, data_offsets, and free text under `__metadata__`; the data.
+ * The safetensors format (https://github.com/huggingface/safetensors): the length of the header, a little-endian u64; the header
+ * in JSON, name -> dtype, shape, data_offsets, and free text under `__metadata__`; the data.
  */
 import { describe, mismatch } from '../../errors';
 import { inSlices } from '../../slices';
@@ -30,10 +30,9 @@ export interface SafetensorsFile<T> {
 /**
  * Reads a safetensors file and returns every tensor in float32. Tensors that are F32 in the file are views of one buffer.
  *
- * @throws {QARepVGGError} ERR_MODEL_FORMAT for anything but a well-formed file: truncated, with bytes left over, with
- * holes or overlaps in the data, with a repeated name, or with a wrong checksum; ERR_NON_FINITE for a number too large for
- * float32;
- * ERR_LIMIT for a header above 16 MiB; as {@link withFile} for the path.
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT for a malformed file: truncated, too long, with holes or overlaps in the data, with a
+ * repeated name, or with a wrong checksum; ERR_NON_FINITE for a number too large for float32; ERR_LIMIT for a header above
+ * 16 MiB; the errors of {@link withFile} for the path.
  *
  * @example
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
@@ -43,12 +42,12 @@ export async function readSafetensors(path: FileSource, where = 'readSafetensors
   return inFloat32(await readRawSafetensors(path, where), placeOfSource(path, where));
 }
 
-/** What a file holds, in float32. @throws {QARepVGGError} as {@link tensorsToFloat32} */
+/** Converts the tensors of a file to float32. @throws {QARepVGGError} the errors of {@link tensorsToFloat32} */
 export async function inFloat32(file: SafetensorsFile<RawTensor>, where: string): Promise<SafetensorsFile<Tensor>> {
   return { ...file, tensors: await inSlices(tensorsToFloat32(Object.entries(file.tensors), where)) };
 }
 
-/** As {@link readSafetensors}, but each tensor keeps the element type it has in the file. */
+/** Same as {@link readSafetensors}, but each tensor keeps the element type that it has in the file. */
 export function readRawSafetensors(
   path: FileSource,
   where = 'readRawSafetensors',
@@ -68,8 +67,9 @@ export function readRawSafetensors(
 }
 
 /**
- * The length of the header, and its first byte. @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that is clearly of
- * another kind
+ * Reads the length of the header and its first byte.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that is clearly of another kind
  */
 async function readStart(file: InputFile): Promise<Uint8Array> {
   const start = await file.read(Math.min(prefixBytes + 1, file.size));
@@ -86,11 +86,10 @@ async function readStart(file: InputFile): Promise<Uint8Array> {
 }
 
 /**
- * Writes a safetensors file with a checksum, all of it or nothing: see {@link writeAtomically}. The tensors are copied
- * before this
- * returns its promise; later changes do not reach the file.
+ * Writes a safetensors file with a checksum: all of it or nothing, see {@link writeAtomically}. The tensors are copied before the
+ * call returns its promise, so later changes do not affect the file.
  *
- * @throws {QARepVGGError} as {@link serializeSafetensors}, {@link writeAtomically} and {@link checkEnding}
+ * @throws {QARepVGGError} the errors of {@link serializeSafetensors}, {@link writeAtomically} and {@link checkEnding}
  *
  * @example
  * await writeSafetensors('block.safetensors', block.stateDict(), { variant: 'S4' });

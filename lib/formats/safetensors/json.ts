@@ -1,11 +1,11 @@
 import { describe, mismatch, type QARepVGGError } from '../../errors';
 
-/** Far more than any network has tensors. */
+/** Far more members than any network has tensors. */
 export const maxMembers = 80_000;
 
 /**
- * Reads JSON in the order in which the caller expects things, and nothing else: no recursion, no member twice in an
- * object, no integer that a double cannot hold, no text that is not Unicode. `JSON.parse` lets all of these pass.
+ * Reads JSON whose structure the caller knows: no recursion, no repeated member, no integer that a double cannot hold, no text
+ * that is not Unicode. `JSON.parse` accepts all of these.
  */
 export class JsonScanner {
   readonly #text: string;
@@ -74,21 +74,21 @@ export class JsonScanner {
     if (this.#at < this.#text.length) throw this.failure('the end');
   }
 
-  /** An error at the current place; by default it shows the text that is there. */
+  /** Makes an error at the current place; by default it shows the text there. */
   failure(expected: string, received?: string): QARepVGGError {
     const rest = this.#text.slice(this.#at, this.#at + 20);
     const found = received ?? (rest === '' ? 'the end' : describe(rest));
     return mismatch('ERR_MODEL_FORMAT', `${this.#where}, character ${this.#at}`, expected, found);
   }
 
-  /** Moves behind a closing bracket, if one comes next. */
+  /** Skips a closing bracket, if it comes next. */
   #ends(bracket: string): boolean {
     if (this.#next() !== bracket) return false;
     this.#at++;
     return true;
   }
 
-  /** Place of the quote that ends the string here: the next one that no backslash escapes. */
+  /** Offset of the quote that ends the current string: the next one without a backslash before it. */
   #endOfString(): number {
     for (let at = this.#at + 1; ; at++) {
       at = this.#text.indexOf('"', at);
@@ -119,7 +119,7 @@ export class JsonScanner {
   }
 }
 
-/** A literal that stands for itself. */
+/** A string literal without escapes. */
 const plain = /^"[ !#-[\]-~]*"$/;
 
 /** Decodes escapes and refuses bare control characters and lone surrogates; undefined for anything but a literal. */

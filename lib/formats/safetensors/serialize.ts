@@ -21,10 +21,11 @@ import { maxMembers } from './json';
 export type WritableTensors = Readonly<Record<string, TensorLike | RawTensor>>;
 
 /**
- * The bytes of a safetensors file. The same tensors and metadata make the same bytes, whatever the order of their keys:
- * wide elements come first, so that all are aligned, then names decide; the header is padded to a multiple of 8 bytes.
+ * Returns the bytes of a safetensors file. The same tensors and metadata make the same bytes, whatever the order of their keys:
+ * tensors are sorted by the width of their elements, so that all are aligned, then by name. The header is padded to a multiple of
+ * 8 bytes.
  *
- * @throws {QARepVGGError} as {@link checkTensor} for a tensor; ERR_INVALID_ARG for names and metadata; ERR_LIMIT when the
+ * @throws {QARepVGGError} the errors of {@link checkTensor} for a tensor; ERR_INVALID_ARG for names and metadata; ERR_LIMIT when the
  * header grows beyond what the reader accepts; ERR_OUT_OF_MEMORY.
  */
 export function serializeSafetensors(
@@ -55,8 +56,8 @@ export function serializeSafetensors(
   file.set(header, prefixBytes);
   const data = file.subarray(prefixBytes + header.length);
   entries.forEach(([, { dtype, data_offsets }], i) => {
-    // A view, because everything is aligned. `set` reads the source's memory, not properties that the caller may have added. Both
-    // sides have the same class, which the compiler cannot see.
+    // A view, because everything is aligned. `set` reads the source's memory, not properties that the caller may have added. The
+    // cast is there because TypeScript cannot know that both sides have the same class.
     const target = arrayOf(dtype, data.subarray(...data_offsets)) as Float32Array;
     target.set(checked[i]?.tensor.data as Float32Array);
   });
@@ -70,7 +71,7 @@ interface WrittenEntry {
   readonly data_offsets: [begin: number, end: number];
 }
 
-/** JSON by hand: an object of JavaScript would put names that look like numbers first. */
+/** Writes JSON by hand, because a JavaScript object would put names that look like numbers first. */
 function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string][], where: string): Uint8Array {
   const members = entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`);
   if (notes.length > 0) {
@@ -147,7 +148,7 @@ function checkDims(dims: unknown, where: string): number[] {
   return dims as number[];
 }
 
-/** The order of the reference implementation, which sorts bytes and not UTF-16. */
+/** The order of the reference implementation, which compares bytes of UTF-8, not UTF-16. */
 function compareUtf8(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -1,14 +1,14 @@
 import { mismatch } from '../../errors';
 
-/** What even a small file may take, in addition to its share by size. */
+/** Bytes of memory that any file may take, in addition to its share by size. */
 const baseBytes = 24 * 2 ** 20;
 
 /** Memory per byte of the file, for objects in JavaScript and copies of tensors. */
 const bytesPerByte = 8;
 
 /**
- * The memory that the objects of one file may take, so that a small file cannot ask for gigabytes. Costs are estimates, on the
- * high side. Opcodes have a cost too, which bounds the time.
+ * Limits the memory for the objects of a file, so that a small file cannot ask for gigabytes. Costs are estimates, on the high
+ * side. Opcodes have a cost, too, which bounds the time.
  */
 export class Budget {
   readonly #where: string;

@@ -7,12 +7,12 @@ import { type Storage, storageDtype } from './storages';
 import { bytesOfCopy, fillTensor, type PendingTensor, rebuildTensor } from './tensors';
 import { isDict, isRawTensor, newDict, Opaque, OpaqueTensor, setItem } from './values';
 
-/** Cost of an attribute, as of an item of a dict; a pickle may share one dict of attributes among many objects. */
+/** Cost of an attribute, the same as of an item of a dict. A pickle may share one dict of attributes among many objects. */
 const attributeCost = 48;
 
 /**
  * What a PyTorch pickle may name and construct: tensors, and the plain containers that training scripts put into checkpoints.
- * Everything else is opaque. Tensors get their elements once the storages are read: see {@link fill}.
+ * Everything else is opaque. Tensors get their elements after the storages have been read: see {@link fill}.
  */
 export class TorchHost implements PickleHost {
   /** By key, in the order of the file. */
@@ -54,12 +54,12 @@ export class TorchHost implements PickleHost {
   global(name: string): PickleGlobal {
     const known = this.#globals.get(name);
     if (known) return known;
-    // Quantised and sparse tensors, and those of later versions.
+    // Quantised and sparse tensors, and tensors of later versions of PyTorch.
     const isRebuild = name.startsWith('torch._utils._rebuild_');
     return new PickleGlobal(name, isRebuild ? () => new OpaqueTensor(name) : undefined);
   }
 
-  /** ('storage', class, key, device, count of elements), or before 1.6 a class with the text of its program. */
+  /** ('storage', class, key, device, count of elements), or before 1.6 a class with its source code. */
   persistent(id: unknown): unknown {
     const [kind, type, key, , count, view] = Array.isArray(id) ? (id as unknown[]) : [];
     if (kind === 'module' && type instanceof Opaque) return type;
@@ -77,7 +77,7 @@ export class TorchHost implements PickleHost {
   }
 
   /**
-   * Attributes of a Namespace are its content. Those of a dict, such as the `_metadata` of a state dict, and of a tensor are
+   * The attributes of a Namespace are its content. Those of tensors and dicts, such as the `_metadata` of a state dict, are
    * dropped.
    */
   setState(object: unknown, state: unknown): void {
@@ -128,7 +128,7 @@ export class TorchHost implements PickleHost {
     return arrayOf(dtype, bytes);
   }
 
-  /** Before 0.4, a part of a storage was a storage itself: (key, offset, count). */
+  /** Before PyTorch 0.4, a part of a storage was a storage itself: (key, offset, count). */
   #view(storage: Storage, [, offset, count]: readonly unknown[]): Storage {
     if (isCount(offset) && isCount(count) && offset + count <= storage.count) return { ...storage, offset, count };
     throw this.#broken(`a part of ${storage.count} elements`, describeList([offset, count]));

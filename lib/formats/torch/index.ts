@@ -1,6 +1,6 @@
 /**
- * Reads what `torch.save` writes, before PyTorch 1.6 and since. Nothing in the file is executed: a short list of Python's objects
- * exists here, each as a function of this package; all others are opaque.
+ * Reads files of `torch.save`, before PyTorch 1.6 and since. Nothing in the file is executed: a short list of Python's classes is
+ * implemented by functions of this package, and all others are opaque.
  */
 import { mismatch } from '../../errors';
 import { atOnce, inSlices, type Steps } from '../../slices';
@@ -19,7 +19,7 @@ export { isRawTensor, Opaque, type TorchValue } from './values';
  * Reads a file that `torch.save` has written, such as a state dict, a checkpoint, or a whole module.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for a damaged file and for TorchScript; ERR_LIMIT above 4 GiB, and for objects
- * far larger than the file; as {@link withFile} for the path.
+ * far larger than the file; the errors of {@link withFile} for the path.
  *
  * @example
  * const checkpoint = await readTorch('checkpoint.pth');
@@ -29,12 +29,12 @@ export function readTorch(path: FileSource, where = 'readTorch'): Promise<TorchV
   return withFile(path, where, async (file) => inSlices(torchSteps(await file.read(file.size), file.where)));
 }
 
-/** As {@link readTorch}, from bytes. */
+/** Same as {@link readTorch}, from bytes. */
 export function parseTorch(file: Uint8Array, where = 'parseTorch'): TorchValue {
   return atOnce(torchSteps(file, where));
 }
 
-/** As {@link readTorch}, from bytes, in steps. */
+/** Same as {@link readTorch}, from bytes, in steps. */
 export function* torchSteps(file: Uint8Array, where: string): Steps<TorchValue> {
   const budget = new Budget(file.length, where);
   const start = Buffer.from(file.subarray(0, 8)).toString('latin1');

@@ -10,14 +10,14 @@ import { isDict, type TorchValue } from './values';
 /** The first pickle in the file is this number. */
 const magic = 0x1950a86a20f9469cfc6cn;
 
-/** How the file begins: a pickle of {@link magic}. */
+/** The first bytes of the file: a pickle of {@link magic}. */
 export const legacyStart = '\x80\x02\x8a\x0a\x6c\xfc\x9c\x46';
 
 const version = 1001;
 
 /**
- * Reads the format before PyTorch 1.6: pickles of a magic number, a version, facts of the machine, the objects and the keys of
- * the storages; then each storage, after its number of elements.
+ * Reads the format before PyTorch 1.6: pickles of a magic number, a version, facts about the machine, the objects and the keys of
+ * the storages; then the number of elements and the bytes of each storage.
  */
 export function* parseLegacy(file: Uint8Array, budget: Budget, where: string): Steps<TorchValue> {
   const host = new TorchHost(budget, where);

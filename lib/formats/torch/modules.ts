@@ -8,7 +8,7 @@ const maxModules = 2 ** 16;
 
 /** What a pickled `nn.Module` holds. */
 export interface ModuleContent {
-  /** As its `state_dict()` would name them. */
+  /** By the names that its `state_dict()` would have. */
   readonly tensors: Record<string, RawTensor | OpaqueTensor>;
   /** What its attributes say about its blocks. */
   readonly traits: Traits;
@@ -26,7 +26,7 @@ function stateOf(value: unknown): ModuleState | undefined {
   return isModule ? (attributes as ModuleState) : undefined;
 }
 
-/** The tensors of a pickled module, without its program; undefined for anything else. @throws {QARepVGGError} ERR_LIMIT */
+/** Reads the tensors of a pickled module, without its code; undefined for anything else. @throws {QARepVGGError} ERR_LIMIT */
 export function readModule(module: unknown, where: string): ModuleContent | undefined {
   if (!stateOf(module)) return undefined;
   const tensors = Object.create(null) as Record<string, RawTensor | OpaqueTensor>;
@@ -84,7 +84,7 @@ function isThere(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-/** The common value; no module of this package has several. */
+/** The value, if there is only one: no module of this package has several. */
 function only(values: ReadonlySet<unknown>): string | undefined {
   const [first] = values;
   return values.size > 1 ? 'of several kinds' : first === undefined ? undefined : asText(first);

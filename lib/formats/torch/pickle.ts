@@ -5,11 +5,11 @@ import { PickleReader } from './reader';
 import { isDict, newDict, Opaque, setItem } from './values';
 
 /**
- * What a name in a pickle stands for. Nothing of Python exists here: a name is looked up in a fixed list of this package's
- * functions; other names make opaque objects.
+ * What a name in a pickle refers to. There is no Python here: a name is looked up in a fixed list of this package's functions, and
+ * any other name makes opaque objects.
  */
 export class PickleGlobal extends Opaque {
-  /** Undefined for names that this package does not know, and for those that only serve as arguments. */
+  /** Undefined for names that this package does not know, and for names that are only used as arguments. */
   readonly call: ((args: readonly unknown[]) => unknown) | undefined;
 
   constructor(name: string, call?: (args: readonly unknown[]) => unknown) {
@@ -24,28 +24,28 @@ export interface PickleHost {
   global(name: string): PickleGlobal;
   /** An object kept outside of the pickle. */
   persistent(id: unknown): unknown;
-  /** Attributes given to an object that a global has made. */
+  /** Sets the attributes of an object that a global has made. */
   setState(object: unknown, state: unknown): void;
 }
 
-/** Real pickles need a few thousand, because long lists are appended in batches of 1000 items. */
+/** Real pickles need a few thousand places, because long lists are appended in batches of 1000 items. */
 const maxStack = 100_000;
 
-/** The newest protocol there is. */
+/** The newest protocol. */
 const maxProtocol = 5;
 
-/** Opcodes from one pause to the next. */
+/** Opcodes between two pauses. */
 const opcodesPerStep = 512;
 
-/** Cost in bytes for the {@link Budget}; each opcode has one, even if it leaves nothing. */
+/** Costs in bytes for the {@link Budget}. Every opcode has one, even if it makes nothing. */
 const cost = { opcode: 24, container: 200, item: 48, element: 12, memo: 48, object: 200, character: 2 } as const;
 
 /**
  * Runs a pickle of protocol 2 to 5, as far as `torch.save` uses it (Python's Lib/pickletools.py describes the opcodes). It can
  * only build numbers, strings, lists and dicts, call what `host` allows, and make opaque objects.
  *
- * @param at Where in `bytes` it begins.
- * @returns The value, and where the pickle ends.
+ * @param at Offset in `bytes` at which the pickle begins.
+ * @returns The value, and the offset at which the pickle ends.
  * @throws {QARepVGGError} ERR_MODEL_FORMAT; ERR_LIMIT for more than 100,000 unfinished values, or beyond the budget.
  */
 export function unpickle(
@@ -61,7 +61,7 @@ export function unpickle(
 type Operation = (machine: Machine) => void;
 
 class Machine {
-  /** In the order of pickletools.py's groups: values, tuples, lists, dicts, sets, memo, objects. */
+  /** In the order of the groups in pickletools.py: values, tuples, lists, dicts, sets, memo, objects. */
   static readonly #named: Readonly<Record<string, Operation>> = {
     '\x80': (machine) => machine.#protocol(machine.#in.uint8()),
     '\x95': (machine) => machine.#in.uint64(),
@@ -117,7 +117,7 @@ class Machine {
     '\x93': (machine) => machine.#pushGlobal(...(machine.#popMany(2) as [unknown, unknown])),
     R: (machine) => machine.#call(machine.#popMany(2)),
     '\x81': (machine) => machine.#call(machine.#popMany(2)),
-    // Arguments by name come last; no function of this package takes any.
+    // Keyword arguments come last; no function of this package takes any.
     '\x92': (machine) => machine.#call(machine.#popMany(3)),
     b: (machine) => machine.#setState(machine.#pop()),
     Q: (machine) => machine.#pushObject(machine.#host.persistent(machine.#pop())),
@@ -212,7 +212,7 @@ class Machine {
     return this.#stack.pop();
   }
 
-  /** The upper `count` values, none of them from below the last mark. */
+  /** Pops the top `count` values, none of them from below the last mark. */
   #popMany(count: number): unknown[] {
     this.#checkHeight(count);
     return this.#stack.splice(-count);
@@ -229,7 +229,7 @@ class Machine {
     return this.#stack.splice(mark);
   }
 
-  /** An opaque kind of list keeps nothing. */
+  /** An opaque list drops its items. */
   #append(items: readonly unknown[]): void {
     const list = this.#stack.at(-1);
     if (list instanceof Opaque) return;
@@ -282,5 +282,5 @@ class Machine {
   }
 }
 
-/** Longer ones, perhaps the data of NumPy arrays, are not decoded: no name or option is that long. */
+/** Longer strings, perhaps the data of NumPy arrays, are not decoded: no name or option is that long. */
 const maxText = 2 ** 20;

@@ -54,7 +54,7 @@ export class PickleReader {
     return this.#view.getUint32(this.#take(4), true);
   }
 
-  /** Rounded beyond 2^53, which no file reaches. */
+  /** Numbers beyond 2^53 are rounded; no file has them. */
   uint64(): number {
     return Number(this.#view.getBigUint64(this.#take(8), true));
   }
@@ -63,7 +63,7 @@ export class PickleReader {
     return this.#view.getFloat64(this.#take(8), false);
   }
 
-  /** An integer of `length` bytes in two's complement; a bigint when a number cannot hold it. */
+  /** An integer of `length` bytes in two's complement; a bigint if a number cannot hold it. */
   long(length: number): number | bigint {
     if (length > maxLongBytes) throw this.#broken(`an integer of at most ${maxLongBytes} bytes`, `${length}`);
     const start = this.#take(length);
@@ -74,7 +74,7 @@ export class PickleReader {
     return Number.isSafeInteger(number) ? number : signed;
   }
 
-  /** Undefined for anything but UTF-8. */
+  /** Undefined if it is not UTF-8. */
   text(length: number): string | undefined {
     return this.#decode(this.#take(length), length);
   }

@@ -29,13 +29,13 @@ export interface FoundStateDict {
   readonly prefix: string;
   /** Names of tensors of types that this package does not read, such as complex ones. */
   readonly unread: readonly string[];
-  /** What the file says in addition to the names. */
+  /** Options of the module that the names do not show but the file does. */
   readonly traits: Traits;
 }
 
 /**
- * Where training scripts keep averaged weights: super-gradients (ema_net), QARepVGG and torchvision (model_ema), timm
- * (state_dict_ema), RepVGG, YOLOv6, ultralytics and DETR (ema), MMEngine (ema_state_dict), others.
+ * Keys under which training scripts keep averaged weights: super-gradients (ema_net), QARepVGG and torchvision (model_ema), timm
+ * (state_dict_ema), RepVGG, YOLOv6, ultralytics and DETR (ema), MMEngine (ema_state_dict), and others.
  */
 const averagedKeys = [
   ...['ema_net', 'model_ema', 'state_dict_ema', 'ema', 'ema_state_dict', 'model_ema_state_dict'],
@@ -43,15 +43,15 @@ const averagedKeys = [
   ...['swa_state_dict', 'swa_model', 'averaged_model', 'average_model'],
 ];
 
-/** Where they keep the others: super-gradients has net, PyTorch's tutorial model_state_dict, timm and many more state_dict. */
+/** Keys for other weights: super-gradients has net, PyTorch's tutorial model_state_dict, timm and many more state_dict. */
 const trainedKeys = ['net', 'model', 'model_state_dict', 'state_dict', 'params'];
 
-/** Inside of these: DETR has { ema: { module, updates } }. */
+/** Keys inside of these: DETR has { ema: { module, updates } }. */
 const innerKeys = ['module', 'model', 'state_dict', 'shadow'];
 
 /**
- * The state dict in a checkpoint, averaged weights first, without the prefixes of wrappers. The rest of the checkpoint
- * need not be understood.
+ * Finds the state dict in a checkpoint, averaged weights first, and removes the prefixes of wrappers. The rest of the checkpoint
+ * may be of any kind.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the checkpoint's keys when there is no state dict in it;
  * ERR_NON_FINITE naming a tensor with a number too large for float32; ERR_LIMIT as {@link tensorsToFloat32}.
@@ -77,11 +77,11 @@ export function* findStateDict(
 interface Candidate {
   readonly key: string;
   readonly content: ModuleContent;
-  /** Whether its name is none of the usual ones. */
+  /** Whether its name is not one of the usual ones. */
   readonly isOther?: boolean;
 }
 
-/** The most keys of other names to inspect: a file may name one large dict a thousand times. */
+/** At most this many keys with other names are inspected: a file may name one large dict a thousand times. */
 const maxOthers = 64;
 
 /** All state dicts in a checkpoint, the preferred ones first. */
@@ -104,7 +104,7 @@ function candidatesIn(checkpoint: TorchValue, where: string): Candidate[] {
   ];
 }
 
-/** MMEngine swaps the two when it saves: what it then calls state_dict is the average. */
+/** MMEngine swaps the two when it saves: its state_dict is the average. */
 function usualKeys(dict: Record<string, unknown>): string[] {
   const averaged = Object.hasOwn(dict, 'message_hub') ? ['state_dict', ...averagedKeys] : averagedKeys;
   return [...new Set([...averaged, ...trainedKeys])];
@@ -182,7 +182,7 @@ function notFound(checkpoint: TorchValue, key: string | undefined, candidates: r
   return mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `${received}${advice}`);
 }
 
-/** The member because of which a dict with tensors is not a state dict. */
+/** The member that shows that a dict with tensors is not a state dict. */
 function oddMember(dict: Record<string, TorchValue> | undefined): string | undefined {
   const members = Object.entries(dict ?? {});
   if (!members.some(([, value]) => isRawTensor(value))) return undefined;

@@ -9,11 +9,11 @@ export interface Storage {
   readonly dtype: Dtype | undefined;
   /** Number of elements. */
   readonly count: number;
-  /** Where it begins in the storage of this key, in elements. */
+  /** Offset in the storage of this key, in elements. */
   readonly offset: number;
 }
 
-/** Classes that stand for the element type of a storage; PyTorch's newer versions write the same names. */
+/** The element type of each class of storages. Newer versions of PyTorch write the same names. */
 const dtypes: ReadonlyMap<string, Dtype> = new Map([
   ['torch.FloatStorage', 'F32'],
   ['torch.DoubleStorage', 'F64'],

@@ -6,7 +6,7 @@ import { allocateBytes } from '../files';
 import type { Storage } from './storages';
 import { OpaqueTensor } from './values';
 
-/** How a tensor lies in its storage, in elements. */
+/** Where the elements of a tensor are in its storage. */
 interface Layout {
   readonly offset: number;
   readonly dims: number[];
@@ -22,7 +22,7 @@ export interface PendingTensor {
 }
 
 /**
- * As `torch._utils._rebuild_tensor_v2`: a tensor over a storage.
+ * Makes a tensor over a storage, like `torch._utils._rebuild_tensor_v2`.
  *
  * @param args (storage, offset, dims, strides, requires_grad, hooks, ...)
  * @throws {QARepVGGError} ERR_MODEL_FORMAT when it exceeds its storage.
@@ -55,15 +55,14 @@ export function rebuildTensor(args: readonly unknown[], where: string): PendingT
   return { tensor: rawTensor(dtype, arrayOf(dtype, new Uint8Array(0)), layout.dims), storage, layout };
 }
 
-/** Memory for the copies that {@link fillTensor} makes, and for the same in float32; 0 for a contiguous tensor. */
+/** Memory for the copy that {@link fillTensor} makes, and for the same in float32; 0 for a contiguous tensor. */
 export function bytesOfCopy({ tensor, layout }: PendingTensor): number {
   return isView(layout) ? 0 : countOf(layout) * (bytesPerElement(tensor.dtype) + Float32Array.BYTES_PER_ELEMENT);
 }
 
 /**
  * Fills a tensor with its elements. A tensor that is contiguous in its storage becomes a view; others (transposed, sliced,
- * expanded) are
- * copied into row-major order.
+ * expanded) are copied into row-major order.
  *
  * @param elements The elements of the storage.
  */

@@ -3,8 +3,8 @@ import { describe } from '../../errors';
 import type { RawTensor } from '../dtypes';
 
 /**
- * What a checkpoint holds. Dicts are objects without a prototype, integer keys as text; lists, tuples and sets are arrays;
- * parameters are tensors. Tensors that share memory in PyTorch share it here, and most are views of the file's bytes.
+ * What a checkpoint holds. Dicts are objects without a prototype, with integer keys as text; lists, tuples and sets are arrays;
+ * parameters are tensors. Tensors that share memory in PyTorch share it here, too, and most are views of the file's bytes.
  */
 export type TorchValue =
   | null
@@ -21,15 +21,15 @@ export type TorchValue =
 export type PickleDict = Record<string, unknown>;
 
 /**
- * A Python object that this package does not know. Nothing of it is executed; it only has its name and what it was given. The
- * attributes of a pickled module hold its tensors.
+ * A Python object of a class that this package does not know. None of its code is executed; it only has its name, attributes and
+ * items. The attributes of a pickled module hold its tensors.
  */
 export class Opaque {
   /** "pathlib.PosixPath"; for a tensor the class of its storage. */
   readonly name: string;
   /** The argument that `__setstate__` would receive. */
   attributes: PickleDict | undefined;
-  /** Its content, for a kind of dict. */
+  /** Its content, if it is a kind of dict. */
   items: PickleDict | undefined;
 
   constructor(name: string) {
@@ -54,8 +54,8 @@ export function isDict(value: unknown): value is PickleDict {
 }
 
 /**
- * Puts an item into a dict. An entry whose key is not a name, or has the same name as another (1 and "1"), cannot be looked up:
- * it becomes opaque, and the rest of the dict stays valid.
+ * Adds an item to a dict. If its key is not a name, or has the same text as another one (1 and "1"), it cannot be looked up: it
+ * becomes opaque, and the rest of the dict stays valid.
  */
 export function setItem(dict: PickleDict, key: unknown, value: unknown): void {
   const isName = typeof key === 'string' || typeof key === 'bigint' || Number.isSafeInteger(key);

@@ -10,7 +10,7 @@ export interface ZipEntry {
   readonly name: string;
   readonly crc: number;
   readonly size: number;
-  /** Whether the data are neither compressed nor encrypted. */
+  /** Whether the data is neither compressed nor encrypted. */
   readonly plain: boolean;
   /** Place of the entry's own header, before its data. */
   readonly offset: number;
@@ -21,14 +21,13 @@ export interface ZipEntry {
 /** The directory of a ZIP archive. */
 export interface ZipDirectory {
   readonly entries: readonly ZipEntry[];
-  /** Where the directory begins, in bytes; all data precede it. */
+  /** Offset of the directory in bytes; all data precedes it. */
   readonly begin: number;
 }
 
 /**
- * Reads the directory of a ZIP archive as `torch.save` writes it: no comment, and after the directory a ZIP64 record that
- * repeats the plain one (APPNOTE.TXT, PKWARE, sections 4.3.7 to 4.3.16). Anything that two readers could understand differently
- * is refused.
+ * Reads the directory of a ZIP archive as `torch.save` writes it: no comment, and after the directory a ZIP64 record that repeats
+ * the plain one (APPNOTE.TXT, PKWARE, sections 4.3.7 to 4.3.16). Refuses anything that two readers could understand differently.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT; ERR_LIMIT for an archive of 4 GiB or more.
  */
@@ -48,7 +47,7 @@ export function* readDirectory(file: Uint8Array, where: string): Steps<ZipDirect
 }
 
 /**
- * The data of all entries by name, views of `file`; they must lie one after another before the directory.
+ * Returns the data of all entries by name, as views of `file`. Entries must follow one another up to the directory.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for compressed, overlapping or damaged data, or a repeated name.
  */

@@ -1,8 +1,8 @@
 import { attribute, defineOp, operand } from './op';
 
 /**
- * x * scale + shift for each channel: what batch norms, and products and sums with constants have in common. No operator of
- * ONNX: passes make it, fold it into convolutions in double, and write what is left as Mul and Add.
+ * x * scale + shift for each channel: the common form of batch norms, and of products and sums with constants. Not an operator
+ * of ONNX: passes make it, fold it into convolutions in double, and write the remaining ones as Mul and Add.
  */
 export const affine = defineOp({
   onnx: '',

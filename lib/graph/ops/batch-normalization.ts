@@ -7,7 +7,7 @@ export const batchNormalization = defineOp({
   onnx: 'BatchNormalization',
   inputs: [5, 5],
   parameters: [1, 2, 3, 4],
-  // Files of training hold running statistics as further outputs, which nothing reads.
+  // Models exported for training have running statistics as further outputs, which nothing reads.
   outputs: [1, 5],
   attributes: {
     epsilon: attribute('float', 1e-5),

@@ -16,7 +16,7 @@ import {
   unfit,
 } from './op';
 
-/** A function of two numbers, broadcast. `kind` is its name in the engine. */
+/** A function of two numbers, with broadcasting. `kind` is its name in the engine. */
 function binary(
   onnx: string,
   kind: string,
@@ -38,14 +38,14 @@ function pairDims(node: OpNode): number[] {
   return broadcastDims(node, [operand(node, 0).dims, operand(node, 1).dims]);
 }
 
-/** Exponents may be of another type. */
+/** For Pow: exponents may be of another type. */
 function commonType(node: OpNode): DataType {
   const [a, b] = [operand(node, 0), operand(node, 1)];
   if (a.type === b.type || node.node.op === 'pow') return a.type;
   throw unfit(node, 'operands of one type', `${a.type} and ${b.type}`);
 }
 
-/** Whole numbers are divided as C divides them. */
+/** Integers are divided as in C: the result is rounded towards zero. */
 function divide(a: number, b: number, type: DataType): number {
   return type === 'float32' ? a / b : Math.trunc(a / b);
 }
@@ -110,7 +110,7 @@ export const binaryOps = {
   ),
 };
 
-/** Powers of one type by exponents of another are computed in float. */
+/** Pow with base and exponent of different types is computed in float. */
 function mixedTypes(op: Op): Op {
   return {
     ...op,
@@ -124,7 +124,7 @@ function mixedTypes(op: Op): Op {
   };
 }
 
-/** Of three operands and more in a file, a chain of two each. */
+/** Turns a node with three operands or more into a chain of nodes with two. */
 function manyOperands(op: Op): Op {
   return { ...op, inputs: [1, 2 ** 16], upgrade: (node, _, additions) => chain(node, node.op, additions) };
 }
@@ -140,14 +140,14 @@ function chain(node: FileNode, op: string, additions: Additions): FileNode[] {
   return nodes;
 }
 
-/** Files have it of any number of operands; in a graph it is a chain of additions. */
+/** A file's Sum has any number of operands; in a graph it is a chain of additions. */
 export const sum: Op = {
   ...manyOperands(binaryOps.add),
   onnx: 'Sum',
   upgrade: (node, _, add) => chain(node, 'Add', add),
 };
 
-/** The same, divided by their number. */
+/** The sum of any number of operands, divided by their number. */
 export const mean: Op = {
   ...sum,
   onnx: 'Mean',
@@ -178,7 +178,7 @@ export const pRelu = defineOp({
   lower: () => ({ op: 'binary', attributes: { kind: 'prelu' } }),
 });
 
-/** The remainder: of the divisor's sign, or with `fmod` of the dividend's. */
+/** The remainder, with the sign of the divisor, or with `fmod` that of the dividend. */
 export const mod = defineOp({
   onnx: 'Mod',
   inputs: [2, 2],
@@ -194,7 +194,7 @@ export const mod = defineOp({
   },
 });
 
-/** Picks from one of two by a third. */
+/** Inputs: condition, and the values to take where it is true and where it is false. */
 export const where = defineOp({
   onnx: 'Where',
   inputs: [3, 3],

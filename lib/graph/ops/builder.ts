@@ -1,13 +1,13 @@
 import type { GraphNode, GraphTensor } from '../graph';
 import { tensorOf } from '../tensors';
 
-/** Where an operator writes itself in terms of others: new nodes are put before its own. */
+/** Lets an operator express itself by others: inserts new nodes before its own. */
 export interface Builder {
   compute(before: GraphNode, op: string, inputs: readonly string[], attributes?: GraphNode['attributes']): string;
   addTensor(hint: string, tensor: GraphTensor): string;
 }
 
-/** Shorthand for the nodes that take the place of one. */
+/** Shorthand for adding the nodes that replace one. */
 export class Writer {
   readonly #node: GraphNode;
   readonly #builder: Builder;
@@ -17,12 +17,12 @@ export class Writer {
     this.#builder = builder;
   }
 
-  /** A new node; its result. */
+  /** Adds a node; returns the name of its output. */
   add(op: string, inputs: readonly string[], attributes: GraphNode['attributes'] = {}): string {
     return this.#builder.compute(this.#node, op, inputs, attributes);
   }
 
-  /** A constant of one number. */
+  /** Adds a constant of one number. */
   number(value: number, type: GraphTensor['type'] = 'float32'): string {
     return this.tensor(tensorOf(type, [], [value]));
   }
@@ -31,7 +31,7 @@ export class Writer {
     return this.#builder.addTensor(`${this.#node.name}/constant`, tensor);
   }
 
-  /** The node that makes the result. */
+  /** The node that makes the final output, with the name of the original one. */
   last(op: string, inputs: readonly string[], attributes: GraphNode['attributes'] = {}): GraphNode {
     return { ...this.#node, op, inputs, outputs: this.#node.outputs.slice(0, 1), attributes };
   }

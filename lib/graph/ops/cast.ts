@@ -6,7 +6,7 @@ import { attribute, defineOp, type OpNode, operand, requiredAttribute, tensorAt 
 
 const attributes = { to: requiredAttribute('int'), saturate: attribute('int', 1) };
 
-/** Types that the engine does not have become those it uses in their place. */
+/** A type that graphs do not have becomes the one that they use for it. */
 export const cast = defineOp({
   onnx: 'Cast',
   inputs: [1, 1],
@@ -26,7 +26,7 @@ function target(node: OpNode<typeof attributes>): DataType {
   throw mismatch('ERR_MODEL_INCOMPATIBLE', node.where, 'a type of numbers', `type ${describe(to)}`);
 }
 
-/** To the type of another value. */
+/** Casts to the type of the second input. */
 export const castLike = defineOp({
   onnx: 'CastLike',
   inputs: [2, 2],

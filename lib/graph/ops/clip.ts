@@ -2,7 +2,7 @@ import { Writer } from './builder';
 import { clamp, mapConstants } from './elementwise';
 import { constantNumber, defineOp, type OpNode, operand } from './op';
 
-/** Inputs: x, lowest and highest value, both optional. */
+/** Inputs: x, lower and upper bound, both optional. */
 export const clip = defineOp({
   onnx: 'Clip',
   inputs: [1, 3],
@@ -31,7 +31,7 @@ export const clip = defineOp({
   lower: (node) => ({ op: 'unary', inputs: [0], attributes: { kind: 'clip', ...clipBounds(node) } }),
 });
 
-/** The bounds; without them, infinity. */
+/** The bounds; an absent one is infinite. */
 export function clipBounds(node: OpNode): { low: number; high: number } {
   return {
     low: constantNumber(node, 1) ?? Number.NEGATIVE_INFINITY,

@@ -14,7 +14,7 @@ import {
 
 const shapeAttributes = { start: attribute('int', 0), end: optionalAttribute('int') };
 
-/** The dims of a value, or some of them. */
+/** The dims of a value, from `start` to `end`. */
 export const shape = defineOp({
   onnx: 'Shape',
   inputs: [1, 1],
@@ -46,7 +46,7 @@ const valueAttributes = {
   value_ints: optionalAttribute('ints'),
 };
 
-/** A tensor in a node. The reader makes it a tensor of the graph. */
+/** A tensor in a node. The reader turns it into a tensor of the graph. */
 export const constant = defineOp({
   onnx: 'Constant',
   inputs: [0, 0],
@@ -65,7 +65,7 @@ function constantOf(node: OpNode<typeof valueAttributes>): GraphTensor {
   throw unfit(node, 'a value of numbers', 'none');
 }
 
-/** Input: dims. */
+/** A tensor of equal numbers. Input: its dims. */
 export const constantOfShape = defineOp({
   onnx: 'ConstantOfShape',
   inputs: [1, 1],
@@ -87,7 +87,7 @@ function filledDims(node: OpNode): number[] {
   throw unfit(node, 'dims from 0', describeList(dims));
 }
 
-/** The most numbers that a range may have. */
+/** A range has at most this many numbers. */
 const maxRange = 2 ** 24;
 
 /** Inputs: start, limit, step. */
@@ -111,7 +111,7 @@ function rangeOf(node: OpNode): { start: number; step: number; count: number } {
   throw unfit(node, `at most ${maxRange} numbers`, describe(count));
 }
 
-/** Positions of what is not zero: [rank, count]. Of constants only. */
+/** Positions of the numbers that are not zero: [rank, count]. For constants only. */
 export const nonZero = defineOp({
   onnx: 'NonZero',
   inputs: [1, 1],

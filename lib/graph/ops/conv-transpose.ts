@@ -42,7 +42,7 @@ export const convTranspose = defineOp({
   },
 });
 
-/** Where a shape is asked for, or automatic padding, what is too much is cut off as padding. */
+/** Reads the window. If the file asks for an output shape or automatic padding, the surplus is cut off as padding. */
 function read(node: TransposeNode): { window: Window; outputPadding: readonly number[]; lengths: number[] } {
   const [x, weight] = [operand(node, 0), operand(node, 1)];
   const { auto_pad: auto, output_padding: padding, output_shape: shape } = node.attributes;
@@ -56,7 +56,7 @@ function read(node: TransposeNode): { window: Window; outputPadding: readonly nu
     const steps = ((x.dims[i + 2] as number) - 1) * (given.strides[i] as number);
     return steps + (outputPadding[i] as number) + (size - 1) * (given.dilations[i] as number) + 1;
   });
-  // The ends of this operator are the other way round than those of a convolution.
+  // The odd pixel goes to the end opposite to that of a convolution.
   const pads = wanted
     ? splitPads(
         full.map((length, i) => Math.max(0, length - (wanted[i] as number))),
@@ -72,7 +72,7 @@ function read(node: TransposeNode): { window: Window; outputPadding: readonly nu
     throw unfit(node, 'an output of one pixel or more', describeList(lengths));
   }
   if (wanted && !lengths.every((length, i) => length === wanted[i])) {
-    // A longer output than the kernel reaches: zeros behind, which are padding of the output.
+    // The output is longer than the kernel reaches: zeros at its end, as padding of the output.
     const more = lengths.map((length, i) => (wanted[i] as number) - length);
     return {
       window: { ...given, pads },

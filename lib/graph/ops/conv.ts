@@ -7,14 +7,14 @@ import { planeWindow, slide, type Window, windowAttributes, windowOf } from './w
 
 const attributes = { ...windowAttributes, group: attribute('int', 1) };
 
-/** The most taps of a kernel in the engine. */
+/** The engine's kernels have at most this many taps. */
 export const maxTaps = 256;
 
 type ConvNode = OpNode<typeof attributes>;
 
 /**
- * Inputs: x [n, c, ...], weight [out, c / group, ...kernel], bias [out]. Passes add a fourth one, of the output's dims, which is
- * added before the activation.
+ * Inputs: x [n, c, ...], weight [out, c / group, ...kernel], bias [out]. Passes may append a fourth input with the output's dims,
+ * which is added before the activation.
  */
 export const conv = defineOp({
   onnx: 'Conv',
@@ -36,17 +36,17 @@ export const conv = defineOp({
   },
 });
 
-/** Dims of the output of a convolution of its first two inputs. */
+/** Dims of the output, from the first two inputs. */
 export function convDims(node: OpNode): number[] {
   return outputDims(node as ConvNode);
 }
 
-/** The window of a convolution, whose kernel is that of its weights. */
+/** The window of a convolution; its kernel has the size of the weights. */
 export function convWindow(node: OpNode): Window {
   return read(node as ConvNode);
 }
 
-/** A long kernel as shorter ones, cut along the last axis, each of which sees the part of the input that it would as a part. */
+/** Expresses a long kernel as a sum of shorter ones, cut along the last axis. Each reads the pixels that its part would read. */
 function sumOfShorter(node: ConvNode, window: Window, length: number, builder: Builder): GraphNode {
   const write = new Writer(node.node, builder);
   const [x = '', weight = '', bias = ''] = node.node.inputs;
@@ -59,7 +59,7 @@ function sumOfShorter(node: ConvNode, window: Window, length: number, builder: B
   const extent = operand(node, 0).dims[axis + 2] as number;
   const parts = Array.from({ length: Math.ceil(size / length) }, (_, i) => {
     const [from, to] = [i * length, Math.min(size, (i + 1) * length)];
-    // Where there is less padding than none, the input is cut.
+    // Negative padding crops the input.
     const before = (pads[axis] as number) - from * dilation;
     const after = (pads[axis + kernel.length] as number) - (size - to) * dilation;
     const isCut = before < 0 || after < 0;

@@ -2,7 +2,7 @@ import { type DataType, type GraphTensor, sizeOf } from '../graph';
 import { broadcastPositions, numbersOf, tensorOf } from '../tensors';
 import { broadcastDims, type OpNode, operand } from './op';
 
-/** Applies a function to constants, broadcast together; the result is rounded to `type`. */
+/** Applies a function to constants, with broadcasting, and rounds the result to `type`. */
 export function mapConstants(node: OpNode, type: DataType, map: (...numbers: number[]) => number): GraphTensor[] {
   const operands = node.inputs.map((_, i) => operand(node, i));
   const dims = broadcastDims(

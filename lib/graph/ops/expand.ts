@@ -2,7 +2,7 @@ import { describeList } from '../../errors';
 import { broadcastPositions, rearrange, stridesOf } from '../tensors';
 import { broadcastDims, constantList, defineOp, type OpNode, operand, tensorAt, unfit } from './op';
 
-/** Inputs: x, dims to broadcast it with. */
+/** Inputs: x, dims that it is broadcast to. */
 export const expand = defineOp({
   onnx: 'Expand',
   inputs: [2, 2],
@@ -24,7 +24,7 @@ function target(node: OpNode): number[] {
   return broadcastDims(node, [operand(node, 0).dims, wanted]);
 }
 
-/** Inputs: x, how often it is repeated along each axis. */
+/** Inputs: x, number of repetitions along each axis. */
 export const tile = defineOp({
   onnx: 'Tile',
   inputs: [2, 2],

@@ -7,7 +7,7 @@ const attributes = { batch_dims: attribute('int', 0) };
 
 type GatherNode = OpNode<typeof attributes>;
 
-/** Inputs: x, lists of positions along its first axes. Of constants, and of results that are computed after a run. */
+/** Inputs: x, lists of positions along its first axes. Only for constants, and in a tail (see tail.ts). */
 export const gatherNd = defineOp({
   onnx: 'GatherND',
   inputs: [2, 2],

@@ -12,7 +12,7 @@ export const gather = defineOp({
   attributes,
   infer(node) {
     const dims = gatheredDims(node);
-    // Those that are computed are not known before a run; what lies outside is zeros then.
+    // Computed positions are not known before a run; those out of range read zeros.
     if (node.inputs[1]?.tensor) positionsOf(node);
     return [{ type: operand(node, 0).type, dims }];
   },
@@ -41,7 +41,7 @@ function gatheredDims(node: OpNode<typeof attributes>): number[] {
   return [...dims.slice(0, axis), ...operand(node, 1).dims, ...dims.slice(axis + 1)];
 }
 
-/** Of a constant input; none is negative. */
+/** Positions from a constant input, with negative ones resolved. */
 function positionsOf(node: OpNode<typeof attributes>): number[] {
   const { dims } = operand(node, 0);
   const length = dims[axisOf(node, node.attributes.axis, dims.length)] as number;

@@ -1,7 +1,7 @@
 import { tensorOf } from '../tensors';
 import { attribute, constantNumber, defineOp, derived, operand, optionalAttribute, tensorAt, unsupported } from './op';
 
-/** Nothing at all; passes drop it. */
+/** Returns its input; passes remove it. */
 export const identity = defineOp({
   onnx: 'Identity',
   inputs: [1, 1],
@@ -11,7 +11,7 @@ export const identity = defineOp({
   lower: (node) => ({ op: 'reshape', attributes: { dims: operand(node, 0).dims } }),
 });
 
-/** Leaves all as it is but in training, with a ratio above 0. Inputs: x, ratio, training. */
+/** Returns its input, except in training with a ratio above 0. Inputs: x, ratio, training. */
 export const dropout = defineOp({
   onnx: 'Dropout',
   inputs: [1, 3],

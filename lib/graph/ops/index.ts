@@ -40,7 +40,7 @@ import { squeezeExcite } from './squeeze-excite';
 import { transpose } from './transpose';
 import { unaryOps } from './unary';
 
-/** Every operator, under the name that nodes of a graph have: that of ONNX in camel case. */
+/** Every operator by the name that nodes of a graph use: that of ONNX in camel case. */
 export const ops: Readonly<Record<string, Op>> = {
   ...unaryOps,
   ...binaryOps,
@@ -109,14 +109,14 @@ export const ops: Readonly<Record<string, Op>> = {
   where,
 };
 
-/** The operator of a node in a graph, whose nodes have no others. */
+/** The operator of a node of a graph: the nodes of a graph have operators of the table only. */
 export function opOf(node: { readonly op: string }): Op {
   return ops[node.op] as Op;
 }
 
 const byOnnxName = new Map(Object.entries(ops).map(([name, op]) => [op.onnx, name]));
 
-/** The name inside of an operator of ONNX; nothing for one that is not known. */
+/** The name in graphs of an operator of ONNX; nothing for an unknown one. */
 export function opNamed(onnx: string): string | undefined {
   return onnx === '' ? undefined : byOnnxName.get(onnx);
 }

@@ -4,10 +4,10 @@ import { convTranspose } from './conv-transpose';
 import { broadcastDims, defineOp, type Lowered, type Op, type OpNode, operand } from './op';
 import { averagePool } from './pool';
 
-// Operators of the engine that compute in integers of 8 bits; the passes of integers make them, no file has them. What bytes stand
-// for is in their attributes, under the names that binding.d.ts has: a pass that makes one has checked them.
+// Operators of the engine that compute in integers of 8 bits. The passes in passes/integers/ make them; no file has them. Their
+// attributes, named as in binding.d.ts, say which numbers the bytes represent. The pass that makes an operator checks them.
 
-/** Attributes as they are. */
+/** A native node with the attributes unchanged. */
 function lowered(op: string, node: OpNode, window: Lowered['attributes'] = {}): Lowered {
   const numbers = Object.entries(node.node.attributes).filter(([name]) => native.test(name));
   return { op, attributes: { ...window, ...(Object.fromEntries(numbers) as Record<string, number>) } };
@@ -24,12 +24,12 @@ function sameAs(input: OpNode, type: DataType): ValueType<number>[] {
   return [{ type, dims: operand(input, 0).dims }];
 }
 
-/** Bytes, or floats where nothing is said of bytes. */
+/** Bytes if there is an output scale, else floats. */
 function storedType({ outputScale }: Readonly<Record<string, AttributeValue | undefined>>): DataType {
   return outputScale === undefined ? 'float32' : 'uint8';
 }
 
-/** A window of a convolution as its operator in floats has it. */
+/** An operator with the window of the convolution in floats that it is made from. */
 function withWindow(name: string, like: Op, dims: (node: OpNode) => readonly number[]): Op {
   return integerOp({
     inputs: [4, 5],
@@ -40,7 +40,7 @@ function withWindow(name: string, like: Op, dims: (node: OpNode) => readonly num
   });
 }
 
-/** What tells the window: the input and the weight. */
+/** The two inputs that the window depends on, as the operator in floats has them. */
 function asFloats(node: OpNode): OpNode {
   return { ...node, inputs: node.inputs.slice(0, 2) };
 }
@@ -64,7 +64,7 @@ export const integerOps = {
   }),
   /** Inputs: x, bytes or an image of floats; weight (int8), bias (int32), scales of the weight; a table of 256 bytes. */
   quantizedConv: withWindow('quantizedConv', conv, (node) => convDims(asFloats(node))),
-  /** As the one before, weight [c, out / group, ...]. */
+  /** Inputs of quantizedConv, with a weight [c, out / group, ...]. */
   quantizedConvTranspose: withWindow('quantizedConvTranspose', convTranspose, transposedDims),
   /** Inputs: x, a table of 256 bytes. */
   quantizedTable: integerOp({

@@ -2,7 +2,7 @@ import { describeList } from '../../errors';
 import { sizeOf } from '../graph';
 import { broadcastDims, defineOp, type OpNode, operand, unfit } from './op';
 
-/** Matrices, or rows of matrices that are broadcast. A list on the left is a row, one on the right a column. */
+/** A product of matrices, or of broadcast stacks of them. A list is a row on the left and a column on the right. */
 export const matMul = defineOp({
   onnx: 'MatMul',
   inputs: [2, 2],
@@ -12,7 +12,7 @@ export const matMul = defineOp({
   lower: () => ({ op: 'matMul' }),
 });
 
-/** Dims of a product of its first two inputs. */
+/** Dims of the product, from the first two inputs. */
 export function matMulDims(node: OpNode): number[] {
   const [a, b] = [operand(node, 0).dims, operand(node, 1).dims];
   const left = a.length === 1 ? [1, ...a] : a;

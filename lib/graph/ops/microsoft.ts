@@ -1,8 +1,8 @@
 import { type AttributeTable, attribute, defineOp, type Op, operand } from './op';
 import { windowAttributes } from './window';
 
-// Operators in integers that onnxruntime's quantiser writes beside those of ONNX. They are read as their operators in floats between
-// conversions, and come up in no graph.
+// Operators in integers that onnxruntime's quantiser writes besides those of ONNX. The reader replaces each by the operator in
+// floats between conversions, so no graph has them.
 
 /** Domain of these operators. */
 export const microsoft = 'com.microsoft';
@@ -18,17 +18,17 @@ const pooling = { ...windowAttributes, ceil_mode: attribute('int', 0), count_inc
 const channelsLast = { channels_last: attribute('int', 0) };
 
 export const microsoftOps = {
-  /** a, its scale and zero point, the same of b and of the result. */
+  /** Inputs: a, b, each with scale and zero point; scale and zero point of the output. */
   qLinearAdd: quantizedOp('QLinearAdd', [7, 8]),
   qLinearMul: quantizedOp('QLinearMul', [7, 8]),
-  /** x, its scale and zero point, the same of the result. */
+  /** Inputs: x with scale and zero point; scale and zero point of the output. */
   qLinearSigmoid: quantizedOp('QLinearSigmoid', [4, 5]),
   qLinearLeakyRelu: quantizedOp('QLinearLeakyRelu', [4, 5], { alpha: attribute('float', 0.01) }),
   qLinearGlobalAveragePool: quantizedOp('QLinearGlobalAveragePool', [5, 5], channelsLast),
   qLinearAveragePool: quantizedOp('QLinearAveragePool', [4, 5], { ...pooling, ...channelsLast }),
-  /** Scale and zero point of the result; then x, scale and zero point of each operand. */
+  /** Inputs: scale and zero point of the output; then each operand with scale and zero point. */
   qLinearConcat: quantizedOp('QLinearConcat', [5, 2 ** 16], { axis: attribute('int', 1) }),
-  /** a, its scale and zero point, the same of b, bias, scale and zero point of the result, which is floats without them. */
+  /** Inputs: a, b, each with scale and zero point; bias; scale and zero point of the output, which is floats without them. */
   qGemm: quantizedOp('QGemm', [6, 9], {
     alpha: attribute('float', 1),
     transA: attribute('int', 0),

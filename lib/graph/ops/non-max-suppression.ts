@@ -8,8 +8,8 @@ const attributes = { center_point_box: attribute('int', 0) };
 type NmsNode = OpNode<typeof attributes>;
 
 /**
- * Boxes that do not overlap with better ones of their class: rows of [image, class, box]. Inputs: boxes [n, boxes, 4], scores
- * [n, classes, boxes], most boxes of a class, largest overlap, least score.
+ * Boxes that do not overlap with better ones of their class, as rows [image, class, box]. Inputs: boxes [n, boxes, 4], scores
+ * [n, classes, boxes], most boxes per class, largest overlap, lowest score.
  */
 export const nonMaxSuppression = defineOp({
   onnx: 'NonMaxSuppression',
@@ -23,7 +23,7 @@ export const nonMaxSuppression = defineOp({
   evaluate: (node) => [selected(node)],
 });
 
-/** `infer` and `evaluate` are asked one after the other. */
+/** `infer` needs the result, too, and `evaluate` follows it: computed once. */
 const known = new WeakMap<OpNode, GraphTensor>();
 
 function selected(node: NmsNode): GraphTensor {
@@ -52,7 +52,7 @@ function select(node: NmsNode): GraphTensor {
     const candidates = Array.from({ length: count }, (_, box) => box).filter(
       (box) => (numbers[start + box] as number) > least,
     );
-    // The sort is stable: of equal scores the first comes first.
+    // The sort is stable, so equal scores keep their order.
     candidates.sort((a, b) => (numbers[start + b] as number) - (numbers[start + a] as number));
     const kept: number[] = [];
     for (const box of candidates) {
@@ -65,7 +65,7 @@ function select(node: NmsNode): GraphTensor {
   return tensorOf('int64', [rows.length / 3, 3], rows);
 }
 
-/** Lower and upper ends along both axes, and the area, of each box. */
+/** For each box, the lower and upper ends along both axes, and the area. */
 function cornersOf(boxes: ArrayLike<number>, centred: boolean): Float64Array {
   const sides = new Float64Array((boxes.length / 4) * 5);
   for (let i = 0; 4 * i < boxes.length; i++) {
@@ -79,7 +79,7 @@ function cornersOf(boxes: ArrayLike<number>, centred: boolean): Float64Array {
   return sides;
 }
 
-/** The area that two boxes share, as a part of what they cover together. */
+/** Intersection over union of two boxes. */
 function overlapOf(sides: Float64Array, a: number, b: number): number {
   const at = (box: number, side: number): number => sides[5 * box + side] as number;
   const width = Math.min(at(a, 2), at(b, 2)) - Math.max(at(a, 0), at(b, 0));

@@ -3,7 +3,7 @@ import { tensorOf } from '../tensors';
 import { Writer } from './builder';
 import { attribute, axisOf, defineOp, operand } from './op';
 
-/** Of all numbers from an axis on. Inputs: x, scale, bias. */
+/** Normalises over all axes from `axis` on. Inputs: x, scale, bias. */
 export const layerNormalization = defineOp({
   onnx: 'LayerNormalization',
   inputs: [2, 3],
@@ -20,7 +20,7 @@ export const layerNormalization = defineOp({
   },
 });
 
-/** Of every channel of every image. Inputs: x, scale and bias, each [c]. */
+/** Normalises every channel of every image. Inputs: x, scale and bias, each [c]. */
 export const instanceNormalization = defineOp({
   onnx: 'InstanceNormalization',
   inputs: [3, 3],
@@ -50,7 +50,7 @@ function normalized(write: Writer, x: string, axes: readonly number[], epsilon: 
   return write.add('div', [centred, write.add('sqrt', [write.add('add', [variance, write.number(epsilon)])])]);
 }
 
-/** x times the share of a normal distribution below x. */
+/** x times the share of the normal distribution that lies below x. */
 export const gelu = defineOp({
   onnx: 'Gelu',
   inputs: [1, 1],

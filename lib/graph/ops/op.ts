@@ -4,56 +4,56 @@ import { listOf } from '../tensors';
 import type { Builder } from './builder';
 
 /**
- * All that TypeScript knows of an operator. Its form is that of ONNX's opset 18, in which parameters such as axes are
- * inputs; `upgrade` makes that form of older ones.
+ * Everything that TypeScript knows about an operator. Its form is that of ONNX's opset 18, in which parameters such as axes are
+ * inputs. `upgrade` turns older forms into it.
  */
 export interface Op<A extends AttributeTable = AttributeTable> {
   /** Name in ONNX. */
   readonly onnx: string;
-  /** Of operators that are not ONNX's own. */
+  /** Domain of an operator that is not ONNX's own. */
   readonly domain?: string;
   /** Fewest and most inputs. */
   readonly inputs: readonly [least: number, most: number];
-  /** Fewest and most outputs; one where nothing is said. */
+  /** Fewest and most outputs. Default: one. */
   readonly outputs?: readonly [least: number, most: number];
   readonly attributes: A;
-  /** Attributes of older versions that have become inputs. */
+  /** Attributes of older opsets that have become inputs. */
   readonly moved?: readonly MovedAttribute[];
   /** Inputs that the engine must know when it compiles a graph: lists of dims, axes, weights and the like. */
   readonly parameters?: readonly number[];
-  /** Makes the newest form of a node from a file of an older opset, of several nodes if need be. */
+  /** Turns a node from a file of an older opset into the newest form, which may be several nodes. */
   upgrade?(node: FileNode, opset: number, additions: Additions): readonly FileNode[];
   /** Types and dims of the outputs. */
   infer(node: OpNode<A>): readonly ValueType<number>[];
-  /** The outputs, where all inputs are constants. */
+  /** Computes the outputs if all inputs are constants. */
   evaluate?(node: OpNode<A>): readonly GraphTensor[];
-  /** The outputs depend on the dims of the inputs alone. */
+  /** The outputs depend only on the dims of the inputs, not on their numbers. */
   readonly dimsOnly?: true;
-  /** How many results there are depends on numbers: what the operator makes is computed by `evaluate`, after the engine's part. */
+  /** The dims of the output depend on numbers, so `evaluate` computes it after the engine has run; see tail.ts. */
   readonly afterRun?: true;
-  /** In terms of other operators, where the engine does not have this one, or not like this; its last node. */
+  /** Expresses the node by others if the engine does not have it, or not with these attributes. Returns the last of them. */
   writeOut?(node: OpNode<A>, builder: Builder): GraphNode | undefined;
-  /** Multiply-adds. */
+  /** Counts multiply-adds. */
   macs?(node: OpNode<A>): number;
-  /** The native node. Absent for what passes always remove. */
+  /** Makes the native node. Absent if passes always remove the operator. */
   lower?(node: OpNode<A>): Lowered;
 }
 
-/** A node with what its operator wants to know of the graph around it. */
+/** A node with what its operator needs to know about its inputs. */
 export interface OpNode<A extends AttributeTable = AttributeTable> {
   readonly node: GraphNode;
   readonly attributes: AttributesOf<A>;
   readonly inputs: readonly (Operand | undefined)[];
-  /** For messages. */
+  /** Place for messages. */
   readonly where: string;
 }
 
 export interface Operand extends ValueType<number> {
-  /** Where it is a constant. */
+  /** Its numbers, if it is a constant. */
   readonly tensor?: GraphTensor | undefined;
 }
 
-/** A node of the engine: its name there, which inputs it reads (all where nothing is said), and its attributes. */
+/** A node of the engine: its name there, the inputs that it reads (default: all), and its attributes. */
 export interface Lowered {
   readonly op: string;
   readonly inputs?: readonly number[];
@@ -72,9 +72,9 @@ export interface FileNode {
 
 /** What an upgrade may add to a graph. */
 export interface Additions {
-  /** A constant; its name. */
+  /** Adds a constant; returns its name. */
   tensor(tensor: GraphTensor): string;
-  /** A name that no other value has. */
+  /** Returns a name that no other value has. */
   name(hint: string): string;
 }
 
@@ -120,24 +120,24 @@ export function requiredAttribute<K extends keyof Kinds>(kind: K): AttributeKind
   return { kind, required: true };
 }
 
-/** Gives an operator's functions their types, and takes them off for the table. */
+/** Types the functions of an operator by its attributes, and drops these types for the table. */
 export function defineOp<const A extends AttributeTable>(op: Op<A>): Op {
   return op as unknown as Op;
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_FORMAT for an input that is not there. */
+/** Returns an input. @throws {QARepVGGError} ERR_MODEL_FORMAT if it is absent. */
 export function operand({ inputs, where }: OpNode, index: number): Operand {
   const found = inputs[index];
   if (found) return found;
   throw mismatch('ERR_MODEL_FORMAT', where, `an input ${index}`, 'none');
 }
 
-/** An input of which `evaluate` is told that it is a constant. */
+/** Returns an input of `evaluate`, whose inputs are all constants. */
 export function tensorAt(node: OpNode, index: number): GraphTensor {
   return operand(node, index).tensor as GraphTensor;
 }
 
-/** The list of an input that must be a constant; nothing if there is no such input. */
+/** Returns the numbers of an input that must be a constant; nothing if the input is absent. */
 export function constantList(node: OpNode, index: number): number[] | undefined {
   const input = node.inputs[index];
   if (!input) return undefined;
@@ -146,38 +146,38 @@ export function constantList(node: OpNode, index: number): number[] | undefined 
   throw mismatch('ERR_MODEL_INCOMPATIBLE', node.where, expected, 'one that is computed from data');
 }
 
-/** As {@link constantList}, of one number. */
+/** Same as {@link constantList}, for one number. */
 export function constantNumber(node: OpNode, index: number): number | undefined {
   const list = constantList(node, index);
   if (list === undefined || list.length === 1) return list?.[0];
   throw unfit(node, `one number as input ${index}`, describeList(list));
 }
 
-/** An error about dims, or about attributes that do not fit them. */
+/** An error for dims, or for attributes that do not fit them. */
 export function unfit({ where }: OpNode, expected: string, received: string): QARepVGGError {
   return mismatch('ERR_SHAPE', where, expected, received);
 }
 
-/** An error about what no kernel computes. */
+/** An error for what no kernel computes. */
 export function unsupported({ where }: OpNode, expected: string, received: string): QARepVGGError {
   return mismatch('ERR_MODEL_INCOMPATIBLE' satisfies ErrorCode, where, expected, received);
 }
 
-/** Negative axes count from the end. @throws {QARepVGGError} ERR_SHAPE */
+/** Resolves an axis: negative ones count from the end. @throws {QARepVGGError} ERR_SHAPE */
 export function axisOf(node: OpNode, axis: number, rank: number): number {
   const positive = axis < 0 ? axis + rank : axis;
   if (Number.isInteger(positive) && positive >= 0 && positive < Math.max(rank, 1)) return positive;
   throw unfit(node, `an axis from ${-rank} to ${rank - 1}`, String(axis));
 }
 
-/** As {@link axisOf}, for a list without repetitions, in ascending order. */
+/** Same as {@link axisOf}, for a list: returns it without repetitions, in ascending order. */
 export function axesOf(node: OpNode, axes: readonly number[], rank: number): number[] {
   const positive = axes.map((axis) => axisOf(node, axis, rank)).sort((a, b) => a - b);
   if (new Set(positive).size === positive.length) return positive;
   throw unfit(node, 'distinct axes', describeList(axes));
 }
 
-/** The dims that two or more operands are broadcast to. @throws {QARepVGGError} ERR_SHAPE */
+/** Returns the dims that operands are broadcast to. @throws {QARepVGGError} ERR_SHAPE */
 export function broadcastDims(node: OpNode, all: readonly (readonly number[])[]): number[] {
   const rank = Math.max(...all.map((dims) => dims.length));
   return Array.from({ length: rank }, (_, axis) => {
@@ -188,7 +188,7 @@ export function broadcastDims(node: OpNode, all: readonly (readonly number[])[])
   });
 }
 
-/** A node made of another one: its name with an ending, and a result of the same name. */
+/** A node derived from another one: its name with an ending, which is also the name of the output. */
 export function derived(
   node: FileNode,
   ending: string,

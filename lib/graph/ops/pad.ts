@@ -15,7 +15,7 @@ import {
 
 const attributes = { mode: attribute('text', 'constant') };
 
-/** Inputs: x, all beginnings then all ends (negative ones cut off), value, axes (all if absent). */
+/** Inputs: x, all beginnings then all ends (negative ones crop), value, axes (default: all). */
 export const pad = defineOp({
   onnx: 'Pad',
   inputs: [2, 4],

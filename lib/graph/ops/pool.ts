@@ -14,7 +14,7 @@ function window(node: OpNode<typeof shared>) {
   return { ...planeWindow(node, windowOf(node, operand(node, 0).dims)), outputSize: pooledDims(node).slice(2) };
 }
 
-/** The second output, positions of the largest, is for no kernel. */
+/** The second output, the positions of the maxima, is not supported. */
 export const maxPool = defineOp({
   onnx: 'MaxPool',
   inputs: [1, 1],
@@ -43,7 +43,7 @@ export const averagePool = defineOp({
   }),
 });
 
-/** One number of each channel. */
+/** Pools every channel to one number. */
 function globalPool(onnx: string, kind: string) {
   return defineOp({
     onnx,

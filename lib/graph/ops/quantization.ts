@@ -28,12 +28,12 @@ const attributes = {
 
 type QuantizationNode = OpNode<typeof attributes>;
 
-/** Integers of 8 bits. */
+/** Smallest and largest integer. */
 const ranges = { uint8: [0, 255], int8: [-128, 127] } as const;
 
 /**
- * round(x / scale) + zero point, as an integer of 8 bits. Inputs: x, scale, zero point (unsigned 0 if absent); one of each, or one
- * for each position of an axis. NaN becomes the lowest integer.
+ * round(x / scale) + zero point, as an integer of 8 bits. Inputs: x, scale, zero point (unsigned 0 if absent). There is one scale,
+ * or one for each position of an axis. NaN becomes the lowest integer.
  */
 export const quantizeLinear = defineOp({
   onnx: 'QuantizeLinear',
@@ -62,7 +62,7 @@ export const quantizeLinear = defineOp({
   },
 });
 
-/** (x - zero point) * scale. As a constant it stays what it is: passes look for weights in integers. */
+/** (x - zero point) * scale. Not folded if constant, so that passes find weights in integers. */
 export const dequantizeLinear = defineOp({
   onnx: 'DequantizeLinear',
   inputs: [2, 3],
@@ -79,7 +79,7 @@ export const dequantizeLinear = defineOp({
   },
 });
 
-/** What a number is rounded to, every operation in float32. */
+/** Rounds a number to an integer, every operation in float32. */
 export function roundedByte(value: number, scale: number, zeroPoint: number, type: 'uint8' | 'int8' = 'uint8'): number {
   const [low, high] = ranges[type];
   const steps = roundEven(Math.fround(Math.fround(value) / scale));
@@ -88,7 +88,7 @@ export function roundedByte(value: number, scale: number, zeroPoint: number, typ
 
 const convAttributes = { ...windowAttributes, group: attribute('int', 1) };
 
-/** A convolution of integers with 32 bits. Inputs: x, weight, zero points of both. Sums are exact up to 2^24. */
+/** A convolution of integers that outputs 32 bits. Inputs: x, weight, zero points of both. Sums are exact up to 2^24. */
 export const convInteger = defineOp({
   onnx: 'ConvInteger',
   inputs: [2, 4],
@@ -98,7 +98,7 @@ export const convInteger = defineOp({
   writeOut: (node, builder) => sumsOf(node, 'conv', builder),
 });
 
-/** A product of matrices of integers with 32 bits, as {@link convInteger}. */
+/** A product of matrices of integers; see {@link convInteger}. */
 export const matMulInteger = defineOp({
   onnx: 'MatMulInteger',
   inputs: [2, 4],
@@ -114,7 +114,7 @@ function sumsOf(node: OpNode, op: string, builder: Builder): GraphNode {
   return write.last('cast', [write.add(op, operands, node.node.attributes)], { to: onnxTypeOf('int32') });
 }
 
-/** Inputs: x, its scale and zero point, the same of weight and result, bias. Read as a convolution between conversions. */
+/** Inputs: x, weight, each with scale and zero point; those of the output; bias. Read as a convolution between conversions. */
 export const qLinearConv = defineOp({
   onnx: 'QLinearConv',
   inputs: [8, 9],
@@ -122,7 +122,7 @@ export const qLinearConv = defineOp({
   infer: (node) => [{ type: byteType(node, 7), dims: convDims({ ...node, inputs: [node.inputs[0], node.inputs[3]] }) }],
 });
 
-/** Inputs: a, its scale and zero point, the same of b and of the result. Read as a product between conversions. */
+/** Inputs: a, b, each with scale and zero point; those of the output. Read as a product between conversions. */
 export const qLinearMatMul = defineOp({
   onnx: 'QLinearMatMul',
   inputs: [8, 8],
@@ -132,7 +132,7 @@ export const qLinearMatMul = defineOp({
   ],
 });
 
-/** One scale and zero point, or one for each position of the axis. */
+/** There must be one scale and zero point, or one for each position of the axis. */
 function checkParameters(node: QuantizationNode): void {
   const { dims } = operand(node, 0);
   if (node.attributes.block_size !== 0) {
@@ -151,7 +151,7 @@ function checkParameters(node: QuantizationNode): void {
   }
 }
 
-/** For each element its position on the axis. */
+/** Maps the index of an element to its position on the axis. */
 function positions(node: QuantizationNode): (i: number) => number {
   const { dims } = operand(node, 0);
   if (dims.length === 0) return () => 0;
@@ -170,7 +170,7 @@ function parametersOf(node: QuantizationNode, builder: Builder) {
   return { write, scale: place(node.node.inputs[1] as string, 1), zero };
 }
 
-/** One number for each position of an axis, so that it is broadcast along the others. */
+/** Reshapes one number per position of an axis so that it is broadcast along the other axes. */
 function along(write: Writer, name: string, dims: readonly number[], axis: number, rank: number): string {
   if (dims.length !== 1 || dims[0] === 1 || rank < 2) return name;
   const shape = [dims[0] as number, ...Array<number>(rank - axis - 1).fill(1)];
@@ -193,7 +193,7 @@ function floats(write: Writer, name: string): string {
   return name ? write.add('cast', [name], { to: onnxTypeOf('float32') }) : '';
 }
 
-/** The type of a zero point, which is that of the result. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for 16 bits */
+/** Type of a zero point, and so of the output. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for 16 bits */
 function byteType(node: OpNode, index: number): 'uint8' | 'int8' {
   const type: DataType = node.inputs[index]?.type ?? 'uint8';
   if (type === 'uint8' || type === 'int8') return type;

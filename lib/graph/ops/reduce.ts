@@ -5,8 +5,8 @@ import { attribute, axesOf, constantList, defineOp, type Op, type OpNode, operan
 const attributes = { keepdims: attribute('int', 1), noop_with_empty_axes: attribute('int', 0) };
 
 /**
- * One number of all along some axes. Inputs: x, axes (all if absent).
- * @param opset The first in which the axes are an input.
+ * Reduces some axes to one number. Inputs: x, axes (default: all).
+ * @param opset The first opset in which the axes are an input.
  */
 function reduction(onnx: string, kind: string, compute: (values: readonly number[]) => number, opset = 18): Op {
   return defineOp({

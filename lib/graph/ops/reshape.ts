@@ -13,7 +13,7 @@ import {
   unfit,
 } from './op';
 
-/** The common part of operators that change dims and keep the numbers; a pass makes Reshape of all of them. */
+/** The common part of operators that change dims and keep the numbers; a pass turns them into Reshape. */
 function reshaping<const A extends Op['attributes']>(
   op: Pick<Op<A>, 'onnx' | 'inputs' | 'attributes' | 'moved'> & { dims(node: OpNode<A>): number[] },
 ): Op {
@@ -27,7 +27,7 @@ function reshaping<const A extends Op['attributes']>(
   });
 }
 
-/** Inputs: x, dims, of which one may be -1, the rest; 0 is the dim of the input. */
+/** Inputs: x, dims. One dim may be -1, which means the rest; 0 means the dim of the input. */
 export const reshape = reshaping({
   onnx: 'Reshape',
   inputs: [2, 2],
@@ -59,7 +59,7 @@ export const flatten = reshaping({
   },
 });
 
-/** Inputs: x, axes of length 1 (all of them if absent). */
+/** Inputs: x, axes of length 1 to remove (default: all of these). */
 export const squeeze = reshaping({
   onnx: 'Squeeze',
   inputs: [1, 2],
@@ -75,7 +75,7 @@ export const squeeze = reshaping({
   },
 });
 
-/** Inputs: x, positions of new axes in the result. */
+/** Inputs: x, positions of the new axes in the output. */
 export const unsqueeze = reshaping({
   onnx: 'Unsqueeze',
   inputs: [2, 2],

@@ -15,7 +15,7 @@ const attributes = {
 
 type ResizeNode = OpNode<typeof attributes>;
 
-/** Inputs: x, region (for tf_crop_and_resize), scales, or else sizes. */
+/** Inputs: x, region (for tf_crop_and_resize), and either scales or sizes. */
 export const resize = defineOp({
   onnx: 'Resize',
   inputs: [1, 4],
@@ -23,7 +23,7 @@ export const resize = defineOp({
   attributes,
   upgrade(node, opset) {
     if (opset > 10) return [node];
-    // Version 10 has no region, and computes coordinates in one way.
+    // Opset 10 has no region and only one way to compute coordinates.
     const [x = '', scales = ''] = node.inputs;
     const given = new Map(node.attributes)
       .set('coordinate_transformation_mode', 'asymmetric')
@@ -47,7 +47,7 @@ export const resize = defineOp({
   },
 });
 
-/** Scales of every axis, and the region of the input that is resized: beginnings, then ends, as shares of its length. */
+/** Output dims, scales of all axes, and the region to resize: beginnings, then ends, as shares of the input's length. */
 function read(node: ResizeNode): { dims: number[]; scales: number[]; roi: number[] } {
   const { dims } = operand(node, 0);
   const {
@@ -76,7 +76,7 @@ function read(node: ResizeNode): { dims: number[]; scales: number[]; roi: number
     }
     const length = (dims[axis] as number) * (crops ? (roi[axis + dims.length] as number) - (roi[axis] as number) : 1);
     scales[axis] = factors ? (factors[i] as number) : (lengths?.[i] as number) / (dims[axis] as number);
-    // Scales are float32 in the file, and so is the product in runtimes.
+    // Scales are float32 in the file, and runtimes compute the product in float32.
     result[axis] = factors
       ? Math.floor(Math.fround(Math.fround(length) * (factors[i] as number)))
       : (lengths?.[i] as number);
@@ -106,7 +106,7 @@ function nonEmpty(list: number[] | undefined): number[] | undefined {
   return list && list.length > 0 ? list : undefined;
 }
 
-/** The older operator; files of it are read as Resize. */
+/** The predecessor of Resize; the reader turns it into Resize. */
 export const upsample = defineOp({
   onnx: 'Upsample',
   inputs: [2, 2],

@@ -1,7 +1,7 @@
 import { describe } from '../../errors';
 import { attribute, axisOf, constantNumber, defineOp, type Op, operand, unfit } from './op';
 
-/** The position of the largest, or smallest, along an axis. */
+/** The position of the largest or smallest number along an axis. */
 function argOp(onnx: string, min: boolean): Op {
   return defineOp({
     onnx,
@@ -28,7 +28,7 @@ function argOp(onnx: string, min: boolean): Op {
 export const argMax = argOp('ArgMax', false);
 export const argMin = argOp('ArgMin', true);
 
-/** Inputs: x, how many. Outputs: the largest (or smallest) in order, and their positions. */
+/** Inputs: x, k. Outputs: the k largest (or smallest) numbers in order, and their positions. */
 export const topK = defineOp({
   onnx: 'TopK',
   inputs: [2, 2],
@@ -59,7 +59,7 @@ export const topK = defineOp({
   }),
 });
 
-/** Sums of all up to each. Inputs: x, axis. */
+/** Running sums. Inputs: x, axis. */
 export const cumSum = defineOp({
   onnx: 'CumSum',
   inputs: [2, 2],

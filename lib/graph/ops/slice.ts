@@ -34,7 +34,7 @@ export interface SliceRange {
   readonly steps: number[];
 }
 
-/** For every axis of the input the first element, how many, and the distance of two. */
+/** For every axis, the first element, the number of elements, and the step between them. */
 export function sliceOf(node: OpNode): SliceRange {
   const { dims } = operand(node, 0);
   const [starts = [], ends = []] = [constantList(node, 1), constantList(node, 2)];

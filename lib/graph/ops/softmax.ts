@@ -17,7 +17,7 @@ function softmaxOp(onnx: string, log: boolean): Op {
 export const softmax = softmaxOp('Softmax', false);
 export const logSoftmax = softmaxOp('LogSoftmax', true);
 
-/** Before opset 13 the sum goes over all axes from `axis` on, 1 where nothing is said. */
+/** Before opset 13, softmax is over all axes from `axis` (default: 1) on. */
 function flattened(node: FileNode, opset: number, additions: Additions): FileNode[] {
   const axis = (node.attributes.get('axis') as number | undefined) ?? 1;
   if (opset >= 13 || axis === -1) return [node];

@@ -14,7 +14,7 @@ import {
 
 const attributes = { axis: attribute('int', 0), num_outputs: optionalAttribute('int') };
 
-/** Inputs: x, lengths along the axis (equal ones if absent). */
+/** Inputs: x, lengths along the axis (default: equal ones). */
 export const split = defineOp({
   onnx: 'Split',
   inputs: [1, 2],

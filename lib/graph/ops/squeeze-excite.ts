@@ -1,6 +1,6 @@
 import { defineOp, operand } from './op';
 
-/** Inputs: x, matrix and bias of the two linear layers. No operator of ONNX: a pass finds what is written out as several. */
+/** Inputs: x, matrix and bias of the two linear layers. Not an operator of ONNX: a pass finds the nodes that compute it. */
 export const squeezeExcite = defineOp({
   onnx: '',
   inputs: [5, 5],

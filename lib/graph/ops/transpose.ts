@@ -25,7 +25,7 @@ export const transpose = defineOp({
   lower: (node) => ({ op: 'transpose', attributes: { perm: permutation(node) } }),
 });
 
-/** Axis i of the result is axis perm[i] of the input; the reverse order where nothing is said. */
+/** Axis i of the output is axis perm[i] of the input. Default: the reverse order. */
 function permutation(node: OpNode<typeof attributes>): readonly number[] {
   const rank = operand(node, 0).dims.length;
   const { perm } = node.attributes;

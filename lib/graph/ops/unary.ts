@@ -7,7 +7,7 @@ type Parameters = Readonly<Record<string, AttributeKind<'float', number>>>;
 
 type WriteOut = (write: Writer, x: string, parameters: Readonly<Record<string, number | undefined>>) => GraphNode;
 
-/** A function of one number. `kind` is its name in the engine; parameters have the names of ONNX there, too. */
+/** A function of one number. `kind` is its name in the engine, where parameters have the names of ONNX. */
 function unary<const P extends Parameters>(
   onnx: string,
   kind: string,
@@ -44,7 +44,7 @@ export const unaryOps = {
     clamp(alpha * x + beta, 0, 1),
   ),
   hardSwish: unary('HardSwish', 'hardSwish', {}, (x) => x * clamp(x / 6 + 0.5, 0, 1)),
-  /** x * sigmoid(x): no operator of ONNX; a pass makes it of two nodes. */
+  /** x * sigmoid(x). Not an operator of ONNX: a pass makes it from two nodes. */
   silu: unary('', 'silu', {}, (x) => x * sigmoid(x)),
   mish: unary('Mish', 'mish', {}, (x) => x * Math.tanh(Math.log1p(Math.exp(x)))),
   tanh: unary('Tanh', 'tanh', {}, Math.tanh),

@@ -1,7 +1,7 @@
 import { describeList } from '../../errors';
 import { attribute, type OpNode, optionalAttribute, unfit, unsupported } from './op';
 
-/** Attributes that convolutions and pooling share. Lists have an entry for each spatial axis. */
+/** Attributes of convolutions and pooling. Lists have an entry for each spatial axis. */
 export const windowAttributes = {
   auto_pad: attribute('text', 'NOTSET'),
   dilations: optionalAttribute('ints'),
@@ -13,7 +13,7 @@ export const windowAttributes = {
 
 type WindowNode = OpNode<typeof windowAttributes>;
 
-/** A window that slides over the spatial axes; complete lists. */
+/** A window that slides over the spatial axes; the lists are complete. */
 export interface Window {
   readonly kernel: readonly number[];
   readonly strides: readonly number[];
@@ -21,10 +21,10 @@ export interface Window {
   readonly pads: readonly number[];
 }
 
-/** The most pixels of padding, or of reach between two taps. */
+/** Largest padding, and largest distance between two taps, in pixels. */
 const maxReach = 2 ** 16;
 
-/** Reads the attributes. Automatic padding is worked out for the input's dims. */
+/** Reads the attributes; computes automatic padding for the input's dims. */
 export function windowOf(node: WindowNode, dims: readonly number[], kernelOf?: readonly number[]): Window {
   const rank = dims.length - 2;
   const { auto_pad: auto, kernel_shape: kernelShape = kernelOf } = node.attributes;
@@ -53,7 +53,7 @@ export function windowOf(node: WindowNode, dims: readonly number[], kernelOf?: r
   return { ...window, pads: splitPads(totals, auto) };
 }
 
-/** Of an odd number of pixels, the end takes one more (SAME_UPPER), or the beginning. */
+/** Splits padding in halves. If it is odd, the end gets one pixel more (SAME_UPPER), or the beginning. */
 export function splitPads(totals: readonly number[], auto: string): number[] {
   const smaller = totals.map((total) => Math.floor(total / 2));
   const larger = totals.map((total, i) => total - (smaller[i] as number));
@@ -66,7 +66,7 @@ function checked(node: OpNode, name: string, list: readonly number[], length: nu
   throw unfit(node, `${length} integers from ${low} to ${maxReach} as ${name}`, describeList(list));
 }
 
-/** Lengths of the spatial axes that a window slides to. */
+/** Lengths of the output's spatial axes. */
 export function slide(node: OpNode, dims: readonly number[], window: Window, ceil = false): number[] {
   const { kernel, strides, dilations, pads } = window;
   return kernel.map((size, i) => {
@@ -77,13 +77,13 @@ export function slide(node: OpNode, dims: readonly number[], window: Window, cei
     if (steps < 0) {
       throw unfit(node, `at least ${reach} pixels under the kernel`, `${length} and ${begin + end} of padding`);
     }
-    // A window that would begin in the padding behind the image is left out.
+    // A window that would start in the padding after the image is dropped.
     const count = ceil ? Math.ceil(steps) + 1 : Math.floor(steps) + 1;
     return ceil && (count - 1) * stride >= length + begin ? count - 1 : count;
   });
 }
 
-/** Windows of images, as the engine has them. */
+/** Attributes of a window on images, as the engine takes them. */
 export function planeWindow(node: OpNode, { kernel, strides, dilations, pads }: Window) {
   if (kernel.length === 2) return { kernel, strides, dilations, pads };
   throw unsupported(node, 'one or two spatial axes', String(kernel.length));

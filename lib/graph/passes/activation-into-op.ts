@@ -2,10 +2,10 @@ import type { Activation, Graph, GraphNode } from '../graph';
 import { clipBounds } from '../ops/clip';
 import { Rewriter } from '../rewriter';
 
-/** Ops that apply an activation to what they store. */
+/** Ops that can apply an activation before they store. */
 const storing = ['conv', 'convTranspose', 'add', 'sub', 'mul', 'div', 'matMul', 'gemm', 'affine', 'squeezeExcite'];
 
-/** Hands activations over to the op whose result they are of, where nothing else reads it. */
+/** Moves an activation into the op before it, if nothing else reads that op's output. */
 export function activationIntoOp(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

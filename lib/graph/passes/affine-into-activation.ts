@@ -1,7 +1,7 @@
 import type { Graph, GraphNode } from '../graph';
 import { Rewriter } from '../rewriter';
 
-/** Hands what multiplies and shifts all channels alike behind an activation over to it. */
+/** Moves an Affine with equal numbers for all channels into the activation before it. */
 export function affineIntoActivation(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {
@@ -14,13 +14,13 @@ export function affineIntoActivation(graph: Graph, where: string): Graph {
   return rewriter.finish();
 }
 
-/** Two factors or summands would be rounded once instead of twice. */
+/** An activation takes only one factor and one summand: combining two would round once where the graph rounds twice. */
 function takesMore({ op, activation }: GraphNode): boolean {
   const isPlain = activation?.scale === undefined && activation?.shift === undefined;
   return isPlain && (op === 'conv' || op === 'convTranspose');
 }
 
-/** The number that all channels have. */
+/** The number, if all channels have the same. */
 function one({ attributes }: GraphNode, name: 'scale' | 'shift'): number | undefined {
   const list = attributes[name] as readonly number[];
   return list.every((number) => Object.is(number, list[0])) ? list[0] : undefined;

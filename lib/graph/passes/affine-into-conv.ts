@@ -2,7 +2,7 @@ import type { Graph, GraphNode } from '../graph';
 import { Rewriter } from '../rewriter';
 import { numbersOf } from '../tensors';
 
-/** Folds what multiplies and shifts channels behind a convolution into its weights and biases, in double. */
+/** Folds an Affine after a convolution into its weights and biases, in double. */
 export function affineIntoConv(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

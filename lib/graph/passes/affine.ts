@@ -65,7 +65,7 @@ function arithmetic(node: GraphNode, rewriter: Rewriter): Affine | undefined {
   }
 }
 
-/** A constant as numbers for each channel of the other operand, which has the result's dims; nothing if it is none. */
+/** A constant as one number per channel of the other operand, which has the output's dims; nothing if that is not possible. */
 function channelNumbers(name: string, other: string, node: GraphNode, rewriter: Rewriter): number[] | undefined {
   const tensor = rewriter.tensor(name);
   const dims = rewriter.dims(other);
@@ -77,7 +77,7 @@ function channelNumbers(name: string, other: string, node: GraphNode, rewriter: 
   return tensor.dims[axis] === channels && sizeOf(tensor.dims) === channels ? listOf(tensor) : undefined;
 }
 
-/** Writes what no convolution has taken as Mul and Add. */
+/** Writes each Affine that no convolution has absorbed as Mul and Add. */
 export function writeAffine(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

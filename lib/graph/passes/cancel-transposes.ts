@@ -1,7 +1,7 @@
 import type { Graph, GraphNode } from '../graph';
 import { nodeOf, Rewriter } from '../rewriter';
 
-/** Makes one transposition of two in a row; two that undo each other go with the identities. */
+/** Merges two transpositions in a row. If they undo each other, the result is an identity, which dropIdentities removes. */
 export function cancelTransposes(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

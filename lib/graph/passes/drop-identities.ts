@@ -3,7 +3,7 @@ import type { OpNode } from '../ops/op';
 import { padsOf } from '../ops/pad';
 import { Rewriter } from '../rewriter';
 
-/** By operator, whether a node returns its input unchanged. The types and dims of both are equal. */
+/** For each operator, whether a node whose output has the input's type and dims returns its input. */
 const tests: Readonly<Record<string, (node: OpNode) => boolean>> = {
   identity: () => true,
   dropout: () => true,
@@ -15,7 +15,7 @@ const tests: Readonly<Record<string, (node: OpNode) => boolean>> = {
   unsqueeze: () => true,
   expand: () => true,
   tile: () => true,
-  // What is cut off at one side may be added at the other.
+  // Equal dims are not enough: pixels may be cropped at one side and added at the other.
   pad: (node) => Object.values(padsOf(node)).every((counts: number[]) => counts.every((count) => count === 0)),
   concat: ({ inputs }) => inputs.length === 1,
   split: ({ node }) => node.outputs.length === 1,
@@ -25,7 +25,7 @@ const tests: Readonly<Record<string, (node: OpNode) => boolean>> = {
     (attributes.perm !== undefined || (inputs[0]?.dims.length ?? 0) < 2),
 };
 
-/** Removes nodes that do nothing at these dims. */
+/** Removes nodes that return their input for the graph's dims. */
 export function dropIdentities(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

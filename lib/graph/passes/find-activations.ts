@@ -4,8 +4,8 @@ import { nodeOf, Rewriter } from '../rewriter';
 import { listOf } from '../tensors';
 
 /**
- * Recognises activations that exporters write out: SiLU as x * sigmoid(x); hard sigmoid as clip(x + 3, 0, 6) / 6; hard swish as x
- * times that, the division before or after; leaky ReLU as max(x, a * x); ReLU as a clip from 0.
+ * Finds activations that exporters write as several nodes: SiLU as x * sigmoid(x), hard sigmoid as clip(x + 3, 0, 6) / 6, hard
+ * swish as x times that, with the division before or after, leaky ReLU as max(x, a * x), ReLU as a clip from 0.
  */
 export function findActivations(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
@@ -29,14 +29,14 @@ const relu: Finder = (node, rewriter) => {
   return low === 0 && high === Number.POSITIVE_INFINITY ? nodeOf(node, 'relu', node.inputs.slice(0, 1)) : undefined;
 };
 
-/** A sixth of a clip from 0 to 6 of a value that 3 was added to. */
+/** clip(x + 3, 0, 6) / 6 */
 const hardSigmoid: Finder = (node, rewriter) => {
   const [clip, factor] = factorOf(node, rewriter);
   const input = isSixth(factor) ? shiftedByThree(clip, rewriter) : undefined;
   return input === undefined ? undefined : nodeOf(node, 'hardSigmoid', [input], { alpha: 1 / 6, beta: 0.5 });
 };
 
-/** A product of a value and a gate that depends on it alone. */
+/** x * gate(x) */
 const gate: Finder = (node, rewriter) => {
   if (node.op !== 'mul') return undefined;
   for (const [x, other] of bothWays(node)) {
@@ -44,13 +44,13 @@ const gate: Finder = (node, rewriter) => {
     if (!maker || maker.inputs[0] !== x || maker.activation) continue;
     if (maker.op === 'sigmoid') return nodeOf(node, 'silu', [x]);
     const { alpha, beta } = maker.attributes as { alpha: number; beta: number };
-    // A file has its numbers in float32.
+    // The numbers of a file are float32, so a sixth is not exact.
     if (maker.op === 'hardSigmoid' && isSixth(alpha) && beta === 0.5) return nodeOf(node, 'hardSwish', [x]);
   }
   return undefined;
 };
 
-/** A sixth of a product of a value and its clip. */
+/** x * clip(x + 3, 0, 6) / 6 */
 const lateDivision: Finder = (node, rewriter) => {
   const [product, factor] = factorOf(node, rewriter);
   const maker = isSixth(factor) ? rewriter.soleMaker(product) : undefined;
@@ -72,7 +72,7 @@ const leakyRelu: Finder = (node, rewriter) => {
   return undefined;
 };
 
-/** A value and the number that it is multiplied by. */
+/** The operands of a product of a value and a number. */
 function factorOf(node: GraphNode, rewriter: Rewriter): readonly [name?: string, factor?: number] {
   if (node.activation || (node.op !== 'mul' && node.op !== 'div')) return [];
   for (const [x, other] of bothWays(node)) {
@@ -84,7 +84,7 @@ function factorOf(node: GraphNode, rewriter: Rewriter): readonly [name?: string,
   return [];
 }
 
-/** x, where the value is clip(x + 3, 0, 6). */
+/** Returns x if the value is clip(x + 3, 0, 6). */
 function shiftedByThree(name: string | undefined, rewriter: Rewriter): string | undefined {
   const clip = rewriter.maker(name);
   if (clip?.op !== 'clip' || clip.activation || clip.inputs.slice(1).some((input) => !rewriter.tensor(input)))

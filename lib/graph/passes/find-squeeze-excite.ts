@@ -2,8 +2,8 @@ import type { Graph, GraphNode } from '../graph';
 import { nodeOf, Rewriter } from '../rewriter';
 
 /**
- * Makes one node of a squeeze-and-excitation: x times the sigmoid of a linear layer of the ReLU of another one of the means of
- * its channels. The engine measures and gates an image while it is in the cache.
+ * Makes one node of a squeeze-and-excitation: x * sigmoid(linear(relu(linear(mean(x))))). The engine computes means and gates of
+ * an image while it is in the cache.
  */
 export function findSqueezeExcite(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
@@ -38,7 +38,7 @@ function squeezeExcite({ inputs }: GraphNode, rewriter: Rewriter): Found | undef
   return undefined;
 }
 
-/** Of one tap, in one group, with constants. */
+/** Whether a convolution is a linear layer: one tap, one group, constant weights. */
 function isLinear({ inputs, attributes }: GraphNode, rewriter: Rewriter): boolean {
   const [, weight, bias, ...others] = inputs;
   const kernel = rewriter.tensor(weight)?.dims.slice(2) ?? [];

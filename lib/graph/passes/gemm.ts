@@ -3,8 +3,8 @@ import { nodeOf, Rewriter } from '../rewriter';
 import { tensorOf } from '../tensors';
 
 /**
- * Writes Gemm as a convolution of one tap where it reads a map of one pixel (the classifier of a network), otherwise as MatMul
- * and Add. Constants are transposed and scaled here, in double.
+ * Writes Gemm as a convolution of one tap if it reads a map of one pixel (the classifier of a network), otherwise as MatMul and
+ * Add. Transposes and scales constants, in double.
  */
 export function lowerGemm(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
@@ -14,7 +14,7 @@ export function lowerGemm(graph: Graph, where: string): Graph {
   return rewriter.finish();
 }
 
-/** @returns whether it could be done. */
+/** @returns whether Gemm is such a convolution; if so, it has been replaced. */
 function pixelConv(node: GraphNode, rewriter: Rewriter): boolean {
   const { transA, transB, alpha, beta } = node.attributes as Record<string, number>;
   const [a = '', b = '', c = ''] = node.inputs;
@@ -78,7 +78,7 @@ function activated(made: GraphNode, { activation }: GraphNode): GraphNode {
 }
 
 function scaled({ data }: GraphTensor, by: number): TensorData {
-  // As it is: there are millions of numbers in a classifier.
+  // No copy: a classifier has millions of numbers.
   if (by === 1) return data;
   const numbers = data as ArrayLike<number>;
   const result = new Float64Array(numbers.length);
@@ -86,7 +86,7 @@ function scaled({ data }: GraphTensor, by: number): TensorData {
   return result;
 }
 
-/** A matrix times a number, transposed or not. */
+/** A matrix times a number, perhaps transposed. */
 function oriented(tensor: GraphTensor, transpose: boolean, by: number): TensorData {
   if (!transpose) return scaled(tensor, by);
   const numbers = tensor.data as ArrayLike<number>;

@@ -21,7 +21,7 @@ import { residualIntoConv } from './residual-into-conv';
 import { roundTensors } from './round-tensors';
 import { writeOut, writeOutConversions } from './write-out';
 
-/** What the passes before have left to constants. */
+/** Folds nodes whose inputs the passes before have made constant. */
 const fold: Pass = (graph, where) => {
   const isConstant = (name: string): boolean => name === '' || graph.tensors.has(name);
   const isLeft = graph.nodes.some((node) => {
@@ -33,7 +33,7 @@ const fold: Pass = (graph, where) => {
   return specialize(graph, new Map(dims), where);
 };
 
-/** In the order in which one makes work for the next. All know the dims of every value. */
+/** Each pass prepares the next. All know the dims of every value. */
 const passes: readonly Pass[] = [
   dropIdentities,
   unifyReshapes,
@@ -62,13 +62,13 @@ const passes: readonly Pass[] = [
   roundTensors,
 ];
 
-/** The graph as the engine computes it, for inputs of these dims. @throws {QARepVGGError} as {@link specialize} */
+/** Optimises the graph for inputs of these dims. @throws {QARepVGGError} the errors of {@link specialize} */
 export function* optimize(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
   const special = yield* specializeSteps(graph, inputs, where);
   return isDone(special) ? special : yield* runPasses(passes, special, where);
 }
 
-/** Whether passes have nothing to do: nodes are of the engine alone, and of no file. */
+/** Whether there is nothing to optimise, because all nodes are the engine's own. */
 function isDone({ nodes }: Graph): boolean {
   const isMade = (node: GraphNode): boolean => opOf(node).onnx === '';
   return nodes.some(isMade) && nodes.every((node) => isMade(node) || node.op === 'reshape');

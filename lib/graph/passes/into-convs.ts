@@ -4,7 +4,7 @@ import { mergeBranches } from './merge-branches';
 import type { Pass } from './pass';
 import { removeDead } from './remove-dead';
 
-/** Batch norms and branches become part of convolutions. Branches end in batch norms, and their sum may be followed by one. */
+/** Folds batch norms and branches into convolutions, twice: branches end in batch norms, and one may follow their sum. */
 export const intoConvs: readonly Pass[] = [
   findAffine,
   affineIntoConv,

@@ -10,7 +10,7 @@ interface Branch {
   /** The nodes that compute it. */
   readonly nodes: readonly GraphNode[];
   readonly window: Window;
-  /** Of a convolution; otherwise every channel is multiplied by a number, at each tap. */
+  /** Weights of a convolution; without them, `scale` multiplies each channel, at every tap. */
   readonly weight?: GraphTensor;
   readonly group?: number;
   readonly scale?: readonly number[];
@@ -18,9 +18,9 @@ interface Branch {
 }
 
 /**
- * Makes one convolution of a sum of two branches that read the same value: kernels are laid one over the other, in double. A value
- * that is added to its own convolution, scaled or not, is a kernel of one tap; an average is one of equal taps. So the branches
- * of RepVGG, QARepVGG and MobileOne become one convolution, whatever exported them.
+ * Merges the sum of two branches that read the same value into one convolution, by adding their kernels in double. A value that
+ * is added to its own convolution, perhaps scaled, is a kernel with one tap; an average is a kernel of equal taps. So the
+ * branches of RepVGG, QARepVGG and MobileOne become one convolution, whichever tool exported them.
  */
 export function mergeBranches(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
@@ -37,7 +37,7 @@ export function mergeBranches(graph: Graph, where: string): Graph {
   return rewriter.finish();
 }
 
-/** What a value may count as: the result of a branch, and the value itself. */
+/** The branches that a value may be: the output of one, and the value itself as a kernel with one tap. */
 function branchesOf(name: string, rewriter: Rewriter): Branch[] {
   const dims = rewriter.dims(name);
   const itself = { source: name, nodes: [], window: oneTap(dims), scale: Array<number>(dims[1] ?? 0).fill(1) };
@@ -62,7 +62,7 @@ function convolution(name: string, rewriter: Rewriter): Branch | undefined {
   };
 }
 
-/** Affine, an average, or the one behind the other. */
+/** A branch that consists of an Affine, an average, or one after the other. */
 function perChannel(name: string, rewriter: Rewriter): Branch | undefined {
   const node = rewriter.soleMaker(name);
   if (!node || node.activation) return undefined;
@@ -82,7 +82,7 @@ function perChannel(name: string, rewriter: Rewriter): Branch | undefined {
   return { source, nodes: [node], window, scale: Array(dims[1] ?? 0).fill(1 / sizeOf(window.kernel)) };
 }
 
-/** One of each, of the same source, the first a convolution. */
+/** A branch of each side with the same source; the first is a convolution. */
 function pair(left: readonly Branch[], right: readonly Branch[]): readonly [Branch, Branch] | undefined {
   for (const a of left) {
     for (const b of right) {
@@ -95,7 +95,7 @@ function pair(left: readonly Branch[], right: readonly Branch[]): readonly [Bran
 function merge([conv, other]: readonly [Branch, Branch], sum: GraphNode, rewriter: Rewriter): GraphNode | undefined {
   const { weight, group = 1, nodes } = conv;
   const [outputs, depth] = (weight as GraphTensor).dims as [number, number];
-  // Only a square matrix of channels has a diagonal.
+  // A scale per channel is a diagonal matrix, which must be square.
   const fits = other.weight ? other.group === group : outputs === depth * group && other.scale?.length === outputs;
   const large = sizeOf(other.window.kernel) > sizeOf(conv.window.kernel) ? other.window : conv.window;
   const offsets = [conv, other].map(({ window }) => offsetIn(large, window));
@@ -121,7 +121,7 @@ function merge([conv, other]: readonly [Branch, Branch], sum: GraphNode, rewrite
   return sum.activation ? { ...merged, activation: sum.activation } : merged;
 }
 
-/** @param places For each tap of the branch its place among the taps of the sum. */
+/** @param places For each tap of the branch, its index among the taps of the sum. */
 function addKernel(
   data: Float64Array,
   { weight, scale, window }: Branch,
@@ -154,7 +154,7 @@ function placesOf(large: Window, small: Window, offset: readonly number[]): numb
   });
 }
 
-/** Where the smaller window lies in the larger one, in taps; nothing if it does not. */
+/** Offset of the smaller window in the larger one, in taps; nothing if it does not fit. */
 function offsetIn(large: Window, small: Window): number[] | undefined {
   const offset = large.kernel.map((size, axis) => {
     const dilation = large.dilations[axis] as number;

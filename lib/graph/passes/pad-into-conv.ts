@@ -4,7 +4,7 @@ import { constantNumber } from '../ops/op';
 import { padsOf } from '../ops/pad';
 import { Rewriter } from '../rewriter';
 
-/** Makes padding with zeros in front of a convolution, along spatial axes, part of the convolution. */
+/** Moves a Pad with zeros along spatial axes into the convolution after it. */
 export function padIntoConv(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const conv of rewriter.nodes()) {
@@ -21,7 +21,7 @@ export function padIntoConv(graph: Graph, where: string): Graph {
   return rewriter.finish();
 }
 
-/** Beginnings and ends along spatial axes; nothing for padding of other kinds. */
+/** Beginnings and ends along the spatial axes; nothing for any other padding. */
 function zeroPads(pad: GraphNode, rewriter: Rewriter): number[] | undefined {
   if (pad.op !== 'pad' || pad.attributes.mode !== 'constant' || pad.activation) return undefined;
   const view = rewriter.view(pad);

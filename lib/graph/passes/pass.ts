@@ -3,7 +3,7 @@ import type { Graph } from '../graph';
 
 export type Pass = (graph: Graph, where: string) => Graph;
 
-/** The graph as passes leave it, one after the other. */
+/** Runs passes one after the other. */
 export function* runPasses(passes: readonly Pass[], graph: Graph, where: string): Steps<Graph> {
   let result = graph;
   for (const pass of passes) {

@@ -4,10 +4,10 @@ import { tensorOf } from '../tensors';
 
 const sliding = ['conv', 'convTranspose', 'maxPool', 'averagePool', 'globalAveragePool', 'globalMaxPool'];
 
-/** Lists of numbers with an entry for each spatial axis, and what a further axis has. */
+/** Attributes with an entry for each spatial axis, and the entry of the axis that is added. */
 const perAxis = { dilations: 1, kernel_shape: 1, strides: 1, output_padding: 0 } as const;
 
-/** Gives what slides along one axis a second one, of length 1: the engine knows maps only. */
+/** Adds an axis of length 1 to operators with one spatial axis: the engine only knows maps, which have two. */
 export function linesAsPlanes(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

@@ -1,6 +1,6 @@
 import type { Graph, GraphNode } from '../graph';
 
-/** Takes out nodes and tensors that no output depends on. */
+/** Removes nodes and tensors that no output depends on. */
 export function removeDead(graph: Graph): Graph {
   const needed = new Set([...graph.outputs, ...graph.inputs.map(({ name }) => name)]);
   const nodes: GraphNode[] = [];

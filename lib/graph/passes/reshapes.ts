@@ -4,7 +4,7 @@ import { tensorOf } from '../tensors';
 
 const kinds = ['flatten', 'squeeze', 'unsqueeze', 'reshape'];
 
-/** Writes all that only changes dims as Reshape, and a chain of them as one. */
+/** Writes every node that only changes dims as Reshape, and merges chains of them. */
 export function unifyReshapes(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {

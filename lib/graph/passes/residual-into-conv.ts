@@ -1,7 +1,7 @@
 import { type Graph, type GraphNode, sameDims } from '../graph';
 import { Rewriter } from '../rewriter';
 
-/** Makes the other operand of a sum with a convolution its addend, which it adds before it stores. */
+/** Moves a sum into the convolution that makes one of its operands: the convolution adds the other operand before it stores. */
 export function residualIntoConv(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const sum of rewriter.nodes()) {
@@ -9,7 +9,7 @@ export function residualIntoConv(graph: Graph, where: string): Graph {
     if (sum.op !== 'add' || a === b) continue;
     const dims = rewriter.dims(sum.outputs[0]);
     if (!sum.inputs.every((name) => sameDims(rewriter.dims(name), dims) && !rewriter.tensor(name))) continue;
-    // The convolution that comes last: the sum's own activation may move into it.
+    // The second operand first: its convolution usually comes last, and the sum's own activation may move into it.
     const conv = [b, a].map((name) => rewriter.soleMaker(name)).find((node) => node && takesAddend(node));
     if (!conv) continue;
     const [x = '', weight = '', bias = ''] = conv.inputs;

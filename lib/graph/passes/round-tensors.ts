@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { Graph } from '../graph';
 
-/** Rounds what passes have computed in double, once. */
+/** Rounds tensors that passes have computed in double to float32. */
 export function roundTensors(graph: Graph): Graph {
   const tensors = [...graph.tensors].map(([name, tensor]) => {
     if (!types.isFloat64Array(tensor.data)) return [name, tensor] as const;

@@ -2,15 +2,15 @@ import type { Graph, GraphNode } from '../graph';
 import { opOf } from '../ops';
 import { Rewriter } from '../rewriter';
 
-/** Conversions from and to integers, of which the pass of integers makes something better. */
+/** Conversions to and from integers, which stay for computeIntegers. */
 const conversions = ['quantizeLinear', 'dequantizeLinear'];
 
-/** Writes operators that the engine does not have in terms of others, as they say themselves. Conversions stay. */
+/** Expresses operators that the engine does not have by others; each operator says how. Conversions stay. */
 export function writeOut(graph: Graph, where: string): Graph {
   return writeOutEach(graph, (op) => !conversions.includes(op), where);
 }
 
-/** As {@link writeOut}, of conversions that are left. */
+/** Same as {@link writeOut}, for the remaining conversions. */
 export function writeOutConversions(graph: Graph, where: string): Graph {
   return writeOutEach(graph, (op) => conversions.includes(op), where);
 }

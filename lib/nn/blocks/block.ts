@@ -71,14 +71,14 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
     super(core);
   }
 
-  /** The options of construction, defaults filled in; another block can be made from them. */
+  /** The options that the block was made with, defaults filled in. Another block can be made from them. */
   get options(): CheckedBlockOptions<V> {
     return blueprintOf(this, 'RepBlock.options').options as CheckedBlockOptions<V>;
   }
 
   /**
-   * One 3x3 convolution with bias that computes what this block computes in eval mode, its activation included. The
-   * block itself does not change. Allowed in training mode: it is the running statistics that are folded in.
+   * Returns one 3x3 convolution with bias that computes what this block computes in eval mode, its activation included. The
+   * block itself does not change. It may be in training mode: the running statistics are what is folded in.
    *
    * Formula: K = s3 W3 + alpha pad(W1) + I, b = beta3 - s3 mean3 + alpha b1; after the post batch norm K' = s K,
    * b' = beta + s (b - mean), where s = gamma / sqrt(var + eps). Computed in double, rounded once.
@@ -94,7 +94,7 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
     return this.reparameterize();
   }
 
-  /** Another name of {@link RepBlock.fuse}, the one that papers use. */
+  /** Same as {@link RepBlock.fuse}; the name that papers use. */
   reparameterize(): Conv2d {
     const { options } = blueprintOf(this, 'RepBlock.reparameterize');
     const { name, form, definition } = repCoreOf(this, 'RepBlock.reparameterize');

@@ -5,9 +5,9 @@ import { type SqueezeExcite, squeezeExciteOp, squeezeExciteSlots } from './squee
 /**
  * What one block computes: a sum of branches, then perhaps a batch norm, a squeeze-and-excitation and a ReLU.
  *
- * Every form of a block is a structure: the trained one has several branches, a re-parameterised one has a single
- * plain convolution. State, op list and fusion are all derived from it, so they cannot disagree. Strings are tensor
- * names in the 'official' layout.
+ * Every form of a block is a structure: the train form has several branches, the deploy form a single plain convolution.
+ * State, op list and fusion are all derived from it, so they cannot disagree. Strings are tensor names in the 'official'
+ * layout.
  */
 export interface BlockStructure {
   readonly inChannels: number;
@@ -35,7 +35,7 @@ export type Branch =
       readonly batchNorm?: string | undefined;
     }
   | { readonly kind: 'identity'; readonly batchNorm?: string | undefined }
-  /** 3x3 average pool that counts the padding. */
+  /** 3x3 average pool; zeros of the padding count in the mean. */
   | { readonly kind: 'average'; readonly batchNorm?: undefined };
 
 type ConvBranch = Extract<Branch, { kind: 'conv' }>;
@@ -97,7 +97,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
           relu,
         });
 
-  // A 1x1 branch as plain as the identity takes it along, as ones on its diagonal: one pass over the images less.
+  // A 1x1 branch without batch norm absorbs the identity, as ones on its diagonal: this saves a pass over the images.
   const carrier = block.branches.find(
     (branch): branch is ConvBranch =>
       branch.kind === 'conv' && branch.kernel === 1 && branch.scale === undefined && branch.batchNorm === undefined,
@@ -113,7 +113,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
       outChannels: block.outChannels,
       kernel,
       stride: block.stride,
-      // Keeps the centre tap of both kernels on the same pixel, which is what makes them addable.
+      // Keeps the centre tap of both kernels on the same pixel, so that their outputs can be added.
       padding: kernel === 3 ? block.dilation : 0,
       dilation: kernel === 3 ? block.dilation : 1,
       groups: block.groups,
@@ -125,7 +125,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
     return scale === undefined ? value : push({ op: 'scale', input: value, factor: offset(scale) });
   };
 
-  // The ReLU goes along with whichever op comes last.
+  // The last op applies the ReLU.
   const computed = block.branches.filter((branch) => !isCarried(branch));
   const single = computed.length === 1;
   const reluOnPost = block.relu && block.squeezeExcite === undefined;
@@ -140,15 +140,15 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
 
   const [last, ...others] = computed.filter((branch) => branch.batchNorm !== undefined);
   const plain = computed.filter((branch) => branch !== last);
-  // A batch norm takes the sum of the other branches along, unless a ReLU follows that needs to know the whole sum.
-  const takesAlong = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
-  const values = (takesAlong ? plain : computed).map((branch) => compute(branch));
-  const sum = takesAlong ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
+  // A batch norm adds the sum of the other branches, unless a ReLU follows that needs the whole sum.
+  const absorbsSum = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
+  const values = (absorbsSum ? plain : computed).map((branch) => compute(branch));
+  const sum = absorbsSum ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
   const normalized = normalize(sum, block.postBatchNorm, reluOnPost);
   if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalized, block.relu));
 }
 
-/** What the native fusion needs to fold `block` into one convolution; without `foldPost` the post batch norm stays. */
+/** Describes to the native fusion how to fold `block` into one convolution. Without `foldPost` the post batch norm stays. */
 export function fuseSpec(block: BlockStructure, store: Store, foldPost: boolean): FuseSpec {
   const batchNorm = (prefix: string): FuseBatchNorm => ({
     weight: store.view(`${prefix}.weight`),

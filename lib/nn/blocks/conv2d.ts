@@ -20,13 +20,13 @@ export interface Conv2dOptions {
   readonly stride?: 1 | 2;
   /** Zeros around the image, in pixels, 0 to 256. @default 0 */
   readonly padding?: number;
-  /** Distance of the kernel's taps, in pixels, 1 to 256. @default 1 */
+  /** Distance between the kernel's taps, in pixels, 1 to 256. @default 1 */
   readonly dilation?: number;
   /** Must divide both channel counts. @default 1 */
   readonly groups?: number;
   /** @default true */
   readonly bias?: boolean;
-  /** What is applied to the sum. @default 'none' */
+  /** Applied to the output. @default 'none' */
   readonly activation?: 'relu' | 'none';
   /** Seed of the initial weights. @default 0 */
   readonly seed?: number;
@@ -47,7 +47,7 @@ const fields = {
 
 /**
  * A plain convolution: `weight` [outChannels, inChannels / groups, kernelSize, kernelSize] and `bias` [outChannels].
- * Initialised as `torch.nn.Conv2d`: both uniform within 1 / sqrt(fan-in).
+ * Initialised like `torch.nn.Conv2d`: both uniform within 1 / sqrt(fan-in).
  *
  * @example
  * const conv = new Conv2d({ inChannels: 3, outChannels: 8, padding: 1 });

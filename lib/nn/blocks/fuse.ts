@@ -10,11 +10,11 @@ export interface FusedConvolution {
 }
 
 /**
- * Folds the branches of a block into one 3x3 convolution, and with `foldPost` the batch norm after them too, from
- * running statistics; computed in double and rounded once. Fills `into`, whose content is undefined after an error.
+ * Folds the branches of a block into one 3x3 convolution, and with `foldPost` the batch norm after them too. Uses running
+ * statistics, computes in double and rounds once. Fills `into`, whose content is undefined after an error.
  *
- * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold variances below zero, and when
- * the result is too large for a float.
+ * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold negative variances, and when the
+ * result is too large for a float.
  */
 export function fuse(
   block: BlockStructure,
@@ -25,7 +25,7 @@ export function fuse(
 ): void {
   store.checkAttached(where);
   const slots = slotsOf(block);
-  // Of a kernel, which is large, anything that is not finite shows in the result: it is looked for only then.
+  // Kernels are large. A number in one that is not finite makes the result not finite, so kernels are read only in that case.
   checkSane(
     slots.filter(({ dims }) => dims.length < 4),
     store,
@@ -39,7 +39,7 @@ export function fuse(
   }
 }
 
-/** @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold variances below zero. */
+/** @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold negative variances. */
 export function checkSane(slots: readonly SlotSpec[], store: Store, where: string): void {
   const broken = slots.filter(({ name }) => !isSane(name, store.view(name)));
   if (broken.length === 0) return;
@@ -47,7 +47,7 @@ export function checkSane(slots: readonly SlotSpec[], store: Store, where: strin
   throw mismatch('ERR_NON_FINITE', where, 'finite tensors and variances from zero', `others in ${names}`);
 }
 
-/** Finite throughout, and a variance is not negative. */
+/** Whether all numbers are finite and, for a variance, not negative. */
 function isSane(name: string, values: Float32Array): boolean {
   const low = name.endsWith('.running_var') ? 0 : Number.NEGATIVE_INFINITY;
   const [smallest] = addon.extent(values); // NaN unless all are finite

@@ -5,16 +5,16 @@ import type { Layer } from './layers';
 import type { SqueezeExcite } from './squeeze-excite';
 
 /**
- * Initial state of layers in train form; all tensors are zero before.
+ * Fills the state of layers in train form; all tensors must be zero before.
  *
- * - 3x3: Kaiming normal, fan-out, gain of ReLU: N(0, 2 / (9 outChannels)), as the seed article and PyTorch's
+ * - 3x3: Kaiming normal, fan-out, gain of ReLU: N(0, 2 / (9 outChannels)), like the seed article and PyTorch's
  *   `kaiming_normal_` (which does not divide the fan by groups).
- * - 1x1 without batch norm: zeros, as the seed article; the identity stands in for it at first.
- * - 1x1 with batch norm (S0 to S2): PyTorch's default, uniform within 1 / sqrt(fan-in), as the official code. Zeros
+ * - 1x1 without batch norm: zeros, like the seed article. At first the identity alone carries the input past the 3x3.
+ * - 1x1 with batch norm (S0 to S2): PyTorch's default, uniform within 1 / sqrt(fan-in), like the official code. Zeros
  *   would make the variance of the batch norm zero: a branch that starts dead, with gradients scaled by 1 / sqrt(eps).
- * - biases of convolutions: zeros. `alpha`: 1 with noise of deviation 0.01, as super-gradients.
- * - batch norm: weight 1, bias 0, running mean 0, running variance 1.
- * - linear layers, those of squeeze-and-excitation too: PyTorch's default, weight and bias uniform within
+ * - Biases of convolutions: zeros. `alpha`: 1 with noise of deviation 0.01, like super-gradients.
+ * - Batch norm: weight 1, bias 0, running mean 0, running variance 1.
+ * - Linear layers, including those of squeeze-and-excitation: PyTorch's default, weight and bias uniform within
  *   1 / sqrt(fan-in).
  */
 export function initialize(layers: readonly Layer[], store: Store, random: Random): void {

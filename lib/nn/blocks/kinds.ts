@@ -1,7 +1,7 @@
 import type { BlockShape } from './structure';
 import type { Variant } from './variants';
 
-/** What a block is made of: options that show in the names of its tensors. */
+/** The options of a block that show in the names of its tensors. */
 export type Kind = Pick<BlockShape, 'variant' | 'alpha' | 'pointwiseBias'>;
 
 const extras = [
@@ -11,7 +11,7 @@ const extras = [
   { alpha: false, pointwiseBias: false },
 ];
 
-/** Kinds with different names; where those of one include those of another, it comes first. S0 has the names of S1. */
+/** Every kind whose names differ. A kind comes before those whose names it includes. S0 has the names of S1. */
 export const kinds: readonly Kind[] = (['S1', 'S2', 'S4', 'S3'] as const).flatMap((variant) =>
   extras.map((extra) => ({ variant, ...extra })),
 );

@@ -2,7 +2,7 @@ import type { Op } from '../../../binding';
 import type { SlotSpec, Store } from '../state/state';
 import { type BlockStructure, lower, slotsOf } from './branches';
 
-/** What a module that can be re-parameterised is a row of: blocks, and at the end of a network its classifier. */
+/** A module that can be re-parameterised is a row of layers: blocks, and at the end of a network its classifier. */
 export type Layer = BlockLayer | ClassifierLayer;
 
 export interface BlockLayer {

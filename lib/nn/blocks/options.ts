@@ -21,21 +21,21 @@ export interface BlockOptions<V extends Variant = Variant> {
   readonly outChannels: number;
   /** @default 1 */
   readonly stride?: 1 | 2;
-  /** Distance of the 3x3 kernel's taps, in pixels, 1 to 256; it is padded by as much. @default 1 */
+  /** Distance between the 3x3 kernel's taps, and its padding, in pixels, 1 to 256. @default 1 */
   readonly dilation?: number;
   /** Must divide both channel counts. @default 1 */
   readonly groups?: number;
-  /** What follows the sum of the branches and its batch norm. @default 'relu' */
+  /** Applied to the sum of the branches, after its batch norm. @default 'relu' */
   readonly activation?: 'relu' | 'none';
-  /** Added to variances before the root is taken; above 0 and up to 1. @default 1e-5 */
+  /** Added to variances before the square root; above 0 and up to 1. @default 1e-5 */
   readonly eps?: number;
-  /** Weight of the newest batch in running statistics, 0 to 1. @default 0.1 */
+  /** Weight of the latest batch in running statistics, 0 to 1. @default 0.1 */
   readonly momentum?: number;
   /** @default 'S4' for QARepVGGBlock, 'S1' for RepVGGBlock */
   readonly variant?: V;
   /**
-   * The input is added to the branches where that is possible: `outChannels` equals `inChannels` and `stride` is 1. False for
-   * a block without residual connection (super-gradients), whose tensors have the same names. @default true
+   * Add the input to the branches where dims allow: `outChannels` equals `inChannels` and `stride` is 1. `false` makes a block
+   * without residual connection, as super-gradients has it; its tensors have the same names. @default true
    */
   readonly identity?: boolean;
   /** A bias on the 1x1 (super-gradients). @default false */
@@ -56,14 +56,14 @@ export function checkBlockOptions<V extends Variant>(where: string, variant: Fie
   const checked: Parsed<ReturnType<typeof fieldsWith<V>>> = parseOptions(where, fieldsWith(variant), options);
   checkGroups(where, checked);
   if (checked.averageBranch && checked.dilation !== 1) {
-    // A dilated kernel has no taps where the average has its own.
+    // A dilated 3x3 has no taps at the pixels that the average reads, so the two cannot be fused.
     throw wrongOption(where, 'averageBranch', 'false when dilation is not 1', 'true');
   }
   checkBranches(where, checked);
   return Object.freeze(checked) as CheckedBlockOptions<V>;
 }
 
-/** The average pool belongs to the identity. @throws {QARepVGGError} ERR_INVALID_ARG */
+/** The average pool stands beside the identity. @throws {QARepVGGError} ERR_INVALID_ARG where there is none. */
 export function checkBranches(where: string, options: { averageBranch: boolean; identity: boolean }): void {
   if (options.identity || !options.averageBranch) return;
   throw wrongOption(where, 'averageBranch', 'false when identity is false', 'true');

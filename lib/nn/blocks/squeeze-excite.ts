@@ -5,11 +5,11 @@ import type { SlotSpec, Store } from '../state/state';
 export interface SqueezeExcite {
   /** Prefix of its tensors. */
   readonly name: string;
-  /** Outputs of the first of its two linear layers. */
+  /** Outputs of the first of the two linear layers. */
   readonly reduced: number;
 }
 
-/** As in PyTorch, where its linear layers are 1x1 convolutions. */
+/** Its tensors, with PyTorch's dims: the two linear layers are 1x1 convolutions there. */
 export function squeezeExciteSlots({ name, reduced }: SqueezeExcite, channels: number): SlotSpec[] {
   return [
     { name: `${name}.down.weight`, dims: [reduced, channels, 1, 1], kind: 'parameter' },

@@ -3,17 +3,17 @@ import type { CheckedBlockOptions } from './options';
 
 /**
  * - 'train': all branches.
- * - 'partial': the branches folded into one convolution, the batch norm after them kept; can still be trained.
+ * - 'partial': the branches folded into one convolution, the batch norm after them kept. It can still be trained.
  * - 'deploy': one convolution.
  */
 export type Form = 'train' | 'partial' | 'deploy';
 
-/** The forms that blocks of a variant have, in the order in which one becomes another. */
+/** The forms that blocks of a variant have, in the order in which a block takes them. */
 export function formsOf({ variant }: Pick<BlockShape, 'variant'>): readonly Form[] {
   return variant === 'S4' ? ['train', 'partial', 'deploy'] : ['train', 'deploy'];
 }
 
-/** What a structure is made from: the options of a block, and what only networks ask of one. */
+/** What a structure is made from: the options of a block, and those that only networks use. */
 export interface BlockShape extends CheckedBlockOptions {
   /** Squeeze-and-excitation with a sixteenth of the channels inside, between the last batch norm and the ReLU. */
   readonly squeezeExcite?: boolean;
@@ -23,9 +23,9 @@ export interface BlockShape extends CheckedBlockOptions {
 export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: string };
 
 /**
- * What a block computes in the given form. Names and layouts of a variant are in kinds.ts and layouts.ts.
+ * Returns what a block computes in the given form. kinds.ts and layouts.ts have the names and layouts of a variant.
  *
- * @param prefix In front of the name of every tensor: "stage1.0.", or nothing.
+ * @param prefix Precedes the name of every tensor: "stage1.0.", or nothing.
  */
 export function structureOf(shape: BlockShape, form: Form, prefix = ''): BlockStructure {
   const { inChannels, outChannels, stride, dilation, groups, eps, momentum } = shape;

@@ -1,4 +1,4 @@
-/** Variants of blocks, as in the ablation of the paper; what each computes is in structure.ts. */
+/** Variants of blocks, as in the ablation of the paper; structure.ts says what each computes. */
 export const variants = ['S0', 'S1', 'S2', 'S3', 'S4'] as const;
 
 /**

@@ -1,8 +1,8 @@
-/** Shape of a network, up to its inputs and classes. */
+/** Shape of a network, except for its inputs and classes. */
 export interface Architecture {
-  /** Blocks in each of the four stages; the stem is one more, in front of them. */
+  /** Blocks in each of the four stages; the stem is one more block before them. */
   readonly blocks: readonly number[];
-  /** Output channels: of the stem, then of the four stages. */
+  /** Output channels of the stem, then of the four stages. */
   readonly channels: readonly number[];
   /** Groups of every second block, see {@link groupsOf}. */
   readonly groups: number;
@@ -13,7 +13,7 @@ const deep = [8, 14, 24, 1];
 const middle = [4, 6, 16, 1];
 const shallow = [2, 4, 14, 1];
 
-/** The networks of the RepVGG paper (arXiv 2101.03697, tables 2 and 3) and of its authors' code, which has D2se. */
+/** The networks of the RepVGG paper (arXiv 2101.03697, tables 2 and 3), and D2se from its authors' code. */
 const table = {
   a0: architecture(shallow, [0.75, 0.75, 0.75, 2.5]),
   a1: architecture(shallow, [1, 1, 1, 2.5]),
@@ -61,12 +61,12 @@ export function isQARepVGG(name: ArchitectureName): boolean {
   return name.startsWith('qarepvgg_');
 }
 
-/** Groups of a block, given its place in the network (the stem is 0): the even ones from 2 to 26 are grouped. */
+/** Groups of a block by its index in the network, where the stem is 0: even blocks from 2 to 26 are grouped. */
 export function groupsOf({ groups }: Architecture, index: number): number {
   return index % 2 === 0 && index >= 2 && index <= 26 ? groups : 1;
 }
 
-/** @param widths What 64, 128, 256 and 512 channels are multiplied by. */
+/** @param widths Factors of the 64, 128, 256 and 512 channels of the four stages. */
 function architecture(blocks: readonly number[], widths: readonly number[], groups = 1): Architecture {
   const stages = widths.map((width, i) => Math.floor(64 * 2 ** i * width));
   return { blocks, channels: [Math.min(64, stages[0] as number), ...stages], groups, squeezeExcite: false };

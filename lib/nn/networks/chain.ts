@@ -3,8 +3,8 @@ import { mismatch } from '../../errors';
 import type { Slot } from '../state/state';
 
 /**
- * A model in deploy form as a chain of steps, each of which takes what the one before puts out. Steps name their tensors
- * as the state dict does.
+ * A model in deploy form is a chain of steps, each of which reads the output of the step before. Steps name their tensors
+ * like the state dict.
  */
 export type Step = ConvStep | GlobalAverageStep | SqueezeExciteStep;
 
@@ -20,9 +20,9 @@ export interface ConvStep extends ConvShape {
   /** Name of the block or layer: "stage1.0", "linear". */
   readonly name: string;
   readonly weightName: string;
-  /** Dims of the weight in the state dict: two for a linear layer. */
+  /** Dims of the weight in the state dict: two for a linear layer, else four. */
   readonly weightDims: readonly number[];
-  /** The state dict may have none of that name. */
+  /** The state dict may not have it. */
   readonly biasName: string;
 }
 
@@ -39,14 +39,14 @@ export interface SqueezeExciteStep {
   readonly channels: number;
   readonly reduced: number;
   readonly relu: boolean;
-  /** Names of its weight and bias, of each of its two linear layers. */
+  /** Names of the weights and biases of its two linear layers. */
   readonly names: SqueezeExciteTensors<string>;
 }
 
-/** What belongs to each of the four tensors of a squeeze-and-excitation. */
+/** Something for each of the four tensors of a squeeze-and-excitation. */
 export type SqueezeExciteTensors<T> = Readonly<Record<'downWeight' | 'downBias' | 'upWeight' | 'upBias', T>>;
 
-/** Names of a squeeze-and-excitation's tensors, in the order in which they lie in a state. */
+/** The four tensors of a squeeze-and-excitation, in the order of the state. */
 export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias'] as const;
 
 /** Whether a step is a linear layer. */
@@ -54,7 +54,7 @@ export function isLinear(step: Step): step is ConvStep {
   return step.kind === 'conv' && step.weightDims.length === 2;
 }
 
-/** Names and dims of a step's tensors in float, in the order in which its op has them. */
+/** Names and dims of a step's float tensors, in the order of the op's arguments. */
 export function stepTensors(step: Step): readonly (readonly [name: string, dims: readonly number[]])[] {
   if (step.kind === 'globalAverage') return [];
   if (step.kind === 'conv') {
@@ -73,9 +73,9 @@ export function stepTensors(step: Step): readonly (readonly [name: string, dims:
 }
 
 /**
- * The steps of a module.
+ * Returns the steps of a module.
  *
- * @param prefix In front of the names of steps, for one module of several.
+ * @param prefix Precedes the names of steps, to tell several modules apart.
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
 export function chainOf(ops: readonly Op[], slots: readonly Slot[], where: string, prefix = ''): Step[] {
@@ -97,7 +97,7 @@ function deployOps(ops: readonly Op[], where: string): readonly DeployOp[] {
   throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in deploy form', received);
 }
 
-/** A branch shows as an op that does not read the one before it, or as the sum that ends it. */
+/** Branches show as an op that does not read the op before it, or as a sum. */
 function isDeployOp(op: Op, index: number): boolean {
   return (op.op === 'conv' || op.op === 'globalAverage' || op.op === 'squeezeExcite') && op.input === index;
 }
@@ -134,7 +134,7 @@ function squeezeExciteStep(
 }
 
 /**
- * Which steps compute in integers: all convolutions but those in `keepFloat`, and averages between two of them.
+ * Says which steps compute in integers: all convolutions except those in `keepFloat`, and averages between two of these.
  * Squeeze-and-excitations never do.
  */
 export function integerSteps(steps: readonly Pick<Step, 'kind' | 'name'>[], keepFloat: readonly string[]): boolean[] {

@@ -4,13 +4,13 @@ import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
 import { type ConvStep, chainOf, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
 
-/** Names of the input and the output of every network of this package. */
+/** Names of the input and of the output of every network of this package. */
 export const inputName = 'input';
 export const outputName = 'logits';
 
 /**
- * The graph of a module in deploy form, for images of any number and size. Tensors have the names of the state dict, and are
- * views of the module's numbers.
+ * Returns the graph of a module in deploy form, for any number and size of images. Its tensors have the names of the state
+ * dict and are views of the module's memory.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
@@ -27,19 +27,19 @@ export function moduleGraph({ ops, store, inChannels, flat = false }: Definition
 }
 
 /**
- * The graph of a chain of steps in the making. A node has one output, of the same name. A name that is taken gets a number: several
- * modules that were quantised together may have tensors of one name.
+ * Builds the graph of a chain of steps. A node has one output, which has its name. A name that is taken gets a number, because
+ * several modules that were quantised together may use the same names.
  */
 export class ChainGraph {
   readonly #nodes: GraphNode[] = [];
   readonly #tensors = new Map<string, GraphTensor>();
   readonly #names = new Set<string>();
-  /** Names of tensors, by the name that they were to have. */
+  /** The names that tensors got, by the name that was asked for. */
   readonly #namesakes = new Map<string, string[]>();
-  /** What the step before puts out. */
+  /** Output of the step before. */
   #value = inputName;
 
-  /** A step in float; the names of its nodes. @param tensors In the order of {@link stepTensors}. */
+  /** Appends a step in float; returns the names of its nodes. @param tensors In the order of {@link stepTensors}. */
   add(step: Step, tensors: readonly (Float32Array | undefined)[]): string[] {
     const { length } = this.#nodes;
     const names = stepTensors(step).flatMap(([name, dims], i) => {
@@ -60,30 +60,30 @@ export class ChainGraph {
     this.step('GlobalAveragePool', 'globalAveragePool');
   }
 
-  /** Images of one pixel as a list of their channels, where a linear layer reads them. */
+  /** Reshapes [n, c, 1, 1] to [n, c] where a linear layer follows. */
   flatten(step: ConvStep): void {
     if (isLinear(step)) this.step(`${prefixOf(step.weightName)}Flatten`, 'flatten');
   }
 
-  /** A convolution or linear layer with these weights and perhaps biases, without its ReLU. */
+  /** Appends a convolution or linear layer without its ReLU. @param operands Weights, and biases if there are any. */
   product(step: ConvStep, operands: readonly string[]): void {
     const prefix = prefixOf(step.weightName);
     if (isLinear(step)) this.step(`${prefix}Gemm`, 'gemm', operands, { transB: 1 });
     else this.step(`${prefix}Conv`, 'conv', operands, windowAttributes(step));
   }
 
-  /** @param tensor Whose prefix the node shall have. */
+  /** Appends the ReLU of a step, if it has one. @param tensor The node is named after its prefix. */
   relu({ relu }: { readonly relu: boolean }, tensor: string): void {
     if (relu) this.step(`${prefixOf(tensor)}Relu`, 'relu');
   }
 
-  /** Rounds what the step before puts out, and makes floats of it again. @param parameters Scale and zero point. */
+  /** Quantises the output of the step before and dequantises it again. @param parameters Scale and zero point. */
   round(name: string, parameters: readonly string[]): void {
     this.step(`${name}QuantizeLinear`, 'quantizeLinear', parameters);
     this.step(`${name}DequantizeLinear`, 'dequantizeLinear', parameters);
   }
 
-  /** Appends a node that reads what the step before puts out, and whose result the next step reads. */
+  /** Appends a node that reads the output of the step before and that the next step reads. */
   step(
     wanted: string,
     op: string,
@@ -94,7 +94,7 @@ export class ChainGraph {
     this.#value = this.node(wanted, op, [this.#value, ...operands], attributes, relu);
   }
 
-  /** Appends a node; the name of its result. */
+  /** Appends a node; returns the name of its output. */
   node(
     wanted: string,
     op: string,
@@ -108,7 +108,7 @@ export class ChainGraph {
     return name;
   }
 
-  /** Adds a tensor, unless it is there already; its name. */
+  /** Adds a tensor unless it is there already; returns its name. */
   tensor(wanted: string, tensor: GraphTensor): string {
     const namesakes = this.#namesakes.get(wanted) ?? [];
     const same = namesakes.find((one) => isSame(this.#tensors.get(one) as GraphTensor, tensor));
@@ -119,7 +119,7 @@ export class ChainGraph {
     return name;
   }
 
-  /** @param steps All of them. */
+  /** Returns the finished graph. @param steps All steps of the chain. */
   finish(steps: readonly Step[], inChannels: number, flat: boolean): Graph {
     const last = this.#nodes.pop() as GraphNode;
     const channels = steps.findLast((step) => step.kind === 'conv')?.outChannels ?? inChannels;

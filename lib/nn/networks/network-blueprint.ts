@@ -8,7 +8,7 @@ import { formTraits, type Traits, traitsFrom } from '../state/traits';
 import { type Architecture, architectureOf, groupsOf, ofFamily } from './architectures';
 import type { CheckedNetworkOptions } from './network-options';
 
-/** What a network is, in each of its forms, before there are any weights. */
+/** What a network is in each of its forms, without weights. */
 export class NetworkBlueprint implements Blueprint {
   readonly name = 'Network';
   readonly options: CheckedNetworkOptions;

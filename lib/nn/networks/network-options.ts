@@ -35,31 +35,31 @@ export interface NetworkOptions {
   readonly inChannels?: number;
   /** Images that the network is made for: a side in pixels, 1 to 4096, or [height, width]. Others work too. @default 224 */
   readonly inputSize?: InputSize;
-  /** Depths of the four stages, 1 to 200 blocks each; the stem is one block more. @default as the name says */
+  /** Depths of the four stages, 1 to 200 blocks each; the stem is one block more. @default those of the named network */
   readonly blocks?: readonly number[];
-  /** Output channels: of the stem, then of the four stages. @default as the name says */
+  /** Output channels of the stem, then of the four stages. @default those of the named network */
   readonly channels?: readonly number[];
-  /** Strides, 1 or 2: of the stem, then of the first block of each stage. @default [2, 2, 2, 2, 2] */
+  /** Strides, 1 or 2, of the stem, then of the first block of each stage. @default [2, 2, 2, 2, 2] */
   readonly strides?: readonly number[];
-  /** As for a block. @default 'S4' for qarepvgg, 'S1' for repvgg (which has S0 too) */
+  /** See {@link BlockOptions.variant}. @default 'S4' for qarepvgg, 'S1' for repvgg, which may also be 'S0' */
   readonly variant?: Variant;
-  /** As for a block. @default 1e-5 */
+  /** See {@link BlockOptions.eps}. @default 1e-5 */
   readonly eps?: number;
-  /** As for a block. @default 0.1 */
+  /** See {@link BlockOptions.momentum}. @default 0.1 */
   readonly momentum?: number;
-  /** As for a block. @default true */
+  /** See {@link BlockOptions.identity}. @default true */
   readonly identity?: boolean;
-  /** As for a block. @default false */
+  /** See {@link BlockOptions.pointwiseBias}. @default false */
   readonly pointwiseBias?: boolean;
-  /** As for a block. @default false */
+  /** See {@link BlockOptions.alpha}. @default false */
   readonly alpha?: boolean;
-  /** As for a block. @default false */
+  /** See {@link BlockOptions.averageBranch}. @default false */
   readonly averageBranch?: boolean;
   /** Names of the classes, as many as `numClasses`; kept with the model. */
   readonly labels?: readonly string[];
   /**
-   * What turns bytes of images into inputs; kept with the model. `forward` takes inputs that it has been applied to.
-   * @default For three channels that of ImageNet, otherwise mean 0.5 and std 0.5
+   * How the bytes of an image become inputs; kept with the model. `forward` does not apply it: it takes inputs, not bytes.
+   * @default that of ImageNet for three channels, otherwise mean 0.5 and std 0.5
    */
   readonly preprocessing?: Preprocessing;
   /** Seed of the initial weights. @default 0 */
@@ -130,7 +130,7 @@ function fieldsOf(name: ArchitectureName) {
 
 export const networkOptionNames = Object.keys(fieldsOf('qarepvgg_a0'));
 
-/** A list of as many entries as the default has. */
+/** Reads a list with as many entries as `fallback`. */
 function listOf<T>(field: Field<T>, fallback: readonly T[]): Field<readonly T[]> {
   return (value, where) => {
     if (value === undefined) return fallback;
@@ -148,7 +148,7 @@ function checkGroups(
   { groups }: Architecture,
   where: string,
 ) {
-  // Of the stages, that is: the stem is never grouped.
+  // The stem is never grouped, so its channels do not matter.
   const odd = channels.slice(1).find((count) => count % groups !== 0);
   if (odd === undefined) return;
   throw mismatch('ERR_INVALID_ARG', where, `multiples of ${groups}, the groups of this architecture`, String(odd));

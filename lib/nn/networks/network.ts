@@ -17,14 +17,14 @@ export function networkCoreOf(network: unknown, where: string): RepCore<NetworkB
   throw mismatch('ERR_INVALID_ARG', where, 'a network made by createModel or loadModel', `a ${core.name}`);
 }
 
-/** A classifier of images; {@link createModel} makes them. Outputs are logits [n, numClasses]. */
+/** A classifier of images, made by {@link createModel}. Its outputs are logits [n, numClasses]. */
 export class Network extends RepModule {
   /** @internal */
   constructor(core: RepCore<NetworkBlueprint>) {
     super(core);
   }
 
-  /** The options of construction, defaults filled in; another network can be made from them. */
+  /** The options that the network was made with, defaults filled in. Another network can be made from them. */
   get options(): CheckedNetworkOptions {
     return networkCoreOf(this, 'Network.options').blueprint.options;
   }
@@ -34,19 +34,19 @@ export class Network extends RepModule {
     return this.options.inChannels;
   }
 
-  /** Names of the classes, if the network has some. */
+  /** Names of the classes, if the network has any. */
   get labels(): readonly string[] | undefined {
     return this.options.labels;
   }
 
-  /** What turns bytes of images into inputs. */
+  /** How the bytes of an image become inputs. */
   get preprocessing(): Preprocessing {
     return this.options.preprocessing;
   }
 
   /**
-   * A new network in deploy form and in eval mode that computes what this one computes in eval mode. This one does not
-   * change. Allowed in training mode: it is the running statistics that are folded in.
+   * Returns a new network, in deploy form and in eval mode, that computes what this one computes in eval mode. This one does not
+   * change. It may be in training mode: the running statistics are what is folded in.
    *
    * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault; ERR_OUT_OF_MEMORY
    *
@@ -58,31 +58,31 @@ export class Network extends RepModule {
     return this.reparameterize();
   }
 
-  /** Another name of {@link Network.fuse}, the one that papers use. */
+  /** Same as {@link Network.fuse}; the name that papers use. */
   reparameterize(): Network {
     const core = networkCoreOf(this, 'Network.reparameterize');
     return new Network(core.fused('deploy', 'Network.reparameterize')).eval();
   }
 
-  /** Sizes of the network and of its layers. */
+  /** Returns parameters and multiplications of the network and of each layer, in train and in deploy form. */
   summary(): NetworkSummary {
     return summarise(networkCoreOf(this, 'Network.summary').blueprint);
   }
 }
 
-/** A network in the given form whose tensors are all zero, or lie in `values` already. */
+/** Makes a network in the given form. Its tensors are zero, or lie in `values` already. */
 export function emptyNetwork(options: CheckedNetworkOptions, form: Form, values?: Float32Array): Network {
   return new Network(new RepCore(new NetworkBlueprint(options), form, values));
 }
 
 /**
- * Makes one of the networks of RepVGG (arXiv 2101.03697), with the blocks of QARepVGG or RepVGG, or one of another shape.
- * It begins in train form and in training mode.
+ * Makes a network of the RepVGG paper (arXiv 2101.03697) with blocks of QARepVGG or RepVGG. Options change its shape. It
+ * begins in train form and in training mode.
  *
- * In D2se, squeeze-and-excitation follows the last batch norm of a block and comes before the ReLU, so that
- * re-parameterisation is exact. For RepVGG that is where its authors have it. The official code of QARepVGG has it before
- * the last batch norm in train form and after the fused convolution in deploy form, two different functions: this
- * network computes the second, and weights that were trained there should be judged in deploy form.
+ * In D2se, squeeze-and-excitation stands between the last batch norm of a block and the ReLU, so that fusing is exact. The
+ * authors of RepVGG do the same. The official code of QARepVGG has it before the last batch norm in train form and after the
+ * fused convolution in deploy form, which are two different functions. This network computes the second, so judge weights
+ * that were trained there in deploy form.
  *
  * @param name Kind of blocks and size: 'qarepvgg_a0', 'repvgg_b1g4', 'qarepvgg_d2se'.
  * @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_LIMIT, ERR_OUT_OF_MEMORY

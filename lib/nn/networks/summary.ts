@@ -7,7 +7,7 @@ import type { NetworkBlueprint } from './network-blueprint';
 export interface LayerSummary {
   /** "stage1.0" */
   readonly name: string;
-  /** Channels and pixels that it puts out: [c, h, w]; the classifier [classes]. */
+  /** Dims of the output for one image: [c, h, w]; for the classifier [classes]. */
   readonly output: readonly number[];
   readonly stride: number;
   readonly groups: number;
@@ -15,13 +15,13 @@ export interface LayerSummary {
   readonly parameters: number;
   /** Trained numbers in deploy form. */
   readonly deployParameters: number;
-  /** Multiplications of convolutions and linear layers for one image in train form; not those of squeeze-and-excitation. */
+  /** Multiplications of convolutions and linear layers for one image in train form, without squeeze-and-excitation. */
   readonly macs: number;
   /** The same in deploy form. */
   readonly deployMacs: number;
 }
 
-/** Sizes of a network, in both forms whichever it is in, for one image of its `inputSize`. */
+/** Sizes of a network for one image of its `inputSize`, in both forms, whichever it is in. */
 export interface NetworkSummary extends Pick<LayerSummary, 'parameters' | 'deployParameters' | 'macs' | 'deployMacs'> {
   readonly layers: readonly LayerSummary[];
 }
@@ -54,7 +54,7 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
   };
 }
 
-/** All kernels of a block put out as many pixels as a 1x1. */
+/** Every kernel of a block outputs as many pixels as a 1x1. */
 function outputSize(layer: Layer, [height, width]: Size): Size {
   if (layer.kind === 'classifier') return [1, 1];
   const geometry = { kernel: 1, stride: layer.block.stride, padding: 0, dilation: 1 };

@@ -6,7 +6,7 @@ import { isAveraged, isCounter } from './prefixes';
 export interface Naming {
   /** Nothing for a module that has no forms. */
   readonly form?: Form;
-  /** In the layout 'official'. */
+  /** Names in the 'official' layout. */
   readonly names: readonly string[];
   /** The layouts that have names for them. */
   readonly layouts: readonly Layout[];
@@ -16,23 +16,23 @@ export interface Naming {
 export interface Fit {
   readonly form: Form | undefined;
   readonly layout: Layout;
-  /** What stands in front of every name; where several sets are there, that of averaged weights. */
+  /** Prefix of every name. Where several sets of weights fit, the prefix of the averaged ones. */
   readonly prefix: string;
-  /** Of all sets that fit. */
+  /** Prefixes of all sets that fit. */
   readonly prefixes: readonly string[];
 }
 
-/** A module of another kind of blocks that a set of keys fits. */
+/** A module with another kind of blocks that the keys fit. */
 export interface OtherKind extends Fit {
-  /** Code that makes one. */
+  /** Code that makes the module. */
   readonly call: string;
 }
 
 /**
- * The first of `namings` that the keys have all names of, with the layout: `wanted` where names do not decide.
+ * Returns the first of `namings` whose names are all among the keys, and its layout: `wanted` where names do not decide.
  *
- * @param namings Those with more names first: a block in train form, in the layout of super-gradients, has those of its partial
- * form, too.
+ * @param namings Those with more names first: in the layout of super-gradients, a block in train form also has the names of its
+ * partial form.
  */
 export function findFit(
   namings: readonly Naming[],
@@ -55,7 +55,7 @@ export function findFit(
   return undefined;
 }
 
-/** What stands in front of a name, in the keys that end in it. */
+/** The prefixes that `name` has in the keys that end in it. */
 function prefixesOf(name: string, keys: readonly string[]): string[] {
   return keys.filter((key) => key === name || key.endsWith(`.${name}`)).map((key) => key.slice(0, -name.length));
 }

@@ -3,24 +3,24 @@ import type { SlotSpec } from './state';
 
 /**
  * Naming schemes of state dicts.
- * - 'official': the paper's repository, `cxxgtxy/QARepVGG`. Used inside this package too.
- * - 'yolov6', 'repvgg': YOLOv6 and `DingXiaoH/RepVGG`, which have the same names as 'official' for the variants that
- *   they know. What YOLOv6 calls switched to deploy is the partial form here: it keeps the batch norm after the sum.
- * - 'seed': `conv3x3`, `bn3x3`, `conv1x1`, `final_bn`, and `weight`, `bias` after re-parameterisation; S4 only.
+ * - 'official': the paper's repository, `cxxgtxy/QARepVGG`. This package uses it internally.
+ * - 'yolov6', 'repvgg': YOLOv6 and `DingXiaoH/RepVGG`, which have the names of 'official' for the variants that they know.
+ *   A YOLOv6 block that is "switched to deploy" is in partial form here: it keeps the batch norm after the sum.
+ * - 'seed': `conv3x3`, `bn3x3`, `conv1x1`, `final_bn`, and in deploy form `weight`, `bias`; S4 only.
  * - 'super-gradients': `branch_3x3`, `branch_1x1`, `post_bn`, and in networks `stem`. Its QARepVGGBlock in train form
- *   also has a convolution `rbr_reparam` that means nothing yet: written as zeros, not read.
+ *   also has a convolution `rbr_reparam` without meaning. It is written as zeros and not read.
  * - 'timm': `conv_kxk`, `conv_1x1`, `identity`, `reparam_conv`, and in networks `stem`, `stages`, `head.fc`.
  *
- * Names of the deploy form exist in every layout, for every variant: one plain convolution has no variant.
+ * Every layout names the deploy form of every variant: one plain convolution has no variant.
  */
 export type Layout = 'official' | 'yolov6' | 'repvgg' | 'seed' | 'super-gradients' | 'timm';
 
 type Rules = readonly (readonly [official: string, other: string])[];
 
 interface Names {
-  /** What stands for the prefixes of a block's tensors; the first that fits counts. */
+  /** Replacements for the prefixes of a block's tensors; the first that fits is used. */
   readonly block: Rules;
-  /** What stands for the prefixes of blocks and of the classifier in a network. */
+  /** Replacements for the prefixes of blocks and of the classifier in a network. */
   readonly network: Rules;
 }
 
@@ -69,10 +69,10 @@ const names: Readonly<Record<Layout, Names>> = {
   },
 };
 
-/** Every layout there is. */
+/** All layouts. */
 export const allLayouts = Object.keys(names) as Layout[];
 
-/** The layouts that have names, of the same meaning, for the tensors of blocks in the given form. */
+/** The layouts that have names with the same meaning for the tensors of blocks in the given form. */
 export function layoutsOf({ variant, alpha }: Pick<BlockShape, 'variant' | 'alpha'>, form: Form): readonly Layout[] {
   if (form === 'deploy') return allLayouts;
   switch (variant) {
@@ -83,14 +83,14 @@ export function layoutsOf({ variant, alpha }: Pick<BlockShape, 'variant' | 'alph
     case 'S2':
       return ['official'];
     default:
-      // In the RepVGG block of super-gradients, alpha multiplies what the batch norm puts out.
+      // In the RepVGG block of super-gradients, alpha multiplies the output of the batch norm.
       return ['official', 'yolov6', 'repvgg', 'timm', ...(alpha ? [] : (['super-gradients'] as const))];
   }
 }
 
 const networkPrefix = /^(?:stage0\.|stage\d\.\d+\.|linear\.)/;
 
-/** The name of a tensor in `layout`, given its name in the 'official' one. */
+/** Translates the name of a tensor from the 'official' layout. */
 export function nameIn(layout: Layout, name: string): string {
   const prefix = networkPrefix.exec(name)?.[0] ?? '';
   const { block, network } = names[layout];
@@ -104,13 +104,13 @@ function rename(rules: Rules, name: string): string {
 
 const dense = 'rbr_dense.conv.weight';
 
-/** Tensors without meaning that a state dict in `layout` has beside those of a module with these `slots`. */
+/** Tensors without meaning that a state dict in `layout` has besides those in `slots`. */
 export function placeholders(layout: Layout, slots: readonly SlotSpec[]): Pick<SlotSpec, 'name' | 'dims'>[] {
   if (layout !== 'super-gradients') return [];
   const own = new Set(slots.map(({ name }) => name));
   return slots.flatMap(({ name, dims }) => {
     const prefix = name.slice(0, -dense.length);
-    // Only its QARepVGG block has them, whose 1x1 has no batch norm.
+    // Only the QARepVGG block has them: its 1x1 has no batch norm.
     if (!name.endsWith(dense) || !own.has(`${prefix}rbr_1x1.weight`)) return [];
     return [
       { name: nameIn(layout, `${prefix}rbr_reparam.weight`), dims },
@@ -119,10 +119,10 @@ export function placeholders(layout: Layout, slots: readonly SlotSpec[]): Pick<S
   });
 }
 
-/** The batch norm after the sum of the branches, and not one that belongs to a branch. */
+/** Matches the batch norm after the sum of the branches, but not that of a branch. */
 const postBatchNorm = /(?:^|(?:^|\.)(?!rbr_)[^.]+\.)bn\.|(?:^|\.)(?:final|post)_bn\./;
 
-/** What a set of keys seems to come from, as words that continue "looks like". */
+/** Guesses where a set of keys comes from, as words that continue "looks like". */
 export function recognize(keys: readonly string[]): string | undefined {
   const has = (part: string): boolean => keys.some((key) => `.${key}`.includes(`.${part}`));
   const thing = keys.some((key) => networkPrefix.test(key) || key.startsWith('stem.')) ? 'network' : 'block';

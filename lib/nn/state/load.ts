@@ -70,7 +70,7 @@ interface LoadSettings {
   readonly madeWith: Traits;
 }
 
-/** The wrappers in front of all keys, where the rest has all names of the module. */
+/** The wrappers before all keys, if the keys without them include all names of the module. */
 function wrapperIn(given: UncheckedState, own: readonly string[]): string {
   const keys = [...given.keys()].filter((name) => !isBeside(name));
   const prefix = sharedWrappers(keys);
@@ -83,20 +83,20 @@ function takeOff(given: UncheckedState, prefix: string): UncheckedState {
   return new Map(inside.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
-/** Dims of one number: a scalar, or a list of it. */
+/** Whether these are dims of one number: a scalar, or a list of one. */
 function isOne(dims: readonly number[]): boolean {
   return dims.length === 0 || (dims.length === 1 && dims[0] === 1);
 }
 
 function copyInto(values: Float32Array, sources: readonly [Slot, Float32Array][]): void {
-  // Tensors that are views of this very memory would be overwritten before they are read.
+  // Tensors that are views of this store would be overwritten before they are read.
   const overlapping = sources.some(([, data]) => bufferOf(data) === values.buffer);
   const safe = overlapping ? sources.map(([slot, data]) => [slot, data.slice()] as const) : sources;
   for (const [slot, data] of safe) values.set(data, slot.offset);
 }
 
 /**
- * Refuses what looks like a state dict without any tensors, though it is something else.
+ * Refuses objects that would pass as a state dict without tensors.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
@@ -164,7 +164,7 @@ const sizeAdvice =
   'the names fit: make the module with the sizes of these tensors; a network has the options numClasses, inChannels and channels ' +
   '(--num-classes, --in-channels, --channels)';
 
-/** What makes the given keys fit: another form of the module, a layout, a prefix to remove, another kind of module. */
+/** Says what would make the keys fit: another form of the module, a layout, a prefix to remove, another kind of module. */
 function advise(definition: Definition, given: readonly string[], layout: Layout): string | undefined {
   const { form, namings } = definition;
   const all = namings();
@@ -183,7 +183,7 @@ function adviseKind({ otherKind }: Definition, given: readonly string[], layout:
   return `the received keys are those of another kind of blocks: make the module with ${other.call}${option}`;
 }
 
-/** How a module in form `from` comes to one in form `to`. */
+/** Says how a module gets from form `from` to form `to`. */
 function changeOfForm(from: Form | undefined, to: Form | undefined): string {
   if (to === 'train') return 'make a new module and switch it after loading';
   const call = `eval().switchToDeploy(${to === 'partial' ? '{ keepPostBn: true }' : ''}) on`;

@@ -1,13 +1,13 @@
-/** What PyTorch puts in front of every name: DataParallel and averaged models, torch.compile. */
+/** Prefixes that PyTorch adds to every name: DataParallel, averaged models, torch.compile. */
 export const torchWrappers: readonly string[] = ['module.', '_orig_mod.'];
 
-/** What training codes put there besides: Lightning, MMEngine and many more. */
+/** With those that training frameworks add: Lightning, MMEngine and many more. */
 const wrappers: readonly string[] = [...torchWrappers, 'model.', 'backbone.', 'net.', 'network.'];
 
-/** Words for averaged weights where both sets are in one state dict. */
+/** Words for averaged weights in state dicts that hold both sets. */
 const averaged = /(?:^|[._])(?:ema|averaged?|shadow|swa)(?:$|[._])/i;
 
-/** The wrappers that all names begin with, in a chain: "model.module."; nothing without names. */
+/** The chain of wrappers that all names begin with: "model.module."; empty without names. */
 export function sharedWrappers(names: readonly string[], words = wrappers): string {
   let [shortest = ''] = names;
   for (const name of names) if (name.length < shortest.length) shortest = name;
@@ -21,12 +21,12 @@ export function isAveraged(prefix: string): boolean {
   return averaged.test(prefix);
 }
 
-/** A counter that a batch norm needs in training only; state dicts from before PyTorch 0.4.1, and many converted ones, lack it. */
+/** Whether this is a batch norm's counter, which only training needs. State dicts may lack it, such as those before PyTorch 0.4.1. */
 export function isCounter(name: string): boolean {
   return name === 'num_batches_tracked' || name.endsWith('.num_batches_tracked');
 }
 
-/** What a state dict may hold under PyTorch's names that is no tensor of the network. */
+/** Whether PyTorch may add this name to a state dict though it is not a tensor of the network. */
 export function isBeside(name: string): boolean {
   return name === 'n_averaged' || name === '_extra_state' || name.endsWith('._extra_state');
 }

@@ -3,7 +3,7 @@ import { QARepVGGError } from '../../errors';
 import { allocateFloats, checkedProduct } from '../../limits';
 import type { Tensor } from '../../tensor';
 
-/** Tensors by name. Keys are those of PyTorch's `state_dict()` for the layout in question. */
+/** Tensors by name. Keys are those of PyTorch's `state_dict()` in the chosen layout. */
 export type StateDict = Record<string, Tensor>;
 
 /** A trainable tensor of a module: live views of its value and of its accumulated gradient. */
@@ -13,7 +13,7 @@ export interface Parameter {
   readonly dims: number[];
 }
 
-/** A tensor that a module has. Buffers are state that training updates without gradients (batch norm statistics). */
+/** A tensor of a module. Buffers (batch norm statistics) are state that training updates without gradients. */
 export interface SlotSpec {
   readonly name: string;
   readonly dims: readonly number[];
@@ -27,11 +27,11 @@ export interface Slot extends SlotSpec {
 }
 
 /**
- * All tensors of a module in one flat array, and their gradients in another of the same layout. Tensors lie in the order
- * of their names: as in a safetensors file, whose data can then be used where they are.
+ * All tensors of a module in one flat array, and their gradients in another with the same offsets. Tensors are ordered by
+ * name, as in a safetensors file, so that a file's data can be used in place.
  */
 export class Store {
-  /** In the order in which they were given, that of PyTorch. */
+  /** In PyTorch's order, in which they were given. */
   readonly slots: readonly Slot[];
   readonly values: Float32Array;
   #gradients: Float32Array | undefined;
@@ -39,7 +39,7 @@ export class Store {
   readonly #byName: ReadonlyMap<string, Slot>;
 
   /**
-   * @param values Memory to use, which has the tensors in it; by default new memory, all zero.
+   * @param values Memory that holds the tensors already; by default new memory, all zero.
    * @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY
    */
   constructor(specs: readonly SlotSpec[], where: string, values?: Float32Array) {
@@ -50,7 +50,7 @@ export class Store {
     this.#where = where;
   }
 
-  /** Made when they are first asked for: most modules are not trained. @throws {QARepVGGError} ERR_OUT_OF_MEMORY */
+  /** Allocated when first used: most modules are not trained. @throws {QARepVGGError} ERR_OUT_OF_MEMORY */
   get gradients(): Float32Array {
     this.#gradients ??= allocateFloats(this.values.length, `${this.#where}, gradients`);
     return this.#gradients;
@@ -64,12 +64,12 @@ export class Store {
     return this.#byName.has(name);
   }
 
-  /** A live view. */
+  /** Returns a live view of a tensor. */
   view(name: string): Float32Array {
     return viewOf(this.values, this.slot(name));
   }
 
-  /** Live views of what is trained, by name. */
+  /** Returns live views of the trained tensors, by name. */
   parameters(): Record<string, Parameter> {
     const { values, gradients } = this;
     const trained = this.slots.filter((slot) => slot.kind === 'parameter');
@@ -81,14 +81,14 @@ export class Store {
     );
   }
 
-  /** Copies of all tensors, by name. */
+  /** Returns copies of all tensors, by name. */
   copy(): StateDict {
     return Object.fromEntries(
       this.slots.map((slot) => [slot.name, { data: viewOf(this.values, slot).slice(), dims: [...slot.dims] }]),
     );
   }
 
-  /** Parameter views are the user's to write, and so also to transfer away, memory and all. */
+  /** The user may write to parameter views, and so may also transfer their memory away. */
   checkAttached(where: string): void {
     if (this.values.length > 0 && this.#gradients?.length !== 0) return;
     throw new QARepVGGError(
@@ -110,7 +110,7 @@ function place(specs: readonly SlotSpec[], where: string): { slots: Slot[]; leng
   return { slots, length };
 }
 
-/** The memory that the given tensors lie in, if it is as a {@link Store} of them needs it. */
+/** The memory that holds the given tensors, if it is laid out as a {@link Store} of them needs it. */
 export function inPlace(specs: readonly SlotSpec[], tensors: Readonly<StateDict>, where: string) {
   const { slots, length } = place(specs, where);
   const buffer = tensors[slots[0]?.name ?? '']?.data.buffer;

@@ -4,26 +4,26 @@ import type { Form } from '../blocks/structure';
 const names = ['stride', 'dilation', 'padding', 'activation', 'strides', 'eps', 'identity', 'averageBranch'] as const;
 
 /**
- * Options that change what a module computes and leave no trace in the names and dims of its tensors: weights that were
- * made with other ones load well and compute something else. As text, see {@link asText}.
+ * Options, as text (see {@link asText}), that change what a module computes but not the names and dims of its tensors. Weights
+ * that were made with others would load without an error and compute something else.
  *
  * The best-known case: the blocks QARepVGGBlock and QARepVGGBlockV2 of YOLOv6 differ by an average pool, which has no
  * tensors.
  */
 export type Traits = Readonly<Partial<Record<(typeof names)[number], string>>>;
 
-/** The text of an option in the metadata of a file: a text as it is, anything else in JSON. */
+/** The text of an option in the metadata of a file: a string as it is, anything else as JSON. */
 export function asText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** The options among these that are traits. */
+/** Picks the options that are traits. */
 export function traitsFrom(options: Readonly<Record<string, unknown>>): Traits {
   const given = names.filter((name) => options[name] !== undefined);
   return Object.fromEntries(given.map((name) => [name, asText(options[name])]));
 }
 
-/** What of these still matters in a form: batch norms and branches go as they are folded. */
+/** Picks the traits that still matter in a form: folding removes batch norms and branches. */
 export function formTraits(
   form: Form,
   { eps, identity, averageBranch }: { eps: number; identity: boolean; averageBranch: boolean },
@@ -32,20 +32,20 @@ export function formTraits(
   return form === 'train' ? { eps, identity, averageBranch } : { eps };
 }
 
-/** What state dicts that modules have made, or that came from files with such notes, were made with. */
+/** The traits of state dicts that came from modules, or from files that hold traits. */
 const known = new WeakMap<object, Traits>();
 
-/** Notes what a state dict was made with. A copy of the object does not carry the note. */
+/** Remembers the traits of the module that a state dict came from. A copy of the object does not have them. */
 export function noteTraits(stateDict: object, traits: Traits): void {
   known.set(stateDict, traits);
 }
 
-/** What a state dict was made with, as far as that is known. */
+/** The traits of the module that a state dict came from, as far as they are known. */
 export function traitsOf(stateDict: object): Traits {
   return known.get(stateDict) ?? {};
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when weights were made with other options than `own`. */
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when the weights' traits differ from the module's. */
 export function checkTraits(own: Traits, given: Traits, where: string): void {
   for (const name of names) {
     const [value, other] = [own[name], given[name]];

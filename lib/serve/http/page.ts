@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { contentSecurityPolicy, homePage } from '../page/page';
 import { route } from './context';
 
-/** A page for people. It needs no token: what it shows it fetches by itself, with the token where there is one. */
+/** A page for people. It needs no token itself: its script fetches the data, with the token if there is one. */
 export async function page(app: FastifyInstance): Promise<void> {
   route(
     app,

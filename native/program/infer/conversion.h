@@ -1,4 +1,4 @@
-// From plain tensors to maps and back.
+// Conversions between plain tensors and maps.
 #pragma once
 
 #include <memory>
@@ -7,10 +7,10 @@
 
 namespace qarepvgg {
 
-// Plain [n, c, h, w] -> a map of these dims. Writes the interior only.
+// Plain [n, c, h, w] -> a map with these dims. Writes the interior only.
 std::unique_ptr<Step> make_import_step(const MapShape& map, std::size_t members);
 std::unique_ptr<Step> make_export_step(const MapShape& map, std::size_t members);
-// Bytes as they are.
+// Copies bytes.
 std::unique_ptr<Step> make_copy_step(std::size_t bytes, std::size_t members);
 
 }  // namespace qarepvgg

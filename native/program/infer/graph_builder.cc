@@ -1,4 +1,4 @@
-// How a graph's values get layouts, and where conversions go.
+// Chooses the layouts of a graph's values, and inserts conversions.
 #include <algorithm>
 
 #include "program/infer/graph_layout.h"
@@ -24,7 +24,7 @@ class Builder {
 
  private:
   using Job = StageLayout::Job;
-  // Where a value is, in each layout that it has been needed in.
+  // The buffers of a value: one for each layout that something has needed.
   struct Places {
     BufferId plain = kNoBuffer, map = kNoBuffer;
   };
@@ -90,7 +90,7 @@ class Builder {
     return {true, type.tensor, type.layout, constant != nullptr ? constant->data : nullptr, type.quantization};
   }
 
-  // The buffer that holds a value in this layout; converts it first where there is none.
+  // Returns the buffer that holds a value in this layout. If there is none, adds a conversion.
   BufferId place(ValueId value, Layout layout) {
     Places& places = places_[value];
     BufferId& wanted = layout == Layout::kMap ? places.map : places.plain;
@@ -151,7 +151,8 @@ class Builder {
              text_of(node.outputs[i].dims));
   }
 
-  // A result leaves as a plain tensor in the caller's memory: where it is one already, unless it stays somewhere else.
+  // Outputs are plain tensors in the caller's memory. A value that is a plain tensor is written there directly, unless
+  // it must be somewhere else.
   void add_outputs() {
     for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
       const ValueId value = spec_.outputs[i];
@@ -191,7 +192,7 @@ class Builder {
   GraphLayout layout_;
   std::vector<Places> places_;  // by value
   std::vector<bool> constant_used_;
-  std::vector<std::size_t> readers_;  // by value: operands and outputs that it is
+  std::vector<std::size_t> readers_;  // by value: how many operands and outputs it is
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What a graph becomes before shapes matter: ops with packed weights, and stages that read and write buffers.
+// The part of a compiled graph that does not depend on the size of images: ops with packed weights, and stages that
+// read and write buffers.
 #pragma once
 
 #include <optional>
@@ -13,17 +14,17 @@ namespace qarepvgg {
 using BufferId = std::size_t;
 inline constexpr BufferId kNoBuffer = static_cast<BufferId>(-1);
 
-// Where a value lies in one of its layouts.
+// A value in one of its layouts, and where it is stored.
 struct Buffer {
   enum class Home { kMemory, kInput, kOutput, kConstant };
 
-  ValueType type;  // for the dims that the graph was made for; without its halo
+  ValueType type;  // for the dims that the graph was made for, without halo
   Home home = Home::kMemory;
   std::size_t index = 0;   // of the input or output
   std::size_t offset = 0;  // of a constant, in the weights: bytes
 };
 
-// An op, a conversion or an activation with what it reads and writes.
+// An op, a conversion or an activation, with the buffers that it reads and writes.
 struct StageLayout {
   enum class Job { kOp, kImport, kExport, kCopy, kActivation };
 
@@ -42,7 +43,7 @@ struct GraphLayout {
   AlignedBuffer weights;
 };
 
-// Throws what make_op throws, and ERR_OUT_OF_MEMORY. The spec's constants are not read again.
+// Throws the errors of make_op, and ERR_OUT_OF_MEMORY. The spec's constants are not read after it returns.
 GraphLayout make_layout(const GraphSpec& spec, int threads);
 
 }  // namespace qarepvgg

@@ -12,8 +12,8 @@ namespace {
 using Home = Buffer::Home;
 using Job = StageLayout::Job;
 
-// Stages with larger maps take images one by one: their maps fill the cache, their weights are small. Later stages
-// stream large weights and share them between images.
+// Stages with larger maps take images one by one, because their maps fill the cache and their weights are small. Later
+// stages stream large weights and share them between images.
 constexpr std::size_t kSinglePixels = 256;
 
 bool is_large(const ValueType& type) {
@@ -25,7 +25,7 @@ bool is_empty(const StageLayout& stage, const std::vector<ValueType>& types) {
                      [&](BufferId id) { return types[id].tensor.elements() == 0; });
 }
 
-// Calls visit(buffer) for all that a stage reads or writes.
+// Calls visit(buffer) for every buffer that a stage reads or writes.
 template <class Stage, class Visit>
 void for_each_buffer(const Stage& stage, const Visit& visit) {
   for (const auto* list : {&stage.inputs, &stage.outputs})
@@ -39,7 +39,8 @@ std::vector<ValueType> types_of(const std::vector<BufferId>& ids, const std::vec
   return list;
 }
 
-// Types of what a stage writes, and the op for what it reads where that is another one than the layout's.
+// Returns the types of a stage's outputs. If its inputs have other dims than those of the layout, sets `op` to the op
+// for them.
 std::vector<ValueType> outputs_of(const StageLayout& stage, const std::vector<ValueType>& types,
                                   const GraphLayout& layout, std::unique_ptr<Op>& op) {
   if (stage.job == Job::kOp) {
@@ -54,7 +55,7 @@ std::vector<ValueType> outputs_of(const StageLayout& stage, const std::vector<Va
   return {type};
 }
 
-// Images may have other heights and widths; weights are packed for all else.
+// Only heights and widths of images may differ from the dims that weights were packed for.
 void check_dims(const Dims& given, const Dims& own) {
   bool fits = given.size() == own.size();
   for (std::size_t i = 0; fits && i < own.size(); ++i)
@@ -136,11 +137,11 @@ ValueType GraphPlan::batched_type(BufferId id, std::size_t images) const {
   return type;
 }
 
-// The op for several images together; null where it takes them one by one.
+// The op for several images together; null if it takes them one by one.
 std::unique_ptr<Op> GraphPlan::batched_op(const GraphLayout& layout, const StageLayout& draft,
                                           std::size_t images) const {
   if (draft.job != Job::kOp) return nullptr;
-  // Images lie one behind the other in maps alone.
+  // Several images are contiguous only in maps.
   bool are_maps = true;
   for_each_buffer(draft, [&](BufferId id) {
     are_maps = are_maps && buffers_[id].home == Home::kMemory && buffers_[id].type.layout == Layout::kMap;
@@ -151,8 +152,8 @@ std::unique_ptr<Op> GraphPlan::batched_op(const GraphLayout& layout, const Stage
   return op_of(layout, draft).resized(inputs);
 }
 
-// Stages up to the last one that touches a large map or an input, of those that have something to do; all where no
-// later one gains from several images.
+// Number of the first stages that take images one by one: up to the last one that uses a large map or an input. All
+// stages, if no later one gains from several images.
 std::size_t GraphPlan::front_stages(const GraphLayout& layout) const {
   std::size_t front = 0, count = 0;
   bool gains = false;
@@ -236,7 +237,7 @@ std::unique_ptr<Step> GraphPlan::step_of(const StageLayout& draft, const Op* op,
     case Job::kOp:
       break;
   }
-  // As many images as the op is for.
+  // The step is for as many images as the op.
   std::vector<ValueType> outputs = op->outputs();
   for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i].halo = buffers_[draft.outputs[i]].type.halo;
   const std::size_t own = outputs.empty() || outputs[0].dims().empty() ? 1 : outputs[0].dims()[0];
@@ -247,7 +248,7 @@ std::unique_ptr<Step> GraphPlan::step_of(const StageLayout& draft, const Op* op,
   return op->plan(inputs, outputs, members);
 }
 
-// A value lives from the stage that writes it to the last one that reads it.
+// A value is alive from the stage that writes it to the last one that reads it.
 void GraphPlan::plan_memory() {
   std::vector<Life> lives(buffers_.size());
   for (std::size_t i = 0; i < stages_.size(); ++i)
@@ -260,7 +261,7 @@ void GraphPlan::plan_memory() {
   for (const MemoryLayout::Clear& clear : memory_.clears) stages_[clear.stage].clears.push_back(clear.map);
 }
 
-// Memory is zero to begin with, which is what borders of floats and most borders of integers are.
+// New memory is zero, which is the border of maps of floats and of most maps of integers.
 void GraphPlan::ensure_members(std::size_t count) {
   while (maps_.size() < count) {
     AlignedBuffer memory(memory_.bytes / sizeof(float));
@@ -287,7 +288,6 @@ class GraphPlan::Run final : public Work {
   std::size_t pieces(std::size_t part) const override { return plan_.parts_[part].pieces; }
   double size(std::size_t number) const override {
     const Part& part = plan_.parts_[number];
-    if (part.kind == Part::kClears) return bytes_size(clears_bytes(part));
     if (part.kind != Part::kStage) return 0;
     std::size_t repeats;
     const Step& step = Stage::step(plan_.stages_[part.stage].shared, part.images.count, repeats);
@@ -306,12 +306,11 @@ class GraphPlan::Run final : public Work {
         run_stages(0, plan_.front_, image, {plan_.memory_of(piece.member), shared}, piece.member);
         return;
       }
-      case Part::kClears:
-        return clear(part.stage, part.images, {shared, shared});
       case Part::kStage: {
         std::size_t repeats;
         const Step& step = Stage::step(plan_.stages_[part.stage].shared, part.images.count, repeats);
         const std::size_t image = piece.index / step.pieces();
+        if (piece.index == 0) clear_halos(part.stage, part.images, {shared, shared});
         run_step(part.stage, part.images.first + image, part.images.slot + image, {shared, shared}, piece.member,
                  [&](const Operands& at, std::byte* scratch) {
                    step.run_piece(at, scratch, piece.index % step.pieces(), piece.first || repeats > 1);
@@ -340,17 +339,11 @@ class GraphPlan::Run final : public Work {
     return (place.stride > 0 ? memory.batched + slot * place.stride : memory.single) + place.offset;
   }
 
-  std::size_t clears_bytes(const Part& part) const {
-    std::size_t bytes = 0;
-    for (BufferId id : plan_.stages_[part.stage].clears) bytes += restored_bytes(plan_.buffers_[id].type);
-    return bytes * part.images.count;
-  }
-
-  // What a stage writes to gets its halos back.
-  void clear(std::size_t stage, const Images& images, const Memory& memory) const {
+  // Can run at the same time as the other pieces of the stage, because these write nothing in halos.
+  void clear_halos(std::size_t stage, const Images& images, const Memory& memory) const {
     for (BufferId id : plan_.stages_[stage].clears)
       for (std::size_t i = 0; i < images.count; ++i)
-        restore_zeros(plan_.buffers_[id].type, locate(id, images.first + i, images.slot + i, memory));
+        clear_halo(plan_.buffers_[id].type, locate(id, images.first + i, images.slot + i, memory));
   }
 
   template <class Body>
@@ -366,11 +359,11 @@ class GraphPlan::Run final : public Work {
     if (plan_.profile_) plan_.profile_->add_piece(number, start, Profile::now());
   }
 
-  // Stages [first, end) by one member. Returns whether the run goes on.
+  // Runs stages [first, end) on one member. Returns false if the run was stopped.
   bool run_stages(std::size_t first, std::size_t end, const Images& images, const Memory& memory,
                   std::size_t member) const {
     for (std::size_t number = first; number < end; ++number) {
-      clear(number, images, memory);
+      clear_halos(number, images, memory);
       std::size_t repeats;
       const Step& step = Stage::step(plan_.stages_[number].alone, images.count, repeats);
       for (std::size_t i = 0; i < repeats; ++i)
@@ -409,7 +402,8 @@ void GraphPlan::run(const GraphTask* tasks, std::size_t count, const std::atomic
   if (profile_) profile_->end_run(start, Profile::now());
 }
 
-// Small graphs: every member takes images through all of it, several at a time while there are enough for all.
+// Small graphs: every member takes images through the whole graph, several at a time if there are enough for all
+// members.
 void GraphPlan::add_groups(std::size_t count) {
   if (count == 0) return;
   const std::size_t threads = static_cast<std::size_t>(limits_.threads);
@@ -419,8 +413,8 @@ void GraphPlan::add_groups(std::size_t count) {
   ensure_members(std::min(threads, parts_.back().pieces));
 }
 
-// Images that go through the graph together. Its first stages take them one by one while each member gets as many as
-// the others; the rest of the images, and all other stages, are shared.
+// Adds images that go through the graph together. In the first stages, a member takes an image alone as long as every
+// member gets the same number. The remaining images, and all other stages, are shared by the team.
 void GraphPlan::add_chunk(const Images& images) {
   const std::size_t members = static_cast<std::size_t>(limits_.threads), whole = images.count / members * members;
   if (whole > 0) {
@@ -433,7 +427,6 @@ void GraphPlan::add_chunk(const Images& images) {
 
 void GraphPlan::add_stages(std::size_t first, std::size_t end, const Images& images) {
   for (std::size_t stage = first; stage < end; ++stage) {
-    if (!stages_[stage].clears.empty()) parts_.push_back({Part::kClears, 1, images, stage});
     std::size_t repeats;
     const Step& step = Stage::step(stages_[stage].shared, images.count, repeats);
     parts_.push_back({Part::kStage, step.pieces() * repeats, images, stage});

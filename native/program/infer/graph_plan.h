@@ -1,9 +1,9 @@
-// A graph planned for the dims of its inputs: steps, and the memory they work in, so that a run allocates nothing.
+// A graph planned for the dims of its inputs: steps and their memory, so that a run allocates nothing.
 //
-// A run is cut into pieces that the members of a team claim. Small graphs: a piece is some images that go through all
-// of it. Large ones: the first stages, whose maps are large, take images one by one, each by one member while every
-// member gets as many; the others take several images together, since their weights stream from memory. An image's
-// result is the same bits any way.
+// A run is cut into pieces that the members of a team claim. In a small graph, a piece is some images that go through
+// the whole graph. In a large graph, the first stages, whose maps are large, take images one by one, each on one member
+// as long as all members get the same number. The other stages take several images together, because their weights
+// stream from memory. The result of an image has the same bits in all cases.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,7 @@
 
 namespace qarepvgg {
 
-// One run of the graph: where its inputs and outputs lie, row-major. `image`: the first input, where it is bytes.
+// One run of the graph: memory of its inputs and outputs, row-major. `image`: the first input, if it is bytes.
 struct GraphTask {
   std::vector<const std::byte*> inputs;
   std::vector<std::byte*> outputs;
@@ -25,16 +25,16 @@ struct GraphTask {
 
 // A graph's ops and types for some dims of its inputs.
 struct Resized {
-  std::vector<std::unique_ptr<Op>> ops;  // null where that of the layout serves
+  std::vector<std::unique_ptr<Op>> ops;  // null if the op of the layout can be used
   std::vector<ValueType> types;          // by buffer
 };
-// Throws ERR_SHAPE for dims that do not fit, or that the graph was not made for.
+// Throws ERR_SHAPE for dims that do not fit the graph.
 Resized resize(const GraphLayout& layout, const std::vector<Dims>& inputs);
 
 struct PlanLimits {
-  std::size_t together;  // most images that one thread takes through the graph at once
+  std::size_t together;  // at most how many images one thread takes through the graph together
   int threads;
-  double min_macs;  // threads share one image while each gets about so many multiply-accumulates per op
+  double min_macs;  // threads share an image if each gets about so many multiply-adds per op
 };
 
 class GraphPlan {
@@ -43,42 +43,41 @@ class GraphPlan {
 
   const std::vector<Dims>& dims() const { return dims_; }
   std::size_t memory_bytes() const;
-  // Throws ERR_OUT_OF_MEMORY where this many tasks need memory of more members than ran before.
+  // Throws ERR_OUT_OF_MEMORY if so many tasks need memory for more members than have run before.
   void run(const GraphTask* tasks, std::size_t count, const std::atomic<bool>& stop);
 
  private:
-  // By number of images - 1; one step alone serves any number, image by image.
+  // By number of images - 1. A single step is used for any number, image by image.
   using Steps = std::vector<std::unique_ptr<Step>>;
 
   struct Stage {
     std::vector<BufferId> inputs, outputs;
     Steps alone, shared;           // for one member, for a team
-    std::vector<BufferId> clears;  // maps that it writes, whose halos must be restored before
+    std::vector<BufferId> clears;  // maps whose halos it must write, too
 
-    // `repeats`: images that the step is run for, one by one.
+    // `repeats`: how often the step runs, once for each image.
     static const Step& step(const Steps& steps, std::size_t images, std::size_t& repeats) {
       repeats = steps.size() >= images ? 1 : images;
       return *steps[steps.size() >= images ? images - 1 : 0];
     }
   };
 
-  // Where the values of some images are: those of the first stages, and the others.
+  // Memory for the values of some images: that of the first stages, and that of the others.
   struct Memory {
     std::byte *single, *batched;
   };
 
-  // Some images: their number in the run, and that of the first one's place in batched memory.
+  // Some images: their indices in the run, and the place of the first one in batched memory.
   struct Images {
     std::size_t first, count, slot;
   };
 
-  // A part of a run whose pieces do not depend on each other.
+  // A part of a run whose pieces are independent.
   struct Part {
     enum Kind {
-      kGroups,  // images are taken through all stages, some of them by one member
-      kFronts,  // images are taken through the first stages, each by one member
-      kClears,  // halos of what a stage writes are restored
-      kStage    // one stage
+      kGroups,  // a piece takes some images through all stages
+      kFronts,  // a piece takes one image through the first stages
+      kStage    // a piece is a part of one stage
     } kind;
     std::size_t pieces;
     Images images;
@@ -96,7 +95,7 @@ class GraphPlan {
   ValueType batched_type(BufferId id, std::size_t images) const;
   void plan_memory();
   std::string describe(const GraphLayout& layout, const StageLayout& draft) const;
-  // Members that share so many images, at most all threads.
+  // How many members share so many images, at most all threads.
   std::size_t team_for(std::size_t images) const;
   void ensure_members(std::size_t count);
 
@@ -111,20 +110,20 @@ class GraphPlan {
 
   std::vector<Dims> dims_;
   PlanLimits limits_;
-  std::vector<Buffer> buffers_;  // with types and halos of this plan
+  std::vector<Buffer> buffers_;  // with the types and halos of this plan
   const std::byte* weights_;
   Resized resized_;
-  std::vector<std::unique_ptr<Op>> batched_ops_;  // that steps for several images belong to
+  std::vector<std::unique_ptr<Op>> batched_ops_;  // own the steps for several images
   std::vector<Stage> stages_;
   std::size_t front_ = 0;         // stages that take images one by one
-  double members_per_image_ = 0;  // that an image has work for
+  double members_per_image_ = 0;  // how many members an image has work for
   bool is_shared_ = false;
   MemoryLayout memory_;
   std::size_t scratch_bytes_ = 0, operand_count_ = 0;
   std::vector<AlignedBuffer> maps_;   // by member
   AlignedBuffer scratch_;             // of all members
   std::vector<std::byte*> operands_;  // of the step that a member runs
-  std::vector<Part> parts_;           // of the present run
+  std::vector<Part> parts_;           // of the current run
   std::unique_ptr<Profile> profile_;  // null unless wanted
 };
 

@@ -7,9 +7,9 @@
 namespace qarepvgg {
 namespace {
 
-// Plans own memory in proportion to the input, so few are kept; a server meets few input sizes.
+// Plans own memory in proportion to the input, so only a few are kept. A server meets few input sizes.
 constexpr std::size_t kMaxPlans = 4;
-// More images than this no longer help the reuse of weights.
+// More images than this do not improve the reuse of weights.
 constexpr std::size_t kMaxTogether = 8;
 
 }  // namespace

@@ -1,7 +1,7 @@
-// A graph compiled for inference: ops with packed weights, and plans for the dims that come up.
+// A graph compiled for inference: ops with packed weights, and plans for the dims of runs.
 //
-// Values between ops that work on images are maps, the others are plain tensors; where an op wants the other layout, a
-// conversion goes before it, once for all readers.
+// Values between ops on images are maps, the others are plain tensors. If an op needs the other layout, a conversion is
+// inserted before it, one for all readers.
 #pragma once
 
 #include <atomic>
@@ -15,17 +15,17 @@ namespace qarepvgg {
 
 class GraphProgram {
  public:
-  // Threads share one image while each gets about so many multiply-accumulates from one op to the next: about ten
-  // microseconds. With fewer, handing over takes longer than computing.
+  // Threads share an image if each gets about so many multiply-adds between two ops, which take about ten microseconds.
+  // With fewer, synchronising takes longer than computing.
   static constexpr double kMinMacs = 1e6;
 
-  // The spec's constants are not read again. Throws what make_op throws, and ERR_OUT_OF_MEMORY.
+  // The spec's constants are not read after it returns. Throws the errors of make_op, and ERR_OUT_OF_MEMORY.
   explicit GraphProgram(const GraphSpec& spec, double min_macs = kMinMacs);
 
-  // Of one task, for the dims that the graph was made for.
+  // Types of one task's inputs and outputs, for the dims that the graph was made for.
   const std::vector<TensorType>& inputs() const { return inputs_; }
   const std::vector<TensorType>& outputs() const { return outputs_; }
-  // For inputs of other dims. Throws ERR_SHAPE where they do not fit. May be called while another thread runs.
+  // The same for inputs with other dims. Throws ERR_SHAPE if they do not fit. May be called while another thread runs.
   std::vector<TensorType> outputs(const std::vector<Dims>& inputs) const;
   bool independent() const { return independent_; }
   // Whether the first input may be an image of bytes.
@@ -33,8 +33,8 @@ class GraphProgram {
   std::size_t memory_bytes() const { return layout_.weights.bytes() + plan_bytes_; }
   int threads() const { return limits_.threads; }
 
-  // All tasks have inputs of these dims. `stop` is looked at between steps; outputs are undefined once it is true.
-  // Throws ERR_OUT_OF_MEMORY where dims that are new, or more tasks than ever, need memory that is not there.
+  // All tasks have inputs with these dims. `stop` is checked between steps; outputs are undefined once it is true.
+  // Throws ERR_OUT_OF_MEMORY if new dims, or more tasks than before, need too much memory.
   void run(const std::vector<Dims>& inputs, const GraphTask* tasks, std::size_t count, const std::atomic<bool>& stop);
   void run(const GraphTask* tasks, std::size_t count, const std::atomic<bool>& stop) {
     run(input_dims(), tasks, count, stop);
@@ -48,8 +48,8 @@ class GraphProgram {
   bool independent_;
   PlanLimits limits_;
   GraphLayout layout_;
-  std::vector<std::unique_ptr<GraphPlan>> plans_;  // last used last
-  std::atomic<std::size_t> plan_bytes_{0};         // read by other threads than the one that runs
+  std::vector<std::unique_ptr<GraphPlan>> plans_;  // the most recently used one is last
+  std::atomic<std::size_t> plan_bytes_{0};         // also read by threads that do not run
 };
 
 }  // namespace qarepvgg

@@ -8,12 +8,12 @@
 namespace qarepvgg {
 namespace {
 
-// A map waits at most so many stages for one that is like it, before its memory may serve others. Chains of
-// convolutions change over from one map to the other at every stage.
+// The memory of a map is kept for a similar map for so many stages before other values may use it. Chains of
+// convolutions alternate between two maps.
 constexpr std::size_t kPatience = 4;
 
-// Values that lie in one place, one after the other: a plain tensor alone, or maps that are alike, so that halos are
-// written once.
+// Values that use one place one after the other: a single plain tensor, or maps of the same kind, so that halos are
+// written only once.
 struct Tenancy {
   std::vector<BufferId> tenants;
   std::size_t first, last;    // stages
@@ -30,7 +30,7 @@ class Planner {
   Planner(const std::vector<Buffer>& buffers, const std::vector<Life>& lives, std::size_t images, bool batched)
       : buffers_(buffers), lives_(lives), images_(images), batched_(batched) {}
 
-  // Behind what is laid out already.
+  // Places them after everything that is laid out already.
   void add_to(MemoryLayout& layout) {
     std::vector<BufferId> order;
     for (BufferId id = 0; id < lives_.size(); ++id)
@@ -39,7 +39,7 @@ class Planner {
     std::stable_sort(order.begin(), order.end(),
                      [&](BufferId a, BufferId b) { return lives_[a].first < lives_[b].first; });
     for (BufferId id : order) find_place(id);
-    // The largest first: small ones find room in the gaps that are left.
+    // The largest first, because small ones fit into the remaining gaps.
     std::stable_sort(tenancies_.begin(), tenancies_.end(),
                      [](const Tenancy& a, const Tenancy& b) { return a.bytes > b.bytes; });
     ArenaPlanner arena;
@@ -73,7 +73,7 @@ class Planner {
       found->last = life.last;
       return;
     }
-    // A vector's load may reach beyond the last pixel.
+    // Loading a vector may reach beyond the last pixel.
     const std::size_t spare = type.layout == Layout::kMap ? kAlignment : 0;
     const std::size_t bytes = checked_add(checked_mul(stride_of(id), images_), spare);
     tenancies_.push_back({{id}, life.first, life.last, round_up(bytes, kAlignment), 0});
@@ -86,9 +86,6 @@ class Planner {
   std::vector<Tenancy> tenancies_;
 };
 
-// Whether pixels have lanes beyond the last channel.
-bool has_padding(const MapShape& shape) { return shape.pixel() != shape.c; }
-
 }  // namespace
 
 MemoryLayout lay_out_memory(const std::vector<Buffer>& buffers, const std::vector<Life>& lives, std::size_t together) {
@@ -98,14 +95,13 @@ MemoryLayout lay_out_memory(const std::vector<Buffer>& buffers, const std::vecto
   return layout;
 }
 
-void restore_zeros(const ValueType& type, std::byte* map) {
+void clear_halo(const ValueType& type, std::byte* map) {
   const std::uint8_t zero = type.quantization ? type.quantization->zero_point() : 0;
   const MapShape shape = type.map();
   const auto fill = [&](std::byte* data, std::size_t bytes) {
     if (type.quantization) return fill_elements(data, bytes / type.element, type.element, zero);
     std::memset(data, 0, bytes);
   };
-  if (has_padding(shape)) return fill(map, type.bytes());
   const ByteMap view(map, shape, type.element);
   const std::size_t side = shape.halo * view.pixel(), border = shape.halo * view.row();
   if (side == 0) return;
@@ -119,12 +115,6 @@ void restore_zeros(const ValueType& type, std::byte* map) {
     }
     fill(image + view.image() - border, border);
   }
-}
-
-std::size_t restored_bytes(const ValueType& type) {
-  const MapShape shape = type.map();
-  if (has_padding(shape)) return type.bytes();
-  return type.bytes() - shape.n * shape.h * shape.w * shape.pixel() * type.element;
 }
 
 }  // namespace qarepvgg

@@ -1,4 +1,5 @@
-// Where the values of a plan lie in the memory of a member of the team: values that are never alive together share it.
+// Places the values of a plan in the memory of a member of the team. Values that are never alive at the same time share
+// memory.
 #pragma once
 
 #include <cstddef>
@@ -8,21 +9,21 @@
 
 namespace qarepvgg {
 
-// A value lives from the stage that writes it to the last one that reads it, both included.
+// A value is alive from the stage that writes it to the last one that reads it, including both.
 struct Life {
   std::size_t first = kNoBuffer, last = 0;
-  bool batched = false;  // some of its stages take several images together: there is room for all of them
+  bool batched = false;  // some of its stages take several images together, so there must be room for all of them
 
   bool is_lived() const { return first != kNoBuffer; }
 };
 
 struct MemoryLayout {
   struct Place {
-    std::size_t offset = 0, stride = 0;  // bytes, the latter from one image to the next; 0: room for one
+    std::size_t offset = 0, stride = 0;  // bytes; stride: from one image to the next, 0 if there is room for one only
   };
-  // A map whose memory served other values since its halo and its padding lanes were written.
+  // A map whose memory other values have used since its halo was written.
   struct Clear {
-    std::size_t stage;  // that writes it, and must find them restored
+    std::size_t stage;  // the stage that writes the map, and must write its halo, too
     BufferId map;
   };
 
@@ -31,12 +32,10 @@ struct MemoryLayout {
   std::vector<Clear> clears;
 };
 
-// `lives`: by buffer. `together`: most images that stages take together.
+// `lives`: by buffer. `together`: at most how many images stages take together.
 MemoryLayout lay_out_memory(const std::vector<Buffer>& buffers, const std::vector<Life>& lives, std::size_t together);
 
-// Halo and padding lanes of the map get the value zero: that of floats, or the zero point.
-void restore_zeros(const ValueType& type, std::byte* map);
-// Bytes that restore_zeros writes.
-std::size_t restored_bytes(const ValueType& type);
+// Fills the map's halo with what represents zero: 0 for floats, the zero point for integers.
+void clear_halo(const ValueType& type, std::byte* map);
 
 }  // namespace qarepvgg

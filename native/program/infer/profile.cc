@@ -53,7 +53,7 @@ void Profile::add_piece(std::size_t step, std::int64_t start, std::int64_t end) 
 }
 
 void Profile::end_run(std::int64_t start, std::int64_t end) {
-  // The first runs touch new memory.
+  // The first runs do not count, because they touch new memory.
   const bool counts = ++seen_ > kWarmUp;
   if (counts) {
     ++runs_;

@@ -1,5 +1,5 @@
-// Where the time of runs goes, step by step: a table on standard error when the program goes, where QAREPVGG_PROFILE is
-// set. Only runs whose steps a team shares are measured.
+// Measures the time of each step: prints a table to standard error when the program is destroyed, if QAREPVGG_PROFILE
+// is set. Only runs whose steps a team shares are measured.
 #pragma once
 
 #include <atomic>
@@ -13,13 +13,13 @@ namespace qarepvgg {
 
 class Profile {
  public:
-  // Null unless the environment asks for it.
+  // Null unless QAREPVGG_PROFILE is set.
   static std::unique_ptr<Profile> if_wanted();
   ~Profile();
 
   void add_step(const std::string& name, std::size_t pieces, double macs);
   static std::int64_t now();
-  // Of a piece; from any thread.
+  // Adds the time of a piece; any thread may call it.
   void add_piece(std::size_t step, std::int64_t start, std::int64_t end);
   void end_run(std::int64_t start, std::int64_t end);
 

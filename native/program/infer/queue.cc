@@ -8,7 +8,7 @@
 namespace qarepvgg {
 namespace {
 
-// Images per thread of one pass: enough for threads to stay level, few enough to answer the first request soon.
+// Images per thread in one pass: enough to balance the load of threads, few enough to answer the first request soon.
 constexpr std::size_t kImagesPerThread = 2;
 
 }  // namespace
@@ -16,7 +16,7 @@ constexpr std::size_t kImagesPerThread = 2;
 void GraphQueue::submit(std::shared_ptr<GraphRequest> request) {
   std::list<std::shared_ptr<GraphRequest>> one;
   one.push_back(std::move(request));
-  // A pass that starts at once waits for the lock, and so for the request.
+  // If the pass starts at once, it waits for the lock and so finds the request.
   const std::lock_guard<std::mutex> lock(mutex_);
   compute_later([self = shared_from_this()] { self->run_pass(); });
   waiting_.splice(waiting_.end(), one);
@@ -39,7 +39,7 @@ void GraphQueue::cancel(const std::shared_ptr<GraphRequest>& request) {
   request->done();
 }
 
-// Every submit() comes with one pass. A pass whose request went along with an earlier one finds less or nothing to do.
+// Every submit() queues one pass. If an earlier pass has taken the request, the pass finds less or nothing to do.
 void GraphQueue::run_pass() noexcept {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -72,7 +72,7 @@ void GraphQueue::run_pass() noexcept {
   }
 }
 
-// Only this thread changes running_ and what is in it.
+// Only this thread changes running_ and its requests.
 void GraphQueue::run_together() {
   std::vector<GraphTask> tasks;
   for (const auto& request : running_) tasks.insert(tasks.end(), request->tasks.begin(), request->tasks.end());

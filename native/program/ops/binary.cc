@@ -1,5 +1,5 @@
-// binary: [a, b], broadcast as in NumPy; kind. Of maps with a map of the same dims, a map of one pixel, or a constant
-// of one number or one per channel; of plain tensors otherwise. where: [condition, a, b], of plain tensors.
+// binary: [a, b], broadcast as in NumPy; kind. Takes a map with a map of the same dims, a map of one pixel, or a
+// constant of one number or one per channel; otherwise plain tensors. where: [condition, a, b], plain tensors.
 #include <cmath>
 #include <functional>
 #include <type_traits>
@@ -76,7 +76,8 @@ T power(T a, T b) {
   return static_cast<T>(std::pow(static_cast<double>(a), static_cast<double>(b)));
 }
 
-// Of whole numbers: the sign of the divisor (Python's), or with fmod of the dividend (C's); nothing divided by zero.
+// Whole numbers: the sign is that of the divisor (Python), or with fmod that of the dividend (C). Dividing by zero
+// gives zero.
 template <class T>
 T remainder_of(Kind kind, T a, T b) {
   if constexpr (std::is_floating_point_v<T>) {
@@ -90,7 +91,7 @@ T remainder_of(Kind kind, T a, T b) {
   }
 }
 
-// Whole numbers wrap around, as they do everywhere else in this field.
+// Whole numbers wrap around, as in other runtimes.
 template <class T, class F>
 T wrapping(T a, T b, const F& f) {
   if constexpr (std::is_floating_point_v<T>) {
@@ -182,7 +183,7 @@ class PlainStep final : public Step {
   void compute_run(const T* a, const T* b, std::size_t count, T* y) const {
     const std::ptrdiff_t step_a = loop_.stride(0), step_b = loop_.stride(1);
     if constexpr (std::is_same_v<T, float>) {
-      // A kernel takes runs and single numbers, one of them a run.
+      // A kernel takes a run and a single number, or two runs.
       if (has_kernel(kind_) && step_a <= 1 && step_b <= 1 && step_a + step_b > 0)
         active_kernels().tensor->binary(kernel_of(kind_), a, step_a == 0, b, step_b == 0, count, y);
       else
@@ -255,12 +256,12 @@ class PlainBinary final : public Op {
 
 // ---- maps --------------------------------------------------------------------------------------------------------
 
-// What the second operand of a map is.
+// The second operand beside a map.
 enum class Form { kMap, kPixel, kNumber, kChannels };
 
 class MapBinary final : public Op {
  public:
-  // `map` is the operand with the dims of the result, the other one has that form.
+  // `map` is the index of the operand with the dims of the output; the other one has that form.
   MapBinary(const OpContext& context, Kind kind, std::size_t map, Form form)
       : kind_(kind), map_(map), form_(form), activation_(activation_of(context.attributes())) {
     const Dims& dims = context.inputs[map].dims();
@@ -277,7 +278,7 @@ class MapBinary final : public Op {
   std::size_t weight_bytes() const override {
     return form_ == Form::kNumber || form_ == Form::kChannels ? shape_.pixel() * sizeof(float) : 0;
   }
-  // One number per lane: padding lanes take one, which may be divided by.
+  // One number per lane. Padding lanes get 1, which can be a divisor.
   void pack(std::byte* packed, int) override {
     if (weight_bytes() == 0) return;
     weights_ = reinterpret_cast<float*>(packed);
@@ -327,7 +328,7 @@ class MapBinary final : public Op {
   float* weights_ = nullptr;
 };
 
-// The form of `other` beside a map of those dims, if it has one.
+// The form of `other` beside a map with these dims, if it has one.
 std::optional<Form> form_beside(const Dims& map, const Source& other) {
   if (other.tensor.elements() == 1 && other.constant != nullptr) return Form::kNumber;
   const Dims& dims = other.dims();

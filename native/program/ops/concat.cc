@@ -1,6 +1,6 @@
-// concat: [parts...]; axis. split: [x]; axis, sizes, one for each result. pad: [x]; mode constant, edge or reflect;
-// before, after, one for each axis, value, which is zero for integers. Channels of maps are concatenated
-// and split as they lie, of integers where all have one scale and zero point.
+// concat: [parts...]; axis. split: [x]; axis, sizes, one for each output. pad: [x]; mode constant, edge or reflect;
+// before, after, one for each axis; value, which is zero for integers. Maps are concatenated and split along channels
+// without a change of layout; maps of integers only if all have the same scale and zero point.
 #include <algorithm>
 #include <cstring>
 
@@ -19,16 +19,16 @@ std::size_t axis_of(const OpContext& context, std::size_t rank) {
   return axis;
 }
 
-// Of floats or integers.
+// Whether an operand is a map of floats or integers.
 bool is_map(const Source& source) { return source.layout == Layout::kMap && source.constant == nullptr; }
 
-// The type of a result that has the elements of an operand.
+// The type of an output that has the elements of an operand.
 ValueType type_like(const Source& source, const Dims& dims, Layout layout) {
   if (source.quantization) return integer_map({dims[0], dims[1], dims[2], dims[3]}, *source.quantization);
   return {{source.tensor.type, dims}, layout, 0};
 }
 
-// How a list of tensors lies in their concatenation: each has so many consecutive elements in each of `blocks`.
+// How tensors are interleaved in their concatenation: each has a number of consecutive elements in each of `blocks`.
 struct Parts {
   std::size_t blocks = 1, inner = 1, total = 0;  // inner: elements of one index of the axis
   std::vector<std::size_t> sizes;                // along the axis

@@ -1,5 +1,5 @@
 // conv: [x, weight, bias?]; kernel, strides, pads [top, left, bottom, right], dilations, group; activation. The
-// algorithm is chosen by shape and instruction set alone, so that results can be reproduced.
+// algorithm depends only on the shape and the instruction set, so that results can be reproduced.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -14,7 +14,8 @@
 namespace qarepvgg {
 namespace {
 
-// Multiplications that take about as long as a piece should; by Winograd's algorithm it is more of those that count.
+// Multiply-adds of a piece, so that pieces take about the right time. Winograd's algorithm computes more of them in
+// that time.
 constexpr double kPieceMacs = 4e6, kWinogradPieceMacs = 8e6;
 
 // ---- algorithms: each plans a convolution, packs its weights and runs a part of it --------------------------------
@@ -63,7 +64,7 @@ struct Winograd {
   }
 };
 
-// Reads an image as it came, row-major.
+// Reads a row-major image.
 struct Stem {
   using Plan = StemConvolution;
   static constexpr bool kReadsImage = true;
@@ -134,7 +135,7 @@ class ConvOp final : public Op {
     if (input > 0) return input == 3 ? Access::kMap : Access::kNone;
     return Method::kReadsImage ? Access::kPlain : Access::kMap;
   }
-  // All of the pads: how many of them the last kernel reaches depends on the size of the image.
+  // All pads count: how many of them the last kernel reaches depends on the size of the image.
   std::size_t halo(std::size_t input) const override {
     return input == 0 && !Method::kReadsImage ? node_.input_halo() : 0;
   }
@@ -218,7 +219,7 @@ class DepthwiseOp final : public Op {
 bool is_winograd(const ConvNode& node, Algorithm algorithm) {
   if (algorithm == Algorithm::kGemm || !node.is_square()) return false;
   const ConvShape shape = node.in_whole_lines(node.in);
-  // Padding lanes are computed, too.
+  // Not if padding lanes, which are computed, too, would be more than half of the work.
   if (algorithm == Algorithm::kAuto && 2 * node.in.c * node.out_c < shape.in_c * shape.out_c) return false;
   return WinogradConvolution::supports(shape) &&
          (algorithm == Algorithm::kWinograd || WinogradConvolution::pays(shape));

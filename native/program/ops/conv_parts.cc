@@ -7,7 +7,7 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kMaxSide = 1 << 16;  // of strides, pads and dilations
+constexpr std::size_t kMaxSide = 1 << 16;  // limit of strides, pads and dilations
 
 Window read_window(const Attributes& attributes) {
   const auto kernel = attributes.sizes("kernel", 2), strides = attributes.sizes("strides", 2),
@@ -34,7 +34,7 @@ const float* constant_of(const OpContext& context, std::size_t input, const Dims
   return source.floats();
 }
 
-// The sides that a transposed convolution takes an image to.
+// Shape of the output of a transposed convolution.
 MapShape transposed_output(const ConvDims& dims, const std::vector<std::size_t>& extra) {
   const auto length = [](const Side& side, std::size_t in, std::size_t more) {
     const std::size_t full = checked_add(checked_add(checked_mul(in - 1, side.stride), side.reach() + 1), more);

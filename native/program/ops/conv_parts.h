@@ -1,4 +1,4 @@
-// What conv and convTranspose have in common: a node's window, weights and shapes.
+// The common part of conv and convTranspose: a node's window, weights and shapes.
 #pragma once
 
 #include <optional>
@@ -15,31 +15,31 @@ struct ConvDims {
   Window window;
   MapShape out;
 
-  // For an input of other images. Throws ERR_SHAPE where the kernel does not fit.
+  // Changes the number or size of images. Throws ERR_SHAPE if the kernel does not fit.
   void resize(const MapShape& input);
   double macs() const;
   // Zero pixels around the input that the forward convolution reads.
   std::size_t input_halo() const;
-  // One kernel size, stride, padding and dilation for both sides, as ConvShape has them.
+  // Whether kernel size, stride, padding and dilation are the same for both sides, as ConvShape needs.
   bool is_square() const;
   ConvShape square(const MapShape& input) const;
-  // The same with the channels that a map has with its padding, unless there are groups.
+  // The same with padding lanes counted as channels, unless there are groups.
   ConvShape in_whole_lines(const MapShape& input) const;
 };
 
-// From a node's attributes and the dims of its input and weight, which it checks; `transposed`: those of convTranspose.
+// Reads and checks a node's attributes and the dims of its input and weight. `transposed`: for convTranspose.
 ConvDims read_conv_dims(const OpContext& context, bool transposed);
 
 // A convolution of floats, read from its node and checked.
 struct ConvNode : ConvDims {
-  const float *weight = nullptr, *bias = nullptr;  // bias: null for none
-  bool has_addend = false;                         // operand 3, whose place the result may take
+  const float *weight = nullptr, *bias = nullptr;  // bias: may be null
+  bool has_addend = false;                         // operand 3, which the output may overwrite
   bool relu = false;
-  float ceiling = kNoCeiling;         // of what ReLU leaves
-  std::optional<UnaryFunction> then;  // another activation that stores know
+  float ceiling = kNoCeiling;         // upper bound of the ReLU
+  std::optional<UnaryFunction> then;  // another activation that the kernel can apply
 
   ValueType output() const { return {{Dtype::kFloat32, {out.n, out.c, out.h, out.w}}, Layout::kMap, 0}; }
-  // Of a run; points into this node.
+  // Options of a run; they point into this node.
   ConvOptions options(const FeatureMap& addend) const {
     return {has_addend, relu, then ? &*then : nullptr, ceiling, has_addend ? &addend : nullptr};
   }
@@ -51,7 +51,7 @@ struct ConvNode : ConvDims {
   bool applies_activation() const { return relu || then; }
 };
 
-// Throws ERR_MODEL_INCOMPATIBLE where weights are not constant.
+// Throw ERR_MODEL_INCOMPATIBLE if weights are not constant.
 ConvNode read_conv(const OpContext& context);
 ConvNode read_conv_transpose(const OpContext& context);
 

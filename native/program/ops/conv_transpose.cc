@@ -1,5 +1,5 @@
-// convTranspose: [x, weight [in, out / group, kh, kw], bias?]; as conv, and outputPadding [bottom, right]. It falls
-// apart into one convolution for each residue class of the strides, so nothing is multiplied by zero.
+// convTranspose: [x, weight [in, out / group, kh, kw], bias?]; the attributes of conv, and outputPadding [bottom,
+// right]. It is one convolution for each residue class of the strides, so nothing is multiplied by zero.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -24,7 +24,7 @@ class TransposedStep final : public Step {
         node_(node) {}
 
  private:
-  // Multiplications that take about as long as a piece should.
+  // Multiply-adds of a piece, so that pieces take about the right time.
   static constexpr double kPieceMacs = 4e6;
 
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
@@ -82,8 +82,8 @@ class ConvTransposeOp final : public Op {
 
 // ---- few output channels ------------------------------------------------------------------------------------------
 
-// Where kernels do not overlap, an input pixel times a matrix is a block of output pixels. With few channels such a
-// block fits in a vector, and a map would be mostly padding: the result is a plain tensor.
+// If kernels do not overlap, a block of output pixels is a matrix times an input pixel. With few channels, such a block
+// fits into a vector, and a map would be mostly padding, so the output is a plain tensor.
 bool is_narrow(const ConvNode& node) {
   const auto covers = [](const Side& side) {
     return side.kernel == side.stride && side.before == 0 && side.after == 0 && side.dilation == 1;
@@ -132,7 +132,7 @@ class NarrowStep final : public Step {
     }
   }
 
-  // The same line of every block, one behind the other.
+  // Copies one line of every block, so that they form a line of the output.
   void scatter(const FeatureMap& blocks, std::size_t first, float* to) const {
     const std::size_t pixel = blocks.shape.pixel(), kernel = window_.x.kernel;
     for (std::size_t kx = 0; kx < kernel; ++kx) {

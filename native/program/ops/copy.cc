@@ -78,7 +78,7 @@ std::unique_ptr<Op> make_reshape(const OpContext& context) {
   return std::make_unique<StridedCopyOp>(TensorType{x.type, dims}, Dims{count}, Strides{1}, 0);
 }
 
-// transpose: perm; axis i of the result is axis perm[i] of the operand.
+// transpose: perm; axis i of the output is axis perm[i] of the operand.
 std::unique_ptr<Op> make_transpose(const OpContext& context) {
   const TensorType& x = operand_of(context);
   const auto perm = context.attributes().sizes("perm");
@@ -96,7 +96,7 @@ std::unique_ptr<Op> make_transpose(const OpContext& context) {
   return std::make_unique<StridedCopyOp>(TensorType{x.type, dims}, dims, strides, 0);
 }
 
-// slice: starts, sizes and steps, one for each axis; steps may be negative. Of integers in a map, too.
+// slice: starts, sizes and steps, one for each axis; steps may be negative. Also takes a map of integers.
 std::unique_ptr<Op> make_slice(const OpContext& context) {
   const TensorType& x = operand_of(context);
   const auto starts = context.attributes().sizes("starts"), sizes = context.attributes().sizes("sizes");
@@ -165,8 +165,8 @@ Blocks blocks_of(const OpContext& context) {
 
 }  // namespace
 
-// depthToSpace: blocksize, mode DCR or CRD: whether the block's pixels or the channels vary slowest in the operand's
-// channels.
+// depthToSpace: blocksize, mode DCR or CRD, which says whether the block's pixels or the channels vary slowest in the
+// operand's channels.
 std::unique_ptr<Op> make_depth_to_space(const OpContext& context) {
   const auto [x, b] = blocks_of(context);
   const std::size_t n = x.dims[0], c = x.dims[1] / (b * b), h = x.dims[2], w = x.dims[3];
@@ -179,7 +179,7 @@ std::unique_ptr<Op> make_depth_to_space(const OpContext& context) {
                                          Strides{own[0], channel, own[2], down, own[3], right}, 0);
 }
 
-// spaceToDepth: blocksize; the block's pixels vary slowest in the result's channels.
+// spaceToDepth: blocksize; the block's pixels vary slowest in the output's channels.
 std::unique_ptr<Op> make_space_to_depth(const OpContext& context) {
   const auto [x, b] = blocks_of(context);
   const std::size_t n = x.dims[0], c = x.dims[1], h = x.dims[2] / b, w = x.dims[3] / b;

@@ -1,4 +1,4 @@
-// Elements moved about unchanged.
+// Ops that move elements without changing them.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ namespace qarepvgg {
 std::unique_ptr<Step> make_strided_copy(const Dims& dims, const Strides& strides, std::ptrdiff_t first,
                                         std::size_t element, std::size_t members);
 
-// An op of one plain operand whose result is such a copy.
+// An op with one plain operand whose output is such a copy.
 class StridedCopyOp final : public Op {
  public:
   StridedCopyOp(const TensorType& result, Dims walk, Strides strides, std::ptrdiff_t first);
@@ -23,7 +23,7 @@ class StridedCopyOp final : public Op {
 
  private:
   TensorType result_;
-  Dims walk_;  // indices of the result, perhaps of a higher rank
+  Dims walk_;  // dims over which indices iterate; may have a higher rank than the output
   Strides strides_;
   std::ptrdiff_t first_;
 };

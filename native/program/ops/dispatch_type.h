@@ -1,4 +1,4 @@
-// From the type of a tensor to that of its elements.
+// From the type of a tensor to the C++ type of its elements.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace qarepvgg {
 
-// Calls body with a number of the type; bool is bytes of 0 or 1.
+// Calls body with a number of the type; a bool is a byte, 0 or 1.
 template <class Body>
 auto with_type(Dtype type, const Body& body) {
   switch (type) {

@@ -1,4 +1,4 @@
-// gather: [x, indices]; axis. cast: [x]; to. Both of plain tensors.
+// gather: [x, indices]; axis. cast: [x]; to. Both take plain tensors.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -18,7 +18,8 @@ class GatherStep final : public Step {
                    members) {}
 
  private:
-  // Negative indices count from the end; what lies outside gives zeros, since no run may fail on its numbers.
+  // Negative indices count from the end. An index out of range reads zeros, because a run must not fail because of its
+  // data.
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
     for (std::size_t outer = items.first; outer < items.first + items.length; ++outer)
       for (std::size_t i = 0; i < count_; ++i) {
@@ -79,7 +80,7 @@ class GatherOp final : public Op {
   std::size_t axis_;
 };
 
-// Numbers that the type cannot hold become its nearest bound, NaN becomes zero.
+// Clamps numbers to the bounds of the type; NaN becomes zero.
 template <class To, class From>
 To convert(From value) {
   if constexpr (std::is_same_v<From, float> && !std::is_same_v<To, float>) {

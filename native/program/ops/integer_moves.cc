@@ -10,7 +10,7 @@
 namespace qarepvgg {
 namespace {
 
-// Whether indices follow one another, none of them outside.
+// Whether indices are consecutive and none is outside.
 bool is_range(const std::vector<std::size_t>& indices) {
   for (std::size_t i = 0; i < indices.size(); ++i)
     if (indices[i] == kOutside || indices[i] != indices[0] + i) return false;

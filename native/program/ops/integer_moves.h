@@ -1,4 +1,4 @@
-// Integers of a map moved about unchanged.
+// Ops that move integers of a map without changing them.
 #pragma once
 
 #include <memory>
@@ -8,18 +8,19 @@
 
 namespace qarepvgg {
 
-// For each axis, which index of the operand an index of the result shows.
+// For each axis, the index of the operand that each index of the output reads.
 using AxisSources = std::vector<std::vector<std::size_t>>;
-// What shows nothing of the operand, but zero or another value.
+// Marks an index that reads nothing of the operand, but zero or another value.
 inline constexpr std::size_t kOutside = static_cast<std::size_t>(-1);
 
-// The op of a node whose operand is a map of integers: pad, slice and resize. What is outside is the zero point.
+// Makes the op of a node whose operand is a map of integers: pad, slice or resize. An index outside reads the zero
+// point.
 std::unique_ptr<Op> make_integer_move(const OpContext& context, AxisSources sources);
 
-// How `pad` is to make a tensor larger: the attributes mode, before and after.
+// The attributes mode, before and after of `pad`.
 struct Pads {
   enum class Mode { kConstant, kEdge, kReflect } mode = Mode::kConstant;
-  Dims in, before, dims;  // dims: of the result
+  Dims in, before, dims;  // dims: of the output
 
   AxisSources sources() const;
 };

@@ -1,4 +1,4 @@
-// Steps that compute the rows of one map, each row by itself.
+// Steps that compute the rows of one map independently.
 #pragma once
 
 #include <algorithm>
@@ -12,17 +12,14 @@
 
 namespace qarepvgg {
 
-// Zeroes the padding lanes of rows [first, end), counted through the images.
-void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end);
-
-// Applies a function to output rows [first, end) of a map, counted through its images. Padding lanes stay zero.
+// Applies a function to output rows [first, end) of a map, numbered through all images. Padding lanes stay zero.
 void apply_to_rows(const UnaryFunction& function, const FeatureMap& map, std::size_t first, std::size_t end);
 
-// Runs `rows(at, first, end)` over rows of the output, counted through its images, and then the activation.
+// Runs `rows(at, first, end)` over rows of the output, numbered through all images, and then the activation.
 template <class Rows>
 class RowStep final : public Step {
  public:
-  // work: how much an element of the output is, compared with copying it.
+  // work: how much work an element of the output is, compared with copying it.
   RowStep(const MapShape& out, std::size_t members, std::optional<UnaryFunction> activation, double work, Rows rows)
       : Step({out.n * out.h, members, map_size(out) * work}),
         out_(out),

@@ -1,5 +1,5 @@
-// matMul: [a, b], matrices in the last two dims, the others broadcast; of floats. One vector on either side is a row or
-// a column, as in NumPy.
+// matMul: [a, b], floats; matrices in the last two dims, other dims are broadcast. A vector is a row on the left and a
+// column on the right, as in NumPy.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -11,7 +11,7 @@ namespace {
 
 struct Product {
   std::size_t batch, rows, depth, columns;
-  std::vector<std::size_t> a, b;  // matrix of each operand that each product of the batch takes
+  std::vector<std::size_t> a, b;  // for each product of the batch, the matrix of each operand
 };
 
 class MatMulStep final : public Step {
@@ -23,10 +23,10 @@ class MatMulStep final : public Step {
         product_(std::move(product)) {}
 
  private:
-  // Multiplications that take about as long as a piece should.
+  // Multiply-adds of a piece, so that pieces take about the right time.
   static constexpr double kPieceMacs = 5e5;
 
-  // A row of the result is a sum of rows of b.
+  // A row of the output is a sum of rows of b.
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
     const auto& [batch, rows, depth, columns, from_a, from_b] = product_;
     const TensorKernels& kernels = *active_kernels().tensor;

@@ -9,7 +9,7 @@ Span span_of(const Side& side, std::size_t length, std::size_t position, bool co
   Span span{side.kernel, 0, 0, 0};
   for (std::size_t k = 0; k < side.kernel; ++k) {
     const std::ptrdiff_t at = origin + signed_size(k) * step;
-    // Pads count, but not what a rounded-up output size reaches beyond them.
+    // Pads count, but not positions beyond them, which a rounded-up output size reaches.
     if (count_pads && at < end + signed_size(side.after)) ++span.counted;
     if (at < 0 || at >= end) continue;
     if (span.count++ == 0) {

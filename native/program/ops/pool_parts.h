@@ -1,4 +1,4 @@
-// Windows that pools walk over an image.
+// Windows that pools slide over an image.
 #pragma once
 
 #include <vector>
@@ -8,14 +8,14 @@
 
 namespace qarepvgg {
 
-// The taps of one side that lie in the image, at one position; `counted` of them count for an average.
+// The taps of one side that are inside the image at one position; an average divides by `counted`.
 struct Span {
   std::size_t first, count;  // taps
   std::ptrdiff_t start;      // pixel of the first of them
   std::size_t counted;
 };
 
-// A node's window on an image of that shape, and what it makes of it.
+// A node's window on an image of a shape, and the shape of the output.
 struct PoolWindow {
   Window window;
   MapShape out;
@@ -23,7 +23,7 @@ struct PoolWindow {
 };
 PoolWindow read_pool_window(const OpContext& context, const MapShape& in);
 
-// Those of integers.
+// The op for maps of integers.
 std::unique_ptr<Op> make_integer_max_pool(const OpContext& context);
 
 }  // namespace qarepvgg

@@ -1,5 +1,5 @@
-// maxPool, averagePool: [x]; kernel, strides, pads, dilations, outputSize [height, width] (which ceil_mode decides),
-// countIncludePad; maxPool of integers, too. globalPool: [x]; kind average or max.
+// maxPool, averagePool: [x]; kernel, strides, pads, dilations, outputSize [height, width] (which depends on ceil_mode),
+// countIncludePad; maxPool also takes integers. globalPool: [x]; kind average or max.
 #include <algorithm>
 #include <limits>
 

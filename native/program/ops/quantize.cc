@@ -1,5 +1,5 @@
-// quantize: [x]; outputScale, outputZeroPoint: floats of a map to integers. dequantize: [x]; inputScale,
-// inputZeroPoint.
+// quantize: [x]; outputScale, outputZeroPoint: converts a map of floats to integers. dequantize: [x]; inputScale,
+// inputZeroPoint: the reverse.
 #include "kernels/dispatch.h"
 #include "ops/byte_map.h"
 #include "program/ops/image_parts.h"
@@ -23,7 +23,7 @@ class QuantizeOp final : public Op {
     op->in_ = inputs[0].map();
     return op;
   }
-  // Zero becomes the zero point: padding lanes become what they should be.
+  // Padding lanes need no extra work: zero becomes the zero point.
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = inputs[0].map(), out = outputs[0].map();

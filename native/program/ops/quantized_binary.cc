@@ -1,7 +1,7 @@
 // quantizedBinary: [a, b, table?]; kind add, mul or sub; aScale, aZeroPoint, bScale, bZeroPoint, outputScale,
-// outputZeroPoint, and tableScale, tableZeroPoint beside a table. One of a and b has the dims of the result. The other
-// one has the same dims, is a map of one pixel [n or 1, c, 1, 1], or is a constant of one number or one per channel.
-// quantizedTable: [x, table]; inputScale, inputZeroPoint, outputScale, outputZeroPoint: y = table[x].
+// outputZeroPoint, and tableScale, tableZeroPoint if there is a table. One of a and b has the dims of the output. The
+// other one has the same dims, is a map of one pixel [n or 1, c, 1, 1], or is a constant of one number or one per
+// channel. quantizedTable: [x, table]; inputScale, inputZeroPoint, outputScale, outputZeroPoint: y = table[x].
 #include <algorithm>
 #include <cmath>
 
@@ -26,7 +26,7 @@ IntegerBinaryKind kind_of(const OpContext& context) {
   fail(code::kInvalidArg, "expected kind add, mul or sub, received '", kind, "'");
 }
 
-// What the operand beside a map is.
+// The operand beside a map.
 enum class Form { kMap, kPixel, kNumber, kChannels };
 
 std::optional<Form> form_beside(const Dims& map, const Source& other) {
@@ -44,8 +44,8 @@ std::optional<Form> form_beside(const Dims& map, const Source& other) {
   return per_channel ? std::optional(Form::kChannels) : std::nullopt;
 }
 
-// The numbers of onnxruntime's kernels, in float and in their order (mlas/lib/qladd.cpp, qlmul.cpp); sub is ONNX's
-// DequantizeLinear, Sub, QuantizeLinear. `a` is the operand that changes from pixel to pixel.
+// The constants of onnxruntime's kernels, computed in float and in their order (mlas/lib/qladd.cpp, qlmul.cpp); sub is
+// ONNX's DequantizeLinear, Sub, QuantizeLinear. `a` is the operand that changes from pixel to pixel.
 IntegerBinary constants_of(IntegerBinaryKind kind, const Quantization& a, const Quantization& b,
                            const Quantization& to) {
   IntegerBinary p{a.scale(), b.scale(), 0, a.zero_point(), b.zero_point(), to.parameters()};
@@ -62,7 +62,7 @@ IntegerBinary constants_of(IntegerBinaryKind kind, const Quantization& a, const 
   return p;
 }
 
-// A result beyond it would not be a number, or one that onnxruntime's conversion to integers wraps.
+// Larger results might not be finite, or might wrap in onnxruntime's conversion to integers.
 constexpr float kMostSteps = 0x1p22f;
 
 void check_steps(IntegerBinaryKind kind, const IntegerBinary& p) {
@@ -84,7 +84,7 @@ class QuantizedBinary final : public Op {
         fail(code::kDtype, "expected operands of uint8, received ", name_of(operand->tensor.type));
     if (a.constant != nullptr && b.constant != nullptr)
       fail(code::kInvalidArg, "expected an operand that is computed, received two constants");
-    // The map is an operand with the dims of the result.
+    // The map is the operand with the dims of the output.
     map_ = a.constant != nullptr || (b.constant == nullptr && a.tensor.elements() < b.tensor.elements()) ? 1 : 0;
     const Dims& dims = context.inputs[map_].dims();
     if (dims.size() != 4 || elements_of(dims) == 0)
@@ -105,7 +105,7 @@ class QuantizedBinary final : public Op {
       const auto* first = reinterpret_cast<const std::uint8_t*>(other.constant);
       constant_.assign(first, first + other.tensor.elements());
     }
-    // Sums and products are the same for both orders; what changes slowly comes second.
+    // Sums and products are commutative; the operand that changes slowly goes second.
     swaps_ = map_ == 1 && kind_ != IntegerBinaryKind::kSub;
     constants_ = swaps_ ? constants_of(kind_, *from[1], *from[0], to_) : constants_of(kind_, *from[0], *from[1], to_);
     check_steps(kind_, constants_);
@@ -133,7 +133,7 @@ class QuantizedBinary final : public Op {
   }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     const MapShape in = inputs[map_].map();
-    // One pixel may serve every image, or each its own.
+    // The operand of one pixel may be the same for all images, or there is one for each.
     if (form_ == Form::kPixel && inputs[1 - map_].dims()[0] != in.n) return nullptr;
     if (form_ == Form::kMap && inputs[0].dims() != inputs[1].dims())
       fail(code::kShape, "expected operands of the same dims, received ", text_of(inputs[0].dims()), " and ",
@@ -184,7 +184,7 @@ class QuantizedBinary final : public Op {
   IntegerBinary constants_{};
   MapShape shape_;
   std::size_t element_ = 1;
-  std::vector<std::uint8_t> constant_;  // until it is packed
+  std::vector<std::uint8_t> constant_;  // empty once it is packed
   const std::byte* pixel_ = nullptr;
   const std::uint8_t* entries_ = nullptr;
 };

@@ -1,7 +1,8 @@
-// quantizedConv: [x, weight int8, bias int32, weightScale, table?]; kernel, strides, pads, dilations, group as conv;
-// inputScale, inputZeroPoint; outputScale and outputZeroPoint, without which the result is floats; activation relu or
-// none. An x of floats is an image that it quantises itself. table, uint8 [256]: what the integers become after that,
-// with tableScale and tableZeroPoint. quantizedConvTranspose: the same, and outputPadding, as convTranspose.
+// quantizedConv: [x, weight int8, bias int32, weightScale, table?]; kernel, strides, pads, dilations, group as in conv;
+// inputScale, inputZeroPoint; outputScale and outputZeroPoint, without which the output is floats; activation relu or
+// none. If x is floats, it is an image, which the op quantises itself. table, uint8 [256], is applied to the output;
+// tableScale and tableZeroPoint are those of its entries. quantizedConvTranspose: the same, and outputPadding as in
+// convTranspose.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -19,7 +20,7 @@ const IntegerKernels& kernels() { return *active_kernels().integer; }
 
 // ---- algorithms: each plans a convolution, packs its weights and runs a part of it --------------------------------
 
-// Multiplications that take about as long as a piece should.
+// Multiply-adds of a piece, so that pieces take about the right time.
 constexpr double kPieceMacs = 16e6, kWinogradPieceMacs = 20e6;
 
 struct Direct {
@@ -49,7 +50,7 @@ struct Direct {
   }
 };
 
-// Those with one class of outputs.
+// Algorithms with one class of outputs.
 struct Whole {
   template <class Plan>
   static std::size_t classes(const Plan&) {
@@ -96,7 +97,7 @@ struct Depthwise : Whole {
   }
 };
 
-// Reads an image as it came, row-major floats or bytes.
+// Reads a row-major image of floats or bytes.
 struct Stem : Whole {
   using Plan = IntegerStem;
   static constexpr double kMacs = kPieceMacs / 2;
@@ -201,7 +202,7 @@ class QuantizedConvOp final : public Op {
   }
 
  private:
-  // How many times the panels are there.
+  // How many groups of panels there are.
   std::size_t sum_groups() const { return node_.dims.out_c / panels_.channels; }
   std::size_t lanes() const { return checked_mul(sum_groups(), panels_.padded()); }
   std::size_t lanes_offset() const { return round_up(nominal_.weight_bytes(), kAlignment); }

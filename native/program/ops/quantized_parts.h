@@ -1,4 +1,4 @@
-// What ops on integers have in common.
+// The common part of ops on integers.
 #pragma once
 
 #include <array>
@@ -9,16 +9,16 @@
 
 namespace qarepvgg {
 
-// What each of 256 integers becomes, and what the results stand for.
+// A table of 256 integers, and the quantisation of its entries.
 struct ByteTable {
   static constexpr std::size_t kBytes = 256;
 
   std::array<std::uint8_t, kBytes> entries;
   Quantization to;
 };
-// Operand number `input` with the attributes tableScale and tableZeroPoint; none where the operand is absent.
+// Reads operand number `input` and the attributes tableScale and tableZeroPoint; nothing if the operand is absent.
 std::optional<ByteTable> read_table(const OpContext& context, std::size_t input);
-// The elements of such an operand.
+// Reads the elements of such an operand.
 std::array<std::uint8_t, ByteTable::kBytes> read_entries(const OpContext& context, std::size_t input);
 
 // A convolution of integers, read from its node and checked.

@@ -1,5 +1,5 @@
-// maxPool of integers: [x]; quantizedAveragePool: [x]; inputScale, inputZeroPoint, outputScale, outputZeroPoint; both
-// with the attributes of maxPool and averagePool.
+// maxPool of integers: [x]. quantizedAveragePool: [x]; inputScale, inputZeroPoint, outputScale, outputZeroPoint. Both
+// have the attributes of maxPool and averagePool, too.
 #include <algorithm>
 
 #include "program/ops/image_parts.h"
@@ -16,10 +16,10 @@ void with_element(std::size_t bytes, const Body& body) {
   if (bytes == 1)
     body(std::uint8_t{});
   else
-    body(std::int16_t{});  // from 0 to 255, which any processor compares fast
+    body(std::int16_t{});  // numbers from 0 to 255; any processor compares signed words fast
 }
 
-// visit(pixel) for the pixels under the window at a position, row by row.
+// Calls visit(pixel) for the pixels under the window at a position, row by row.
 template <class Visit>
 void for_each_tap(const PoolWindow& pool, const ByteMap& in, std::size_t image, std::size_t y, std::size_t x,
                   const Visit& visit) {
@@ -53,7 +53,7 @@ class IntegerMaxPool final : public Op {
   }
 
  private:
-  // A position without a pixel is the least integer.
+  // The output of a position without a pixel is the lowest integer.
   template <class T>
   void run_row(const ByteMap& in, const ByteMap& out, std::size_t image, std::size_t y) const {
     const std::size_t lanes = out.shape.pixel();
@@ -71,7 +71,7 @@ class IntegerMaxPool final : public Op {
   PoolWindow pool_;
 };
 
-// As onnxruntime's QLinearAveragePool: floats are added row by row, divided by their count, and quantised.
+// Like onnxruntime's QLinearAveragePool: adds floats row by row, divides by their count, and quantises.
 class IntegerAveragePool final : public Op {
  public:
   explicit IntegerAveragePool(const OpContext& context)
@@ -127,7 +127,7 @@ class IntegerAveragePool final : public Op {
       });
       const float count =
           static_cast<float>(std::max<std::size_t>(1, pool_.rows[y].counted * pool_.columns[x].counted));
-      // Adding 1.5 * 2^23 leaves no bits for a fraction: rounds to the nearest whole number, ties to even.
+      // Adding 1.5 * 2^23 leaves no bits for a fraction, so it rounds to the nearest whole number, ties to even.
       for (std::size_t c = 0; c < lanes; ++c) {
         const float steps = std::min(std::max(sums[c] / count / to + to_zero, 0.0f), 255.0f);
         mean[c] = static_cast<T>(static_cast<int>((steps + 0x1.8p23f) - 0x1.8p23f));

@@ -1,4 +1,4 @@
-// Ops over the lines of an axis, of plain tensors. softmax: [x]; axis, log. reduce: [x]; kind, axes, keepDims. argMax:
+// Ops over the lines of an axis of plain tensors. softmax: [x]; axis, log. reduce: [x]; kind, axes, keepDims. argMax:
 // [x]; axis, keepDims, min, last. topK: [x]; axis, k, largest. cumSum: [x]; axis, exclusive, reverse.
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,7 @@
 namespace qarepvgg {
 namespace {
 
-// The lines of one axis: line i begins at first(i), its elements are `step` apart.
+// The lines of one axis: line i begins at first(i), and its elements are `step` apart.
 struct Lines {
   std::size_t count = 0, length = 0, step = 1;
 
@@ -24,7 +24,7 @@ struct Lines {
     count = outer * step;
   }
   std::size_t first(std::size_t line) const { return first(line, length); }
-  // Where the same line begins in a tensor whose axis has another length.
+  // Beginning of the same line in a tensor whose axis has another length.
   std::size_t first(std::size_t line, std::size_t other_length) const {
     return line / step * step * other_length + line % step;
   }
@@ -62,7 +62,7 @@ std::unique_ptr<Step> make_line_step(const Lines& lines, std::size_t members, st
   return std::make_unique<LineStep<Line>>(lines, members, scratch, std::move(line));
 }
 
-// An op of one plain operand with these results, whose step `make` makes.
+// An op with one plain operand and these outputs, whose step is made by `make`.
 template <class Make>
 class LineOp final : public Op {
  public:
@@ -106,7 +106,7 @@ Reduction reduction_of(const std::string& name) {
   fail(code::kInvalidArg, "expected a reduction, received '", name, "'");
 }
 
-// Sums are in double, in the order of the elements.
+// Sums are computed in double, in the order of the elements.
 template <class T>
 class Accumulator {
  public:
@@ -176,7 +176,8 @@ class Accumulator {
 template <class T>
 class ReduceStep final : public Step {
  public:
-  // kept, reduced: loops over the axes that stay and those that go; the latter from the first element.
+  // kept, reduced: loops over the axes that stay and over those that are reduced; the latter start at the first
+  // element.
   ReduceStep(Reduction kind, StridedLoop kept, StridedLoop reduced, std::size_t elements, std::size_t members)
       : Step({kept.runs(), members, 8 * bytes_size(elements * sizeof(T))}),
         kind_(kind),
@@ -209,7 +210,8 @@ class ReduceStep final : public Step {
 
 // ---- order -------------------------------------------------------------------------------------------------------
 
-// Whether element i comes before j: the larger (or smaller) one, of equal ones the first. NaN counts as the largest.
+// Whether element i comes before j: the larger (or smaller) one does, or the first of equals. NaN counts as the
+// largest.
 template <class T>
 bool comes_before(const T* x, std::size_t step, std::size_t i, std::size_t j, bool largest) {
   const T a = x[i * step], b = x[j * step];

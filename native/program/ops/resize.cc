@@ -1,6 +1,6 @@
-// resize: [x]; mode nearest, linear or cubic; dims of the result; scales, one for each axis; coordinateMode,
-// nearestMode, cubicCoeff, excludeOutside, extrapolation, and for tf_crop_and_resize roi [starts..., ends...]: as ONNX
-// has them. Of integers in a map: nearest alone.
+// resize: [x]; mode nearest, linear or cubic; dims of the output; scales, one for each axis; coordinateMode,
+// nearestMode, cubicCoeff, excludeOutside, extrapolation, and for tf_crop_and_resize roi [starts..., ends...], as in
+// ONNX. A map of integers takes mode nearest only.
 #include <algorithm>
 #include <cmath>
 
@@ -20,7 +20,7 @@ struct Tap {
 
 constexpr std::size_t kMaxRank = 8;
 
-// What one index of the result is made of along one axis: nothing where it shows the value of what is outside.
+// The taps of one index of the output along one axis; empty if it has the value of the outside.
 using Taps = std::vector<Tap>;
 
 struct Rule {
@@ -145,7 +145,7 @@ class ResizeOp final : public Op {
   const TensorType& in() const { return in_; }
   const Dims& out() const { return out_; }
   const std::vector<Taps>& taps(std::size_t axis) const { return taps_[axis]; }
-  // Of the nearest mode.
+  // For mode nearest.
   AxisSources sources() const {
     if (has_outside_) fail(code::kModelIncompatible, "expected to show nothing outside of integers");
     AxisSources sources(taps_.size());
@@ -166,7 +166,7 @@ class ResizeOp final : public Op {
   Layout layout_ = Layout::kPlain;
 };
 
-// A line of the input under the vertical taps first, then its pixels.
+// First combines lines of the input by the vertical taps, then pixels of that line.
 class MapResize final : public Step {
  public:
   MapResize(const ResizeOp& op, const MapShape& in, const MapShape& out, std::size_t members)
@@ -179,7 +179,7 @@ class MapResize final : public Step {
     const TensorKernels& kernels = *active_kernels().tensor;
     const std::size_t end = items.first + items.length;
     const std::size_t pixel = in_.pixel();
-    const Taps* written = nullptr;  // whose line is in the scratch memory
+    const Taps* written = nullptr;  // the taps whose line is in the scratch
     std::size_t image_written = 0;
     for (std::size_t line = items.first; line < end; ++line) {
       const std::size_t image = line / out_.h;

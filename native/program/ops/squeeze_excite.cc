@@ -27,7 +27,7 @@ class SqueezeExciteStep final : public Step {
   }
 
  private:
-  // Every member measures an image for itself: that is cheaper than to wait for one that does.
+  // Every member computes the gate of an image for itself, which is cheaper than waiting for another one.
   void run_items(const Operands& at, std::byte* scratch, const Tile& rows, bool first) const override {
     const FeatureMap map = at.input_map(0, in_);
     HeldBlock measured(scratch, first);

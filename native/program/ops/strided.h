@@ -1,4 +1,4 @@
-// Loops over plain tensors whose operands are walked with strides: broadcasting, transposing, slicing.
+// Loops over plain tensors whose operands are read with strides: broadcasting, transposing, slicing.
 #pragma once
 
 #include <cstddef>
@@ -11,15 +11,15 @@ namespace qarepvgg {
 
 using Strides = std::vector<std::ptrdiff_t>;
 
-// Of a row-major tensor, in elements.
+// Strides of a row-major tensor, in elements.
 Strides strides_of(const Dims& dims);
-// Of an operand that is broadcast to `dims` as in NumPy: zero where it has but one element. Throws ERR_SHAPE.
+// Strides of an operand that is broadcast to `dims` as in NumPy: zero along axes of one element. Throws ERR_SHAPE.
 Strides broadcast_strides(const Dims& operand, const Dims& dims);
 // The dims that two operands are broadcast to. Throws ERR_SHAPE.
 Dims broadcast_dims(const Dims& a, const Dims& b);
 
-// All indices of `dims` as runs with constant strides, in row-major order. Neighbouring axes are merged where every
-// operand allows it, and long runs are cut, so that there is work for several threads.
+// Iterates all indices of `dims` as runs with constant strides, in row-major order. Neighbouring axes are merged if
+// every operand allows it, and long runs are cut, so that there is work for several threads.
 class StridedLoop {
  public:
   StridedLoop(const Dims& dims, std::vector<Strides> operands);
@@ -30,20 +30,20 @@ class StridedLoop {
   };
   std::size_t runs() const { return checked_mul(outer_, blocks_); }
   Run run(std::size_t index) const;
-  // visit(run) for some of them.
+  // Calls visit(run) for some of the runs.
   template <class Visit>
   void for_each(const Tile& items, const Visit& visit) const {
     for (std::size_t i = items.first; i < items.first + items.length; ++i) visit(run(i));
   }
-  // From one element of a run to the next.
+  // Distance between two elements of a run.
   std::ptrdiff_t stride(std::size_t operand) const { return operands_[operand].back(); }
-  // Where a run of an operand begins, in elements.
+  // Offset of a run in an operand, in elements.
   std::ptrdiff_t offset(std::size_t operand, const Run& run) const;
 
  private:
   std::size_t length() const { return dims_.back(); }
 
-  Dims dims_;  // at least one
+  Dims dims_;  // has at least one dim
   std::vector<Strides> operands_;
   std::size_t outer_ = 1, blocks_ = 1;
 };

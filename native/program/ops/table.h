@@ -1,4 +1,4 @@
-// Every op of the engine by the name that a node has.
+// Every op of the engine, by the name that nodes use.
 #pragma once
 
 #include <memory>
@@ -13,10 +13,10 @@ struct OpEntry {
   std::unique_ptr<Op> (*make)(const OpContext& context);
 };
 
-// Null where there is none.
+// Null for an unknown name.
 const OpEntry* find_op(const std::string& name);
 
-// One line for each op; its file has the same name or that of its family.
+// One line for each op. Its file has the name of the op or of its family.
 std::unique_ptr<Op> make_conv(const OpContext& context);
 std::unique_ptr<Op> make_conv_transpose(const OpContext& context);
 std::unique_ptr<Op> make_max_pool(const OpContext& context);

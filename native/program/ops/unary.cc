@@ -12,7 +12,7 @@ namespace {
 
 float softplus(float x) { return x > 20.0f ? x : std::log1p(std::exp(x)); }
 
-// Those that no kernel knows.
+// Functions without a kernel.
 float evaluate(const UnaryFunction& f, float x) {
   switch (f.kind) {
     case Unary::kLog:
@@ -62,6 +62,13 @@ float evaluate(const UnaryFunction& f, float x) {
   }
 }
 
+// A map with few channels is mostly padding lanes, for which functions would be computed, too.
+Layout layout_for(const Source& x) {
+  constexpr std::size_t kLeastPart = 4;
+  const bool is_padding = x.layout == Layout::kMap && kLeastPart * x.dims()[1] <= round_up(x.dims()[1], kAlignedFloats);
+  return is_padding ? Layout::kPlain : x.layout;
+}
+
 class UnaryOp final : public Op {
  public:
   explicit UnaryOp(const OpContext& context)
@@ -69,7 +76,7 @@ class UnaryOp final : public Op {
         activation_(activation_of(context.attributes())) {
     context.expect_inputs(1, 1);
     const Source& x = context.floats(0);
-    type_ = {x.tensor, x.layout, 0};
+    type_ = {x.tensor, layout_for(x), 0};
   }
 
   Access access(std::size_t) const override { return type_.layout == Layout::kMap ? Access::kMap : Access::kPlain; }

@@ -1,4 +1,4 @@
-// Functions of one number over many.
+// Functions of one number, applied to many.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace qarepvgg {
 // y may be x.
 void apply(const UnaryFunction& function, const float* x, std::size_t count, float* y);
 
-// Applies an activation to a value in place: its only operand is its result, too.
+// Makes a step that applies an activation to a value in place: its only operand is also its output.
 std::unique_ptr<Step> make_unary_step(const UnaryFunction& function, const ValueType& type, std::size_t members);
 
 }  // namespace qarepvgg

@@ -7,7 +7,7 @@ import { type ExternalBytes, readTensor } from './tensors';
 
 const texts = new TextDecoder('utf-8', { fatal: true });
 
-/** Reads the value of an attribute. @throws {Error} for a graph, or no value. */
+/** Reads the value of an attribute. @throws {Error} if it is a graph or missing. */
 export function* readAttribute(fields: AttributeFields, external: ExternalBytes, where: string): Steps<AttributeValue> {
   switch (fields.type ?? guessType(fields)) {
     case attributeTypes.float:
@@ -30,14 +30,14 @@ export function* readAttribute(fields: AttributeFields, external: ExternalBytes,
   }
 }
 
-/** Files from before 2017 name no types. */
+/** Files from before 2017 do not name types. */
 function guessType(fields: AttributeFields): number {
   const single = (['float', 'int', 'text', 'tensor', 'graph'] as const).find((name) => fields[name] !== undefined);
   const many = (['floats', 'ints', 'texts', 'graphs'] as const).find((name) => fields[name].length > 0);
   return attributeTypes[single ?? many ?? 'ints'];
 }
 
-/** The attributes of a node, complete with defaults. @throws {Error} saying which one is wrong. */
+/** Returns the attributes of a node with defaults filled in. @throws {Error} saying which one is wrong. */
 export function completeAttributes(node: FileNode, table: AttributeTable): Record<string, AttributeValue | undefined> {
   for (const name of node.attributes.keys()) {
     if (!Object.hasOwn(table, name)) throw new Error(`attribute ${name}, which is not known`);

@@ -8,9 +8,9 @@ import type { ExternalBytes } from './tensors';
 /**
  * Reads the files that hold tensors of a model: regular files in the model's own folder, or in one below it.
  *
- * @param folder Where the model lies; undefined for a model in bytes, whose tensors must be inside.
- * @throws {QARepVGGError} ERR_MODEL_FORMAT for a place elsewhere, or beyond the end of a file; ERR_INVALID_ARG for a file that
- * cannot be read.
+ * @param folder The folder of the model; undefined for a model given as bytes, which must contain its tensors.
+ * @throws {QARepVGGError} ERR_MODEL_FORMAT for a place outside the folder or beyond the end of a file; ERR_INVALID_ARG for a file
+ * that cannot be read.
  */
 export async function readExternal(file: ModelFile, folder: string | undefined, where: string): Promise<ExternalBytes> {
   const tensors = tensorsOf(file).filter(({ location }) => location === 1);
@@ -69,7 +69,7 @@ function placeOf({ external }: TensorFields, where: string): Place {
   return { location, offset, ...(length !== undefined && { length }) };
 }
 
-/** Links are followed first: the file itself must be inside. */
+/** Follows links first: the file itself must be inside the folder. */
 async function insideFolder(folder: string, location: string, where: string): Promise<string> {
   const odd = mismatch('ERR_MODEL_FORMAT', where, "a file in the model's folder", quote(location));
   if (location.includes('\0') || path.isAbsolute(location)) throw odd;

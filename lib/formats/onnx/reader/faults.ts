@@ -1,6 +1,6 @@
 import { type ErrorCode, QARepVGGError, quote } from '../../../errors';
 
-/** Beyond this number, nodes are counted and not named. */
+/** At most this many nodes are named; the others are only counted. */
 const maxNamed = 200;
 
 /** Collects all problems with the nodes of a file, and throws them as one error. */
@@ -8,18 +8,18 @@ export class Faults {
   readonly #found: string[] = [];
   #isDamage = false;
 
-  /** A node that this package does not compute. */
+  /** Adds a node that this package does not compute. */
   unsupported(node: string, problem: string): void {
     this.#found.push(`${quote(node)} (${problem})`);
   }
 
-  /** A node that means nothing. */
+  /** Adds a node that is not valid. */
   damaged(node: string, problem: string): void {
     this.#isDamage = true;
     this.unsupported(node, problem);
   }
 
-  /** @throws {QARepVGGError} ERR_MODEL_FORMAT or ERR_MODEL_INCOMPATIBLE with all that was found, if anything was. */
+  /** @throws {QARepVGGError} ERR_MODEL_FORMAT or ERR_MODEL_INCOMPATIBLE with all problems, if there are any. */
   check(where: string): void {
     const count = this.#found.length;
     if (count === 0) return;

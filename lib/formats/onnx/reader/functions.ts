@@ -4,15 +4,15 @@ import type { Additions } from '../../../graph/ops/op';
 import type { AttributeFields, FunctionFields, NodeFields } from '../schema';
 import { ownDomains } from './nodes';
 
-/** The most nodes that functions may turn a file's nodes into: a function that calls another twice doubles them. */
+/** Largest number of nodes after inlining: functions that call each other twice could turn a small file into any number. */
 const maxNodes = 2 ** 15;
 
-/** The deepest call of a function by functions. */
+/** Largest depth of calls. */
 const maxDepth = 32;
 
 /**
- * Nodes without the functions that a file defines: a call becomes the nodes of the function, with new names for its inner values.
- * Some exporters write a function for each module or operator.
+ * Inlines the functions that a file defines: a call becomes the nodes of the function, with new names for its inner values. Some
+ * exporters write a function for each module or operator.
  */
 export class Functions {
   readonly #bodies: ReadonlyMap<string, FunctionFields>;
@@ -27,9 +27,9 @@ export class Functions {
   }
 
   /**
-   * The nodes that a node stands for: itself, if it calls no function.
+   * Iterates the nodes that replace a call; the node itself if it does not call a function.
    *
-   * @throws {QARepVGGError} ERR_LIMIT for functions that call themselves, and for more nodes than any network has.
+   * @throws {QARepVGGError} ERR_LIMIT for functions that call themselves, and for too many nodes.
    */
   *inline(node: NodeFields, depth = 0): Generator<NodeFields> {
     const body = this.#bodyOf(node);
@@ -50,13 +50,13 @@ export class Functions {
     }
   }
 
-  /** Operators of ONNX that the package knows need no body. */
+  /** The function that a node calls; undefined for operators of ONNX that this package knows. */
   #bodyOf({ opType = '', domain = '' }: NodeFields): FunctionFields | undefined {
     if (ownDomains.includes(domain) && opNamed(opType) !== undefined) return undefined;
     return this.#bodies.get(keyOf(domain, opType));
   }
 
-  /** By names in the body: the caller's inputs and outputs, and new names for all between them. */
+  /** Maps names in the body to the caller's inputs and outputs, and to new names for the other values. */
   #namesOf(body: FunctionFields, node: NodeFields, place: string): ReadonlyMap<string, string> {
     const names = new Map([['', '']]);
     body.inputs.forEach((name, i) => {
@@ -77,7 +77,7 @@ function keyOf(domain = '', name = ''): string {
   return `${ownDomains.includes(domain) ? '' : domain}:${name}`;
 }
 
-/** A node of a function's body where a node calls it. */
+/** A node of a function's body, with the names and attributes of a call. */
 function called(
   inner: NodeFields,
   caller: NodeFields,
@@ -85,7 +85,7 @@ function called(
   names: ReadonlyMap<string, string>,
   place: string,
 ): NodeFields {
-  // The reader reports a name that the body does not know.
+  // If the body does not define a name, the reader reports it.
   const nameOf = (name: string): string => names.get(name) ?? `${place}/${name}`;
   return {
     ...inner,

@@ -10,14 +10,14 @@ import { NodeReader } from './nodes';
 import { inOrder } from './order';
 import { type ExternalBytes, readTensor } from './tensors';
 
-/** Nodes and tensors that are read in one step. */
+/** How many nodes and tensors are read in one step. */
 const stepNodes = 2 ** 10;
 
-/** The opsets that are read. Some forms before 7 are refused by their attributes. */
+/** The opsets that are read. A few forms before opset 7 are refused because of their attributes. */
 const opsets = [1, 21] as const;
 
 /**
- * The graph of a model file.
+ * Reads the graph of a model file.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
  * is not consistent.
@@ -79,7 +79,7 @@ function readOpset({ opsets: given }: ModelFile, where: string): number {
   );
 }
 
-/** Of two tensors with the same name the later wins, as in onnxruntime. */
+/** If two tensors have the same name, the later one counts, as in onnxruntime. */
 function* readTensors(graph: GraphFields, external: ExternalBytes, where: string): Steps<Map<string, GraphTensor>> {
   if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'dense tensors', 'sparse ones');
   const tensors = new Map<string, GraphTensor>();
@@ -90,7 +90,7 @@ function* readTensors(graph: GraphFields, external: ExternalBytes, where: string
   return tensors;
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for anything but a tensor of numbers with dims. */
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE unless it is a tensor of numbers with dims. */
 function readValue(fields: ValueFields, where: string): Value {
   const [value] = tryValue(fields);
   if (value) return value;
@@ -115,7 +115,7 @@ function checkNames(inputs: readonly Value[], where: string): void {
   if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', `${where}, inputs`, 'names, each once', quote(odd));
 }
 
-/** The first repeated text. */
+/** The first text that occurs twice. */
 function repeated(texts: readonly string[]): string | undefined {
   const seen = new Set<string>();
   return texts.find((text) => seen.size === seen.add(text).size);

@@ -88,7 +88,7 @@ export class NodeReader {
 /** Attributes of the first opsets that do not change the result of inference. */
 const obsolete = ['consumed_inputs', 'is_test'];
 
-/** Numbers that were floats have these names. */
+/** Attributes with these names were floats. */
 const floats = ['min', 'max', 'value', 'scales', 'ratio'];
 
 function asTensor(name: string, value: AttributeValue): GraphTensor {

@@ -2,9 +2,8 @@ import type { GraphNode } from '../../../graph/graph';
 import type { Faults } from './faults';
 
 /**
- * The nodes in an order in which each follows those that it reads; the given order, if it is one. A node is at fault if it
- * reads a
- * value that nothing makes, is part of a cycle, or makes a value that exists already.
+ * Sorts nodes so that each follows those that it reads; keeps the order if it is one already. Reports a node that reads a value
+ * which nothing makes, is part of a cycle, or makes a value that exists already.
  */
 export function inOrder(nodes: readonly GraphNode[], given: ReadonlySet<string>, faults: Faults): GraphNode[] {
   const made = new Set(given);

@@ -7,13 +7,13 @@ import { arrayOf, bytesPerElement, type Dtype } from '../../dtypes';
 import { inGraphType } from '../../graph-types';
 import type { TensorFields } from '../schema';
 
-/** Bytes that are copied in one step. */
+/** How many bytes are copied in one step. */
 const stepBytes = 2 ** 22;
 
-/** Bytes of tensors that lie in files beside the model's own. */
+/** Returns the bytes of a tensor that is stored in a file of its own. */
 export type ExternalBytes = (tensor: TensorFields) => Uint8Array | undefined;
 
-/** Element types of tensors, by ONNX's number, and the field that has them where `raw_data` does not. */
+/** Element types by ONNX's number, and the field that holds the elements if `raw_data` does not. */
 const elementTypes: Readonly<Record<number, readonly [Dtype, 'floats' | 'ints' | 'longs' | 'doubles' | 'unsigned']>> = {
   1: ['F32', 'floats'],
   2: ['U8', 'ints'],
@@ -31,7 +31,7 @@ const elementTypes: Readonly<Record<number, readonly [Dtype, 'floats' | 'ints' |
 };
 
 /**
- * A tensor of a file. Its bytes are kept where their type is one of a graph's; others are converted.
+ * Reads a tensor. Its bytes are kept if graphs have their type, else converted.
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for dims that do not fit the bytes; ERR_MODEL_INCOMPATIBLE for strings and the like.
  */
@@ -60,12 +60,12 @@ function* fixed(dtype: Dtype, bytes: Uint8Array, count: number, where: string): 
   return arrayOf(dtype, yield* aligned(bytes, bytesPerElement(dtype)));
 }
 
-/** A field of at least this many bytes has three or more before them: its number, and a length of two or more bytes. */
+/** A field of at least this many bytes has three or more bytes before it: its number, and a length of two or more bytes. */
 const roomyField = 128;
 
 /**
- * Aligns the floats of a tensor to their size: moves them in place, over the length that precedes them in the file. A copy would
- * touch new memory. Only for bytes that nothing else reads, and only once after decoding.
+ * Aligns the floats of a tensor by moving them in place, over the length that precedes them in the file, because a copy would
+ * touch new memory. Use it only for bytes that nothing else reads, and only once after decoding.
  */
 export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
   const { rawData, dataType } = fields;
@@ -79,7 +79,7 @@ export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
   return { ...fields, rawData: moved };
 }
 
-/** The bytes themselves where they are aligned to the element's size, otherwise a copy. */
+/** The bytes themselves if they are aligned to the element's size, otherwise a copy. */
 export function* aligned(bytes: Uint8Array, size: number): Steps<Uint8Array> {
   if (bytes.byteOffset % size === 0) return bytes;
   const copy = new Uint8Array(bytes.length);
@@ -90,13 +90,13 @@ export function* aligned(bytes: Uint8Array, size: number): Steps<Uint8Array> {
   return copy;
 }
 
-/** Integers of any length are slow to read. */
+/** Elements in one step. Varints are slow to read. */
 const listStep = 2 ** 14;
 
-/** Numbers of a field that is a list; integers are of any length there. */
+/** Reads a field that is a list of numbers, in which integers are varints. */
 function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number, where: string): Steps<NodeJS.TypedArray> {
   if (field === 'floats' || field === 'doubles') return yield* fixed(dtype, bytes, count, where);
-  // An integer takes at least one byte.
+  // A varint takes at least one byte.
   if (bytes.length < count) throw wrongSize(where, count, dtype, `${bytes.length} bytes`);
   const result = arrayOf(dtype, new Uint8Array(count * bytesPerElement(dtype)));
   const reader = new BinaryReader(bytes);

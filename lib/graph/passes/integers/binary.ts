@@ -5,7 +5,7 @@ import { type Bytes, named, type Scale } from './parameters';
 
 const kinds: Readonly<Record<string, boolean>> = { add: true, mul: true, sub: false };
 
-/** A sum, difference or product of bytes of the same dims, or with one number for each channel of an image. */
+/** A sum, difference or product of bytes with the same dims, or of bytes and one number per channel of an image. */
 export const binary: Rounding = (node, to, at, integers) => {
   if (!(node.op in kinds)) return undefined;
   const [first, second] = node.inputs.map((name) => integers.read(name));
@@ -19,7 +19,7 @@ export const binary: Rounding = (node, to, at, integers) => {
   return { ...to, name };
 };
 
-/** More steps than that the engine does not count; nor does it make sense to round to so few of them. */
+/** Limit of results before they are clamped to 256 steps, in steps of the output. No useful scale comes near it. */
 const mostSteps = 2 ** 22;
 
 function hasRoom(op: string, a: Scale, b: Scale, to: Scale): boolean {
@@ -27,7 +27,7 @@ function hasRoom(op: string, a: Scale, b: Scale, to: Scale): boolean {
   return most / to.scale < mostSteps / 2;
 }
 
-/** In the order in which the engine takes them. */
+/** The operands in the order that the engine needs. */
 function paired(a: Bytes, b: Bytes, node: GraphNode, integers: Integers): readonly [Bytes, Bytes] | undefined {
   const fits = ([large, small]: readonly [Bytes, Bytes]): boolean => {
     const [dims, other] = [integers.dims(large), integers.dims(small)];
@@ -43,7 +43,7 @@ function paired(a: Bytes, b: Bytes, node: GraphNode, integers: Integers): readon
   return ways.find(fits);
 }
 
-/** With one number for each channel. */
+/** Bytes and one number per channel. */
 function withConstant(
   first: Bytes | undefined,
   second: Bytes | undefined,

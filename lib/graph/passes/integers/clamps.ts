@@ -4,14 +4,14 @@ import { roundedByte } from '../../ops/quantization';
 import type { Integers, Reading, Rounding } from './context';
 import type { Bytes } from './parameters';
 
-/** What rounds as something else does, and stays within bounds: rounding keeps the order of numbers. */
+/** A clamp of a value: rounding is monotonic, so the value can be rounded first and the bytes clamped. */
 export const clamp: Rounding = (node, to, at, integers) => {
   const bounds = boundsOf(node, integers.rewriter);
   const bytes = bounds && integers.tryRound(node.inputs[0] as string, to, at);
   return bytes && clamped(bounds, bytes, at, integers);
 };
 
-/** Zero is one of the numbers that bytes stand for, so that what is not below it is exact. */
+/** ReLU of bytes, without rounding: the bytes can represent zero exactly. */
 export const readRelu: Reading = (node, integers) => {
   const bytes = integers.read(node.inputs[0] as string);
   return bytes && clamped([0, Number.POSITIVE_INFINITY], bytes, node, integers);
@@ -22,7 +22,7 @@ type Bounds = readonly [low: number, high: number];
 function clamped([low, high]: Bounds, bytes: Bytes, at: GraphNode, integers: Integers): Bytes {
   const { scale, zeroPoint } = bytes;
   const [least, most] = [low, high].map((bound) => roundedByte(bound, scale, zeroPoint)) as [number, number];
-  // Bytes themselves have the same bounds.
+  // The type of the bytes has the same bounds.
   if (least === 0 && most === 255) return bytes;
   const table = new Uint8Array(256).map((_, q) => Math.min(most, Math.max(least, q)));
   return integers.table(bytes, table, bytes, at);

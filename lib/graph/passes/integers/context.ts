@@ -6,22 +6,22 @@ import { tensorOf } from '../../tensors';
 import { regrid } from './grid';
 import { type Bytes, maxDepth, named, type Scale, sameScale, scaleNamed, scaleOf } from './parameters';
 
-/** Makes bytes of the result of a node, rounded to a scale, before node `at`; nothing where it cannot. */
+/** Computes a node in integers, its output rounded to a scale, with new nodes before `at`. Returns nothing if it cannot. */
 export type Rounding = (node: GraphNode, to: Scale, at: GraphNode, integers: Integers) => Bytes | undefined;
 
-/** The bytes that a result of a node stands for, where its input stands for some. */
+/** Returns bytes that represent an output of a node exactly, if bytes represent its inputs. */
 export type Reading = (node: GraphNode, integers: Integers, value: string) => Bytes | undefined;
 
-/** What the families of operators know. */
+/** The rules of all families of operators, by operator. */
 export interface Families {
   readonly clamps: Readonly<Record<string, Rounding>>;
   readonly roundings: Readonly<Record<string, Rounding>>;
   readonly readings: Readonly<Record<string, Reading>>;
-  /** Of any operator. */
+  /** For any operator. */
   readonly functions: Rounding;
 }
 
-/** Constants that a file has in integers. */
+/** A constant that the file holds in integers. */
 export interface ConstantBytes extends Scale {
   readonly dims: readonly number[];
   readonly integers: Uint8Array;
@@ -29,7 +29,7 @@ export interface ConstantBytes extends Scale {
 
 type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
-/** A graph some of whose values are bytes in the engine. */
+/** A graph in which some values become bytes. */
 export class Integers {
   readonly rewriter: Rewriter;
   readonly #families: Families;
@@ -41,7 +41,7 @@ export class Integers {
     this.#families = families;
   }
 
-  /** A new node before another one; its result. */
+  /** Inserts a node before another one; returns the name of its output. */
   add(
     at: GraphNode,
     hint: string,
@@ -58,7 +58,7 @@ export class Integers {
     return this.rewriter.dims(name);
   }
 
-  /** The bytes that a value in floats stands for, if that is what it is. Asked of values whose makers have had their turn. */
+  /** The bytes that represent a value in floats exactly, if there are any. The pass must have visited the maker of the value. */
   read(value: string): Bytes | undefined {
     if (!this.#read.has(value))
       this.#read.set(
@@ -74,7 +74,7 @@ export class Integers {
     return node.op === 'dequantize' ? bytesOf(node) : this.#families.readings[node.op]?.(node, this, value);
   }
 
-  /** Nothing where operators stand one behind the other in larger numbers than a stack has room for. */
+  /** Stops the recursion, with nothing, in chains of operators that are too long for the stack. */
   #within<T>(compute: () => T): T | undefined {
     if (this.#depth >= maxDepth) return undefined;
     this.#depth++;
@@ -85,7 +85,7 @@ export class Integers {
     }
   }
 
-  /** Bytes that never change, with what they stand for; signed ones are raised by 128. */
+  /** A constant in integers with its scale. Signed integers are raised by 128. */
   constant(value: string): ConstantBytes | undefined {
     const { rewriter } = this;
     const node = rewriter.maker(value);
@@ -100,7 +100,7 @@ export class Integers {
     return { scale, zeroPoint: zeroPoint + offset, dims: tensor.dims, integers };
   }
 
-  /** A value in floats as bytes of this scale, by the node that makes it; nothing where that computes in floats. */
+  /** Rounds a value to bytes of this scale, if the node that makes it can compute in integers. */
   tryRound(value: string, to: Scale, at: GraphNode): Bytes | undefined {
     return this.#within(() => this.#roundNew(value, to, at));
   }
@@ -111,18 +111,18 @@ export class Integers {
     const node = this.rewriter.maker(value);
     if (!node || node.activation) return undefined;
     const { clamps, functions, roundings } = this.#families;
-    // Rounding keeps the order of numbers, so that bounds apply to what is rounded before them.
+    // Clamps come first: rounding is monotonic, so a clamp applies to the rounded bytes.
     const found = clamps[node.op]?.(node, to, at, this) ?? functions(node, to, at, this);
     if (found || !this.rewriter.isReadOnce(value)) return found;
     return roundings[node.op]?.(node, to, at, this);
   }
 
-  /** As {@link tryRound}; computed in floats and rounded then, if need be. */
+  /** Same as {@link tryRound}; if the node cannot compute in integers, rounds its floats. */
   round(value: string, to: Scale, at: GraphNode): Bytes {
     return this.tryRound(value, to, at) ?? this.#quantize(value, to, at);
   }
 
-  /** The same integers, which stand for something else. */
+  /** The same integers with another scale. */
   reinterpret(bytes: Bytes, as: Scale, at: GraphNode): Bytes {
     return sameScale(bytes, as)
       ? bytes
@@ -134,7 +134,7 @@ export class Integers {
         );
   }
 
-  /** A function of each byte. */
+  /** Applies a function, given as a table, to each byte. */
   table(bytes: Bytes, table: Uint8Array, to: Scale, at: GraphNode): Bytes {
     const name = this.rewriter.addTensor(`${at.name}/table`, tensorOf('uint8', [256], table));
     const attributes = { ...named('input', bytes), ...named('output', to) };
@@ -147,7 +147,7 @@ export class Integers {
     };
   }
 
-  /** The bytes of another scale that what some stand for is rounded to. */
+  /** Rounds the numbers that bytes represent to another scale. */
   requantize(bytes: Bytes, to: Scale, at: GraphNode): Bytes {
     if (sameScale(bytes, to)) return bytes;
     const { scale, zeroPoint } = bytes;
@@ -157,7 +157,7 @@ export class Integers {
     return this.table(bytes, table, to, at);
   }
 
-  /** What bytes stand for, as a new value. */
+  /** Adds a value with the floats that bytes represent. */
   floats(bytes: Bytes, at: GraphNode): string {
     return this.add(
       at,
@@ -170,7 +170,7 @@ export class Integers {
     );
   }
 
-  /** Floats rounded to a scale that stay floats. */
+  /** Rounds floats to a scale and keeps them as floats. */
   roundFloats(value: string, { scale, zeroPoint }: Scale, at: GraphNode): string {
     const { rewriter } = this;
     const parameters = [
@@ -181,7 +181,7 @@ export class Integers {
     return rewriter.compute(at, 'dequantizeLinear', [integers, ...parameters]);
   }
 
-  /** Floats of these dims, [n, c, h, w] or [n, c], that bytes stand for, made by a node in place of another one. */
+  /** Replaces a node by one that outputs the floats that bytes represent, with the node's dims: [n, c, h, w] or [n, c]. */
   dequantizeAs(node: GraphNode, bytes: Bytes): void {
     const { rewriter } = this;
     const dims = rewriter.dims(node.outputs[0]);
@@ -200,7 +200,7 @@ export class Integers {
     rewriter.replace(node, nodeOf(node, 'reshape', [map, this.#shape(dims, node)], { allowzero: 1 }));
   }
 
-  /** Takes out what makes a value that nothing reads any more. */
+  /** Removes the nodes that make a value which nothing reads any more. */
   removeUnread(value: string): void {
     const left = [value];
     for (let name = left.pop(); name !== undefined; name = left.pop()) {
@@ -211,7 +211,7 @@ export class Integers {
     }
   }
 
-  /** Makes bytes of what a QuantizeLinear rounds, and has all that reads them take these. */
+  /** Turns the value that a QuantizeLinear rounds into bytes, and makes its readers read them. */
   convert(node: GraphNode): void {
     const { rewriter } = this;
     const [value = ''] = node.inputs;
@@ -239,7 +239,7 @@ export class Integers {
     this.#finish(node, rewriter.isRead(output) ? this.#floatsLike(value, bytes, node) : value);
   }
 
-  /** Takes a conversion out; where somebody reads its integers, they are made of floats that stand for them. */
+  /** Removes a conversion. If something reads its integers, keeps it and feeds it the floats that represent them. */
   #finish(node: GraphNode, floats: string): void {
     const [output = ''] = node.outputs;
     if (!this.rewriter.isRead(output)) this.removeUnread(output);
@@ -271,7 +271,7 @@ export class Integers {
   }
 }
 
-/** What a node called dequantize reads. */
+/** The bytes that a dequantize node reads. */
 function bytesOf(node: GraphNode): Bytes {
   return { name: node.inputs[0] as string, ...scaleNamed('input', node) };
 }

@@ -5,17 +5,17 @@ import type { Integers, Rounding } from './context';
 import { type Bytes, named, type Scale } from './parameters';
 import { hasIntegerWeights, type IntegerWeights, integerWeights, type WeightLayout } from './weights';
 
-/** What convolutions, and products with constants, are in the engine. */
+/** A convolution, or a product with constants, as the engine takes it. */
 interface IntegerProduct {
   readonly op: 'quantizedConv' | 'quantizedConvTranspose';
   readonly x: Bytes;
   readonly weights: IntegerWeights;
   readonly attributes: GraphNode['attributes'];
-  /** Of the map that it makes. */
+  /** Dims of its output as a map. */
   readonly dims: readonly number[];
 }
 
-/** Sums of products, rounded. */
+/** Computes sums of products in integers and rounds them. */
 export const product: Rounding = (node, to, at, integers) => {
   const found = productOf(node, integers);
   if (!found?.weights.scale.data.every((scale) => fits(found.x, scale as number, to))) return undefined;
@@ -30,7 +30,7 @@ export const product: Rounding = (node, to, at, integers) => {
   return { name, scale: to.scale, zeroPoint: to.zeroPoint };
 };
 
-/** Sums of products whose result is floats. @returns whether it is one. */
+/** Computes sums of products in integers and outputs floats. @returns whether the node is one; if so, it has been replaced. */
 export function productInFloats(node: GraphNode, integers: Integers): boolean {
   const found = node.op in layouts && !node.activation ? productOf(node, integers) : undefined;
   if (!found) return false;
@@ -47,7 +47,7 @@ export function productInFloats(node: GraphNode, integers: Integers): boolean {
   return true;
 }
 
-/** The operators, with the layout of their weights; nothing for what no kernel computes. */
+/** For each operator, the engine's form with the layout of its weights; nothing if no kernel computes it. */
 const layouts: Readonly<
   Record<string, (node: GraphNode, integers: Integers) => (WeightLayout & Partial<IntegerProduct>) | undefined>
 > = {
@@ -82,7 +82,7 @@ const layouts: Readonly<
   },
 };
 
-/** Products with one factor for all images are convolutions of one pixel. */
+/** A product with the same matrix for all images is a convolution of one pixel. */
 const pixel: Partial<IntegerProduct> = {
   op: 'quantizedConv',
   attributes: nodeOf({ name: '', outputs: [] }, 'conv', [], { kernel_shape: [1, 1] }).attributes,

@@ -4,10 +4,10 @@ import { Rewriter } from '../../rewriter';
 import { tensorOf } from '../../tensors';
 import { named, type Scale, sameScale, scaleNamed } from './parameters';
 
-/** The most channels of an image that a convolution rounds itself. */
+/** A convolution can round its own input if that has at most this many channels. */
 export const imageChannels = 4;
 
-/** Hands tables over to the node whose bytes they are of, and images to the convolution that rounds them. */
+/** Moves tables into the node that makes their bytes, and the rounding of images into the first convolution. */
 export function fuseIntegers(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   const inputs = new Set(graph.inputs.map(({ name }) => name));
@@ -34,7 +34,7 @@ function fuseTable(node: GraphNode, rewriter: Rewriter): void {
   rewriter.replace(node, { ...made, outputs: node.outputs });
 }
 
-/** A convolution none of whose results is below zero, if that is what the table says. */
+/** The convolution with a ReLU, if the table is one. */
 function withRelu(maker: GraphNode, { data }: GraphTensor): GraphNode | undefined {
   const zeroPoint = maker.attributes.outputZeroPoint as number;
   const isRelu = (data as Uint8Array).every((value, q) => value === Math.max(q, zeroPoint));
@@ -42,7 +42,7 @@ function withRelu(maker: GraphNode, { data }: GraphTensor): GraphNode | undefine
   return { ...maker, activation: { kind: 'relu' } };
 }
 
-/** The node whose bytes go through the table as well, behind one that it has. */
+/** The node with the table appended to its own. */
 function withTable(maker: GraphNode, table: GraphTensor, to: Scale, rewriter: Rewriter): GraphNode | undefined {
   const place = tablePlaces[maker.op];
   if (place === undefined || maker.attributes.outputScale === undefined) return undefined;
@@ -57,7 +57,7 @@ function composed(first: GraphTensor, second: GraphTensor): Uint8Array {
   return Uint8Array.from(first.data as Uint8Array, (q) => second.data[q] as number);
 }
 
-/** Which operand a table is. */
+/** Which input the table is, by operator. */
 const tablePlaces: Readonly<Record<string, number>> = {
   quantizedTable: 1,
   quantizedConv: 4,

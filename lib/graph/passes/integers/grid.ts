@@ -2,7 +2,7 @@ import type { GraphNode } from '../../graph';
 import type { Integers } from './context';
 import { maxDepth, type Scale, sameScale } from './parameters';
 
-/** Operators that hand floats on as they are, with the inputs that are data. */
+/** Operators that only move floats, and their inputs that are data. */
 const moves: Readonly<Record<string, (node: GraphNode) => readonly string[]>> = {
   concat: ({ inputs }) => inputs,
   depthToSpace: ({ inputs }) => inputs.slice(0, 1),
@@ -18,11 +18,11 @@ const moves: Readonly<Record<string, (node: GraphNode) => readonly string[]>> = 
 };
 
 /**
- * A value in floats rounded to a scale, before node `at`, where it is made of bytes that were moved about: what stands for bytes of that
- * scale already is what it would be rounded to; other bytes go through a table before they become floats. So conversions around the
- * reshapes and transpositions of a network's tail vanish. Operands of a concatenation that are no bytes are rounded on their own.
+ * Rounds a value in floats that consists of moved bytes to a scale, without a conversion after the moves. Bytes of that scale
+ * need no rounding; other bytes are converted by a table before they become floats. So the conversions around the reshapes
+ * and transpositions at the end of a network vanish. Operands of a concatenation that are not bytes are rounded one by one.
  *
- * @returns the value; nothing where it is not made of bytes.
+ * @returns the rounded value; nothing if the value does not consist of bytes.
  */
 export function regrid(value: string, to: Scale, at: GraphNode, integers: Integers): string | undefined {
   const moved = new MovedValues(to, at, integers);
@@ -42,7 +42,7 @@ class MovedValues {
     this.#integers = integers;
   }
 
-  /** Whether some of it are bytes, and nothing but moves is behind them. */
+  /** Whether a part of the value is bytes that were only moved. */
   isMoved(value: string): boolean {
     const known = this.#known.get(value);
     if (known !== undefined) return known;

@@ -43,8 +43,8 @@ const families: Families = {
 };
 
 /**
- * Computes in integers what stands between DequantizeLinear and QuantizeLinear, as far as the engine can: what both say of bytes
- * becomes attributes of native nodes. Conversions of whatever else stay as they are. A graph without conversions does, too.
+ * Computes nodes between DequantizeLinear and QuantizeLinear in integers where the engine can. The scales of the conversions
+ * become attributes of native nodes. Other conversions stay, and so does a graph without conversions.
  */
 export function computeIntegers(graph: Graph, where: string): Graph {
   if (!graph.nodes.some(({ op }) => op === 'quantizeLinear')) return graph;
@@ -58,7 +58,7 @@ export function computeIntegers(graph: Graph, where: string): Graph {
 const products = ['quantizedConv', 'quantizedConvTranspose'];
 const floatProducts = ['conv', 'convTranspose', 'matMul'];
 
-/** Convolutions, and products with weights, of an optimised graph: in integers, and all of them. */
+/** Counts the convolutions and matrix products with weights of an optimised graph: those in integers, and all. */
 export function countProducts({ nodes, tensors }: Graph): { readonly integer: number; readonly all: number } {
   const integer = nodes.filter(({ op }) => products.includes(op)).length;
   const float = nodes.filter(({ op, inputs }) => floatProducts.includes(op) && tensors.has(inputs[1] as string)).length;

@@ -5,27 +5,27 @@ import { tensorOf } from '../../tensors';
 import type { Integers, Reading, Rounding } from './context';
 import { type Bytes, sameScale } from './parameters';
 
-/** Operators that hand numbers on as they are, or the largest of some: each does the same to bytes. */
+/** Operators that move numbers, or pick the largest of some: they do the same to bytes. */
 const moving: Readonly<Record<string, (node: GraphNode, integers: Integers) => boolean>> = {
   maxPool: () => true,
   slice: () => true,
   resize: ({ attributes }) =>
     attributes.mode === 'nearest' && attributes.coordinate_transformation_mode !== 'tf_crop_and_resize',
-  /** Zero is one of the numbers that bytes stand for. */
+  /** Zeros can be padded, because bytes can represent zero. */
   pad: (node, { rewriter }) => {
     const isConstant = node.attributes.mode === 'constant' && Boolean(node.inputs[2]);
     return !isConstant || constantNumber(rewriter.view(node), 2) === 0;
   },
 };
 
-/** The same of the bytes that its input is rounded to. */
+/** Rounds the input, then moves its bytes. */
 export const roundMoved: Rounding = (node, to, at, integers) => {
   if (!isMoving(node, integers)) return undefined;
   const bytes = integers.tryRound(node.inputs[0] as string, to, at);
   return bytes && moved(node, bytes, at, integers);
 };
 
-/** The same of the bytes that its input is. */
+/** Moves the bytes that represent the input. */
 export const readMoved: Reading = (node, integers) => {
   if (!isMoving(node, integers)) return undefined;
   const bytes = integers.read(node.inputs[0] as string);
@@ -43,7 +43,7 @@ function moved(node: GraphNode, bytes: Bytes, at: GraphNode, integers: Integers)
   return { ...bytes, name: integers.add(at, node.name, node.op, inputs, node.attributes, dims) };
 }
 
-/** Bytes joined, each rounded on its own, where one of them is bytes already, or a sum of products. */
+/** Rounds each operand and joins the bytes, if one of the operands is bytes already or a sum of products. */
 export const roundConcat: Rounding = (node, to, at, integers) => {
   if (!joinsChannels(node, integers)) return undefined;
   const tried = node.inputs.map((name) => integers.tryRound(name, to, at));
@@ -70,7 +70,7 @@ function joined(node: GraphNode, parts: readonly Bytes[], at: GraphNode, integer
   return { ...(parts[0] as Bytes), name: integers.add(at, node.name, 'concat', names, node.attributes, dims) };
 }
 
-/** A part of the bytes that are split. */
+/** Splits the bytes of the input. */
 export const readSplit: Reading = (node, integers, value) => {
   const { rewriter } = integers;
   const dims = rewriter.dims(node.inputs[0]);

@@ -3,13 +3,13 @@ import type { GraphNode, GraphTensor } from '../../graph';
 import type { Rewriter } from '../../rewriter';
 import { numbersOf } from '../../tensors';
 
-/** What bytes stand for: (q - zeroPoint) * scale. */
+/** Byte q represents the number (q - zeroPoint) * scale. */
 export interface Scale {
   readonly scale: number;
   readonly zeroPoint: number;
 }
 
-/** A value of bytes in the engine, of four dims; what has two in the graph, [n, c], is [n, c, 1, 1] there. */
+/** A value of bytes. The engine's have four dims: [n, c] of a graph becomes [n, c, 1, 1]. */
 export interface Bytes extends Scale {
   readonly name: string;
 }
@@ -18,10 +18,10 @@ export function sameScale(a: Scale, b: Scale): boolean {
   return a.scale === b.scale && a.zeroPoint === b.zeroPoint;
 }
 
-/** Operators one behind the other that passes look through. */
+/** Passes follow chains of at most this many operators. */
 export const maxDepth = 256;
 
-/** What a conversion says of unsigned bytes; nothing where it is not one pair of constants for all, or of another type. */
+/** Scale and zero point of a conversion, if they are one pair of constants for unsigned bytes. */
 export function scaleOf(node: GraphNode, rewriter: Rewriter): Scale | undefined {
   const scale = single(rewriter.tensor(node.inputs[1]));
   const zero = rewriter.tensor(node.inputs[2]);
@@ -36,7 +36,7 @@ function single(tensor: GraphTensor | undefined): number | undefined {
   return tensor?.data.length === 1 ? (numbersOf(tensor)[0] as number) : undefined;
 }
 
-/** Attributes of a native node under the names of what is read or written: { inputScale, inputZeroPoint }. */
+/** The attributes of a native node for a scale: { inputScale, inputZeroPoint }. */
 export function named(prefix: string, { scale, zeroPoint }: Scale): Record<string, number> {
   return { [`${prefix}Scale`]: scale, [`${prefix}ZeroPoint`]: zeroPoint };
 }

@@ -2,13 +2,13 @@ import { reducedAxes } from '../../ops/reduce';
 import type { Rounding } from './context';
 import { named } from './parameters';
 
-/** The most pixels whose bytes a sum of 32 bits has room for. */
+/** A sum of 32 bits can hold the bytes of at most this many pixels. */
 const maxPixels = 2 ** 23;
 
-/** Of scales, so that quotients of float32 are finite. */
+/** Largest ratio of two scales, so that quotients in float32 are finite. */
 const maxRatio = 2 ** 20;
 
-/** The mean of all pixels, also where it is written as ReduceMean. */
+/** The mean of all pixels, also if it is written as ReduceMean. */
 export const globalAverage: Rounding = (node, to, at, integers) => {
   const { rewriter } = integers;
   const [value = ''] = node.inputs;

@@ -6,27 +6,27 @@ import { numbersOf, tensorOf } from '../../tensors';
 import type { Integers, Rounding } from './context';
 import { type Bytes, maxDepth, type Scale, scaleNamed } from './parameters';
 
-/** A value in floats, each number of which depends on one byte alone. */
+/** A value in floats, each number of which is a function of one byte. */
 interface ByteFunction {
   readonly bytes: Bytes;
-  /** For each byte. */
+  /** The number for each of the 256 bytes. */
   readonly values: Float32Array;
 }
 
-/** Operators that compute each number from the numbers at its place. */
+/** Operators that compute each number only from the numbers at the same place. */
 const elementwise: ReadonlySet<string> = new Set([
   ...Object.keys(unaryOps),
   ...['clip', 'add', 'sub', 'mul', 'div', 'pow', 'max', 'min'],
 ]);
 
-/** Tables one behind the other that bytes are followed back through. */
+/** Bytes are traced back through at most this many tables in a row. */
 const maxOrigins = 8;
 
 type Known = Map<string, ByteFunction | undefined>;
 
 /**
- * What is computed between conversions, from one byte for each number, as a table of 256 bytes: every operation in float32, each
- * result the nearest one. So are conversions from one scale to another.
+ * Turns elementwise nodes between two conversions into one table of 256 bytes, if each number depends on one byte. Entries are
+ * computed in float32, each operation correctly rounded. A conversion from one scale to another is such a table, too.
  */
 export const functions: Rounding = (node, to, at, integers) => {
   const exact = arithmetic(node, to, integers);
@@ -37,10 +37,10 @@ export const functions: Rounding = (node, to, at, integers) => {
   return integers.table(found.bytes, table, to, at);
 };
 
-/** @param known What has been looked at: values may be read many times. */
+/** @param known Values that have been visited already: a value may be read many times. */
 function functionOf(value: string, integers: Integers, known: Known): ByteFunction | undefined {
   if (!known.has(value)) {
-    // Until it is known, of what is too deep.
+    // What stays known if the chain is too deep.
     known.set(value, undefined);
     if (known.size <= maxDepth) known.set(value, newFunction(value, integers, known));
   }
@@ -84,7 +84,7 @@ function dequantized(bytes: Bytes): ByteFunction {
   return { bytes, values: Float32Array.from({ length: 256 }, (_, q) => (q - zeroPoint) * scale) };
 }
 
-/** Functions of the same bytes: bytes of a table are functions of those that it reads. */
+/** Expresses all functions by the same bytes, if possible: the bytes of a table are a function of the bytes that it reads. */
 function commonBytes(all: readonly ByteFunction[], integers: Integers): readonly ByteFunction[] | undefined {
   const [first, ...others] = all.map((one) => origins(one, integers));
   for (const one of first ?? []) {
@@ -94,7 +94,7 @@ function commonBytes(all: readonly ByteFunction[], integers: Integers): readonly
   return undefined;
 }
 
-/** A function, and the same of what its bytes are made of. */
+/** The function, and the same one expressed by the bytes that its bytes were made from. */
 function origins(one: ByteFunction, integers: Integers): readonly ByteFunction[] {
   const found = [one];
   for (let last = one; found.length < maxOrigins; found.push(last)) {
@@ -113,13 +113,13 @@ function origins(one: ByteFunction, integers: Integers): readonly ByteFunction[]
 /** An operand of a sum or product of bytes: a function of other bytes, or a constant. */
 interface Term extends Scale {
   readonly bytes?: Bytes;
-  /** What it is for each of these. */
+  /** The integer for each of the 256 bytes. */
   readonly integers: Uint8Array;
 }
 
 /**
- * A sum or product of two functions of the same bytes that are rounded themselves, such as SiLU's, or of one and a constant: the bits
- * are those of QLinearAdd and QLinearMul, not of floats.
+ * A sum or product of two rounded functions of the same bytes, such as SiLU's, or of one and a constant. It has the bits of
+ * QLinearAdd and QLinearMul, not those of float arithmetic.
  */
 function arithmetic(node: GraphNode, to: Scale, integers: Integers) {
   const compute = arithmetics[node.op];
@@ -132,7 +132,7 @@ function arithmetic(node: GraphNode, to: Scale, integers: Integers) {
   const common = commonBytes(given, integers);
   if (!common) return undefined;
   let next = 0;
-  // A constant comes second.
+  // The constant goes second.
   const [a, b] = known
     .map((term) => (term.bytes ? { ...term, integers: (common[next++] as ByteFunction).values } : term))
     .sort((one, other) => Number(!one.bytes) - Number(!other.bytes)) as [Term, Term];
@@ -152,13 +152,13 @@ function termOf(name: string, integers: Integers): Term | undefined {
 
 type Arithmetic = (a: Term, b: Term, to: Scale) => (a: number, b: number) => number;
 
-/** As onnxruntime computes them on x86-64, in float32 (mlas/lib/intrinsics/avx2/qladd_avx2.cpp, qlmul.cpp). */
+/** The arithmetic of onnxruntime on x86-64, in float32 (mlas/lib/intrinsics/avx2/qladd_avx2.cpp, qlmul.cpp). */
 const arithmetics: Readonly<Record<string, Arithmetic>> = {
   add(a, b, to) {
     const [aRatio, bRatio] = [Math.fround(a.scale / to.scale), Math.fround(b.scale / to.scale)];
     const zeros = Math.fround(aRatio * a.zeroPoint + Math.fround(bRatio * b.zeroPoint));
     const fixed = Math.fround(to.zeroPoint - zeros);
-    // Both with a fused multiply-add, the constant first.
+    // onnxruntime uses fused multiply-adds: double arithmetic and one rounding compute the same.
     return (x, y) => Math.fround(x * aRatio + Math.fround(y * bRatio + fixed));
   },
   mul(a, b, to) {

@@ -9,26 +9,27 @@ export interface WeightLayout {
   /** Dims of the weights in the engine. */
   readonly dims: readonly number[];
   readonly outputs: number;
-  /** The axis of the file's tensor that scales of their own may belong to, and the outputs that a position of it makes. */
+  /** The axis of the file's tensor that may have one scale per position. `outputOf` maps a weight to its output channel. */
   readonly axis: number;
   outputOf(index: number): number;
-  /** Where a weight of the file lies in the engine; where it is, if nothing is said. */
+  /** Maps the place of a weight in the file to its place in the engine. Default: the same place. */
   place?(index: number): number;
 }
 
-/** Weights in integers, centred at zero; a bias in steps of the input's scale times the weight's. */
+/** Weights in integers with zero point 0, and a bias in units of the input's scale times the weight's. */
 export interface IntegerWeights {
   readonly weight: GraphTensor;
   readonly bias: GraphTensor;
   readonly scale: GraphTensor;
 }
 
-/** Largest sum that has room in 32 bits. */
+/** Largest sum that fits into 32 bits. */
 const maxSum = 2 ** 31 - 1;
 
 /**
- * The weights of a node, if the file has them in integers: of 8 bits once their zero point is taken off, with a scale for all or for
- * each output; a bias in floats or integers of 32 bits. Nothing where sums could leave 32 bits, or scales float32.
+ * The weights of a node, if the file has them in integers that fit into 8 bits after subtracting the zero point, with one scale
+ * or one for each output. The bias may be floats or integers of 32 bits. Nothing if sums could exceed 32 bits, or scales
+ * float32.
  */
 export function integerWeights(
   { inputs: [, weightName, biasName] }: GraphNode,
@@ -52,7 +53,7 @@ export function integerWeights(
   };
 }
 
-/** Whether a node might compute in integers, as far as its weights tell. */
+/** Whether a node's weights are integers, so that it may compute in integers. */
 export function hasIntegerWeights({ inputs }: GraphNode, rewriter: Rewriter): boolean {
   return rewriter.maker(inputs[1])?.op === 'dequantizeLinear';
 }
@@ -77,7 +78,7 @@ function centredWeights(
   if (!isSingle && (axis < 0 ? axis + integers.dims.length : axis) !== layout.axis) return undefined;
   const [scaleList, zeroList] = [numbersOf(scales), zeros ? numbersOf(zeros) : [0]];
   const scale = new Float32Array(layout.outputs);
-  // As quantisers write them: there are millions of weights.
+  // A shortcut for the form that quantisers write: there may be millions of weights.
   const isPlain = integers.type === 'int8' && isEach(zeroList, (zero) => zero === 0) && isEach(scaleList, isNormal);
   if (isPlain && integers.dims[layout.axis] === layout.outputs) {
     if (isSingle) scale.fill(scaleList[0] as number);
@@ -92,7 +93,7 @@ function centredWeights(
     const value = (numbers[i] as number) - (zeroList[zeroList.length === 1 ? 0 : at] as number);
     if (value < -128 || value > 127) return undefined;
     const own = scaleList[isSingle ? 0 : at] as number;
-    // What is no normal number counts as zero, and so do its weights.
+    // A denormal scale counts as zero, and so do its weights.
     weight[i] = own < minNormal ? 0 : value;
     scale[layout.outputOf(i)] = own < minNormal ? 1 : own;
   }
@@ -127,7 +128,7 @@ function biasOf(
     const step = Math.fround(input.scale * (scale[i] as number));
     const unit = units[units.length === 1 ? 0 : i] as number;
     const value = numbers[i] as number;
-    // Files say the product of scales once more, with another rounding; and zero for a dead channel.
+    // The bias of a file has its own scale: the product of the others, rounded differently, or 0 for a dead channel.
     const steps = isInteger && Math.abs(unit - step) <= 1e-4 * step ? value : Math.round((value * unit) / step);
     if (!(Math.abs(steps) <= maxSum)) return undefined;
     bias[i] = steps;
@@ -135,9 +136,9 @@ function biasOf(
   return bias;
 }
 
-/** As the engine proves it: whatever goes in, a bias and the products that are added to it have room in 32 bits. */
+/** Whether the bias plus all products fits into 32 bits for any input. The engine checks the same. */
 function haveRoom(weight: Int8Array, bias: Int32Array, { outputOf, outputs }: WeightLayout): boolean {
-  // Of all products but very deep ones this is clear without a look at the weights.
+  // Unless the convolution is very deep, this holds for any weights.
   const most = 255 * 128 * (weight.length / outputs);
   if (bias.every((start) => most + Math.abs(start) <= maxSum)) return true;
   const [positive, negative] = [new Float64Array(bias.length), new Float64Array(bias.length)];
