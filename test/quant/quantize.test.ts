@@ -131,6 +131,16 @@ describe('the quantised model', () => {
     await expectRejection(quantize([network, conv], [unseen]), 'ERR_MODEL_INCOMPATIBLE', 'model[1]');
     await expectRejection(quantize([], [unseen]), 'ERR_INVALID_ARG', 'at least one module');
   });
+
+  test('of a module twice in a row, whose weights are one tensor, on images of several sizes', async () => {
+    const block = new QARepVGGBlock({ inChannels: 4, outChannels: 4, seed: 1 }).eval().switchToDeploy();
+    const sizes = [randn([3, 4, 9, 9], { seed: 1 }), randn([2, 4, 12, 7], { seed: 2 })];
+    const { model } = await quantize([block, block], sizes, { equalize: true, biasCorrection: true });
+    expect(model.layers.map(({ name }) => name)).toEqual(['0.conv', '1.conv']);
+    const ratio = new Ratio();
+    for (const x of sizes) ratio.add(block.forward(block.forward(x)).data, runIntegers(model, x).data);
+    expect(ratio.decibels).toBeGreaterThan(30);
+  });
 });
 
 describe('models and options that are refused', () => {
