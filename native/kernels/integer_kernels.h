@@ -153,7 +153,7 @@ struct IntegerKernels {
   void (*quantize_planes)(const float* const* planes, std::size_t pixels, const QuantizeParameters&, std::byte* out);
   // sum[c] = sum of the elements of channel c over a rectangle of pixels. channels: a multiple of 16.
   void (*channel_sums)(const std::byte* x, std::size_t rows, std::size_t pixels, std::ptrdiff_t row,
-                       std::size_t channels, std::int32_t* sum);
+                       std::ptrdiff_t pixel, std::size_t channels, std::int32_t* sum);
 
   // Indexed by IntegerBinaryKind. count: a multiple of 16. out may be a or b.
   void (*binary[3])(const IntegerBinary&, const std::byte* a, const std::byte* b, std::size_t count, std::byte* out);

@@ -25,9 +25,8 @@ TEST(quantized_global_average) {
       GuardedMemory memory(rng);
       const ByteMap in = memory.byte_map(x, rng.between(0, 1), element, from.zero_point());
       const ByteMap out = memory.byte_map({dims.n, dims.c, 1, 1, rng.between(0, 1)}, element, to.zero_point());
-      auto* sums = reinterpret_cast<std::int32_t*>(memory.bytes(in.shape.pixel() * sizeof(std::int32_t)));
-      run_in_pieces(rng, dims.n, members, [&](const Tile& images, std::size_t, bool) {
-        integer_global_average(in, from, out, to, kernels, sums, images);
+      run_in_pieces(rng, integer_average_items(in.shape), members, [&](const Tile& items, std::size_t, bool) {
+        integer_global_average(in, from, out, to, kernels, items);
       });
       CHECK_VALUES(read(out).data, expected.data, 0.0, table->isa, ", ", dims);
       CHECK(border_holds(out, to.zero_point()), table->isa, ", ", dims);

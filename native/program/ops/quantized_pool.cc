@@ -10,14 +10,17 @@ namespace {
 class QuantizedPoolStep final : public Step {
  public:
   QuantizedPoolStep(const ValueType& in, const ValueType& out, std::size_t members)
-      : Step({in.map().n, members, map_size(in.map())}), in_(in), out_(out), shape_(in.map()), out_shape_(out.map()) {}
-  std::size_t scratch_bytes() const override { return shape_.pixel() * sizeof(std::int32_t); }
+      : Step({integer_average_items(in.map()), members, bytes_size(in.bytes())}),
+        in_(in),
+        out_(out),
+        shape_(in.map()),
+        out_shape_(out.map()) {}
 
  private:
-  void run_items(const Operands& at, std::byte* scratch, const Tile& images, bool) const override {
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
     integer_global_average(ByteMap(at.inputs[0], shape_, in_.element), *in_.quantization,
                            ByteMap(at.outputs[0], out_shape_, out_.element), *out_.quantization,
-                           *active_kernels().integer, reinterpret_cast<std::int32_t*>(scratch), images);
+                           *active_kernels().integer, items);
   }
 
   ValueType in_, out_;
