@@ -3,7 +3,7 @@ import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { QARepVGGError } from '../../errors';
 import { messageOf, statusOf } from '../status';
 import { requireToken } from './auth';
-import { awaitBodies } from './body';
+import { awaitBodies, discardBody } from './body';
 import { classify } from './classify';
 import type { Context } from './context';
 import { health } from './health';
@@ -57,6 +57,11 @@ export async function createApp({ fastify, LogController }: Framework, context: 
     const encoding = request.headers['content-encoding'];
     if (encoding === undefined || encoding === 'identity') return done();
     void reply.code(415).send({ error: `Content-Encoding: expected identity, received ${JSON.stringify(encoding)}` });
+  });
+  // Nothing has read this body by now, so nothing will.
+  app.addHook('onSend', (request, _reply, _payload, done) => {
+    if (request.raw.readableFlowing === null) discardBody(request);
+    done();
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'Not Found' }));
   app.setErrorHandler((error: FastifyError | QARepVGGError, request, reply) => {

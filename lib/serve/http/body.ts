@@ -31,27 +31,42 @@ export async function readBody(request: FastifyRequest, hold: Hold, options: Bod
   const body = new Body(hold, options, declaredLength(request));
   awaited.get(raw)?.();
   return new Promise((resolve, reject) => {
-    const fail = (error: Error): void => {
-      raw.off('data', onData);
-      raw.resume();
+    const stop = (): void => {
+      raw.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
+    };
+    const fail = (error: unknown): void => {
+      stop();
+      body.discard();
+      discardBody(request);
       reject(error);
     };
     const onData = (chunk: Buffer): void => {
       try {
         body.add(chunk);
       } catch (error) {
-        fail(error as Error);
+        release(chunk);
+        fail(error);
       }
     };
     const onClose = (): void => fail(new QARepVGGError('ERR_ABORTED', 'request aborted'));
-    raw.on('data', onData);
-    raw.once('error', onClose);
-    raw.once('close', onClose);
-    raw.once('end', () => {
-      raw.off('close', onClose);
-      resolve(body.end());
-    });
+    const onEnd = (): void => {
+      try {
+        resolve(body.end());
+        stop();
+      } catch (error) {
+        fail(error);
+      }
+    };
+    raw.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose);
   });
+}
+
+/**
+ * Reads what is left of a body, so that the next request of the connection can be read, and keeps nothing of it. Node would leave
+ * each chunk to the garbage collector, which then works all the time while requests are refused.
+ */
+export function discardBody({ raw }: FastifyRequest): void {
+  raw.on('data', release);
 }
 
 /** Requests whose clients send the body only when asked (Expect: 100-continue), and the functions that ask. */
@@ -89,7 +104,7 @@ class Body {
     this.#declared = declared;
     if (declared === undefined) return;
     if (declared > options.limit) throw tooLarge(options.limit, `${declared}`);
-    hold.take(declared);
+    this.#take(declared);
   }
 
   add(chunk: Buffer): void {
@@ -112,22 +127,48 @@ class Body {
     this.#length += length;
   }
 
+  /** Nothing more comes, and nothing reads what has come. */
+  discard(): void {
+    for (const chunk of this.#chunks) release(chunk);
+    this.#chunks = [];
+  }
+
+  /** All of it. @throws {QARepVGGError} ERR_BUSY */
   end(): Buffer {
     if (this.#target) return this.#target;
     const [only, ...others] = this.#chunks;
     if (only && others.length === 0) return only;
+    this.#hold.giveBack(this.#length);
+    this.#take(this.#length);
     const whole = this.#buffer(this.#length);
     let offset = 0;
-    for (const chunk of this.#chunks) offset += chunk.copy(whole, offset);
+    for (const chunk of this.#chunks) {
+      offset += chunk.copy(whole, offset);
+      release(chunk);
+    }
     return whole;
+  }
+
+  /** Bytes before the body in its memory, so that what follows the header is aligned. */
+  get #shift(): number {
+    const { headerLength = 0 } = this.#options;
+    return (alignment - (headerLength % alignment)) % alignment;
+  }
+
+  #hasBlock(size: number): boolean {
+    return size >= blockUnit && !this.#options.outlivesRequest;
+  }
+
+  #take(size: number): void {
+    if (this.#hasBlock(size)) this.#hold.takeBlock(size + this.#shift);
+    else this.#hold.take(size);
   }
 
   /** Not zeroed: it leaves this class only when every byte has been written. */
   #buffer(size: number): Buffer {
-    const { headerLength = 0, outlivesRequest = false } = this.#options;
-    const shift = (alignment - (headerLength % alignment)) % alignment;
-    if (size < blockUnit || outlivesRequest) return Buffer.allocUnsafeSlow(size + shift).subarray(shift);
-    return Buffer.from(this.#hold.block(size + shift), shift, size);
+    const shift = this.#shift;
+    if (this.#hasBlock(size)) return Buffer.from(this.#hold.block, shift, size);
+    return Buffer.allocUnsafeSlow(size + shift).subarray(shift);
   }
 }
 
