@@ -171,8 +171,7 @@ async function badClients() {
     await slowClients();
     await aborts();
     await floods();
-    await load(3); // collects garbage
-    resident.push(await residentMiB(server));
+    resident.push(await residentMiB(server, request));
   }
   const [before, after] = /** @type {[number, number]} */ (resident);
   const growth = after - before;

@@ -1,5 +1,6 @@
 // Parts of check-serve.mjs that measure: too many requests, and two models on one machine.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { postRequest, runLoad } from '../../bench/lib/load.mjs';
 
 /** @typedef {{ url: string, port: number }} Server */
@@ -24,12 +25,11 @@ export async function overload(server, { request, seconds, waiting }) {
   const alone = (await load({ clients: 1 })).ms.p99;
   // Memory is compared with that of a server that has been busy before.
   await load({ clients: 256, rate: 4 * capacity });
+  const before = await residentMiB(server, request);
   await eventLoopDelay(server);
-  const before = await residentMiB(server);
   const result = await load({ clients: 256, rate: 4 * capacity, seconds });
   const delay = await eventLoopDelay(server);
-  await load({ clients: 1 });
-  const growth = (await residentMiB(server)) - before;
+  const growth = (await residentMiB(server, request)) - before;
   const { statuses, lost, wrong, ms, refusedMs, perSecond } = result;
   const bound = (1000 * waiting) / perSecond + 2 * alone;
   const facts = [
@@ -96,17 +96,26 @@ async function eventLoopDelay(server) {
 
 /**
  * What is resident without the part of V8's heap that holds nothing: how much V8 sets aside depends on the rate of small
- * allocations, not on what is kept.
+ * allocations, not on what is kept. Garbage is not kept either, so this is the least while a client keeps the server collecting it.
  *
- * @param {Server} server
+ * @param {Server} server @param {Buffer} request
  */
-export async function residentMiB(server) {
-  const [resident, total, used] = await metrics(server, [
-    'process_resident_memory_bytes',
-    'nodejs_heap_size_total_bytes',
-    'nodejs_heap_size_used_bytes',
-  ]);
-  return (Number(resident) - Number(total) + Number(used)) / 2 ** 20;
+export async function residentMiB(server, request) {
+  let [least, isOver] = [Number.POSITIVE_INFINITY, false];
+  const traffic = runLoad({ port: server.port, request, clients: 1, seconds: 3 }).finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const [resident, total, used] = await metrics(server, [
+      'process_resident_memory_bytes',
+      'nodejs_heap_size_total_bytes',
+      'nodejs_heap_size_used_bytes',
+    ]);
+    least = Math.min(least, (Number(resident) - Number(total) + Number(used)) / 2 ** 20);
+    await sleep(50);
+  }
+  await traffic;
+  return least;
 }
 
 /** The packaged network and an image for it. */
