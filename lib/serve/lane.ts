@@ -95,6 +95,8 @@ export class Lane<I, O> {
   #timerAt = Number.POSITIVE_INFINITY;
   /** Milliseconds per row, a moving average. */
   #perRow = 0;
+  /** That of an earlier batch, for the next one: a new signal is slow to get. */
+  #abort: AbortController | undefined;
   readonly #options: LaneOptions<I, O>;
   readonly #scheduler: { pump(): void; clock(): number };
 
@@ -167,12 +169,14 @@ export class Lane<I, O> {
   async compute(started: number, limit: number, measure: () => number): Promise<void> {
     const jobs = this.#take(this.#rowsWithin(limit));
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
-    const batch = { abort: new AbortController(), live: jobs.length };
+    const batch = { abort: this.#abort ?? new AbortController(), live: jobs.length };
+    this.#abort = undefined;
     for (const job of jobs) job.batch = batch;
     const estimate = this.#perRow * rows;
     this.used += estimate;
     this.running++;
     await this.#run(jobs, batch.abort.signal);
+    if (!batch.abort.signal.aborted) this.#abort = batch.abort;
     this.running--;
     const computed = measure();
     this.used += computed - estimate;

@@ -21,13 +21,30 @@ export function createMetrics(prometheus: Prometheus, models: ModelRegistry, wit
   // These are gauges with the names of counters.
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`);
 
-  const requests = new Counter({
+  new Counter({
     name: 'qarepvgg_requests_total',
     help: 'Inference requests by outcome: success, or why there was no result.',
     labelNames: [...labelNames, 'outcome'],
     registers,
+    collect() {
+      this.reset();
+      for (const model of models.list()) {
+        const { succeeded, failures } = model.statistics;
+        this.inc({ ...labelsOf(model), outcome: 'success' }, succeeded.count);
+        for (const [outcome, count] of failures) this.inc({ ...labelsOf(model), outcome }, count);
+      }
+    },
   });
-  const images = new Counter({ name: 'qarepvgg_images_total', help: 'Images computed.', labelNames, registers });
+  new Counter({
+    name: 'qarepvgg_images_total',
+    help: 'Images computed.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const model of models.list()) this.inc(labelsOf(model), model.statistics.images);
+    },
+  });
   const histogram = (name: string, help: string, buckets: number[] = seconds) =>
     new Histogram({ name, help, buckets, labelNames, registers });
   const durations = histogram(
@@ -81,14 +98,9 @@ export function createMetrics(prometheus: Prometheus, models: ModelRegistry, wit
     const labels = labelsOf(model);
     const [duration, wait] = [durations.labels(labels), waits.labels(labels)];
     const [compute, size] = [computes.labels(labels), sizes.labels(labels)];
-    const imagesOfModel = images.labels(labels);
     const listener: StatisticsListener = {
-      request(outcome, time) {
-        requests.inc({ ...labels, outcome });
-        if (outcome === 'success') duration.observe(time);
-      },
+      success: (time) => duration.observe(time),
       batch(rows, queued, computed) {
-        imagesOfModel.inc(rows);
         size.observe(rows);
         compute.observe(computed);
         for (const time of queued) wait.observe(time);

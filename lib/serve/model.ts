@@ -108,8 +108,8 @@ export class ServedModel implements ModelEntry {
   /** The inputs, checked, in the order of the model. */
   #checkInputs(given: readonly WireTensor[]): WireTensor[] {
     const expected = this.engine.inputs;
-    const names = expected.map(({ name }) => name);
     if (given.length !== expected.length) {
+      const names = expected.map(({ name }) => name);
       throw mismatch('ERR_INVALID_ARG', 'inputs', `${names.length}: ${describeList(names)}`, `${given.length}`);
     }
     const inputs = expected.map((metadata) => {

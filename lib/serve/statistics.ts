@@ -4,9 +4,9 @@ import type { BatchReport } from './lane';
 /** Why a request failed, as metrics name it. */
 export type FailureReason = 'invalid' | 'rejected' | 'timeout' | 'canceled' | 'internal';
 
-/** Called with what statistics count, in seconds; the metrics are fed through it. */
+/** Called with what histograms need, as statistics only count and add, in seconds. */
 export interface StatisticsListener {
-  request(outcome: 'success' | FailureReason, seconds: number): void;
+  success(seconds: number): void;
   batch(rows: number, queued: readonly number[], computed: number): void;
 }
 
@@ -38,14 +38,13 @@ export class Statistics {
   success(milliseconds: number): void {
     add(this.succeeded, milliseconds);
     this.lastInference = Date.now();
-    this.listener?.request('success', milliseconds / 1000);
+    this.listener?.success(milliseconds / 1000);
   }
 
   failure(error: unknown, milliseconds: number): void {
     const reason = reasonOf(error);
     add(this.failed, milliseconds);
     this.failures.set(reason, (this.failures.get(reason) ?? 0) + 1);
-    this.listener?.request(reason, milliseconds / 1000);
   }
 
   batch({ rows, queued, computed }: BatchReport): void {

@@ -136,6 +136,10 @@ test('a batch is aborted when nobody waits for any of it, and not before', async
   clients[1].cancel();
   await expect(results[1]).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   expect(batches[2]?.signal.aborted).toBe(true);
+  await settled();
+  void submit('d');
+  expect(batches[3]?.inputs).toEqual(['d']);
+  expect(batches[3]?.signal.aborted).toBe(false);
 });
 
 test('when a batch fails, its requests are computed alone, and only the one at fault fails', async () => {

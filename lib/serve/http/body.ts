@@ -26,16 +26,14 @@ export interface BodyOptions {
  *
  * @throws {QARepVGGError} (rejects) ERR_BUSY, ERR_LIMIT, ERR_INVALID_ARG, ERR_ABORTED
  */
-export async function readBody(request: FastifyRequest, hold: Hold, options: BodyOptions): Promise<Buffer> {
+export function readBody(request: FastifyRequest, hold: Hold, options: BodyOptions): Promise<Buffer> {
   const { raw } = request;
-  const body = new Body(hold, options, declaredLength(request));
-  awaited.get(raw)?.();
   return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      raw.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
-    };
+    const body = new Body(hold, options, declaredLength(request));
+    let isOver = false;
     const fail = (error: unknown): void => {
-      stop();
+      isOver = true;
+      raw.off('data', onData);
       body.discard();
       discardBody(request);
       reject(error);
@@ -48,16 +46,19 @@ export async function readBody(request: FastifyRequest, hold: Hold, options: Bod
         fail(error);
       }
     };
-    const onClose = (): void => fail(new QARepVGGError('ERR_ABORTED', 'request aborted'));
     const onEnd = (): void => {
+      if (isOver) return;
       try {
         resolve(body.end());
-        stop();
+        isOver = true;
       } catch (error) {
         fail(error);
       }
     };
-    raw.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose);
+    awaited.get(raw)?.();
+    raw.on('data', onData).on('end', onEnd);
+    // After a client that leaves, too: there is no error without listeners for it.
+    raw.on('close', () => isOver || fail(new QARepVGGError('ERR_ABORTED', 'request aborted')));
   });
 }
 

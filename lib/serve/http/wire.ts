@@ -99,9 +99,16 @@ export function formatResponse(
     ...(request.id !== undefined && { id: request.id }),
     outputs,
   };
-  const header = Buffer.from(JSON.stringify(json));
-  if (binary.length === 0) return { headerLength: undefined, body: header };
-  return { headerLength: header.length, body: Buffer.concat([header, ...binary]) };
+  const text = JSON.stringify(json);
+  if (binary.length === 0) return { headerLength: undefined, body: Buffer.from(text) };
+  const headerLength = Buffer.byteLength(text);
+  const body = Buffer.allocUnsafe(binary.reduce((sum, { byteLength }) => sum + byteLength, headerLength));
+  let offset = body.write(text);
+  for (const bytes of binary) {
+    body.set(bytes, offset);
+    offset += bytes.byteLength;
+  }
+  return { headerLength, body };
 }
 
 function toJson(datatype: Datatype, bytes: Uint8Array): unknown[] {
