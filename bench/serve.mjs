@@ -195,11 +195,11 @@ const measure = {
     const result = await load(server.target, { clients: 512, rate: 4 * capacity, seconds: 4 * seconds });
     const delay = await server.process.ask({ do: 'delay' });
     const after = await server.process.ask({ do: 'memory' });
-    const { statuses, ms, refusedMs } = result;
+    const { statuses, ms, refusedMs, ahead } = result;
     const more = [
       `event loop p99 ${delay.p99.toFixed(1)} ms, max ${delay.max.toFixed(1)} ms`,
       `answers ${JSON.stringify(statuses)}, lost ${result.lost}, wrong ${result.wrong}`,
-      `p99 ${ms.p99.toFixed(0)} ms (alone ${idle.toFixed(0)} ms), of refusals ${refusedMs.p99.toFixed(0)} ms`,
+      `p99 ${ms.p99.toFixed(0)} ms behind ${ahead.p99.toFixed(0)} others (alone ${idle.toFixed(0)} ms), of refusals ${refusedMs.p99.toFixed(0)} ms`,
       `memory +${(after.mebibytes - before.mebibytes).toFixed(0)} MiB`,
     ].join('; ');
     const rate = result.perSecond.toFixed(0);

@@ -258,8 +258,8 @@ async function tooMuch() {
   const { facts, faults } = await overload(busy, {
     request: imageRequest('model', [1, 3, size, size]),
     seconds: counts.overload,
-    // One batch computes and one is there when it is done.
-    waiting: maxQueue + 2 * maxBatch,
+    // One batch computes, one is there when it is done, and the answers of two may be on their way.
+    waiting: maxQueue + 4 * maxBatch,
   });
   report('overload', facts, ...faults);
   await end(busy.child);

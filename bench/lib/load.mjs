@@ -27,6 +27,7 @@ import { percentile } from './numbers.mjs';
  * @property {number} perSecond answers of status 200 after the warm-up
  * @property {{ p50: number, p99: number }} ms from request to answer, of status 200
  * @property {{ p99: number }} refusedMs of other statuses
+ * @property {{ p99: number }} ahead answers of status 200 from a request to its own, which do not depend on how fast the machine is
  */
 
 /** A POST. @param {string} path @param {Record<string, string | number>} headers @param {Uint8Array} body */
@@ -48,6 +49,8 @@ class Client {
   #sentAt = 0;
   isBusy = false;
   isConnected = false;
+  /** Answers that the load had when this request was sent. */
+  answeredBefore = 0;
   get isClosed() {
     return this.#socket === undefined;
   }
@@ -141,10 +144,16 @@ export async function runLoad({
   const times = [];
   /** @type {number[]} */
   const refused = [];
+  /** @type {number[]} */
+  const ahead = [];
   let [lost, unreached, wrong] = [0, 0, 0];
   let isOver = false;
   /** @type {Client[]} */
   const idle = [];
+  const send = (/** @type {Client} */ client) => {
+    client.answeredBefore = times.length;
+    client.send(request);
+  };
 
   const clients = Array.from({ length: count }, () => {
     return new Client(port, (client, status, ms, body) => {
@@ -152,13 +161,14 @@ export async function runLoad({
       else if (status === undefined) unreached++;
       else statuses[status] = (statuses[status] ?? 0) + 1;
       if (status === 200) {
+        ahead.push(times.length - client.answeredBefore);
         times.push(ms);
         if (expected && !expected.some((one) => body.equals(one))) wrong++;
       } else if (status !== undefined) refused.push(ms);
       if (isOver || rate !== undefined || (endsOnClose && client.isClosed)) idle.push(client);
       // A server that is away or refuses is not asked again at once.
-      else if (status !== 200) setTimeout(() => (isOver ? idle.push(client) : client.send(request)), 20);
-      else client.send(request);
+      else if (status !== 200) setTimeout(() => (isOver ? idle.push(client) : send(client)), 20);
+      else send(client);
     });
   });
   const start = performance.now();
@@ -169,13 +179,16 @@ export async function runLoad({
       counted.answers = times.length;
     }, warmUp * 1000);
   }
-  if (rate === undefined) for (const client of clients) client.send(request);
+  if (rate === undefined) for (const client of clients) send(client);
   else {
     idle.push(...clients);
     let sent = 0;
     while (performance.now() - start < seconds * 1000) {
       const due = ((performance.now() - start) / 1000) * rate;
-      for (; sent < due; sent++) idle.pop()?.send(request);
+      for (; sent < due; sent++) {
+        const client = idle.pop();
+        if (client) send(client);
+      }
       await sleep(2);
     }
   }
@@ -198,5 +211,6 @@ export async function runLoad({
     perSecond,
     ms: { p50: quantile(times, 50), p99: quantile(times, 99) },
     refusedMs: { p99: quantile(refused, 99) },
+    ahead: { p99: quantile(ahead, 99) },
   };
 }
