@@ -21,8 +21,9 @@ export function imageRequest(model, dims) {
 export async function overload(server, { request, seconds, waiting }) {
   const load = (/** @type {object} */ more) =>
     runLoad({ port: server.port, request, clients: 16, seconds: 2, ...more });
-  await load({});
-  const capacity = (await load({})).perSecond;
+  // The best of three: other programs may want the machine for a while.
+  let capacity = 0;
+  for (let i = 0; i < 3; i++) capacity = Math.max(capacity, (await load({})).perSecond);
   // Memory is compared with that of a server that has been busy before.
   await load({ clients: 256, rate: 4 * capacity });
   const before = await residentMiB(server, request);
