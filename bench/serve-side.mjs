@@ -3,10 +3,11 @@
 // serve   { kind, file?, answer? }      'qarepvgg', 'onnxruntime', or 'bare': a Fastify route that reads the body and answers the bytes
 //                                       of the file `answer`; replies { port }
 // engine  { file, dims }                a session and an image of zeros to run on
-// images  { batch, seconds }            that session, one batch after the other; replies { perSecond }
+// images  { batch, seconds }            that session, one batch after the other; replies { images, perSecond }
 // single  { runs }                      one image after the other; replies { ms: [of each] }
 // delay   {}                            replies { p99, max } of the event loop's delay in ms since the last request for it; the
 //                                       first begins to measure
+// cpu     {}                            replies { microseconds } of processor time that this process has taken
 // memory  {}                            replies { mebibytes } that are resident
 
 import { readFileSync } from 'node:fs';
@@ -97,7 +98,7 @@ await answer({
       }
     };
     await Promise.all([loop(), loop()]);
-    return { perSecond: images / ((performance.now() - start) / 1000) };
+    return { images, perSecond: images / ((performance.now() - start) / 1000) };
   },
 
   /** @param {{ runs: number }} request */
@@ -117,7 +118,7 @@ await answer({
 
   cpu() {
     const { user, system } = process.cpuUsage();
-    return { seconds: (user + system) / 1e6, user: user / 1e6, system: system / 1e6 };
+    return { microseconds: user + system };
   },
 
   memory() {

@@ -139,14 +139,37 @@ const measure = {
     const dims = [1, 1, 28, 28];
     const server = await startServer('qarepvgg', file, dims);
     const bare = await startServer('bare', '', dims, server.target.expected);
-    const rates = await takeTurns([server, bare], rounds, async ({ target }) => checked(await load(target)).perSecond);
     const engine = side('serve-side.mjs');
     await engine.ask({ do: 'engine', file, dims });
-    const { perSecond } = await engine.ask({ do: 'images', batch: 8 * threads, seconds });
+    /** Processor time for each request, in microseconds. @type {Map<Server, number[]>} */
+    const costs = new Map([server.process, bare.process, engine].map((one) => [one, []]));
+    /** @template T @param {Server} one @param {() => Promise<T>} work @param {(result: T) => number | undefined} countOf */
+    const withCost = async (one, work, countOf) => {
+      const before = (await one.ask({ do: 'cpu' })).microseconds;
+      const result = await work();
+      const spent = (await one.ask({ do: 'cpu' })).microseconds - before;
+      costs.get(one)?.push(spent / Number(countOf(result)));
+      return result;
+    };
+    const cost = (/** @type {Server} */ one) => median(costs.get(one) ?? []).toFixed(0);
+    const rates = await takeTurns([server, bare], rounds, async ({ process, target }) => {
+      const result = await withCost(
+        process,
+        () => load(target),
+        ({ statuses }) => statuses['200'],
+      );
+      return checked(result).perSecond;
+    });
+    const computing = () => engine.ask({ do: 'images', batch: 8 * threads, seconds });
+    await computing();
+    const { perSecond } = await withCost(engine, computing, ({ images }) => images);
     const bareRate = median((rates[1] ?? []).flat());
     const bound = 1 / (1 / perSecond + 1 / bareRate);
     const share = `${(bound / bareRate).toFixed(2)} of the bare route`;
-    const more = `the engine alone ${perSecond.toFixed(0)} images/s; both on the same cores at most ${bound.toFixed(0)}, ${share}`;
+    const more = [
+      `the engine alone ${perSecond.toFixed(0)} images/s; both on the same cores at most ${bound.toFixed(0)}, ${share}`,
+      `processor time of a request ${cost(server.process)} us, of the bare route ${cost(bare.process)}, of the engine ${cost(engine)}`,
+    ].join('; ');
     onRow(row('shipped network, requests/s: server / bare Fastify route', rates, more));
   },
 
