@@ -31,7 +31,7 @@ class WinogradConvolution {
   const Panels& panels() const { return panels_; }
   std::size_t weight_floats() const;
   std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
-  // Transforms in double and rounds once. weight: [out][in / groups][3][3].
+  // weight: [out][in / groups][3][3].
   void pack_weights(const float* weight, float* packed, int threads) const;
   // For the data gradient with stride 1: this convolution goes from the gradient of the output to that of the input, so
   // its weights are the forward convolution's, [in][out / groups][3][3] as this one sees it, each turned by 180
