@@ -7,6 +7,7 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include "base/checked.h"
@@ -51,7 +52,8 @@ AlignedBuffer::AlignedBuffer(std::size_t floats) : size_(floats) {
   Free free{0};
 #ifdef __linux__
   if (bytes >= kMappedFrom) {
-    free.mapped_bytes = round_up(bytes, kHugePage);
+    // Not whole huge pages: the last one would be mostly empty, and count as memory in use.
+    free.mapped_bytes = round_up(bytes, static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
     memory = map_pages(free.mapped_bytes);
   } else
 #endif
