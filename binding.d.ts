@@ -258,10 +258,16 @@ export interface GraphNode {
   readonly attributes: Readonly<Record<string, number | boolean | string | readonly number[]>>;
 }
 
+export interface GraphConstant extends TensorType {
+  /** Copied, unless it is taken. */
+  readonly data: GraphArray;
+  /** The buffer that it lies in is given away if it has 64 KiB or more: all arrays in it are empty at once. */
+  readonly take?: boolean;
+}
+
 export interface GraphSpec {
   readonly inputs: readonly TensorType[];
-  /** Copied, unless they are taken. */
-  readonly constants: readonly (TensorType & { readonly data: GraphArray })[];
+  readonly constants: readonly GraphConstant[];
   /** In an order of execution. */
   readonly nodes: readonly GraphNode[];
   readonly outputs: readonly GraphValue[];
@@ -275,8 +281,6 @@ export interface GraphSpec {
   /** What a byte of an image counts as, per channel: byte * byteScale[c] + byteShift[c]; without it, images are floats. */
   readonly byteScale?: Float32Array;
   readonly byteShift?: Float32Array;
-  /** Buffers of 64 KiB and more that constants lie in are given away: their arrays are empty at once. */
-  readonly take?: boolean;
 }
 
 /** A run, and its name for `Session.cancel`. */

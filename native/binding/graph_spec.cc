@@ -91,18 +91,14 @@ AlignedBuffer copy_constants(const std::vector<Napi::Value>& arrays, std::vector
   return memory;
 }
 
-// What was taken; the buffers must live while the constants are read.
-Napi::Array take_constants(Napi::Env env, const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
-  std::vector<std::size_t> large;
+// Takes these constants; the buffers must live while they are read.
+Napi::Array take_constants(Napi::Env env, const std::vector<Napi::Value>& arrays, const std::vector<std::size_t>& given,
+                           std::vector<Constant>& constants) {
   std::vector<Napi::Value> list;
-  for (std::size_t i = 0; i < arrays.size(); ++i)
-    if (is_in_large_buffer(arrays[i])) {
-      large.push_back(i);
-      list.push_back(arrays[i]);
-    }
+  for (std::size_t i : given) list.push_back(arrays[i]);
   const TakenMemory taken = take_memory(
-      env, list, [&](const Borrow& borrow, std::size_t i) { elements_of(borrow, list[i], constants[large[i]].type); });
-  for (std::size_t i = 0; i < large.size(); ++i) constants[large[i]].data = taken.data[i];
+      env, list, [&](const Borrow& borrow, std::size_t i) { elements_of(borrow, list[i], constants[given[i]].type); });
+  for (std::size_t i = 0; i < given.size(); ++i) constants[given[i]].data = taken.data[i];
   return taken.buffers;
 }
 
@@ -127,15 +123,16 @@ GivenGraph read_graph(const Napi::Object& object) {
   if (threads > static_cast<std::size_t>(kMaxThreads))
     fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
   spec.threads = static_cast<int>(threads);
-  const bool take = flag_of(object, "take");
   std::vector<Napi::Value> arrays;
+  std::vector<std::size_t> given;
   for_each(object, "constants", [&](const Napi::Value& value) {
     const Napi::Object constant = object_of(value, "a constant");
     spec.constants.push_back({read_type(constant), nullptr});
     arrays.push_back(get(constant, "data"));
+    if (flag_of(constant, "take") && is_in_large_buffer(arrays.back())) given.push_back(arrays.size() - 1);
   });
   const Napi::Env env = object.Env();
-  const Napi::Array taken = take ? take_constants(env, arrays, spec.constants) : Napi::Array::New(env);
+  const Napi::Array taken = given.empty() ? Napi::Array::New(env) : take_constants(env, arrays, given, spec.constants);
   graph.memory = copy_constants(arrays, spec.constants);
   return {std::move(graph), taken};
 }

@@ -47,8 +47,7 @@ function scaled(conv: GraphNode, affine: GraphNode, rewriter: Rewriter): GraphNo
   };
   const data = new Float64Array(numbers.length);
   for (let start = 0; start < data.length; start += inner) {
-    const factor = scale[channelOf(start)] as number;
-    for (let i = start; i < start + inner; i++) data[i] = (numbers[i] as number) * factor;
+    multiply(numbers, start, start + inner, scale[channelOf(start)] as number, data);
   }
   const biases = bias && numbersOf(bias);
   const sums = Float64Array.from(shift, (value, c) => (biases?.[c] ?? 0) * (scale[c] as number) + value);
@@ -57,4 +56,9 @@ function scaled(conv: GraphNode, affine: GraphNode, rewriter: Rewriter): GraphNo
     rewriter.addTensor(`${biasName || weightName}/shifted`, { type: weight.type, dims: [sums.length], data: sums }),
   ];
   return { ...affine, name: conv.name, op: conv.op, inputs: [input, ...names], attributes: conv.attributes };
+}
+
+/** A function of its own, called for each channel: it is compiled after a few of them, and the loop around would be interpreted. */
+function multiply(numbers: ArrayLike<number>, start: number, end: number, factor: number, data: Float64Array): void {
+  for (let i = start; i < end; i++) data[i] = (numbers[i] as number) * factor;
 }
