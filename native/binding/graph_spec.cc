@@ -157,7 +157,7 @@ GivenGraph read_graph(const Napi::Object& object) {
   std::vector<Given> given;
   for_each(object, "constants", [&](const Napi::Value& value) {
     const Napi::Object constant = object_of(value, "a constant");
-    spec.constants.push_back({read_type(constant), nullptr});
+    spec.constants.push_back({read_type(constant), nullptr, true});
     const Napi::Value array = get(constant, "data"), factors = get(constant, "factors");
     const bool take = flag_of(constant, "take");
     given.push_back({array, factors, take && factors.IsUndefined() && is_in_large_buffer(array)});

@@ -67,8 +67,9 @@ struct PixelRow {
   std::ptrdiff_t step;
 };
 
-// Kernels of 3x3 for `lanes` output channels (4, 8 or 16), `step` floats apart -> out[point * p + lane] for the 36 points
-// p of Winograd's algorithm. Computed in double and rounded once. `turned`: by 180 degrees. `strided`: for stride 2.
+// Kernels of 3x3 for `lanes` output channels (4, 8 or 16), `step` floats apart -> out[point * p + lane] for the 36
+// points p of Winograd's algorithm. Computed in double and rounded once. `turned`: by 180 degrees. `strided`: for
+// stride 2.
 struct WinogradWeights {
   const float* weight;
   std::size_t step;

@@ -72,8 +72,13 @@ void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int
     const std::size_t group = item / cuts / vectors, lane = item / cuts % vectors * panels_.lanes;
     const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
     const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-    WinogradWeights call{nullptr, step, packed + (group * padded + first) * kPoints * depth + lane - first,
-                         depth * width, static_cast<int>(panels_.lanes), turned, shape_.stride == 2};
+    WinogradWeights call{nullptr,
+                         step,
+                         packed + (group * padded + first) * kPoints * depth + lane - first,
+                         depth * width,
+                         static_cast<int>(panels_.lanes),
+                         turned,
+                         shape_.stride == 2};
     call.out += part.first * width;
     for (std::size_t k = part.first; k < part.first + part.length; ++k, call.out += width) {
       call.weight = source_of(group, lane, k);
