@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, GraphTensor, ValueType } from './graph';
+import type { AttributeValue, Graph, GraphNode, GraphTensor, ValueType } from './graph';
 import { opOf, ops } from './ops';
 import type { OpNode } from './ops/op';
 import { nodeView } from './specialize';
@@ -238,12 +238,8 @@ export function nodeOf(
   inputs: readonly string[],
   attributes: GraphNode['attributes'] = {},
 ): GraphNode {
-  const defaults = Object.entries(ops[op]?.attributes ?? {}).map(([name, { fallback }]) => [name, fallback]);
-  return {
-    name: like.name,
-    op,
-    inputs,
-    outputs: like.outputs,
-    attributes: { ...Object.fromEntries(defaults), ...attributes },
-  };
+  const table = ops[op]?.attributes ?? {};
+  const complete: Record<string, AttributeValue | undefined> = {};
+  for (const name of Object.keys(table)) complete[name] = table[name]?.fallback as AttributeValue | undefined;
+  return { name: like.name, op, inputs, outputs: like.outputs, attributes: Object.assign(complete, attributes) };
 }
