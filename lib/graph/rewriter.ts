@@ -169,13 +169,16 @@ export class Rewriter {
 
   /** The same graph where nothing has changed. */
   finish(): Graph {
-    if (!this.#isChanged) return this.#graph;
+    if (!this.#isChanged) {
+      if (this.#links) unchanged.set(this.#graph.nodes, this.#links);
+      return this.#graph;
+    }
     const nodes = this.#links?.inOrder() ?? this.#graph.nodes;
     return { ...this.#graph, nodes, tensors: this.#tensors, values: this.#values };
   }
 
   get #linked(): Links {
-    this.#links ??= new Links(this.#graph.nodes);
+    this.#links ??= linksOf(this.#graph.nodes);
     return this.#links;
   }
 
@@ -187,6 +190,15 @@ export class Rewriter {
     this.#values = this.#own.values;
     return this.#own;
   }
+}
+
+/** Of passes that have found nothing to do: the next one may begin with them. */
+const unchanged = new WeakMap<readonly GraphNode[], Links>();
+
+function linksOf(nodes: readonly GraphNode[]): Links {
+  const links = unchanged.get(nodes) ?? new Links(nodes);
+  unchanged.delete(nodes);
+  return links;
 }
 
 /** Nodes by place and by what they read and make. */
