@@ -259,10 +259,18 @@ export interface GraphNode {
   readonly attributes: Readonly<Record<string, number | boolean | string | readonly number[]>>;
 }
 
+export interface GraphConstant extends TensorType {
+  /** Copied, unless it is taken. */
+  readonly data: GraphArray;
+  /** Of floats, which are copied: what the numbers of each row are multiplied by, in double, before they are rounded. */
+  readonly factors?: Float64Array;
+  /** The buffer that it lies in is given away if it has 64 KiB or more: all arrays in it are empty at once. */
+  readonly take?: boolean;
+}
+
 export interface GraphSpec {
   readonly inputs: readonly TensorType[];
-  /** Copied, unless they are taken. */
-  readonly constants: readonly (TensorType & { readonly data: GraphArray })[];
+  readonly constants: readonly GraphConstant[];
   /** In the order in which they run. */
   readonly nodes: readonly GraphNode[];
   readonly outputs: readonly GraphValue[];
@@ -276,8 +284,6 @@ export interface GraphSpec {
   /** The value of a byte of an image in channel c is byte * byteScale[c] + byteShift[c]. Without these, images are floats. */
   readonly byteScale?: Float32Array;
   readonly byteShift?: Float32Array;
-  /** Buffers of constants of 64 KiB and more are taken from the caller: their arrays are empty at once. */
-  readonly take?: boolean;
 }
 
 /** A run, and its name for `Session.cancel`. */

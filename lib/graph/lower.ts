@@ -1,7 +1,8 @@
-import type { GraphArray, GraphSpec, GraphValue, GraphNode as NativeNode } from '../../binding';
+import type { GraphArray, GraphConstant, GraphSpec, GraphValue, GraphNode as NativeNode } from '../../binding';
 import { mismatch } from '../errors';
-import type { Activation, Graph, GraphNode, ValueType } from './graph';
+import type { Activation, Graph, GraphNode, GraphTensor, ValueType } from './graph';
 import { opOf } from './ops';
+import { scalingOf } from './scaled-tensor';
 import { nodeView } from './specialize';
 
 type Plan = Pick<GraphSpec, 'inputs' | 'constants' | 'nodes' | 'outputs'>;
@@ -28,7 +29,7 @@ export function lowerGraph(graph: Graph, where: string): Plan {
   };
   return {
     inputs: graph.inputs.map(({ name }) => typeOf(name)),
-    constants: constants.map(([, { type, dims, data }]) => ({ type, dims, data: data as GraphArray })),
+    constants: constants.map(([, tensor]) => constantOf(tensor)),
     nodes: lowered.map(({ inputs, outputs, ...node }) => ({
       ...node,
       inputs: inputs.map(numberOf),
@@ -36,6 +37,14 @@ export function lowerGraph(graph: Graph, where: string): Plan {
     })),
     outputs: graph.outputs.map(numberOf),
   };
+}
+
+function constantOf(tensor: GraphTensor): GraphConstant {
+  const { type, dims } = tensor;
+  const scaling = scalingOf(tensor);
+  return scaling
+    ? { type, dims, data: scaling.source, factors: scaling.factors }
+    : { type, dims, data: tensor.data as GraphArray };
 }
 
 interface Named extends Pick<NativeNode, 'op' | 'name' | 'attributes'> {

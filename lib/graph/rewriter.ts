@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, GraphTensor, ValueType } from './graph';
+import type { AttributeValue, Graph, GraphNode, GraphTensor, ValueType } from './graph';
 import { opOf, ops } from './ops';
 import type { OpNode } from './ops/op';
 import { nodeView } from './specialize';
@@ -169,13 +169,16 @@ export class Rewriter {
 
   /** Returns the changed graph; the original one if nothing has changed. */
   finish(): Graph {
-    if (!this.#isChanged) return this.#graph;
+    if (!this.#isChanged) {
+      if (this.#links) unchanged.set(this.#graph.nodes, this.#links);
+      return this.#graph;
+    }
     const nodes = this.#links?.inOrder() ?? this.#graph.nodes;
     return { ...this.#graph, nodes, tensors: this.#tensors, values: this.#values };
   }
 
   get #linked(): Links {
-    this.#links ??= new Links(this.#graph.nodes);
+    this.#links ??= linksOf(this.#graph.nodes);
     return this.#links;
   }
 
@@ -187,6 +190,15 @@ export class Rewriter {
     this.#values = this.#own.values;
     return this.#own;
   }
+}
+
+/** Of passes that have found nothing to do: the next one may begin with them. */
+const unchanged = new WeakMap<readonly GraphNode[], Links>();
+
+function linksOf(nodes: readonly GraphNode[]): Links {
+  const links = unchanged.get(nodes) ?? new Links(nodes);
+  unchanged.delete(nodes);
+  return links;
 }
 
 /** Nodes by slot, by their outputs and by their inputs. */
@@ -238,12 +250,8 @@ export function nodeOf(
   inputs: readonly string[],
   attributes: GraphNode['attributes'] = {},
 ): GraphNode {
-  const defaults = Object.entries(ops[op]?.attributes ?? {}).map(([name, { fallback }]) => [name, fallback]);
-  return {
-    name: like.name,
-    op,
-    inputs,
-    outputs: like.outputs,
-    attributes: { ...Object.fromEntries(defaults), ...attributes },
-  };
+  const table = ops[op]?.attributes ?? {};
+  const complete: Record<string, AttributeValue | undefined> = {};
+  for (const name of Object.keys(table)) complete[name] = table[name]?.fallback as AttributeValue | undefined;
+  return { name: like.name, op, inputs, outputs: like.outputs, attributes: Object.assign(complete, attributes) };
 }

@@ -98,8 +98,8 @@ export class GraphEngine implements Engine {
     const images = imagesInput(graph.inputs);
     const preprocessing = preprocessingOf(images, model, options, where);
     const { algorithm, threads, maxBatch } = options;
-    const isLast = owned && split.tail === undefined && parameters.size === 0 && hasFixedDims(graph.inputs);
-    const compiling = { algorithm, threads, maxBatch, preprocessing: images && preprocessing, isLast };
+    const isOwned = owned && split.tail === undefined && parameters.size === 0;
+    const compiling = { algorithm, threads, maxBatch, preprocessing: images && preprocessing, isOwned };
     const plans = new GraphPlans(split.head, compiling);
     const isPlanned = dims !== undefined && parameters.size === 0;
     const plan = isPlanned ? await plans.get(dims, new Map(), where).promise : undefined;
@@ -255,11 +255,7 @@ function inOwnRealm(data: GraphArray): GraphArray {
   return types.isFloat32Array(data) ? inThisRealm(data) : data;
 }
 
-function hasFixedDims(inputs: readonly Value[]): boolean {
-  return inputs.every(({ dims }) => dims.every((dim) => typeof dim === 'number'));
-}
-
-/** "Model(images -> outputs, 640 nodes, int8 form), 69 of 71 convolutions in integers"; the count needs a compiled graph. */
+/** "Model(images -> outputs, 640 nodes, int8 form), 69 of 71 convolutions in integers", once the graph is compiled. */
 function summaryOf(model: Model, plan: Plan | undefined): string {
   if (!plan?.products || model.form !== 'int8') return `${model}`;
   const { integer, all } = plan.products;

@@ -1,15 +1,15 @@
 import type { GraphSpec, Session } from '../../binding';
 import { addon } from '../binding';
 import { callNative, QARepVGGError } from '../errors';
-import type { Graph, GraphTensor, ValueType } from '../graph/graph';
+import type { AttributeValue, Graph, GraphTensor, Value, ValueType } from '../graph/graph';
 import { isIndependent } from '../graph/independent';
 import { lowerGraph } from '../graph/lower';
-import { optimize } from '../graph/passes';
+import { optimize, simplify } from '../graph/passes';
 import { countProducts } from '../graph/passes/integers';
 import { type InputDims, specialize } from '../graph/specialize';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import { releaseMemory } from '../release-memory';
-import { atOnce, inSlices } from '../slices';
+import { atOnce, inSlices, type Steps } from '../slices';
 import type { CheckedSessionOptions } from './options';
 import { type Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
@@ -36,11 +36,19 @@ interface Wanted {
   readonly alone: InputDims | undefined;
 }
 
+/** How a plan is made, and its key. */
+interface Recipe {
+  readonly name: string;
+  readonly independent: boolean;
+  /** The graph that the engine computes. */
+  readonly steps: Steps<Graph>;
+}
+
 type Options = Pick<CheckedSessionOptions, 'algorithm' | 'threads' | 'maxBatch'> & {
   /** For feeds of bytes; undefined unless the input is images. */
   readonly preprocessing: Preprocessing | undefined;
-  /** There will be one plan only, and nothing else reads the graph's tensors. */
-  readonly isLast: boolean;
+  /** Nothing else reads the graph's tensors. */
+  readonly isOwned: boolean;
 };
 
 /** How many plans are kept. The least recently used one is freed first. */
@@ -110,8 +118,8 @@ export class GraphPlans implements Plans {
   }
 
   #make(wanted: Wanted, where: string): Entry {
-    const { dims, independent, name } = planned(wanted, where);
-    const promise = this.#compile(wanted.graph, dims, independent, where);
+    const { steps, independent, name } = planned(wanted, where);
+    const promise = this.#compile(wanted.graph, steps, independent, where);
     const plan: Entry = { promise, independent };
     this.#keep(name, plan);
     promise.then(
@@ -125,8 +133,8 @@ export class GraphPlans implements Plans {
 
   /** Replaces a plan that is still being made. */
   #makeNow(wanted: Wanted, where: string): Plan {
-    const { dims, independent, name } = planned(wanted, where);
-    const graph = atOnce(optimize(wanted.graph, dims, where));
+    const { steps, independent, name } = planned(wanted, where);
+    const graph = atOnce(steps);
     const spec = this.#specOf(graph, independent, where);
     const native = callNative(where, () => addon.createSessionSync(spec));
     const ready = planOf(graph, native, independent);
@@ -144,13 +152,15 @@ export class GraphPlans implements Plans {
     this.#plans.delete(oldest);
   }
 
-  async #compile(source: Graph, dims: InputDims, independent: boolean, where: string): Promise<Plan> {
-    const graph = await inSlices(optimize(source, dims, where));
-    const take = this.#options.isLast;
-    const spec = { ...this.#specOf(graph, independent, where), take };
-    const making = callNative(where, () => addon.createSession(spec));
-    // The addon has read the weights. Packed, they take more memory than in the file, so the file's copy goes now.
-    if (this.#options.isLast) releaseTensors(source);
+  async #compile(source: Graph, steps: Steps<Graph>, independent: boolean, where: string): Promise<Plan> {
+    const graph = await inSlices(steps);
+    const isLast = this.#options.isOwned && hasFixedDims(source.inputs, independent);
+    const kept = isLast ? new Set() : buffersOf(source);
+    const spec = this.#specOf(graph, independent, where);
+    const constants = spec.constants.map((constant) => ({ ...constant, take: !kept.has(constant.data.buffer) }));
+    const making = callNative(where, () => addon.createSession({ ...spec, constants }));
+    // The addon has what it needs, and packed weights take more memory than those of a file.
+    if (isLast) releaseTensors(source);
     return planOf(graph, await making, independent);
   }
 
@@ -161,13 +171,27 @@ export class GraphPlans implements Plans {
   }
 }
 
+/** Whether a plan serves all runs: nothing is open but the number of images, of which it takes any. */
+function hasFixedDims(inputs: readonly Value[], independent: boolean): boolean {
+  return inputs.every(({ dims }) => dims.every((dim, axis) => typeof dim === 'number' || (independent && axis === 0)));
+}
+
 /** Smaller buffers are left to the garbage collector. */
 const largeBuffer = 2 ** 16;
 
 /** Frees the memory of tensors at once: garbage collection may come late. */
-function releaseTensors({ tensors }: Graph): void {
-  const buffers = new Set([...tensors.values()].map(({ data }) => data.buffer));
-  for (const buffer of buffers) if (buffer.byteLength >= largeBuffer) releaseMemory(buffer as ArrayBuffer);
+function releaseTensors(graph: Graph): void {
+  for (const buffer of buffersOf(graph)) if (buffer.byteLength >= largeBuffer) releaseMemory(buffer as ArrayBuffer);
+}
+
+/** What tensors and attributes of the graph lie in. What passes have made lies elsewhere. */
+function buffersOf({ tensors, nodes }: Graph): Set<ArrayBufferLike> {
+  const attributes = nodes.flatMap((node) => Object.values(node.attributes).filter(isTensor));
+  return new Set([...tensors.values(), ...attributes].map(({ data }) => data.buffer));
+}
+
+function isTensor(value: AttributeValue | undefined): value is GraphTensor {
+  return typeof value === 'object' && 'data' in value;
 }
 
 function planOf(graph: Graph, native: Session, independent: boolean): Plan {
@@ -175,11 +199,10 @@ function planOf(graph: Graph, native: Session, independent: boolean): Plan {
   return { native, types, independent, products: countProducts(graph) };
 }
 
-/** The dims that a plan is made for, and its key. */
-function planned({ graph, key, all, alone }: Wanted, where: string) {
-  const independent = alone !== undefined && areIndependent(graph, alone, where);
-  const dims = independent ? alone : all;
-  return { dims, independent, name: keyOfDims(dims) + key };
+function planned({ graph, key, all, alone }: Wanted, where: string): Recipe {
+  const one = alone && forOneImage(graph, alone, where);
+  const steps = one ? simplify(one, where) : optimize(graph, all, where);
+  return { name: keyOfDims(one ? alone : all) + key, independent: one !== undefined, steps };
 }
 
 function release(promise: Promise<Plan> | undefined): void {
@@ -189,13 +212,15 @@ function release(promise: Promise<Plan> | undefined): void {
   );
 }
 
-function areIndependent(graph: Graph, alone: InputDims, where: string): boolean {
+/** The graph for one image, where every image of a batch can be computed alone. */
+function forOneImage(graph: Graph, alone: InputDims, where: string): Graph | undefined {
   const pair = new Map([...alone].map(([name, list]) => [name, [2, ...list.slice(1)]]));
   try {
-    return isIndependent(specialize(graph, alone, where), specialize(graph, pair, where));
+    const one = specialize(graph, alone, where);
+    return isIndependent(one, specialize(graph, pair, where)) ? one : undefined;
   } catch (error) {
     // The graph accepts one batch size only.
-    if (error instanceof QARepVGGError) return false;
+    if (error instanceof QARepVGGError) return undefined;
     throw error;
   }
 }

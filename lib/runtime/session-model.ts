@@ -44,9 +44,11 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
   const { algorithm, threads = 0, maxBatch: together } = options;
   const image = [1, inChannels, ...inputSize];
   inferShapes(ops, image, false, where);
+  const lowered = lowerGraph(atOnce(optimize(graph, new Map([[inputName, image]]), where)), where);
   const spec = {
-    ...lowerGraph(atOnce(optimize(graph, new Map([[inputName, image]]), where)), where),
-    ...{ independent: true, together, algorithm, threads, take: take && own.canTake },
+    ...lowered,
+    constants: lowered.constants.map((constant) => ({ ...constant, take: take && own.canTake })),
+    ...{ independent: true, together, algorithm, threads },
     ...byteScaling(preprocessing),
   };
   const facts = {

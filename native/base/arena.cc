@@ -7,6 +7,7 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include "base/checked.h"
@@ -18,6 +19,8 @@ namespace {
 #ifdef __linux__
 constexpr std::size_t kHugePage = 2 << 20;
 constexpr std::size_t kMappedFrom = 2 * kHugePage;
+
+std::size_t page_bytes() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 
 // Maps zero pages on a huge-page boundary; null if the system refuses.
 void* map_pages(std::size_t bytes) {
@@ -45,13 +48,22 @@ void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t
 #endif
 }
 
+void drop_pages([[maybe_unused]] const void* data, [[maybe_unused]] std::size_t bytes) noexcept {
+#ifdef __linux__
+  const std::size_t page = page_bytes(), first = reinterpret_cast<std::uintptr_t>(data);
+  const std::size_t start = round_up(first, page), end = (first + bytes) / page * page;
+  if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);  // a wish, too
+#endif
+}
+
 AlignedBuffer::AlignedBuffer(std::size_t floats) : size_(floats) {
   const std::size_t bytes = checked_add(checked_mul(floats, sizeof(float)), kAlignment);
   void* memory = nullptr;
   Free free{0};
 #ifdef __linux__
   if (bytes >= kMappedFrom) {
-    free.mapped_bytes = round_up(bytes, kHugePage);
+    // Not whole huge pages: the last one would be mostly empty, and count as memory in use.
+    free.mapped_bytes = round_up(bytes, page_bytes());
     memory = map_pages(free.mapped_bytes);
   } else
 #endif

@@ -15,6 +15,9 @@ inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
 // than computing its content. Does nothing for small buffers, and on systems without such a call.
 void advise_huge_pages(void* data, std::size_t bytes) noexcept;
 
+// Gives the whole pages of memory back to the system. What they hold is lost; they can be used as before.
+void drop_pages(const void* data, std::size_t bytes) noexcept;
+
 // Zero-filled floats on a 64-byte boundary, followed by 64 spare bytes that a full vector load may touch. Large buffers
 // ask for huge pages. Throws ERR_OUT_OF_MEMORY.
 class AlignedBuffer {

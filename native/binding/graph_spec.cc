@@ -72,37 +72,64 @@ bool is_in_large_buffer(const Napi::Value& array) {
   return array.IsTypedArray() && array.As<Napi::TypedArray>().ArrayBuffer().ByteLength() >= kLargeBuffer;
 }
 
+// A constant as it is given.
+struct Given {
+  Napi::Value array, factors;
+  bool is_taken;
+};
+
+// Rows of floats times a factor for each row, rounded once.
+void multiply_rows(const Span<std::byte>& floats, const Span<double>& factors, std::byte* out) {
+  const std::size_t count = floats.size / sizeof(float);
+  if (factors.size == 0 || count % factors.size != 0)
+    fail(code::kBufferSize, "expected factors for rows of equal length, received ", factors.size, " for ", count,
+         " elements");
+  const std::size_t length = count / factors.size;
+  const auto* from = reinterpret_cast<const float*>(floats.data);
+  auto* to = reinterpret_cast<float*>(out);
+  for (std::size_t row = 0; row < factors.size; ++row)
+    for (const float* end = from + length; from < end; ++from, ++to)
+      *to = static_cast<float>(static_cast<double>(*from) * factors.data[row]);
+}
+
 // Copies the constants that are not taken into one block, which can have huge pages and returns to the system when the
 // weights have been packed.
-AlignedBuffer copy_constants(const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
+AlignedBuffer copy_constants(const std::vector<Given>& given, std::vector<Constant>& constants) {
   std::size_t bytes = 0;
-  for (const Constant& constant : constants)
-    if (constant.data == nullptr) bytes = checked_add(bytes, round_up(constant.type.bytes(), kAlignment));
+  for (std::size_t i = 0; i < given.size(); ++i)
+    if (!given[i].is_taken) bytes = checked_add(bytes, round_up(constants[i].type.bytes(), kAlignment));
   AlignedBuffer memory(bytes / sizeof(float));
   auto* next = reinterpret_cast<std::byte*>(memory.data());
   const Borrow borrow;
-  for (std::size_t i = 0; i < constants.size(); ++i) {
-    if (constants[i].data != nullptr) continue;
-    const Span<std::byte> elements = elements_of(borrow, arrays[i], constants[i].type);
-    std::copy_n(elements.data, elements.size, next);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (given[i].is_taken) continue;
+    const Span<std::byte> elements = elements_of(borrow, given[i].array, constants[i].type);
+    if (given[i].factors.IsUndefined()) {
+      std::copy_n(elements.data, elements.size, next);
+    } else {
+      if (constants[i].type.type != Dtype::kFloat32) fail(code::kDtype, "expected factors of floats, and of no others");
+      multiply_rows(elements, borrow.array<double>(given[i].factors, "factors"), next);
+    }
     constants[i].data = next;
     next += round_up(elements.size, kAlignment);
   }
   return memory;
 }
 
-// Takes the memory of large constants. The returned buffers must live while the constants are read.
-Napi::Array take_constants(Napi::Env env, const std::vector<Napi::Value>& arrays, std::vector<Constant>& constants) {
-  std::vector<std::size_t> large;
+// Takes the memory of constants. The returned buffers must live while the constants are read.
+Napi::Array take_constants(Napi::Env env, const std::vector<Given>& given, std::vector<Constant>& constants) {
+  std::vector<std::size_t> taken_ones;
   std::vector<Napi::Value> list;
-  for (std::size_t i = 0; i < arrays.size(); ++i)
-    if (is_in_large_buffer(arrays[i])) {
-      large.push_back(i);
-      list.push_back(arrays[i]);
+  for (std::size_t i = 0; i < given.size(); ++i)
+    if (given[i].is_taken) {
+      taken_ones.push_back(i);
+      list.push_back(given[i].array);
     }
-  const TakenMemory taken = take_memory(
-      env, list, [&](const Borrow& borrow, std::size_t i) { elements_of(borrow, list[i], constants[large[i]].type); });
-  for (std::size_t i = 0; i < large.size(); ++i) constants[large[i]].data = taken.data[i];
+  if (list.empty()) return Napi::Array::New(env);
+  const TakenMemory taken = take_memory(env, list, [&](const Borrow& borrow, std::size_t i) {
+    elements_of(borrow, list[i], constants[taken_ones[i]].type);
+  });
+  for (std::size_t i = 0; i < list.size(); ++i) constants[taken_ones[i]].data = taken.data[i];
   return taken.buffers;
 }
 
@@ -127,16 +154,17 @@ GivenGraph read_graph(const Napi::Object& object) {
   if (threads > static_cast<std::size_t>(kMaxThreads))
     fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
   spec.threads = static_cast<int>(threads);
-  const bool take = flag_of(object, "take");
-  std::vector<Napi::Value> arrays;
+  std::vector<Given> given;
   for_each(object, "constants", [&](const Napi::Value& value) {
     const Napi::Object constant = object_of(value, "a constant");
-    spec.constants.push_back({read_type(constant), nullptr});
-    arrays.push_back(get(constant, "data"));
+    spec.constants.push_back({read_type(constant), nullptr, true});
+    const Napi::Value array = get(constant, "data"), factors = get(constant, "factors");
+    const bool take = flag_of(constant, "take");
+    given.push_back({array, factors, take && factors.IsUndefined() && is_in_large_buffer(array)});
   });
-  const Napi::Env env = object.Env();
-  const Napi::Array taken = take ? take_constants(env, arrays, spec.constants) : Napi::Array::New(env);
-  graph.memory = copy_constants(arrays, spec.constants);
+  // First: constants of both kinds may lie in one buffer.
+  graph.memory = copy_constants(given, spec.constants);
+  const Napi::Array taken = take_constants(object.Env(), given, spec.constants);
   return {std::move(graph), taken};
 }
 

@@ -181,7 +181,10 @@ class SessionRun final : public AsyncRun {
 
   void start() override { made_.queue->submit(request()); }
   void abandon() override { cancel(); }
+  // Copies go back before JavaScript hears of the result, and may start the next run: the compute thread can hold this
+  // one a little longer.
   void settled(const Napi::Object& object) override {
+    inputs_.clear();
     SessionObject::Unwrap(object)->run_settled(ticket_, request_.compute_time);
   }
   Napi::Value result(Napi::Env env) override {
@@ -191,6 +194,7 @@ class SessionRun final : public AsyncRun {
       const std::size_t bytes = types_[i].bytes() * request_.tasks.size();
       results.Set(i, new_array(env, types_[i].type, {outputs_[i].data(), bytes}));
     }
+    outputs_.clear();
     return results;
   }
 

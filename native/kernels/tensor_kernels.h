@@ -67,6 +67,18 @@ struct PixelRow {
   std::ptrdiff_t step;
 };
 
+// Kernels of 3x3 for `lanes` output channels (4, 8 or 16), `step` floats apart -> out[point * p + lane] for the 36
+// points p of Winograd's algorithm. Computed in double and rounded once. `turned`: by 180 degrees. `strided`: for
+// stride 2.
+struct WinogradWeights {
+  const float* weight;
+  std::size_t step;
+  float* out;
+  std::size_t point;
+  int lanes;
+  bool turned, strided;
+};
+
 struct TensorKernels {
   // y may be x. Only for functions with a kernel, like `activate`.
   void (*unary)(const UnaryFunction& f, const float* x, std::size_t count, float* y);
@@ -82,6 +94,7 @@ struct TensorKernels {
                     std::ptrdiff_t y_step);
   // y = a * (1 - t) + b * t, as a + (b - a) * t.
   void (*lerp)(const float* a, const float* b, float t, std::size_t count, float* y);
+  void (*winograd_weights)(const WinogradWeights& call);
 };
 
 extern const TensorKernels kScalarTensorKernels;

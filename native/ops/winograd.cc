@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/attributes.h"
-#include "ops/denormals.h"
-
 namespace qarepvgg {
 namespace {
 
@@ -13,51 +10,8 @@ constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
 
-// The weight transform G: the polynomial with the weights as coefficients, evaluated at the points, divided by the
-// product of a point's distances from the other points. L output channels side by side. With stride 2 the outer taps
-// are the polynomial, and the middle tap belongs to the even pixels.
-template <std::size_t L>
-INLINE void transform_side(std::size_t stride, const double (&g0)[L], const double (&g1)[L], const double (&g2)[L],
-                           double (&u)[kSide][L]) {
-  constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;
-  if (stride == 2) {
-    for (std::size_t i = 0; i < L; ++i) {
-      u[0][i] = (g0[i] + 0.5 * g2[i]) * (-1 / 2.0);
-      u[1][i] = (g0[i] - 0.5 * g2[i]) * (1 / 2.0);
-      u[2][i] = (g0[i] + 1.5 * g2[i]) * (1 / 6.0);
-      u[3][i] = (g0[i] - 1.5 * g2[i]) * (-1 / 6.0);
-      u[4][i] = g2[i];
-      u[5][i] = g1[i];
-    }
-    return;
-  }
-  for (std::size_t i = 0; i < L; ++i) {
-    const double even_a = g0[i] + 0.5 * g2[i], odd_a = kA * g1[i];
-    const double even_b = g0[i] + 2.0 * g2[i], odd_b = kB * g1[i];
-    u[0][i] = g0[i];
-    u[1][i] = (even_a + odd_a) * (-1 / 1.5);
-    u[2][i] = (even_a - odd_a) * (-1 / 1.5);
-    u[3][i] = (even_b + odd_b) * (1 / 6.0);
-    u[4][i] = (even_b - odd_b) * (1 / 6.0);
-    u[5][i] = g2[i];
-  }
-}
-
-// Transforms L kernels of 3x3, `step` floats apart, perhaps turned by 180 degrees, to out[point * point_stride + lane].
-template <std::size_t L>
-void transform_weights(std::size_t stride, const float* weight, std::size_t step, bool turned, float* out,
-                       std::size_t point_stride) {
-  double g[kTaps][L], half[3][kSide][L], u[kSide][L];
-  for (std::size_t i = 0; i < L; ++i)
-    for (std::size_t t = 0; t < kTaps; ++t)
-      g[turned ? kTaps - 1 - t : t][i] = static_cast<double>(without_denormal(weight[i * step + t]));
-  for (std::size_t x = 0; x < 3; ++x) transform_side<L>(stride, g[x], g[3 + x], g[6 + x], half[x]);
-  for (std::size_t p = 0; p < kSide; ++p) {
-    transform_side<L>(stride, half[0][p], half[1][p], half[2][p], u);
-    for (std::size_t q = 0; q < kSide; ++q)
-      for (std::size_t i = 0; i < L; ++i) out[(p * kSide + q) * point_stride + i] = static_cast<float>(u[q][i]);
-  }
-}
+// Input channels whose weights one thread packs at a time.
+constexpr std::size_t kPackedDepth = 64;
 
 std::size_t block_limit(const ConvShape& shape) {
   return std::clamp(kBlockBytes / (WinogradTiles::points(shape.stride) * sizeof(float)) / shape.in_c,
@@ -115,17 +69,25 @@ template <class SourceOf>
 void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int threads,
                                const SourceOf& source_of) const {
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
-  const auto transform = panels_.lanes == 16  ? transform_weights<16>
-                         : panels_.lanes == 8 ? transform_weights<8>
-                                              : transform_weights<4>;
-  // Packs into [group][panel][point][depth][width], one input channel of one group at a time.
-  parallel_for(threads, shape_.groups * depth, [&](std::size_t item) {
-    const std::size_t group = item / depth, k = item % depth;
-    for (std::size_t lane = 0; lane < panels_.channels; lane += panels_.lanes) {
-      const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
-      const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-      float* out = packed + (group * padded + first) * kPoints * depth + k * width + lane - first;
-      transform(shape_.stride, source_of(group, lane, k), step, turned, out, depth * width);
+  const std::size_t vectors = ceil_div(panels_.channels, panels_.lanes), cuts = ceil_div(depth, kPackedDepth);
+  // Some input channels of a vector of output channels at a time, into [group][panel][point][depth][width]: what is
+  // read and written then lies in rows.
+  parallel_for(threads, shape_.groups * vectors * cuts, [&](std::size_t item) {
+    const Tile part = even_tile(depth, cuts, item % cuts);
+    const std::size_t group = item / cuts / vectors, lane = item / cuts % vectors * panels_.lanes;
+    const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
+    const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
+    WinogradWeights call{nullptr,
+                         step,
+                         packed + (group * padded + first) * kPoints * depth + lane - first,
+                         depth * width,
+                         static_cast<int>(panels_.lanes),
+                         turned,
+                         shape_.stride == 2};
+    call.out += part.first * width;
+    for (std::size_t k = part.first; k < part.first + part.length; ++k, call.out += width) {
+      call.weight = source_of(group, lane, k);
+      kernels_->tensor->winograd_weights(call);
     }
   });
 }

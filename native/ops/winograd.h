@@ -31,7 +31,7 @@ class WinogradConvolution {
   const Panels& panels() const { return panels_; }
   std::size_t weight_floats() const;
   std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
-  // Transforms in double and rounds once. weight: [out][in / groups][3][3].
+  // weight: [out][in / groups][3][3].
   void pack_weights(const float* weight, float* packed, int threads) const;
   // For the data gradient with stride 1. This convolution computes the gradient of the input from that of the output,
   // so its weights are those of the forward convolution, turned by 180 degrees: [in][out / groups][3][3], where `in`

@@ -73,6 +73,8 @@ struct NodeSpec {
 struct Constant {
   TensorType type;
   const std::byte* data;
+  // Nothing else reads its memory: what it holds is lost as soon as weights are packed, and the system has it back.
+  bool is_owned = false;
 };
 
 struct GraphSpec {

@@ -416,5 +416,44 @@ TEST(graph_ops_survive_nonsense) {
   });
 }
 
+// The first constant has two readers: its memory must last until the second one is packed.
+TEST(graph_gives_back_constants) {
+  constexpr std::size_t kChannels = 128;
+  Rng rng(11);
+  Attributes plain;
+  plain.set("kernel", std::vector<double>{1, 1});
+  plain.set("strides", std::vector<double>{1, 1});
+  plain.set("dilations", std::vector<double>{1, 1});
+  plain.set("pads", std::vector<double>{0, 0, 0, 0});
+  plain.set("group", 1.0);
+  const Floats weight = random_floats(rng, kChannels * kChannels), image = random_floats(rng, kChannels * 4);
+  const auto program_of = [&](AlignedBuffer& memory, bool owned) {
+    const Dims dims{1, kChannels, 2, 2};
+    Maker maker;
+    maker.spec.inputs.push_back(Maker::type(dims));
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto* data = reinterpret_cast<const std::byte*>(memory.data() + i * memory.size() / 2);
+      maker.spec.constants.push_back({Maker::type({kChannels, kChannels, 1, 1}), data, owned});
+    }
+    const ValueId first = maker.add_node("conv", {0, 1}, dims, plain);
+    const ValueId second = maker.add_node("conv", {first, 2}, dims, plain);
+    maker.spec.outputs.push_back(maker.add_node("conv", {second, 1}, dims, plain));
+    return std::make_unique<GraphProgram>(maker.spec);
+  };
+  const auto memory_of = [&] {
+    AlignedBuffer memory(2 * weight.size());
+    for (std::size_t i = 0; i < 2; ++i) std::copy(weight.begin(), weight.end(), memory.data() + i * weight.size());
+    return memory;
+  };
+  AlignedBuffer kept = memory_of(), given = memory_of();
+  const Floats expected = run(*program_of(kept, false), {image}), received = run(*program_of(given, true), {image});
+  CHECK(received == expected, "results differ");
+  CHECK_EQUAL(kept.data()[weight.size() / 2], weight[weight.size() / 2], "not ours");
+#ifdef __linux__
+  for (std::size_t i = 0; i < 2; ++i)
+    CHECK_EQUAL(given.data()[i * weight.size() + weight.size() / 2], 0.0f, "constant ", i);
+#endif
+}
+
 }  // namespace
 }  // namespace qarepvgg::test

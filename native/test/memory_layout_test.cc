@@ -2,6 +2,7 @@
 // maps must find zeros in their halos, whatever used the memory before.
 #include "program/infer/memory_layout.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "ops/byte_map.h"
@@ -145,6 +146,27 @@ TEST(values_that_do_not_meet_share_memory) {
   const MemoryLayout layout = lay_out_memory(values.buffers, values.lives, 1);
   const std::size_t largest = values.buffers[0].type.bytes() + values.buffers[1].type.bytes();
   CHECK(layout.bytes <= largest + 4 * kAlignment, layout.bytes, " bytes for ", largest);
+}
+
+// No plan can take less than what is alive at one stage. The worst of these plans takes one and a half times that.
+TEST(plans_are_near_the_least_memory) {
+  test.repeat(500, [](Rng& rng) {
+    Values values;
+    std::size_t alive[kStages + 1]{};
+    for (std::size_t stage = 0; stage < kStages; ++stage) {
+      Buffer buffer;
+      const std::size_t side = std::size_t{1} << rng.between(2, 6);
+      buffer.type = {{Dtype::kFloat32, {1, 16 * rng.between(1, 8), side, side}}, Layout::kMap, rng.between(0, 1)};
+      // Mostly for the next stage; some are skips to a later one.
+      const std::size_t last = std::min(kStages, stage + (rng.chance(0.7) ? 1 : rng.between(2, 12)));
+      for (std::size_t i = stage; i <= last; ++i) alive[i] += buffer.type.bytes();
+      values.buffers.push_back(buffer);
+      values.lives.push_back({stage, last, false});
+    }
+    const std::size_t least = *std::max_element(alive, alive + kStages + 1);
+    const std::size_t bytes = lay_out_memory(values.buffers, values.lives, 1).bytes;
+    CHECK(bytes <= 2 * least, bytes, " bytes, at least ", least);
+  });
 }
 
 }  // namespace

@@ -74,11 +74,15 @@ function fusion(): Call {
 
 const geometry = { outChannels: 2, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
 const ops = [{ op: 'conv', input: 0, ...geometry, weight: 0, bias: 4 }] as const;
-const sessionSpec = (state: Float32Array): GraphSpec => ({
-  ...chainSpec(ops, state, [2, 3, 3]),
-  ...{ independent: true, algorithm: 'auto', threads: 0, take: true },
-  ...{ byteScale: floats(2, 2), byteShift: floats(2, 3) },
-});
+const sessionSpec = (state: Float32Array): GraphSpec => {
+  const chain = chainSpec(ops, state, [2, 3, 3]);
+  return {
+    ...chain,
+    constants: chain.constants.map((constant) => ({ ...constant, take: true })),
+    ...{ independent: true, algorithm: 'auto', threads: 0 },
+    ...{ byteScale: floats(2, 2), byteShift: floats(2, 3) },
+  };
+};
 
 function session(): Call {
   const state = floats(6, 1);

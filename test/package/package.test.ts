@@ -86,6 +86,15 @@ test('CommonJS requires the same thing, once', () => {
   expect(runScript(script).stdout).toBe('true\n');
 });
 
+test.each(['', 'serve', 'vision'])('an entry lists the names of its bundle, and is short: %p', async (folder) => {
+  const at = (file: string) => path.join(root, 'dist', folder, file);
+  const entry = at(folder === '' ? 'qarepvgg.js' : 'index.js');
+  const [listed, bundled] = await Promise.all([entry, at('bundle.js')].map((file) => import(file)));
+  expect(Object.keys(listed).sort()).toEqual(Object.keys(bundled).sort());
+  // Node reads all of it for the names, character by character.
+  expect(statSync(entry).size).toBeLessThan(statSync(at('bundle.js')).size / 20);
+});
+
 describe('importing does not change how this process rounds', () => {
   // 5e-324 is the smallest denormal: a CPU told to flush those to zero makes it 0.
   const script = `

@@ -220,3 +220,65 @@ test('the first two images of a batch are no image each of a batch of three', as
   }
   session.dispose();
 });
+
+describe('weights times numbers for each channel', () => {
+  const [w, s] = [randn([16, 16], { seed: 3 }).data, randn([16], { seed: 4 }).data];
+  const ones = Float32Array.from({ length: 256 }, (_, i) => Number(i % 16 === Math.floor(i / 16)));
+  /** Sixteen images of one pixel, of which each picks one input channel. */
+  const picked = { x: { data: ones, dims: [16, 16, 1, 1] } };
+  const of = (op: string, group: number, dims: number[]): ModelSketch => ({
+    inputs: { x: ['n', 16, 1, 1] },
+    outputs: ['y'],
+    tensors: {
+      w: [
+        dims,
+        [
+          ...w.subarray(
+            0,
+            dims.reduce((a, b) => a * b),
+          ),
+        ],
+      ],
+      s: [[16, 1, 1], [...s]],
+    },
+    nodes: [
+      [op, ['x', 'w'], ['a'], { group }],
+      ['Mul', ['a', 's'], ['y']],
+    ],
+  });
+
+  test.each([
+    ['Conv', 1, [16, 16, 1, 1], (input: number, output: number) => output * 16 + input],
+    ['Conv', 4, [16, 4, 1, 1], (input: number, output: number) => output * 4 + (input % 4)],
+    ['ConvTranspose', 1, [16, 16, 1, 1], (input: number, output: number) => input * 16 + output],
+    ['ConvTranspose', 4, [16, 4, 1, 1], (input: number, output: number) => input * 4 + (output % 4)],
+  ] as const)('%s in %i groups: multiplied in double and rounded once', async (op, group, dims, at) => {
+    const session = await create({}, onnxFile(of(op, group, [...dims])));
+    const { y } = await session.run(picked);
+    const expected = Float32Array.from({ length: 256 }, (_, i) => {
+      const [input, output] = [Math.floor(i / 16), i % 16];
+      const isJoined = Math.floor((input * group) / 16) === Math.floor((output * group) / 16);
+      return isJoined ? (w[at(input, output)] as number) * (s[output] as number) : 0;
+    });
+    expect(y?.data).toEqual(expected);
+  });
+});
+
+test('a session for one size keeps packed weights alone, and takes any number of images', async () => {
+  const weight = randn([64, 64, 3, 3], { seed: 5 }).data as unknown as number[];
+  const wide: ModelSketch = {
+    inputs: { x: ['n', 64, 4, 4] },
+    outputs: ['y'],
+    tensors: { w: [[64, 64, 3, 3], weight] },
+    nodes: [['Conv', ['x', 'w'], ['y'], { pads: [1, 1, 1, 1] }]],
+  };
+  const path = `${folder}/wide.onnx`;
+  writeFileSync(path, onnxFile(wide));
+  const before = process.memoryUsage().arrayBuffers;
+  const session = await create({}, path);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * weight.length);
+  const x = randn([3, 64, 4, 4]);
+  const { y } = await session.run({ x });
+  const last = await session.run({ x: { data: x.data.slice(2048), dims: [1, 64, 4, 4] } });
+  expect(last.y?.data).toEqual(y?.data.slice(2048));
+});

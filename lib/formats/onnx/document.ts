@@ -26,6 +26,7 @@ import { readExternal } from './reader/external';
 import { readGraph } from './reader/graph';
 import { type ExternalBytes, moveIntoPlace } from './reader/tensors';
 import {
+  type AttributeFields,
   float32,
   type Graph,
   graph as graphFields,
@@ -34,6 +35,7 @@ import {
   int32,
   type ModelDraft,
   type ModelFile,
+  type NodeFields,
   type TensorFields,
   uint8,
 } from './schema';
@@ -74,7 +76,16 @@ function* inPlace(file: ModelFile): Steps<ModelFile> {
   if (!file.graph) return file;
   const initializers: TensorFields[] = [];
   for (const tensor of file.graph.initializers) initializers.push(yield* moveIntoPlace(tensor));
-  return { ...file, graph: { ...file.graph, initializers } };
+  const nodes: NodeFields[] = [];
+  for (const node of file.graph.nodes) {
+    const attributes: AttributeFields[] = [];
+    for (const attribute of node.attributes) {
+      const { tensor } = attribute;
+      attributes.push(tensor ? { ...attribute, tensor: yield* moveIntoPlace(tensor) } : attribute);
+    }
+    nodes.push({ ...node, attributes });
+  }
+  return { ...file, graph: { ...file.graph, initializers, nodes } };
 }
 
 /** A model of other origin. */

@@ -1,5 +1,6 @@
-import type { Graph, GraphNode } from '../graph';
+import type { Graph, GraphNode, GraphTensor } from '../graph';
 import { Rewriter } from '../rewriter';
+import { scaledTensor } from '../scaled-tensor';
 import { numbersOf } from '../tensors';
 
 /** Folds an Affine after a convolution into its weights and biases, in double. */
@@ -31,30 +32,27 @@ function composed(first: GraphNode, second: GraphNode): GraphNode {
 }
 
 function scaled(conv: GraphNode, affine: GraphNode, rewriter: Rewriter): GraphNode | undefined {
-  const [input = '', weightName, biasName, addend] = conv.inputs;
+  const [input = '', weightName = '', biasName, addend] = conv.inputs;
   const [weight, bias] = [rewriter.tensor(weightName), rewriter.tensor(biasName)];
   if (!weight || addend || (biasName && !bias)) return undefined;
   const { scale, shift } = listsOf(affine);
-  const numbers = numbersOf(weight);
-  // Weights of a transposed convolution are [inputs, outputs / group, ...].
-  const isTransposed = conv.op === 'convTranspose';
-  const depth = weight.dims[isTransposed ? 1 : 0] as number;
-  const inner = weight.data.length / (weight.dims[0] as number) / (isTransposed ? depth : 1);
-  const perGroup = (weight.dims[0] as number) / (conv.attributes.group as number);
-  const channelOf = (i: number): number => {
-    const row = Math.floor(i / inner);
-    return isTransposed ? Math.floor(row / depth / perGroup) * depth + (row % depth) : row;
-  };
-  const data = new Float64Array(numbers.length);
-  for (let start = 0; start < data.length; start += inner) {
-    const factor = scale[channelOf(start)] as number;
-    for (let i = start; i < start + inner; i++) data[i] = (numbers[i] as number) * factor;
-  }
   const biases = bias && numbersOf(bias);
   const sums = Float64Array.from(shift, (value, c) => (biases?.[c] ?? 0) * (scale[c] as number) + value);
+  const scales = scale.some((factor) => factor !== 1);
   const names = [
-    rewriter.addTensor(`${weightName}/scaled`, { type: weight.type, dims: weight.dims, data }),
+    scales
+      ? rewriter.addTensor(`${weightName}/scaled`, scaledTensor(weight, factorsOf(conv, weight, scale)))
+      : weightName,
     rewriter.addTensor(`${biasName || weightName}/shifted`, { type: weight.type, dims: [sums.length], data: sums }),
   ];
   return { ...affine, name: conv.name, op: conv.op, inputs: [input, ...names], attributes: conv.attributes };
+}
+
+/** Of the rows of a convolution's weights, [outputs, ...], or of a transposed one's, [inputs, outputs / group, ...]. */
+function factorsOf({ op, attributes }: GraphNode, weight: GraphTensor, scale: readonly number[]): Float64Array {
+  if (op === 'conv') return Float64Array.from(scale);
+  const [inputs, depth] = weight.dims as [number, number];
+  const perGroup = inputs / (attributes.group as number);
+  const channelOf = (row: number): number => Math.floor(row / depth / perGroup) * depth + (row % depth);
+  return Float64Array.from({ length: inputs * depth }, (_, row) => scale[channelOf(row)] as number);
 }

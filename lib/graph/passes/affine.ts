@@ -2,7 +2,7 @@ import { type Graph, type GraphNode, sameDims, sizeOf } from '../graph';
 import { nodeOf, Rewriter } from '../rewriter';
 import { listOf } from '../tensors';
 
-/** Writes batch norms, and Add, Sub, Mul and Div with a constant for each channel or for all, as Affine. */
+/** Writes batch norms, and Add, Sub, Mul and Div of images with a constant for each channel or for all, as Affine. */
 export function findAffine(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {
@@ -65,11 +65,14 @@ function arithmetic(node: GraphNode, rewriter: Rewriter): Affine | undefined {
   }
 }
 
-/** A constant as one number per channel of the other operand, which has the output's dims; nothing if that is not possible. */
+/**
+ * A constant as numbers for each channel of images, which have the result's dims; nothing if it is none. Only convolutions take
+ * more than one node of arithmetic, and axis 1 of other values can be long: the boxes of a detector.
+ */
 function channelNumbers(name: string, other: string, node: GraphNode, rewriter: Rewriter): number[] | undefined {
   const tensor = rewriter.tensor(name);
   const dims = rewriter.dims(other);
-  if (!tensor || rewriter.tensor(other) || dims.length < 2 || !sameDims(rewriter.dims(node.outputs[0]), dims))
+  if (!tensor || rewriter.tensor(other) || dims.length !== 4 || !sameDims(rewriter.dims(node.outputs[0]), dims))
     return undefined;
   const channels = dims[1] as number;
   if (sizeOf(tensor.dims) === 1) return Array(channels).fill(listOf(tensor)[0]);

@@ -64,7 +64,11 @@ const passes: readonly Pass[] = [
 
 /** Optimises the graph for inputs of these dims. @throws {QARepVGGError} the errors of {@link specialize} */
 export function* optimize(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
-  const special = yield* specializeSteps(graph, inputs, where);
+  return yield* simplify(yield* specializeSteps(graph, inputs, where), where);
+}
+
+/** As {@link optimize}, of a graph that `specialize` has made. */
+export function* simplify(special: Graph, where: string): Steps<Graph> {
   return isDone(special) ? special : yield* runPasses(passes, special, where);
 }
 

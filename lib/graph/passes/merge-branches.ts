@@ -26,7 +26,7 @@ export function mergeBranches(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const sum of rewriter.nodes()) {
     const dims = rewriter.dims(sum.outputs[0]);
-    if (sum.op !== 'add' || dims.length < 3) continue;
+    if (sum.op !== 'add' || dims.length !== 4) continue;
     if (!sum.inputs.every((name) => sameDims(rewriter.dims(name), dims))) continue;
     const found = pair(branchesOf(sum.inputs[0] as string, rewriter), branchesOf(sum.inputs[1] as string, rewriter));
     const merged = found && merge(found, sum, rewriter);

@@ -180,12 +180,22 @@ class Builder {
     layout_.weights = AlignedBuffer(bytes / sizeof(float));
     auto* memory = reinterpret_cast<std::byte*>(layout_.weights.data());
     const std::size_t ops = layout_.ops.size();
-    for (std::size_t i = 0; i < ops; ++i) layout_.ops[i]->pack(memory + offsets[i], threads);
+    for (std::size_t i = 0; i < ops; ++i) {
+      layout_.ops[i]->pack(memory + offsets[i], threads);
+      for (ValueId value : spec_.nodes[i].inputs) release(value);
+    }
     for (std::size_t i = 0; i < spec_.constants.size(); ++i) {
       layout_.buffers[places_[spec_.inputs.size() + i].plain].offset = offsets[ops + i];
       if (constant_used_[i])
         std::copy_n(spec_.constants[i].data, spec_.constants[i].type.bytes(), memory + offsets[ops + i]);
     }
+  }
+
+  // One reader of a value has been packed. After the last, a file's weights need not lie beside packed ones.
+  void release(ValueId value) {
+    const Constant* constant = value == kNoValue ? nullptr : constant_of(value);
+    if (constant == nullptr || --readers_[value] > 0 || constant_used_[value - spec_.inputs.size()]) return;
+    if (constant->is_owned) drop_pages(constant->data, constant->type.bytes());
   }
 
   const GraphSpec& spec_;

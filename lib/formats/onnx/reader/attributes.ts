@@ -42,26 +42,29 @@ export function completeAttributes(node: FileNode, table: AttributeTable): Recor
   for (const name of node.attributes.keys()) {
     if (!Object.hasOwn(table, name)) throw new Error(`attribute ${name}, which is not known`);
   }
-  return Object.fromEntries(
-    Object.entries(table).map(([name, kind]) => {
-      const value = node.attributes.get(name);
-      if (value === undefined && kind.required) throw new Error(`no attribute ${name}`);
-      return [name, value === undefined ? (kind.fallback as AttributeValue | undefined) : checked(name, kind, value)];
-    }),
-  );
+  const complete: Record<string, AttributeValue | undefined> = {};
+  for (const name of Object.keys(table)) {
+    const kind = table[name] as AttributeKind;
+    const value = node.attributes.get(name);
+    if (value === undefined && kind.required) throw new Error(`no attribute ${name}`);
+    complete[name] = value === undefined ? (kind.fallback as AttributeValue | undefined) : checked(name, kind, value);
+  }
+  return complete;
 }
 
 function checked(name: string, { kind }: AttributeKind, value: AttributeValue): AttributeValue {
-  const isList = Array.isArray(value);
-  const fits = {
-    int: typeof value === 'number' && Number.isInteger(value),
-    float: typeof value === 'number',
-    text: typeof value === 'string',
-    tensor: typeof value === 'object' && !isList,
-    ints: isList && value.every(Number.isInteger),
-    floats: isList && value.every((entry) => typeof entry === 'number'),
-    texts: isList && value.every((entry) => typeof entry === 'string'),
-  }[kind];
-  if (fits) return value;
+  if (tests[kind](value)) return value;
   throw new Error(`attribute ${name}: expected ${kind}, received ${describe(value)}`);
 }
+
+const isList = (value: AttributeValue): value is readonly number[] | readonly string[] => Array.isArray(value);
+
+const tests: Readonly<Record<AttributeKind['kind'], (value: AttributeValue) => boolean>> = {
+  int: (value) => Number.isInteger(value),
+  float: (value) => typeof value === 'number',
+  text: (value) => typeof value === 'string',
+  tensor: (value) => typeof value === 'object' && !isList(value),
+  ints: (value) => isList(value) && value.every(Number.isInteger),
+  floats: (value) => isList(value) && value.every((entry) => typeof entry === 'number'),
+  texts: (value) => isList(value) && value.every((entry) => typeof entry === 'string'),
+};
