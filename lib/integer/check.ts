@@ -4,9 +4,9 @@ import { minNormal } from '../graph/data-types';
 import { type IntegerConv, outputParameters, type QuantizationParameters, type QuantizedLayer } from './layers';
 import type { QuantizedParts } from './quantized-model';
 
-// What a quantised model must be; a native session checks the same of what it is given, with what is known there only.
+// The rules of quantised models. A native session checks the same rules, and those that depend on its instruction set.
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG for what is no model; ERR_QUANT_PARAM naming a layer that cannot be computed. */
+/** @throws {QARepVGGError} ERR_INVALID_ARG for anything but a model; ERR_QUANT_PARAM naming a layer that cannot be computed. */
 export function checkParts(parts: unknown, where: string): asserts parts is QuantizedParts {
   const { layers, recipe, output, inChannels } = objectOf<QuantizedParts>(
     parts,
@@ -32,7 +32,7 @@ export function checkParts(parts: unknown, where: string): asserts parts is Quan
 
 const kinds: readonly unknown[] = ['conv', 'globalAverage', 'squeezeExcite'];
 
-/** That it is a layer at all. */
+/** Checks that a value is a layer at all. */
 function checkForm(value: unknown, where: string): void {
   const layer = objectOf<Partial<IntegerConv & { channels: number; reduced: number }>>(value, 'a layer', where);
   const { name, kind, precision } = layer;
@@ -97,7 +97,7 @@ function checkTensors(layer: QuantizedLayer, where: string): void {
   }
 }
 
-/** Scales and zero points of all that goes from one layer to the next. */
+/** Checks scales and zero points of all values between layers. */
 function checkActivations(
   layers: readonly QuantizedLayer[],
   output: QuantizationParameters | undefined,
@@ -112,7 +112,7 @@ function checkActivations(
   throw mismatch('ERR_QUANT_PARAM', `${where}, output`, 'a last layer in integers', 'one in float');
 }
 
-/** A layer in integers, and its scales together with those of what it puts out. */
+/** Checks a layer in integers, and its scales together with those of its output. */
 function checkInteger(
   layer: Extract<QuantizedLayer, { precision: 'int8' }>,
   output: QuantizationParameters | undefined,
@@ -126,7 +126,7 @@ function checkInteger(
 }
 
 /**
- * Scales of weights together with those of what goes in and comes out, and room for sums.
+ * Checks scales of weights together with those of input and output, and that sums fit into 32 bits.
  *
  * @param layer Weights output channel by output channel.
  * @throws {QARepVGGError} ERR_QUANT_PARAM
@@ -149,15 +149,15 @@ export function checkProducts(
   checkSums(layer, where);
 }
 
-/** Largest sum that has room in 32 bits. */
+/** Largest sum that fits into 32 bits. */
 const maxSum = 2 ** 31 - 1;
 
-/** A bias and the products that are added to it, whatever goes in, must have room in 32 bits. */
+/** A bias and the products that are added to it must fit into 32 bits for any input. */
 function checkSums({ weight, bias }: Pick<IntegerConv, 'weight' | 'bias'>, where: string): void {
   const terms = weight.length / bias.length;
   bias.forEach((start, channel) => {
     const room = maxSum - Math.abs(start);
-    // Of all layers but very deep ones this is clear without a look at the weights.
+    // The number of terms alone shows this for all but very deep layers.
     if (255 * 128 * terms <= room) return;
     const largest = largestSum(weight.subarray(channel * terms, (channel + 1) * terms));
     if (largest <= room) return;
@@ -166,7 +166,7 @@ function checkSums({ weight, bias }: Pick<IntegerConv, 'weight' | 'bias'>, where
   });
 }
 
-/** Largest size of a channel's sum over any input, bias left out: `largest_sum` of native/ops/quantization.cc. */
+/** Largest absolute value of a channel's sum over any input, without the bias: `largest_sum` of native/ops/quantization.cc. */
 function largestSum(weight: Int8Array): number {
   let [positive, negative] = [0, 0];
   for (const value of weight) {
@@ -176,7 +176,7 @@ function largestSum(weight: Int8Array): number {
   return 255 * Math.max(positive, negative);
 }
 
-/** What scale and zero point must be. @throws {QARepVGGError} ERR_QUANT_PARAM */
+/** Checks a scale and a zero point. @throws {QARepVGGError} ERR_QUANT_PARAM */
 export function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: string): void {
   checkScale(scale, `${where}, scale`);
   if (Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255) return;

@@ -16,13 +16,13 @@ export function parameterNames(layer: string): readonly [scale: string, zeroPoin
   return [`${layer}.input_scale`, `${layer}.input_zero_point`];
 }
 
-/** What takes quantised logits, as far as names go. */
+/** The name, in tensors, of the reader of quantised logits. */
 export const outputLayer = 'output';
 
 /**
- * The graph of a network of this package, which takes no memory for its tensors.
+ * The graph of a network of this package. Its tensors are views of the network's memory.
  *
- * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_INVALID_ARG for what is none.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_INVALID_ARG for anything but a module.
  */
 export function networkGraph(model: Module | QuantizedModel, where: string): Graph {
   if (model instanceof QuantizedModel) return quantizedGraph(model);
@@ -32,11 +32,11 @@ export function networkGraph(model: Module | QuantizedModel, where: string): Gra
 }
 
 /**
- * The graph of a quantised model: that of the model in float, with QuantizeLinear and DequantizeLinear around what is computed in
- * integers, which runtimes take as one (onnxruntime: QLinearConv, QGemm and the like).
+ * The graph of a quantised model in QDQ form: that of the model in float, with QuantizeLinear and DequantizeLinear around each node in
+ * integers. Runtimes fuse the three into one operator (onnxruntime: QLinearConv, QGemm and others).
  *
- * A ReLU in front of a zero point of 0 is what the integers do anyway, and runtimes drop it. In front of another zero point
- * they would keep the convolution in float, so there it comes after a rounding of its own, which changes nothing.
+ * Runtimes drop a ReLU before a zero point of 0, since clamping to bytes does the same. Before another zero point they would keep the
+ * convolution in float, so the graph rounds before the ReLU as well, which changes no result.
  */
 export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
   const chain = new ChainGraph();
@@ -45,8 +45,7 @@ export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedMo
       chain.add(layer, tensorsOf(layer));
       return;
     }
-    // Rounded on either side, as a runtime takes one operator in integers to be: the average ends in front, and the linear
-    // layer begins behind.
+    // Rounds between the average and the linear layer, because a runtime fuses an operator only between two roundings.
     if (isLinear(layer)) {
       round(chain, layer.name, layer.input, '_pixel');
       chain.flatten(layer);
@@ -60,8 +59,8 @@ export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedMo
 }
 
 /**
- * The same as the engine computes it, which is what passes would make of {@link quantizedGraph} in many times the time. Nodes have the
- * names of layers.
+ * The graph that the engine computes. The passes would make the same from {@link quantizedGraph}, which takes about ten times as long.
+ * Nodes have the names of layers.
  */
 export function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
   const chain = new ChainGraph();
@@ -109,7 +108,7 @@ function integerTensors(chain: ChainGraph, layer: IntegerConv): readonly string[
   ];
 }
 
-/** To the integers of these parameters and back. */
+/** Quantises and dequantises. */
 function round(chain: ChainGraph, layer: string, { scale, zeroPoint }: QuantizationParameters, suffix = ''): void {
   const [scaleTensor, zeroTensor] = parameterNames(layer);
   chain.round(`${layer}.input${suffix}_`, [
@@ -128,7 +127,7 @@ function addConv(
   const { weightName, weightDims, biasName, outChannels, weight, weightScale, bias, input, relu } = layer;
   const dims = [outChannels];
   const biasScales = weightScale.map((_, channel) => biasScale(input, weightScale, channel));
-  /** Integers with a scale for each output channel, in float. */
+  /** Dequantises integers with a scale for each output channel. */
   const dequantized = (name: string, tensor: GraphTensor, scales: Float32Array): string => {
     const zeros = tensor.type === 'int8' ? new Int8Array(outChannels) : new Int32Array(outChannels);
     const inputs = [

@@ -7,7 +7,7 @@ import {
   squeezeExciteNames,
 } from '../nn/networks/chain';
 
-/** How numbers stand for others: x is about (q - zeroPoint) * scale. */
+/** Maps integers q to numbers x: x = (q - zeroPoint) * scale. */
 export interface QuantizationParameters {
   /** A float32 value: finite, normal and above 0. */
   readonly scale: number;
@@ -18,11 +18,11 @@ export interface QuantizationParameters {
 /** A convolution or linear layer in integers: u8 x s8 -> s32. */
 export interface IntegerConv extends ConvStep {
   readonly precision: 'int8';
-  /** Of what goes in. */
+  /** Of the input. */
   readonly input: QuantizationParameters;
   /** [outChannels, inChannels / groups, kernel, kernel], from -127 to 127 */
   readonly weight: Int8Array;
-  /** What a step of the weight stands for; [outChannels]. */
+  /** The scale of each channel's weights; [outChannels]. */
   readonly weightScale: Float32Array;
   /** [outChannels], in steps of input.scale * weightScale[channel] */
   readonly bias: Int32Array;
@@ -45,18 +45,18 @@ export interface FloatAverage extends GlobalAverageStep {
   readonly precision: 'float32';
 }
 
-/** Squeeze-and-excitation always computes in float: its sigmoid does. */
+/** Squeeze-and-excitation always computes in float because its sigmoid does. */
 export interface FloatSqueezeExcite extends SqueezeExciteStep, SqueezeExciteTensors<Float32Array> {
   readonly precision: 'float32';
 }
 
-/** A layer that computes in float: what every layer is before it is quantised. */
+/** A layer that computes in float, as every layer does before it is quantised. */
 export type FloatLayer = FloatConv | FloatAverage | FloatSqueezeExcite;
 
 /** A layer of a quantised model. */
 export type QuantizedLayer = FloatLayer | IntegerConv | IntegerAverage;
 
-/** The layer of a step, in float, with copies of its tensors. `read` returns a tensor of the state by its name, if there is one. */
+/** The float layer of a step, with copies of its tensors. `read` returns the state's tensor of a name, if it exists. */
 export function floatLayer(step: Step, read: (name: string) => Float32Array | undefined): FloatLayer {
   const copy = (name: string): Float32Array => (read(name) as Float32Array).slice();
   switch (step.kind) {
@@ -95,12 +95,12 @@ export function withTensors(layer: FloatLayer, tensors: readonly Float32Array[])
   return { ...layer, ...Object.fromEntries(tensorNames[layer.kind].map((name, i) => [name, tensors[i]])) };
 }
 
-/** What a step of a channel's bias stands for, and of its sums: a float32 value, as every runtime computes it. */
+/** The scale of a channel's bias and of its sums. It is rounded to float32, as in every runtime. */
 export function biasScale(input: QuantizationParameters, weightScale: Float32Array, channel: number): number {
   return Math.fround(input.scale * (weightScale[channel] as number));
 }
 
-/** What layer `index` puts out: integers where the next layer takes them, or else float (undefined). */
+/** Parameters of the output of layer `index`: undefined if the next layer reads floats. */
 export function outputParameters(
   layers: readonly QuantizedLayer[],
   index: number,

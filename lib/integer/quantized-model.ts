@@ -7,7 +7,7 @@ import { refuseClones } from '../uncloneable';
 import { checkParts } from './check';
 import { type QuantizationParameters, type QuantizedLayer, tensorsOf } from './layers';
 
-/** How the parameters of a quantised model were chosen; for people and files, nothing is computed from it. */
+/** How the parameters of a quantised model were chosen. For information: nothing is computed from it. */
 export interface QuantizationRecipe {
   readonly method: 'minmax' | 'percentile' | 'entropy' | 'mse';
   readonly scheme: 'affine' | 'symmetric';
@@ -16,11 +16,11 @@ export interface QuantizationRecipe {
   readonly activationBits: number;
   readonly equalize: boolean;
   readonly biasCorrection: boolean;
-  /** Images that were looked at. */
+  /** Number of calibration images. */
   readonly images: number;
 }
 
-/** What a {@link QuantizedModel} is made of. */
+/** The parts of a {@link QuantizedModel}. */
 export interface QuantizedParts {
   /** In the order in which they compute. */
   readonly layers: readonly QuantizedLayer[];
@@ -42,7 +42,7 @@ export interface QuantizedLayerSummary {
   readonly precision: QuantizedLayer['precision'];
   /** Weights and biases. */
   readonly parameters: number;
-  /** Of its tensors, scales included. */
+  /** Size of its tensors, including scales. */
   readonly bytes: number;
 }
 
@@ -68,8 +68,8 @@ export class QuantizedModel {
   /** Beside 'train', 'partial' and 'deploy' of other models. */
   readonly form = 'int8';
   /**
-   * In the order in which they compute; each takes what the one before puts out. They are frozen, but for the numbers in
-   * their typed arrays, which JavaScript cannot freeze: code that writes to those changes the model, unchecked until it is run.
+   * In the order in which they compute; each reads the output of the one before. They are frozen except for the numbers in typed arrays,
+   * which JavaScript cannot freeze: code that writes to these changes the model, and only a session checks it again.
    */
   readonly layers: readonly QuantizedLayer[];
   /** Of the logits, with the option `quantizeLogits`. */
@@ -78,14 +78,14 @@ export class QuantizedModel {
   readonly inChannels: number;
   /** @internal */
   readonly flat: boolean;
-  /** What turns bytes of images into inputs, where the model that was quantised has something of the kind. */
+  /** Turns bytes of images into inputs; undefined if the original model has none. */
   readonly preprocessing: Preprocessing | undefined;
   readonly #network: CheckedNetworkOptions | undefined;
 
   /**
    * @internal
    * @throws {QARepVGGError} ERR_QUANT_PARAM naming the layer that cannot be computed: scales, zero points, counts, and sums
-   * that could leave 32 bits; ERR_INVALID_ARG for what are no parts of a model.
+   * that could leave 32 bits; ERR_INVALID_ARG for anything but parts of a model.
    */
   constructor(parts: QuantizedParts, where = 'QuantizedModel') {
     const own = readForeign(where, () => ownParts(parts));
@@ -101,7 +101,7 @@ export class QuantizedModel {
     Object.freeze(this);
   }
 
-  /** A mark that only this class can make: no code of a Proxy runs. */
+  /** A private field marks instances, so that checking for one runs no code of a Proxy. */
   static [Symbol.hasInstance](value: unknown): value is QuantizedModel {
     return typeof value === 'object' && value !== null && #network in value;
   }
@@ -109,7 +109,7 @@ export class QuantizedModel {
   /**
    * The options of the network that was quantised.
    *
-   * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when it was no network but blocks or a convolution.
+   * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE if it was not a network but blocks or a convolution.
    */
   get options(): CheckedNetworkOptions {
     if (this.#network) return this.#network;
@@ -154,7 +154,7 @@ export class QuantizedModel {
   }
 }
 
-/** Copies that cannot be changed, of what may be no parts at all; tensors are the same. */
+/** Frozen copies of unchecked parts; tensors are shared. */
 function ownParts(parts: QuantizedParts): QuantizedParts {
   if (typeof parts !== 'object' || parts === null) return parts;
   const { layers, output, recipe, inChannels, flat, preprocessing, network } = parts;
@@ -162,7 +162,7 @@ function ownParts(parts: QuantizedParts): QuantizedParts {
   return { ...own, inChannels, flat, preprocessing, network };
 }
 
-/** A copy of plain objects and arrays, all the way down. */
+/** A deep copy of plain objects and arrays. */
 function frozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || types.isTypedArray(value)) return value;
   const copy = Array.isArray(value) ? value.map(frozen) : mapValues(value, frozen);

@@ -24,13 +24,13 @@ export type CalibrationStream = Iterable<CalibrationBatch> | AsyncIterable<Calib
  */
 export type Calibration = CalibrationStream | (() => CalibrationStream) | Dataset;
 
-/** Most images that go through the layers together. */
+/** Largest number of images that run together. */
 const maxChunk = 8;
 
-/** Pixels that do: what goes from layer to layer then stays in the caches, and is cheap to allocate. */
+/** Largest number of pixels that run together, so that values between layers stay in the caches and are cheap to allocate. */
 const chunkPixels = 2 ** 17;
 
-/** Checks a batch of the caller's, at `place` for messages, and divides it. */
+/** Checks a batch of the caller, named `place` in messages, and divides it. */
 export type Split = (batch: unknown, place: string) => Iterable<FeedChunk>;
 
 /** How many images of `pixels` pixels go through a network together. */
@@ -46,7 +46,7 @@ export function isRepeatable(calibration: unknown): boolean {
   );
 }
 
-/** Goes through calibration images, as often as need be, a few at a time. */
+/** Reads calibration images, a few at a time, in one or more passes. */
 export class CalibrationReader {
   readonly #calibration: unknown;
   readonly #split: Split;
@@ -62,9 +62,9 @@ export class CalibrationReader {
   }
 
   /**
-   * All images.
+   * Iterates all images.
    *
-   * @throws {QARepVGGError} ERR_INVALID_ARG where there are none, and where they allow one pass only; ERR_SHAPE,
+   * @throws {QARepVGGError} ERR_INVALID_ARG if there are none, or if a second pass is not possible; ERR_SHAPE,
    * ERR_DTYPE, ERR_BUFFER_*, ERR_NON_FINITE for a batch; ERR_ABORTED, also while a batch is waited for; whatever the stream
    * throws.
    */
@@ -83,7 +83,7 @@ export class CalibrationReader {
     throw mismatch('ERR_INVALID_ARG', where, expected, received);
   }
 
-  /** As `for await`, except that an abort ends the wait for a batch that does not come. */
+  /** Same as `for await`, except that an abort ends the wait for a batch. */
   async *#batches(stream: CalibrationStream, where: string): AsyncGenerator<CalibrationBatch> {
     const iterator = iterate(stream, where);
     for (;;) {
@@ -114,7 +114,7 @@ export class CalibrationReader {
     try {
       return await untilAborted(next(), this.#signal, this.#where);
     } catch (error) {
-      // A generator that waits for something hears of it only then: its end is not waited for.
+      // A generator that awaits something sees this only later, so its end is not awaited.
       if (this.#signal?.aborted) iterator.close().catch(() => undefined);
       throw error;
     }
@@ -139,7 +139,7 @@ export class CalibrationReader {
   }
 }
 
-/** An iterator of the caller's. What its methods throw is the caller's own and comes through. */
+/** An iterator of the caller. Errors of its methods are not wrapped. */
 interface OpenIterator {
   next(): unknown;
   close(): Promise<void>;
@@ -167,7 +167,7 @@ function iterate(stream: CalibrationStream, where: string): OpenIterator {
   });
 }
 
-/** Awaits what may be a promise, or an object that throws when it is asked whether it is one. */
+/** Awaits a value, which may be an object that throws when its `then` is read. */
 async function settle(value: unknown, where: string): Promise<unknown> {
   if (typeof value === 'object' && value !== null)
     readForeign(where, () => (value as { readonly then?: unknown }).then);

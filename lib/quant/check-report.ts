@@ -2,7 +2,7 @@ import { describe, mismatch } from '../errors';
 import { type Field, optional, readForeign } from '../options';
 import type { QuantizationReport } from './report';
 
-/** Throws where a value, which is at `where`, is not what it should be. */
+/** Throws if the value at `where` is not valid. */
 type Check = Field<void>;
 
 const that =
@@ -13,7 +13,7 @@ const that =
 
 const text = that('text', (value) => typeof value === 'string');
 const numeric = that('a number', (value) => typeof value === 'number');
-/** What is infinite becomes null in JSON. */
+/** Infinite numbers become null in JSON. */
 const decibels = that('a number or null', (value) => typeof value === 'number' || value === null);
 
 const record =
@@ -34,7 +34,7 @@ const list =
     });
   };
 
-/** As {@link list}, which may be empty. */
+/** Same as {@link list}, but may be empty. */
 const anyList =
   (entry: Check): Check =>
   (value, where) => {
@@ -76,7 +76,7 @@ const report = record({
   advice: optional(advice),
 });
 
-/** @throws {QARepVGGError} ERR_INVALID_ARG naming what is not as `quantize` reports it, or as it is after JSON. */
+/** @throws {QARepVGGError} ERR_INVALID_ARG naming the first value that differs from a report of `quantize`, also after JSON. */
 export function checkReport(value: unknown, where: string): asserts value is QuantizationReport {
   readForeign(where, () => report(value, where));
 }

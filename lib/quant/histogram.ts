@@ -7,21 +7,20 @@ export const binCount = 4096;
 const { max, floor, ceil, abs } = Math;
 
 /**
- * How often numbers of each size came by, in bins of equal width on both sides of zero. Where a number lies beyond the
- * last bin, the width doubles and bins are added up in pairs: so numbers may come in any order, nothing is kept of them,
- * and at least half of the bins are in use.
+ * Counts numbers in bins of equal width on both sides of zero. If a number lies beyond the last bin, the width doubles and pairs of bins
+ * are merged. So numbers may come in any order without being kept, and at least half of the bins are in use.
  */
 export class Histogram {
   readonly #counts = new Float64Array(2 * binCount);
-  /** Number i: how many came by from i * width on, below (i + 1) * width. */
+  /** Element i counts numbers from i * width to below (i + 1) * width. */
   readonly positive = this.#counts.subarray(0, binCount);
-  /** The same of the sizes of numbers below zero. */
+  /** Same for the absolute values of numbers below zero. */
   readonly negative = this.#counts.subarray(binCount);
   min = Number.POSITIVE_INFINITY;
   max = Number.NEGATIVE_INFINITY;
-  /** How many numbers came by. */
+  /** How many numbers were counted. */
   count = 0;
-  /** Of a bin; 0 as long as all numbers were 0. */
+  /** Width of a bin; 0 while all numbers were 0. */
   width = 0;
 
   /** @throws {QARepVGGError} ERR_NON_FINITE; then nothing is counted. */
@@ -34,7 +33,7 @@ export class Histogram {
     addon.countValues(values, this.#counts, this.width === 0 ? 1 : 1 / this.width);
   }
 
-  /** What several have seen together; exact to the width of a bin. */
+  /** Merges histograms; exact to the width of a bin. */
   static of(parts: readonly Histogram[]): Histogram {
     const [only, ...others] = parts;
     if (only && others.length === 0) return only;
@@ -55,7 +54,7 @@ export class Histogram {
     return all;
   }
 
-  /** The same numbers, those below `low` and above `high` as if they were these. */
+  /** The histogram of the same numbers clamped to [low, high]. */
   within(low: number, high: number): Histogram {
     if (this.min >= low && this.max <= high) return this;
     const result = new Histogram();
@@ -88,7 +87,7 @@ export class Histogram {
     return (beyond(this.positive, high) + beyond(this.negative, -low)) / this.count;
   }
 
-  /** So that `size` has a bin; the last one takes its own end, too. */
+  /** Widens the bins until `size` has one; the last bin includes its upper end. */
   #widen(size: number): void {
     if (this.width === 0) this.width = size / binCount;
     while (size > this.width * binCount) {
@@ -99,7 +98,7 @@ export class Histogram {
   }
 }
 
-/** Adds bins up in pairs. */
+/** Merges pairs of bins. */
 function halve(counts: Float64Array): void {
   const half = counts.length / 2;
   for (let i = 0; i < half; i++) counts[i] = (counts[2 * i] as number) + (counts[2 * i + 1] as number);
@@ -110,14 +109,14 @@ function sum(counts: Float64Array): number {
   return counts.reduce((total, count) => total + count, 0);
 }
 
-/** Bins of a histogram for people: counts[i] is how many numbers lie in the i-th of equal parts of [low, high]. */
+/** A histogram to show: counts[i] is how many numbers lie in part i of [low, high], whose parts are equal. */
 export interface Bins {
   readonly low: number;
   readonly high: number;
   readonly counts: readonly number[];
 }
 
-/** A histogram in few bins, for people. */
+/** Reduces a histogram to few bins, to show it. */
 export function coarse({ positive, negative, width, min, max: high }: Histogram, bins: number): Bins {
   if (min === high) return { low: min, high, counts: [sum(positive) + sum(negative)] };
   const counts: number[] = Array(bins).fill(0);

@@ -19,7 +19,7 @@ import { type IntegerPlan, type PlanOptions, planIntegers } from './plan';
 import { floatsOf } from './roles';
 import type { Quantized, Row, Subject } from './subject';
 
-/** The operators that a layer is known by, among those that it consists of. */
+/** The operators of which the first in a layer stands for it. */
 const mainOps: Readonly<Record<FloatLayer['kind'], readonly string[]>> = {
   conv: ['conv', 'gemm'],
   globalAverage: ['globalAveragePool'],
@@ -61,7 +61,7 @@ export class ModuleSubject implements Subject<QuantizedModel> {
     return (node) => this.#keepFloat.includes(this.nameOf(node));
   }
 
-  /** What files say in few words: all convolutions but those that are kept, and averages between two of them. */
+  /** Layers in integers: all convolutions except those that are kept in float, and averages between two of them. */
   plan(float: FloatGraph, { isKept, quantizeLogits }: PlanOptions): IntegerPlan {
     const { layers } = this.#parts;
     const mains = this.#mainsOf(float.graph);
@@ -117,7 +117,7 @@ export class ModuleSubject implements Subject<QuantizedModel> {
     return { ...layer, precision: 'int8', input, weight, weightScale, bias };
   }
 
-  /** With the tensors of the graph: equalisation has changed them. */
+  /** Returns layers with the tensors of the graph, which equalisation may have changed. */
   #floatLayer(layer: FloatLayer, { wiring: { graph } }: IntegerPlan): FloatLayer {
     const own = graph.nodes.filter((node) => this.#layerOf(node) === layer);
     const tensors = own.flatMap(({ inputs }) => inputs.flatMap((name) => floatsOf(graph.tensors.get(name)) ?? []));

@@ -3,11 +3,11 @@ import { info } from '../info';
 import { boolean, integer, number, oneOf, optional, type Parsed, parseOptions, readForeign } from '../options';
 import { signalField } from '../runtime/abort';
 
-/** How far a quantisation is. */
+/** Progress of a quantisation. */
 export interface QuantizationProgress {
-  /** What a pass over the images is for: factors of equalisation, ranges of activations, corrections of biases. */
+  /** The purpose of the present pass over the images: equalisation, ranges of activations, or correction of biases. */
   readonly stage: 'equalize' | 'calibrate' | 'correct';
-  /** Images of this stage so far. */
+  /** Images of this pass so far. */
   readonly images: number;
 }
 
@@ -22,47 +22,46 @@ export interface Bits {
 /** Options of {@link quantize}. */
 export interface QuantizeOptions {
   /**
-   * How the range of activations is chosen; what lies beyond is clamped. Of images and logits, it is always the whole range.
-   * - 'mse': of least squared error.
-   * - 'minmax': the whole range that was seen.
-   * - 'percentile': but for the largest few.
-   * - 'entropy': whose distribution is least changed (Kullback-Leibler), as in TensorRT.
+   * How the range of activations is chosen; numbers beyond it are clamped. Images and logits always keep their whole range.
+   * - 'mse': the range with the least squared error.
+   * - 'minmax': the whole range of the calibration images.
+   * - 'percentile': the whole range without the largest few numbers.
+   * - 'entropy': the range that changes the distribution least (Kullback-Leibler), as in TensorRT.
    * @default 'mse'
    */
   readonly method?: 'minmax' | 'percentile' | 'entropy' | 'mse';
-  /** Of 100, how many numbers the method 'percentile' keeps. @default 99.99 */
+  /** Percentage of numbers that the method 'percentile' keeps. @default 99.99 */
   readonly percentile?: number;
   /**
-   * - 'affine': activations from 0 to 255; after a ReLU zero is 0, so that all of them are of use.
-   * - 'symmetric': activations from -128 to 127, zero in the middle: half of them are of no use after a ReLU. NVIDIA's
-   *   toolkit, and so the paper.
+   * - 'affine': activations from 0 to 255; after a ReLU zero is 0, so that all integers are used.
+   * - 'symmetric': activations from -128 to 127 with zero in the middle, so that half of them are unused after a ReLU. NVIDIA's
+   *   toolkit and the QARepVGG paper do this.
    * @default 'affine'
    */
   readonly scheme?: 'affine' | 'symmetric';
   /** A scale for each output channel of a weight; otherwise one for all. @default true */
   readonly perChannel?: boolean;
   /**
-   * Fewer bits than 8, from 4 on, to see what they would do: they are still stored and computed as bytes. Inputs, logits and
-   * activations without a ReLU have 8 always.
+   * From 4 to 8 bits, to see the effect of fewer bits: they are still stored and computed as bytes. Inputs, logits and
+   * activations without a ReLU always have 8.
    * @default 8
    */
   readonly bits?: number | Bits;
   /**
    * Cross-layer equalisation: scales channels so that their ranges become more alike. Needs one more pass over the images.
-   * @default false; of a {@link Model}, as it turns out better where an output has less than 30 dB without, and images can be read again
+   * @default false; for a {@link Model} whose outputs have less than 30 dB, whichever is better, if the images can be read again
    */
   readonly equalize?: boolean;
   /**
-   * Corrects biases by the mean error that quantisation makes in each channel. Needs one more pass over the
-   * images, a slow one.
+   * Corrects biases by the mean error that quantisation makes in each channel. Needs one more, slow pass over the images.
    * @default as equalize
    */
   readonly biasCorrection?: boolean;
   /** Names of layers that stay in float: "stage0", "linear"; see {@link sensitivity}. @default [] */
   readonly keepFloat?: readonly string[];
-  /** Round logits to 8 bits, too: useful where other runtimes are to compute the same bits. @default false */
+  /** Also round logits to 8 bits, so that other runtimes compute the same bits. @default false */
   readonly quantizeLogits?: boolean;
-  /** Threads that compute layers, beside the one that reads their outputs. @default info().threads - 1, but at least 1 */
+  /** Threads that compute layers, in addition to the one that reads their outputs. @default info().threads - 1, at least 1 */
   readonly threads?: number;
   /** Called with the progress. */
   readonly onProgress?: (progress: QuantizationProgress) => void;
@@ -96,7 +95,7 @@ export function readQuantizeOptions(options: unknown, where: string): CheckedQua
 
 const { biasCorrection: _, ...sensitivityFields } = fields;
 
-/** The same of `sensitivity`, which corrects no biases. @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
+/** Same for `sensitivity`, which corrects no biases. @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
 export function readSensitivityOptions(options: unknown, where: string): CheckedQuantizeOptions {
   return { ...parseOptions(where, sensitivityFields, options), biasCorrection: false };
 }

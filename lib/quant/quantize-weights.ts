@@ -10,22 +10,22 @@ export interface WeightOptions {
   readonly bits: number;
 }
 
-/** Most steps of a bias: sums of products then fit into the rest of 32 bits. */
+/** Largest integer of a bias, so that sums of products fit into the rest of 32 bits. */
 const maxBias = 2 ** 28;
 
-/** The bias of a channel of zeros has so many steps: then it is as exact as a float. */
+/** The bias of a channel of zeros becomes this integer, which is as exact as a float. */
 const zeroChannelBias = 2 ** 24;
 
 /** Weights and biases in integers. */
 export type IntegerWeights = Pick<IntegerConv, 'weight' | 'weightScale' | 'bias'>;
 
 /**
- * Weights: the largest one of a channel, or of all, becomes 2^(bits - 1) - 1; a channel of zeros stays zeros. Biases: in
- * steps of input scale times weight scale, of which there must not be too many: where weights are so small that there were,
- * their scale is larger than they would need.
+ * The largest weight of a channel, or of all channels, becomes 2^(bits - 1) - 1; a channel of zeros stays zeros. The scale of a bias is
+ * input scale times weight scale. Where weights are so small that the integer of the bias would be too large, their scale is larger than
+ * they need.
  *
- * @param weight Output channel by output channel, of which there are as many as biases.
- * @param inputScale What a step of the other factor stands for.
+ * @param weight One row for each bias.
+ * @param inputScale The scale of the input.
  */
 export function quantizeWeights(
   weight: Float32Array,
@@ -57,7 +57,7 @@ export function quantizeWeights(
   return { weight: integers, weightScale, bias: steps };
 }
 
-/** What bytes stand for, output channel by output channel. */
+/** Dequantises weights, one output channel after the other. */
 export function dequantizeWeights({
   weight,
   weightScale,
@@ -70,7 +70,7 @@ export function dequantizeWeights({
   return scaled;
 }
 
-/** Views of equal parts, one after the other. */
+/** Splits an array into views of equal length. */
 export function rowsOf(values: Float32Array, count: number): Float32Array[] {
   const size = values.length / count;
   return Array.from({ length: count }, (_, i) => values.subarray(i * size, (i + 1) * size));

@@ -15,7 +15,7 @@ export interface Quantization {
   readonly report: QuantizationReport;
 }
 
-/** The same of a {@link Model}. */
+/** Same for a {@link Model}. */
 export interface ModelQuantization {
   readonly model: Model;
   readonly report: QuantizationReport;
@@ -23,12 +23,12 @@ export interface ModelQuantization {
 
 /**
  * Quantises a model after training: weights and activations become 8-bit integers, with scales that fit the calibration
- * images. 500 images or so are enough. The model does not change; its weights are copied before the call returns. Computation
- * is off the JavaScript thread, or in pieces between which the event loop runs.
+ * images. About 500 images are enough. The model does not change; its weights are copied before the call returns. Computation
+ * runs off the JavaScript thread, or in short pieces on it.
  *
- * @param model A network, block or convolution in deploy form; or an array of such that compute one after the other.
- * @param calibration Images like those that the model will see; see {@link Calibration}. Gone through once, and once more for
- * each of `equalize` and `biasCorrection`. A few images are in memory at a time.
+ * @param model A network, block or convolution in deploy form; or an array of these that compute one after the other.
+ * @param calibration Images like those that the model will see; see {@link Calibration}. Read once, and once more for each
+ * of `equalize` and `biasCorrection`. A few images are in memory at a time.
  * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for an
  * option, and for a calibration without images; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images that do not fit; ERR_NON_FINITE
  * for weights, images or activations that are not finite; ERR_QUANT_PARAM for scales beyond the range of float32, and for a

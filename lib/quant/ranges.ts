@@ -5,23 +5,23 @@ import type { Histogram } from './histogram';
 // Looked up once: in realms other than the main one, globals are slow to reach.
 const { ceil, floor, fround, log, max, min, round } = Math;
 
-/** What of a tensor's numbers is kept apart by its integers; what lies beyond is clamped. Holds 0. */
+/** The range of numbers that the integers cover; numbers beyond it are clamped. Contains 0. */
 export interface Range {
   readonly low: number;
   readonly high: number;
 }
 
-/** What a range and its parameters depend on. */
+/** Options for ranges and their parameters. */
 export interface RangeOptions extends Pick<QuantizationRecipe, 'method' | 'scheme'> {
-  /** Of 100, for the method of that name. */
+  /** For the method 'percentile'. */
   readonly percentile: number;
   readonly bits: number;
 }
 
-/** Scales below are no use, and their products would leave the normal floats: such tensors become zeros. */
+/** Products of smaller scales would be denormal, so tensors with such scales become zeros. */
 const minScale = 2 ** -60;
 
-/** The scale for `size` in `levels` steps; any will do for a tensor of zeros, and that of NVIDIA's toolkit is 1. */
+/** The scale for `size` in `levels` steps; 1 for a tensor of zeros, as in NVIDIA's toolkit. */
 export function scaleOf(size: number, levels: number): number {
   return size === 0 ? 1 : fround(max(size / levels, minScale));
 }
@@ -31,9 +31,9 @@ export function scaleOf(size: number, levels: number): number {
  *
  * Affine: 2^bits steps from low to high. Symmetric: 2^(bits - 1) - 1 steps on each side of zero.
  *
- * The integers are the upper ones of a byte, up to 255. So fewer bits need no kernels of their own: a number above the range
- * is clamped by the byte, and one below zero by the ReLU, which clamps at the zero point. Without a ReLU, where numbers
- * below zero are to be kept, a range has all 8 bits always.
+ * The integers are the largest ones of a byte, up to 255, so fewer bits need no special kernels: the byte clamps numbers above the
+ * range, and the ReLU clamps numbers below zero at the zero point. Without a ReLU numbers below zero are kept, and a range always has
+ * all 8 bits.
  */
 export function parametersOf({ low, high }: Range, { scheme, bits }: RangeOptions): QuantizationParameters {
   if (scheme === 'symmetric') {
@@ -48,20 +48,20 @@ export function parametersOf({ low, high }: Range, { scheme, bits }: RangeOption
   return { scale: scaleOf(high, levels), zeroPoint: 255 - levels };
 }
 
-/** What the integers of these parameters can stand for. */
+/** The range of numbers that these parameters can represent. */
 export function rangeOf({ scale, zeroPoint }: QuantizationParameters, { low }: Range): Range {
   return { low: low < 0 ? -zeroPoint * scale : 0, high: (255 - zeroPoint) * scale };
 }
 
-/** Added to a number of up to 2^51 and taken away again, it leaves an integer. */
+/** Adding and subtracting this rounds a number of up to 2^51 to an integer. */
 const magic = 1.5 * 2 ** 52;
 
-/** To the nearest integer, halves to the even one, as processors round. */
+/** Rounds to the nearest integer, and halves to the even one, as processors do. */
 export function roundHalfEven(value: number): number {
   return value + magic - magic;
 }
 
-/** The range that a method chooses for a tensor, from what was seen of it. */
+/** Chooses the range of a tensor from its histogram. */
 export function chooseRange(histogram: Histogram, options: RangeOptions): Range {
   const whole = { low: min(0, histogram.min), high: max(0, histogram.max) };
   if (histogram.width === 0) return whole;
@@ -77,19 +77,19 @@ export function chooseRange(histogram: Histogram, options: RangeOptions): Range 
   }
 }
 
-/** Not larger than `limit` on either side. */
+/** Clamps both ends to `limit`. */
 function within({ low, high }: Range, limit: number): Range {
   return { low: max(low, -limit), high: min(high, limit) };
 }
 
-/** Sizes of numbers, whatever their sign. */
+/** A histogram of absolute values. */
 function sizes({ positive, negative }: Histogram): Float64Array {
   return positive.map((count, i) => count + (negative[i] as number));
 }
 
 /**
- * Leaves out the largest numbers, 100 - percentile of a hundred: by their size in the symmetric scheme; in the affine one
- * half of them on each side, if there are two.
+ * Leaves out the largest (100 - percentile) % of numbers: by absolute value in the symmetric scheme, half of them at each end in the
+ * affine scheme if the range has two ends.
  */
 function percentileRange(histogram: Histogram, whole: Range, { percentile, scheme }: RangeOptions): Range {
   const { positive, negative, count, width } = histogram;
@@ -102,7 +102,7 @@ function percentileRange(histogram: Histogram, whole: Range, { percentile, schem
   };
 }
 
-/** The lowest bin from which on at most `allowed` numbers lie. */
+/** The lowest bin with at most `allowed` numbers in it and above. */
 function tailLimit(counts: Float64Array, allowed: number): number {
   let tail = 0;
   for (let i = counts.length - 1; i >= 0; i--) {
@@ -112,7 +112,7 @@ function tailLimit(counts: Float64Array, allowed: number): number {
   return 0;
 }
 
-/** In how many parts of the largest number the method 'mse' looks for the best limit. */
+/** The method 'mse' tries this many limits. */
 const candidates = 128;
 
 /** The range of least squared error among 128 of the form that the data have, each smaller than the one before. */
@@ -127,7 +127,7 @@ function mseRange(histogram: Histogram, whole: Range, options: RangeOptions): Ra
   return best;
 }
 
-/** Sum over the bins' centres of the squared difference that quantisation makes. */
+/** Sum of the squared quantisation errors, taken at the centres of the bins. */
 function squaredError({ positive, negative, width }: Histogram, range: Range, options: RangeOptions): number {
   const parameters = parametersOf(range, options);
   const { low, high } = rangeOf(parameters, range);
@@ -147,13 +147,13 @@ function squaredError({ positive, negative, width }: Histogram, range: Range, op
   return error;
 }
 
-/** Bins among which the method 'entropy' looks for a limit: more make it slow, and no better. */
+/** The method 'entropy' looks for a limit among this many bins: more make it slower and no better. */
 const entropyBins = 2048;
 
 /**
  * The limit whose clamped and quantised distribution differs least from the clamped one, by the divergence of Kullback and
- * Leibler: S. Migacz, "8-bit Inference with TensorRT", GTC 2017; details as in NVIDIA's pytorch-quantization: sizes
- * of numbers, 128 levels (of one sign 256), zeros counted as the numbers beside them, the last of equals.
+ * Leibler: S. Migacz, "8-bit Inference with TensorRT", GTC 2017; details as in NVIDIA's pytorch-quantization:
+ * absolute values, 128 levels (256 for numbers of one sign), zeros counted like the smallest numbers, the last of equal limits.
  */
 function entropyLimit(histogram: Histogram, { scheme, bits }: RangeOptions): number {
   const all = sizes(histogram);
@@ -174,17 +174,17 @@ function entropyLimit(histogram: Histogram, { scheme, bits }: RangeOptions): num
   return best * merge * histogram.width;
 }
 
-/** Divergences that differ by less are equal: they are sums of rounded numbers. */
+/** Divergences that differ by less count as equal because they are sums of rounded numbers. */
 const rounding = 1e-12;
 
 function xLogX(x: number): number {
   return x === 0 ? 0 : x * log(x);
 }
 
-/** Of counts; entry i is the sum over those before i. */
+/** Prefix sums of counts: element i is the sum of the counts before i. */
 class PrefixSums {
   readonly masses: Float64Array;
-  /** Of those that are not 0. */
+  /** How many of these counts are not 0. */
   readonly filled: Float64Array;
   readonly logs: Float64Array;
 
@@ -203,9 +203,9 @@ class PrefixSums {
 }
 
 /**
- * Divergence of the first `kept` counts, all others added to the last of them, from the same counts without those others
- * spread evenly over each of `levels` levels: the sum over p log(p / q), where p and q are counts over their total. It is
- * taken apart so that sums over a level's counts come from the prefix sums.
+ * Divergence between two distributions, the sum of p log(p / q). p: the first `kept` counts, with all others added to the last one.
+ * q: the first `kept` counts alone, spread evenly within each of `levels` levels. The sum is split so that the parts of a level come from
+ * prefix sums.
  */
 function klDivergence(
   counts: Float64Array,
@@ -218,7 +218,7 @@ function klDivergence(
   const all = masses[counts.length] as number;
   const tail = all - total;
   const last = counts[kept - 1] as number;
-  // A clamped number where the quantised distribution has none: as unlikely as can be.
+  // The quantised distribution has nothing where the clamped numbers are.
   const lost = last === 0 && tail > 0 ? tail * log(tail / all / Number.EPSILON) : 0;
   const added = last === 0 ? 0 : tail;
   let sum = (logs[kept - 1] as number) + xLogX(last + added) + (total + added) * log(total / all) + lost;
@@ -232,7 +232,7 @@ function klDivergence(
   return sum / all;
 }
 
-/** What is left out of the range, of all numbers. */
+/** The share of numbers outside the range. */
 export function saturationOf(histogram: Histogram, parameters: QuantizationParameters, range: Range): number {
   const { low, high } = rangeOf(parameters, range);
   // Half a step beyond the last integer still rounds to it.

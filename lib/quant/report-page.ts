@@ -9,7 +9,7 @@ import type { AccuracyReport, ActivationReport, LayerReport, QuantizationReport 
  * dark.
  *
  * @param report Of {@link quantize}, or the same after JSON.
- * @throws {QARepVGGError} ERR_INVALID_ARG naming what is missing of it.
+ * @throws {QARepVGGError} ERR_INVALID_ARG naming what is missing.
  *
  * @example
  * const { report } = await quantize(network, images);

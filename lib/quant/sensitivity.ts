@@ -15,27 +15,27 @@ import { type CheckedQuantizeOptions, type QuantizeOptions, readSensitivityOptio
 import { chooseForValues } from './parameters';
 import type { Subject } from './subject';
 
-/** What is lost when one layer alone is quantised. */
+/** The score when only this layer is quantised. */
 export interface LayerSensitivity {
   readonly name: string;
-  /** What `evaluate` has returned. */
+  /** The result of `evaluate`. */
   readonly score: number;
 }
 
 /**
- * Options of {@link sensitivity}: those of {@link quantize}, but `biasCorrection`, which would go through the images once more
- * for each layer. Layers in `keepFloat` are not judged: they are in float in all models. With `quantizeLogits` the logits are
- * rounded where it is the last layer that is quantised.
+ * Options of {@link sensitivity}: those of {@link quantize} except `biasCorrection`, which would read the images once more for each
+ * layer. Layers in `keepFloat` stay in float in all models and are not judged. With `quantizeLogits`, the model whose last layer is
+ * quantised also rounds its logits.
  */
 export type SensitivityOptions = Omit<QuantizeOptions, 'biasCorrection'>;
 
 /**
- * Quantises one layer at a time, all others in float, and has each of these models judged: layers that cost most come first,
- * and are those to name in `keepFloat`. It iterates over the calibration images once, and once more to equalise.
+ * Quantises one layer at a time, keeps all others in float, and lets `evaluate` judge each of these models. Layers that cost most come
+ * first: name these in `keepFloat`. Reads the calibration images once, and once more to equalise.
  *
  * @param evaluate Judges a model; better ones have higher scores, such as accuracies.
- * @throws {QARepVGGError} (rejects) as {@link quantize}; ERR_INVALID_ARG for a score that is no number; whatever `evaluate`
- * throws.
+ * @throws {QARepVGGError} (rejects) the errors of {@link quantize}; ERR_INVALID_ARG for a score that is not a number; whatever
+ * `evaluate` throws.
  *
  * @example
  * const layers = await sensitivity(network, images, async (model) => (await evaluate(model, validation)).accuracy);
@@ -48,9 +48,9 @@ export async function sensitivity(
   options?: SensitivityOptions,
 ): Promise<LayerSensitivity[]>;
 /**
- * The same of a {@link Model}, node by node of those that have weights.
+ * Same for a {@link Model}: quantises one node with weights at a time.
  *
- * @param evaluate Where it is undefined, the score is the signal to quantisation noise of the worst output, in decibels.
+ * @param evaluate If it is undefined, the score is the signal to quantisation noise of the worst output, in decibels.
  *
  * @example
  * const [worst] = await sensitivity(detector, photographs);
@@ -87,7 +87,7 @@ export async function sensitivity(
 
 type Judge<M> = (model: M) => number | Promise<number>;
 
-/** For each node that has weights. @param judge Default: the signal to quantisation noise of the worst output, in decibels. */
+/** Scores each node that has weights. @param judge Default: the signal to quantisation noise of the worst output, in decibels. */
 async function judgeNodes<M>(
   subject: Subject<M>,
   calibration: Calibration,

@@ -25,7 +25,7 @@ export interface Subject<M> {
   finish(assembled: AssembledGraph, recipe: QuantizationRecipe): Quantized<M>;
 }
 
-/** A node that a report shows, with what it puts out. */
+/** A node that a report shows, with its output. */
 export interface Row {
   readonly node: GraphNode;
   readonly kind: string;
