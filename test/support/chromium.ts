@@ -78,11 +78,13 @@ export class Chromium {
     return Buffer.from(data as string, 'base64');
   }
 
+  /** Asks it to exit rather than kills it: processes of its own would still write to its folder. */
   async close(): Promise<void> {
     const exit = new Promise((resolve) => this.#process.once('exit', resolve));
-    this.#process.kill('SIGKILL');
+    this.#session = undefined;
+    this.send('Browser.close').catch(() => {});
     await exit;
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20 });
   }
 
   #receive(message: {
