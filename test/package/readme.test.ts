@@ -119,3 +119,10 @@ test('an ONNX file from npm to integers, by one command', () => {
   expect(stdout).toMatch(/1 images? in .* nodes in integers\n/);
   expect(existsSync(path.join(folder, 'det.safetensors'))).toBe(true);
 });
+
+test('both languages say how to build and test a checkout', () => {
+  for (const name of ['README.md', 'README.zh-CN.md']) {
+    for (const command of ['npm install && npm run demo', 'npm install && npm test'])
+      expect(read(name)).toContain(command);
+  }
+});
