@@ -254,8 +254,8 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.prefetch = pass.weights + (group * panels_.padded() + first_panel * panels_.width()) * steps +
                   cls.first_tap * depth_ * panel_width + steps * panel_width;
   tile.prefetch_step = ceil_div(panel_width, rows.length * tiles);
-  const std::size_t padding_lanes = pass.out.shape.pixel() - pass.out.shape.c;
-  const bool writes_padding = padding_lanes > 0 && group + 1 == groups_ && first_panel + per_item == panels_.count();
+  const std::size_t padding = pass.out.shape.pixel() - pass.out.shape.c;
+  const bool is_last = group + 1 == groups_ && first_panel + per_item == panels_.count();  // of the channels
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const std::ptrdiff_t out_y = signed_size(cls.first_y + row * layout_.out_step.y), out_x = signed_size(cls.first_x);
     const float* in_row = pass.in.at(image, signed_size(row * layout_.in_step.y), 0) + group * depth_;
@@ -283,11 +283,7 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
       const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
       kernels_->tensor->activate(*pass.options.then, cls.columns, lanes, out_row, tile.out_pixel);
     }
-    if (writes_padding) {
-      float* padding = pass.out.at(image, out_y, out_x) + pass.out.shape.c;
-      for (std::size_t i = 0; i < cls.columns; ++i, padding += tile.out_pixel)
-        std::fill_n(padding, padding_lanes, 0.0f);
-    }
+    if (is_last) clear_lanes(pass.out.at(image, out_y, out_x) + pass.out.shape.c, cls.columns, tile.out_pixel, padding);
   }
 }
 

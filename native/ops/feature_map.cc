@@ -34,8 +34,7 @@ void import_strip(const float* nchw, const FeatureMap& map, const Strip& strip, 
   const auto pixel = static_cast<std::ptrdiff_t>(map.shape.pixel());
   for_each_run(map, strip, [&](std::size_t offset, float* out, std::size_t channels, std::size_t pixels) {
     kernels.transpose(nchw + offset, plane, channels, pixels, out, pixel);
-    if (channels == kTile) return;
-    for (std::size_t i = 0; i < pixels; ++i, out += pixel) std::fill_n(out + channels, kTile - channels, 0.0f);
+    clear_lanes(out + channels, pixels, pixel, kTile - channels);
   });
 }
 
@@ -86,14 +85,16 @@ void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels
     export_strip(map, strip_of(map.shape, strips.first + i), chw, kernels);
 }
 
+void clear_lanes(float* first, std::size_t pixels, std::ptrdiff_t pixel, std::size_t lanes) {
+  if (lanes == 0) return;
+  for (std::size_t i = 0; i < pixels; ++i, first += pixel) std::fill_n(first, lanes, 0.0f);
+}
+
 void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end) {
   const MapShape& shape = map.shape;
-  const std::size_t pixel = shape.pixel();
-  if (pixel == shape.c) return;
-  for (std::size_t line = first; line < end; ++line) {
-    float* row = map.at(line / shape.h, signed_size(line % shape.h), 0);
-    for (std::size_t x = 0; x < shape.w; ++x) std::fill_n(row + x * pixel + shape.c, pixel - shape.c, 0.0f);
-  }
+  for (std::size_t line = first; line < end; ++line)
+    clear_lanes(map.at(line / shape.h, signed_size(line % shape.h), 0) + shape.c, shape.w, signed_size(shape.pixel()),
+                shape.pixel() - shape.c);
 }
 
 void clear_map(const FeatureMap& map, bool all, int threads) {

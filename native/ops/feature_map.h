@@ -45,6 +45,8 @@ std::size_t strip_count(const MapShape& shape);
 // Some strips of the first image of a map, with its padding lanes.
 void import_strips(const float* chw, const FeatureMap& map, const KernelTable& kernels, const Tile& strips);
 void export_strips(const FeatureMap& map, float* chw, const KernelTable& kernels, const Tile& strips);
+// Zeroes `lanes` lanes of so many pixels, `pixel` floats apart.
+void clear_lanes(float* first, std::size_t pixels, std::ptrdiff_t pixel, std::size_t lanes);
 // Zeroes the padding lanes of rows [first, end), counted through the images.
 void clear_padding(const FeatureMap& map, std::size_t first, std::size_t end);
 // Zeroes the halo; with `all`, the interior too.

@@ -267,6 +267,17 @@ TEST(graph_convolutions_of_other_sizes) {
   });
 }
 
+// Of a convolution without strides, dilations and groups.
+Attributes plain_attributes(double kernel, double padding) {
+  Attributes attributes;
+  attributes.set("kernel", std::vector<double>{kernel, kernel});
+  attributes.set("strides", std::vector<double>{1, 1});
+  attributes.set("dilations", std::vector<double>{1, 1});
+  attributes.set("pads", std::vector<double>(4, padding));
+  attributes.set("group", 1.0);
+  return attributes;
+}
+
 // Numbers that are not finite in one run must not reach the next one through padding lanes or halos.
 TEST(graph_forgets_what_is_not_finite) {
   test.repeat(200, [](Rng& rng) {
@@ -275,12 +286,7 @@ TEST(graph_forgets_what_is_not_finite) {
     const Floats x = random_floats(rng, conv.in.elements()), addend(conv.out.elements());
     Maker maker = maker_of(conv, Algorithm::kAuto, 1);
     // A second convolution reads what the first has stored, in whole vectors.
-    Attributes attributes;
-    attributes.set("kernel", std::vector<double>{3, 3});
-    attributes.set("strides", std::vector<double>{1, 1});
-    attributes.set("dilations", std::vector<double>{1, 1});
-    attributes.set("pads", std::vector<double>{1, 1, 1, 1});
-    attributes.set("group", 1.0);
+    const Attributes attributes = plain_attributes(3, 1);
     maker.spec.nodes.clear();
     maker.add_constant({conv.out.c, conv.out.c, 3, 3}, random_floats(rng, conv.out.c * conv.out.c * 9));
     const Maker again = maker_of(conv, Algorithm::kAuto, 1);
@@ -420,12 +426,7 @@ TEST(graph_ops_survive_nonsense) {
 TEST(graph_gives_back_constants) {
   constexpr std::size_t kChannels = 128;
   Rng rng(11);
-  Attributes plain;
-  plain.set("kernel", std::vector<double>{1, 1});
-  plain.set("strides", std::vector<double>{1, 1});
-  plain.set("dilations", std::vector<double>{1, 1});
-  plain.set("pads", std::vector<double>{0, 0, 0, 0});
-  plain.set("group", 1.0);
+  const Attributes plain = plain_attributes(1, 0);
   const Floats weight = random_floats(rng, kChannels * kChannels), image = random_floats(rng, kChannels * 4);
   const auto program_of = [&](AlignedBuffer& memory, bool owned) {
     const Dims dims{1, kChannels, 2, 2};
