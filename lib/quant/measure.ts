@@ -10,20 +10,23 @@ export interface Renamed {
   readonly names: ReadonlyMap<string, string>;
 }
 
-type MeasureOptions = Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
+/** The values to compare, and the images to compare them on. */
+type Comparison = readonly [
+  names: readonly string[],
+  sample: readonly FeedChunk[],
+  options: Pick<CheckedQuantizeOptions, 'threads' | 'signal'>,
+  where: string,
+];
 
 /** Measures the signal to quantisation noise of values, in decibels, by their names in the float graph. */
 export async function measureNoise(
   float: Graph,
   quantized: Renamed,
-  names: readonly string[],
-  sample: readonly FeedChunk[],
-  options: MeasureOptions,
-  where: string,
+  ...comparison: Comparison
 ): Promise<Map<string, number>> {
-  const exact = new Observer(float, names, mostImages(sample), options, where);
+  const exact = observe(float, comparison);
   try {
-    return await compare(exact, quantized, names, sample, options, where);
+    return await compare(exact, quantized, comparison);
   } finally {
     exact.dispose();
   }
@@ -33,22 +36,11 @@ export async function measureNoise(
 export class NoiseMeter {
   readonly #exact: Observer;
   readonly #known = new Map<FeedChunk, Map<number, ReturnType<Observer['run']>>>();
-  readonly #rest: readonly [
-    names: readonly string[],
-    sample: readonly FeedChunk[],
-    options: MeasureOptions,
-    where: string,
-  ];
+  readonly #comparison: Comparison;
 
-  constructor(
-    float: Graph,
-    names: readonly string[],
-    sample: readonly FeedChunk[],
-    options: MeasureOptions,
-    where: string,
-  ) {
-    this.#exact = new Observer(float, names, mostImages(sample), options, where);
-    this.#rest = [names, sample, options, where];
+  constructor(float: Graph, ...comparison: Comparison) {
+    this.#exact = observe(float, comparison);
+    this.#comparison = comparison;
   }
 
   /** Same as {@link measureNoise}. */
@@ -61,7 +53,7 @@ export class NoiseMeter {
       ofChunk.set(part, values);
       return values;
     };
-    return compare({ parts, run }, quantized, ...this.#rest);
+    return compare({ parts, run }, quantized, this.#comparison);
   }
 
   dispose(): void {
@@ -69,21 +61,18 @@ export class NoiseMeter {
   }
 }
 
-function mostImages(sample: readonly FeedChunk[]): number {
-  return Math.max(1, ...sample.map(({ count }) => count));
+function observe(graph: Graph, [names, sample, options, where]: Comparison): Observer {
+  return new Observer(graph, names, Math.max(1, ...sample.map(({ count }) => count)), options, where);
 }
 
 async function compare(
   exact: Pick<Observer, 'parts' | 'run'>,
   quantized: Renamed,
-  names: readonly string[],
-  sample: readonly FeedChunk[],
-  options: MeasureOptions,
-  where: string,
+  [names, sample, options, where]: Comparison,
 ): Promise<Map<string, number>> {
   const ratios = new Map(names.map((name) => [name, new Ratio()]));
   const renamed = names.map((name) => quantized.names.get(name) ?? name);
-  const received = new Observer(quantized.graph, renamed, mostImages(sample), options, where);
+  const received = observe(quantized.graph, [renamed, sample, options, where]);
   try {
     // Values have the same dims in both graphs, so they are in the same parts.
     for (let part = 0; part < exact.parts; part++) {

@@ -11,7 +11,7 @@ const extras = [
   { alpha: false, pointwiseBias: false },
 ];
 
-/** Every kind whose names differ. A kind comes before those whose names it includes. S0 has the names of S1. */
+/** Kinds with different names. If the names of one kind include those of another, it comes first. S0 has the names of S1. */
 export const kinds: readonly Kind[] = (['S1', 'S2', 'S4', 'S3'] as const).flatMap((variant) =>
   extras.map((extra) => ({ variant, ...extra })),
 );
