@@ -20,7 +20,7 @@ import { checkFeeds, type Feed, type GraphFeeds, numbersOf, readFeeds } from './
 import { GraphPlans } from './graph-plans';
 import { valueMetadata } from './metadata';
 import type { CheckedSessionOptions } from './options';
-import type { Plan, Plans } from './plans';
+import type { DimsList, Plan, Plans } from './plans';
 import { ownNetwork } from './session-model';
 import { SinglePlan } from './single-plan';
 import { RunCounter } from './stats';
@@ -130,9 +130,13 @@ export class GraphEngine implements Engine {
     const { feeds: read, dims, parameters } = this.#read(feeds, where);
     const { plan, count } = this.#parts.plans.getNow(dims, parameters, where);
     const ask = askOf(read, dims, parameters, count);
-    const outputDims = this.#outputDims(plan, ask, where);
-    const results = callNative(where, () => plan.native.runSync(...this.#call(plan, ask)));
-    return this.#finish(plan, results, ask, outputDims, where);
+    const call = this.#call(plan, ask, where);
+    return this.#finish(
+      plan,
+      callNative(where, () => plan.native.runSync(...call.given)),
+      call,
+      where,
+    );
   }
 
   memoryBytes(where: string): number {
@@ -144,11 +148,9 @@ export class GraphEngine implements Engine {
   }
 
   #start(plan: Plan, ask: Ask, where: string): Cancellable<Fetches> {
-    const outputDims = this.#outputDims(plan, ask, where);
-    const { promise, ticket } = callNative(where, () => plan.native.run(...this.#call(plan, ask)));
-    const answer = callNative(where, () => promise).then((results) =>
-      this.#finish(plan, results, ask, outputDims, where),
-    );
+    const call = this.#call(plan, ask, where);
+    const { promise, ticket } = callNative(where, () => plan.native.run(...call.given));
+    const answer = callNative(where, () => promise).then((results) => this.#finish(plan, results, call, where));
     return { promise: answer, cancel: () => plan.native.cancel(ticket) };
   }
 
@@ -171,32 +173,29 @@ export class GraphEngine implements Engine {
     return { promise: run(), cancel: abort };
   }
 
-  /** Arguments of a native run. Bytes of images stay bytes if the plan takes them. */
-  #call({ native, independent }: Plan, { feeds, dims, count }: Ask): Parameters<Session['run']> {
+  /** Bytes of images stay bytes if the plan takes them. */
+  #call(plan: Plan, { feeds, dims, count }: Ask, where: string): Call {
+    const { native, independent } = plan;
+    const one = independent ? dims.map(([, ...rest]) => [1, ...rest]) : dims;
+    const outputDims = plan.outputDims(one, where);
     const arrays = feeds.map((feed) =>
       feed.pixels && native.takesBytes() ? feed.data : numbersOf(feed, this.facts.preprocessing),
     );
-    return independent ? [arrays, count, dims.map(([, ...rest]) => [1, ...rest])] : [arrays, 1, dims];
-  }
-
-  /** Dims of the outputs for all images. */
-  #outputDims({ native, independent }: Plan, { dims, count }: Ask, where: string): number[][] {
-    const one = independent ? dims.map(([, ...rest]) => [1, ...rest]) : dims;
-    const outputs = callNative(where, () => native.outputDims(one));
-    return independent ? outputs.map(([, ...rest]) => [count, ...rest]) : outputs;
+    return { given: [arrays, independent ? count : 1, one], count, outputDims };
   }
 
   #finish(
-    { native, types: own }: Plan,
+    { native, types: own, independent }: Plan,
     results: readonly GraphArray[],
-    { count }: Ask,
-    outputDims: readonly number[][],
+    { count, outputDims }: Call,
     where: string,
   ): Fetches {
     this.counter.add(native, count);
     const { computed, tail, outputs } = this.#parts;
     const tensors = computed.map((name, i) => {
-      const [type, data, dims] = [own[i], inOwnRealm(results[i] as GraphArray), outputDims[i] as number[]];
+      const [type, data] = [own[i], inOwnRealm(results[i] as GraphArray)];
+      const dims = [...(outputDims[i] as readonly number[])];
+      if (independent) dims[0] = count;
       return [name, { ...(type && { type }), data, dims }] as const;
     });
     if (!tail) return Object.fromEntries(tensors) as unknown as Fetches;
@@ -245,6 +244,15 @@ interface Ask {
   readonly dims: readonly (readonly number[])[];
   /** How many images. */
   readonly count: number;
+}
+
+/** A run as its plan gets it. */
+interface Call {
+  readonly given: Parameters<Session['run']>;
+  /** How many images. */
+  readonly count: number;
+  /** For one image if the plan is independent. */
+  readonly outputDims: DimsList;
 }
 
 function askOf(feeds: readonly Feed[], dims: InputDims, parameters: ReadonlyMap<string, unknown>, count: number): Ask {

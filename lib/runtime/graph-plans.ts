@@ -11,7 +11,7 @@ import { byteScaling, type Preprocessing } from '../preprocessing';
 import { releaseMemory } from '../release-memory';
 import { atOnce, inSlices, type Steps } from '../slices';
 import type { CheckedSessionOptions } from './options';
-import { type Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
+import { Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
 interface Entry {
   readonly promise: Promise<Plan>;
@@ -196,7 +196,7 @@ function isTensor(value: AttributeValue | undefined): value is GraphTensor {
 
 function planOf(graph: Graph, native: Session, independent: boolean): Plan {
   const types = graph.outputs.map((name) => (graph.values.get(name) as ValueType).type);
-  return { native, types, independent, products: countProducts(graph) };
+  return new Plan(native, types, independent, countProducts(graph));
 }
 
 function planned({ graph, key, all, alone }: Wanted, where: string): Recipe {

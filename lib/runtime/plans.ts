@@ -1,17 +1,48 @@
 import type { Session } from '../../binding';
-import { QARepVGGError } from '../errors';
+import { callNative, QARepVGGError } from '../errors';
 import type { DataType, GraphTensor } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
 
+/** How many convolutions and matrix products with weights a graph has, and how many of them compute in integers. */
+export interface Products {
+  readonly integer: number;
+  readonly all: number;
+}
+
+/** Dims of the inputs or outputs, in the graph's order. */
+export type DimsList = readonly (readonly number[])[];
+
 /** A graph compiled for certain dims of its inputs. */
-export interface Plan {
-  readonly native: Session;
-  /** Types of the outputs; empty for a network of this package, whose outputs are floats. */
-  readonly types: readonly DataType[];
-  /** Whether the plan is for one image, so that a run takes any number of them. */
-  readonly independent: boolean;
-  /** Of a graph: how many convolutions and matrix products with weights it has, and how many of them compute in integers. */
-  readonly products?: { readonly integer: number; readonly all: number };
+export class Plan {
+  #last: { readonly inputs: DimsList; readonly outputs: DimsList } | undefined;
+
+  /**
+   * @param types Types of the outputs; empty for a network of this package, whose outputs are floats.
+   * @param independent Whether the plan is for one image, so that a run takes any number of them.
+   * @param products Of a graph.
+   */
+  constructor(
+    readonly native: Session,
+    readonly types: readonly DataType[],
+    readonly independent: boolean,
+    readonly products?: Products,
+  ) {}
+
+  /**
+   * Dims of the outputs for inputs of these dims. The answer is kept, because most runs have the dims of the run before.
+   *
+   * @throws {QARepVGGError} ERR_SHAPE
+   */
+  outputDims(inputs: DimsList, where: string): DimsList {
+    if (!this.#last || !areEqual(this.#last.inputs, inputs)) {
+      this.#last = { inputs, outputs: callNative(where, () => this.native.outputDims(inputs)) };
+    }
+    return this.#last.outputs;
+  }
+}
+
+function areEqual(a: DimsList, b: DimsList): boolean {
+  return a.every((list, i) => list.length === b[i]?.length && list.every((dim, axis) => dim === b[i]?.[axis]));
 }
 
 /** The plans of a session: compiled ones, and those that it compiles when a run brings new dims. */

@@ -1,7 +1,7 @@
 import type { Session } from '../../binding';
 import { callNative } from '../errors';
 import type { InputDims } from '../graph/specialize';
-import { type Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
+import { Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
 /** The one plan of a network whose nodes are the same for images of any size. The engine plans memory for each new size. */
 export class SinglePlan implements Plans {
@@ -9,7 +9,7 @@ export class SinglePlan implements Plans {
   #disposed = false;
 
   constructor(native: Session) {
-    this.#plan = { native, types: [], independent: true };
+    this.#plan = new Plan(native, [], true);
   }
 
   check(where: string): void {

@@ -9,6 +9,7 @@
 
 #include "base/crowding.h"
 #include "base/error.h"
+#include "base/spin.h"
 
 namespace qarepvgg {
 namespace {
@@ -40,18 +41,17 @@ void admit_threads(std::size_t threads) {
 
 std::int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Tells the processor that this thread waits for another.
-void pause() {
-#if defined(__x86_64__) && defined(__GNUC__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__) && defined(__GNUC__)
-  __asm__ volatile("yield");
-#endif
-}
-
 // How long a member sleeps at most while others are at work, and while nobody is.
 constexpr std::chrono::milliseconds kNap(1);
 constexpr std::chrono::hours kNight(1);
+
+// Nanoseconds. How long a member waits without sleep for the next step, and for the next run.
+constexpr std::int64_t kStepSpin = 200000, kRunSpin = 50000;
+// How long the holder of a piece does not run before a waiting member lends it a processor. The JavaScript thread often
+// takes a processor for less than that.
+constexpr std::int64_t kStall = 100000;
+// How often a waiting member checks that.
+constexpr std::int64_t kLook = 20000;
 
 }  // namespace
 
@@ -274,19 +274,31 @@ void Team::place() {
 bool Team::lend(std::size_t member) {
   Seat& seat = *seats_[member];
   const std::unique_lock<std::mutex> lock(seat.placing, std::try_to_lock);
-  if (!lock || seat.borrows.load(std::memory_order_relaxed) || !seat.holds.load()) return false;
-  const ThreadId thread = seat.thread.load(std::memory_order_relaxed);
-  if (member == 0) seat.own = Processors::of(thread);
-  if (!Processors::only(current_processor()).assign(thread)) return false;
+  if (!lock || seat.borrows.load(std::memory_order_relaxed)) return false;
+  // The holder first stores that it holds nothing, then looks whether it borrows, so at least one of the two sees the
+  // other.
   seat.borrows.store(true);
-  return true;
+  const ThreadId thread = seat.thread.load(std::memory_order_relaxed);
+  if (seat.holds.load()) {
+    if (member == 0) seat.own = Processors::of(thread);
+    if (Processors::only(current_processor()).assign(thread)) return true;
+  }
+  seat.borrows.store(false);
+  return false;
 }
 
 void Team::give_back(std::size_t member) {
   Seat& seat = *seats_[member];
   const std::lock_guard<std::mutex> lock(seat.placing);
+  if (!seat.borrows.load(std::memory_order_relaxed)) return;
   seat.own.assign(this_thread());
   seat.borrows.store(false);
+}
+
+std::size_t Team::borrowers() const {
+  const auto end = seats_.begin() + static_cast<std::ptrdiff_t>(seat_count_.load());
+  return static_cast<std::size_t>(
+      std::count_if(seats_.begin(), end, [](const auto& seat) { return seat->borrows.load(); }));
 }
 
 // Runs one parallel region for as long as the team keeps its size. Its threads are members 1 and up: member 0 is the
@@ -334,20 +346,17 @@ std::int64_t Team::wait(std::size_t member) {
 // Waits without sleeping if the wait is likely to be short. Returns whether there is a call.
 bool Team::spin(std::size_t member) {
   const bool crowded = is_crowded(), running = running_.load(std::memory_order_relaxed);
-  const std::int64_t longest = running ? 100000 : crowded ? 0 : 200000;
+  const std::int64_t longest = running ? kStepSpin : crowded ? 0 : kRunSpin;
   const std::int64_t start = now();
-  std::int64_t next_look = 10000, seen = 0;
+  std::int64_t next_look = kLook, ran = 0, stalled = 0;  // `ran`: the holder's running time at the last look
   std::size_t holder = 0;
   bool known = false;
   for (;;) {
-    for (int i = 0; i < 32; ++i) {
-      if (has_call(member)) return true;
-      pause();
-    }
+    if (glance([&] { return has_call(member); })) return true;
     const std::int64_t spent = now() - start;
     if (spent >= longest) return false;
     if (!running || spent < next_look) continue;
-    next_look = spent + 20000;
+    next_look = spent + kLook;
     const std::size_t seats = seat_count_.load(std::memory_order_acquire);
     std::size_t other = known ? holder : 0;
     if (!known || other == member || !seats_[other]->holds.load(std::memory_order_relaxed))
@@ -358,10 +367,13 @@ bool Team::spin(std::size_t member) {
       continue;
     }
     const std::int64_t time = running_time(seats_[other]->thread.load(std::memory_order_relaxed));
-    if (known && other == holder && time == seen && lend(other)) return false;
+    if (!known || other != holder || time != ran)
+      stalled = spent;
+    else if (spent - stalled >= kStall && lend(other))
+      return false;
     known = true;
     holder = other;
-    seen = time;
+    ran = time;
   }
 }
 

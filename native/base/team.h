@@ -39,6 +39,9 @@ class Team {
   using Disturbance = void (*)(std::size_t member, bool holds);
   void disturb(Disturbance disturbance) { disturbance_.store(disturbance); }
 
+  // For tests: the number of members that borrow a processor.
+  std::size_t borrowers() const;
+
   // The number of members in the last run that asked for more than one.
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 

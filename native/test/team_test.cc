@@ -176,6 +176,21 @@ TEST(team_gives_processors_back) {
     CHECK(CPU_EQUAL(&before, &after), "the caller may use ", CPU_COUNT(&after), " of ", CPU_COUNT(&before));
   });
 }
+
+// Interrupts a member for about as long as others wait before they lend: it may finish its piece at that moment.
+void sleep_until_lending(std::size_t, bool holds) {
+  if (holds) sleep_for_microseconds(schedule.fetch_add(1) * 7 % 200);
+}
+
+TEST(team_lends_only_to_holders_of_pieces) {
+  const Schedule schedule(sleep_until_lending);
+  test.repeat(40, [&](Rng& rng) {
+    const Counted work(rng);
+    Team::instance().run(3, work);
+    for (int i = 0; i < 1000 && Team::instance().borrowers() > 0; ++i) sleep_for_microseconds(1000);
+    CHECK_EQUAL(Team::instance().borrowers(), std::size_t{0}, "borrowers after a run");
+  });
+}
 #endif
 
 // ---- how many members there are ----------------------------------------------------------------------------------
