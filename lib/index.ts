@@ -43,10 +43,11 @@ export type { Layout } from './nn/state/layouts';
 export type { LoadResult } from './nn/state/load';
 export type { Parameter, StateDict } from './nn/state/state';
 export type { Preprocessing } from './preprocessing';
+export { quantize, renderReport, sensitivity } from './quant';
 export type { Calibration, CalibrationBatch, CalibrationStream } from './quant/calibration';
 export type { Bins } from './quant/histogram';
 export type { Bits, QuantizationProgress, QuantizeOptions } from './quant/options';
-export { type ModelQuantization, type Quantization, quantize } from './quant/quantize';
+export type { ModelQuantization, Quantization } from './quant/quantize';
 export type {
   AccuracyReport,
   ActivationReport,
@@ -56,8 +57,7 @@ export type {
   QuantizationReport,
   WeightReport,
 } from './quant/report';
-export { renderReport } from './quant/report-page';
-export { type LayerSensitivity, type SensitivityOptions, sensitivity } from './quant/sensitivity';
+export type { LayerSensitivity, SensitivityOptions } from './quant/sensitivity';
 /** @internal */
 export { releaseMemory } from './release-memory';
 export type { Feeds, Fetches, GraphInput, GraphOutput } from './runtime/feeds';

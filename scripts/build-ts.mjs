@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 /**
  * Compiles lib/ to dist/ and removes from dist/ what has no source any more; then puts all that the package's main entry needs
- * into one file, dist/bundle.js, which halves the time of `require`: a hundred files take longer to find than to run; and what
- * the server and vision need beside it into dist/serve/bundle.js and dist/vision/bundle.js. The published package has dist/
- * instead of lib/: there is nothing to do there.
+ * at once into one file, dist/bundle.js, which halves the time of `require`: a hundred files take longer to find than to run. A
+ * server that runs a model never needs some parts, so these are files of their own, which `require` loads with their first use.
+ * What the server and vision need beside the library goes into dist/serve/bundle.js and dist/vision/bundle.js. The published
+ * package has dist/ instead of lib/: there is nothing to do there.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -38,6 +39,63 @@ const wireFormat = {
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [lib, dist] = [join(root, 'lib'), join(root, 'dist')];
+
+/** The bundle of an entry is in the entry's folder. @param {string} entry below lib/ */
+const bundleOf = (entry) => join(dist, dirname(entry), 'bundle.js');
+
+/** What one bundle calls another. @param {string} from entry @param {string} to entry */
+const pathBetween = (from, to) => relative(dirname(bundleOf(from)), bundleOf(to)).replace(/^(?!\.)/, './');
+
+/**
+ * Leaves out what `require` loads later, which goes to a bundle of its own.
+ *
+ * @param {string} from entry of the bundle that is made
+ * @param {Set<string>} [found] collects the entries of these bundles, below lib/
+ * @returns {import('esbuild').Plugin}
+ */
+const later = (from, found) => ({
+  name: 'later',
+  setup: ({ onResolve, resolve }) => {
+    onResolve({ filter: /^\./ }, async ({ kind, path, pluginData, ...args }) => {
+      if (kind !== 'require-call' || pluginData === later) return undefined;
+      const file = await resolve(path, { ...args, kind, pluginData: later });
+      const entry = relative(lib, file.path);
+      found?.add(entry);
+      return { path: pathBetween(from, entry), external: true };
+    });
+  },
+});
+
+/**
+ * Takes files from the bundles that have them: of two copies of a class, one would not know the objects of the other.
+ *
+ * @param {(file: string) => string} ownerOf the entry of a file's bundle; all below lib/
+ * @param {string} entry of the bundle that is made
+ * @param {Map<string, Set<string>>} taken collects the files that are needed, by the entry of their bundle
+ * @returns {import('esbuild').Plugin}
+ */
+const fromOthers = (ownerOf, entry, taken) => ({
+  name: 'from-others',
+  setup: ({ onResolve, onLoad, resolve }) => {
+    onResolve({ filter: /^\./ }, async ({ kind, path, pluginData, ...args }) => {
+      if (kind !== 'import-statement' || pluginData === fromOthers) return undefined;
+      const found = await resolve(path, { ...args, kind, pluginData: fromOthers });
+      const file = relative(lib, found.path);
+      const isOurs = !found.external && !file.startsWith('..');
+      return isOurs && ownerOf(file) !== entry ? { path: file, namespace: 'others' } : found;
+    });
+    onResolve({ filter: /()/, namespace: 'others' }, ({ path }) => ({ path, external: true }));
+    onLoad({ filter: /()/, namespace: 'others' }, ({ path }) => {
+      const owner = ownerOf(path);
+      taken.get(owner)?.add(path);
+      return { contents: `module.exports = require('${pathBetween(entry, owner)}').files['${path}'];` };
+    });
+  },
+});
+
+/** The library's own entry, below lib/. */
+const mainFile = 'index.ts';
+
 if (existsSync(lib)) {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
   const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
@@ -46,32 +104,84 @@ if (existsSync(lib)) {
     const source = file.replace(/(\.d\.ts|\.js)$/, '.ts'); // of a folder: the folder itself
     if (!existsSync(join(lib, source))) rmSync(join(dist, file), { recursive: true, force: true });
   }
-  if (status === 0) {
-    // addon-files is read by tools that copy what a program needs; their parsers may be older than the code of the bundle.
-    await bundle('index.ts', 'qarepvgg.js', { plugins: [wireFormat], external: ['./addon-files'] });
-    for (const entry of ['serve', 'vision'])
-      await bundle(`${entry}/index.ts`, `${entry}/index.js`, { plugins: [mainEntry] });
+  if (status === 0) await bundleAll();
+}
+
+async function bundleAll() {
+  for (const entry of ['serve/index.ts', 'vision/index.ts']) {
+    const plugins = [mainEntry, later(entry)];
+    writeList(join(dirname(entry), 'index.js'), (await look(entry, plugins)).names);
+    await bundle({ entryPoints: [join(lib, entry)], outfile: bundleOf(entry), plugins });
+  }
+  /** The entries of the bundles that share the library, with the files that each reaches. @type {Map<string, Set<string>>} */
+  const parts = new Map();
+  /** @type {Set<string>} */
+  const entries = new Set([mainFile]);
+  for (const entry of entries) {
+    const { files, names } = await look(entry, [later(entry, entries)]);
+    parts.set(entry, files);
+    if (entry === mainFile) writeList('qarepvgg.js', names);
+  }
+  /** @param {string} file */
+  const ownerOf = (file) => {
+    if (parts.get(mainFile)?.has(file)) return mainFile;
+    const owners = [...parts.keys()].filter((entry) => parts.get(entry)?.has(file));
+    const nearest = owners.filter((entry) => file.startsWith(`${dirname(entry)}/`));
+    const [owner, ...others] = nearest.length > 0 ? nearest : owners;
+    if (owner !== undefined && others.length === 0) return owner;
+    throw new Error(`${file}: expected a bundle that has it, received ${owners.join(', ')}`);
+  };
+  /** @type {Map<string, Set<string>>} */
+  const taken = new Map([...entries].map((entry) => [entry, new Set()]));
+  // What one bundle takes from another is known once it is made.
+  for (const write of [false, true]) {
+    for (const entry of entries) {
+      const own = taken.get(entry) ?? new Set();
+      const lines = [
+        `export * from './${entry}';`,
+        ...[...own].map((file, i) => `import * as file${i} from './${file}';`),
+        `export const files = { ${[...own].map((file, i) => `'${file}': file${i}`).join()} };`,
+      ];
+      await bundle({
+        stdin: { contents: lines.join('\n'), resolveDir: lib },
+        outfile: bundleOf(entry),
+        plugins: [fromOthers(ownerOf, entry, taken), later(entry), wireFormat],
+        write,
+      });
+    }
   }
 }
 
+/** @param {import('esbuild').BuildOptions} options */
+async function bundle(options) {
+  const { build } = await import('esbuild');
+  // addon-files is read by tools that copy what a program needs; their parsers may be older than the code of the bundle.
+  const external = ['./addon-files'];
+  return build({ bundle: true, packages: 'external', platform: 'node', target: 'node20', external, ...options });
+}
+
 /**
- * Writes all that an entry needs into bundle.js in its folder, and a list of its exports to `output`. Node goes through a whole
- * CommonJS file for the names that an `import` may ask for, which takes three times as long as running the bundle; a list is short.
+ * The files below lib/ that a bundle has, and the names of its exports, which esbuild tells of a module of the other kind.
  *
  * @param {string} entry below lib/
- * @param {string} output below dist/
- * @param {import('esbuild').BuildOptions} options
+ * @param {import('esbuild').Plugin[]} plugins
  */
-async function bundle(entry, output, options) {
-  const { build } = await import('esbuild');
-  const outfile = join(dist, dirname(output), 'bundle.js');
-  /** @type {import('esbuild').BuildOptions} */
-  const all = { bundle: true, packages: 'external', platform: 'node', target: 'node20', ...options };
-  const paths = { entryPoints: [join(lib, entry)], outfile };
-  await build({ ...all, ...paths });
-  // Of a module of the other kind esbuild tells the names.
-  const { metafile } = await build({ ...all, ...paths, format: 'esm', metafile: true, write: false });
-  const names = Object.values(metafile.outputs).flatMap(({ exports }) => exports);
+async function look(entry, plugins) {
+  const paths = { entryPoints: [join(lib, entry)], outdir: dist, absWorkingDir: lib };
+  const { metafile } = await bundle({ ...paths, plugins, format: 'esm', metafile: true, write: false });
+  if (!metafile) throw new Error(`${entry}: no metafile`);
+  const files = Object.keys(metafile.inputs).filter((file) => existsSync(join(lib, file)) && !file.startsWith('..'));
+  return { files: new Set(files), names: Object.values(metafile.outputs).flatMap(({ exports }) => exports) };
+}
+
+/**
+ * Writes the exports of a bundle as a list. Node goes through a whole CommonJS file for the names that an `import` may ask for,
+ * which takes three times as long as running the bundle; a list is short.
+ *
+ * @param {string} output below dist/, beside the bundle
+ * @param {readonly string[]} names
+ */
+function writeList(output, names) {
   const lines = [
     '"use strict";',
     'Object.defineProperty(exports, "__esModule", { value: true });',

@@ -1,8 +1,7 @@
 import { QARepVGGError } from '../errors';
 import type { Graph } from '../graph/graph';
 import { opOf } from '../graph/ops';
-import { optimize } from '../graph/passes';
-import { countProducts } from '../graph/passes/integers';
+import { countProducts, optimize } from '../graph/passes';
 import { splitGraph } from '../graph/tail';
 import type { Model, ModelSummary, Value } from '../index';
 import { completeInputDims } from '../model/input-dims';

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { mismatch } from '../errors';
@@ -61,7 +60,8 @@ async function beside(pathOrUrl: string | URL, where: string, use: (file: Beside
     }
     const folder = dirname(target);
     await removeAbandoned(folder);
-    const temporary = join(folder, `.qarepvgg-${randomBytes(8).toString('hex')}.tmp`);
+    const id = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex');
+    const temporary = join(folder, `.qarepvgg-${id}.tmp`);
     const handle = await open(temporary, 'wx');
     try {
       await use({ target, mode: existing?.mode, temporary, handle });

@@ -1,8 +1,10 @@
-import { createGunzip } from 'node:zlib';
 import { describeList, mismatch, QARepVGGError, quote } from '../errors';
 import { inSlices, type Steps, stepSize } from '../slices';
 import { Dataset, type DatasetSource } from './dataset';
 import { allocateBytes, withFile } from './files';
+
+/** Loaded with the first compressed file: it brings all of Node's streams. */
+const zlib = (): typeof import('node:zlib') => require('node:zlib');
 
 /** Unsigned bytes in row-major order. */
 export interface IdxArray {
@@ -108,7 +110,7 @@ function readHeader(bytes: Uint8Array, where: string): { dims: number[]; fileByt
 
 /** Decompresses piece by piece into memory of the size that the header announces, and stops if there is more. */
 async function inflate(compressed: Uint8Array, where: string): Promise<Uint8Array> {
-  const gunzip = createGunzip({ chunkSize: 2 ** 18 });
+  const gunzip = zlib().createGunzip({ chunkSize: 2 ** 18 });
   gunzip.end(compressed);
   let beginning: Uint8Array = new Uint8Array();
   let whole: Uint8Array | undefined;

@@ -8,7 +8,10 @@ import { withFile } from './files';
 import { isOurs, producer } from './model-metadata';
 import { readSafetensors, writeSafetensors } from './safetensors';
 import { type FileSource, ownSource, placeOfSource } from './sources';
-import { type FoundStateDict, findStateDict, readTorch } from './torch';
+import type { FoundStateDict } from './torch';
+
+/** Loaded with the first file of PyTorch. */
+const torch = (): typeof import('./torch') => require('./torch');
 
 /** Options of {@link loadStateDict}. */
 export interface LoadStateDictFileOptions {
@@ -68,6 +71,7 @@ export async function readStateFile(
 }
 
 async function fromTorch(path: FileSource, key: string | undefined, where: string): Promise<FoundStateDict> {
+  const { findStateDict, readTorch } = torch();
   const checkpoint = await readTorch(path, where);
   return inSlices(findStateDict(checkpoint, key === undefined ? {} : { key }, placeOfSource(path, where)));
 }

@@ -1,10 +1,9 @@
 import type { Graph, GraphTensor } from '../graph/graph';
-import { imageChannels } from '../graph/passes/integers/fuse';
-import { named } from '../graph/passes/integers/parameters';
+import { imageChannels, named } from '../graph/passes/integers/parameters';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
 import { isLinear } from '../nn/networks/chain';
-import { ChainGraph, moduleGraph, windowAttributes } from '../nn/networks/graph';
+import { ChainGraph, engineGraph, moduleGraph, windowAttributes } from '../nn/networks/graph';
 import { biasScale, type IntegerConv, outputParameters, type QuantizationParameters, tensorsOf } from './layers';
 import { QuantizedModel } from './quantized-model';
 
@@ -59,15 +58,22 @@ export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedMo
 }
 
 /**
- * The graph that the engine computes. The passes would make the same from {@link quantizedGraph}, which takes about ten times as long.
+ * The graph that the engine computes. The passes would make the same from {@link networkGraph}, which takes about ten times as long.
  * Nodes have the names of layers.
  */
-export function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
+export function sessionGraph(model: Module | QuantizedModel, where: string): Graph {
+  if (model instanceof QuantizedModel) return integerGraph(model);
+  const { definition } = coreOf(model, where);
+  definition.store.checkAttached(where);
+  return engineGraph(definition, where);
+}
+
+function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {
   const chain = new ChainGraph();
   let isInteger = false;
   layers.forEach((layer, i) => {
     if (layer.precision === 'float32') {
-      chain.add(layer, tensorsOf(layer));
+      chain.addWhole(layer, tensorsOf(layer));
       isInteger = false;
       return;
     }
@@ -89,12 +95,7 @@ export function integerGraph({ layers, output, inChannels, flat }: QuantizedMode
   });
   if (isInteger && output) chain.step(outputLayer, 'dequantize', [], named('input', output));
   const last = layers.at(-1);
-  if (last?.kind === 'conv' && last.precision === 'int8' && isLinear(last)) {
-    const dims = BigInt64Array.of(-1n, BigInt(last.outChannels));
-    chain.step(`${last.name}.flat`, 'reshape', [
-      chain.tensor(`${last.name}.dims`, { type: 'int64', dims: [2], data: dims }),
-    ]);
-  }
+  if (last && isLinear(last)) chain.flat(last);
   return chain.finish(layers, inChannels, flat);
 }
 

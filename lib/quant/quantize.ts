@@ -21,34 +21,7 @@ export interface ModelQuantization {
   readonly report: QuantizationReport;
 }
 
-/**
- * Quantises a model after training: weights and activations become 8-bit integers, with scales that fit the calibration
- * images. About 500 images are enough. The model does not change; its weights are copied before the call returns. Computation
- * runs off the JavaScript thread, or in short pieces on it.
- *
- * @param model A network, block or convolution in deploy form; or an array of these that compute one after the other.
- * @param calibration Images like those that the model will see; see {@link Calibration}. Read once, and once more for each
- * of `equalize` and `biasCorrection`. A few images are in memory at a time.
- * @throws {QARepVGGError} (rejects) ERR_MODEL_INCOMPATIBLE for a model that is not in deploy form; ERR_INVALID_ARG for an
- * option, and for a calibration without images; ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_* for images that do not fit; ERR_NON_FINITE
- * for weights, images or activations that are not finite; ERR_QUANT_PARAM for scales beyond the range of float32, and for a
- * layer whose sums could leave 32 bits; ERR_ABORTED.
- *
- * @example
- * const { model, report } = await quantize(network.reparameterize(), dataset, { keepFloat: ['linear'] });
- * await saveModel(model, 'int8.safetensors');
- * console.log(Math.min(...report.layers.map(({ sqnr }) => sqnr)), 'dB');
- */
-export async function quantize(
-  model: Model,
-  calibration: Calibration,
-  options?: QuantizeOptions,
-): Promise<ModelQuantization>;
-export async function quantize(
-  model: Module | readonly Module[],
-  calibration: Calibration,
-  options?: QuantizeOptions,
-): Promise<Quantization>;
+/** Without the overloads of index.ts. */
 export async function quantize(
   model: Model | Module | readonly Module[],
   calibration: Calibration,

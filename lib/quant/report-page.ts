@@ -4,17 +4,6 @@ import { escapeHtml, format, histogramPlot } from '../html/plots';
 import { checkReport } from './check-report';
 import type { AccuracyReport, ActivationReport, LayerReport, QuantizationReport } from './report';
 
-/**
- * A report as one HTML page with plots: it needs no other file and no network, and follows the browser's choice of light or
- * dark.
- *
- * @param report Of {@link quantize}, or the same after JSON.
- * @throws {QARepVGGError} ERR_INVALID_ARG naming what is missing.
- *
- * @example
- * const { report } = await quantize(network, images);
- * await writeFile('report.html', renderReport(report));
- */
 export function renderReport(report: QuantizationReport): string {
   checkReport(report, 'renderReport, report');
   const prefix = commonPrefix(report.layers);

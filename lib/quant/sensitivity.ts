@@ -29,39 +29,7 @@ export interface LayerSensitivity {
  */
 export type SensitivityOptions = Omit<QuantizeOptions, 'biasCorrection'>;
 
-/**
- * Quantises one layer at a time, keeps all others in float, and lets `evaluate` judge each of these models. Layers that cost most come
- * first: name these in `keepFloat`. Reads the calibration images once, and once more to equalise.
- *
- * @param evaluate Judges a model; better ones have higher scores, such as accuracies.
- * @throws {QARepVGGError} (rejects) the errors of {@link quantize}; ERR_INVALID_ARG for a score that is not a number; whatever
- * `evaluate` throws.
- *
- * @example
- * const layers = await sensitivity(network, images, async (model) => (await evaluate(model, validation)).accuracy);
- * const keepFloat = layers.slice(0, 2).map(({ name }) => name);
- */
-export async function sensitivity(
-  model: Module | readonly Module[],
-  calibration: Calibration,
-  evaluate: (model: QuantizedModel) => number | Promise<number>,
-  options?: SensitivityOptions,
-): Promise<LayerSensitivity[]>;
-/**
- * Same for a {@link Model}: quantises one node with weights at a time.
- *
- * @param evaluate If it is undefined, the score is the signal to quantisation noise of the worst output, in decibels.
- *
- * @example
- * const [worst] = await sensitivity(detector, photographs);
- * const { model } = await quantize(detector, photographs, { keepFloat: [worst.name] });
- */
-export async function sensitivity(
-  model: Model,
-  calibration: Calibration,
-  evaluate?: (model: Model) => number | Promise<number>,
-  options?: SensitivityOptions,
-): Promise<LayerSensitivity[]>;
+/** Without the overloads of index.ts. */
 export async function sensitivity(
   model: Model | Module | readonly Module[],
   calibration: Calibration,

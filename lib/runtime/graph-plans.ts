@@ -4,14 +4,15 @@ import { callNative, QARepVGGError } from '../errors';
 import type { AttributeValue, Graph, GraphTensor, Value, ValueType } from '../graph/graph';
 import { isIndependent } from '../graph/independent';
 import { lowerGraph } from '../graph/lower';
-import { optimize, simplify } from '../graph/passes';
-import { countProducts } from '../graph/passes/integers';
 import { type InputDims, specialize } from '../graph/specialize';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import { releaseMemory } from '../release-memory';
 import { atOnce, inSlices, type Steps } from '../slices';
 import type { CheckedSessionOptions } from './options';
 import { Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
+
+/** Loaded with the first graph of a file: networks of this package have no need of them. */
+const passes = (): typeof import('../graph/passes') => require('../graph/passes');
 
 interface Entry {
   readonly promise: Promise<Plan>;
@@ -196,11 +197,12 @@ function isTensor(value: AttributeValue | undefined): value is GraphTensor {
 
 function planOf(graph: Graph, native: Session, independent: boolean): Plan {
   const types = graph.outputs.map((name) => (graph.values.get(name) as ValueType).type);
-  return new Plan(native, types, independent, countProducts(graph));
+  return new Plan(native, types, independent, passes().countProducts(graph));
 }
 
 function planned({ graph, key, all, alone }: Wanted, where: string): Recipe {
   const one = alone && forOneImage(graph, alone, where);
+  const { optimize, simplify } = passes();
   const steps = one ? simplify(one, where) : optimize(graph, all, where);
   return { name: keyOfDims(one ? alone : all) + key, independent: one !== undefined, steps };
 }

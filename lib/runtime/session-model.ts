@@ -3,18 +3,17 @@ import { describe, mismatch } from '../errors';
 import { sourceNames } from '../formats/sources';
 import type { Value } from '../graph/graph';
 import { lowerGraph } from '../graph/lower';
-import { optimize } from '../graph/passes';
 import { inferShapes } from '../graph/shapes';
+import { specialize } from '../graph/specialize';
 import { type Size, sizeOf } from '../image-size';
 import { checkParts } from '../integer/check';
-import { integerGraph, networkGraph } from '../integer/graph';
+import { sessionGraph } from '../integer/graph';
 import { QuantizedModel } from '../integer/quantized-model';
 import { coreOf, isModule } from '../nn/core';
 import type { Module } from '../nn/module';
 import { inputName, outputName } from '../nn/networks/graph';
 import { checkOption } from '../options';
 import { byteScaling, defaultPreprocessing, readPreprocessing } from '../preprocessing';
-import { atOnce } from '../slices';
 import type { SessionFacts } from './engine';
 import { valueMetadata } from './metadata';
 import type { CheckedSessionOptions } from './options';
@@ -44,7 +43,7 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
   const { algorithm, threads = 0, maxBatch: together } = options;
   const image = [1, inChannels, ...inputSize];
   inferShapes(ops, image, false, where);
-  const lowered = lowerGraph(atOnce(optimize(graph, new Map([[inputName, image]]), where)), where);
+  const lowered = lowerGraph(specialize(graph, new Map([[inputName, image]]), where), where);
   const spec = {
     ...lowered,
     constants: lowered.constants.map((constant) => ({ ...constant, take: take && own.canTake })),
@@ -68,12 +67,12 @@ function describeModel(model: unknown, where: string) {
     const inputSize = model.isNetwork ? sizeOf(model.options.inputSize) : undefined;
     const convs = model.layers.filter((layer) => layer.kind === 'conv');
     const ops = convs.map((layer, i): Op => ({ ...layer, op: 'conv', input: i, weight: 0, bias: 0 }));
-    const graph = integerGraph(model);
+    const graph = sessionGraph(model, where);
     return { summary: `${model}`, inChannels, inputSize, preprocessing, labels, graph, ops, canTake: false };
   }
   if (isModule(model)) {
     const { summary, inChannels, inputSize, preprocessing, labels, ops } = coreOf(model, where).definition;
-    const graph = networkGraph(model as Module, where);
+    const graph = sessionGraph(model as Module, where);
     return { summary, inChannels, inputSize, preprocessing, labels, graph, ops, canTake: true };
   }
   const expected = `a model in deploy form, a quantised one, or the file of a model: ${sourceNames}`;

@@ -7,12 +7,13 @@ import { type Network, networkCoreOf } from '../nn/networks/network';
 import { readForeign } from '../options';
 import { asImages, type TensorLike } from '../tensor';
 import { refuseClones } from '../uncloneable';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint';
-import { Engine } from './engine';
-import { Fit, type FitResult, type Position } from './fit';
-import { type FitOptions, readFitOptions } from './fit-options';
-import { type CheckedTrainerOptions, checkTrainerOptions, type TrainerOptions } from './options';
-import { learningRateAt } from './schedule';
+import type { Engine } from './engine';
+import type { FitResult, Position } from './fit';
+import type { FitOptions } from './fit-options';
+import type { CheckedTrainerOptions, TrainerOptions } from './options';
+
+/** Loaded with the first trainer. */
+const later = (): typeof import('./later') => require('./later');
 
 /** What a training step reports. */
 export interface StepReport {
@@ -55,6 +56,7 @@ export class Trainer {
       const received = 'one in deploy form, which does not learn well; train first and re-parameterise afterwards';
       throw mismatch('ERR_INVALID_STATE', 'Trainer', 'a network in train or partial form', received);
     }
+    const { checkTrainerOptions, Engine } = later();
     this.#options = checkTrainerOptions(options, 'Trainer');
     this.#engine = new Engine(model, this.#options);
     refuseClones(this);
@@ -109,6 +111,7 @@ export class Trainer {
     const trainer = Trainer.#check(this, where);
     return trainer.#alone(where, async () => {
       const network = trainer.#engine.model.options;
+      const { Fit, readFitOptions } = later();
       const run = readFitOptions(dataset, options, network, where);
       const fit = new Fit(trainer.#engine, { ...trainer.#options, ...run }, trainer.#position, where);
       if (run.checkpoint !== undefined) await checkWritable(run.checkpoint, 'safetensors', where);
@@ -135,7 +138,7 @@ export class Trainer {
   async saveCheckpoint(path: string | URL): Promise<void> {
     const where = 'Trainer.saveCheckpoint';
     const trainer = Trainer.#check(this, where);
-    return trainer.#alone(where, () => saveCheckpoint(trainer.#engine, trainer.#position, path, where));
+    return trainer.#alone(where, () => later().saveCheckpoint(trainer.#engine, trainer.#position, path, where));
   }
 
   /**
@@ -150,7 +153,7 @@ export class Trainer {
     const trainer = Trainer.#check(this, where);
     const own = ownSource(source, where);
     return trainer.#alone(where, async () => {
-      trainer.#position = await loadCheckpoint(trainer.#engine, own, where);
+      trainer.#position = await later().loadCheckpoint(trainer.#engine, own, where);
     });
   }
 
@@ -177,7 +180,7 @@ export class Trainer {
       throw mismatch('ERR_INVALID_STATE', where, 'the option steps for a schedule', 'none');
     }
     const step = Math.min(this.stepCount, (steps ?? Number.POSITIVE_INFINITY) - 1);
-    return learningRateAt(this.#options, step, steps ?? 1);
+    return later().learningRateAt(this.#options, step, steps ?? 1);
   }
 
   async #alone<T>(where: string, work: () => Promise<T>): Promise<T> {

@@ -90,9 +90,54 @@ test.each(['', 'serve', 'vision'])('an entry lists the names of its bundle, and 
   const at = (file: string) => path.join(root, 'dist', folder, file);
   const entry = at(folder === '' ? 'qarepvgg.js' : 'index.js');
   const [listed, bundled] = await Promise.all([entry, at('bundle.js')].map((file) => import(file)));
-  expect(Object.keys(listed).sort()).toEqual(Object.keys(bundled).sort());
+  const { files: _, ...names } = bundled; // what other bundles take from this one
+  expect(Object.keys(listed).sort()).toEqual(Object.keys(names).sort());
   // Node reads all of it for the names, character by character.
   expect(statSync(entry).size).toBeLessThan(statSync(at('bundle.js')).size / 20);
+});
+
+describe('bundles', () => {
+  /** The bundles of this package that a script of its own process has loaded at its end. */
+  function loadedBy(script: string): string {
+    const show = `Object.keys(require.cache).filter((file) => /\\bbundle.js$/.test(file))
+      .map((file) => require('node:path').relative('dist', file)).sort().join(' ')`;
+    return runScript(`const q = require('qarepvgg'); (async () => { ${script} })().then(() => console.log(${show}))`)
+      .stdout;
+  }
+
+  test('a program that runs a network of this package loads one', () => {
+    const script = `
+      const session = await q.InferenceSession.create('models/fashion-mnist.safetensors');
+      await session.run({ input: { data: new Uint8Array(784), dims: [1, 28, 28, 1] } })`;
+    expect(loadedBy(script)).toBe('bundle.js\n');
+  });
+
+  const tiny = `q.createModel('qarepvgg_a0', { channels: [4, 4, 4, 4, 4], blocks: [1, 1, 1, 1], inputSize: 8, numClasses: 3 })`;
+
+  test.each([
+    [
+      'quantize',
+      `await q.quantize(${tiny}.reparameterize(), [q.randn([2, 3, 8, 8])])`,
+      'graph/passes/bundle.js quant/bundle.js',
+    ],
+    ['new Trainer', `await new q.Trainer(${tiny}).step(q.randn([2, 3, 8, 8]), [0, 1])`, 'train/bundle.js'],
+    ['importOnnx', `await q.importOnnx(new Uint8Array(20)).catch(() => undefined)`, 'formats/onnx/bundle.js'],
+    [
+      'loadStateDict',
+      `await q.loadStateDict(Buffer.from('PK\\x03\\x04'.padEnd(30))).catch(() => undefined)`,
+      'formats/torch/bundle.js',
+    ],
+  ])('%s loads its own', (_, script, own) => {
+    expect(loadedBy(script)).toBe(`bundle.js ${own}\n`);
+  });
+
+  test('all have the same classes', () => {
+    const script = `
+      const onnx = await q.importOnnx(new Uint8Array(20)).catch((error) => error);
+      const quantized = await q.quantize(${tiny}.reparameterize(), [q.randn([2, 3, 8, 8])]);
+      console.log(onnx instanceof q.QARepVGGError, quantized.model instanceof q.QuantizedModel);`;
+    expect(loadedBy(script)).toMatch(/^true true\n/);
+  });
 });
 
 describe('importing does not change how this process rounds', () => {

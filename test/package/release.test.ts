@@ -82,8 +82,9 @@ describe('contents of the package', () => {
     licenses/GCC-exception-3.1.txt binding.d.ts models/fashion-mnist.safetensors CMakeLists.txt native/addon.cc
     scripts/build-native.mjs scripts/build-ts.mjs`.split(/\s+/);
   const sources = ['index.ts', 'cli/index.ts'];
-  const dist = `dist/qarepvgg.js dist/bundle.js dist/serve/bundle.js dist/vision/bundle.js dist/index.js dist/index.d.ts
-    dist/cli/index.js dist/cli/index.d.ts`.split(/\s+/);
+  const dist = `dist/qarepvgg.js dist/bundle.js dist/formats/onnx/bundle.js dist/formats/torch/bundle.js
+    dist/graph/passes/bundle.js dist/quant/bundle.js dist/serve/bundle.js dist/train/bundle.js dist/vision/bundle.js
+    dist/index.js dist/index.d.ts dist/cli/index.js dist/cli/index.d.ts`.split(/\s+/);
   const prebuilds = ['qarepvgg.node', 'libgomp.so.1', 'build-info.json'].map((file) => `prebuilds/linux-x64/${file}`);
   const complete = [...rest, ...dist, ...prebuilds];
   const problems = (files: readonly string[]) => contentsProblems(files, ['linux-x64'], sources);

@@ -12,9 +12,8 @@ import type { PackedModel } from './packed';
 
 const maxBytes = 2 ** 31 - 1;
 
-/** Loaded with the first ONNX file: with protocol buffers it takes longer to load than the rest of the package. */
-const document = () => import('./document.js');
-const packed = () => import('./packed.js');
+/** Loaded with the first ONNX file. */
+const later = (): typeof import('./later') => require('./later');
 
 /**
  * Writes a model in deploy form, or a quantised one, as an ONNX file: all of it or nothing. A network of this package is written
@@ -35,8 +34,7 @@ const packed = () => import('./packed.js');
 export async function exportOnnx(model: Module | QuantizedModel | Model, path: string | URL): Promise<void> {
   const where = 'exportOnnx';
   checkEnding(path, 'ONNX', where);
-  const { serializeOnnx } = await document();
-  await writeAtomically(path, serializeOnnx(model, where), where);
+  await writeAtomically(path, later().serializeOnnx(model, where), where);
 }
 
 /**
@@ -67,17 +65,18 @@ export async function readOnnx(source: string | Uint8Array, where: string): Prom
     if (file.size <= maxBytes) return file.read(file.size);
     throw mismatch('ERR_LIMIT', file.where, `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
   });
-  const [bytes, { importModel }] = await Promise.all([reading, document()]);
+  const { importModel } = later(); // while the file is read
+  const bytes = await reading;
   checkStart(bytes, 'ONNX', place);
   return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined, place);
 }
 
 /** The graph and the tensors of a model as `saveModel` writes them. */
 export async function packModel(model: Model, where: string): Promise<PackedModel> {
-  return (await packed()).packModel(model, where);
+  return later().packModel(model, where);
 }
 
 /** The inverse of {@link packModel}. @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_MODEL_INCOMPATIBLE */
 export async function unpackModel(parts: PackedModel, where: string): Promise<Model> {
-  return (await packed()).unpackModel(parts, where);
+  return later().unpackModel(parts, where);
 }

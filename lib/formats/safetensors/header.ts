@@ -116,7 +116,23 @@ function decode(bytes: Uint8Array, where: string): string {
   }
 }
 
+const number = '(?:0|[1-9]\\d{0,14})';
+const list = `((?:${number}(?:,${number}){0,${maxRank - 1}})?)`;
+
+/** An entry as libraries write it: one match takes a tenth of the time. */
+const usualEntry = new RegExp(
+  `{"dtype":"(\\w+)","shape":\\[${list}\\],"data_offsets":\\[(${number}),(${number})\\]}`,
+  'y',
+);
+
 function readEntry(scanner: JsonScanner, name: string): Entry {
+  const [, type, shape, begin, end] = scanner.match(usualEntry) ?? [];
+  if (type === undefined || shape === undefined) return readUnusual(scanner, name);
+  const dims = shape === '' ? [] : shape.split(',').map(Number);
+  return { name, dtype: checkDtype(type, scanner, name), dims, begin: Number(begin), end: Number(end) };
+}
+
+function readUnusual(scanner: JsonScanner, name: string): Entry {
   let dtype: string | undefined;
   let dims: number[] | undefined;
   let offsets: number[] | undefined;
@@ -130,10 +146,12 @@ function readEntry(scanner: JsonScanner, name: string): Entry {
   if (dtype === undefined || dims === undefined || begin === undefined || end === undefined) {
     throw scanner.failure(`dtype, shape and two data_offsets of tensor ${quote(name)}`, 'less');
   }
-  if (!isDtype(dtype) && !otherBits.has(dtype)) {
-    throw scanner.failure(`a dtype among ${dtypes.join(', ')} in tensor ${quote(name)}`, describe(dtype));
-  }
-  return { name, dtype, dims, begin, end };
+  return { name, dtype: checkDtype(dtype, scanner, name), dims, begin, end };
+}
+
+function checkDtype(dtype: string, scanner: JsonScanner, name: string): string {
+  if (isDtype(dtype) || otherBits.has(dtype)) return dtype;
+  throw scanner.failure(`a dtype among ${dtypes.join(', ')} in tensor ${quote(name)}`, describe(dtype));
 }
 
 function* checkEntries(entries: readonly Entry[], dataBytes: number, where: string): Steps<void> {

@@ -60,12 +60,19 @@ export class JsonScanner {
   /** An integer from 0 to 2^53 - 1, without a fraction or an exponent. */
   integer(): number {
     this.#skipSpace();
-    const [digits] = this.#match(/(?:0|[1-9]\d{0,15})(?![\d.eE])/y) ?? [];
+    const [digits] = this.match(/(?:0|[1-9]\d{0,15})(?![\d.eE])/y) ?? [];
     if (digits === undefined || !Number.isSafeInteger(Number(digits))) {
       throw this.failure('an integer from 0 to 2^53 - 1');
     }
-    this.#at += digits.length;
     return Number(digits);
+  }
+
+  /** What comes next, if it matches a sticky pattern; skips it. */
+  match(pattern: RegExp): RegExpExecArray | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text) ?? undefined;
+    if (found) this.#at = pattern.lastIndex;
+    return found;
   }
 
   /** The end of the text. */
@@ -111,11 +118,6 @@ export class JsonScanner {
 
   #skipSpace(): void {
     while (' \t\n\r'.includes(this.#text[this.#at] ?? '-')) this.#at++;
-  }
-
-  #match(pattern: RegExp): RegExpExecArray | null {
-    pattern.lastIndex = this.#at;
-    return pattern.exec(this.#text);
   }
 }
 

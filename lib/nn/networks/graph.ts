@@ -17,13 +17,22 @@ export const outputName = 'logits';
 export function moduleGraph({ ops, store, inChannels, flat = false }: Definition, where: string): Graph {
   const chain = new ChainGraph();
   const steps = chainOf(ops, store.slots, where);
-  for (const step of steps) {
-    chain.add(
-      step,
-      stepTensors(step).map(([name]) => (store.has(name) ? store.view(name) : undefined)),
-    );
-  }
+  for (const step of steps) chain.add(step, dataOf(step, store));
   return chain.finish(steps, inChannels, flat);
+}
+
+/** Same as {@link moduleGraph}, as the engine computes it. */
+export function engineGraph({ ops, store, inChannels, flat = false }: Definition, where: string): Graph {
+  const chain = new ChainGraph();
+  const steps = chainOf(ops, store.slots, where);
+  for (const step of steps) chain.addWhole(step, dataOf(step, store));
+  const last = steps.at(-1);
+  if (last && isLinear(last)) chain.flat(last);
+  return chain.finish(steps, inChannels, flat);
+}
+
+function dataOf(step: Step, store: Definition['store']): (Float32Array | undefined)[] {
+  return stepTensors(step).map(([name]) => (store.has(name) ? store.view(name) : undefined));
 }
 
 /**
@@ -39,13 +48,10 @@ export class ChainGraph {
   /** Output of the step before. */
   #value = inputName;
 
-  /** Appends a step in float; returns the names of its nodes. @param tensors In the order of {@link stepTensors}. */
-  add(step: Step, tensors: readonly (Float32Array | undefined)[]): string[] {
+  /** Appends a step in float; returns the names of its nodes. @param data In the order of {@link stepTensors}. */
+  add(step: Step, data: readonly (Float32Array | undefined)[]): string[] {
     const { length } = this.#nodes;
-    const names = stepTensors(step).flatMap(([name, dims], i) => {
-      const data = tensors[i];
-      return data ? [this.tensor(name, { type: 'float32', dims, data })] : [];
-    });
+    const names = this.#floats(stepTensors(step), data);
     if (step.kind === 'globalAverage') this.average();
     else if (step.kind === 'squeezeExcite') this.#squeezeExcite(step, names);
     else {
@@ -54,6 +60,29 @@ export class ChainGraph {
       this.relu(step, step.weightName);
     }
     return this.#nodes.slice(length).map(({ name }) => name);
+  }
+
+  /**
+   * Same, as the engine computes it: a step is a node, and a linear layer is a convolution. The passes would make the same of
+   * {@link add}, which takes several times as long.
+   */
+  addWhole(step: Step, data: readonly (Float32Array | undefined)[]): void {
+    const tensors = stepTensors(step);
+    if (step.kind === 'globalAverage') this.step(step.name, 'globalAveragePool');
+    else if (step.kind === 'conv') {
+      const [[weight], ...bias] = tensors as [(typeof tensors)[number], ...typeof tensors];
+      const kernel = [step.outChannels, step.inChannels / step.groups, step.kernel, step.kernel];
+      this.step(step.name, 'conv', this.#floats([[weight, kernel], ...bias], data), windowAttributes(step), step.relu);
+    } else {
+      const matrices = tensors.map(([name, dims]) => [name, dims.slice(0, 2)] as const);
+      this.step(step.name, 'squeezeExcite', this.#floats(matrices, data), {}, step.relu);
+    }
+  }
+
+  /** Makes [n, c] of [n, c, 1, 1] after a linear layer that is a convolution. */
+  flat({ name, outChannels }: ConvStep): void {
+    const data = BigInt64Array.of(-1n, BigInt(outChannels));
+    this.step(`${name}.flat`, 'reshape', [this.tensor(`${name}.dims`, { type: 'int64', dims: [2], data })]);
   }
 
   average(): void {
@@ -131,6 +160,17 @@ export class ChainGraph {
       tensors: this.#tensors,
       values: new Map([[outputName, { type: 'float32', dims }]]),
     };
+  }
+
+  /** Adds tensors, those that there are; returns their names. */
+  #floats(
+    tensors: readonly (readonly [name: string, dims: readonly number[]])[],
+    data: readonly (Float32Array | undefined)[],
+  ): string[] {
+    return tensors.flatMap(([name, dims], i) => {
+      const values = data[i];
+      return values ? [this.tensor(name, { type: 'float32', dims, data: values })] : [];
+    });
   }
 
   #squeezeExcite({ names, relu }: SqueezeExciteStep, tensors: readonly string[]): void {

@@ -18,6 +18,9 @@ export function sameScale(a: Scale, b: Scale): boolean {
   return a.scale === b.scale && a.zeroPoint === b.zeroPoint;
 }
 
+/** A convolution can round its own input if that has at most this many channels. */
+export const imageChannels = 4;
+
 /** Passes follow chains of at most this many operators. */
 export const maxDepth = 256;
 
