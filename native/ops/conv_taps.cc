@@ -52,6 +52,15 @@ std::size_t ConvTaps::halo() const {
   return static_cast<std::size_t>(halo);
 }
 
+ConvTaps::Reach ConvTaps::reach(const Class& cls) const {
+  Reach reach{0, 0};
+  for (std::size_t t = 0; t < cls.tap_count; ++t) {
+    const std::ptrdiff_t dy = taps[cls.first_tap + t].dy;
+    reach = t == 0 ? Reach{dy, dy} : Reach{std::min(reach.first, dy), std::max(reach.last, dy)};
+  }
+  return reach;
+}
+
 void ConvTaps::offsets(const Class& cls, std::size_t row, std::size_t pixel, std::ptrdiff_t* to) const {
   for (std::size_t t = 0; t < cls.tap_count; ++t) {
     const Tap& tap = taps[cls.first_tap + t];

@@ -54,6 +54,11 @@ struct ConvTaps {
 
   // Halo that the input needs.
   std::size_t halo() const;
+  // The first and last input row that an output row of a class reads, relative to the row of tap offset 0.
+  struct Reach {
+    std::ptrdiff_t first, last;
+  };
+  Reach reach(const Class& cls) const;
   // Offsets of the taps of a class, at most kMaxTaps, in an input with these distances between rows and between pixels.
   void offsets(const Class& cls, std::size_t row, std::size_t pixel, std::ptrdiff_t* out) const;
 

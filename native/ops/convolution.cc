@@ -15,6 +15,8 @@ constexpr std::size_t kMaxDilation = 1 << 12;
 // A block of input rows and a panel of weights share the second-level cache, which has at least 512 KiB.
 constexpr std::size_t kBlockBytes = 192 * 1024;
 constexpr std::size_t kStreamedBytes = 1024 * 1024;
+// Larger images may exceed the second-level cache together with what else uses it.
+constexpr std::size_t kFarBytes = 256 * 1024;
 // The weights of a group stay in the cache, while each tile of pixels uses all of them, up to this size.
 constexpr std::size_t kFewBytes = 128 * 1024;
 // So many pixels are summed in registers before the sum is added to memory, which keeps rounding errors of long sums
@@ -155,6 +157,10 @@ struct TapConvolution::Pass {
   std::ptrdiff_t offsets[kMaxTaps];
   std::size_t in_pixel, out_pixel;  // from one pixel of a row to the next, in floats
   std::size_t blocks, items;        // blocks: into which the rows of a class are cut
+  // The rows of the input that only the next row of outputs reads, relative to the first one that an output reads at
+  // tap offset 0. No floats if there is no need to prefetch them.
+  std::ptrdiff_t next_first;
+  std::size_t next_floats;
 };
 
 void TapConvolution::run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
@@ -194,6 +200,8 @@ std::size_t TapConvolution::row_blocks(const Class& cls, std::size_t members) co
   const std::size_t row_bytes = checked_product({width, layout_.in.pixel(), layout_.in_step.y, sizeof(float)});
   if (panels_per_item() > 1) return cls.rows;
   std::size_t blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
+  // Each block reads all weights again. One block reads them once, but may have to read its input for each panel.
+  if (panels_.count() * cls.rows * row_bytes < (blocks - 1) * weight_floats() / groups_ * sizeof(float)) blocks = 1;
   if (parts() * blocks % members != 0 && parts() * blocks < 8 * members)
     blocks *= ceil_div(8 * members, parts() * blocks);
   return std::min(blocks, cls.rows);
@@ -212,12 +220,20 @@ TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in
             layout_.in_step.x * in.shape.pixel(),
             layout_.out_step.x * out.shape.pixel(),
             blocks,
-            parts() * blocks};
+            parts() * blocks,
+            0,
+            0};
   if (layout_.product) {
     pass.in_pixel = in.shape.image();
     pass.out_pixel = out.shape.image();
   }
   layout_.offsets(cls, in.shape.row(), in.shape.pixel(), pass.offsets);
+  if (cls.rows > 1 && in.shape.image() * sizeof(float) >= kFarBytes) {
+    const ConvTaps::Reach reach = layout_.reach(cls);
+    const std::size_t rows = std::min(layout_.in_step.y, static_cast<std::size_t>(reach.last - reach.first) + 1);
+    pass.next_first = reach.last + 1 + signed_size(layout_.in_step.y - rows);
+    pass.next_floats = rows * in.shape.row();
+  }
   return pass;
 }
 
@@ -248,12 +264,15 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.relu = pass.options.relu;
   tile.ceiling = pass.options.ceiling;
   // If the weights do not fit the second-level cache and each panel is used for one small image, tiles prefetch the
-  // next panel. A single row of tiles leaves no time for that.
+  // next panel. A single row of tiles leaves no time for that. Otherwise the first panel prefetches input.
   const bool streams = pass.blocks == 1 && rows.length > 1 && weight_floats() * sizeof(float) >= kStreamedBytes;
+  const bool looks_ahead = !streams && group == 0 && first_panel == 0 && pass.next_floats > 0;
+  const std::size_t class_steps = cls.tap_count * depth_;
   const std::size_t panel_width = static_cast<std::size_t>(panels_.panel_vectors(first_panel)) * panels_.lanes;
   tile.prefetch = pass.weights + (group * panels_.padded() + first_panel * panels_.width()) * steps +
                   cls.first_tap * depth_ * panel_width + steps * panel_width;
-  tile.prefetch_step = ceil_div(panel_width, rows.length * tiles);
+  tile.prefetch_step =
+      looks_ahead ? ceil_div(pass.next_floats, tiles * class_steps) : ceil_div(panel_width, rows.length * tiles);
   const std::size_t padding = pass.out.shape.pixel() - pass.out.shape.c;
   const bool is_last = group + 1 == groups_ && first_panel + per_item == panels_.count();  // of the channels
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
@@ -261,6 +280,7 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
     const float* in_row = pass.in.at(image, signed_size(row * layout_.in_step.y), 0) + group * depth_;
     float* out_row = pass.out.at(image, out_y, out_x) + channel;
     const float* addend_row = addend.at(image, out_y, out_x) + channel;
+    if (looks_ahead) tile.prefetch = pass.in.at(image, signed_size(row * layout_.in_step.y) + pass.next_first, 0);
     for (std::size_t t = 0; t < tiles; ++t) {
       const Tile columns = even_tile(cls.columns, tiles, t);
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
@@ -275,9 +295,10 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
         tile.out = out_row + signed_size(columns.first) * tile.out_pixel + skipped;
         if (pass.options.accumulate)
           tile.addend = addend_row + signed_size(columns.first) * tile.addend_pixel + skipped;
-        (streams ? kernels_->conv_prefetch : kernels_->conv)[vectors - 1][columns.length - 1](tile);
+        const bool prefetches = streams || (looks_ahead && panel == first_panel);
+        (prefetches ? kernels_->conv_prefetch : kernels_->conv)[vectors - 1][columns.length - 1](tile);
       }
-      tile.prefetch += tile.prefetch_step * steps;
+      tile.prefetch += tile.prefetch_step * class_steps;
     }
     if (pass.options.then != nullptr) {
       const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
