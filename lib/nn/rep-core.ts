@@ -5,6 +5,7 @@ import { isRepVGG, type Kind, kinds, sameNames } from './blocks/kinds';
 import { type Layer, layerSlots, lowerLayers } from './blocks/layers';
 import { type Form, type FusedBranch, formsOf } from './blocks/structure';
 import { type Definition, ModuleCore } from './core';
+import { stepsOf } from './networks/chain';
 import { findFit, type Naming, type OtherKind } from './state/fit';
 import { type Layout, layoutsOf } from './state/layouts';
 import { Store } from './state/state';
@@ -86,8 +87,7 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
       const part = new ModuleCore(layer.name, {
         ...this.definition,
         inChannels: layer.kind === 'block' ? layer.block.inChannels : layer.features,
-        ops: lowerLayers([layer], store),
-        flat: layer.kind === 'classifier',
+        ...computation([layer], this.#form, store),
       });
       part.training = this.training;
       return part;
@@ -128,12 +128,20 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
     ...(preprocessing !== undefined && { preprocessing }),
     ...(labels !== undefined && { labels }),
     store,
-    ops: lowerLayers(layers, store),
+    ...computation(layers, form, store),
     form,
     layouts: layoutsOf(kind, form),
     namings: () => namingsOf(blueprint),
     otherKind: (keys, wanted) => otherKind(blueprint, keys, wanted),
     traits: blueprint.traits(form),
+  };
+}
+
+/** What layers compute on a state. */
+function computation(layers: readonly Layer[], form: Form, store: Store): Pick<Definition, 'ops' | 'steps' | 'flat'> {
+  return {
+    ops: lowerLayers(layers, store),
+    steps: form === 'deploy' ? stepsOf(layers) : undefined,
     flat: layers.at(-1)?.kind === 'classifier',
   };
 }

@@ -1,5 +1,5 @@
 import type { Steps } from '../../slices';
-import type { Graph, GraphNode } from '../graph';
+import type { Graph } from '../graph';
 import { opOf } from '../ops';
 import { type InputDims, specialize, specializeSteps } from '../specialize';
 import { activationIntoOp } from './activation-into-op';
@@ -69,11 +69,5 @@ export function* optimize(graph: Graph, inputs: InputDims, where: string): Steps
 
 /** As {@link optimize}, of a graph that `specialize` has made. */
 export function* simplify(special: Graph, where: string): Steps<Graph> {
-  return isDone(special) ? special : yield* runPasses(passes, special, where);
-}
-
-/** Whether there is nothing to optimise, because all nodes are the engine's own. */
-function isDone({ nodes }: Graph): boolean {
-  const isMade = (node: GraphNode): boolean => opOf(node).onnx === '';
-  return nodes.some(isMade) && nodes.every((node) => isMade(node) || node.op === 'reshape');
+  return yield* runPasses(passes, special, where);
 }

@@ -2,7 +2,7 @@ import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
-import { type ConvStep, chainOf, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
+import { type ConvStep, deploySteps, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
 
 /** Names of the input and of the output of every network of this package. */
 export const inputName = 'input';
@@ -14,9 +14,10 @@ export const outputName = 'logits';
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
-export function moduleGraph({ ops, store, inChannels, flat = false }: Definition, where: string): Graph {
+export function moduleGraph(definition: Definition, where: string): Graph {
+  const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
-  const steps = chainOf(ops, store.slots, where);
+  const steps = deploySteps(definition, where);
   for (const step of steps) {
     chain.add(
       step,
@@ -57,54 +58,41 @@ export class ChainGraph {
   }
 
   average(): void {
-    this.step('GlobalAveragePool', 'globalAveragePool');
+    this.#step('GlobalAveragePool', 'globalAveragePool');
   }
 
   /** Reshapes [n, c, 1, 1] to [n, c] where a linear layer follows. */
   flatten(step: ConvStep): void {
-    if (isLinear(step)) this.step(`${prefixOf(step.weightName)}Flatten`, 'flatten');
+    if (isLinear(step)) this.#step(`${prefixOf(step.weightName)}Flatten`, 'flatten');
   }
 
   /** Appends a convolution or linear layer without its ReLU. @param operands Weights, and biases if there are any. */
   product(step: ConvStep, operands: readonly string[]): void {
     const prefix = prefixOf(step.weightName);
-    if (isLinear(step)) this.step(`${prefix}Gemm`, 'gemm', operands, { transB: 1 });
-    else this.step(`${prefix}Conv`, 'conv', operands, windowAttributes(step));
+    if (isLinear(step)) this.#step(`${prefix}Gemm`, 'gemm', operands, { transB: 1 });
+    else this.#step(`${prefix}Conv`, 'conv', operands, windowAttributes(step));
   }
 
   /** Appends the ReLU of a step, if it has one. @param tensor The node is named after its prefix. */
   relu({ relu }: { readonly relu: boolean }, tensor: string): void {
-    if (relu) this.step(`${prefixOf(tensor)}Relu`, 'relu');
+    if (relu) this.#step(`${prefixOf(tensor)}Relu`, 'relu');
   }
 
   /** Quantises the output of the step before and dequantises it again. @param parameters Scale and zero point. */
   round(name: string, parameters: readonly string[]): void {
-    this.step(`${name}QuantizeLinear`, 'quantizeLinear', parameters);
-    this.step(`${name}DequantizeLinear`, 'dequantizeLinear', parameters);
+    this.#step(`${name}QuantizeLinear`, 'quantizeLinear', parameters);
+    this.#step(`${name}DequantizeLinear`, 'dequantizeLinear', parameters);
   }
 
   /** Appends a node that reads the output of the step before and that the next step reads. */
-  step(
-    wanted: string,
-    op: string,
-    operands: readonly string[] = [],
-    attributes?: GraphNode['attributes'],
-    relu = false,
-  ): void {
-    this.#value = this.node(wanted, op, [this.#value, ...operands], attributes, relu);
+  #step(wanted: string, op: string, operands: readonly string[] = [], attributes?: GraphNode['attributes']): void {
+    this.#value = this.node(wanted, op, [this.#value, ...operands], attributes);
   }
 
   /** Appends a node; returns the name of its output. */
-  node(
-    wanted: string,
-    op: string,
-    inputs: readonly string[],
-    attributes: GraphNode['attributes'] = {},
-    relu = false,
-  ): string {
+  node(wanted: string, op: string, inputs: readonly string[], attributes?: GraphNode['attributes']): string {
     const name = this.#unique(wanted);
-    const node = nodeOf({ name, outputs: [name] }, op, inputs, attributes);
-    this.#nodes.push(relu ? { ...node, activation: { kind: 'relu' } } : node);
+    this.#nodes.push(nodeOf({ name, outputs: [name] }, op, inputs, attributes));
     return name;
   }
 
@@ -142,7 +130,7 @@ export class ChainGraph {
     const active = this.node(`${down}Relu`, 'relu', [reduced]);
     const expanded = this.node(`${up}Conv`, 'conv', [active, upWeight, upBias]);
     const gate = this.node(`${up}Sigmoid`, 'sigmoid', [expanded]);
-    this.step(`${up}Mul`, 'mul', [gate]);
+    this.#step(`${up}Mul`, 'mul', [gate]);
     this.relu({ relu }, names.upWeight);
   }
 
@@ -155,7 +143,7 @@ export class ChainGraph {
 }
 
 /** Attributes of a convolution. */
-export function windowAttributes({ dilation, groups, kernel, padding, stride }: ConvStep): GraphNode['attributes'] {
+function windowAttributes({ dilation, groups, kernel, padding, stride }: ConvStep): GraphNode['attributes'] {
   return {
     auto_pad: 'NOTSET',
     dilations: [dilation, dilation],

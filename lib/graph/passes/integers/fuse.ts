@@ -5,7 +5,7 @@ import { tensorOf } from '../../tensors';
 import { named, type Scale, sameScale, scaleNamed } from './parameters';
 
 /** A convolution can round its own input if that has at most this many channels. */
-export const imageChannels = 4;
+const imageChannels = 4;
 
 /** Moves tables into the node that makes their bytes, and the rounding of images into the first convolution. */
 export function fuseIntegers(graph: Graph, where: string): Graph {
