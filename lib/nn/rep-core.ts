@@ -1,7 +1,7 @@
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { checkSane, fuse } from './blocks/fuse';
-import { isRepVGG, type Kind, kinds, sameNames } from './blocks/kinds';
+import { type Kind, kinds, lacksIdentity, sameNames } from './blocks/kinds';
 import { type Layer, layerSlots, lowerLayers } from './blocks/layers';
 import { type Form, type FusedBranch, formsOf } from './blocks/structure';
 import { type Definition, ModuleCore } from './core';
@@ -111,8 +111,7 @@ function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout
     const namings = namingsOf(other).filter(({ form }) => form === 'train');
     const fit = findFit(namings, keys, layout, { prefixed: true });
     if (!fit) continue;
-    // Without the identity, S0 and S1 have the names of S2.
-    const or = kind.variant === 'S2' && isRepVGG(blueprint.kind) ? ', or with identity: false' : '';
+    const or = lacksIdentity(kind, blueprint.kind) ? ', or with identity: false' : '';
     return sameNames(kind, blueprint.kind) ? undefined : { ...fit, call: call + or };
   }
   return undefined;
