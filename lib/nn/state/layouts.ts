@@ -127,15 +127,11 @@ export function recognize(keys: readonly string[]): string | undefined {
   if (has('reparam_conv.')) return `a ${thing} in layout 'timm' in deploy form`;
   if (has('conv3x3.')) return `a ${thing} in layout 'seed' in train form`;
   if (has('rbr_dense.conv.bias')) return `a ${thing} of YOLOv6 between its fuse_model and switch_to_deploy`;
-  const pointwise = has('rbr_1x1.conv.') || has('rbr_identity.');
-  const [variant, ...others] = variants.filter(
-    (name) => hasNorm(name, 'pointwise') === pointwise && hasNorm(name, 'sum') === post,
-  );
-  if (variant && (pointwise || has('rbr_dense.'))) {
-    const last = others.at(-1);
-    return last
-      ? `a RepVGG ${thing} (variants ${variant} to ${last}) in train form`
-      : `a QARepVGG ${thing} of variant ${variant} in train form`;
+  if (has('rbr_1x1.conv.')) return `a RepVGG ${thing} (variants S0 to S2) in train form`;
+  if (has('rbr_dense.')) {
+    const norms = [...(has('rbr_identity.') ? ['identity'] : []), ...(post ? ['sum'] : [])];
+    const variant = variants.find((name) => `${traitsOfVariant(name).norms}` === `${norms}`);
+    return `a QARepVGG ${thing} of ${variant ? `variant ${variant}` : 'an unknown variant'} in train form`;
   }
   if (has('rbr_reparam.')) return `a ${thing} in ${fused} form`;
   if (thing === 'network' || has('final_bn.')) return `a ${thing} in layout 'seed' in ${fused} form`;
