@@ -11,6 +11,7 @@ export { type LoadStateDictFileOptions, loadStateDict, saveStateDict } from './f
 export type { DataType, Dim, TensorData, Value } from './graph/graph';
 export type { InputSize, Size } from './image-size';
 export { info, type NativeInfo } from './info';
+export { type InputShapes, Model, type ModelSummary, type ModelTraits, type NodeSummary } from './model/model';
 export type {
   FloatAverage,
   FloatConv,
@@ -19,22 +20,21 @@ export type {
   IntegerConv,
   QuantizationParameters,
   QuantizedLayer,
-} from './integer/layers';
+} from './model/quantized-layers';
 export {
   type QuantizationRecipe,
   type QuantizedLayerSummary,
   QuantizedModel,
   type QuantizedSummary,
-} from './integer/quantized-model';
-export { type InputShapes, Model, type ModelSummary, type ModelTraits, type NodeSummary } from './model/model';
+} from './model/quantized-model';
 export { QARepVGGBlock, type RepBlock, RepVGGBlock } from './nn/blocks/block';
 export { Conv2d, type Conv2dOptions } from './nn/blocks/conv2d';
 export type { BlockOptions, CheckedBlockOptions } from './nn/blocks/options';
+export type { SqueezeExciteTensors } from './nn/blocks/squeeze-excite';
 export type { Form } from './nn/blocks/structure';
 export type { Variant } from './nn/blocks/variants';
 export type { BackwardOptions, ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
 export type { ArchitectureName } from './nn/networks/architectures';
-export type { SqueezeExciteTensors } from './nn/networks/chain';
 export { createModel, type Network } from './nn/networks/network';
 export type { CheckedNetworkOptions, NetworkOptions } from './nn/networks/network-options';
 export type { LayerSummary, NetworkSummary } from './nn/networks/summary';

@@ -15,8 +15,8 @@ import {
   type SessionOptions,
   type Value,
 } from '../index';
-import { networkGraph } from '../integer/graph';
 import { completeInputDims } from '../model/input-dims';
+import { networkGraph } from '../model/quantized-graph';
 import { inputName } from '../nn/networks/graph';
 import { Random } from '../random';
 import { withSession } from '../runtime/with-session';

@@ -1,6 +1,6 @@
 import { describeList, mismatch, quote } from '../errors';
-import { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
+import { QuantizedModel } from '../model/quantized-model';
 import { layerSlots } from '../nn/blocks/layers';
 import { emptyNetwork, type Network, networkCoreOf } from '../nn/networks/network';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';

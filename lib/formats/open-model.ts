@@ -1,6 +1,6 @@
 import { mismatch } from '../errors';
-import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
+import type { QuantizedModel } from '../model/quantized-model';
 import { type Network, networkCoreOf } from '../nn/networks/network';
 import { formatOf, recognize } from './file-format';
 import { readModel } from './model-files';

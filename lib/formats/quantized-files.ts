@@ -1,12 +1,10 @@
 import { describe, describeList, mismatch, quote } from '../errors';
-import { scaleName } from '../integer/graph';
-import { floatLayer, type QuantizationParameters, type QuantizedLayer, tensorsOf } from '../integer/layers';
-import { type QuantizationRecipe, QuantizedModel } from '../integer/quantized-model';
-import { layerSlots, lowerLayers } from '../nn/blocks/layers';
-import { chainOf, integerSteps, type Step, stepTensors } from '../nn/networks/chain';
+import { scaleName } from '../model/quantized-graph';
+import { floatLayer, type QuantizationParameters, type QuantizedLayer, tensorsOf } from '../model/quantized-layers';
+import { type QuantizationRecipe, QuantizedModel } from '../model/quantized-model';
+import { integerSteps, type Step, stepsOf, stepTensors } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
-import { Store } from '../nn/state/state';
 import type { Dtype, RawTensor } from './dtypes';
 import { describeNetwork, type Metadata } from './model-metadata';
 
@@ -94,13 +92,6 @@ export function assembleQuantized(
 /** Parameters of the i-th tensor of integers between layers. */
 type ParametersOf = (index: number) => QuantizationParameters;
 
-/** The steps of a network in deploy form. No memory is taken for its tensors. */
-function stepsOf(options: CheckedNetworkOptions, where: string): Step[] {
-  const layers = new NetworkBlueprint(options).layers('deploy');
-  const store = new Store(layerSlots(layers), where, new Float32Array(0));
-  return chainOf(lowerLayers(layers, store), store.slots, where);
-}
-
 /**
  * Makes a quantised network from metadata and tensors.
  *
@@ -114,7 +105,7 @@ export function buildQuantized(
   where: string,
 ): QuantizedModel {
   const { keepFloat, quantizeLogits, ...recipe } = readNotes(metadata, where);
-  const steps = stepsOf(options, where);
+  const steps = stepsOf(new NetworkBlueprint(options).layers('deploy'));
   const isInteger = integerSteps(steps, keepFloat);
   const takers = steps.filter((_, i) => isInteger[i]).map(({ name }) => name);
   const parameters = read(quantizeLogits ? [...takers, undefined] : takers);

@@ -31,3 +31,8 @@ export function onnxTypeOf(type: DataType): number {
 
 /** Smallest float32 that is not denormal. */
 export const minNormal = 2 ** -126;
+
+/** Whether a float32 can be a scale: above 0, finite and not denormal. */
+export function isNormal(value: number): boolean {
+  return value >= minNormal && value < Number.POSITIVE_INFINITY;
+}

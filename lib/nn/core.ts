@@ -6,6 +6,7 @@ import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, inThisRealm, type Tensor } from '../tensor';
 import { refuseClones } from '../uncloneable';
 import type { Form } from './blocks/structure';
+import type { Step } from './networks/chain';
 import { ProgramCache } from './programs';
 import type { Naming, OtherKind } from './state/fit';
 import type { Layout } from './state/layouts';
@@ -19,6 +20,8 @@ export interface Definition {
   readonly inChannels: number;
   readonly store: Store;
   readonly ops: readonly Op[];
+  /** The same without branches and batch norms; undefined unless in deploy form. */
+  readonly steps: readonly Step[] | undefined;
   /** How far the branches are folded; nothing for a module without branches. */
   readonly form?: Form;
   /** Layouts that name the tensors. */

@@ -1,10 +1,11 @@
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { checkSane, fuse } from './blocks/fuse';
-import { isRepVGG, type Kind, kinds, sameNames } from './blocks/kinds';
+import { type Kind, kinds, lacksIdentity, sameNames } from './blocks/kinds';
 import { type Layer, layerSlots, lowerLayers } from './blocks/layers';
 import { type Form, type FusedBranch, formsOf } from './blocks/structure';
 import { type Definition, ModuleCore } from './core';
+import { stepsOf } from './networks/chain';
 import { findFit, type Naming, type OtherKind } from './state/fit';
 import { type Layout, layoutsOf } from './state/layouts';
 import { Store } from './state/state';
@@ -86,8 +87,7 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
       const part = new ModuleCore(layer.name, {
         ...this.definition,
         inChannels: layer.kind === 'block' ? layer.block.inChannels : layer.features,
-        ops: lowerLayers([layer], store),
-        flat: layer.kind === 'classifier',
+        ...computation([layer], this.#form, store),
       });
       part.training = this.training;
       return part;
@@ -111,8 +111,7 @@ function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout
     const namings = namingsOf(other).filter(({ form }) => form === 'train');
     const fit = findFit(namings, keys, layout, { prefixed: true });
     if (!fit) continue;
-    // Without the identity, S0 and S1 have the names of S2.
-    const or = kind.variant === 'S2' && isRepVGG(blueprint.kind) ? ', or with identity: false' : '';
+    const or = lacksIdentity(kind, blueprint.kind) ? ', or with identity: false' : '';
     return sameNames(kind, blueprint.kind) ? undefined : { ...fit, call: call + or };
   }
   return undefined;
@@ -128,12 +127,20 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
     ...(preprocessing !== undefined && { preprocessing }),
     ...(labels !== undefined && { labels }),
     store,
-    ops: lowerLayers(layers, store),
+    ...computation(layers, form, store),
     form,
     layouts: layoutsOf(kind, form),
     namings: () => namingsOf(blueprint),
     otherKind: (keys, wanted) => otherKind(blueprint, keys, wanted),
     traits: blueprint.traits(form),
+  };
+}
+
+/** What layers compute on a state. */
+function computation(layers: readonly Layer[], form: Form, store: Store): Pick<Definition, 'ops' | 'steps' | 'flat'> {
+  return {
+    ops: lowerLayers(layers, store),
+    steps: form === 'deploy' ? stepsOf(layers) : undefined,
     flat: layers.at(-1)?.kind === 'classifier',
   };
 }

@@ -1,5 +1,5 @@
-import type { QuantizedModel } from '../integer/quantized-model';
 import type { Model } from '../model/model';
+import type { QuantizedModel } from '../model/quantized-model';
 import type { Module } from '../nn/module';
 import type { Calibration } from './calibration';
 import type { QuantizeOptions } from './options';

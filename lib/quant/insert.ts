@@ -1,8 +1,8 @@
 import type { DataType, Graph, GraphNode, GraphTensor, ValueType } from '../graph/graph';
 import { nodeOf } from '../graph/rewriter';
 import { tensorOf } from '../graph/tensors';
-import type { QuantizationParameters } from '../integer/layers';
-import { biasScale } from '../integer/layers';
+import type { QuantizationParameters } from '../model/quantized-layers';
+import { biasScale } from '../model/quantized-layers';
 import type { IntegerPlan } from './plan';
 import { roundHalfEven } from './ranges';
 import { floatsOf } from './roles';

@@ -1,5 +1,5 @@
 import type { GraphNode } from '../graph/graph';
-import type { QuantizationRecipe } from '../integer/quantized-model';
+import type { QuantizationRecipe } from '../model/quantized-model';
 import { letOthersRun } from '../runtime/abort';
 import type { AssembledGraph } from './assemble';
 import { coarse, Histogram } from './histogram';

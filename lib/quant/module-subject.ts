@@ -2,12 +2,12 @@ import { didYouMean } from '../did-you-mean';
 import { describe, mismatch } from '../errors';
 import { checkFinite } from '../finite';
 import type { Graph, GraphNode } from '../graph/graph';
-import { type FloatLayer, floatLayer, type QuantizedLayer, tensorsOf, withTensors } from '../integer/layers';
-import { type QuantizationRecipe, QuantizedModel, type QuantizedParts } from '../integer/quantized-model';
 import { Model } from '../model/model';
+import { type FloatLayer, floatLayer, type QuantizedLayer, tensorsOf, withTensors } from '../model/quantized-layers';
+import { type QuantizationRecipe, QuantizedModel, type QuantizedParts } from '../model/quantized-model';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { chainOf, integerSteps } from '../nn/networks/chain';
+import { deploySteps, integerSteps } from '../nn/networks/chain';
 import { ChainGraph, outputName } from '../nn/networks/graph';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { RepCore } from '../nn/rep-core';
@@ -150,16 +150,16 @@ function readModules(model: Module | readonly Module[], where: string): FloatPar
 
 function readModule(module: Module, where: string, prefix: string): FloatParts {
   const core = coreOf(module, where);
-  const { ops, store, inChannels, preprocessing, flat = false } = core.definition;
+  const { store, inChannels, preprocessing, flat = false } = core.definition;
   store.checkAttached(where);
-  const steps = chainOf(ops, store.slots, where, prefix);
+  const steps = deploySteps(core.definition, where);
   const read = (name: string): Float32Array | undefined => {
     if (!store.has(name)) return undefined;
     const values = store.view(name);
     checkFinite(values, `${where}, ${name}`);
     return values;
   };
-  const layers = steps.map((step) => floatLayer(step, read));
+  const layers = steps.map((step) => floatLayer({ ...step, name: prefix + step.name }, read));
   const isNetwork = core instanceof RepCore && core.blueprint instanceof NetworkBlueprint;
   const network = isNetwork ? (core.blueprint as NetworkBlueprint).options : undefined;
   return { layers, inChannels, flat, preprocessing, network };

@@ -1,7 +1,7 @@
 import { mismatch, quote } from '../errors';
 import type { GraphNode } from '../graph/graph';
-import { checkParameters } from '../integer/check';
-import type { QuantizationParameters } from '../integer/layers';
+import { checkParameters } from '../model/check-quantized';
+import type { QuantizationParameters } from '../model/quantized-layers';
 import { letOthersRun } from '../runtime/abort';
 import { groupValues } from './groups';
 import { Histogram } from './histogram';

@@ -1,4 +1,4 @@
-import type { IntegerConv } from '../integer/layers';
+import type { IntegerConv } from '../model/quantized-layers';
 import { roundHalfEven, scaleOf } from './ranges';
 
 const { abs, fround, max, min } = Math;

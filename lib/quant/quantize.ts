@@ -1,5 +1,5 @@
-import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
+import type { QuantizedModel } from '../model/quantized-model';
 import type { Module } from '../nn/module';
 import { adviseFloat, leastDecibels, wantedDecibels } from './advice';
 import { attempt, finish } from './attempt';

@@ -1,5 +1,5 @@
-import type { QuantizationParameters } from '../integer/layers';
-import type { QuantizationRecipe } from '../integer/quantized-model';
+import type { QuantizationParameters } from '../model/quantized-layers';
+import type { QuantizationRecipe } from '../model/quantized-model';
 import type { Histogram } from './histogram';
 
 // Looked up once: in realms other than the main one, globals are slow to reach.

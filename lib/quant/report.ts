@@ -1,5 +1,5 @@
-import type { QuantizedLayer } from '../integer/layers';
-import type { QuantizationRecipe } from '../integer/quantized-model';
+import type { QuantizedLayer } from '../model/quantized-layers';
+import type { QuantizationRecipe } from '../model/quantized-model';
 import type { Bins } from './histogram';
 
 /** Activations between two layers: their calibration and the parameters chosen for them. */

@@ -1,7 +1,7 @@
 import { describe, mismatch } from '../errors';
 import type { GraphNode } from '../graph/graph';
-import type { QuantizedModel } from '../integer/quantized-model';
 import { Model } from '../model/model';
+import type { QuantizedModel } from '../model/quantized-model';
 import type { Module } from '../nn/module';
 import { untilAborted } from '../runtime/abort';
 import { PlanJudge, planAlone, weighted, worstOutput } from './advice';

@@ -1,6 +1,6 @@
 import type { GraphNode } from '../graph/graph';
-import type { QuantizationRecipe } from '../integer/quantized-model';
 import type { Model } from '../model/model';
+import type { QuantizationRecipe } from '../model/quantized-model';
 import type { AssembledGraph } from './assemble';
 import type { FloatGraph, PlaceOf } from './float-graph';
 import type { IntegerPlan, PlanOptions } from './plan';

@@ -1,8 +1,8 @@
 import { mismatch, quote } from '../errors';
 import { checkFinite } from '../finite';
 import type { GraphNode, GraphTensor } from '../graph/graph';
-import { checkProducts } from '../integer/check';
-import type { QuantizationParameters } from '../integer/layers';
+import { checkProducts } from '../model/check-quantized';
+import type { QuantizationParameters } from '../model/quantized-layers';
 import { type IntegerWeights, quantizeWeights, type WeightOptions } from './quantize-weights';
 
 /** The float weights of a node, ordered by output channel. */

@@ -1,14 +1,13 @@
-import type { GraphSpec, Op } from '../../binding';
+import type { GraphSpec } from '../../binding';
 import { describe, mismatch } from '../errors';
 import { sourceNames } from '../formats/sources';
 import type { Value } from '../graph/graph';
 import { lowerGraph } from '../graph/lower';
-import { inferShapes } from '../graph/shapes';
 import { specialize } from '../graph/specialize';
 import { type Size, sizeOf } from '../image-size';
-import { checkParts } from '../integer/check';
-import { sessionGraph } from '../integer/graph';
-import { QuantizedModel } from '../integer/quantized-model';
+import { checkParts } from '../model/check-quantized';
+import { QuantizedModel } from '../model/quantized-model';
+import { sessionGraph } from '../model/session-graph';
 import { coreOf, isModule } from '../nn/core';
 import type { Module } from '../nn/module';
 import { inputName, outputName } from '../nn/networks/graph';
@@ -35,14 +34,14 @@ export interface OwnNetwork {
  * model that is not in deploy form; ERR_SHAPE for an `inputSize` that is too small.
  */
 export function ownNetwork(model: unknown, options: CheckedSessionOptions, take: boolean, where: string): OwnNetwork {
-  const { summary, inChannels, graph, ops, labels, ...own } = describeModel(model, where);
+  const { summary, inChannels, labels, ...own } = describeModel(model, take, where);
+  const graph = sessionGraph(model as Module | QuantizedModel, where);
   const inputSize = options.inputSize ?? own.inputSize ?? defaultSize;
   const fallback = own.preprocessing ?? defaultPreprocessing(inChannels);
   const given = options.preprocessing === undefined ? fallback : options.preprocessing;
   const preprocessing = checkOption(where, 'preprocessing', (place) => readPreprocessing(given, inChannels, place));
   const { algorithm, threads = 0, maxBatch: together } = options;
   const image = [1, inChannels, ...inputSize];
-  inferShapes(ops, image, false, where);
   const lowered = lowerGraph(specialize(graph, new Map([[inputName, image]]), where), where);
   const spec = {
     ...lowered,
@@ -59,22 +58,15 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
   return { spec, facts, inputs: graph.inputs };
 }
 
-function describeModel(model: unknown, where: string) {
+function describeModel(model: unknown, isOwned: boolean, where: string) {
   if (model instanceof QuantizedModel) {
-    // The caller may have written to its typed arrays since it was made.
-    checkParts(model, where);
+    // Its maker may have written to its typed arrays since.
+    if (!isOwned) checkParts(model, where);
     const { inChannels, preprocessing, labels } = model;
     const inputSize = model.isNetwork ? sizeOf(model.options.inputSize) : undefined;
-    const convs = model.layers.filter((layer) => layer.kind === 'conv');
-    const ops = convs.map((layer, i): Op => ({ ...layer, op: 'conv', input: i, weight: 0, bias: 0 }));
-    const graph = sessionGraph(model, where);
-    return { summary: `${model}`, inChannels, inputSize, preprocessing, labels, graph, ops, canTake: false };
+    return { summary: `${model}`, inChannels, inputSize, preprocessing, labels, canTake: false };
   }
-  if (isModule(model)) {
-    const { summary, inChannels, inputSize, preprocessing, labels, ops } = coreOf(model, where).definition;
-    const graph = sessionGraph(model as Module, where);
-    return { summary, inChannels, inputSize, preprocessing, labels, graph, ops, canTake: true };
-  }
+  if (isModule(model)) return { ...coreOf(model, where).definition, canTake: true };
   const expected = `a model in deploy form, a quantised one, or the file of a model: ${sourceNames}`;
   throw mismatch('ERR_INVALID_ARG', where, expected, describe(model));
 }

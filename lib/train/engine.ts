@@ -2,6 +2,7 @@ import type { Trainer as NativeTrainer, StepResult } from '../../binding';
 import { addon } from '../binding';
 import { callNative, mismatch } from '../errors';
 import { inferShapes } from '../graph/shapes';
+import { traitsOfVariant } from '../nn/blocks/variants';
 import type { Definition } from '../nn/core';
 import { type Network, networkCoreOf } from '../nn/networks/network';
 import type { CheckedTrainerOptions } from './options';
@@ -46,7 +47,8 @@ export class Engine {
   /** @throws {QARepVGGError} ERR_INVALID_ARG for `customL2` where blocks have no batch norms for it. */
   constructor(model: Network, options: CheckedTrainerOptions) {
     const core = networkCoreOf(model, 'Trainer');
-    const customL2 = options.customL2 ?? (core.blueprint.options.variant === 'S0' && core.form === 'train');
+    const customL2 =
+      options.customL2 ?? (core.form === 'train' && traitsOfVariant(core.blueprint.options.variant).customL2 === true);
     const { preprocessing } = core.blueprint;
     this.model = model;
     this.optimizer = options.optimizer;

@@ -1,5 +1,5 @@
 import type { Dataset } from '../formats/dataset';
-import type { QuantizedModel } from '../integer/quantized-model';
+import type { QuantizedModel } from '../model/quantized-model';
 import type { Network } from '../nn/networks/network';
 import type { ByteImages } from '../runtime/images';
 import type { InferenceSession } from '../runtime/session';

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { describe, describeList, mismatch } from '../errors';
 import type { Dataset } from '../formats/dataset';
-import { QuantizedModel } from '../integer/quantized-model';
+import { QuantizedModel } from '../model/quantized-model';
 import { type Network, networkCoreOf } from '../nn/networks/network';
 import { integer, optional, parseOptions, readForeign, wrongOption } from '../options';
 import { signalField } from '../runtime/abort';

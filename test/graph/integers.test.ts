@@ -58,6 +58,7 @@ async function ops(what: ModelSketch, dims?: number[]): Promise<string> {
 test.each<[string, readonly NodeSketch[], string]>([
   ['a convolution', [...quantize('x', 'a'), ...conv('a', 'b'), ...quantize('b', 'y')], 'quantizedConv, dequantize'],
   ['one whose result is floats', [...quantize('x', 'a'), ...conv('a', 'y')], 'quantizedConv'],
+  ['ReLU of such a result', [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['y']]], 'quantizedConv relu'],
   [
     'ReLU behind it',
     [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['c']], ...quantize('c', 'y')],

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { QuantizationParameters } from '../../lib/integer/layers';
+import type { QuantizationParameters } from '../../lib/model/quantized-layers';
 import { coarse, Histogram } from '../../lib/quant/histogram';
 import {
   chooseRange,

@@ -10,10 +10,10 @@ import {
   randn,
 } from '../../lib';
 import { addon } from '../../lib/binding';
+import { networkGraph } from '../../lib/model/quantized-graph';
+import type { QuantizedLayer } from '../../lib/model/quantized-layers';
+import type { QuantizedParts } from '../../lib/model/quantized-model';
 import { chainSpec } from '../support/chain-spec';
-import { networkGraph } from '../../lib/integer/graph';
-import type { QuantizedLayer } from '../../lib/integer/layers';
-import type { QuantizedParts } from '../../lib/integer/quantized-model';
 import { quantizedOp } from '../support/integer';
 import { deployNetwork, tiny } from '../support/networks';
 import { batches, integerLayers, network } from '../support/quantizing';
@@ -175,17 +175,20 @@ test.each<[ArchitectureName, QuantizeOptions]>([
   ['qarepvgg_a0', { quantizeLogits: true, scheme: 'symmetric' }],
   ['qarepvgg_a0', { keepFloat: ['stage0', 'stage2.0', 'linear'] }],
   ['qarepvgg_d2se', { keepFloat: ['stage1.0'] }],
-])('%s, %j: the bits of its graph of conversions, as passes compute it', async (architecture, options) => {
-  const { model: made } = await quantize(deployNetwork(architecture, tiny), batches, options);
-  const dims = [3, 2, 17, 17];
-  const sessions = [
-    await InferenceSession.create(made),
-    await InferenceSession.create(new Model(networkGraph(made, 'test')), { inputs: { input: dims } }),
-  ];
-  const [own, graph] = sessions.map((session) => session.runSync({ input: randn(dims, { seed: 8 }) }).logits?.data);
-  expect(own).toEqual(graph);
-  expect(new Set(own).size).toBeGreaterThan(5);
-});
+])(
+  '%s, %j: nodes that serve images of any size compute the bits of nodes that are made for this size',
+  async (architecture, options) => {
+    const { model: made } = await quantize(deployNetwork(architecture, tiny), batches, options);
+    const dims = [3, 2, 17, 17];
+    const sessions = [
+      await InferenceSession.create(made),
+      await InferenceSession.create(new Model(networkGraph(made, 'test')), { inputs: { input: dims } }),
+    ];
+    const [own, graph] = sessions.map((session) => session.runSync({ input: randn(dims, { seed: 8 }) }).logits?.data);
+    expect(own).toEqual(graph);
+    expect(new Set(own).size).toBeGreaterThan(5);
+  },
+);
 
 test('layers and what is in them cannot be changed, nor through what the model was made of', async () => {
   const excited = deployNetwork('qarepvgg_d2se', tiny);

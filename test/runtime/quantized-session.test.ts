@@ -2,9 +2,9 @@ import type { GraphSpec } from '../../binding';
 import { info, randn } from '../../lib';
 import { addon } from '../../lib/binding';
 import { chainSpec } from '../support/chain-spec';
-import type { QuantizedConvOp, QuantizedOp } from '../support/quantized-ops';
 import { runScript } from '../support/child';
 import { quantizedNetwork, runQuantized } from '../support/quantized';
+import type { QuantizedConvOp, QuantizedOp } from '../support/quantized-ops';
 import { expectRejection } from '../support/refusal';
 
 const layers = [{ out: 16, stride: 2 }, { out: 32, zeroPoint: 7, relu: false }, { out: 32, groups: 2 }, { out: 32 }];

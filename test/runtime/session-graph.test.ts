@@ -4,7 +4,8 @@ import type { Graph } from '../../lib/graph/graph';
 import { lowerGraph } from '../../lib/graph/lower';
 import { optimize } from '../../lib/graph/passes';
 import { specialize } from '../../lib/graph/specialize';
-import { networkGraph, sessionGraph } from '../../lib/integer/graph';
+import { networkGraph } from '../../lib/model/quantized-graph';
+import { sessionGraph } from '../../lib/model/session-graph';
 import { atOnce } from '../../lib/slices';
 
 const tiny = { channels: [8, 8, 16, 16, 24], blocks: [1, 2, 1, 1], numClasses: 7, seed: 3 } as const;

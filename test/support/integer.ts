@@ -1,12 +1,12 @@
-import type { ConvShape } from '../../lib/nn/networks/chain';
+import type { QuantizedModel, Tensor } from '../../lib';
 import {
   type FloatLayer,
   type IntegerAverage,
   type IntegerConv,
   outputParameters,
   type QuantizationParameters,
-} from '../../lib/integer/layers';
-import type { QuantizedModel, Tensor } from '../../lib';
+} from '../../lib/model/quantized-layers';
+import type { ConvShape } from '../../lib/nn/networks/chain';
 import { runQuantizedOp } from './quantized';
 import type { QuantizedOp } from './quantized-ops';
 

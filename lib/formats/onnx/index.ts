@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { mismatch } from '../../errors';
-import type { QuantizedModel } from '../../integer/quantized-model';
 import type { Model } from '../../model/model';
+import type { QuantizedModel } from '../../model/quantized-model';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/networks/network';
 import { writeAtomically } from '../atomic';

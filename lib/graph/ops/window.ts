@@ -75,7 +75,8 @@ export function slide(node: OpNode, dims: readonly number[], window: Window, cei
     const reach = (size - 1) * (dilations[i] as number) + 1;
     const steps = (length + begin + end - reach) / stride;
     if (steps < 0) {
-      throw unfit(node, `at least ${reach} pixels under the kernel`, `${length} and ${begin + end} of padding`);
+      const received = `${dims.slice(2).join(' x ')} and ${begin + end} of padding`;
+      throw unfit(node, `at least ${reach} pixels under the kernel`, received);
     }
     // A window that would start in the padding after the image is dropped.
     const count = ceil ? Math.ceil(steps) + 1 : Math.floor(steps) + 1;

@@ -41,7 +41,7 @@ class BlockBlueprint implements Blueprint {
   }
 
   layers(form: Form): [BlockLayer] {
-    return [{ kind: 'block', name: this.name, block: structureOf(this.options, form) }];
+    return [{ kind: 'block', name: 'conv', block: structureOf(this.options, form) }];
   }
 
   summary(form: Form): string {

@@ -1,4 +1,4 @@
-import type { FuseBatchNorm, FuseBranch, FuseSpec, Op, ValueId } from '../../../binding';
+import type { ConvGeometry, FuseBatchNorm, FuseBranch, FuseSpec, Op, ValueId } from '../../../binding';
 import type { SlotSpec, Store } from '../state/state';
 import { type SqueezeExcite, squeezeExciteOp, squeezeExciteSlots } from './squeeze-excite';
 
@@ -53,8 +53,14 @@ export function slotsOf(block: BlockStructure): SlotSpec[] {
 }
 
 /** [outChannels, inChannels / groups, kernel, kernel] */
-function weightDims(block: BlockStructure, kernel: number): number[] {
+export function weightDims(block: BlockStructure, kernel: number): number[] {
   return [block.outChannels, block.inChannels / block.groups, kernel, kernel];
+}
+
+/** Keeps the centre tap of both kernels on the same pixel, so that their outputs can be added. */
+export function convGeometry({ outChannels, stride, dilation, groups }: BlockStructure, kernel: 1 | 3): ConvGeometry {
+  const isPoint = kernel === 1;
+  return { outChannels, kernel, stride, padding: isPoint ? 0 : dilation, dilation: isPoint ? 1 : dilation, groups };
 }
 
 function convSlots(block: BlockStructure, { kernel, weight, bias, scale }: ConvBranch): SlotSpec[] {
@@ -110,13 +116,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
     const value = push({
       op: 'conv',
       input: source,
-      outChannels: block.outChannels,
-      kernel,
-      stride: block.stride,
-      // Keeps the centre tap of both kernels on the same pixel, so that their outputs can be added.
-      padding: kernel === 3 ? block.dilation : 0,
-      dilation: kernel === 3 ? block.dilation : 1,
-      groups: block.groups,
+      ...convGeometry(block, kernel),
       weight: offset(weight),
       ...(bias !== undefined && { bias: offset(bias) }),
       ...(branch === carrier && block.branches.some(isCarried) && { identity: true }),

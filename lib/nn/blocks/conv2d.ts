@@ -1,10 +1,12 @@
+import type { Op } from '../../../binding';
 import { maxChannels, maxHalo } from '../../limits';
 import { boolean, integer, oneOf, type Parsed, parseOptions, seedField } from '../../options';
 import { Random } from '../../random';
 import { type Definition, ModuleCore } from '../core';
 import { Module } from '../module';
+import type { Step } from '../networks/chain';
 import { allLayouts } from '../state/layouts';
-import { type SlotSpec, Store } from '../state/state';
+import { Store } from '../state/state';
 import { traitsFrom } from '../state/traits';
 import { checkGroups } from './options';
 
@@ -67,28 +69,25 @@ export class Conv2d extends Module {
 function define(options: Parsed<typeof fields>): Definition {
   const { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, activation } = options;
   const summary = `Conv2d(${inChannels} -> ${outChannels}, kernel ${kernelSize}, stride ${stride})`;
-  const weight: SlotSpec = {
-    name: 'weight',
-    dims: [outChannels, inChannels / groups, kernelSize, kernelSize],
-    kind: 'parameter',
-  };
-  const bias: SlotSpec = { name: 'bias', dims: [outChannels], kind: 'parameter' };
-  const store = new Store(options.bias ? [weight, bias] : [weight], 'Conv2d');
-  const op = {
-    op: 'conv' as const,
+  const weight = { name: 'weight', dims: [outChannels, inChannels / groups, kernelSize, kernelSize] };
+  const bias = { name: 'bias', dims: [outChannels] };
+  const slots = options.bias ? [weight, bias] : [weight];
+  const store = new Store(
+    slots.map((slot) => ({ ...slot, kind: 'parameter' })),
+    'Conv2d',
+  );
+  const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, relu: activation === 'relu' };
+  const op: Op = {
+    op: 'conv',
     input: 0,
-    outChannels,
-    kernel: kernelSize,
-    stride,
-    padding,
-    dilation,
-    groups,
+    ...geometry,
     weight: store.slot('weight').offset,
     ...(options.bias && { bias: store.slot('bias').offset }),
-    relu: activation === 'relu',
   };
+  const names = { weightName: 'weight', weightDims: weight.dims, biasName: 'bias' };
+  const step: Step = { kind: 'conv', name: 'conv', inChannels, ...geometry, ...names };
   return {
-    ...{ summary, inChannels, store, ops: [op], layouts: allLayouts },
+    ...{ summary, inChannels, store, ops: [op], steps: [step], layouts: allLayouts },
     namings: () => [{ names: store.slots.map(({ name }) => name), layouts: allLayouts }],
     traits: traitsFrom({ stride, dilation, padding, activation }),
   };

@@ -1,4 +1,4 @@
-import type { Op } from '../../../binding';
+import type { ConvGeometry, Op } from '../../../binding';
 import type { SlotSpec, Store } from '../state/state';
 import { type BlockStructure, lower, slotsOf } from './branches';
 
@@ -44,13 +44,16 @@ export function lowerLayers(layers: readonly Layer[], store: Store): Op[] {
 }
 
 /** A linear layer is a 1x1 convolution of one pixel. */
+export function linearGeometry(outChannels: number): ConvGeometry {
+  return { outChannels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
+}
+
 function lowerClassifier({ name, classes }: ClassifierLayer, store: Store, ops: Op[]): void {
   const pooled = ops.push({ op: 'globalAverage', input: ops.length });
   ops.push({
     op: 'conv',
     input: pooled,
-    outChannels: classes,
-    ...{ kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 },
+    ...linearGeometry(classes),
     weight: store.slot(`${name}.weight`).offset,
     bias: store.slot(`${name}.bias`).offset,
   });

@@ -9,31 +9,43 @@ export interface SqueezeExcite {
   readonly reduced: number;
 }
 
-/** Its tensors, with PyTorch's dims: the two linear layers are 1x1 convolutions there. */
-export function squeezeExciteSlots({ name, reduced }: SqueezeExcite, channels: number): SlotSpec[] {
-  return [
-    { name: `${name}.down.weight`, dims: [reduced, channels, 1, 1], kind: 'parameter' },
-    { name: `${name}.down.bias`, dims: [reduced], kind: 'parameter' },
-    { name: `${name}.up.weight`, dims: [channels, reduced, 1, 1], kind: 'parameter' },
-    { name: `${name}.up.bias`, dims: [channels], kind: 'parameter' },
-  ];
+/** Its four tensors, in the order of the state. */
+export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias'] as const;
+
+/** Something for each of the four tensors of a squeeze-and-excitation. */
+export type SqueezeExciteTensors<T> = Readonly<Record<(typeof squeezeExciteNames)[number], T>>;
+
+export function eachTensor<T>(of: (name: (typeof squeezeExciteNames)[number]) => T): SqueezeExciteTensors<T> {
+  return Object.fromEntries(squeezeExciteNames.map((name) => [name, of(name)])) as SqueezeExciteTensors<T>;
 }
 
-export function squeezeExciteOp(
-  { name, reduced }: SqueezeExcite,
-  store: Store,
-  input: ValueId,
-  relu: boolean,
-): SqueezeExciteOp {
-  const offset = (part: string): number => store.slot(`${name}.${part}`).offset;
+/** The names of its tensors in the state. */
+export function squeezeExciteKeys({ name }: SqueezeExcite): SqueezeExciteTensors<string> {
   return {
-    op: 'squeezeExcite',
-    input,
-    reduced,
-    downWeight: offset('down.weight'),
-    downBias: offset('down.bias'),
-    upWeight: offset('up.weight'),
-    upBias: offset('up.bias'),
-    relu,
+    downWeight: `${name}.down.weight`,
+    downBias: `${name}.down.bias`,
+    upWeight: `${name}.up.weight`,
+    upBias: `${name}.up.bias`,
   };
+}
+
+/** PyTorch's dims: the two linear layers are 1x1 convolutions there. */
+export function squeezeExciteDims(channels: number, reduced: number): SqueezeExciteTensors<readonly number[]> {
+  return {
+    downWeight: [reduced, channels, 1, 1],
+    downBias: [reduced],
+    upWeight: [channels, reduced, 1, 1],
+    upBias: [channels],
+  };
+}
+
+export function squeezeExciteSlots(excite: SqueezeExcite, channels: number): SlotSpec[] {
+  const [keys, dims] = [squeezeExciteKeys(excite), squeezeExciteDims(channels, excite.reduced)];
+  return squeezeExciteNames.map((name) => ({ name: keys[name], dims: dims[name], kind: 'parameter' }));
+}
+
+export function squeezeExciteOp(excite: SqueezeExcite, store: Store, input: ValueId, relu: boolean): SqueezeExciteOp {
+  const keys = squeezeExciteKeys(excite);
+  const offsets = eachTensor((name) => store.slot(keys[name]).offset);
+  return { op: 'squeezeExcite', input, reduced: excite.reduced, ...offsets, relu };
 }

@@ -1,5 +1,6 @@
 import type { BlockStructure, Branch } from './branches';
 import type { CheckedBlockOptions } from './options';
+import { hasNorm } from './variants';
 
 /**
  * - 'train': all branches.
@@ -10,7 +11,7 @@ export type Form = 'train' | 'partial' | 'deploy';
 
 /** The forms that blocks of a variant have, in the order in which a block takes them. */
 export function formsOf({ variant }: Pick<BlockShape, 'variant'>): readonly Form[] {
-  return variant === 'S4' ? ['train', 'partial', 'deploy'] : ['train', 'deploy'];
+  return hasNorm(variant, 'sum') ? ['train', 'partial', 'deploy'] : ['train', 'deploy'];
 }
 
 /** What a structure is made from: the options of a block, and those that only networks use. */
@@ -23,13 +24,13 @@ export interface BlockShape extends CheckedBlockOptions {
 export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: string };
 
 /**
- * Returns what a block computes in the given form. kinds.ts and layouts.ts have the names and layouts of a variant.
+ * Returns what a block computes in the given form.
  *
  * @param prefix Precedes the name of every tensor: "stage1.0.", or nothing.
  */
 export function structureOf(shape: BlockShape, form: Form, prefix = ''): BlockStructure {
   const { inChannels, outChannels, stride, dilation, groups, eps, momentum } = shape;
-  const keepPost = shape.variant === 'S4' && form !== 'deploy';
+  const keepPost = hasNorm(shape.variant, 'sum') && form !== 'deploy';
   return {
     ...{ inChannels, outChannels, stride, dilation, groups, eps, momentum },
     branches: form === 'train' ? trainBranches(shape, prefix) : [fusedBranch(prefix)],
@@ -49,10 +50,9 @@ function fusedBranch(prefix: string): FusedBranch {
 
 function trainBranches(options: BlockShape, prefix: string): Branch[] {
   const { variant, inChannels, outChannels, stride, identity, pointwiseBias, alpha, averageBranch } = options;
-  const normalizesPointwise = variant === 'S0' || variant === 'S1' || variant === 'S2';
-  const normalizesIdentity = variant === 'S0' || variant === 'S1';
+  const pointwiseNorm = hasNorm(variant, 'pointwise');
   // PyTorch nests convolution and batch norm in one module, where there is a batch norm.
-  const pointwise = `${prefix}rbr_1x1${normalizesPointwise ? '.conv' : ''}`;
+  const pointwise = `${prefix}rbr_1x1${pointwiseNorm ? '.conv' : ''}`;
 
   const branches: Branch[] = [
     { kind: 'conv', kernel: 3, weight: `${prefix}rbr_dense.conv.weight`, batchNorm: `${prefix}rbr_dense.bn` },
@@ -62,11 +62,11 @@ function trainBranches(options: BlockShape, prefix: string): Branch[] {
       weight: `${pointwise}.weight`,
       bias: pointwiseBias ? `${pointwise}.bias` : undefined,
       scale: alpha ? `${prefix}alpha` : undefined,
-      batchNorm: normalizesPointwise ? `${prefix}rbr_1x1.bn` : undefined,
+      batchNorm: pointwiseNorm ? `${prefix}rbr_1x1.bn` : undefined,
     },
   ];
   if (identity && inChannels === outChannels && stride === 1) {
-    branches.push({ kind: 'identity', batchNorm: normalizesIdentity ? `${prefix}rbr_identity` : undefined });
+    branches.push({ kind: 'identity', batchNorm: hasNorm(variant, 'identity') ? `${prefix}rbr_identity` : undefined });
     if (averageBranch) branches.push({ kind: 'average' });
   }
   return branches;

@@ -1,6 +1,15 @@
-import type { ConvGeometry, ConvOp, GlobalAverageOp, Op, SqueezeExciteOp, StateOffset } from '../../../binding';
+import type { ConvGeometry } from '../../../binding';
 import { mismatch } from '../../errors';
-import type { Slot } from '../state/state';
+import { convGeometry, weightDims } from '../blocks/branches';
+import { type BlockLayer, type ClassifierLayer, type Layer, linearGeometry } from '../blocks/layers';
+import {
+  type SqueezeExciteTensors,
+  squeezeExciteDims,
+  squeezeExciteKeys,
+  squeezeExciteNames,
+} from '../blocks/squeeze-excite';
+import type { FusedBranch } from '../blocks/structure';
+import type { Definition } from '../core';
 
 /**
  * A model in deploy form is a chain of steps, each of which reads the output of the step before. Steps name their tensors
@@ -43,12 +52,6 @@ export interface SqueezeExciteStep {
   readonly names: SqueezeExciteTensors<string>;
 }
 
-/** Something for each of the four tensors of a squeeze-and-excitation. */
-export type SqueezeExciteTensors<T> = Readonly<Record<'downWeight' | 'downBias' | 'upWeight' | 'upBias', T>>;
-
-/** The four tensors of a squeeze-and-excitation, in the order of the state. */
-export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias'] as const;
-
 /** Whether a step is a linear layer. */
 export function isLinear(step: Step): step is ConvStep {
   return step.kind === 'conv' && step.weightDims.length === 2;
@@ -63,74 +66,56 @@ export function stepTensors(step: Step): readonly (readonly [name: string, dims:
       [step.biasName, [step.outChannels]],
     ];
   }
-  const { channels, reduced, names } = step;
+  const dims = squeezeExciteDims(step.channels, step.reduced);
+  return squeezeExciteNames.map((name) => [step.names[name], dims[name]]);
+}
+
+/** The steps of layers that are in deploy form. */
+export function stepsOf(layers: readonly Layer[]): Step[] {
+  return layers.flatMap((layer) => (layer.kind === 'block' ? blockSteps(layer) : classifierSteps(layer)));
+}
+
+function blockSteps({ name, block }: BlockLayer): Step[] {
+  const { branches, inChannels, outChannels, relu, squeezeExcite } = block;
+  const [{ kernel, weight, bias }] = branches as [FusedBranch];
+  const conv: ConvStep = {
+    kind: 'conv',
+    name,
+    inChannels,
+    ...convGeometry(block, kernel),
+    relu: relu && squeezeExcite === undefined,
+    weightName: weight,
+    weightDims: weightDims(block, kernel),
+    biasName: bias,
+  };
+  if (!squeezeExcite) return [conv];
+  const { reduced, name: excite } = squeezeExcite;
+  const names = squeezeExciteKeys(squeezeExcite);
+  return [conv, { kind: 'squeezeExcite', name: excite, channels: outChannels, reduced, relu, names }];
+}
+
+function classifierSteps({ name, features, classes }: ClassifierLayer): Step[] {
+  const pool: GlobalAverageStep = { kind: 'globalAverage', name: 'pool' };
   return [
-    [names.downWeight, [reduced, channels, 1, 1]],
-    [names.downBias, [reduced]],
-    [names.upWeight, [channels, reduced, 1, 1]],
-    [names.upBias, [channels]],
+    pool,
+    {
+      kind: 'conv',
+      name,
+      inChannels: features,
+      ...linearGeometry(classes),
+      relu: false,
+      weightName: `${name}.weight`,
+      weightDims: [classes, features],
+      biasName: `${name}.bias`,
+    },
   ];
 }
 
-/**
- * Returns the steps of a module.
- *
- * @param prefix Precedes the names of steps, to tell several modules apart.
- * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
- */
-export function chainOf(ops: readonly Op[], slots: readonly Slot[], where: string, prefix = ''): Step[] {
-  const byOffset = new Map(slots.map((slot) => [slot.offset, slot]));
-  const slotAt = (offset: StateOffset): Slot => byOffset.get(offset) as Slot;
-  return deployOps(ops, where).map((op): Step => {
-    if (op.op === 'conv') return convStep(op, slotAt, prefix);
-    return op.op === 'globalAverage'
-      ? { kind: 'globalAverage', name: `${prefix}pool` }
-      : squeezeExciteStep(op, slotAt, prefix);
-  });
-}
-
-type DeployOp = ConvOp | GlobalAverageOp | SqueezeExciteOp;
-
-function deployOps(ops: readonly Op[], where: string): readonly DeployOp[] {
-  if (ops.every(isDeployOp)) return ops as readonly DeployOp[];
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form. */
+export function deploySteps({ steps }: Definition, where: string): readonly Step[] {
+  if (steps) return steps;
   const received = 'one with branches or batch norms; call model.eval().switchToDeploy() first';
   throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in deploy form', received);
-}
-
-/** Branches show as an op that does not read the op before it, or as a sum. */
-function isDeployOp(op: Op, index: number): boolean {
-  return (op.op === 'conv' || op.op === 'globalAverage' || op.op === 'squeezeExcite') && op.input === index;
-}
-
-function convStep(op: ConvOp, slotAt: (offset: StateOffset) => Slot, prefix: string): ConvStep {
-  const weight = slotAt(op.weight);
-  const { outChannels, kernel, stride, padding, dilation, groups, relu = false } = op;
-  const inChannels = (weight.dims[1] as number) * groups;
-  return {
-    kind: 'conv',
-    name: prefix + (layerOf(weight.name) || 'conv'),
-    ...{ inChannels, outChannels, kernel, stride, padding, dilation, groups, relu },
-    weightName: weight.name,
-    weightDims: weight.dims,
-    biasName: weight.name.replace(/weight$/, 'bias'),
-  };
-}
-
-function squeezeExciteStep(
-  op: SqueezeExciteOp,
-  slotAt: (offset: StateOffset) => Slot,
-  prefix: string,
-): SqueezeExciteStep {
-  const down = slotAt(op.downWeight);
-  const names = Object.fromEntries(squeezeExciteNames.map((name) => [name, slotAt(op[name]).name]));
-  return {
-    kind: 'squeezeExcite',
-    name: prefix + down.name.slice(0, -'.down.weight'.length),
-    channels: down.dims[1] as number,
-    reduced: op.reduced,
-    relu: op.relu ?? false,
-    names: names as SqueezeExciteTensors<string>,
-  };
 }
 
 /**
@@ -142,9 +127,4 @@ export function integerSteps(steps: readonly Pick<Step, 'kind' | 'name'>[], keep
   return steps.map(({ kind }, i) =>
     kind === 'globalAverage' ? convs[i - 1] === true && convs[i + 1] === true : convs[i] === true,
   );
-}
-
-/** "stage1.0" of "stage1.0.rbr_reparam.weight", "linear" of "linear.weight", nothing of "weight". */
-function layerOf(tensor: string): string {
-  return tensor.replace(/\.?(?:rbr_reparam\.)?weight$/, '');
 }

@@ -2,7 +2,7 @@ import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
-import { type ConvStep, chainOf, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
+import { type ConvStep, deploySteps, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
 
 /** Names of the input and of the output of every network of this package. */
 export const inputName = 'input';
@@ -14,17 +14,19 @@ export const outputName = 'logits';
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
-export function moduleGraph({ ops, store, inChannels, flat = false }: Definition, where: string): Graph {
+export function moduleGraph(definition: Definition, where: string): Graph {
+  const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
-  const steps = chainOf(ops, store.slots, where);
+  const steps = deploySteps(definition, where);
   for (const step of steps) chain.add(step, dataOf(step, store));
   return chain.finish(steps, inChannels, flat);
 }
 
 /** Same as {@link moduleGraph}, as the engine computes it. */
-export function engineGraph({ ops, store, inChannels, flat = false }: Definition, where: string): Graph {
+export function engineGraph(definition: Definition, where: string): Graph {
+  const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
-  const steps = chainOf(ops, store.slots, where);
+  const steps = deploySteps(definition, where);
   for (const step of steps) chain.addWhole(step, dataOf(step, store));
   const last = steps.at(-1);
   if (last && isLinear(last)) chain.flat(last);

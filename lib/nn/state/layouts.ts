@@ -1,4 +1,5 @@
 import type { BlockShape, Form } from '../blocks/structure';
+import { hasNorm, traitsOfVariant, variants } from '../blocks/variants';
 import type { SlotSpec } from './state';
 
 /**
@@ -75,17 +76,9 @@ export const allLayouts = Object.keys(names) as Layout[];
 /** The layouts that have names with the same meaning for the tensors of blocks in the given form. */
 export function layoutsOf({ variant, alpha }: Pick<BlockShape, 'variant' | 'alpha'>, form: Form): readonly Layout[] {
   if (form === 'deploy') return allLayouts;
-  switch (variant) {
-    case 'S4':
-      return ['official', 'yolov6', 'seed', 'super-gradients'];
-    case 'S3':
-      return ['official', 'super-gradients'];
-    case 'S2':
-      return ['official'];
-    default:
-      // In the RepVGG block of super-gradients, alpha multiplies the output of the batch norm.
-      return ['official', 'yolov6', 'repvgg', 'timm', ...(alpha ? [] : (['super-gradients'] as const))];
-  }
+  const { layouts } = traitsOfVariant(variant);
+  // In the RepVGG block of super-gradients, alpha multiplies the output of the batch norm.
+  return alpha && hasNorm(variant, 'pointwise') ? layouts.filter((layout) => layout !== 'super-gradients') : layouts;
 }
 
 const networkPrefix = /^(?:stage0\.|stage\d\.\d+\.|linear\.)/;
@@ -134,8 +127,12 @@ export function recognize(keys: readonly string[]): string | undefined {
   if (has('reparam_conv.')) return `a ${thing} in layout 'timm' in deploy form`;
   if (has('conv3x3.')) return `a ${thing} in layout 'seed' in train form`;
   if (has('rbr_dense.conv.bias')) return `a ${thing} of YOLOv6 between its fuse_model and switch_to_deploy`;
-  if (has('rbr_1x1.conv.') || has('rbr_identity.')) return `a RepVGG ${thing} (variants S0 to S2) in train form`;
-  if (has('rbr_dense.')) return `a QARepVGG ${thing} of variant ${post ? 'S4' : 'S3'} in train form`;
+  if (has('rbr_1x1.conv.')) return `a RepVGG ${thing} (variants S0 to S2) in train form`;
+  if (has('rbr_dense.')) {
+    const norms = [...(has('rbr_identity.') ? ['identity'] : []), ...(post ? ['sum'] : [])];
+    const variant = variants.find((name) => `${traitsOfVariant(name).norms}` === `${norms}`);
+    return `a QARepVGG ${thing} of ${variant ? `variant ${variant}` : 'an unknown variant'} in train form`;
+  }
   if (has('rbr_reparam.')) return `a ${thing} in ${fused} form`;
   if (thing === 'network' || has('final_bn.')) return `a ${thing} in layout 'seed' in ${fused} form`;
   return has('weight') ? "a plain convolution, or a block in layout 'seed' in deploy form" : undefined;

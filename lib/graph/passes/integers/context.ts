@@ -1,4 +1,4 @@
-import { minNormal } from '../../data-types';
+import { isNormal } from '../../data-types';
 import type { AttributeValue, Graph, GraphNode } from '../../graph';
 import { roundedByte } from '../../ops/quantization';
 import { nodeOf, Rewriter } from '../../rewriter';
@@ -95,7 +95,7 @@ export class Integers {
     if (parameters.some((parameter) => parameter?.data.length !== 1)) return undefined;
     const offset = tensor.type === 'int8' ? 128 : 0;
     const [scale = 0, zeroPoint = 0] = parameters.map((parameter) => Number(parameter?.data[0]));
-    if (!(scale >= minNormal && Number.isFinite(scale))) return undefined;
+    if (!isNormal(scale)) return undefined;
     const integers = Uint8Array.from(tensor.data as Int8Array, (byte) => byte + offset);
     return { scale, zeroPoint: zeroPoint + offset, dims: tensor.dims, integers };
   }

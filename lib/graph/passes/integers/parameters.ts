@@ -1,4 +1,4 @@
-import { minNormal } from '../../data-types';
+import { isNormal } from '../../data-types';
 import type { GraphNode, GraphTensor } from '../../graph';
 import type { Rewriter } from '../../rewriter';
 import { numbersOf } from '../../tensors';
@@ -32,7 +32,7 @@ export function scaleOf(node: GraphNode, rewriter: Rewriter): Scale | undefined 
   const zeroPoint = node.inputs[2] ? single(zero) : 0;
   const isUnsigned = rewriter.value(bytes as string)?.type === 'uint8';
   if (!isUnsigned || scale === undefined || zeroPoint === undefined) return undefined;
-  return scale >= minNormal && Number.isFinite(scale) ? { scale, zeroPoint } : undefined;
+  return isNormal(scale) ? { scale, zeroPoint } : undefined;
 }
 
 function single(tensor: GraphTensor | undefined): number | undefined {

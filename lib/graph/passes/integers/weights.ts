@@ -1,5 +1,6 @@
-import { minNormal } from '../../data-types';
+import { isNormal, minNormal } from '../../data-types';
 import { type GraphNode, type GraphTensor, sizeOf } from '../../graph';
+import { excessiveSum, maxSum } from '../../integer-sums';
 import type { Rewriter } from '../../rewriter';
 import { numbersOf } from '../../tensors';
 import type { Scale } from './parameters';
@@ -23,9 +24,6 @@ export interface IntegerWeights {
   readonly scale: GraphTensor;
 }
 
-/** Largest sum that fits into 32 bits. */
-const maxSum = 2 ** 31 - 1;
-
 /**
  * The weights of a node, if the file has them in integers that fit into 8 bits after subtracting the zero point, with one scale
  * or one for each output. The bias may be floats or integers of 32 bits. Nothing if sums could exceed 32 bits, or scales
@@ -40,10 +38,10 @@ export function integerWeights(
   const centred = centredWeights(weightName, layout, rewriter);
   if (!centred) return undefined;
   const { weight, scale } = centred;
-  const bias = biasOf(biasName, centred, input, rewriter);
-  if (!bias || !haveRoom(weight, bias, layout) || !scale.every((one) => isNormal(Math.fround(one * input.scale))))
-    return undefined;
-  const { outputs, dims, place } = layout;
+  const { outputs, dims, place, outputOf } = layout;
+  const steps = scale.map((one) => input.scale * one);
+  const bias = isEach(steps, isNormal) ? biasOf(biasName, steps, rewriter) : undefined;
+  if (!bias || excessiveSum(weight, bias, outputOf)) return undefined;
   const placed = place ? new Int8Array(weight.length) : weight;
   if (place) for (let i = 0; i < weight.length; i++) placed[place(i)] = weight[i] as number;
   return {
@@ -106,57 +104,33 @@ function positionsAlong(dims: readonly number[], axis: number): (i: number) => n
   return (i) => Math.floor(i / inner) % length;
 }
 
-function biasOf(
-  name: string | undefined,
-  { scale }: CentredWeights,
-  input: Scale,
-  rewriter: Rewriter,
-): Int32Array | undefined {
-  const bias = new Int32Array(scale.length);
+/** @param steps The unit of each sum: the scale of the input times that of the weights. */
+function biasOf(name: string | undefined, steps: Float32Array, rewriter: Rewriter): Int32Array | undefined {
+  const bias = new Int32Array(steps.length);
   if (!name) return bias;
   const node = rewriter.maker(name);
   const isInteger = node?.op === 'dequantizeLinear';
   const tensor = rewriter.tensor(isInteger ? node.inputs[0] : name);
   const scales = isInteger ? rewriter.tensor(node.inputs[1]) : undefined;
   const zero = isInteger && node.inputs[2] ? rewriter.tensor(node.inputs[2]) : undefined;
-  if (!tensor || tensor.data.length !== scale.length || (isInteger && (!scales || tensor.type === 'int64')))
+  if (!tensor || tensor.data.length !== steps.length || (isInteger && (!scales || tensor.type === 'int64')))
     return undefined;
   if (isInteger && node.inputs[2] && !(zero && isEach(numbersOf(zero), (value) => value === 0))) return undefined;
   const numbers = numbersOf(tensor);
   const units = scales ? numbersOf(scales) : [1];
   for (let i = 0; i < bias.length; i++) {
-    const step = Math.fround(input.scale * (scale[i] as number));
+    const step = steps[i] as number;
     const unit = units[units.length === 1 ? 0 : i] as number;
     const value = numbers[i] as number;
     // The bias of a file has its own scale: the product of the others, rounded differently, or 0 for a dead channel.
-    const steps = isInteger && Math.abs(unit - step) <= 1e-4 * step ? value : Math.round((value * unit) / step);
-    if (!(Math.abs(steps) <= maxSum)) return undefined;
-    bias[i] = steps;
+    const start = isInteger && Math.abs(unit - step) <= 1e-4 * step ? value : Math.round((value * unit) / step);
+    if (!(Math.abs(start) <= maxSum)) return undefined;
+    bias[i] = start;
   }
   return bias;
-}
-
-/** Whether the bias plus all products fits into 32 bits for any input. The engine checks the same. */
-function haveRoom(weight: Int8Array, bias: Int32Array, { outputOf, outputs }: WeightLayout): boolean {
-  // Unless the convolution is very deep, this holds for any weights.
-  const most = 255 * 128 * (weight.length / outputs);
-  if (bias.every((start) => most + Math.abs(start) <= maxSum)) return true;
-  const [positive, negative] = [new Float64Array(bias.length), new Float64Array(bias.length)];
-  weight.forEach((value, i) => {
-    const output = outputOf(i);
-    if (value > 0) positive[output] = (positive[output] as number) + value;
-    else negative[output] = (negative[output] as number) - value;
-  });
-  return bias.every(
-    (start, i) => 255 * Math.max(positive[i] as number, negative[i] as number) + Math.abs(start) <= maxSum,
-  );
 }
 
 function isEach(list: ArrayLike<number>, test: (value: number) => boolean): boolean {
   for (let i = 0; i < list.length; i++) if (!test(list[i] as number)) return false;
   return true;
-}
-
-function isNormal(value: number): boolean {
-  return value >= minNormal && Number.isFinite(value);
 }

@@ -4,8 +4,8 @@ import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { readForeign } from '../options';
 import type { Preprocessing } from '../preprocessing';
 import { refuseClones } from '../uncloneable';
-import { checkParts } from './check';
-import { type QuantizationParameters, type QuantizedLayer, tensorsOf } from './layers';
+import { checkParts } from './check-quantized';
+import { type QuantizationParameters, type QuantizedLayer, tensorsOf } from './quantized-layers';
 
 /** How the parameters of a quantised model were chosen. For information: nothing is computed from it. */
 export interface QuantizationRecipe {

@@ -1,7 +1,13 @@
 import { types } from 'node:util';
 import { describe, mismatch } from '../errors';
-import { minNormal } from '../graph/data-types';
-import { type IntegerConv, outputParameters, type QuantizationParameters, type QuantizedLayer } from './layers';
+import { isNormal } from '../graph/data-types';
+import { excessiveSum } from '../graph/integer-sums';
+import {
+  type IntegerConv,
+  outputParameters,
+  type QuantizationParameters,
+  type QuantizedLayer,
+} from './quantized-layers';
 import type { QuantizedParts } from './quantized-model';
 
 // The rules of quantised models. A native session checks the same rules, and those that depend on its instruction set.
@@ -146,34 +152,10 @@ export function checkProducts(
     checkScale(product, `${place} times input scale`);
     throw mismatch('ERR_QUANT_PARAM', place, 'a finite quotient of it and the output scale', String(output?.scale));
   });
-  checkSums(layer, where);
-}
-
-/** Largest sum that fits into 32 bits. */
-const maxSum = 2 ** 31 - 1;
-
-/** A bias and the products that are added to it must fit into 32 bits for any input. */
-function checkSums({ weight, bias }: Pick<IntegerConv, 'weight' | 'bias'>, where: string): void {
-  const terms = weight.length / bias.length;
-  bias.forEach((start, channel) => {
-    const room = maxSum - Math.abs(start);
-    // The number of terms alone shows this for all but very deep layers.
-    if (255 * 128 * terms <= room) return;
-    const largest = largestSum(weight.subarray(channel * terms, (channel + 1) * terms));
-    if (largest <= room) return;
-    const received = `weights of output channel ${channel} whose sums can reach ${largest + Math.abs(start)}`;
-    throw mismatch('ERR_QUANT_PARAM', where, 'sums below 2^31', received);
-  });
-}
-
-/** Largest absolute value of a channel's sum over any input, without the bias: `largest_sum` of native/ops/quantization.cc. */
-function largestSum(weight: Int8Array): number {
-  let [positive, negative] = [0, 0];
-  for (const value of weight) {
-    if (value > 0) positive += value;
-    else negative -= value;
-  }
-  return 255 * Math.max(positive, negative);
+  const found = excessiveSum(layer.weight, layer.bias);
+  if (!found) return;
+  const received = `weights of output channel ${found.output} whose sums can reach ${found.largest}`;
+  throw mismatch('ERR_QUANT_PARAM', where, 'sums below 2^31', received);
 }
 
 /** Checks a scale and a zero point. @throws {QARepVGGError} ERR_QUANT_PARAM */
@@ -189,5 +171,5 @@ function checkScale(scale: number, where: string): void {
 }
 
 function isScale(value: number): boolean {
-  return Math.fround(value) === value && value >= minNormal && value < Number.POSITIVE_INFINITY;
+  return Math.fround(value) === value && isNormal(value);
 }

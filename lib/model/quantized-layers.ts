@@ -1,11 +1,5 @@
-import {
-  type ConvStep,
-  type GlobalAverageStep,
-  type SqueezeExciteStep,
-  type SqueezeExciteTensors,
-  type Step,
-  squeezeExciteNames,
-} from '../nn/networks/chain';
+import { eachTensor, type SqueezeExciteTensors, squeezeExciteNames } from '../nn/blocks/squeeze-excite';
+import type { ConvStep, GlobalAverageStep, SqueezeExciteStep, Step } from '../nn/networks/chain';
 
 /** Maps integers q to numbers x: x = (q - zeroPoint) * scale. */
 export interface QuantizationParameters {
@@ -66,14 +60,8 @@ export function floatLayer(step: Step, read: (name: string) => Float32Array | un
     }
     case 'globalAverage':
       return { ...step, precision: 'float32' };
-    case 'squeezeExcite': {
-      const tensors = squeezeExciteNames.map((name) => [name, copy(step.names[name])] as const);
-      return {
-        ...step,
-        precision: 'float32',
-        ...(Object.fromEntries(tensors) as unknown as SqueezeExciteTensors<Float32Array>),
-      };
-    }
+    case 'squeezeExcite':
+      return { ...step, precision: 'float32', ...eachTensor((name) => copy(step.names[name])) };
   }
 }
 
