@@ -3,6 +3,7 @@
 // without a change of layout; maps of integers only if all have the same scale and zero point.
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "program/ops/image_parts.h"
 #include "program/ops/integer_moves.h"
@@ -38,6 +39,12 @@ struct Parts {
     for (std::size_t i = axis + 1; i < whole.size(); ++i) inner *= whole[i];
     for (std::size_t size : sizes) total += size;
   }
+
+  // Of a part that is one block: its first byte.
+  std::optional<std::size_t> offset(std::size_t part, Dtype type) const {
+    if (blocks != 1) return std::nullopt;
+    return std::accumulate(sizes.begin(), sizes.begin() + signed_size(part), std::size_t{0}) * inner * bytes_of(type);
+  }
 };
 
 // ---- plain -------------------------------------------------------------------------------------------------------
@@ -57,7 +64,7 @@ class PlainParts final : public Step {
       for (std::size_t i = 0; i < parts_.sizes.size(); ++i) {
         const std::size_t bytes = parts_.sizes[i] * parts_.inner * element_;
         std::byte* part = (joins_ ? at.inputs : at.outputs)[i] + block * bytes;
-        std::memcpy(joins_ ? whole : part, joins_ ? part : whole, bytes);
+        if (part != whole) std::memcpy(joins_ ? whole : part, joins_ ? part : whole, bytes);
         whole += bytes;
       }
     }
@@ -108,6 +115,9 @@ class ConcatOp final : public Op {
   Access access(std::size_t) const override { return layout_ == Layout::kMap ? Access::kMap : Access::kPlain; }
   std::vector<ValueType> outputs() const override { return {type_like(like_, result_.dims, layout_)}; }
   bool applies_activation() const override { return layout_ == Layout::kMap; }
+  std::optional<std::size_t> offset_in_output(std::size_t input) const override {
+    return layout_ == Layout::kMap ? std::nullopt : Parts(result_.dims, axis_, sizes_).offset(input, result_.type);
+  }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     if (layout_ == Layout::kPlain)
@@ -163,6 +173,9 @@ class SplitOp final : public Op {
       types.push_back(type_like(like_, dims, layout_));
     }
     return types;
+  }
+  std::optional<std::size_t> offset_in_operand(std::size_t output) const override {
+    return layout_ == Layout::kMap ? std::nullopt : Parts(whole_.dims, axis_, sizes_).offset(output, whole_.type);
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {

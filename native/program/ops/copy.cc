@@ -64,6 +64,11 @@ std::unique_ptr<Step> make_strided_copy(const Dims& dims, const Strides& strides
 StridedCopyOp::StridedCopyOp(const TensorType& result, Dims walk, Strides strides, std::ptrdiff_t first)
     : result_(result), walk_(std::move(walk)), strides_(std::move(strides)), first_(first) {}
 
+std::optional<std::size_t> StridedCopyOp::offset_in_operand(std::size_t) const {
+  if (!StridedLoop(walk_, {strides_, strides_of(walk_)}).is_dense(0)) return std::nullopt;
+  return static_cast<std::size_t>(first_) * bytes_of(result_.type);
+}
+
 std::unique_ptr<Step> StridedCopyOp::plan(const std::vector<ValueType>&, const std::vector<ValueType>&,
                                           std::size_t members) const {
   return make_strided_copy(walk_, strides_, first_, bytes_of(result_.type), members);
@@ -76,24 +81,6 @@ std::unique_ptr<Op> make_reshape(const OpContext& context) {
   const std::size_t count = x.elements();
   if (elements_of(dims) != count) fail(code::kShape, "expected dims of ", count, " elements, received ", text_of(dims));
   return std::make_unique<StridedCopyOp>(TensorType{x.type, dims}, Dims{count}, Strides{1}, 0);
-}
-
-// transpose: perm; axis i of the output is axis perm[i] of the operand.
-std::unique_ptr<Op> make_transpose(const OpContext& context) {
-  const TensorType& x = operand_of(context);
-  const auto perm = context.attributes().sizes("perm");
-  expect_axes(perm.size(), x.dims, "an axis");
-  const Strides own = strides_of(x.dims);
-  std::vector<bool> seen(perm.size(), false);
-  Dims dims;
-  Strides strides;
-  for (std::size_t axis : perm) {
-    if (axis >= perm.size() || seen[axis]) fail(code::kInvalidArg, "expected perm to name each axis once");
-    seen[axis] = true;
-    dims.push_back(x.dims[axis]);
-    strides.push_back(own[axis]);
-  }
-  return std::make_unique<StridedCopyOp>(TensorType{x.type, dims}, dims, strides, 0);
 }
 
 // slice: starts, sizes and steps, one for each axis; steps may be negative. Also takes a map of integers.

@@ -18,6 +18,7 @@ class StridedCopyOp final : public Op {
   StridedCopyOp(const TensorType& result, Dims walk, Strides strides, std::ptrdiff_t first);
   Access access(std::size_t input) const override { return input == 0 ? Access::kPlain : Access::kNone; }
   std::vector<ValueType> outputs() const override { return {{result_, Layout::kPlain, 0}}; }
+  std::optional<std::size_t> offset_in_operand(std::size_t output) const override;
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override;
 

@@ -35,6 +35,8 @@ class StridedLoop {
   void for_each(const Tile& items, const Visit& visit) const {
     for (std::size_t i = items.first; i < items.first + items.length; ++i) visit(run(i));
   }
+  // Whether an operand's elements are consecutive.
+  bool is_dense(std::size_t operand) const { return dims_.size() == 1 && (dims_[0] <= 1 || stride(operand) == 1); }
   // Distance between two elements of a run.
   std::ptrdiff_t stride(std::size_t operand) const { return operands_[operand].back(); }
   // Offset of a run in an operand, in elements.
