@@ -59,6 +59,11 @@ test.each<[string, readonly NodeSketch[], string]>([
   ['a convolution', [...quantize('x', 'a'), ...conv('a', 'b'), ...quantize('b', 'y')], 'quantizedConv, dequantize'],
   ['one whose result is floats', [...quantize('x', 'a'), ...conv('a', 'y')], 'quantizedConv'],
   [
+    'one before a function of floats',
+    [...quantize('x', 'a'), ...conv('a', 'b'), ['Sigmoid', ['b'], ['y']]],
+    'quantizedConv sigmoid',
+  ],
+  [
     'ReLU behind it',
     [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['c']], ...quantize('c', 'y')],
     'quantizedConv relu, dequantize',

@@ -3,7 +3,10 @@ import { clipBounds } from '../ops/clip';
 import { Rewriter } from '../rewriter';
 
 /** Ops that can apply an activation before they store. */
-const storing = ['conv', 'convTranspose', 'add', 'sub', 'mul', 'div', 'matMul', 'gemm', 'affine', 'squeezeExcite'];
+const storing = [
+  ...['conv', 'convTranspose', 'quantizedConv', 'quantizedConvTranspose', 'matMul', 'gemm'],
+  ...['add', 'sub', 'mul', 'div', 'affine', 'squeezeExcite'],
+];
 
 /** Moves an activation into the op before it, if nothing else reads that op's output. */
 export function activationIntoOp(graph: Graph, where: string): Graph {
