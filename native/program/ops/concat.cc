@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "program/ops/copy.h"
 #include "program/ops/image_parts.h"
 #include "program/ops/integer_moves.h"
 #include "program/ops/map_step.h"
@@ -59,16 +60,28 @@ class PlainParts final : public Step {
 
  private:
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    for (std::size_t block = items.first; block < items.first + items.length; ++block) {
-      std::byte* whole = (joins_ ? at.outputs : at.inputs)[0] + block * parts_.total * parts_.inner * element_;
+    // Few enough blocks at a time to stay in the first-level cache.
+    const std::size_t line = parts_.total * parts_.inner * element_, end = items.first + items.length;
+    const std::size_t most = std::max<std::size_t>(1, kChunkBytes / std::max<std::size_t>(line, 1));
+    for (std::size_t block = items.first, count; block < end; block += count) {
+      count = std::min(most, end - block);
+      std::byte* whole = (joins_ ? at.outputs : at.inputs)[0] + block * line;
       for (std::size_t i = 0; i < parts_.sizes.size(); ++i) {
         const std::size_t bytes = parts_.sizes[i] * parts_.inner * element_;
         std::byte* part = (joins_ ? at.inputs : at.outputs)[i] + block * bytes;
-        if (part != whole) std::memcpy(joins_ ? whole : part, joins_ ? part : whole, bytes);
+        if (part == whole) {
+          // It was computed there.
+        } else if (joins_) {
+          copy_lines(part, signed_size(bytes), whole, signed_size(line), bytes, count);
+        } else {
+          copy_lines(whole, signed_size(line), part, signed_size(bytes), bytes, count);
+        }
         whole += bytes;
       }
     }
   }
+
+  static constexpr std::size_t kChunkBytes = 16 * 1024;
 
   Parts parts_;
   std::size_t element_;

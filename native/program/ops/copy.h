@@ -8,6 +8,10 @@
 
 namespace qarepvgg {
 
+// Copies so many bytes of each line, lines that are `from_step` and `to_step` bytes apart.
+void copy_lines(const std::byte* from, std::ptrdiff_t from_step, std::byte* to, std::ptrdiff_t to_step,
+                std::size_t bytes, std::size_t lines);
+
 // result[o] = x[first + sum of index * stride]: reshaping, transposing, slicing, repeating.
 std::unique_ptr<Step> make_strided_copy(const Dims& dims, const Strides& strides, std::ptrdiff_t first,
                                         std::size_t element, std::size_t members);
