@@ -180,7 +180,7 @@ void IntegerConvolution::run_item(const Pass& pass, std::size_t item) const {
       kernel[columns.length - 1](tile);
       tile.prefetch += steps * kAlignment;
     }
-    pass.sums.look_up(*kernels_, out_row, cls.columns, tile.out_pixel, tile.valid);
+    pass.sums.finish(*kernels_, out_row, cls.columns, tile.out_pixel, tile.valid);
   }
 }
 

@@ -74,7 +74,7 @@ void IntegerDepthwise::run_items(const ByteMap& in, const std::byte* weights, co
         in.at(image, signed_size(y * window_.y.stride) - signed_size(window_.y.before), -signed_size(window_.x.before));
     row.out = out.at(image, signed_size(y), 0);
     (kernel_ != nullptr ? kernel_ : kernels_->depthwise_taps)(row);
-    sums.look_up(*kernels_, row.out, row.pixels, row.out_pixel, out.shape.c);
+    sums.finish(*kernels_, row.out, row.pixels, row.out_pixel, out.shape.c);
     if (sums.has_table()) clear_padding(out, sums.table_zero(), line, line + 1);
   }
 }

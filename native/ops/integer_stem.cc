@@ -142,7 +142,7 @@ void IntegerStem::run_items(const Image& image, const std::byte* weights, const 
         kernels_->conv[vectors - 1][part.length - 1](tile);
       }
     }
-    sums.look_up(*kernels_, out_row, columns, tile.out_pixel, shape_.out_c);
+    sums.finish(*kernels_, out_row, columns, tile.out_pixel, shape_.out_c);
   }
 }
 

@@ -198,7 +198,7 @@ void IntegerWinograd::transform_output(const TileRef& tile, const std::int32_t* 
       for (std::size_t c = 0; c < tile.columns.length; ++c)
         std::copy_n(patch + r * row + c * pixel, pixel, target + r * out.row() + c * out.pixel());
   for (std::size_t r = 0; r < tile.rows.length; ++r)
-    sums.look_up(*kernels_, target + r * out.row(), tile.columns.length, signed_size(out.pixel()), width);
+    sums.finish(*kernels_, target + r * out.row(), tile.columns.length, signed_size(out.pixel()), width);
 }
 
 }  // namespace qarepvgg

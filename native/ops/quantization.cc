@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/checked.h"
+#include "kernels/dispatch.h"
 
 namespace qarepvgg {
 namespace {
@@ -98,6 +99,14 @@ void SumStore::pack(const QuantizedWeights& weights, std::size_t groups, const P
 
 Requantize SumStore::store(std::size_t lane) const {
   return {scale_ + lane, low_, high_, output_ ? output_->zero_point() : 0, !output_};
+}
+
+void SumStore::finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
+                      std::size_t channels) const {
+  if (table_ != nullptr) kernels.look_up({table_, row, pixel, row, pixel, pixels, channels});
+  if (activation_)
+    active_kernels().tensor->activate(*activation_, pixels, channels, reinterpret_cast<float*>(row),
+                                      pixel / static_cast<std::ptrdiff_t>(sizeof(float)));
 }
 
 std::uint8_t SumStore::requantize(std::int32_t sum, float scale) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/integer_kernels.h"
+#include "kernels/tensor_kernels.h"
 #include "ops/byte_map.h"
 #include "ops/convolution.h"
 
@@ -71,11 +72,11 @@ class SumStore {
   std::uint8_t table_zero() const { return table_zero_; }
   const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
   Requantize store(std::size_t lane) const;
-  // Applies the table, if there is one, to stored pixels of a row, `channels` of each.
-  void look_up(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
-               std::size_t channels) const {
-    if (table_ != nullptr) kernels.look_up({table_, row, pixel, row, pixel, pixels, channels});
-  }
+  // Sets a function with a kernel to apply to outputs that are floats.
+  void set_activation(const UnaryFunction& activation) { activation_ = activation; }
+  // Applies the table or the function, if there is one, to stored pixels of a row, `channels` of each.
+  void finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
+              std::size_t channels) const;
 
   // For sums without weights, in plain arithmetic: clamp(round(sum * scale) + zero_point).
   std::uint8_t requantize(std::int32_t sum, float scale) const;
@@ -90,6 +91,7 @@ class SumStore {
   const float* scale_ = nullptr;
   const std::uint8_t* table_ = nullptr;
   std::uint8_t table_zero_ = 0;
+  std::optional<UnaryFunction> activation_;
 };
 
 }  // namespace qarepvgg

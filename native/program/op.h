@@ -107,6 +107,13 @@ class Op {
   // An operand that the output may overwrite if nothing else reads it: a map with the same dims, each element of which
   // is read before it is overwritten. kNoValue if there is none.
   virtual std::size_t replaces() const { return kNoValue; }
+  // Where the elements of an output are among those of operand 0, if they are consecutive there, all plain: their first
+  // byte. Then the output is that part of the operand's memory, and the op has no step.
+  virtual std::optional<std::size_t> offset_in_operand(std::size_t /*output*/) const { return std::nullopt; }
+  // The reverse: where an operand is in the output. An operand that is computed into that place is not copied there.
+  virtual std::optional<std::size_t> offset_in_output(std::size_t /*input*/) const { return std::nullopt; }
+  // Whether its output, a plain tensor, can be a map instead: what its first reader wants (OpContext::wanted).
+  virtual bool may_be_map() const { return false; }
   // Whether its step applies the node's activation; otherwise a separate step follows.
   virtual bool applies_activation() const { return false; }
   // Multiply-adds of a run.
@@ -129,6 +136,7 @@ struct OpContext {
   const NodeSpec& node;
   const std::vector<Source>& inputs;
   Algorithm algorithm;
+  Layout wanted = Layout::kPlain;  // of the output, if it may be a map
 
   const Attributes& attributes() const { return node.attributes; }
   // Throws ERR_INVALID_ARG unless the node has from `least` to `most` operands and the first `least` are present.

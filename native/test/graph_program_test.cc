@@ -1,64 +1,14 @@
 // Graphs compiled for inference: convolutions of all kinds against plain loops in double, on every instruction set and
 // for any size of team. And inconsistent specs, which the program must refuse itself, without relying on TypeScript.
-#include "program/infer/graph_program.h"
-
 #include <cmath>
 #include <limits>
 
+#include "test/graph_maker.h"
 #include "test/harness.h"
 #include "test/use_kernels.h"
 
 namespace qarepvgg::test {
 namespace {
-
-using Floats = std::vector<float>;
-
-Floats random_floats(Rng& rng, std::size_t count) {
-  Floats values(count);
-  for (float& value : values) value = static_cast<float>(rng.uniform(-1, 1));
-  return values;
-}
-
-// Builds a graph, and keeps its constants alive.
-struct Maker {
-  GraphSpec spec;
-  std::vector<Floats> memory;
-  std::vector<ValueId> names;  // of the outputs of nodes
-
-  static TensorType type(Dims dims) { return {Dtype::kFloat32, std::move(dims)}; }
-
-  void add_constant(Dims dims, Floats values) {
-    memory.push_back(std::move(values));
-    spec.constants.push_back({type(std::move(dims)), nullptr});
-  }
-  // Constants are numbered before the outputs of nodes, so all must be added before the first node.
-  ValueId constant(std::size_t i) const { return spec.inputs.size() + i; }
-  ValueId add_node(const std::string& op, std::vector<ValueId> inputs, Dims dims, const Attributes& attributes) {
-    spec.nodes.push_back({op, op, std::move(inputs), {type(std::move(dims))}, attributes});
-    return spec.inputs.size() + spec.constants.size() + spec.nodes.size() - 1;
-  }
-  const GraphSpec& finish() {
-    for (std::size_t i = 0; i < memory.size(); ++i)
-      spec.constants[i].data = reinterpret_cast<const std::byte*>(memory[i].data());
-    return spec;
-  }
-};
-
-Floats run(GraphProgram& program, const std::vector<Dims>& dims, const std::vector<Floats>& inputs) {
-  std::vector<const std::byte*> from;
-  for (const Floats& input : inputs) from.push_back(reinterpret_cast<const std::byte*>(input.data()));
-  Floats output(program.outputs(dims)[0].elements());
-  const GraphTask task{from, {reinterpret_cast<std::byte*>(output.data())}};
-  const std::atomic<bool> stop{false};
-  program.run(dims, &task, 1, stop);
-  return output;
-}
-
-Floats run(GraphProgram& program, const std::vector<Floats>& inputs) {
-  std::vector<Dims> dims;
-  for (const TensorType& type : program.inputs()) dims.push_back(type.dims);
-  return run(program, dims, inputs);
-}
 
 // ---- convolutions ------------------------------------------------------------------------------------------------
 

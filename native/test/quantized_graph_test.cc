@@ -102,6 +102,7 @@ struct Conv {
   std::size_t after[2];
   QuantizedCase numbers;
   std::optional<Quantization> stored;  // absent for floats
+  bool is_leaky;                       // leaky ReLU of floats
 };
 
 Conv random_conv(Rng& rng) {
@@ -162,7 +163,7 @@ Conv random_conv(Rng& rng) {
     for (int i = 0; i < 256; ++i) op.table.push_back(static_cast<std::uint8_t>(rng.between(0, 255)));
     stored = random_quantization(rng);
   }
-  return {in, op, {after[0], after[1]}, numbers, stored};
+  return {in, op, {after[0], after[1]}, numbers, stored, !stored && !op.relu && rng.chance(0.5)};
 }
 
 std::vector<std::int8_t> as_node_has_it(const Conv& conv) {
@@ -200,6 +201,10 @@ Maker maker_of(const Conv& conv) {
   attributes.set("group", static_cast<double>(op.groups));
   if (op.transposed) attributes.set("outputPadding", std::vector<double>{0, 0});
   if (op.relu) attributes.set("activation", std::string("relu"));
+  if (conv.is_leaky) {
+    attributes.set("activation", std::string("leakyRelu"));
+    attributes.set("activation.alpha", 0.25);
+  }
   Maker::set(attributes, "input", conv.numbers.from);
   if (conv.numbers.to) Maker::set(attributes, "output", *conv.numbers.to);
   if (!op.table.empty()) Maker::set(attributes, "table", *conv.stored);
@@ -226,6 +231,8 @@ TEST(quantized_graph_convolutions) {
     const reference::Tensor q = random_integers(rng, conv.in);
     reference::Tensor expected = reference::quantized_convolve(q, conv.op);
     if (conv.stored) expected = reference::dequantize(expected, plain(*conv.stored));
+    for (double& value : expected.data)
+      if (conv.is_leaky && value < 0) value *= 0.25;
     Maker maker = maker_of(conv);
     for (Algorithm algorithm : kAlgorithms) {
       maker.spec().algorithm = algorithm;

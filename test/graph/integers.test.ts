@@ -60,6 +60,11 @@ test.each<[string, readonly NodeSketch[], string]>([
   ['one whose result is floats', [...quantize('x', 'a'), ...conv('a', 'y')], 'quantizedConv'],
   ['ReLU of such a result', [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['y']]], 'quantizedConv relu'],
   [
+    'one before a function of floats',
+    [...quantize('x', 'a'), ...conv('a', 'b'), ['Sigmoid', ['b'], ['y']]],
+    'quantizedConv sigmoid',
+  ],
+  [
     'ReLU behind it',
     [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['c']], ...quantize('c', 'y')],
     'quantizedConv relu, dequantize',

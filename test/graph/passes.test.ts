@@ -119,6 +119,28 @@ describe('identities', () => {
     expect(await passes({ nodes, integers: { shape: [2, 4, 5, 6] } })).toBe('relu');
   });
 
+  test('a transposition of images that are reshaped and joined', async () => {
+    const nodes: NodeSketch[] = [
+      ['Relu', ['x'], ['a']],
+      ['Sigmoid', ['x'], ['b']],
+      ['Reshape', ['a', 'lines'], ['c']],
+      ['Reshape', ['b', 'lines'], ['d']],
+      ['Concat', ['c', 'constant', 'd'], ['e'], { axis: -1 }],
+      ['Transpose', ['e'], ['y'], { perm: [0, 2, 1] }],
+    ];
+    const sketch = { nodes, integers: { lines: [2, 4, 30] }, tensors: tensors({ constant: [2, 4, 3] }) };
+    expect(await passes(sketch)).toBe('relu, sigmoid, transposeAs, transposeAs, concat');
+  });
+
+  test('a transposition of values that are no images stays', async () => {
+    const nodes: NodeSketch[] = [
+      ['ReduceMax', ['x', 'axes'], ['a'], { keepdims: 0 }],
+      ['Concat', ['a', 'a'], ['b'], { axis: 1 }],
+      ['Transpose', ['b'], ['y'], { perm: [0, 2, 1] }],
+    ];
+    expect(await passes({ nodes, integers: { axes: [3] } })).toBe('reduceMax, concat, transpose');
+  });
+
   test('between an input and an output one stays', async () => {
     expect(await passes({ nodes: [['Identity', ['x'], ['y']]] })).toBe('identity');
   });

@@ -37,7 +37,7 @@ import { slice } from './slice';
 import { logSoftmax, softmax } from './softmax';
 import { split } from './split';
 import { squeezeExcite } from './squeeze-excite';
-import { transpose } from './transpose';
+import { transpose, transposeAs } from './transpose';
 import { unaryOps } from './unary';
 
 /** Every operator by the name that nodes of a graph use: that of ONNX in camel case. */
@@ -104,6 +104,7 @@ export const ops: Readonly<Record<string, Op>> = {
   tile,
   topK,
   transpose,
+  transposeAs,
   unsqueeze,
   upsample,
   where,

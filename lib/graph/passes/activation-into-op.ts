@@ -3,7 +3,10 @@ import { clipBounds } from '../ops/clip';
 import { Rewriter } from '../rewriter';
 
 /** Ops that can apply an activation before they store. */
-const storing = ['conv', 'convTranspose', 'add', 'sub', 'mul', 'div', 'matMul', 'gemm', 'affine', 'squeezeExcite'];
+const storing = [
+  ...['conv', 'convTranspose', 'quantizedConv', 'quantizedConvTranspose', 'matMul', 'gemm'],
+  ...['add', 'sub', 'mul', 'div', 'affine', 'squeezeExcite'],
+];
 
 /** Sums in integers that become floats. */
 const storingRelu = ['quantizedConv', 'quantizedConvTranspose'];

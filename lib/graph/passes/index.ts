@@ -5,13 +5,14 @@ import { type InputDims, specialize, specializeSteps } from '../specialize';
 import { activationIntoOp } from './activation-into-op';
 import { writeAffine } from './affine';
 import { affineIntoActivation } from './affine-into-activation';
-import { cancelTransposes } from './cancel-transposes';
+
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
 import { findSqueezeExcite } from './find-squeeze-excite';
 import { lowerGemm } from './gemm';
 import { computeIntegers } from './integers';
 import { intoConvs } from './into-convs';
+import { moveTransposes } from './move-transposes';
 import { padIntoConv } from './pad-into-conv';
 import { type Pass, runPasses } from './pass';
 import { linesAsPlanes } from './planes';
@@ -57,7 +58,7 @@ const passes: readonly Pass[] = [
   lowerGemm,
   writeAffine,
   activationIntoOp,
-  cancelTransposes,
+  moveTransposes,
   unifyReshapes,
   dropIdentities,
   removeDead,

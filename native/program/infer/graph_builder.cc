@@ -1,5 +1,6 @@
 // Chooses the layouts of a graph's values, and inserts conversions.
 #include <algorithm>
+#include <utility>
 
 #include "program/infer/graph_layout.h"
 #include "program/ops/activation.h"
@@ -24,9 +25,11 @@ class Builder {
 
  private:
   using Job = StageLayout::Job;
+  static constexpr std::size_t kNoNode = static_cast<std::size_t>(-1);
   // The buffers of a value: one for each layout that something has needed.
   struct Places {
     BufferId plain = kNoBuffer, map = kNoBuffer;
+    std::size_t maker = kNoNode;  // the node that will make it in the layout that is needed first
   };
   BufferId add_buffer(const Buffer& buffer) {
     layout_.buffers.push_back(buffer);
@@ -84,14 +87,26 @@ class Builder {
     if (value >= places_.size())
       fail(code::kInvalidArg, "expected an operand that is computed before, received value ", value);
     const Places& places = places_[value];
+    if (places.maker != kNoNode) return {true, spec_.nodes[places.maker].outputs[0], Layout::kPlain, nullptr, {}};
     const BufferId buffer = places.map != kNoBuffer ? places.map : places.plain;
     const Constant* constant = constant_of(value);
     const ValueType& type = layout_.buffers[buffer].type;
     return {true, type.tensor, type.layout, constant != nullptr ? constant->data : nullptr, type.quantization};
   }
 
+  std::unique_ptr<Op> op_of(const NodeSpec& node, Layout wanted) const {
+    std::vector<Source> sources;
+    for (ValueId value : node.inputs) sources.push_back(source_of(value));
+    return make_op({node, sources, spec_.algorithm, wanted});
+  }
+
   // Returns the buffer that holds a value in this layout. If there is none, adds a conversion.
   BufferId place(ValueId value, Layout layout) {
+    const std::size_t maker = std::exchange(places_[value].maker, kNoNode);
+    if (maker != kNoNode) {
+      if (layout == Layout::kMap) layout_.ops[maker] = op_of(spec_.nodes[maker], layout);
+      add_stage_of(maker, value);
+    }
     Places& places = places_[value];
     BufferId& wanted = layout == Layout::kMap ? places.map : places.plain;
     if (constant_of(value) != nullptr) constant_used_[value - spec_.inputs.size()] = true;
@@ -109,12 +124,24 @@ class Builder {
   }
 
   void add_node(const NodeSpec& node) {
-    std::vector<Source> sources;
-    for (ValueId value : node.inputs) sources.push_back(source_of(value));
-    layout_.ops.push_back(make_op({node, sources, spec_.algorithm}));
+    const std::size_t index = layout_.ops.size();
+    layout_.ops.push_back(op_of(node, Layout::kPlain));
     layout_.names.push_back(node.op + " " + node.name);
     const Op& op = *layout_.ops.back();
-    StageLayout draft{Job::kOp, layout_.ops.size() - 1, {}, {}, {}};
+    const ValueId first = places_.size();
+    places_.resize(first + node.outputs.size());
+    check_outputs(node, op.outputs());
+    if (op.may_be_map() && !op.offset_in_operand(0) && !activation_of(node.attributes))
+      places_[first].maker = index;
+    else
+      add_stage_of(index, first);
+  }
+
+  // `first`: the value that is the node's first output.
+  void add_stage_of(std::size_t index, ValueId first) {
+    const NodeSpec& node = spec_.nodes[index];
+    const Op& op = *layout_.ops[index];
+    StageLayout draft{Job::kOp, index, {}, {}, {}};
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const Op::Access access = node.inputs[i] == kNoValue ? Op::Access::kNone : op.access(i);
       draft.inputs.push_back(access == Op::Access::kNone
@@ -122,15 +149,17 @@ class Builder {
                                  : place(node.inputs[i], access == Op::Access::kMap ? Layout::kMap : Layout::kPlain));
     }
     const std::vector<ValueType> types = op.outputs();
-    check_outputs(node, types);
     const std::size_t addend = op.replaces();
+    const std::optional<UnaryFunction> activation = activation_of(node.attributes);
     for (const ValueType& type : types) {
       const BufferId buffer =
           addend != kNoValue && readers_[node.inputs[addend]] == 1 ? draft.inputs[addend] : add_buffer({type});
+      (type.layout == Layout::kMap ? places_[first + draft.outputs.size()].map
+                                   : places_[first + draft.outputs.size()].plain) = buffer;
       draft.outputs.push_back(buffer);
-      places_.push_back(type.layout == Layout::kMap ? Places{kNoBuffer, buffer} : Places{buffer, kNoBuffer});
     }
-    const std::optional<UnaryFunction> activation = activation_of(node.attributes);
+    // An activation writes over its operand, which others may read.
+    if (!activation) draft.is_done = outputs_are_parts(op, draft) || inputs_are_parts(op, draft);
     const std::vector<BufferId> outputs = draft.outputs;
     layout_.stages.push_back(std::move(draft));
     if (activation && !op.applies_activation()) {
@@ -138,6 +167,43 @@ class Builder {
         fail(code::kInvalidArg, "node '", node.name, "': expected an activation of one result of float32");
       layout_.stages.push_back({Job::kActivation, 0, *activation, outputs, outputs});
     }
+  }
+
+  // Makes the outputs parts of the operand, if they can be. Returns whether all are.
+  bool outputs_are_parts(const Op& op, const StageLayout& stage) {
+    for (std::size_t i = 0; i < stage.outputs.size(); ++i) {
+      const std::optional<std::size_t> offset = op.offset_in_operand(i);
+      if (!offset) return false;
+      put_into(stage.outputs[i], stage.inputs[0], *offset);
+    }
+    return true;
+  }
+
+  // Makes the operands parts of the output, as far as they can be. Returns whether all are.
+  bool inputs_are_parts(const Op& op, const StageLayout& stage) {
+    bool are_parts = true;
+    for (std::size_t i = 0; i < stage.inputs.size(); ++i) {
+      const std::optional<std::size_t> offset = op.offset_in_output(i);
+      const BufferId operand = offset ? same_memory(stage.inputs[i]) : kNoBuffer;
+      const bool is_free = operand != kNoBuffer && layout_.buffers[operand].home == Buffer::Home::kMemory;
+      if (is_free) put_into(operand, stage.outputs[0], *offset);
+      are_parts = are_parts && is_free;
+    }
+    return are_parts;
+  }
+
+  void put_into(BufferId part, BufferId whole, std::size_t offset) {
+    Buffer& buffer = layout_.buffers[part];
+    buffer.home = Buffer::Home::kPart;
+    buffer.index = whole;
+    buffer.offset = offset;
+  }
+
+  // The buffer whose elements are those of a part that is all of it; the buffer itself if it is no such part.
+  BufferId same_memory(BufferId id) const {
+    const Buffer& buffer = layout_.buffers[id];
+    if (buffer.home != Buffer::Home::kPart) return id;
+    return buffer.type.bytes() == layout_.buffers[buffer.index].type.bytes() ? same_memory(buffer.index) : id;
   }
 
   void check_outputs(const NodeSpec& node, const std::vector<ValueType>& types) const {
@@ -158,12 +224,13 @@ class Builder {
       const ValueId value = spec_.outputs[i];
       if (value >= places_.size())
         fail(code::kInvalidArg, "expected an output that is computed, received value ", value);
-      BufferId buffer = place(value, Layout::kPlain);
+      const BufferId plain = place(value, Layout::kPlain);
+      BufferId buffer = same_memory(plain);
       if (layout_.buffers[buffer].home != Buffer::Home::kMemory)
-        buffer = add_stage(Job::kCopy, buffer, ValueType{layout_.buffers[buffer].type});
+        buffer = add_stage(Job::kCopy, plain, ValueType{layout_.buffers[plain].type});
       layout_.buffers[buffer].home = Buffer::Home::kOutput;
       layout_.buffers[buffer].index = i;
-      layout_.outputs.push_back(buffer);
+      layout_.outputs.push_back(plain);
     }
   }
 

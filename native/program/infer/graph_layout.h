@@ -16,12 +16,13 @@ inline constexpr BufferId kNoBuffer = static_cast<BufferId>(-1);
 
 // A value in one of its layouts, and where it is stored.
 struct Buffer {
-  enum class Home { kMemory, kInput, kOutput, kConstant };
+  // kPart: the elements are some of another buffer's.
+  enum class Home { kMemory, kInput, kOutput, kConstant, kPart };
 
   ValueType type;  // for the dims that the graph was made for, without halo
   Home home = Home::kMemory;
-  std::size_t index = 0;   // of the input or output
-  std::size_t offset = 0;  // of a constant, in the weights: bytes
+  std::size_t index = 0;   // of the input or output; of the buffer that a part is in
+  std::size_t offset = 0;  // of a constant in the weights, or of a part: bytes
 };
 
 // An op, a conversion or an activation, with the buffers that it reads and writes.
@@ -32,6 +33,7 @@ struct StageLayout {
   std::size_t op = 0;        // of kOp
   UnaryFunction activation;  // of kActivation
   std::vector<BufferId> inputs, outputs;
+  bool is_done = false;  // there is nothing to compute: the outputs are where the inputs are
 };
 
 struct GraphLayout {
@@ -39,7 +41,7 @@ struct GraphLayout {
   std::vector<std::string> names;  // of the ops: "conv backbone.stem"
   std::vector<Buffer> buffers;     // inputs first
   std::vector<StageLayout> stages;
-  std::vector<BufferId> outputs;
+  std::vector<BufferId> outputs;  // with the dims of the graph's outputs
   AlignedBuffer weights;
 };
 

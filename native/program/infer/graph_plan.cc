@@ -21,8 +21,8 @@ bool is_large(const ValueType& type) {
 }
 
 bool is_empty(const StageLayout& stage, const std::vector<ValueType>& types) {
-  return std::all_of(stage.outputs.begin(), stage.outputs.end(),
-                     [&](BufferId id) { return types[id].tensor.elements() == 0; });
+  return stage.is_done || std::all_of(stage.outputs.begin(), stage.outputs.end(),
+                                      [&](BufferId id) { return types[id].tensor.elements() == 0; });
 }
 
 // Calls visit(buffer) for every buffer that a stage reads or writes.
@@ -124,6 +124,12 @@ void GraphPlan::plan_types(const GraphLayout& layout) {
           if (type.layout == Layout::kMap) type.halo = std::max(type.halo, op_of(layout, stage).halo(i));
         }
   for (BufferId id = 0; id < buffers_.size(); ++id) resized_.types[id] = buffers_[id].type;
+  // A part of a part is one of the whole.
+  for (Buffer& part : buffers_)
+    while (part.home == Home::kPart && buffers_[part.index].home == Home::kPart) {
+      part.offset += buffers_[part.index].offset;
+      part.index = buffers_[part.index].index;
+    }
 }
 
 const Op& GraphPlan::op_of(const GraphLayout& layout, const StageLayout& draft) const {
@@ -253,9 +259,10 @@ void GraphPlan::plan_memory() {
   std::vector<Life> lives(buffers_.size());
   for (std::size_t i = 0; i < stages_.size(); ++i)
     for_each_buffer(stages_[i], [&](BufferId id) {
-      lives[id].first = std::min(lives[id].first, i);
-      lives[id].last = i;
-      lives[id].batched = i >= front_;
+      Life& life = lives[whole_of(id)];
+      life.first = std::min(life.first, i);
+      life.last = i;
+      life.batched = i >= front_;
     });
   memory_ = lay_out_memory(buffers_, lives, limits_.together);
   for (const MemoryLayout::Clear& clear : memory_.clears) stages_[clear.stage].clears.push_back(clear.map);
@@ -324,19 +331,20 @@ class GraphPlan::Run final : public Work {
 
   std::byte* locate(BufferId id, std::size_t image, std::size_t slot, const Memory& memory) const {
     if (id == kNoBuffer) return nullptr;
-    const Buffer& buffer = plan_.buffers_[id];
-    const MemoryLayout::Place& place = plan_.memory_.places[id];
+    const BufferId whole = plan_.whole_of(id);
+    const std::size_t offset = whole == id ? 0 : plan_.buffers_[id].offset;
+    const Buffer& buffer = plan_.buffers_[whole];
+    const MemoryLayout::Place& place = plan_.memory_.places[whole];
     switch (buffer.home) {
       case Home::kInput:
-        return const_cast<std::byte*>(tasks_[image].inputs[buffer.index]);
+        return const_cast<std::byte*>(tasks_[image].inputs[buffer.index]) + offset;
       case Home::kOutput:
-        return tasks_[image].outputs[buffer.index];
+        return tasks_[image].outputs[buffer.index] + offset;
       case Home::kConstant:
-        return const_cast<std::byte*>(plan_.weights_) + buffer.offset;
-      case Home::kMemory:
-        break;
+        return const_cast<std::byte*>(plan_.weights_) + buffer.offset + offset;
+      default:
+        return (place.stride > 0 ? memory.batched + slot * place.stride : memory.single) + place.offset + offset;
     }
-    return (place.stride > 0 ? memory.batched + slot * place.stride : memory.single) + place.offset;
   }
 
   // Can run at the same time as the other pieces of the stage, because these write nothing in halos.

@@ -86,6 +86,8 @@ class GraphPlan {
   class Run;
 
   void plan_types(const GraphLayout& layout);
+  // The buffer that a part is in, if it is one.
+  BufferId whole_of(BufferId id) const { return buffers_[id].home == Buffer::Home::kPart ? buffers_[id].index : id; }
   std::size_t front_stages(const GraphLayout& layout) const;
   void plan_steps(const GraphLayout& layout);
   void add_steps(const GraphLayout& layout, const StageLayout& draft, bool batched);

@@ -170,14 +170,45 @@ class PlainStep final : public Step {
 
  private:
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    loop_.for_each(items, [&](const StridedLoop::Run& run) {
+    const std::ptrdiff_t line_a = loop_.line_stride(0), line_b = loop_.line_stride(1);
+    loop_.for_each_block(items, [&](const StridedLoop::Run& run) {
       const T* a = reinterpret_cast<const T*>(at.inputs[0]) + loop_.offset(0, run);
       const T* b = reinterpret_cast<const T*>(at.inputs[1]) + loop_.offset(1, run);
-      if (is_predicate(kind_))
-        test_run(a, b, run.count, reinterpret_cast<std::uint8_t*>(at.outputs[0]) + run.index);
-      else
-        compute_run(a, b, run.count, reinterpret_cast<T*>(at.outputs[0]) + run.index);
+      if constexpr (std::is_same_v<T, float>)
+        if (has_kernel(kind_) && run.count < kShort) return compute_lines(a, b, run, at.output() + run.index);
+      for (std::size_t i = 0; i < run.lines; ++i, a += line_a, b += line_b) {
+        const std::size_t index = run.index + i * run.count;
+        if (is_predicate(kind_))
+          test_run(a, b, run.count, reinterpret_cast<std::uint8_t*>(at.outputs[0]) + index);
+        else
+          compute_run(a, b, run.count, reinterpret_cast<T*>(at.outputs[0]) + index);
+      }
     });
+  }
+
+  // Lines with few elements: several of each operand are gathered for a call of the kernel.
+  static constexpr std::size_t kShort = 32, kGathered = 512;
+  void compute_lines(const float* a, const float* b, const StridedLoop::Run& run, float* y) const {
+    float from_a[kGathered], from_b[kGathered];
+    for (std::size_t first = 0, lines; first < run.lines; first += lines) {
+      lines = std::min(run.lines - first, kGathered / run.count);
+      const float* p = gather(0, a, first, lines, run.count, from_a);
+      const float* q = gather(1, b, first, lines, run.count, from_b);
+      const std::size_t count = lines * run.count;
+      active_kernels().tensor->binary(kernel_of(kind_), p, false, q, false, count, y);
+      if (activation_) apply(*activation_, y, count, y);
+      y += count;
+    }
+  }
+  const float* gather(std::size_t operand, const float* x, std::size_t first, std::size_t lines, std::size_t count,
+                      float* memory) const {
+    const std::ptrdiff_t step = loop_.stride(operand), line = loop_.line_stride(operand);
+    x += signed_size(first) * line;
+    if (step == 1 && line == signed_size(count)) return x;
+    float* next = memory;
+    for (std::size_t i = 0; i < lines; ++i, x += line)
+      for (std::size_t j = 0; j < count; ++j) *next++ = x[signed_size(j) * step];
+    return memory;
   }
 
   void compute_run(const T* a, const T* b, std::size_t count, T* y) const {

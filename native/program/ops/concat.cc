@@ -3,7 +3,9 @@
 // without a change of layout; maps of integers only if all have the same scale and zero point.
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
+#include "program/ops/copy.h"
 #include "program/ops/image_parts.h"
 #include "program/ops/integer_moves.h"
 #include "program/ops/map_step.h"
@@ -38,6 +40,12 @@ struct Parts {
     for (std::size_t i = axis + 1; i < whole.size(); ++i) inner *= whole[i];
     for (std::size_t size : sizes) total += size;
   }
+
+  // Of a part that is one block: its first byte.
+  std::optional<std::size_t> offset(std::size_t part, Dtype type) const {
+    if (blocks != 1) return std::nullopt;
+    return std::accumulate(sizes.begin(), sizes.begin() + signed_size(part), std::size_t{0}) * inner * bytes_of(type);
+  }
 };
 
 // ---- plain -------------------------------------------------------------------------------------------------------
@@ -52,16 +60,28 @@ class PlainParts final : public Step {
 
  private:
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    for (std::size_t block = items.first; block < items.first + items.length; ++block) {
-      std::byte* whole = (joins_ ? at.outputs : at.inputs)[0] + block * parts_.total * parts_.inner * element_;
+    // Few enough blocks at a time to stay in the first-level cache.
+    const std::size_t line = parts_.total * parts_.inner * element_, end = items.first + items.length;
+    const std::size_t most = std::max<std::size_t>(1, kChunkBytes / std::max<std::size_t>(line, 1));
+    for (std::size_t block = items.first, count; block < end; block += count) {
+      count = std::min(most, end - block);
+      std::byte* whole = (joins_ ? at.outputs : at.inputs)[0] + block * line;
       for (std::size_t i = 0; i < parts_.sizes.size(); ++i) {
         const std::size_t bytes = parts_.sizes[i] * parts_.inner * element_;
         std::byte* part = (joins_ ? at.inputs : at.outputs)[i] + block * bytes;
-        std::memcpy(joins_ ? whole : part, joins_ ? part : whole, bytes);
+        if (part == whole) {
+          // It was computed there.
+        } else if (joins_) {
+          copy_lines(part, signed_size(bytes), whole, signed_size(line), bytes, count);
+        } else {
+          copy_lines(whole, signed_size(line), part, signed_size(bytes), bytes, count);
+        }
         whole += bytes;
       }
     }
   }
+
+  static constexpr std::size_t kChunkBytes = 16 * 1024;
 
   Parts parts_;
   std::size_t element_;
@@ -108,6 +128,9 @@ class ConcatOp final : public Op {
   Access access(std::size_t) const override { return layout_ == Layout::kMap ? Access::kMap : Access::kPlain; }
   std::vector<ValueType> outputs() const override { return {type_like(like_, result_.dims, layout_)}; }
   bool applies_activation() const override { return layout_ == Layout::kMap; }
+  std::optional<std::size_t> offset_in_output(std::size_t input) const override {
+    return layout_ == Layout::kMap ? std::nullopt : Parts(result_.dims, axis_, sizes_).offset(input, result_.type);
+  }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     if (layout_ == Layout::kPlain)
@@ -163,6 +186,9 @@ class SplitOp final : public Op {
       types.push_back(type_like(like_, dims, layout_));
     }
     return types;
+  }
+  std::optional<std::size_t> offset_in_operand(std::size_t output) const override {
+    return layout_ == Layout::kMap ? std::nullopt : Parts(whole_.dims, axis_, sizes_).offset(output, whole_.type);
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {

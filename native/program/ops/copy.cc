@@ -27,14 +27,16 @@ class StridedCopy final : public Step {
 
   template <class T>
   void copy(const Operands& at, const Tile& items) const {
-    const std::ptrdiff_t step = loop_.stride(0);
-    loop_.for_each(items, [&](const StridedLoop::Run& run) {
+    const std::ptrdiff_t step = loop_.stride(0), line = loop_.line_stride(0);
+    loop_.for_each_block(items, [&](const StridedLoop::Run& run) {
       const T* from = reinterpret_cast<const T*>(at.inputs[0]) + first_ + loop_.offset(0, run);
       T* to = reinterpret_cast<T*>(at.outputs[0]) + run.index;
+      const std::size_t bytes = run.count * sizeof(T);
       if (step == 1)
-        std::memcpy(to, from, run.count * sizeof(T));
-      else
-        for (std::size_t i = 0; i < run.count; ++i, from += step) to[i] = *from;
+        return copy_lines(reinterpret_cast<const std::byte*>(from), line * signed_size(sizeof(T)),
+                          reinterpret_cast<std::byte*>(to), signed_size(bytes), bytes, run.lines);
+      for (std::size_t i = 0; i < run.lines; ++i, from += line, to += run.count)
+        for (std::size_t j = 0; j < run.count; ++j) to[j] = from[signed_size(j) * step];
     });
   }
 
@@ -42,6 +44,12 @@ class StridedCopy final : public Step {
   std::ptrdiff_t first_;
   std::size_t element_;
 };
+
+template <std::size_t kBytes>
+void copy_short_lines(const std::byte* from, std::ptrdiff_t from_step, std::byte* to, std::ptrdiff_t to_step,
+                      std::size_t lines) {
+  for (std::size_t i = 0; i < lines; ++i, from += from_step, to += to_step) std::memcpy(to, from, kBytes);
+}
 
 const TensorType& operand_of(const OpContext& context) {
   context.expect_inputs(1, 1);
@@ -55,6 +63,20 @@ void expect_axes(std::size_t received, const Dims& dims, const char* what) {
 
 }  // namespace
 
+void copy_lines(const std::byte* from, std::ptrdiff_t from_step, std::byte* to, std::ptrdiff_t to_step,
+                std::size_t bytes, std::size_t lines) {
+  switch (bytes) {
+    case 4:
+      return copy_short_lines<4>(from, from_step, to, to_step, lines);
+    case 8:
+      return copy_short_lines<8>(from, from_step, to, to_step, lines);
+    case 16:
+      return copy_short_lines<16>(from, from_step, to, to_step, lines);
+    default:
+      for (std::size_t i = 0; i < lines; ++i, from += from_step, to += to_step) std::memcpy(to, from, bytes);
+  }
+}
+
 std::unique_ptr<Step> make_strided_copy(const Dims& dims, const Strides& strides, std::ptrdiff_t first,
                                         std::size_t element, std::size_t members) {
   return std::make_unique<StridedCopy>(StridedLoop(dims, {strides, strides_of(dims)}), first, element,
@@ -63,6 +85,11 @@ std::unique_ptr<Step> make_strided_copy(const Dims& dims, const Strides& strides
 
 StridedCopyOp::StridedCopyOp(const TensorType& result, Dims walk, Strides strides, std::ptrdiff_t first)
     : result_(result), walk_(std::move(walk)), strides_(std::move(strides)), first_(first) {}
+
+std::optional<std::size_t> StridedCopyOp::offset_in_operand(std::size_t) const {
+  if (!StridedLoop(walk_, {strides_, strides_of(walk_)}).is_dense(0)) return std::nullopt;
+  return static_cast<std::size_t>(first_) * bytes_of(result_.type);
+}
 
 std::unique_ptr<Step> StridedCopyOp::plan(const std::vector<ValueType>&, const std::vector<ValueType>&,
                                           std::size_t members) const {
@@ -76,24 +103,6 @@ std::unique_ptr<Op> make_reshape(const OpContext& context) {
   const std::size_t count = x.elements();
   if (elements_of(dims) != count) fail(code::kShape, "expected dims of ", count, " elements, received ", text_of(dims));
   return std::make_unique<StridedCopyOp>(TensorType{x.type, dims}, Dims{count}, Strides{1}, 0);
-}
-
-// transpose: perm; axis i of the output is axis perm[i] of the operand.
-std::unique_ptr<Op> make_transpose(const OpContext& context) {
-  const TensorType& x = operand_of(context);
-  const auto perm = context.attributes().sizes("perm");
-  expect_axes(perm.size(), x.dims, "an axis");
-  const Strides own = strides_of(x.dims);
-  std::vector<bool> seen(perm.size(), false);
-  Dims dims;
-  Strides strides;
-  for (std::size_t axis : perm) {
-    if (axis >= perm.size() || seen[axis]) fail(code::kInvalidArg, "expected perm to name each axis once");
-    seen[axis] = true;
-    dims.push_back(x.dims[axis]);
-    strides.push_back(own[axis]);
-  }
-  return std::make_unique<StridedCopyOp>(TensorType{x.type, dims}, dims, strides, 0);
 }
 
 // slice: starts, sizes and steps, one for each axis; steps may be negative. Also takes a map of integers.

@@ -1,8 +1,8 @@
 // quantizedConv: [x, weight int8, bias int32, weightScale, table?]; kernel, strides, pads, dilations, group as in conv;
-// inputScale, inputZeroPoint; outputScale and outputZeroPoint, without which the output is floats; activation relu or
-// none. If x is floats, it is an image, which the op quantises itself. table, uint8 [256], is applied to the output;
-// tableScale and tableZeroPoint are those of its entries. quantizedConvTranspose: the same, and outputPadding as in
-// convTranspose.
+// inputScale, inputZeroPoint; outputScale and outputZeroPoint, without which the output is floats; activation, of
+// integers only relu. If x is floats, it is an image, which the op quantises itself. table, uint8 [256], is applied to
+// the output; tableScale and tableZeroPoint are those of its entries. quantizedConvTranspose: the same, and
+// outputPadding as in convTranspose.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -163,7 +163,7 @@ class QuantizedConvOp final : public Op {
   }
   std::size_t halo(std::size_t input) const override { return input == 0 ? Method::halo(node_, nominal_) : 0; }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
-  bool applies_activation() const override { return node_.relu; }
+  bool applies_activation() const override { return node_.relu || node_.then; }
   bool takes_bytes() const override { return node_.from_image; }
   double macs() const override { return node_.dims.macs(); }
   std::size_t weight_bytes() const override {
@@ -178,6 +178,8 @@ class QuantizedConvOp final : public Op {
       sums_[i].pack(Method::weights_of(nominal_, i, node_.weights), sum_groups(), panels_, nominal_.offset(),
                     reinterpret_cast<std::int32_t*>(numbers), numbers + lanes());
     node_.weights = {};
+    for (SumStore& sums : sums_)
+      if (node_.then) sums.set_activation(*node_.then);
     if (!node_.table) return;
     auto* table = reinterpret_cast<std::uint8_t*>(numbers);
     std::copy(node_.table->entries.begin(), node_.table->entries.end(), table);

@@ -28,6 +28,7 @@ struct QuantizedNode {
   Quantization from;
   std::optional<Quantization> to;
   bool relu = false;
+  std::optional<UnaryFunction> then;  // another activation, of floats
   std::optional<ByteTable> table;
   QuantizedWeights weights;  // [out][in / groups][taps]; empty once they are packed
 
