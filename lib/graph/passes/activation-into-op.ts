@@ -8,24 +8,17 @@ const storing = [
   ...['add', 'sub', 'mul', 'div', 'affine', 'squeezeExcite'],
 ];
 
-/** Sums in integers that become floats. */
-const storingRelu = ['quantizedConv', 'quantizedConvTranspose'];
-
 /** Moves an activation into the op before it, if nothing else reads that op's output. */
 export function activationIntoOp(graph: Graph, where: string): Graph {
   const rewriter = new Rewriter(graph, where);
   for (const node of rewriter.nodes()) {
     const activation = activationOf(node, rewriter);
     const maker = activation && rewriter.soleMaker(node.inputs[0]);
-    if (!activation || !maker || maker.activation || !stores(maker.op, activation)) continue;
+    if (!activation || !maker || maker.activation || !storing.includes(maker.op)) continue;
     rewriter.remove(maker);
     rewriter.replace(node, { ...maker, outputs: node.outputs, activation });
   }
   return rewriter.finish();
-}
-
-function stores(op: string, { kind }: Activation): boolean {
-  return storing.includes(op) || (kind === 'relu' && storingRelu.includes(op));
 }
 
 function activationOf(node: GraphNode, rewriter: Rewriter): Activation | undefined {
