@@ -138,6 +138,7 @@ async function bundleAll() {
     for (const entry of entries) {
       const own = taken.get(entry) ?? new Set();
       const lines = [
+        "'use strict';",
         `export * from './${entry}';`,
         ...[...own].map((file, i) => `import * as file${i} from './${file}';`),
         `export const files = { ${[...own].map((file, i) => `'${file}': file${i}`).join()} };`,

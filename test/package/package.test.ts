@@ -2,6 +2,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -110,6 +111,14 @@ describe('bundles', () => {
       const session = await q.InferenceSession.create('models/fashion-mnist.safetensors');
       await session.run({ input: { data: new Uint8Array(784), dims: [1, 28, 28, 1] } })`;
     expect(loadedBy(script)).toBe('bundle.js\n');
+  });
+
+  test('all are strict code, as ES modules are', () => {
+    const files = readdirSync(path.join(root, 'dist'), { recursive: true, encoding: 'utf8' });
+    const bundles = files.filter((file) => path.basename(file) === 'bundle.js');
+    expect(bundles.length).toBeGreaterThan(5);
+    for (const file of bundles)
+      expect([file, readFileSync(path.join(root, 'dist', file), 'utf8').slice(0, 13)]).toEqual([file, '"use strict";']);
   });
 
   const tiny = `q.createModel('qarepvgg_a0', { channels: [4, 4, 4, 4, 4], blocks: [1, 1, 1, 1], inputSize: 8, numClasses: 3 })`;
