@@ -3,6 +3,7 @@ import { writeAffine } from '../graph/passes/affine';
 import { removeDead } from '../graph/passes/remove-dead';
 import { roundTensors } from '../graph/passes/round-tensors';
 import { letOthersRun } from '../runtime/abort';
+import { inSlices } from '../slices';
 import { expressActivations } from './express';
 import { insertRounding, type RoundedGraph } from './insert';
 import type { CheckedQuantizeOptions } from './options';
@@ -50,7 +51,8 @@ export async function assembleGraph(
     const input = choices.get(node.inputs[0] as string) as ValueChoice;
     const output = choices.get(wiring.stored(node)) ?? choices.get(node.outputs[0] as string);
     const pair = [input.parameters, output?.parameters] as const;
-    const integers = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights }, place);
+    const quantizing = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights }, place);
+    const integers = await inSlices(quantizing);
     weights.set(node, { float, integers });
   }
   const parameters = new Map([...choices].map(([name, choice]) => [name, choice.parameters]));

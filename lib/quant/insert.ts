@@ -134,7 +134,7 @@ class RoundingWriter {
   #dequantized(name: string, tensor: GraphTensor, scales: Float32Array, axis: number): string {
     const dims = scales.length === 1 && tensor.dims[axis] !== 1 ? [] : [scales.length];
     const inputs = [
-      this.#tensor(name, tensor.type, tensor.dims, tensor.data as ArrayLike<number>),
+      this.#add(name, tensor),
       this.#tensor(`${name}_scale`, 'float32', dims, scales),
       this.#tensor(
         `${name}_zero_point`,
@@ -174,9 +174,13 @@ class RoundingWriter {
   }
 
   #tensor(hint: string, type: DataType, dims: readonly number[], values: ArrayLike<number>): string {
+    return this.#add(hint, tensorOf(type, dims, values));
+  }
+
+  #add(hint: string, tensor: GraphTensor): string {
     const name = this.#freeName(hint);
-    this.#tensors.set(name, tensorOf(type, dims, values));
-    this.#values.set(name, { type, dims });
+    this.#tensors.set(name, tensor);
+    this.#values.set(name, { type: tensor.type, dims: tensor.dims });
     return name;
   }
 

@@ -1,6 +1,7 @@
 import type { GraphNode } from '../graph/graph';
 import type { QuantizationRecipe } from '../model/quantized-model';
 import { letOthersRun } from '../runtime/abort';
+import { inSlices, type Steps } from '../slices';
 import type { AssembledGraph } from './assemble';
 import { coarse, Histogram } from './histogram';
 import { floatOutputs, judgedBy } from './judged';
@@ -57,7 +58,7 @@ export async function reportNodes<M>(
     const [input = ''] = dataInputs(node, graph);
     const isInteger = plan.nodes.has(node) || isTable(node, plan);
     const from = isTable(node, plan) ? plan.wiring.rootOf(input) : input;
-    const weights = reportNodeWeights(node, assembled, where);
+    const weights = await inSlices(reportNodeWeights(node, assembled, where));
     layers.push({
       ...{ name: subject.nameOf(node), kind, precision: isInteger ? 'int8' : 'float32' },
       ...reportActivations(seen(from), isInteger ? choices.get(from) : undefined),
@@ -89,16 +90,16 @@ export async function reportNodes<M>(
 
 const noBins = { low: 0, high: 0, counts: [0] };
 
-function reportNodeWeights(
+function* reportNodeWeights(
   node: GraphNode,
   { plan, weights }: AssembledGraph,
   where: string,
-): WeightReport | undefined {
+): Steps<WeightReport | undefined> {
   const place = `${where}, ${plan.float.placeOf(node)}`;
   const found = weights.get(node);
-  if (found) return reportWeights(found.float, found.integers, place);
+  if (found) return yield* reportWeights(found.float, found.integers, place);
   if (plan.wiring.roles.get(node) !== 'compute') return undefined;
-  return reportWeights(weightsOf(node, plan.wiring.graph.tensors, place), undefined, place);
+  return yield* reportWeights(weightsOf(node, plan.wiring.graph.tensors, place), undefined, place);
 }
 
 export function recipeOf(options: CheckedQuantizeOptions, images: number): QuantizationRecipe {
@@ -118,18 +119,28 @@ function reportActivations(histogram: Histogram, choice: Choice | undefined): Ac
 }
 
 /** @param integers The same as bytes; nothing where they stay in float. */
-function reportWeights(
+function* reportWeights(
   { weight, bias }: NodeWeights,
   integers: Pick<IntegerWeights, 'weight' | 'weightScale'> | undefined,
   place: string,
-): WeightReport {
-  const channels = rowsOf(weight, bias.length).map(magnitude);
+): Steps<WeightReport> {
+  const rows = rowsOf(weight, bias.length);
+  const channels: number[] = [];
+  for (const row of rows) {
+    channels.push(magnitude(row));
+    yield;
+  }
   const histogram = new Histogram();
   histogram.add(weight, place);
+  yield;
   const common = { min: histogram.min, max: histogram.max, channels, histogram: coarse(histogram, binsShown) };
   if (!integers) return { ...common, sqnr: Number.POSITIVE_INFINITY };
   const ratio = new Ratio();
-  ratio.add(weight, dequantizeWeights(integers));
+  const received = rowsOf(dequantizeWeights(integers), bias.length);
+  for (const [i, row] of rows.entries()) {
+    yield;
+    ratio.add(row, received[i] as Float32Array);
+  }
   const scales = integers.weightScale;
   const ends = [scales.reduce((a, b) => Math.min(a, b)), scales.reduce((a, b) => Math.max(a, b))] as const;
   return { ...common, scales: ends, sqnr: ratio.decibels };

@@ -1,4 +1,5 @@
 import type { IntegerConv } from '../model/quantized-layers';
+import type { Steps } from '../slices';
 import { roundHalfEven, scaleOf } from './ranges';
 
 const { abs, fround, max, min } = Math;
@@ -27,16 +28,20 @@ export type IntegerWeights = Pick<IntegerConv, 'weight' | 'weightScale' | 'bias'
  * @param weight One row for each bias.
  * @param inputScale The scale of the input.
  */
-export function quantizeWeights(
+export function* quantizeWeights(
   weight: Float32Array,
   bias: Float32Array,
   inputScale: number,
   options: WeightOptions,
-): IntegerWeights {
+): Steps<IntegerWeights> {
   const levels = 2 ** (options.bits - 1) - 1;
   const channels = rowsOf(weight, bias.length);
   const size = weight.length / bias.length;
-  const largest = channels.map(magnitude);
+  const largest: number[] = [];
+  for (const values of channels) {
+    largest.push(magnitude(values));
+    yield;
+  }
   const overall = max(...largest);
   const weightScale = Float32Array.from(channels, (_, i) => {
     const most = options.perChannel ? (largest[i] as number) : overall;
@@ -45,12 +50,13 @@ export function quantizeWeights(
     return max(scaleOf(most, levels), fround(offset / maxBias));
   });
   const integers = new Int8Array(weight.length);
-  channels.forEach((values, i) => {
+  for (const [i, values] of channels.entries()) {
     const scale = weightScale[i] as number;
     for (let j = 0; j < size; j++) {
       integers[i * size + j] = max(-levels, min(levels, roundHalfEven((values[j] as number) / scale)));
     }
-  });
+    yield;
+  }
   const steps = Int32Array.from(bias, (value, i) =>
     roundHalfEven(value / fround(inputScale * (weightScale[i] as number))),
   );

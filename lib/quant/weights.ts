@@ -3,6 +3,7 @@ import { checkFinite } from '../finite';
 import type { GraphNode, GraphTensor } from '../graph/graph';
 import { checkProducts } from '../model/check-quantized';
 import type { QuantizationParameters } from '../model/quantized-layers';
+import type { Steps } from '../slices';
 import { type IntegerWeights, quantizeWeights, type WeightOptions } from './quantize-weights';
 
 /** The float weights of a node, ordered by output channel. */
@@ -68,16 +69,16 @@ function eachMoved({ channels, at }: Layout, length: number, move: (from: number
  *
  * @throws {QARepVGGError} ERR_QUANT_PARAM at `place` if scales exceed float32 or sums exceed 32 bits.
  */
-export function integerWeights(
+export function* integerWeights(
   node: GraphNode,
   { weight, bias }: NodeWeights,
   dims: readonly number[],
   [input, output]: readonly [input: QuantizationParameters, output: QuantizationParameters | undefined],
   options: WeightOptions,
   place: string,
-): WrittenWeights {
+): Steps<WrittenWeights> {
   const { axis } = layoutOf(node, dims);
-  const integers = quantizeWeights(weight, bias, input.scale, {
+  const integers = yield* quantizeWeights(weight, bias, input.scale, {
     ...options,
     perChannel: options.perChannel && axis !== undefined,
   });
