@@ -200,8 +200,10 @@ std::size_t TapConvolution::row_blocks(const Class& cls, std::size_t members) co
   const std::size_t row_bytes = checked_product({width, layout_.in.pixel(), layout_.in_step.y, sizeof(float)});
   if (panels_per_item() > 1) return cls.rows;
   std::size_t blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
-  // Each block reads all weights again. One block reads them once, but may have to read its input for each panel.
-  if (panels_.count() * cls.rows * row_bytes < (blocks - 1) * weight_floats() / groups_ * sizeof(float)) blocks = 1;
+  // Each block reads all weights again. One block reads them once, but its input for each panel, at worst from memory.
+  const std::size_t weights = weight_floats() / groups_ * sizeof(float), image = cls.rows * row_bytes;
+  if (weights >= kStreamedBytes && image < kStreamedBytes && panels_.count() * image < (blocks - 1) * weights)
+    blocks = 1;
   if (parts() * blocks % members != 0 && parts() * blocks < 8 * members)
     blocks *= ceil_div(8 * members, parts() * blocks);
   return std::min(blocks, cls.rows);

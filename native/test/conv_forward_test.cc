@@ -46,6 +46,16 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
 
 const bool registered = register_convolution_sweep("conv_forward", forward_case);
 
+// An item is one panel over a block of rows.
+TEST(conv_reads_streamed_weights_once) {
+  for (const KernelTable* kernels : float_kernels()) {
+    const TapConvolution deep = TapConvolution::forward({1, 1024, 14, 14, 1024, 3, 2, 1, 1, 1}, *kernels);
+    CHECK(deep.items() == deep.panels().count(), kernels->isa, ": ", deep.items());
+    const TapConvolution wide = TapConvolution::forward({1, 256, 64, 64, 64, 3, 1, 1, 1, 1}, *kernels);
+    CHECK(wide.items() > wide.panels().count(), kernels->isa, ": ", wide.items());
+  }
+}
+
 // The textbook convolution is a second oracle, and the benchmark's baseline.
 TEST(im2col_convolution) {
   test.repeat(2000, [](Rng& rng) {
