@@ -330,6 +330,38 @@ describe('sums with convolutions', () => {
     );
   });
 
+  test('of one spatial axis', async () => {
+    const shapes = { w3: [4, 4, 3], w1: [4, 4, 1], g: [4], b: [4], m: [4], v: [4] };
+    const given = tensors(shapes);
+    const x = { x: numbers(2 * 4 * 9) };
+    const optimized = async (image: readonly number[], axis: number[]): Promise<Graph> => {
+      const none = axis.map(() => 0);
+      const window = { kernel_shape: [...axis, 3], pads: [...none, 1, ...none, 1] };
+      const nodes: NodeSketch[] = [
+        ['Conv', ['x', 'w3'], ['a'], window],
+        ['BatchNormalization', ['a', 'g', 'b', 'm', 'v'], ['c']],
+        ['Conv', ['x', 'w1'], ['d']],
+        ['Add', ['c', 'd'], ['e']],
+        ['Add', ['e', 'x'], ['f']],
+        ['Relu', ['f'], ['y']],
+      ];
+      const own = Object.entries(given).map(([name, [dims, data]]) => [
+        name,
+        [dims.length === 3 ? [4, 4, ...axis, dims[2] as number] : dims, data],
+      ]);
+      const sketch = {
+        inputs: { x: image.map((_, i) => `d${i}`) },
+        outputs: ['y'],
+        nodes,
+        tensors: Object.fromEntries(own),
+      };
+      return atOnce(optimize(await graphOf(sketch), new Map([['x', image]]), 'test'));
+    };
+    const [line, plane] = [await optimized([2, 4, 9], []), await optimized([2, 4, 1, 9], [1])];
+    expect(opsOf(line)).toBe('reshape, conv relu, reshape');
+    expect(evaluate(line, x)).toEqual(evaluate(plane, x));
+  });
+
   test('broadcast operands stay', async () => {
     const nodes = [
       conv('x', 'w', 'a'),
@@ -338,6 +370,17 @@ describe('sums with convolutions', () => {
     ] as NodeSketch[];
     expect(await passes({ nodes, tensors: tensors({ w: [4, 4, 1, 1] }) })).toBe('conv, globalAveragePool, add');
   });
+});
+
+test('a product with a large constant is a convolution of rows', async () => {
+  const nodes: NodeSketch[] = [
+    ['MatMul', ['x', 'w'], ['a']],
+    ['Add', ['b', 'a'], ['c']],
+    ['Relu', ['c'], ['y']],
+  ];
+  expect(await passes({ nodes, tensors: tensors({ w: [40, 50], b: [50] }) }, [6, 40])).toBe(
+    'reshape, transpose, conv relu, transpose, reshape',
+  );
 });
 
 describe('Gemm', () => {

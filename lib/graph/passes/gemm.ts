@@ -87,7 +87,7 @@ function scaled({ data }: GraphTensor, by: number): TensorData {
 }
 
 /** A matrix times a number, perhaps transposed. */
-function oriented(tensor: GraphTensor, transpose: boolean, by: number): TensorData {
+export function oriented(tensor: GraphTensor, transpose: boolean, by: number): TensorData {
   if (!transpose) return scaled(tensor, by);
   const numbers = tensor.data as ArrayLike<number>;
   const [rows, columns] = tensor.dims as [number, number];

@@ -16,6 +16,7 @@ import { moveTransposes } from './move-transposes';
 import { padIntoConv } from './pad-into-conv';
 import { type Pass, runPasses } from './pass';
 import { linesAsPlanes } from './planes';
+import { productsAsConvs } from './products-as-convs';
 import { removeDead } from './remove-dead';
 import { unifyReshapes } from './reshapes';
 import { residualIntoConv } from './residual-into-conv';
@@ -58,6 +59,7 @@ const passes: readonly Pass[] = [
   lowerGemm,
   writeAffine,
   activationIntoOp,
+  productsAsConvs,
   moveTransposes,
   unifyReshapes,
   dropIdentities,
