@@ -293,3 +293,15 @@ test('integers that leave the graph', async () => {
   expect(left).toContain('quantizedConv');
   expect(left).toContain('cast');
 });
+
+test('an image with channels last, transposed first, is rounded by the convolution', async () => {
+  const nodes = [
+    ['Transpose', ['x'], ['image'], { perm: [0, 3, 1, 2] }],
+    ...quantize('image', 'a'),
+    ...conv('a', 'y'),
+  ] as NodeSketch[];
+  const last = { inputs: { x: ['n', 4, 4, 2] } };
+  expect(await ops(sketch(nodes, last), [1, 4, 4, 2])).toBe('transpose, quantizedConv');
+  const shared = { ...last, outputs: ['y', 'image'] };
+  expect(await ops(sketch(nodes, shared), [1, 4, 4, 2])).toBe('transpose, quantize, quantizedConv');
+});

@@ -70,10 +70,21 @@ function fuseImage(node: GraphNode, inputs: ReadonlySet<string>, rewriter: Rewri
   const bytes = rewriter.soleMaker(node.inputs[0]);
   const [image = ''] = bytes?.inputs ?? [];
   const [count, channels] = rewriter.dims(image) as [number, number];
-  if (bytes?.op !== 'quantize' || !inputs.has(image) || count !== 1 || channels > imageChannels) return;
+  const isGiven = inputs.has(image) || isTurned(image, rewriter);
+  if (bytes?.op !== 'quantize' || !isGiven || count !== 1 || channels > imageChannels) return;
   const { kernel, strides, dilations, pads } = convWindow(rewriter.view(node));
   const isSquare = [kernel, strides, dilations, pads].every((list) => list.every((value) => value === list[0]));
   if (node.attributes.group !== 1 || !isSquare) return;
   rewriter.replace(node, { ...node, inputs: [image, ...node.inputs.slice(1)] });
   rewriter.remove(bytes);
+}
+
+/** Whether an image has been transposed, from channels last. So it is row-major, as an input is, unless others read it. */
+function isTurned(image: string, rewriter: Rewriter): boolean {
+  const maker = rewriter.soleMaker(image);
+  return (
+    maker?.op === 'transpose' &&
+    `${maker.attributes.perm}` === '0,3,1,2' &&
+    rewriter.maker(maker.inputs[0])?.op !== 'transpose'
+  );
 }
