@@ -1,6 +1,6 @@
 import { describe, describeList, mismatch, quote } from '../errors';
 import { scaleName } from '../model/quantized-graph';
-import { floatLayer, type QuantizationParameters, type QuantizedLayer, tensorsOf } from '../model/quantized-layers';
+import { floatLayer, type QuantizationParameters, type QuantizedLayer, readerOf } from '../model/quantized-layers';
 import { type QuantizationRecipe, QuantizedModel } from '../model/quantized-model';
 import { integerSteps, type Step, stepsOf, stepTensors } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
@@ -53,13 +53,11 @@ export function quantizedTensors({ layers, output }: QuantizedModel): Record<str
 /** The weights of a layer, by name. */
 function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
   if (layer.precision === 'float32') {
-    const tensors = tensorsOf(layer);
-    return Object.fromEntries(
-      stepTensors(layer).map(([name, dims], i) => [
-        name,
-        { dtype: 'F32', data: tensors[i] as Float32Array, dims: [...dims] },
-      ]),
-    );
+    const read = readerOf(layer);
+    const tensors = stepTensors(layer).map((tensor): [string, RawTensor] => {
+      return [tensor.name, { dtype: 'F32', data: read(tensor) as Float32Array, dims: [...tensor.dims] }];
+    });
+    return Object.fromEntries(tensors);
   }
   if (layer.kind === 'globalAverage') return {};
   const { weightName, biasName, outChannels } = layer;
@@ -157,8 +155,7 @@ export class TensorSource {
   }
 
   floatLayer(step: Step): QuantizedLayer {
-    const dims = new Map(stepTensors(step));
-    return floatLayer(step, (name) => this.take(name, 'F32', dims.get(name) as readonly number[]));
+    return floatLayer(step, ({ name, dims }) => this.take(name, 'F32', dims));
   }
 
   /** @throws {QARepVGGError} ERR_MODEL_FORMAT if a tensor has not been used. */

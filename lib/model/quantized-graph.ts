@@ -8,7 +8,7 @@ import {
   type IntegerConv,
   outputParameters,
   type QuantizationParameters,
-  tensorsOf,
+  readerOf,
 } from './quantized-layers';
 import { QuantizedModel } from './quantized-model';
 
@@ -46,7 +46,7 @@ export function quantizedGraph({ layers, output, inChannels, flat }: QuantizedMo
   const chain = new ChainGraph();
   layers.forEach((layer, i) => {
     if (layer.precision === 'float32') {
-      chain.add(layer, tensorsOf(layer));
+      chain.add(layer, readerOf(layer));
       return;
     }
     // Rounds between the average and the linear layer, because a runtime fuses an operator only between two roundings.

@@ -1,5 +1,14 @@
-import { eachTensor, type SqueezeExciteTensors, squeezeExciteNames } from '../nn/blocks/squeeze-excite';
-import type { ConvStep, GlobalAverageStep, SqueezeExciteStep, Step } from '../nn/networks/chain';
+import { sizeOf } from '../graph/graph';
+import type { SqueezeExciteTensors } from '../nn/blocks/squeeze-excite';
+import {
+  type ConvStep,
+  type GlobalAverageStep,
+  type SqueezeExciteStep,
+  type Step,
+  type StepTensor,
+  stepTensors,
+  type TensorReader,
+} from '../nn/networks/chain';
 
 /** Maps integers q to numbers x: x = (q - zeroPoint) * scale. */
 export interface QuantizationParameters {
@@ -50,37 +59,18 @@ export type FloatLayer = FloatConv | FloatAverage | FloatSqueezeExcite;
 /** A layer of a quantised model. */
 export type QuantizedLayer = FloatLayer | IntegerConv | IntegerAverage;
 
-/** The float layer of a step, with copies of its tensors. `read` returns the state's tensor of a name, if it exists. */
-export function floatLayer(step: Step, read: (name: string) => Float32Array | undefined): FloatLayer {
-  const copy = (name: string): Float32Array => (read(name) as Float32Array).slice();
-  switch (step.kind) {
-    case 'conv': {
-      const bias = read(step.biasName)?.slice() ?? new Float32Array(step.outChannels);
-      return { ...step, precision: 'float32', weight: copy(step.weightName), bias };
-    }
-    case 'globalAverage':
-      return { ...step, precision: 'float32' };
-    case 'squeezeExcite':
-      return { ...step, precision: 'float32', ...eachTensor((name) => copy(step.names[name])) };
-  }
+/** The float layer of a step, with copies of its tensors; an absent bias is zeros. */
+export function floatLayer(step: Step, read: TensorReader): FloatLayer {
+  const tensors = stepTensors(step).map((tensor) => [
+    tensor.key,
+    read(tensor)?.slice() ?? new Float32Array(sizeOf(tensor.dims)),
+  ]);
+  return { ...step, precision: 'float32', ...Object.fromEntries(tensors) };
 }
 
-/** In the order of `stepTensors`. */
-const tensorNames: Readonly<Record<FloatLayer['kind'], readonly string[]>> = {
-  conv: ['weight', 'bias'],
-  globalAverage: [],
-  squeezeExcite: squeezeExciteNames,
-};
-
-/** The tensors of a float layer, in the order of `stepTensors`. */
-export function tensorsOf(layer: FloatLayer): readonly Float32Array[] {
-  const tensors = layer as unknown as Readonly<Record<string, Float32Array>>;
-  return tensorNames[layer.kind].map((name) => tensors[name] as Float32Array);
-}
-
-/** The same layer with other tensors. */
-export function withTensors(layer: FloatLayer, tensors: readonly Float32Array[]): FloatLayer {
-  return { ...layer, ...Object.fromEntries(tensorNames[layer.kind].map((name, i) => [name, tensors[i]])) };
+/** Reads the tensors of a float layer. */
+export function readerOf(layer: FloatLayer): TensorReader {
+  return ({ key }) => (layer as Readonly<Partial<Record<StepTensor['key'], Float32Array>>>)[key];
 }
 
 /** The scale of a channel's bias and of its sums. It is rounded to float32, as in every runtime. */

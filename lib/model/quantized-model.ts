@@ -1,11 +1,12 @@
 import { inspect, types } from 'node:util';
 import { mismatch } from '../errors';
+import { stepTensors } from '../nn/networks/chain';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { readForeign } from '../options';
 import type { Preprocessing } from '../preprocessing';
 import { refuseClones } from '../uncloneable';
 import { checkParts } from './check-quantized';
-import { type QuantizationParameters, type QuantizedLayer, tensorsOf } from './quantized-layers';
+import type { QuantizationParameters, QuantizedLayer } from './quantized-layers';
 
 /** How the parameters of a quantised model were chosen. For information: nothing is computed from it. */
 export interface QuantizationRecipe {
@@ -175,7 +176,8 @@ function mapValues(object: object, map: (value: unknown) => unknown): object {
 
 function summarise(layer: QuantizedLayer): QuantizedLayerSummary {
   const { name, kind, precision } = layer;
-  const tensors = precision === 'float32' ? tensorsOf(layer) : kind === 'conv' ? [layer.weight, layer.bias] : [];
+  const own = layer as unknown as Readonly<Record<string, Float32Array | Int8Array | Int32Array>>;
+  const tensors = stepTensors(layer).flatMap(({ key }) => own[key] ?? []);
   const scales = 'weightScale' in layer ? layer.weightScale.byteLength : 0;
   return {
     ...{ name, kind, precision },

@@ -5,7 +5,7 @@ import type { Module } from '../nn/module';
 import { isLinear } from '../nn/networks/chain';
 import { ChainGraph, engineGraph, windowAttributes } from '../nn/networks/graph';
 import { outputLayer, scaleName } from './quantized-graph';
-import { type IntegerConv, outputParameters, tensorsOf } from './quantized-layers';
+import { type IntegerConv, outputParameters, readerOf } from './quantized-layers';
 import { QuantizedModel } from './quantized-model';
 
 /**
@@ -24,7 +24,7 @@ function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Gra
   let isInteger = false;
   layers.forEach((layer, i) => {
     if (layer.precision === 'float32') {
-      chain.addWhole(layer, tensorsOf(layer));
+      chain.addWhole(layer, readerOf(layer));
       isInteger = false;
       return;
     }

@@ -3,11 +3,11 @@ import { describe, mismatch } from '../errors';
 import { checkFinite } from '../finite';
 import type { Graph, GraphNode } from '../graph/graph';
 import { Model } from '../model/model';
-import { type FloatLayer, floatLayer, type QuantizedLayer, tensorsOf, withTensors } from '../model/quantized-layers';
+import { type FloatLayer, floatLayer, type QuantizedLayer, readerOf } from '../model/quantized-layers';
 import { type QuantizationRecipe, QuantizedModel, type QuantizedParts } from '../model/quantized-model';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { deploySteps, integerSteps } from '../nn/networks/chain';
+import { deploySteps, integerSteps, type StepTensor } from '../nn/networks/chain';
 import { ChainGraph, outputName } from '../nn/networks/graph';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { RepCore } from '../nn/rep-core';
@@ -44,7 +44,7 @@ export class ModuleSubject implements Subject<QuantizedModel> {
     checkNames(keepFloat, parts.layers, where);
     const { layers, inChannels, flat, preprocessing = defaultPreprocessing(inChannels) } = parts;
     const chain = new ChainGraph();
-    for (const layer of layers) for (const name of chain.add(layer, tensorsOf(layer))) this.#layers.set(name, layer);
+    for (const layer of layers) for (const name of chain.add(layer, readerOf(layer))) this.#layers.set(name, layer);
     this.model = new Model(chain.finish(layers, inChannels, flat), { preprocessing });
     this.#parts = parts;
     this.#keepFloat = keepFloat;
@@ -121,7 +121,7 @@ export class ModuleSubject implements Subject<QuantizedModel> {
   #floatLayer(layer: FloatLayer, { wiring: { graph } }: IntegerPlan): FloatLayer {
     const own = graph.nodes.filter((node) => this.#layerOf(node) === layer);
     const tensors = own.flatMap(({ inputs }) => inputs.flatMap((name) => floatsOf(graph.tensors.get(name)) ?? []));
-    return withTensors(layer, tensors);
+    return floatLayer(layer, () => tensors.shift());
   }
 }
 
@@ -153,7 +153,7 @@ function readModule(module: Module, where: string, prefix: string): FloatParts {
   const { store, inChannels, preprocessing, flat = false } = core.definition;
   store.checkAttached(where);
   const steps = deploySteps(core.definition, where);
-  const read = (name: string): Float32Array | undefined => {
+  const read = ({ name }: StepTensor): Float32Array | undefined => {
     if (!store.has(name)) return undefined;
     const values = store.view(name);
     checkFinite(values, `${where}, ${name}`);

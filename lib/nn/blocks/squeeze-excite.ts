@@ -15,7 +15,7 @@ export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias
 /** Something for each of the four tensors of a squeeze-and-excitation. */
 export type SqueezeExciteTensors<T> = Readonly<Record<(typeof squeezeExciteNames)[number], T>>;
 
-export function eachTensor<T>(of: (name: (typeof squeezeExciteNames)[number]) => T): SqueezeExciteTensors<T> {
+function eachTensor<T>(of: (name: (typeof squeezeExciteNames)[number]) => T): SqueezeExciteTensors<T> {
   return Object.fromEntries(squeezeExciteNames.map((name) => [name, of(name)])) as SqueezeExciteTensors<T>;
 }
 

@@ -57,17 +57,29 @@ export function isLinear(step: Step): step is ConvStep {
   return step.kind === 'conv' && step.weightDims.length === 2;
 }
 
-/** Names and dims of a step's float tensors, in the order of the op's arguments. */
-export function stepTensors(step: Step): readonly (readonly [name: string, dims: readonly number[]])[] {
+/** A tensor of a step. */
+export interface StepTensor {
+  /** What it is to the step; {@link SqueezeExciteTensors} has the others. */
+  readonly key: 'weight' | 'bias' | keyof SqueezeExciteTensors<unknown>;
+  /** In the state dict. */
+  readonly name: string;
+  readonly dims: readonly number[];
+}
+
+/** Returns the numbers of a tensor, if it exists. */
+export type TensorReader = (tensor: StepTensor) => Float32Array | undefined;
+
+/** The tensors of a step, in the order of the op's arguments. */
+export function stepTensors(step: Step): readonly StepTensor[] {
   if (step.kind === 'globalAverage') return [];
   if (step.kind === 'conv') {
     return [
-      [step.weightName, step.weightDims],
-      [step.biasName, [step.outChannels]],
+      { key: 'weight', name: step.weightName, dims: step.weightDims },
+      { key: 'bias', name: step.biasName, dims: [step.outChannels] },
     ];
   }
   const dims = squeezeExciteDims(step.channels, step.reduced);
-  return squeezeExciteNames.map((name) => [step.names[name], dims[name]]);
+  return squeezeExciteNames.map((key) => ({ key, name: step.names[key], dims: dims[key] }));
 }
 
 /** The steps of layers that are in deploy form. */

@@ -2,7 +2,16 @@ import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
-import { type ConvStep, deploySteps, isLinear, type SqueezeExciteStep, type Step, stepTensors } from './chain';
+import {
+  type ConvStep,
+  deploySteps,
+  isLinear,
+  type SqueezeExciteStep,
+  type Step,
+  type StepTensor,
+  stepTensors,
+  type TensorReader,
+} from './chain';
 
 /** Names of the input and of the output of every network of this package. */
 export const inputName = 'input';
@@ -18,7 +27,7 @@ export function moduleGraph(definition: Definition, where: string): Graph {
   const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
   const steps = deploySteps(definition, where);
-  for (const step of steps) chain.add(step, dataOf(step, store));
+  for (const step of steps) chain.add(step, readerOf(store));
   return chain.finish(steps, inChannels, flat);
 }
 
@@ -27,14 +36,14 @@ export function engineGraph(definition: Definition, where: string): Graph {
   const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
   const steps = deploySteps(definition, where);
-  for (const step of steps) chain.addWhole(step, dataOf(step, store));
+  for (const step of steps) chain.addWhole(step, readerOf(store));
   const last = steps.at(-1);
   if (last && isLinear(last)) chain.flat(last);
   return chain.finish(steps, inChannels, flat);
 }
 
-function dataOf(step: Step, store: Definition['store']): (Float32Array | undefined)[] {
-  return stepTensors(step).map(([name]) => (store.has(name) ? store.view(name) : undefined));
+function readerOf(store: Definition['store']): TensorReader {
+  return ({ name }) => (store.has(name) ? store.view(name) : undefined);
 }
 
 /**
@@ -50,10 +59,10 @@ export class ChainGraph {
   /** Output of the step before. */
   #value = inputName;
 
-  /** Appends a step in float; returns the names of its nodes. @param data In the order of {@link stepTensors}. */
-  add(step: Step, data: readonly (Float32Array | undefined)[]): string[] {
+  /** Appends a step in float; returns the names of its nodes. @param read Returns the numbers of a tensor, if it exists. */
+  add(step: Step, read: TensorReader): string[] {
     const { length } = this.#nodes;
-    const names = this.#floats(stepTensors(step), data);
+    const names = this.#floats(stepTensors(step), read);
     if (step.kind === 'globalAverage') this.average();
     else if (step.kind === 'squeezeExcite') this.#squeezeExcite(step, names);
     else {
@@ -68,16 +77,16 @@ export class ChainGraph {
    * Same, as the engine computes it: a step is a node, and a linear layer is a convolution. The passes would make the same of
    * {@link add}, which takes several times as long.
    */
-  addWhole(step: Step, data: readonly (Float32Array | undefined)[]): void {
+  addWhole(step: Step, read: TensorReader): void {
     const tensors = stepTensors(step);
     if (step.kind === 'globalAverage') this.step(step.name, 'globalAveragePool');
     else if (step.kind === 'conv') {
-      const [[weight], ...bias] = tensors as [(typeof tensors)[number], ...typeof tensors];
       const kernel = [step.outChannels, step.inChannels / step.groups, step.kernel, step.kernel];
-      this.step(step.name, 'conv', this.#floats([[weight, kernel], ...bias], data), windowAttributes(step), step.relu);
+      const whole = tensors.map((tensor) => (tensor.key === 'weight' ? { ...tensor, dims: kernel } : tensor));
+      this.step(step.name, 'conv', this.#floats(whole, read), windowAttributes(step), step.relu);
     } else {
-      const matrices = tensors.map(([name, dims]) => [name, dims.slice(0, 2)] as const);
-      this.step(step.name, 'squeezeExcite', this.#floats(matrices, data), {}, step.relu);
+      const matrices = tensors.map((tensor) => ({ ...tensor, dims: tensor.dims.slice(0, 2) }));
+      this.step(step.name, 'squeezeExcite', this.#floats(matrices, read), {}, step.relu);
     }
   }
 
@@ -164,14 +173,12 @@ export class ChainGraph {
     };
   }
 
-  /** Adds tensors, those that there are; returns their names. */
-  #floats(
-    tensors: readonly (readonly [name: string, dims: readonly number[]])[],
-    data: readonly (Float32Array | undefined)[],
-  ): string[] {
-    return tensors.flatMap(([name, dims], i) => {
-      const values = data[i];
-      return values ? [this.tensor(name, { type: 'float32', dims, data: values })] : [];
+  /** Adds the tensors that exist; returns their names. */
+  #floats(tensors: readonly StepTensor[], read: TensorReader): string[] {
+    return tensors.flatMap((tensor) => {
+      const { name, dims } = tensor;
+      const data = read(tensor);
+      return data ? [this.tensor(name, { type: 'float32', dims, data })] : [];
     });
   }
 
