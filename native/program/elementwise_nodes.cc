@@ -118,8 +118,10 @@ NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& i
       return {std::make_unique<AveragePoolNode>(spec, shape), shape};
     case OpKind::kGlobalAverage:
       return {std::make_unique<GlobalAverageNode>(spec, shape), {shape.n, shape.c, 1, 1}};
-    default:
+    case OpKind::kRelu:
       return {std::make_unique<ReluNode>(spec, shape), shape};
+    default:
+      fail(code::kInvalidArg, "expected an elementwise op, received ", name_of(spec.kind));
   }
 }
 
