@@ -43,6 +43,22 @@ bool has_avx_vnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
 }
+
+// AVX-512 VNNI with a look-up that only some of these CPUs have.
+const KernelTable& vbmi_kernels() {
+  static const IntegerKernels integer = [] {
+    IntegerKernels kernels = *kAvx512VnniKernels.integer;
+    kernels.look_up = look_up_avx512vbmi;
+    return kernels;
+  }();
+  static const KernelTable table = [] {
+    KernelTable kernels = kAvx512VnniKernels;
+    kernels.isa = "avx512vbmi";
+    kernels.integer = &integer;
+    return kernels;
+  }();
+  return table;
+}
 #endif
 
 std::vector<const KernelTable*> detect() {
@@ -56,7 +72,10 @@ std::vector<const KernelTable*> detect() {
     // All CPUs with F also have BW and VL, except the Xeon Phi.
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
       tables.push_back(&kAvx512Kernels);
-      if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&kAvx512VnniKernels);
+      if (__builtin_cpu_supports("avx512vnni")) {
+        tables.push_back(&kAvx512VnniKernels);
+        if (__builtin_cpu_supports("avx512vbmi")) tables.push_back(&vbmi_kernels());
+      }
     }
   }
 #elif defined(QAREPVGG_ARM64)

@@ -164,6 +164,9 @@ struct IntegerKernels {
   double (*dot_peak)(std::size_t iterations);
 };
 
+// For elements of one byte.
+void look_up_avx512vbmi(const LookUpRow& row);
+
 extern const IntegerKernels kScalarIntegerKernels;
 extern const IntegerKernels kAvx2IntegerKernels;
 extern const IntegerKernels kAvxVnniIntegerKernels;
