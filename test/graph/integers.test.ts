@@ -60,11 +60,6 @@ test.each<[string, readonly NodeSketch[], string]>([
   ['one whose result is floats', [...quantize('x', 'a'), ...conv('a', 'y')], 'quantizedConv'],
   ['ReLU of such a result', [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['y']]], 'quantizedConv relu'],
   [
-    'one before a function of floats',
-    [...quantize('x', 'a'), ...conv('a', 'b'), ['Sigmoid', ['b'], ['y']]],
-    'quantizedConv sigmoid',
-  ],
-  [
     'ReLU behind it',
     [...quantize('x', 'a'), ...conv('a', 'b'), ['Relu', ['b'], ['c']], ...quantize('c', 'y')],
     'quantizedConv relu, dequantize',
@@ -107,6 +102,16 @@ test.each<[string, readonly NodeSketch[], string]>([
   const left = await ops(sketch(nodes));
   if (expected) expect(left).toBe(expected);
   else expect(left).toBe('quantize, dequantize, softmax, quantize, dequantize');
+});
+
+test.each([
+  [7, 'quantizedConv, sigmoid'],
+  [8, 'quantizedConv sigmoid'],
+])('a function of floats after a convolution to %d channels: %s', async (channels, expected) => {
+  const tensors = { ws: [[channels], Array(channels).fill(0.25)] } as const;
+  const bytes = { w: ['int8', [channels, 2, 1, 1], Array(2 * channels).fill(1)] } as const;
+  const nodes: NodeSketch[] = [...quantize('x', 'a'), ...conv('a', 'b'), ['Sigmoid', ['b'], ['y']]];
+  expect(await ops(sketch(nodes, { tensors, bytes }))).toBe(expected);
 });
 
 test('signed integers become unsigned: those of an activation, raised by 128', async () => {

@@ -3,10 +3,11 @@ import { clipBounds } from '../ops/clip';
 import { Rewriter } from '../rewriter';
 
 /** Ops that can apply an activation before they store. */
-const storing = [
-  ...['conv', 'convTranspose', 'quantizedConv', 'quantizedConvTranspose', 'matMul', 'gemm'],
-  ...['add', 'sub', 'mul', 'div', 'affine', 'squeezeExcite'],
-];
+const storing = ['conv', 'convTranspose', 'add', 'sub', 'mul', 'div', 'matMul', 'gemm', 'affine', 'squeezeExcite'];
+
+/** Those that do it for whole vectors of channels: of fewer channels than this, a node of its own computes less. */
+const storingVectors = ['quantizedConv', 'quantizedConvTranspose'];
+const fewChannels = 8;
 
 /** Moves an activation into the op before it, if nothing else reads that op's output. */
 export function activationIntoOp(graph: Graph, where: string): Graph {
@@ -14,11 +15,17 @@ export function activationIntoOp(graph: Graph, where: string): Graph {
   for (const node of rewriter.nodes()) {
     const activation = activationOf(node, rewriter);
     const maker = activation && rewriter.soleMaker(node.inputs[0]);
-    if (!activation || !maker || maker.activation || !storing.includes(maker.op)) continue;
+    if (!activation || !maker || maker.activation || !stores(maker, activation, rewriter)) continue;
     rewriter.remove(maker);
     rewriter.replace(node, { ...maker, outputs: node.outputs, activation });
   }
   return rewriter.finish();
+}
+
+function stores({ op, outputs }: GraphNode, { kind }: Activation, rewriter: Rewriter): boolean {
+  if (!storingVectors.includes(op)) return storing.includes(op);
+  const channels = rewriter.value(outputs[0] as string)?.dims[1];
+  return kind === 'relu' || (channels !== undefined && channels >= fewChannels);
 }
 
 function activationOf(node: GraphNode, rewriter: Rewriter): Activation | undefined {
