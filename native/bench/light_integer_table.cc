@@ -1,5 +1,7 @@
 // The layers of light_table.cc in integers, with and without a table at the store, and elementwise ops: share of the
-// least possible time, computed from the peak of the direct convolution's instructions.
+// least possible time. Like multiply-adds of floats, the instructions that add products ("dots") run in two pipes on
+// the CPUs that we know, and so do the three that each vector of sums needs to become integers: to floats, times the
+// scale, to whole numbers. So the limit of a layer with little arithmetic per output counts these, too.
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -15,6 +17,7 @@ namespace qarepvgg {
 namespace {
 
 constexpr float kScale = 0.02f;
+constexpr double kConversion = 3;  // instructions for a vector of sums, besides those that pack and store integers
 
 Quantization quantization() { return Quantization(static_cast<double>(kScale), 0, "benchmark"); }
 
@@ -59,6 +62,12 @@ class LightIntegerBench {
     const std::size_t pixels = layer_.kind == LightKind::kTransposed ? layer_.size * layer_.size : out_pixels();
     return 2.0 * static_cast<double>(pixels * weights_.weight.size());
   }
+  // Seconds of the dots and of the conversion of all sums, at a peak in operations per second.
+  double computing(double peak, const IntegerKernels& kernels) const {
+    const double outputs = static_cast<double>(out_pixels() * layer_.out_c), terms = operations() / 2 / outputs;
+    const double elements = static_cast<double>(step_elements(kernels)), dots = std::ceil(terms / elements);
+    return outputs * (dots + kConversion) * 2 * elements / peak;
+  }
   // Bytes of the maps, without halos, and of the weights.
   double bytes() const {
     const std::size_t in = layer_.size * layer_.size * in_.map.pixel();
@@ -70,7 +79,8 @@ class LightIntegerBench {
   void run() {
     const auto* packed = reinterpret_cast<const std::byte*>(packed_.data());
     const std::size_t items = is_depthwise() ? depthwise_.items() : taps_.items();
-    const std::size_t pieces = std::min(items, kPiecesPerThread * static_cast<std::size_t>(threads_));
+    const std::size_t pieces =
+        threads_ == 1 ? 1 : std::min(items, kPiecesPerThread * static_cast<std::size_t>(threads_));
     parallel_pieces(threads_, pieces, [&](const Piece& piece) {
       const Tile tile = even_tile(items, pieces, piece.index);
       if (is_depthwise())
@@ -163,7 +173,7 @@ bool run_light_integer_table(const KernelTable& table, int threads, const Option
     const Result looked_up = measure(layer.operations(), [&] { layer.run(); }, kernels.dot_peak, threads, options);
     const double seconds = layer.operations() / result.speed;
     const double copying = layer.bytes() / copy_speed(layer.bytes(), threads, options);
-    const double computing = layer.operations() / result.peak, limit = std::fmax(computing, copying);
+    const double computing = layer.computing(result.peak, kernels), limit = std::fmax(computing, copying);
     std::printf("%-30s%12.1f%10.1f%12.1f %% %s%12.1f %%%s\n", spec.name, result.speed / 1e9,
                 layer.bytes() / seconds / 1e9, 100 * limit / seconds, computing > copying ? "dot   " : "memory",
                 100 * limit * looked_up.speed / layer.operations(), right ? "" : "   WRONG");

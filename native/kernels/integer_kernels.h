@@ -15,12 +15,14 @@ inline constexpr int kMaxTileRows = 14;
 inline constexpr int kMaxTileVectors = 3;
 
 // From a sum to an output: x = float(sum) * scale, clamped to [low, high]; then x itself, or x rounded to the nearest
-// whole number (ties to even) plus the zero point.
+// whole number (ties to even) plus the zero point. In the latter case `low` is a whole number, and `high` plus the zero
+// point is 255.
 struct Requantize {
   const float* scale;  // for each lane
   float low, high;
   std::int32_t zero_point;
   bool floats;  // stores x itself
+  bool small;   // scales are below 1, so that x fits into 32 bits
 };
 
 // One tile of an integer convolution, accumulated in registers over the whole reduction:
@@ -82,8 +84,7 @@ struct IntegerWinogradOutput {
 // A row of output pixels of a depthwise convolution: sum[p][c] = start[c] + sum over taps t of
 //   input[p * stride + tap t][c] * weights[t][c]
 // The taps are rows and columns of pixels for 3x3 and 5x5, and those of the list otherwise. Sums without start stay
-// below 2^22. Weights are whole numbers in floats, [tap][channels]. For kernels that use dots they are signed bytes,
-// [four rows of taps][column][channels][row], with zeros for rows beyond the window.
+// below 2^22. Weights are whole numbers in floats, [tap][channels].
 struct IntegerDepthwiseRow {
   const std::byte* input;
   std::ptrdiff_t input_row, pixel;
@@ -97,6 +98,25 @@ struct IntegerDepthwiseRow {
   std::ptrdiff_t out_pixel;
   std::size_t pixels, channels;  // channels: a multiple of 16
 };
+
+// The same with dots of bytes, for 3x3 and 5x5: a dot adds the taps of a column of four input rows. A block is 4 *
+// lanes bytes of neighbouring elements, which may belong to several pixels. Four vectors of 32-bit numbers hold it, in
+// this order: each 16 bytes of the block are the same 128 bits of the four vectors. Kernels compute one block of one or
+// two output rows, then the one `step` bytes further in the input, and so on.
+struct IntegerDepthwiseBlocks {
+  const std::byte* input;
+  std::ptrdiff_t input_row, pixel, step;
+  // [output row][four input rows][column][vector], `weight_vector` bytes apart: four signed bytes for each lane.
+  const std::byte* weights;
+  std::ptrdiff_t weight_vector;
+  const std::int32_t* start;  // [vector][lane]
+  Requantize store;           // its scales: [vector][lane]
+  std::byte* out;
+  std::ptrdiff_t out_row, out_step;
+  std::size_t blocks;
+  std::byte* scratch;  // kDepthwiseScratch vectors
+};
+inline constexpr std::size_t kDepthwiseScratch = 2 + 5 * 8;
 
 // x / scale, clamped to [low, high], rounded as above, plus the zero point. NaN becomes low.
 struct QuantizeParameters {
@@ -142,8 +162,14 @@ struct IntegerKernels {
 
   // For 3x3 and 5x5, indexed by [5x5][stride - 1]; then for any window.
   void (*depthwise[2][2])(const IntegerDepthwiseRow&);
-  bool depthwise_dots;  // whether the kernels for 3x3 and 5x5 use dots
   void (*depthwise_taps)(const IntegerDepthwiseRow&);
+  // For 3x3 and 5x5. Null on instruction sets without dots of unsigned and signed bytes.
+  struct DepthwiseDots {
+    void (*any[2])(const IntegerDepthwiseBlocks&);  // stride 1, indexed by [output rows - 1]
+    // The step is one output pixel: neighbouring blocks share columns. Indexed by [stride - 1][output rows - 1]; with
+    // stride 2 there is one row.
+    void (*pixels[2][2])(const IntegerDepthwiseBlocks&);
+  } depthwise_dots[2];
 
   // Between floats and elements, (element - zero point) * scale. count: a multiple of 16.
   void (*quantize)(const float* x, std::size_t count, const QuantizeParameters&, std::byte* out);

@@ -12,6 +12,7 @@ namespace {
 
 struct Vec : Vec128 {
   static constexpr std::size_t kElementBytes = 2;
+  static constexpr bool kInterleaves = false;
   using LookUp = LookUpEach<kElementBytes>;
 
   static void dot(Reg& acc, Reg a, Reg b) { dot_words(acc, a, b); }
@@ -23,6 +24,15 @@ struct Vec : Vec128 {
     std::byte all[kLanes * kElementBytes];
     narrow(all, r);
     for (std::size_t i = 0; i < n * kElementBytes; ++i) p[i] = all[i];
+  }
+  static Reg set_elements(std::int32_t x) { return set_words(x); }
+  static Reg pack(const Reg* r, Reg zero_point, Reg low) {
+    const int16x8_t words = vmaxq_s16(pack_words(r[0], r[1], zero_point), vreinterpretq_s16_s32(low));
+    return vreinterpretq_s32_s16(vminq_s16(words, vdupq_n_s16(255)));
+  }
+  static void store_part(std::byte* p, Reg packed, int part) {
+    const int16x8_t words = vreinterpretq_s16_s32(packed);
+    vst1_s16(reinterpret_cast<std::int16_t*>(p), part == 0 ? vget_low_s16(words) : vget_high_s16(words));
   }
   static Words load_words(const std::byte* p, std::size_t) {
     return vld1q_s16(reinterpret_cast<const std::int16_t*>(p));

@@ -17,11 +17,11 @@ namespace {
 constexpr std::int32_t kOffset = 128;
 
 struct Vec : Vec128Bytes {
+  static constexpr bool kInterleaves = false;
   static int8x16_t flipped(Reg a) {
     return vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(a), vdupq_n_u8(kOffset)));
   }
   static void dot(Reg& acc, Reg a, Reg b) { acc = vdotq_laneq_s32(acc, vreinterpretq_s8_s32(b), flipped(a), 0); }
-  static void dot_lanes(Reg& acc, Reg a, Reg b) { acc = vdotq_s32(acc, vreinterpretq_s8_s32(b), flipped(a)); }
 };
 
 constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;

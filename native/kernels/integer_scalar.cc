@@ -21,6 +21,7 @@ struct Vec {
   };
   static constexpr int kLanes = 4;
   static constexpr std::size_t kWords = 4, kElementBytes = 1;
+  static constexpr bool kInterleaves = false;
   using LookUp = LookUpEach<kElementBytes>;
 
   template <class R, class F>
@@ -90,7 +91,6 @@ struct Vec {
       acc.v[i] = wrap(bits(acc.v[i]) + bits(sum));
     }
   }
-  static void dot_lanes(Reg& acc, Reg a, Reg b) { dot(acc, a, b); }
   static void dot_words(Reg& acc, Reg a, Reg b) {
     for (int i = 0; i < kLanes; ++i) {
       std::int16_t x[2], w[2];
@@ -108,12 +108,26 @@ struct Vec {
   static FReg to_float(Reg r) {
     return map<FReg>([&](int i) { return static_cast<float>(r.v[i]); });
   }
-  // Adding 1.5 * 2^23 leaves no bits for a fraction, which rounds magnitudes below 2^22.
+  // Adding 1.5 * 2^23 leaves no bits for a fraction, which rounds magnitudes up to 2^22.
   static Reg round(FReg x) {
     return map<Reg>([&](int i) {
-      const float whole = x.v[i] + 0x1.8p23f;
+      const float inside = x.v[i] < -0x1p22f ? -0x1p22f : x.v[i] > 0x1p22f ? 0x1p22f : x.v[i];
+      const float whole = inside + 0x1.8p23f;
       return static_cast<std::int32_t>(whole - 0x1.8p23f);
     });
+  }
+  static Reg set_words(std::int32_t x) { return set(x); }
+  static Reg set_elements(std::int32_t x) { return set(x); }
+  static Reg pack(const Reg* r, Reg zero_point, Reg low) {
+    std::uint8_t bytes[4 * kLanes];
+    for (int i = 0; i < 4 * kLanes; ++i) {
+      const std::int32_t x = r[i / kLanes].v[i % kLanes] + zero_point.v[0];
+      bytes[i] = static_cast<std::uint8_t>(x < low.v[0] ? low.v[0] : x > 255 ? 255 : x);
+    }
+    return load(bytes);
+  }
+  static void store_part(std::byte* p, const Reg& packed, int part) {
+    std::memcpy(p, &packed.v[part], sizeof packed.v[part]);
   }
   static FReg load_floats(const float* p) { return load_all<FReg>(p); }
   static void store_floats(float* p, FReg x) { store_first_of(p, x, kLanes); }

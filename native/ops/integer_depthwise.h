@@ -25,20 +25,31 @@ class IntegerDepthwise {
   // weight: [channels][1][kernel y][kernel x].
   void pack_weights(const std::int8_t* weight, std::byte* packed) const;
 
-  // The work as independent items, of which run_items runs some. An item is an output row; rows are numbered through
-  // all images. The input's halo must cover the padding.
-  std::size_t items() const { return out_.n * out_.h; }
+  // The work as independent items, of which run_items runs some. An item is as many output rows of an image as are
+  // computed together; items are numbered through all images. The input's halo must cover the padding.
+  std::size_t items() const;
   void run_items(const ByteMap& in, const std::byte* weights, const SumStore& sums, const ByteMap& out,
-                 const Tile& rows) const;
+                 const Tile& items) const;
 
  private:
-  // Whether the kernel multiplies bytes.
-  bool has_dots() const { return kernel_ != nullptr && kernels_->depthwise_dots; }
+  struct Run;
+  struct Strip;
+  // Rows of one image.
+  void run_taps(const Run& run, std::size_t image, const Tile& rows) const;
+  void run_dots(const Run& run, std::size_t image, const Tile& rows) const;
+  void run_strip(const Run& run, std::size_t image, const Tile& rows, const Strip& strip) const;
+  template <class Body>
+  void for_each_strip(const Body& body) const;
+
+  std::size_t block() const { return 4 * static_cast<std::size_t>(kernels_->lanes); }  // elements
+  std::size_t fours() const;
+  std::size_t weight_vector() const;
 
   Window window_;
   MapShape out_;
   const IntegerKernels* kernels_;
-  void (*kernel_)(const IntegerDepthwiseRow&);  // null: any window
+  void (*kernel_)(const IntegerDepthwiseRow&);  // for windows without dots
+  const IntegerKernels::DepthwiseDots* dots_;   // or null
 };
 
 }  // namespace qarepvgg

@@ -84,6 +84,7 @@ void SumStore::pack(const QuantizedWeights& weights, std::size_t groups, const P
   const std::size_t padded = panels.padded(), terms = weights.weight.size() / weights.bias.size();
   std::fill_n(start, groups * padded, 0);
   std::fill_n(scale, groups * padded, 0.0f);
+  small_ = true;
   for (std::size_t out = 0; out < weights.bias.size(); ++out) {
     const std::size_t lane = out / panels.channels * padded + out % panels.channels;
     // sum of (x - zero point) * w = sum of (x - offset) * w - (zero point - offset) * sum of w. check_weights() bounds
@@ -92,13 +93,14 @@ void SumStore::pack(const QuantizedWeights& weights, std::size_t groups, const P
     for (std::size_t i = 0; i < terms; ++i) sum += weights.weight[out * terms + i];
     start[lane] = static_cast<std::int32_t>(weights.bias[out] - (input_.zero_point() - offset) * sum);
     scale[lane] = multiplier(weights.scale[out]);
+    small_ = small_ && scale[lane] < 1;
   }
   start_ = start;
   scale_ = scale;
 }
 
 Requantize SumStore::store(std::size_t lane) const {
-  return {scale_ + lane, low_, high_, output_ ? output_->zero_point() : 0, !output_};
+  return {scale_ + lane, low_, high_, output_ ? output_->zero_point() : 0, !output_, small_};
 }
 
 void SumStore::finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,

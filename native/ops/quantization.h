@@ -87,6 +87,7 @@ class SumStore {
   Quantization input_;
   std::optional<Quantization> output_;
   float low_, high_;
+  bool small_ = true;  // whether all scales are below 1
   const std::int32_t* start_ = nullptr;
   const float* scale_ = nullptr;
   const std::uint8_t* table_ = nullptr;

@@ -64,8 +64,11 @@ QuantizedCase random_quantized_case(Rng& rng, const ConvShape& shape, const Quan
   if (rng.chance(0.8)) {
     // Most outputs are inside the range, because most sums are much smaller than the largest possible one.
     const double about = largest * static_cast<double>(from.scale()) * 0.01 / rng.uniform(100, 5000);
-    const double scale = ties ? std::ldexp(static_cast<double>(product), static_cast<int>(rng.between(1, 12)))
-                              : random_scale(rng, about);
+    // A factor above 1 takes products beyond 32 bits.
+    const bool large = rng.chance(0.1);
+    const double scale = large  ? random_scale(rng, static_cast<double>(product) / 300)
+                         : ties ? std::ldexp(static_cast<double>(product), static_cast<int>(rng.between(1, 12)))
+                                : random_scale(rng, about);
     c.to = Quantization(scale, static_cast<double>(random_quantization(rng).zero_point()), "a test");
   }
   return c;

@@ -4,6 +4,7 @@
 
 #include "kernels/dispatch.h"
 #include "ops/integer_convolution.h"
+#include "ops/integer_depthwise.h"
 #include "ops/integer_stem.h"
 #include "ops/integer_winograd.h"
 #include "test/guarded_memory.h"
@@ -24,8 +25,8 @@ struct Packed {
   Packed(GuardedMemory& memory, const QuantizedCase& c, const Plan& plan, const Pack& pack)
       : weights(memory.bytes(plan.weight_bytes())), sums(c.from, c.to, c.relu) {
     pack(c.weights->weight.data(), weights);
-    const std::size_t lanes = c.shape.groups * plan.panels().padded();
-    sums.pack(*c.weights, c.shape.groups, plan.panels(), plan.offset(),
+    const std::size_t groups = c.shape.out_c / plan.panels().channels, lanes = groups * plan.panels().padded();
+    sums.pack(*c.weights, groups, plan.panels(), plan.offset(),
               reinterpret_cast<std::int32_t*>(memory.bytes(lanes * 4)), memory.floats(lanes));
   }
 };
@@ -149,6 +150,45 @@ TEST(quantized_winograd_limit) {
       const ByteMap out = output_map(memory, rng, c, kernels);
       plan.run_items(in, packed.weights, packed.sums, out, memory.bytes(plan.scratch_bytes()), {0, plan.items()}, true);
       check_output(out, c, expected, table->isa);
+    }
+  });
+}
+
+// ---- depthwise ---------------------------------------------------------------------------------------------------
+
+// Channels below, at and above the blocks of all instruction set, and rows that are shorter than a block.
+TEST(quantized_depthwise_equals_reference) {
+  test.repeat(1500, [](Rng& rng) {
+    constexpr std::size_t kKernels[]{3, 3, 3, 5, 5, 5, 2, 7};
+    const std::size_t kernel = rng.pick(kKernels), channels = rng.between(2, rng.chance(0.5) ? 70 : 330);
+    const std::size_t most = rng.chance(0.5) ? 5 : 20;
+    const ConvShape shape{rng.between(1, 2),
+                          channels,
+                          rng.between(1, most),
+                          rng.between(1, most),
+                          channels,
+                          kernel,
+                          rng.between(1, 2),
+                          kernel / 2,
+                          1,
+                          channels};
+    const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), false);
+    const reference::Tensor x = random_integers(rng, input_dims(shape));
+    const reference::Tensor expected = reference::quantized_convolve(x, c.reference());
+    for (const KernelTable* table : available_kernels()) {
+      const IntegerKernels& kernels = *table->integer;
+      GuardedMemory memory(rng);
+      const std::size_t members = rng.pick(kTeams);
+      const IntegerDepthwise nominal(shape.window(), resized(rng, shape).output(), kernels);
+      const IntegerDepthwise plan(shape.window(), shape.output(), kernels);
+      const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { nominal.pack_weights(weight, out); });
+      const ByteMap in = memory.byte_map(x, shape.padding + rng.between(0, 1),
+                                         static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
+      const ByteMap out = output_map(memory, rng, c, kernels);
+      run_in_pieces(rng, plan.items(), members, [&](const Tile& items, std::size_t, bool) {
+        plan.run_items(in, packed.weights, packed.sums, out, items);
+      });
+      check_output(out, c, expected, text_of(table->isa, ", ", describe(c), ", ", members, " members"));
     }
   });
 }
