@@ -43,8 +43,8 @@ void sleep_with_pieces(std::size_t, bool holds) {
 
 std::atomic<bool> stay_away{false};
 
-void never_come(std::size_t member, bool) {
-  while (member > 0 && stay_away.load()) sleep_for_microseconds(200);
+void never_come(std::size_t member, bool holds) {
+  while (member > 0 && !holds && stay_away.load()) sleep_for_microseconds(200);
 }
 
 // All members come late.
