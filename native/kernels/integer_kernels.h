@@ -160,7 +160,7 @@ struct IntegerKernels {
   void (*winograd_input[2][2])(const IntegerWinogradInput&);
   void (*winograd_output[2][2])(const IntegerWinogradOutput&);
 
-  // For 3x3 and 5x5, indexed by [5x5][stride - 1]; then for any window.
+  // For 3x3 and 5x5, indexed by [5x5][stride - 1], null where there are some with dots; then for any window.
   void (*depthwise[2][2])(const IntegerDepthwiseRow&);
   void (*depthwise_taps)(const IntegerDepthwiseRow&);
   // For 3x3 and 5x5. Null on instruction sets without dots of unsigned and signed bytes.
