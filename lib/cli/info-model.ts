@@ -1,7 +1,7 @@
 import { QARepVGGError } from '../errors';
 import type { Graph } from '../graph/graph';
 import { opOf } from '../graph/ops';
-import { countProducts, optimize } from '../graph/passes';
+import { countProducts, optimize, type Products } from '../graph/passes';
 import { splitGraph } from '../graph/tail';
 import type { Model, ModelSummary, Value } from '../index';
 import { completeInputDims } from '../model/input-dims';
@@ -57,7 +57,7 @@ interface Found {
   readonly summary: ModelSummary;
   /** Native ops by name. */
   readonly computed: Readonly<Record<string, number>>;
-  readonly products: { readonly integer: number; readonly all: number };
+  readonly products: Products;
 }
 
 /** Undefined where open dims decide others. */

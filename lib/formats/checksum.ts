@@ -1,7 +1,5 @@
 import type { Steps } from '../slices';
-
-/** Loaded with the first checksum: it brings all of Node's streams. */
-const zlib = (): typeof import('node:zlib') => require('node:zlib');
+import { zlib } from './zlib';
 
 /** These take about a millisecond. */
 const bytesPerStep = 2 ** 22;

@@ -2,9 +2,7 @@ import { describeList, mismatch, QARepVGGError, quote } from '../errors';
 import { inSlices, type Steps, stepSize } from '../slices';
 import { Dataset, type DatasetSource } from './dataset';
 import { allocateBytes, withFile } from './files';
-
-/** Loaded with the first compressed file: it brings all of Node's streams. */
-const zlib = (): typeof import('node:zlib') => require('node:zlib');
+import { zlib } from './zlib';
 
 /** Unsigned bytes in row-major order. */
 export interface IdxArray {

@@ -30,9 +30,7 @@ export const outputLayer = 'output';
  */
 export function networkGraph(model: Module | QuantizedModel, where: string): Graph {
   if (model instanceof QuantizedModel) return quantizedGraph(model);
-  const { definition } = coreOf(model, where);
-  definition.store.checkAttached(where);
-  return moduleGraph(definition, where);
+  return moduleGraph(coreOf(model, where).definition, where);
 }
 
 /**

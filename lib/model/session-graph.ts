@@ -14,9 +14,7 @@ import { QuantizedModel } from './quantized-model';
  */
 export function sessionGraph(model: Module | QuantizedModel, where: string): Graph {
   if (model instanceof QuantizedModel) return integerGraph(model);
-  const { definition } = coreOf(model, where);
-  definition.store.checkAttached(where);
-  return engineGraph(definition, where);
+  return engineGraph(coreOf(model, where).definition, where);
 }
 
 function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {

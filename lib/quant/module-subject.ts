@@ -7,7 +7,7 @@ import { type FloatLayer, floatLayer, type QuantizedLayer, readerOf } from '../m
 import { type QuantizationRecipe, QuantizedModel, type QuantizedParts } from '../model/quantized-model';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { deploySteps, integerSteps, type StepTensor } from '../nn/networks/chain';
+import { deploySteps, integerSteps, type StepTensor, stateReader } from '../nn/networks/chain';
 import { ChainGraph, outputName } from '../nn/networks/graph';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { RepCore } from '../nn/rep-core';
@@ -151,12 +151,11 @@ function readModules(model: Module | readonly Module[], where: string): FloatPar
 function readModule(module: Module, where: string, prefix: string): FloatParts {
   const core = coreOf(module, where);
   const { store, inChannels, preprocessing, flat = false } = core.definition;
-  store.checkAttached(where);
   const steps = deploySteps(core.definition, where);
-  const read = ({ name }: StepTensor): Float32Array | undefined => {
-    if (!store.has(name)) return undefined;
-    const values = store.view(name);
-    checkFinite(values, `${where}, ${name}`);
+  const stored = stateReader(store);
+  const read = (tensor: StepTensor): Float32Array | undefined => {
+    const values = stored(tensor);
+    if (values) checkFinite(values, `${where}, ${tensor.name}`);
     return values;
   };
   const layers = steps.map((step) => floatLayer({ ...step, name: prefix + step.name }, read));

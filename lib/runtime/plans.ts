@@ -1,13 +1,8 @@
 import type { Session } from '../../binding';
 import { callNative, QARepVGGError } from '../errors';
 import type { DataType, GraphTensor } from '../graph/graph';
+import type { Products } from '../graph/passes';
 import type { InputDims } from '../graph/specialize';
-
-/** How many convolutions and matrix products with weights a graph has, and how many of them compute in integers. */
-export interface Products {
-  readonly integer: number;
-  readonly all: number;
-}
 
 /** Dims of the inputs or outputs, in the graph's order. */
 export type DimsList = readonly (readonly number[])[];

@@ -5,7 +5,6 @@ import { type InputDims, specialize, specializeSteps } from '../specialize';
 import { activationIntoOp } from './activation-into-op';
 import { writeAffine } from './affine';
 import { affineIntoActivation } from './affine-into-activation';
-
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
 import { findSqueezeExcite } from './find-squeeze-excite';
@@ -23,7 +22,7 @@ import { residualIntoConv } from './residual-into-conv';
 import { roundTensors } from './round-tensors';
 import { writeOut, writeOutConversions } from './write-out';
 
-export { countProducts } from './integers';
+export { countProducts, type Products } from './integers';
 
 /** Folds nodes whose inputs the passes before have made constant. */
 const fold: Pass = (graph, where) => {

@@ -123,8 +123,18 @@ function classifierSteps({ name, features, classes }: ClassifierLayer): Step[] {
   ];
 }
 
-/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form. */
-export function deploySteps({ steps }: Definition, where: string): readonly Step[] {
+/** Reads the tensors of a state, those that it has. */
+export function stateReader(store: Definition['store']): TensorReader {
+  return ({ name }) => (store.has(name) ? store.view(name) : undefined);
+}
+
+/**
+ * The steps of a module, whose state may be read.
+ *
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_BUFFER_DETACHED
+ */
+export function deploySteps({ steps, store }: Definition, where: string): readonly Step[] {
+  store.checkAttached(where);
   if (steps) return steps;
   const received = 'one with branches or batch norms; call model.eval().switchToDeploy() first';
   throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in deploy form', received);

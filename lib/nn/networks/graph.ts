@@ -9,6 +9,7 @@ import {
   type SqueezeExciteStep,
   type Step,
   type StepTensor,
+  stateReader,
   stepTensors,
   type TensorReader,
 } from './chain';
@@ -27,7 +28,7 @@ export function moduleGraph(definition: Definition, where: string): Graph {
   const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
   const steps = deploySteps(definition, where);
-  for (const step of steps) chain.add(step, readerOf(store));
+  for (const step of steps) chain.add(step, stateReader(store));
   return chain.finish(steps, inChannels, flat);
 }
 
@@ -36,14 +37,10 @@ export function engineGraph(definition: Definition, where: string): Graph {
   const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
   const steps = deploySteps(definition, where);
-  for (const step of steps) chain.addWhole(step, readerOf(store));
+  for (const step of steps) chain.addWhole(step, stateReader(store));
   const last = steps.at(-1);
   if (last && isLinear(last)) chain.flat(last);
   return chain.finish(steps, inChannels, flat);
-}
-
-function readerOf(store: Definition['store']): TensorReader {
-  return ({ name }) => (store.has(name) ? store.view(name) : undefined);
 }
 
 /**

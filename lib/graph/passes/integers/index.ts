@@ -58,8 +58,14 @@ export function computeIntegers(graph: Graph, where: string): Graph {
 const products = ['quantizedConv', 'quantizedConvTranspose'];
 const floatProducts = ['conv', 'convTranspose', 'matMul'];
 
-/** Counts the convolutions and matrix products with weights of an optimised graph: those in integers, and all. */
-export function countProducts({ nodes, tensors }: Graph): { readonly integer: number; readonly all: number } {
+/** How many convolutions and matrix products with weights a graph has, and how many of them compute in integers. */
+export interface Products {
+  readonly integer: number;
+  readonly all: number;
+}
+
+/** Counts those of an optimised graph. */
+export function countProducts({ nodes, tensors }: Graph): Products {
   const integer = nodes.filter(({ op }) => products.includes(op)).length;
   const float = nodes.filter(({ op, inputs }) => floatProducts.includes(op) && tensors.has(inputs[1] as string)).length;
   return { integer, all: integer + float };
