@@ -4,7 +4,7 @@ import bindings from 'bindings';
 import type { Addon } from '../binding';
 import { built, shipped } from './addon-files';
 import { libraryProblem } from './elf';
-import { QARepVGGError } from './errors';
+import { failure, QARepVGGError } from './errors';
 import { loadFailure } from './load-failure';
 
 const target = `${process.platform}-${process.arch}`;
@@ -72,7 +72,7 @@ export function loadAddon(root: string = ownRoot): Addon {
     const message = loadFailure(root, target, places, error as Error);
     throw new QARepVGGError('ERR_ADDON_LOAD', message, { cause: error });
   }
-  addon.setErrorClass(QARepVGGError as new (code: string, message: string) => Error);
+  addon.setErrorClass(failure as unknown as new (code: string, message: string) => Error);
   addon.info();
   return addon;
 }

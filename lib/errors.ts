@@ -71,24 +71,88 @@ export class QARepVGGError extends Error {
 }
 
 /**
- * An error with the message pattern of this package: where it happened, what was expected, what came.
- * `received` is text; {@link describe} makes it from a value.
+ * The place of an error on its way out: '' until there is one. Public functions remove it; errors that others made have none.
+ * In the global registry for the reason of {@link brand}.
  */
-export function mismatch(code: ErrorCode, where: string, expected: string, received: string): QARepVGGError {
-  return new QARepVGGError(code, `${where}: expected ${expected}, received ${received}`);
+const placeOfError = Symbol.for('qarepvgg.place');
+
+type Travelling = QARepVGGError & { [placeOfError]: string };
+
+/** An error whose message says what is wrong. Callers say where: see {@link within} and {@link boundary}. */
+export function failure(code: ErrorCode, message: string, options?: ErrorOptions): QARepVGGError {
+  const error = new QARepVGGError(code, message, options);
+  return Object.defineProperty(error, placeOfError, { value: '', writable: true, configurable: true });
+}
+
+/** The same failure under another code, of which an option is not the cause. */
+export function recoded(code: ErrorCode, error: QARepVGGError): QARepVGGError {
+  const made = failure(code, error.message, { cause: error }) as Travelling;
+  if (isTravelling(error)) made[placeOfError] = error[placeOfError];
+  return made;
+}
+
+/** What was expected and what came, behind the place if that is known. `received` is text; {@link describe} makes it from a value. */
+export type Mismatch =
+  | readonly [expected: string, received: string]
+  | readonly [place: string, expected: string, received: string];
+
+/** A {@link failure} with the message pattern of this package. */
+export function mismatch(code: ErrorCode, ...what: Mismatch): QARepVGGError {
+  if (what.length === 3) return placed(what[0], mismatch(code, what[1], what[2]));
+  return failure(code, `expected ${what[0]}, received ${what[1]}`);
 }
 
 /**
- * Calls the addon, which does not know its caller: its errors, thrown or rejected, get the place that all messages begin with.
+ * Puts a place in front of the message of an error that has not yet left a public function; leaves others alone. Places are joined
+ * by commas, except one that begins with ' ', '.' or '[': it continues the place in front of it.
+ *
+ * @returns The same error.
  */
-export function callNative<T>(where: string, call: () => T): T {
+export function placed<T>(place: string, error: T): T {
+  if (!isTravelling(error)) return error;
+  const inner = error[placeOfError];
+  const joint = inner === '' ? ': ' : /^[ .[]/.test(inner) ? '' : ', ';
+  const { message, stack } = error;
+  error.message = place + joint + message;
+  // The engine wrote the message into the stack, too.
+  if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
+  error[placeOfError] = inner === '' ? place : place + joint + inner;
+  return error;
+}
+
+/** Calls a function for its result or promise; the errors of this package in it begin with `place`, such as "option method". */
+export function within<T>(place: string, call: () => T): T {
+  return catching(call, (error) => placed(place, error));
+}
+
+/** Same as {@link within}, for work in steps and other generators. */
+export function* stepsWithin<Y, T>(place: string, steps: Generator<Y, T>): Generator<Y, T> {
+  try {
+    return yield* steps;
+  } catch (error) {
+    throw placed(place, error);
+  }
+}
+
+/**
+ * The body of a public function: its errors begin with the function's name, and others that they pass through add nothing.
+ * Errors of the caller's own functions pass as they are.
+ */
+export function boundary<T>(name: string, call: () => T): T {
+  return catching(call, (error) => leaving(name, error));
+}
+
+/** What {@link boundary} does to an error, for functions that catch it themselves. */
+export function leaving(name: string, error: unknown): unknown {
+  if (isOutOfMemory(error)) return leaving(name, failure('ERR_OUT_OF_MEMORY', 'out of memory', { cause: error }));
+  const own: { [placeOfError]?: string } = Object(placed(name, error));
+  delete own[placeOfError];
+  return error;
+}
+
+function catching<T>(call: () => T, change: (error: unknown) => unknown): T {
   const fail = (error: unknown): never => {
-    // Node's C++ wrapper makes objects before our code runs, and reports a failure by its C++ name.
-    if (types.isNativeError(error) && error.message === 'std::bad_alloc') {
-      throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: out of memory`, { cause: error });
-    }
-    if (!(error instanceof QARepVGGError)) throw error;
-    throw new QARepVGGError(error.code, `${where}: ${error.message}`, { cause: error });
+    throw change(error);
   };
   try {
     const result = call();
@@ -96,6 +160,15 @@ export function callNative<T>(where: string, call: () => T): T {
   } catch (error) {
     return fail(error);
   }
+}
+
+function isTravelling(error: unknown): error is Travelling {
+  return error instanceof QARepVGGError && placeOfError in error;
+}
+
+/** Node's C++ wrapper makes objects before the addon's code runs, and reports a failure by its C++ name. */
+function isOutOfMemory(error: unknown): boolean {
+  return types.isNativeError(error) && error.message === 'std::bad_alloc';
 }
 
 const maxShown = 8;

@@ -7,9 +7,9 @@ export function allFinite(values: Float32Array): boolean {
 }
 
 /** Smallest and largest of numbers. @throws {QARepVGGError} ERR_NON_FINITE unless all are finite. */
-export function checkFinite(values: Float32Array, where: string): readonly [low: number, high: number] {
+export function checkFinite(values: Float32Array): readonly [low: number, high: number] {
   const [low, high] = addon.extent(values);
   if (!Number.isNaN(low)) return [low, high];
   const odd = values.findIndex((value) => !Number.isFinite(value));
-  throw mismatch('ERR_NON_FINITE', where, 'finite numbers', `${values[odd]} at ${odd}`);
+  throw mismatch('ERR_NON_FINITE', 'finite numbers', `${values[odd]} at ${odd}`);
 }

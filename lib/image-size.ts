@@ -9,13 +9,13 @@ export type InputSize = number | Size;
 
 /** A size of images whose sides have up to `maxSide` pixels. */
 export function sizeField(maxSide: number): Field<Size> {
-  return (value, where) => {
-    const list = readForeign(where, () => (Array.isArray(value) ? value.slice(0, 3) : [value, value]));
+  return (value) => {
+    const list = readForeign(() => (Array.isArray(value) ? value.slice(0, 3) : [value, value]));
     const [height, width] = list as [number, number];
     const isSide = (side: unknown): boolean =>
       Number.isSafeInteger(side) && (side as number) >= 1 && (side as number) <= maxSide;
     if (list.length === 2 && list.every(isSide)) return Object.freeze([height, width] as const);
-    throw mismatch('ERR_INVALID_ARG', where, `a side from 1 to ${maxSide}, or [height, width]`, describe(value));
+    throw mismatch('ERR_INVALID_ARG', `a side from 1 to ${maxSide}, or [height, width]`, describe(value));
   };
 }
 

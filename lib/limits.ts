@@ -1,5 +1,5 @@
 import { addon } from './binding';
-import { mismatch, QARepVGGError } from './errors';
+import { failure, mismatch } from './errors';
 
 /** More than any published network uses; keeps every product of sizes far from overflow. */
 export const maxChannels = 65536;
@@ -21,13 +21,13 @@ const maxFloats = 2 ** 31 - 1;
  *
  * @throws {QARepVGGError} ERR_SIZE_OVERFLOW when that many floats have more than 2^53 - 1 bytes.
  */
-export function checkedProduct(sizes: readonly number[], where: string): number {
+export function checkedProduct(sizes: readonly number[]): number {
   let product = 1;
   for (const size of sizes) {
     // Exact: both factors are below 2^53, and a rounded product is at least 2^53.
     product *= size;
     if (product * Float32Array.BYTES_PER_ELEMENT > Number.MAX_SAFE_INTEGER) {
-      throw mismatch('ERR_SIZE_OVERFLOW', where, 'a size below 2^53 bytes', `[${sizes.join(', ')}]`);
+      throw mismatch('ERR_SIZE_OVERFLOW', 'a size below 2^53 bytes', `[${sizes.join(', ')}]`);
     }
   }
   return product;
@@ -38,9 +38,9 @@ export function checkedProduct(sizes: readonly number[], where: string): number 
  *
  * @throws {QARepVGGError} ERR_LIMIT above 2^31 - 1 floats, ERR_OUT_OF_MEMORY when the machine lacks the memory.
  */
-export function allocateFloats(count: number, where: string): Float32Array {
-  if (count > maxFloats) throw mismatch('ERR_LIMIT', where, `at most ${maxFloats} numbers`, String(count));
-  return new Float32Array(allocate(count * Float32Array.BYTES_PER_ELEMENT, where));
+export function allocateFloats(count: number): Float32Array {
+  if (count > maxFloats) throw mismatch('ERR_LIMIT', `at most ${maxFloats} numbers`, String(count));
+  return new Float32Array(allocate(count * Float32Array.BYTES_PER_ELEMENT));
 }
 
 /**
@@ -49,14 +49,12 @@ export function allocateFloats(count: number, where: string): Float32Array {
  *
  * @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory.
  */
-export function allocate(bytes: number, where: string): ArrayBuffer {
+export function allocate(bytes: number): ArrayBuffer {
   let buffer: ArrayBuffer;
   try {
     buffer = new ArrayBuffer(bytes);
   } catch (error) {
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', `${where}: out of memory, ${bytes} bytes needed`, {
-      cause: error,
-    });
+    throw failure('ERR_OUT_OF_MEMORY', `out of memory, ${bytes} bytes needed`, { cause: error });
   }
   if (bytes >= hugeBytes) addon.adviseHugePages(buffer);
   return buffer;

@@ -27,13 +27,13 @@ export function defaultPreprocessing(channels: number): Preprocessing {
  * float32, and
  * `crop`, if given, is from 0.05 to 1.
  */
-export function readPreprocessing(value: unknown, channels: number, where: string): Preprocessing {
-  const { mean, std, crop } = readForeign(where, () => {
+export function readPreprocessing(value: unknown, channels: number): Preprocessing {
+  const { mean, std, crop } = readForeign(() => {
     const { mean, std, crop } = (value ?? {}) as Partial<Preprocessing>;
     return { mean: copy(mean), std: copy(std), crop: crop as unknown };
   });
   if (crop !== undefined && !(typeof crop === 'number' && crop >= minCrop && crop <= 1)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, crop`, `a number from ${minCrop} to 1`, describe(crop));
+    throw mismatch('ERR_INVALID_ARG', 'crop', `a number from ${minCrop} to 1`, describe(crop));
   }
   const fits = (list: readonly unknown[], low: number): boolean =>
     list.length === channels && list.every((entry) => Number.isFinite(entry) && (entry as number) > low);
@@ -46,7 +46,6 @@ export function readPreprocessing(value: unknown, channels: number, where: strin
   const expected = `{ mean, std }, each with ${channels} finite numbers, those of std above 0, 1 / std and mean / std within float32`;
   throw mismatch(
     'ERR_INVALID_ARG',
-    where,
     expected,
     mean.length || std.length ? `mean ${describeList(mean)}, std ${describeList(std)}` : describe(value),
   );

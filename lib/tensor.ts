@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, describeList, mismatch } from './errors';
+import { boundary, describe, describeList, mismatch, within } from './errors';
 import { allocateFloats, checkedProduct, maxRank } from './limits';
 import { number, parseOptions, readForeign, seedField } from './options';
 import { Random } from './random';
@@ -36,11 +36,12 @@ export interface RandnOptions {
  * const x = tensor([1, 2, 3, 4], [1, 1, 2, 2]);
  */
 export function tensor(data: Float32Array | readonly number[], dims: readonly number[]): Tensor {
-  const where = 'tensor';
-  const checked = readDims(dims, where);
-  const count = checkedProduct(checked, `${where} dims`);
-  const floats = readForeign(where, () => (Array.isArray(data) ? copyNumbers(data, count, where) : data));
-  return { data: checkFloats(floats, count, where), dims: checked };
+  return boundary('tensor', () => {
+    const checked = readDims(dims);
+    const count = within(' dims', () => checkedProduct(checked));
+    const floats = readForeign(() => (Array.isArray(data) ? copyNumbers(data, count) : data));
+    return { data: checkFloats(floats, count), dims: checked };
+  });
 }
 
 /**
@@ -52,12 +53,13 @@ export function tensor(data: Float32Array | readonly number[], dims: readonly nu
  * const x = randn([2, 3, 224, 224], { seed: 42 });
  */
 export function randn(dims: readonly number[], options: RandnOptions = {}): Tensor {
-  const where = 'randn';
-  const { seed, mean, std } = parseOptions(where, randnFields, options);
-  const checked = readDims(dims, where);
-  const data = allocateFloats(checkedProduct(checked, where), where);
-  new Random(seed).fillNormal(data, mean, std);
-  return { data, dims: checked };
+  return boundary('randn', () => {
+    const { seed, mean, std } = parseOptions(randnFields, options);
+    const checked = readDims(dims);
+    const data = allocateFloats(checkedProduct(checked));
+    new Random(seed).fillNormal(data, mean, std);
+    return { data, dims: checked };
+  });
 }
 
 const randnFields = {
@@ -71,42 +73,42 @@ const randnFields = {
  *
  * @throws {QARepVGGError} the errors of {@link tensor}, and ERR_INVALID_ARG when `value` is no object.
  */
-export function asTensor(value: unknown, where: string): Tensor {
-  const { data, dims } = readTensor(value, where);
-  return checkTensor(data, dims, where);
+export function asTensor(value: unknown): Tensor {
+  const { data, dims } = readTensor(value);
+  return checkTensor(data, dims);
 }
 
 /** Same as {@link asTensor}, for images: exactly four dims, `channels` channels. */
-export function asImages(value: unknown, channels: number, where: string): Tensor {
-  const images = asTensor(value, where);
+export function asImages(value: unknown, channels: number): Tensor {
+  const images = asTensor(value);
   if (images.dims.length !== 4) {
-    throw mismatch('ERR_SHAPE', `${where} dims`, '4 dims [n, c, h, w]', describeList(images.dims));
+    throw mismatch('ERR_SHAPE', ' dims', '4 dims [n, c, h, w]', describeList(images.dims));
   }
   if (images.dims[1] !== channels) {
-    throw mismatch('ERR_SHAPE', `${where} dims`, `${channels} channels in dims[1]`, describeList(images.dims));
+    throw mismatch('ERR_SHAPE', ' dims', `${channels} channels in dims[1]`, describeList(images.dims));
   }
   return images;
 }
 
 /** The part of {@link asTensor} that may run the caller's code. It only checks that the value can be read. */
-export function readTensor(value: unknown, where: string): { data: unknown; dims: unknown } {
+export function readTensor(value: unknown): { data: unknown; dims: unknown } {
   if (typeof value !== 'object' || value === null) {
-    throw mismatch('ERR_INVALID_ARG', where, 'a tensor { data, dims }', describe(value));
+    throw mismatch('ERR_INVALID_ARG', 'a tensor { data, dims }', describe(value));
   }
-  return readForeign(where, () => {
+  return readForeign(() => {
     const { data, dims } = value as { data?: unknown; dims?: unknown };
     return { data, dims: copyDims(dims) };
   });
 }
 
 /** The part of {@link asTensor} that runs none of the caller's code: what it has checked stays true. */
-export function checkTensor(data: unknown, dims: unknown, where: string): Tensor {
-  return checkElements(data, dims, [types.isFloat32Array, 'a Float32Array'], where);
+export function checkTensor(data: unknown, dims: unknown): Tensor {
+  return checkElements(data, dims, [types.isFloat32Array, 'a Float32Array']);
 }
 
 /** Same as {@link checkTensor}, for bytes. */
-export function checkBytes(data: unknown, dims: unknown, where: string): { data: Uint8Array; dims: number[] } {
-  return checkElements(data, dims, [types.isUint8Array, 'a Uint8Array'], where);
+export function checkBytes(data: unknown, dims: unknown): { data: Uint8Array; dims: number[] } {
+  return checkElements(data, dims, [types.isUint8Array, 'a Uint8Array']);
 }
 
 /**
@@ -118,13 +120,12 @@ export function checkElements<T extends NodeJS.TypedArray>(
   data: unknown,
   dims: unknown,
   [isOfClass, name]: readonly [test: (value: unknown) => value is T, name: string],
-  where: string,
   least: 0 | 1 = 1,
 ): { data: T; dims: number[] } {
-  const checked = checkDims(dims, where, least);
-  const count = checkedProduct(checked, `${where} dims`);
-  if (!isOfClass(data)) throw mismatch('ERR_DTYPE', `${where} data`, name, describe(data));
-  checkMemory(data, count, where);
+  const checked = checkDims(dims, least);
+  const count = within(' dims', () => checkedProduct(checked));
+  if (!isOfClass(data)) throw mismatch('ERR_DTYPE', ' data', name, describe(data));
+  checkMemory(data, count);
   return { data, dims: checked };
 }
 
@@ -136,9 +137,9 @@ export function inThisRealm(data: Float32Array): Float32Array {
   return data instanceof Float32Array ? data : new Float32Array(bufferOf(data), 0, lengthOf(data));
 }
 
-export function readDims(dims: unknown, where: string): number[] {
-  const copy = readForeign(where, () => copyDims(dims));
-  return checkDims(copy, where);
+export function readDims(dims: unknown): number[] {
+  const copy = readForeign(() => copyDims(dims));
+  return checkDims(copy);
 }
 
 function copyDims(dims: unknown): unknown {
@@ -148,30 +149,30 @@ function copyDims(dims: unknown): unknown {
   return Array.from({ length }, (_, i) => dims[i] as unknown);
 }
 
-function checkDims(dims: unknown, where: string, least = 1): number[] {
+function checkDims(dims: unknown, least = 1): number[] {
   if (!Array.isArray(dims)) {
-    throw mismatch('ERR_SHAPE', `${where} dims`, 'an array of integers', describe(dims));
+    throw mismatch('ERR_SHAPE', ' dims', 'an array of integers', describe(dims));
   }
   if (dims.length > maxRank) {
-    throw mismatch('ERR_SHAPE', `${where} dims`, `at most ${maxRank} dims`, 'more');
+    throw mismatch('ERR_SHAPE', ' dims', `at most ${maxRank} dims`, 'more');
   }
   dims.forEach((dim: unknown, i) => {
     if (!Number.isInteger(dim) || (dim as number) < least) {
-      throw mismatch('ERR_SHAPE', `${where} dims[${i}]`, `an integer from ${least}`, describe(dim));
+      throw mismatch('ERR_SHAPE', ` dims[${i}]`, `an integer from ${least}`, describe(dim));
     }
     if (!Number.isSafeInteger(dim)) {
-      throw mismatch('ERR_SIZE_OVERFLOW', `${where} dims[${i}]`, 'an integer below 2^53', describe(dim));
+      throw mismatch('ERR_SIZE_OVERFLOW', ` dims[${i}]`, 'an integer below 2^53', describe(dim));
     }
   });
   return dims;
 }
 
-function copyNumbers(values: readonly unknown[], count: number, where: string): Float32Array {
-  checkLength(values.length, count, where);
-  const copy = allocateFloats(count, `${where} data`);
+function copyNumbers(values: readonly unknown[], count: number): Float32Array {
+  checkLength(values.length, count);
+  const copy = within(' data', () => allocateFloats(count));
   for (let i = 0; i < count; i++) {
     const value = values[i];
-    if (typeof value !== 'number') throw mismatch('ERR_DTYPE', `${where} data[${i}]`, 'a number', describe(value));
+    if (typeof value !== 'number') throw mismatch('ERR_DTYPE', ` data[${i}]`, 'a number', describe(value));
     copy[i] = value;
   }
   return copy;
@@ -192,35 +193,34 @@ export const bufferOf = intrinsic<ArrayBufferLike>(typedArrayPrototype, 'buffer'
 const isResizable = intrinsic<boolean>(ArrayBuffer.prototype, 'resizable') ?? (() => false);
 
 /** Runs none of the caller's code; `count` is at least 1. */
-function checkFloats(data: unknown, count: number, where: string): Float32Array {
-  if (!types.isFloat32Array(data)) throw mismatch('ERR_DTYPE', `${where} data`, 'a Float32Array', describe(data));
-  checkMemory(data, count, where);
+function checkFloats(data: unknown, count: number): Float32Array {
+  if (!types.isFloat32Array(data)) throw mismatch('ERR_DTYPE', ' data', 'a Float32Array', describe(data));
+  checkMemory(data, count);
   return data;
 }
 
-function checkMemory(data: NodeJS.TypedArray, count: number, where: string): void {
-  const place = `${where} data`;
-  checkFixedMemory(data, `${count} numbers`, place);
-  checkLength(lengthOf(data), count, where);
+function checkMemory(data: NodeJS.TypedArray, count: number): void {
+  within(' data', () => checkFixedMemory(data, `${count} numbers`));
+  checkLength(lengthOf(data), count);
 }
 
 /** Memory that keeps its place and size. @throws {QARepVGGError} ERR_BUFFER_SHARED, ERR_BUFFER_RESIZED, ERR_BUFFER_DETACHED */
-export function checkFixedMemory(data: NodeJS.TypedArray, expected: string, place: string): void {
+export function checkFixedMemory(data: NodeJS.TypedArray, expected: string): void {
   const buffer = bufferOf(data);
   if (types.isSharedArrayBuffer(buffer)) {
-    throw mismatch('ERR_BUFFER_SHARED', place, 'memory that no other thread writes', 'a view of a SharedArrayBuffer');
+    throw mismatch('ERR_BUFFER_SHARED', 'memory that no other thread writes', 'a view of a SharedArrayBuffer');
   }
   if (isResizable(buffer)) {
-    throw mismatch('ERR_BUFFER_RESIZED', place, 'memory of a fixed size', 'a view of a resizable ArrayBuffer');
+    throw mismatch('ERR_BUFFER_RESIZED', 'memory of a fixed size', 'a view of a resizable ArrayBuffer');
   }
   if (lengthOf(data) === 0 && isDetached(buffer)) {
-    throw mismatch('ERR_BUFFER_DETACHED', place, expected, 'a view of a detached ArrayBuffer');
+    throw mismatch('ERR_BUFFER_DETACHED', expected, 'a view of a detached ArrayBuffer');
   }
 }
 
-function checkLength(length: number, count: number, where: string): void {
+function checkLength(length: number, count: number): void {
   if (length !== count) {
-    throw mismatch('ERR_BUFFER_SIZE', `${where} data`, `${count} numbers, the product of dims`, String(length));
+    throw mismatch('ERR_BUFFER_SIZE', ' data', `${count} numbers, the product of dims`, String(length));
   }
 }
 

@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch } from './errors';
+import { boundary, describe, describeList, mismatch, within } from './errors';
 import type { GraphTensor, Value } from './graph/graph';
 import { sizeOf } from './graph/graph';
 import type { InputDims } from './graph/specialize';
@@ -28,27 +28,28 @@ const fields = { samples: integer(1, 10_000, 4), seed: seedField, inputDims: any
 
 /** `verifyEquivalence` for models: in sessions with the strict algorithm, with an entry for each output. */
 export async function verifyModels(a: Model, b: Model, options: ModelVerifyOptions): Promise<EquivalenceReport> {
-  const where = 'verifyEquivalence';
-  const checked = parseOptions(where, fields, options);
-  checkNames(a, b, where);
-  const feeds = checked.inputs === undefined ? randomFeeds(a, checked, where) : readFeeds(checked.inputs, where);
-  const [first, second] = [await resultsOf(a, feeds), await resultsOf(b, feeds)];
-  const outputs = a.outputs.map(({ name }) => {
-    const each = feeds.map((_, i) => {
-      const [expected, received] = [first, second].map((results) => floatsOf(results[i]?.[name] as Fetches[string]));
-      return compareOutputs(name, expected as Tensor, received as Tensor, `${where}, ${name}`);
+  return boundary('verifyEquivalence', async () => {
+    const checked = parseOptions(fields, options);
+    checkNames(a, b);
+    const feeds = checked.inputs === undefined ? randomFeeds(a, checked) : readFeeds(checked.inputs);
+    const [first, second] = [await resultsOf(a, feeds), await resultsOf(b, feeds)];
+    const outputs = a.outputs.map(({ name }) => {
+      const each = feeds.map((_, i) => {
+        const [expected, received] = [first, second].map((results) => floatsOf(results[i]?.[name] as Fetches[string]));
+        return within(name, () => compareOutputs(name, expected as Tensor, received as Tensor));
+      });
+      return each.reduce(worse);
     });
-    return each.reduce(worse);
+    const whole = { ...outputs.reduce(worse), name: `${a}` };
+    return { samples: feeds.length, blocks: outputs, whole };
   });
-  const whole = { ...outputs.reduce(worse), name: `${a}` };
-  return { samples: feeds.length, blocks: outputs, whole };
 }
 
-function checkNames(a: Model, b: Model, where: string): void {
+function checkNames(a: Model, b: Model): void {
   for (const side of ['inputs', 'outputs'] as const) {
     const [expected, received] = [a, b].map((model) => model[side].map(({ name }) => name)) as [string[], string[]];
     if (`${[...expected].sort()}` === `${[...received].sort()}`) continue;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, `${side} ${describeList(expected)}`, describeList(received));
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', `${side} ${describeList(expected)}`, describeList(received));
   }
 }
 
@@ -64,10 +65,10 @@ function floatsOf({ data, dims }: Fetches[string]) {
   return { data: Float32Array.from(numbersOf({ data } as GraphTensor)), dims };
 }
 
-function readFeeds(inputs: unknown, where: string): Feeds[] {
-  const list = readForeign(`${where}, option inputs`, () => (Array.isArray(inputs) ? [...inputs] : inputs));
+function readFeeds(inputs: unknown): Feeds[] {
+  const list = within('option inputs', () => readForeign(() => (Array.isArray(inputs) ? [...inputs] : inputs)));
   if (Array.isArray(list) && list.length > 0) return list as Feeds[];
-  throw wrongOption(where, 'inputs', 'an array of at least one object of tensors', describe(list));
+  throw wrongOption('inputs', 'an array of at least one object of tensors', describe(list));
 }
 
 interface Draw {
@@ -76,8 +77,8 @@ interface Draw {
   readonly inputDims: unknown;
 }
 
-function randomFeeds({ graph }: Model, { samples, seed, inputDims }: Draw, where: string): Feeds[] {
-  const all = checkOption(where, 'inputDims', (place) => completeInputDims(graph, inputDims, place));
+function randomFeeds({ graph }: Model, { samples, seed, inputDims }: Draw): Feeds[] {
+  const all = checkOption('inputDims', () => completeInputDims(graph, inputDims));
   const random = new Random(seed);
   return Array.from({ length: samples }, () => randomFeed({ graph }, all, random));
 }

@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch } from './errors';
+import { boundary, describe, describeList, mismatch, within } from './errors';
 import { Model } from './model/model';
 import { coreOf, type ModuleCore } from './nn/core';
 import type { Module } from './nn/module';
@@ -81,52 +81,49 @@ export function verifyEquivalence(
 }
 
 function verifyModules(a: Module, b: Module, options: VerifyOptions): EquivalenceReport {
-  const where = 'verifyEquivalence';
-  const first = evalCore(a, `${where}, first module`);
-  const second = evalCore(b, `${where}, second module`);
-  const { inChannels, inputSize = [32, 32] } = first.definition;
-  const checked = parseOptions(where, fields, options);
-  const { inputDims = [1, inChannels, ...inputSize], samples, seed } = checked;
-  const inputs =
-    checked.inputs === undefined
-      ? randomInputs(inputDims, samples, seed)
-      : readInputs(checked.inputs, inChannels, where);
+  return boundary('verifyEquivalence', () => {
+    const first = within('first module', () => evalCore(a));
+    const second = within('second module', () => evalCore(b));
+    const { inChannels, inputSize = [32, 32] } = first.definition;
+    const checked = parseOptions(fields, options);
+    const { inputDims = [1, inChannels, ...inputSize], samples, seed } = checked;
+    const inputs =
+      checked.inputs === undefined ? randomInputs(inputDims, samples, seed) : readInputs(checked.inputs, inChannels);
 
-  const { difference: whole } = compare(first, second, inputs, where);
-  const [parts, others] = [first.parts(), second.parts()];
-  if (parts.length === 1 || parts.length !== others.length) return { samples: inputs.length, blocks: [whole], whole };
-  let flowing = inputs;
-  const blocks = parts.map((part, i) => {
-    const { difference, outputs } = compare(part, others[i] as ModuleCore, flowing, where);
-    flowing = outputs;
-    return difference;
+    const { difference: whole } = compare(first, second, inputs);
+    const [parts, others] = [first.parts(), second.parts()];
+    if (parts.length === 1 || parts.length !== others.length) return { samples: inputs.length, blocks: [whole], whole };
+    let flowing = inputs;
+    const blocks = parts.map((part, i) => {
+      const { difference, outputs } = compare(part, others[i] as ModuleCore, flowing);
+      flowing = outputs;
+      return difference;
+    });
+    return { samples: inputs.length, blocks, whole };
   });
-  return { samples: inputs.length, blocks, whole };
 }
 
 /** The worst difference over all inputs, and the outputs of `a`. */
-function compare(a: ModuleCore, b: ModuleCore, inputs: readonly Tensor[], where: string) {
+function compare(a: ModuleCore, b: ModuleCore, inputs: readonly Tensor[]) {
   const outputs = inputs.map((input) => a.forward(input, false));
-  const differences = inputs.map((input, i) =>
-    compareOutputs(a.name, outputs[i] as Tensor, b.forward(input, false), where),
-  );
+  const differences = inputs.map((input, i) => compareOutputs(a.name, outputs[i] as Tensor, b.forward(input, false)));
   return { difference: differences.reduce(worse), outputs };
 }
 
-function evalCore(module: Module, where: string): ModuleCore {
-  const core = coreOf(module, where);
+function evalCore(module: Module): ModuleCore {
+  const core = coreOf(module);
   if (core.training) {
-    throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
+    throw mismatch('ERR_INVALID_STATE', 'a module in eval mode', 'one in training mode; call eval() first');
   }
   return core;
 }
 
-function readInputs(inputs: unknown, channels: number, where: string): Tensor[] {
-  const list = readForeign(`${where}, option inputs`, () => (Array.isArray(inputs) ? [...inputs] : inputs));
+function readInputs(inputs: unknown, channels: number): Tensor[] {
+  const list = within('option inputs', () => readForeign(() => (Array.isArray(inputs) ? [...inputs] : inputs)));
   if (!Array.isArray(list) || list.length === 0) {
-    throw wrongOption(where, 'inputs', 'an array of at least one tensor', describe(list));
+    throw wrongOption('inputs', 'an array of at least one tensor', describe(list));
   }
-  return list.map((input: unknown, i) => asImages(input, channels, `${where}, inputs[${i}]`));
+  return list.map((input: unknown, i) => within(`inputs[${i}]`, () => asImages(input, channels)));
 }
 
 function randomInputs(dims: readonly number[], samples: number, seed: number): Tensor[] {
@@ -139,9 +136,9 @@ function randomInputs(dims: readonly number[], samples: number, seed: number): T
  *
  * @throws {QARepVGGError} ERR_SHAPE, ERR_NON_FINITE as {@link verifyEquivalence}.
  */
-export function compareOutputs(name: string, a: Tensor, b: Tensor, where: string): Difference {
+export function compareOutputs(name: string, a: Tensor, b: Tensor): Difference {
   if (a.dims.join() !== b.dims.join()) {
-    throw mismatch('ERR_SHAPE', `${where}, output dims`, describeList(a.dims), describeList(b.dims));
+    throw mismatch('ERR_SHAPE', 'output dims', describeList(a.dims), describeList(b.dims));
   }
   let maxAbsolute = 0;
   let maxMagnitude = 0;
@@ -150,7 +147,7 @@ export function compareOutputs(name: string, a: Tensor, b: Tensor, where: string
   a.data.forEach((expected, i) => {
     const difference = expected - (b.data[i] as number);
     if (!Number.isFinite(difference)) {
-      throw mismatch('ERR_NON_FINITE', `${where}, output[${i}]`, 'finite numbers', `${expected} and ${b.data[i]}`);
+      throw mismatch('ERR_NON_FINITE', `output[${i}]`, 'finite numbers', `${expected} and ${b.data[i]}`);
     }
     maxAbsolute = Math.max(maxAbsolute, Math.abs(difference));
     maxMagnitude = Math.max(maxMagnitude, Math.abs(expected));

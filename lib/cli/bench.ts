@@ -74,7 +74,7 @@ interface Subject {
 }
 
 async function measure(file: string, flags: BenchFlags): Promise<Result> {
-  const opened = await openModel(await inputFile(file), 'bench');
+  const opened = await openModel(await inputFile(file));
   const { model, fusedFrom, options, feeds, inputDims, macs } =
     opened instanceof Model ? theirSubject(opened, flags) : ownSubject(opened, flags);
   const { algorithm, threads } = flags;
@@ -116,10 +116,9 @@ async function measure(file: string, flags: BenchFlags): Promise<Result> {
 }
 
 function ownSubject(opened: Network | QuantizedModel, flags: BenchFlags): Subject {
-  if (flags.dims !== undefined)
-    throw misuse('bench, --dims', 'an ONNX file of other origin', 'a network of this package');
+  if (flags.dims !== undefined) throw misuse('--dims', 'an ONNX file of other origin', 'a network of this package');
   const { form } = opened;
-  const model = fuseInMemory(opened, 'bench');
+  const model = fuseInMemory(opened);
   const inputSize = sizeOf(flags.size ?? model.options.inputSize);
   const inputDims = [flags.batch, model.options.inChannels, ...inputSize];
   return {
@@ -128,7 +127,7 @@ function ownSubject(opened: Network | QuantizedModel, flags: BenchFlags): Subjec
     options: { inputSize, maxBatch: flags.batch },
     inputDims,
     feeds: () => ({ input: randn(inputDims) }),
-    macs: () => new Model(networkGraph(model, 'bench')).summary({ inputs: { [inputName]: inputDims } }).macs,
+    macs: () => new Model(networkGraph(model)).summary({ inputs: { [inputName]: inputDims } }).macs,
   };
 }
 
@@ -137,7 +136,6 @@ function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject 
   const given = readDims(
     dims,
     model.inputs.map(({ name }) => name),
-    'bench',
   );
   const fromFlags = ({ name, dims: own }: Value) => {
     const pixels = size === undefined ? [] : sizeOf(size);
@@ -146,7 +144,7 @@ function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject 
   };
   const guessed = Object.fromEntries(model.inputs.map(fromFlags).filter(([, all]) => all.every(Number.isInteger)));
   const inputs = { ...guessed, ...given } as InputShapes;
-  const all = completeInputDims(model.graph, inputs, 'bench');
+  const all = completeInputDims(model.graph, inputs);
   const [first] = model.inputs;
   return {
     model,

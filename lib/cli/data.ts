@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { mismatch, QARepVGGError } from '../errors';
+import { mismatch } from '../errors';
 import { classNames, countClasses } from '../formats/class-names';
 import { placeOf } from '../formats/files';
 import { type IdxSplit, isIdxImages, loadIdxFolder } from '../formats/idx-folder';
@@ -7,6 +7,7 @@ import { type InputSize, sizeOf } from '../image-size';
 import type { Dataset } from '../index';
 import { loadImages } from '../vision/image-folder';
 import { listFolder, listImages } from '../vision/list-images';
+import { withHint } from './errors';
 import { misuse } from './usage';
 
 /** How to read the images of a folder. */
@@ -57,8 +58,8 @@ const validationNames = ['val', 'valid', 'validation', 'test'];
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for a folder that is none of these.
  */
-export async function findData(folder: string, where: string): Promise<DataFolder> {
-  const { folders, files } = await listFolder(folder, where);
+export async function findData(folder: string): Promise<DataFolder> {
+  const { folders, files } = await listFolder(folder);
   const has = (split: IdxSplit): boolean => files.some((name) => isIdxImages(name, split));
   if (has('train') || has('test')) {
     return {
@@ -68,7 +69,7 @@ export async function findData(folder: string, where: string): Promise<DataFolde
     };
   }
   const judged = validationNames.find((name) => folders.includes(name));
-  if (!(await isSplit(folder, folders, judged, where))) return { train: { folder }, unused: [] };
+  if (!(await isSplit(folder, folders, judged))) return { train: { folder }, unused: [] };
   const unused = [...folders.filter((name) => name !== 'train' && name !== judged).map((name) => `${name}/`), ...files];
   return {
     ...(folders.includes('train') && { train: { folder: join(folder, 'train') } }),
@@ -78,53 +79,41 @@ export async function findData(folder: string, where: string): Promise<DataFolde
 }
 
 /** "train" may also be a class, beside "car" and "plane". Then it holds images, or folders of images only. */
-async function isSplit(
-  folder: string,
-  folders: readonly string[],
-  judged: string | undefined,
-  where: string,
-): Promise<boolean> {
+async function isSplit(folder: string, folders: readonly string[], judged: string | undefined): Promise<boolean> {
   const first = folders.includes('train') ? 'train' : judged;
   if (first === undefined) return false;
-  const { folders: inside } = await listFolder(join(folder, first), where);
+  const { folders: inside } = await listFolder(join(folder, first));
   if (inside.length === 0) return false;
   return judged !== undefined || folders.length === 1 || inside.length > 1;
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG where the part is missing. */
-export function partOf(part: DataPart | undefined, folder: string, what: string, where: string): DataPart {
+export function partOf(part: DataPart | undefined, folder: string, what: string): DataPart {
   if (part) return part;
-  throw mismatch('ERR_INVALID_ARG', placeOf(folder, where), `a folder with images ${what}`, 'none');
+  throw mismatch('ERR_INVALID_ARG', placeOf(folder), `a folder with images ${what}`, 'none');
 }
 
 export async function loadPart(
   { folder, split }: DataPart,
   { inputSize, inChannels, labels, skipUnreadable, unlabelled }: DataOptions,
-  where: string,
 ): Promise<LoadedPart> {
   if (split) {
-    const images = await loadIdxFolder(folder, split, where, async (values) =>
-      labels ? enough(labels, values, where) : classNames(folder, values, where),
+    const images = await loadIdxFolder(folder, split, async (values) =>
+      labels ? enough(labels, values) : classNames(folder, values),
     );
     return { images, skipped: [], others: [] };
   }
   const skipped: { path: string; reason: string }[] = [];
-  const list = await listImages(folder, where, unlabelled);
-  const images = await loadImages(
-    folder,
-    list,
-    {
-      ...(inputSize !== undefined && sides(inputSize)),
-      ...(inChannels !== undefined && { channels: inChannels as 1 | 3 }),
-      ...(labels && { classes: labels }),
-      onUnreadable: (path, error) => {
-        const { code, message } = error;
-        if (!skipUnreadable) throw new QARepVGGError(code, `${message}; --skip-unreadable skips it`, { cause: error });
-        skipped.push({ path, reason: message });
-      },
+  const list = await listImages(folder, unlabelled);
+  const images = await loadImages(folder, list, {
+    ...(inputSize !== undefined && sides(inputSize)),
+    ...(inChannels !== undefined && { channels: inChannels as 1 | 3 }),
+    ...(labels && { classes: labels }),
+    onUnreadable: (path, error) => {
+      if (!skipUnreadable) throw withHint(error);
+      skipped.push({ path, reason: error.message });
     },
-    where,
-  );
+  });
   return { images, skipped, others: list.others };
 }
 
@@ -133,9 +122,9 @@ function sides(inputSize: InputSize): { height: number; width: number } {
   return { height, width };
 }
 
-/** @throws {UsageError} for fewer names than classes. */
-function enough(names: readonly string[], labels: Int32Array, where: string): readonly string[] {
+/** @throws {QARepVGGError} ERR_INVALID_ARG for fewer names than classes. */
+function enough(names: readonly string[], labels: Int32Array): readonly string[] {
   const count = countClasses(labels);
   if (names.length >= count) return names;
-  throw misuse(`${where}, --labels`, `${count} names, one for each class of the data`, `${names.length}`);
+  throw misuse('--labels', `${count} names, one for each class of the data`, `${names.length}`);
 }

@@ -53,7 +53,7 @@ export async function demo(folder: string | undefined, { runs, json }: DemoFlags
     ]),
   );
   const [train, , served] = outcomes as [Outcome, Outcome, Outcome];
-  const difference = compareOutputs('logits', train.logits, served.logits, 'demo');
+  const difference = compareOutputs('logits', train.logits, served.logits);
   const different = outcomes.map((outcome) => countDifferent(train.predictions, outcome.predictions));
   const passed = different.every((count) => count === 0) && difference.relativeL2 <= tolerance;
   if (json) {

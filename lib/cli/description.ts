@@ -1,3 +1,4 @@
+import { within } from '../errors';
 import { readLabels } from '../formats/labels-file';
 import type { Network, Preprocessing } from '../index';
 import { emptyNetwork, networkCoreOf } from '../nn/networks/network';
@@ -12,21 +13,21 @@ interface Description {
 }
 
 /**
- * @throws {UsageError} for `--mean` without `--std`, or the reverse. @throws {QARepVGGError} for a file that does not hold
+ * @throws {QARepVGGError} ERR_INVALID_ARG for `--mean` without `--std`, or the reverse. @throws {QARepVGGError} for a file that does not hold
  * labels.
  */
-export async function descriptionOf({ labels, mean, std }: FuseFlags, where: string): Promise<Description> {
-  if ((mean === undefined) !== (std === undefined)) throw misuse(where, 'both --mean and --std', 'one of them');
+export async function descriptionOf({ labels, mean, std }: FuseFlags): Promise<Description> {
+  if ((mean === undefined) !== (std === undefined)) throw misuse('both --mean and --std', 'one of them');
   return {
-    ...(labels !== undefined && { labels: await readLabels(labels, `${where}, --labels`) }),
+    ...(labels !== undefined && { labels: await within('--labels', () => readLabels(labels)) }),
     ...(mean && std && { preprocessing: { mean, std } }),
   };
 }
 
 /** The same weights, with another description. */
-export function describeAnew(model: Network, description: Description, where: string): Network {
+export function describeAnew(model: Network, description: Description): Network {
   if (Object.keys(description).length === 0) return model;
   const { architecture, ...options } = model.options;
-  const checked = checkNetworkOptions(architecture, { ...options, ...description }, where);
-  return emptyNetwork(checked, model.form, networkCoreOf(model, where).definition.store.values).eval();
+  const checked = checkNetworkOptions(architecture, { ...options, ...description });
+  return emptyNetwork(checked, model.form, networkCoreOf(model).definition.store.values).eval();
 }

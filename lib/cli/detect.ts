@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { quote } from '../errors';
+import { quote, within } from '../errors';
 import { writeAtomically } from '../formats/atomic';
 import type { DetectFlags } from './detect-command';
 import { boxesPage, boxesPicture, type FoundInPhoto } from './draw-boxes';
@@ -23,7 +23,8 @@ export async function detectIn(photos: readonly string[], flags: DetectFlags): P
     return 'skipped' in answer ? { file, ...answer } : { file, detections: answer.answer };
   });
   const found = results.flatMap((result) => ('skipped' in result ? [] : [result]));
-  if (out !== undefined) await writeAtomically(out, await drawn(out, found, detector.labels ?? []), 'detect, --out');
+  if (out !== undefined)
+    await within('--out', async () => writeAtomically(out, await drawn(out, found, detector.labels ?? [])));
   if (json) {
     process.stdout.write(`${JSON.stringify(results)}\n`);
     return;
@@ -36,9 +37,9 @@ async function checkOut(out: string, photos: readonly string[], model: string): 
   const endings = photos.length === 1 ? ['.png', '.jpg', '.html'] : ['.html'];
   if (!endings.includes(path.extname(out).toLowerCase())) {
     const expected = `a name that ends in ${endings.join(' or ')} for ${photos.length === 1 ? 'a photograph' : 'several photographs'}`;
-    throw misuse('detect, --out', expected, quote(out));
+    throw misuse('--out', expected, quote(out));
   }
-  await checkOutputs('detect', [{ name: '--out', file: out, format: 'report' }], filesOf(model, ...photos));
+  await checkOutputs([{ name: '--out', file: out, format: 'report' }], filesOf(model, ...photos));
 }
 
 async function drawn(out: string, results: readonly FoundInPhoto[], labels: readonly string[]): Promise<Uint8Array> {

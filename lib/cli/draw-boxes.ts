@@ -14,8 +14,6 @@ const colours = ['#c4253a', '#0b62c4', '#158048', '#8a3fc0', '#b34d00', '#0b7285
 /** Pixels of the longer side of a photograph on a page. */
 const pageSide = 1280;
 
-const where = 'detect, --out';
-
 /** The file of a photograph with boxes over it. @param labels All labels; each has its colour. */
 export function boxesPicture(
   photo: FoundInPhoto,
@@ -49,7 +47,7 @@ async function draw(
   const size = { height: Math.max(1, Math.round(height * scale)), width: Math.max(1, Math.round(width * scale)) };
   const shapes = detections.map((detection) => boxShape(detection, scale, size, labels)).reverse(); // the best on top
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${size.width}" height="${size.height}">${shapes.join('')}</svg>`;
-  return encodeWithDrawing({ data, height, width }, size, svg, format, where);
+  return encodeWithDrawing({ data, height, width }, size, svg, format);
 }
 
 /** A frame with a label above it, or inside where there is no room. */

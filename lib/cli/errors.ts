@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { didYouMean } from '../did-you-mean';
 import { QARepVGGError } from '../errors';
-import { UsageError } from './usage';
 
 /** Whether errors are printed as JSON. Read before the command line is parsed, which may be what fails. */
 const inJson = process.argv.includes('--json');
@@ -12,9 +11,14 @@ const inJson = process.argv.includes('--json');
  */
 export function printError(error: unknown): void {
   const { message } = error as Error;
-  const code =
-    error instanceof UsageError ? 'ERR_INVALID_ARG' : error instanceof QARepVGGError ? error.code : undefined;
+  const code = error instanceof QARepVGGError ? error.code : undefined;
   process.stderr.write(inJson ? `${JSON.stringify({ error: { code, message } })}\n` : `error: ${message}\n`);
+}
+
+/** The error of a file that the flag --skip-unreadable would skip. */
+export function withHint(error: QARepVGGError): QARepVGGError {
+  error.message += '; --skip-unreadable skips it';
+  return error;
 }
 
 /** Prints commander's messages about a wrong command line in the same way. Its commands inherit this. */
@@ -25,7 +29,8 @@ export function reportMisuse(program: Command): Command {
       if (!inJson) write(whole);
       else
         printError(
-          new UsageError(
+          new QARepVGGError(
+            'ERR_INVALID_ARG',
             whole
               .trim()
               .replace(/^error: /, '')

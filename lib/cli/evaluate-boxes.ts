@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { within } from '../errors';
 import { writeAtomically } from '../formats/atomic';
 import {
   type CocoDataset,
@@ -15,8 +16,6 @@ import { checkOutputs } from './outputs';
 import { askAbout, detectorOf, skippedPhoto, skippedPhotos } from './photos';
 import { formatTable } from './table';
 import { checkUsage, misuse } from './usage';
-
-const where = 'evaluate';
 
 /** Categories in the table, the worst ones. */
 const shown = 10;
@@ -62,7 +61,8 @@ export async function evaluateBoxes(flags: EvaluateFlags): Promise<void> {
   const skipped = skippedPhotos(photos, answers);
   const judged = withoutPhotos(truth, new Set(skipped.map(({ index }) => (photos[index] as { id: number }).id)));
   const result = evaluateDetections(judged, detections);
-  if (out !== undefined) await writeAtomically(out, Buffer.from(`${JSON.stringify(detections)}\n`), 'evaluate, --out');
+  if (out !== undefined)
+    await within('--out', () => writeAtomically(out, Buffer.from(`${JSON.stringify(detections)}\n`)));
   const count = judged.images.length;
   if (json) {
     const files = skipped.map(({ file, reason }) => ({ file, reason }));
@@ -91,9 +91,9 @@ export async function evaluateBoxes(flags: EvaluateFlags): Promise<void> {
 
 async function checkOut(out: string, data: string, model: string): Promise<void> {
   if (path.extname(out).toLowerCase() !== '.json') {
-    throw misuse('evaluate, --out', 'a name that ends in .json', `"${out}"`);
+    throw misuse('--out', 'a name that ends in .json', `"${out}"`);
   }
-  await checkOutputs('evaluate', [{ name: '--out', file: out, format: 'report' }], filesOf(model, data));
+  await checkOutputs([{ name: '--out', file: out, format: 'report' }], filesOf(model, data));
 }
 
 interface Categories {
@@ -108,7 +108,7 @@ function categoriesByLabel({ categories, annotations }: CocoDataset, labels: rea
   const isSame = categories.length === labels.length;
   const wanted = isSame ? categories : categories.filter(({ id }) => used.has(id));
   const names = wanted.map(({ name }) => name);
-  const { indices, by } = matchClasses(names, labels, isSame, `${where}, --data`);
+  const { indices, by } = within('--data', () => matchClasses(names, labels, isSame));
   return { ids: new Map(wanted.map(({ id }, i) => [labels[indices[i] as number] as string, id])), by };
 }
 

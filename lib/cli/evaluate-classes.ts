@@ -10,8 +10,6 @@ import { askAbout, type Photo, photoOptions, skippedPhoto, skippedPhotos } from 
 import { formatTable } from './table';
 import { checkUsage } from './usage';
 
-const where = 'evaluate';
-
 /** Classes in the table, the worst ones. */
 const shown = 10;
 
@@ -38,7 +36,7 @@ export async function evaluateClasses(flags: EvaluateFlags): Promise<void> {
   const [tally, confusion] = [new Tally(), new Confusion()];
   const answers = await askAbout(classifier, photos, flags, async ({ image, label }, signal) => {
     const scores = await classifier.scores(image, { signal });
-    match ??= checkUsage(() => matchClasses(names, classifier.labels as readonly string[], true, where));
+    match ??= checkUsage(() => matchClasses(names, classifier.labels as readonly string[], true));
     const index = match.indices[label] as number;
     confusion.add(index, tally.addProbabilities(scores, index));
   });
@@ -78,13 +76,13 @@ export async function evaluateClasses(flags: EvaluateFlags): Promise<void> {
 
 /** The photographs to judge on, and the names of their classes. */
 async function labelledPhotos(folder: string): Promise<{ names: readonly string[]; photos: LabelledPhoto[] }> {
-  const { train, validation } = await findData(folder, where);
-  const part = partOf(validation ?? train, folder, 'to judge on', where);
+  const { train, validation } = await findData(folder);
+  const part = partOf(validation ?? train, folder, 'to judge on');
   if (!part.split) {
-    const { classes, images } = await listImages(part.folder, where);
+    const { classes, images } = await listImages(part.folder);
     return { names: classes, photos: images.map(({ path, label }) => ({ file: path, image: path, label })) };
   }
-  const { images } = await loadPart(part, {}, where);
+  const { images } = await loadPart(part, {});
   const photos = Array.from(images.labels, (label, i) => ({
     file: `image ${i}`,
     image: { data: images.image(i), dims: [1, ...images.dims] },

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { placed } from '../errors';
 import { placeOf, systemError } from '../formats/files';
 import { evaluateBoxes } from './evaluate-boxes';
 import { evaluateClasses } from './evaluate-classes';
@@ -10,7 +11,7 @@ export async function evaluateModel(flags: EvaluateFlags): Promise<void> {
   if (!(await isFolder(flags.data))) return evaluateBoxes(flags);
   const { images, decoder, out } = flags;
   const odd = Object.entries({ images, decoder, out }).find(([, value]) => value !== undefined)?.[0];
-  if (odd !== undefined) throw misuse(`evaluate, --${odd}`, "--data with a file in COCO's format", 'a folder');
+  if (odd !== undefined) throw misuse(`--${odd}`, "--data with a file in COCO's format", 'a folder');
   return evaluateClasses(flags);
 }
 
@@ -18,6 +19,6 @@ async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
-    throw systemError(placeOf(path, 'evaluate, --data'), 'a folder or a file', error);
+    throw placed(`--data, ${placeOf(path)}`, systemError('a folder or a file', error));
   }
 }

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { within } from '../errors';
 import { bytesText } from '../figures';
 import { checkEnding, type FileFormat, formatOf } from '../formats/file-format';
 import { fuseInMemory, openModel } from '../formats/open-model';
@@ -11,12 +12,12 @@ import { checkUsage } from './usage';
 /** The `export` command: a model file as an ONNX file. */
 export async function exportModel(from: string, to: string, { json = false }): Promise<void> {
   const format = formatOf(to) ?? 'ONNX';
-  await checkOutputs('export', [{ name: '<file>', file: to, format }], filesOf(from));
-  const opened = await openModel(await inputFile(from), 'export');
+  await checkOutputs([{ name: '<file>', file: to, format }], filesOf(from));
+  const opened = await openModel(await inputFile(from));
   if (opened instanceof Model) return exportTheirs(opened, from, to, format, json);
-  checkUsage(() => checkEnding(to, 'ONNX', 'export, <file>'));
+  checkUsage(() => within('<file>', () => checkEnding(to, 'ONNX')));
   const { form } = opened;
-  const model = fuseInMemory(opened, 'export');
+  const model = fuseInMemory(opened);
   await exportOnnx(model, to);
   const { size } = await stat(to);
   if (json) {

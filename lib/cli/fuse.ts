@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { mismatch, type QARepVGGError } from '../errors';
+import { mismatch, placed, type QARepVGGError, within } from '../errors';
 import { bytesText } from '../figures';
 import { placeOfSource } from '../formats/sources';
 import { type Network, saveModel } from '../index';
@@ -14,17 +14,18 @@ import { choiceText } from './tensor-choice';
 
 /** The `fuse` command. */
 export async function fuseFile(from: string, to: string, flags: FuseFlags): Promise<void> {
-  await checkOutputs('fuse', [{ name: '<to>', file: to, format: 'safetensors' }], filesOf(from, flags.labels));
+  await checkOutputs([{ name: '<to>', file: to, format: 'safetensors' }], filesOf(from, flags.labels));
   const source = await inputFile(from);
-  if ((await formatIn(source, 'fuse')) === 'ONNX') throw fusedAlready(placeOfSource(source, 'fuse'));
-  const { network, choice } = await openNetwork(source, flags, 'fuse');
-  const model = describeAnew(network, await descriptionOf(flags, 'fuse'), 'fuse');
+  const place = placeOfSource(source);
+  if ((await formatIn(source)) === 'ONNX') throw placed(place, fusedAlready());
+  const { network, choice } = await openNetwork(source, flags);
+  const model = describeAnew(network, await descriptionOf(flags));
   const fromForm = model.form;
   // Tensors of other projects become a model file, whatever their form.
-  if (flags.model === undefined) checkForm(model, flags, placeOfSource(source, 'fuse'));
+  if (flags.model === undefined) within(place, () => checkForm(model, flags));
   // Also check what stays as it is: a model with NaN in it is useless.
-  const { store } = networkCoreOf(model, 'fuse').definition;
-  checkSane(store.slots, store, placeOfSource(source, 'fuse'));
+  const { store } = networkCoreOf(model).definition;
+  within(place, () => checkSane(store.slots, store));
   const start = performance.now();
   model.switchToDeploy({ keepPostBn: flags.keepPostBn ?? false });
   const milliseconds = performance.now() - start;
@@ -60,17 +61,17 @@ export async function fuseFile(from: string, to: string, flags: FuseFlags): Prom
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when nothing is left to do. */
-function checkForm({ form }: Network, { keepPostBn }: FuseFlags, where: string): void {
-  if (form === 'deploy') throw fusedAlready(where);
+function checkForm({ form }: Network, { keepPostBn }: FuseFlags): void {
+  if (form === 'deploy') throw fusedAlready();
   if (form === 'partial' && keepPostBn) {
     const received = 'one in partial form already; leave out --keep-post-bn to fuse it to the deploy form';
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train form', received);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', 'a model in train form', received);
   }
 }
 
-function fusedAlready(where: string): QARepVGGError {
+function fusedAlready(): QARepVGGError {
   const received = 'one in deploy form, which is fused already; use it as it is';
-  return mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in train or partial form', received);
+  return mismatch('ERR_MODEL_INCOMPATIBLE', 'a model in train or partial form', received);
 }
 
 function count(value: number): string {

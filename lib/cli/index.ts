@@ -1,7 +1,9 @@
 #!/usr/bin/env node
+
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { leaving } from '../errors';
 import { addBenchCommand } from './bench-command';
 import { addClassifyCommand } from './classify-command';
 import { addDemoCommand } from './demo-command';
@@ -61,15 +63,19 @@ async function main(): Promise<void> {
     process.exitCode = badUsage;
     return;
   }
+  let name = '';
+  const program = createProgram().hook('preAction', (_, command) => {
+    name = command.name();
+  });
   try {
-    await createProgram().parseAsync();
+    await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has printed its message; it also throws after --help and --version.
       process.exitCode = error.exitCode === 0 ? 0 : badUsage;
       return;
     }
-    printError(error);
+    printError(leaving(name, error));
     process.exitCode = isMisuse(error) ? badUsage : failed;
   }
 }

@@ -14,7 +14,6 @@ export function printModel(model: Model, { dims, json }: { dims?: readonly strin
   const inputs = readDims(
     dims,
     model.inputs.map(({ name }) => name),
-    'info',
   );
   const found = summaryOf(model, inputs);
   const facts = {
@@ -63,8 +62,8 @@ interface Found {
 /** Undefined where open dims decide others. */
 function summaryOf(model: Model, inputs: Readonly<Record<string, readonly number[]>>): Found | undefined {
   try {
-    const all = completeInputDims(model.graph, inputs, 'info');
-    const optimized = atOnce(optimize(splitGraph(model.graph).head, all, 'info'));
+    const all = completeInputDims(model.graph, inputs);
+    const optimized = atOnce(optimize(splitGraph(model.graph).head, all));
     return {
       summary: model.summary({ inputs }),
       computed: countsOf(optimized),

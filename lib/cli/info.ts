@@ -25,22 +25,22 @@ export async function printInfo(
   { json, dims, quiet: _, ...flags }: FileFlags & InfoFlags,
 ): Promise<void> {
   if (model === undefined) {
-    refuseFlags(flags, Object.keys(flags) as (keyof FileFlags)[], ['info', 'a model that it belongs to', 'none']);
+    refuseFlags(flags, Object.keys(flags) as (keyof FileFlags)[], ['a model that it belongs to', 'none']);
     return printMachine(json === true);
   }
   const isFile = !architectureNames.includes(model as ArchitectureName) && flags.model === undefined;
-  if (isFile) refuseDescription(flags, 'info');
+  if (isFile) refuseDescription(flags);
   const opened = isFile ? await openFile(model) : undefined;
   if (opened instanceof Model) return printModel(opened, { ...(dims && { dims }), ...(json && { json }) });
-  if (dims !== undefined) throw misuse('info, --dims', 'an ONNX file of other origin', model);
+  if (dims !== undefined) throw misuse('--dims', 'an ONNX file of other origin', model);
   if (opened instanceof QuantizedModel) return printQuantized(opened, json === true);
   printNetwork(opened ? describeNetwork(opened) : await describe(model, flags), json === true);
 }
 
 async function openFile(path: string): Promise<Network | QuantizedModel | Model> {
-  if (path === '-') return openModel(await inputFile(path), 'info');
-  const place = placeOf(path, 'info');
-  if (await exists(path)) return openModel(path, 'info');
+  if (path === '-') return openModel(await inputFile(path));
+  const place = placeOf(path);
+  if (await exists(path)) return openModel(path);
   const expected = `a model file, or an architecture: ${architectureNames.join(', ')}`;
   throw mismatch(
     'ERR_INVALID_ARG',
@@ -68,11 +68,11 @@ function printMachine(json: boolean): void {
 /** Describes a file of tensors, or an architecture by its name; then no weights are made. */
 async function describe(model: string, flags: FileFlags): Promise<Described> {
   if (architectureNames.includes(model as ArchitectureName)) {
-    refuseFlags(flags, ['model', ...tensorFlags], ['info', 'a file of tensors', `the architecture ${model}`]);
-    const options = checkNetworkOptions(model, networkOptions(flags), 'info');
+    refuseFlags(flags, ['model', ...tensorFlags], ['a file of tensors', `the architecture ${model}`]);
+    const options = checkNetworkOptions(model, networkOptions(flags));
     return { blueprint: new NetworkBlueprint(options), form: 'train' };
   }
-  const { network, choice } = await openNetwork(await inputFile(model), flags, 'info');
+  const { network, choice } = await openNetwork(await inputFile(model), flags);
   return { ...describeNetwork(network), ...(choice && { choice }) };
 }
 
@@ -83,7 +83,7 @@ interface Described {
 }
 
 function describeNetwork(network: Network): Described {
-  return { blueprint: networkCoreOf(network, 'info').blueprint, form: network.form };
+  return { blueprint: networkCoreOf(network).blueprint, form: network.form };
 }
 
 function printNetwork({ blueprint, form, choice }: Described, json: boolean): void {

@@ -17,6 +17,6 @@ export function filesOf(...names: readonly (string | undefined)[]): string[] {
 }
 
 /** The format of a file by its first bytes. */
-export function formatIn(source: FileSource, where: string): Promise<FileFormat | 'PyTorch' | undefined> {
-  return withFile(source, where, async (file) => recognize(await file.read(Math.min(8, file.size))));
+export function formatIn(source: FileSource): Promise<FileFormat | 'PyTorch' | undefined> {
+  return withFile(source, async (file) => recognize(await file.read(Math.min(8, file.size))));
 }

@@ -1,4 +1,4 @@
-import { mismatch } from '../errors';
+import { mismatch, within } from '../errors';
 import { openOwnModel } from '../formats/open-model';
 import { type FileSource, placeOfSource } from '../formats/sources';
 import { readStateFile } from '../formats/state-files';
@@ -38,25 +38,21 @@ export function networkOptions(flags: NetworkFlags): Record<string, unknown> {
   return { ...Object.fromEntries(given), ...(flags.withoutIdentity && { identity: false }) };
 }
 
-/** Refuses flags that would silently be ignored. @throws {UsageError} */
+/** Refuses flags that would silently be ignored. @throws {QARepVGGError} ERR_INVALID_ARG */
 export function refuseFlags(
   flags: FileFlags,
   names: readonly (keyof FileFlags)[],
-  [where, expected, received]: readonly [where: string, expected: string, received: string],
+  [expected, received]: readonly [expected: string, received: string],
 ): void {
   const given = names.find((name) => flags[name] !== undefined);
   if (given === undefined) return;
   const flag = `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  throw misuse(`${where}, ${flag}`, expected, received);
+  throw misuse(flag, expected, received);
 }
 
-/** For a model file, which describes its own network. @throws {UsageError} for flags that describe one. */
-export function refuseDescription(flags: FileFlags, where: string): void {
-  const reason = [
-    where,
-    'a file of tensors with --model, as a model file describes its own network',
-    'no --model',
-  ] as const;
+/** For a model file, which describes its own network. @throws {QARepVGGError} ERR_INVALID_ARG for flags that describe one. */
+export function refuseDescription(flags: FileFlags): void {
+  const reason = ['a file of tensors with --model, as a model file describes its own network', 'no --model'] as const;
   refuseFlags(flags, [...networkFlags, 'withoutIdentity', ...tensorFlags], reason);
 }
 
@@ -70,30 +66,31 @@ export interface OpenedNetwork {
  * Opens the file of a network in float; or, with the flag `model`, a file of nothing but tensors, as the network that the flags
  * describe, in the form that the tensors have.
  *
- * @throws {UsageError} for flags that need `model`
+ * @throws {QARepVGGError} ERR_INVALID_ARG for flags that need `model`
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for tensors of another network or with names of another layout.
  */
-export async function openNetwork(path: FileSource, flags: FileFlags, where: string): Promise<OpenedNetwork> {
+export async function openNetwork(path: FileSource, flags: FileFlags): Promise<OpenedNetwork> {
   if (flags.model === undefined) {
-    refuseDescription(flags, where);
-    return { network: inFloat(await openOwnModel(path, where), placeOfSource(path, where)) };
+    refuseDescription(flags);
+    const model = await openOwnModel(path);
+    return { network: within(placeOfSource(path), () => inFloat(model)) };
   }
-  if ((await formatIn(path, where)) === 'ONNX') {
+  if ((await formatIn(path)) === 'ONNX') {
     const received = 'an ONNX file, which describes its own network; leave out --model';
-    throw mismatch('ERR_MODEL_FORMAT', placeOfSource(path, where), 'a file of tensors with --model', received);
+    throw mismatch('ERR_MODEL_FORMAT', placeOfSource(path), 'a file of tensors with --model', received);
   }
   const layout = (flags.layout ?? 'official') as Layout;
-  const found = await readStateFile(path, flags.key === undefined ? {} : { key: flags.key }, where);
+  const found = await readStateFile(path, flags.key === undefined ? {} : { key: flags.key });
   const { tensors } = found;
   const keys = Object.keys(tensors);
   const described = networkOptions(flags);
-  const fit = findStem(checkNetworkOptions(flags.model, described, where), keys, layout, flags.prefix);
+  const fit = findStem(checkNetworkOptions(flags.model, described), keys, layout, flags.prefix);
   const numClasses = tensors[(fit?.prefix ?? '') + nameIn(layout, 'linear.weight')]?.dims[0];
   const given = { ...(numClasses !== undefined && { numClasses }), ...described };
-  const options = checkNetworkOptions(flags.model, given, where);
+  const options = checkNetworkOptions(flags.model, given);
   if (fit && fit.layout !== layout) {
     const received = `those of --layout ${fit.layout}`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(path, where), `the names of --layout ${layout}`, received);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(path), `the names of --layout ${layout}`, received);
   }
   const network = emptyNetwork(options, fit?.form ?? 'train').eval();
   const prefix = flags.prefix ?? averagedAmong(fit);
@@ -132,11 +129,10 @@ function stemNamings(options: CheckedNetworkOptions): Naming[] {
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised network. */
-export function inFloat(model: Network | QuantizedModel, where: string): Network {
+export function inFloat(model: Network | QuantizedModel): Network {
   if (!(model instanceof QuantizedModel)) return model;
   throw mismatch(
     'ERR_MODEL_INCOMPATIBLE',
-    where,
     'a network in float',
     'a quantised one; name the file that it was made from (verify: the quantised one follows --deploy)',
   );

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { didYouMean } from '../did-you-mean';
-import { quote } from '../errors';
+import { quote, within } from '../errors';
 import { checkWritable } from '../formats/atomic';
 import { checkEnding, type FileFormat, formatOf } from '../formats/file-format';
 import { exists } from '../formats/files';
@@ -24,39 +24,34 @@ const ownName = /\.(safetensors|onnx|html|json)$/i;
  *
  * @param inputs Files and folders that the command reads. An existing file in such a folder is not replaced, unless its name
  * is not that of an image.
- * @throws {UsageError} for the names
+ * @throws {QARepVGGError} ERR_INVALID_ARG for the names
  * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_LIMIT for a file that cannot be written
  */
-export async function checkOutputs(
-  command: string,
-  outputs: readonly Output[],
-  inputs: readonly string[] = [],
-): Promise<void> {
+export async function checkOutputs(outputs: readonly Output[], inputs: readonly string[] = []): Promise<void> {
   const taken = new Map<string, string>();
   const inputPaths = await Promise.all(inputs.map(identify));
   for (const input of inputPaths) taken.set(input, 'the file that is read');
   for (const { name, file, format } of outputs) {
-    const where = `${command}, ${name}`;
-    checkUsage(() => checkEnding(file, format, where));
-    if (format !== 'report') refuseMistyped(file, where);
+    checkUsage(() => within(name, () => checkEnding(file, format)));
+    if (format !== 'report') within(name, () => refuseMistyped(file));
     const identity = await identify(file);
     const other = taken.get(identity);
-    if (other !== undefined) throw misuse(where, 'a file of its own', `${quote(file)}, ${other}`);
+    if (other !== undefined) throw misuse(name, 'a file of its own', `${quote(file)}, ${other}`);
     const isAmongImages = inputPaths.some((input) => identity.startsWith(input + path.sep)) && !ownName.test(identity);
     if (isAmongImages && (await exists(identity))) {
-      throw misuse(where, 'a file of its own', `${quote(file)}, which is in the folder that is read`);
+      throw misuse(name, 'a file of its own', `${quote(file)}, which is in the folder that is read`);
     }
     taken.set(identity, `that of ${name}`);
   }
-  for (const { name, file, format } of outputs) await checkWritable(file, format, `${command}, ${name}`);
+  for (const { name, file, format } of outputs) await within(name, () => checkWritable(file, format));
 }
 
 /** Refuses `int8.onx`: such a file would not be of the kind that its name seems to say. */
-function refuseMistyped(file: string, where: string): void {
+function refuseMistyped(file: string): void {
   const ending = path.extname(file).slice(1);
   const hint = didYouMean(ending, ['onnx', 'safetensors']);
   if (formatOf(file) === undefined && hint !== '') {
-    throw misuse(where, 'a name that ends in .onnx or .safetensors', quote(`.${ending}`) + hint);
+    throw misuse('a name that ends in .onnx or .safetensors', quote(`.${ending}`) + hint);
   }
 }
 

@@ -1,8 +1,9 @@
-import { mismatch, QARepVGGError } from '../errors';
+import { mismatch } from '../errors';
 import type { InputSize } from '../image-size';
 import { Detector, type ImageSource, readLabels } from '../vision';
 import { mapInOrder } from '../vision/map-in-order';
 import { isUnreadable } from '../vision/unreadable';
+import { withHint } from './errors';
 import { inputFile } from './input';
 import { untilInterrupted } from './interrupt';
 import type { DetectorFlags, PhotoFlags } from './photo-flags';
@@ -62,9 +63,8 @@ export async function askAbout<P extends Photo, T>(
       return { answer: await ask(photo, signal) };
     } catch (error) {
       if (!isUnreadable(error) || photos.length === 1) throw error;
-      const { code, message } = error;
-      if (!skipUnreadable) throw new QARepVGGError(code, `${message}; --skip-unreadable skips it`, { cause: error });
-      return { skipped: message };
+      if (!skipUnreadable) throw withHint(error);
+      return { skipped: error.message };
     } finally {
       progress.increment();
     }

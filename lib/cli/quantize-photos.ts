@@ -1,4 +1,4 @@
-import { mismatch, quote } from '../errors';
+import { mismatch, quote, within } from '../errors';
 import type { Dim } from '../graph/graph';
 import { type InputSize, sizeOf } from '../image-size';
 import { type ByteImages, type Model, type Preprocessing, QARepVGGError, readImage, type Tensor } from '../index';
@@ -35,7 +35,7 @@ export interface PhotoInput {
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a model without one input of images; ERR_INVALID_ARG
  */
-export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: PhotoFlags, where: string): PhotoInput {
+export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: PhotoFlags): PhotoInput {
   const [input, ...others] = inputs;
   const [, first, second, last] = input?.dims ?? [];
   const isLast = !isChannels(first);
@@ -43,7 +43,7 @@ export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: P
   if (!input || others.length > 0 || input.type !== 'float32' || input.dims.length !== 4 || !isChannels(channels)) {
     const expected = 'a model with one input of images, float32 [n, 3, h, w] or [n, h, w, 3], or of 1 or 4 channels';
     const received = inputs.map(({ name, type, dims }) => `${quote(name)} ${type} [${dims.join(', ')}]`);
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, received.join(', '));
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', expected, received.join(', '));
   }
   const own = isLast ? [first, second] : [second, last];
   const open = sizeOf(flags.size ?? openSide);
@@ -56,7 +56,7 @@ export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: P
   return {
     size: { height, width },
     ...{ channels, isLast },
-    preprocessing: readPreprocessing(given ?? { mean, std }, channels, `${where}, --mean and --std`),
+    preprocessing: within('--mean and --std', () => readPreprocessing(given ?? { mean, std }, channels)),
     fill: isClassifier ? undefined : (decoder?.fill ?? 114),
   };
 }

@@ -19,9 +19,8 @@ interface Skipped {
 
 /** The `quantize` command for a model of other origin. Resolves to false if it was stopped. */
 export async function quantizeTheirs(model: Model, from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
-  const where = 'quantize';
-  const input = photoInputOf(model, flags, where);
-  const list = await listImages(flags.data, where, true);
+  const input = photoInputOf(model, flags);
+  const list = await listImages(flags.data, true);
   const paths = spreadOver(
     list.images.map(({ path }) => path),
     flags.images,

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { describe } from '../errors';
+import { describe, within } from '../errors';
 import { bytesText, countOf } from '../figures';
 import { writeAtomically } from '../formats/atomic';
 import { formatOf } from '../formats/file-format';
@@ -32,21 +32,20 @@ import { batchesOf, compare } from './verify-quantized';
 
 /** The `quantize` command. Resolves to false if it was stopped. */
 export async function quantizeFile(from: string, to: string, flags: QuantizeFlags): Promise<boolean> {
-  const where = 'quantize';
   const format = formatOf(to) ?? 'safetensors';
   const reports = flags.report.map((file) => ({ name: '--report', file, format: 'report' }) as const);
-  await checkOutputs(where, [{ name: '<to>', file: to, format }, ...reports], filesOf(from, flags.data));
+  await checkOutputs([{ name: '<to>', file: to, format }, ...reports], filesOf(from, flags.data));
   const source = await inputFile(from);
-  const given = await openModel(source, where);
+  const given = await openModel(source);
   if (given instanceof Model) return (await import('./quantize-theirs.js')).quantizeTheirs(given, from, to, flags);
-  refusePhotoFlags(flags, where);
-  const opened = inFloat(given, placeOfSource(source, where));
+  refusePhotoFlags(flags);
+  const opened = within(placeOfSource(source), () => inFloat(given));
   const { form } = opened;
-  const network = fuseInMemory(opened, where);
+  const network = fuseInMemory(opened);
   const { inputSize, inChannels } = network.options;
-  const { train, validation } = await findData(flags.data, where);
+  const { train, validation } = await findData(flags.data);
   const reading = { inputSize, inChannels, skipUnreadable: flags.skipUnreadable === true, unlabelled: true };
-  const data = await loadPart(partOf(train ?? validation, flags.data, 'to calibrate on', where), reading, where);
+  const data = await loadPart(partOf(train ?? validation, flags.data, 'to calibrate on'), reading);
   const images = spread(data.images, flags.images);
   const start = performance.now();
   const result = await calibrate(network, images, flags);
@@ -54,7 +53,7 @@ export async function quantizeFile(from: string, to: string, flags: QuantizeFlag
   const seconds = (performance.now() - start) / 1000;
   const { model } = result;
   // Test images of IDX files load fast; decoding another folder of photographs would take longer than everything else.
-  const judged = validation?.split ? (await loadPart(validation, reading, where)).images : images;
+  const judged = validation?.split ? (await loadPart(validation, reading)).images : images;
   const accuracy = await judge(network, model, judged);
   const report = { ...result.report, ...(accuracy && { accuracy }) };
   if (format === 'ONNX') await exportOnnx(model, to);
@@ -98,15 +97,11 @@ export function spreadOver<T>(list: readonly T[], count: number): T[] {
   return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)] as T);
 }
 
-/** @throws {UsageError} for flags that only a model of other origin takes. */
-function refusePhotoFlags(flags: QuantizeFlags, where: string): void {
+/** @throws {QARepVGGError} ERR_INVALID_ARG for flags that only a model of other origin takes. */
+function refusePhotoFlags(flags: QuantizeFlags): void {
   const given = (['size', 'mean', 'std'] as const).find((name) => flags[name] !== undefined);
   if (given === undefined) return;
-  throw misuse(
-    `${where}, --${given}`,
-    'no such flag for a network of this package, which has its own',
-    describe(flags[given]),
-  );
+  throw misuse(`--${given}`, 'no such flag for a network of this package, which has its own', describe(flags[given]));
 }
 
 /**
@@ -151,7 +146,7 @@ export function optionsOf(flags: QuantizeFlags): QuantizeOptions {
 
 export async function writeReport(report: QuantizationReport, file: string): Promise<void> {
   const text = /\.json$/i.test(file) ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report);
-  await writeAtomically(file, Buffer.from(text), 'quantize');
+  await writeAtomically(file, Buffer.from(text));
 }
 
 function print(model: QuantizedModel, report: QuantizationReport, to: string, size: number, seconds: number): void {

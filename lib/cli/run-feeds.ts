@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { describeList, mismatch } from '../errors';
+import { describeList, mismatch, within } from '../errors';
 import { arrayOf } from '../formats/dtypes';
 import { readWholeFile } from '../formats/files';
 import { isNpy, parseNpy } from '../formats/npy';
@@ -22,14 +22,13 @@ export async function readFeeds(
   files: readonly string[],
   flags: RunFlags,
 ): Promise<Record<string, GraphTensor>> {
-  const where = 'run';
   const { inputNames, inputMetadata } = session;
-  const named = files.map((text) => splitName(text, inputNames, `${where}, <input>`));
+  const named = files.map((text) => within('<input>', () => splitName(text, inputNames)));
   const missing = inputNames.filter((name) => named.filter((one) => one.name === name).length !== 1);
   if (missing.length > 0) {
-    throw misuse(`${where}, <input>`, `a file for each of ${describeList(inputNames)}`, describeList(files));
+    throw misuse('<input>', `a file for each of ${describeList(inputNames)}`, describeList(files));
   }
-  const dims = readDims(flags.dims, inputNames, where);
+  const dims = readDims(flags.dims, inputNames);
   const feeds = named.map(async ({ name, rest }) => {
     const input = inputMetadata.find((one) => one.name === name) as ValueMetadata;
     return [name, await readFeed(rest, input, dims[name], session, flags)] as const;
@@ -44,28 +43,33 @@ async function readFeed(
   session: InferenceSession,
   flags: RunFlags,
 ): Promise<GraphTensor> {
-  const where = `run, ${path.basename(file)}`;
-  const bytes = await readWholeFile(file, 'run');
-  if (isNpy(bytes)) return inType(parseNpy(bytes, where), input, where);
-  if (!rawEnding.test(file)) return imageOf(bytes, input, session, flags, where);
+  const bytes = await readWholeFile(file);
+  return within(path.basename(file), () => {
+    if (isNpy(bytes)) return inType(parseNpy(bytes), input);
+    return rawEnding.test(file) ? rawFeed(bytes, input, dims) : imageOf(bytes, input, session, flags);
+  });
+}
+
+/** Plain numbers. */
+function rawFeed(bytes: Uint8Array, input: ValueMetadata, dims: readonly number[] | undefined): GraphTensor {
   const all = dims ?? input.shape.map((dim, axis) => (typeof dim === 'string' && axis === 0 ? 1 : dim));
   if (all.some((dim) => typeof dim === 'string')) {
-    throw misuse(where, `--dims for the input of dims [${input.shape.join(', ')}]`, 'none');
+    throw misuse(`--dims for the input of dims [${input.shape.join(', ')}]`, 'none');
   }
   const elements = bytes.length % sizeOf([{ int64: 8, float32: 4, int32: 4 }[input.type as string] ?? 1]) === 0;
   const data = elements ? arrayOf(rawTypes[input.type], bytes) : undefined;
   if (data?.length === sizeOf(all as number[])) return { type: input.type, dims: all as number[], data } as GraphTensor;
   const expected = `${sizeOf(all as number[])} numbers of type ${input.type} for dims ${describeList(all)}`;
-  throw mismatch('ERR_SHAPE', where, expected, `${bytes.length} bytes`);
+  throw mismatch('ERR_SHAPE', expected, `${bytes.length} bytes`);
 }
 
 /** The numbers in another type, where that changes none. */
-function inType(tensor: GraphTensor, { type }: ValueMetadata, where: string): GraphTensor {
+function inType(tensor: GraphTensor, { type }: ValueMetadata): GraphTensor {
   if (tensor.type === type) return tensor;
   const result = tensorOf(type, tensor.dims, numbersOf(tensor));
   const [before, after] = [numbersOf(tensor), numbersOf(result)];
   if (Array.prototype.every.call(before, (value, i) => value === after[i])) return result;
-  throw mismatch('ERR_DTYPE', where, `numbers of type ${type}`, `${tensor.type} with numbers that it cannot hold`);
+  throw mismatch('ERR_DTYPE', `numbers of type ${type}`, `${tensor.type} with numbers that it cannot hold`);
 }
 
 /** The position and number of an image's channels. */
@@ -87,12 +91,11 @@ async function imageOf(
   input: ValueMetadata,
   session: InferenceSession,
   flags: RunFlags,
-  where: string,
 ): Promise<GraphTensor> {
   const layout = layoutOf(input);
   if (!layout) {
     const expected = `an array of NumPy, or a .raw file, for the input of dims [${input.shape.join(', ')}]`;
-    throw mismatch('ERR_INVALID_ARG', where, expected, 'an image or another file');
+    throw mismatch('ERR_INVALID_ARG', expected, 'an image or another file');
   }
   const { channels, isLast } = layout;
   const axes = input.shape.slice(isLast ? 1 : 2, isLast ? 3 : 4);
@@ -105,7 +108,7 @@ async function imageOf(
   });
   const [, rows = 0, columns = 0, read = 0] = dims;
   const given = flags.mean && flags.std ? { mean: flags.mean, std: flags.std } : session.preprocessing;
-  const scaling = scalingOf(given, channels, where);
+  const scaling = scalingOf(given, channels);
   const area = rows * columns;
   const values = new Float32Array(area * channels);
   for (let channel = 0; channel < channels; channel++) {
@@ -120,8 +123,8 @@ async function imageOf(
   return tensorOf(type, isLast ? [1, rows, columns, channels] : [1, channels, rows, columns], values);
 }
 
-function scalingOf(given: Preprocessing | undefined, channels: number, where: string): Preprocessing {
+function scalingOf(given: Preprocessing | undefined, channels: number): Preprocessing {
   if (!given) return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
   if (given.mean.length === channels && given.std.length === channels && !given.std.includes(0)) return given;
-  throw misuse(where, `--mean and --std with ${channels} numbers each, those of --std not 0`, 'other numbers');
+  throw misuse(`--mean and --std with ${channels} numbers each, those of --std not 0`, 'other numbers');
 }

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { didYouMean } from '../did-you-mean';
-import { describeList, quote } from '../errors';
+import { describeList, quote, within } from '../errors';
 import { writeAtomically } from '../formats/atomic';
 import { serializeNpy } from '../formats/npy';
 import type { GraphTensor } from '../graph/graph';
@@ -22,10 +22,9 @@ const [shown, best] = [6, 5];
 
 /** The `run` command. */
 export async function runModel(file: string, inputs: readonly string[], flags: RunFlags): Promise<void> {
-  if ((flags.mean === undefined) !== (flags.std === undefined))
-    throw misuse('run', 'both --mean and --std', 'one of them');
+  if ((flags.mean === undefined) !== (flags.std === undefined)) throw misuse('both --mean and --std', 'one of them');
   if (flags.out !== undefined && path.extname(flags.out) !== '') {
-    await checkOutputs('run', [{ name: '--out', file: flags.out, format: 'report' }], inputFiles(file, inputs));
+    await checkOutputs([{ name: '--out', file: flags.out, format: 'report' }], inputFiles(file, inputs));
   }
   const { algorithm, threads } = flags;
   const options = { algorithm, ...(threads !== undefined && { threads }) };
@@ -34,12 +33,12 @@ export async function runModel(file: string, inputs: readonly string[], flags: R
     const odd = outputs.find((name) => !session.outputNames.includes(name));
     if (odd !== undefined)
       throw misuse(
-        'run, --outputs',
+        '--outputs',
         `names among ${describeList(session.outputNames)}`,
         quote(odd) + didYouMean(odd, session.outputNames),
       );
     if (flags.out?.toLowerCase().endsWith('.npy') && outputs.length > 1) {
-      throw misuse('run, --out', `--outputs with one of ${describeList(outputs)}, or a folder`, flags.out);
+      throw misuse('--out', `--outputs with one of ${describeList(outputs)}, or a folder`, flags.out);
     }
     const feeds = await readFeeds(session, inputs, flags);
     const start = performance.now();
@@ -88,15 +87,15 @@ function plain(results: Results) {
 async function write(out: string, results: Results): Promise<void> {
   const [first] = results;
   if (out.toLowerCase().endsWith('.json')) {
-    await writeAtomically(out, Buffer.from(`${JSON.stringify(plain(results))}\n`), 'run, --out');
+    await within('--out', () => writeAtomically(out, Buffer.from(`${JSON.stringify(plain(results))}\n`)));
   } else if (out.toLowerCase().endsWith('.npy') && first) {
-    await writeAtomically(out, serializeNpy(first[1]), 'run, --out');
+    await within('--out', () => writeAtomically(out, serializeNpy(first[1])));
   } else {
     await mkdir(out, { recursive: true });
     for (const [name, tensor] of results) {
       // Names of values may not be file names: "Identity:0", "a/b".
       const file = path.join(out, `${name.replace(/[^\w.-]/g, '_')}.npy`);
-      await writeAtomically(file, serializeNpy(tensor), 'run, --out');
+      await within('--out', () => writeAtomically(file, serializeNpy(tensor)));
     }
   }
 }

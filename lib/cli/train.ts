@@ -66,15 +66,14 @@ export async function train(folder: string, flags: TrainFlags): Promise<boolean>
 /** Checks that need no data. */
 async function checkFlags(folder: string, flags: TrainFlags): Promise<void> {
   const { mean, std, resume, checkpoint, out, validation, schedule } = flags;
-  if ((mean === undefined) !== (std === undefined)) throw misuse('train', 'both --mean and --std', 'one of them');
+  if ((mean === undefined) !== (std === undefined)) throw misuse('both --mean and --std', 'one of them');
   if (schedule !== 'step' && (flags.milestones ?? flags.gamma) !== undefined) {
-    throw misuse('train', '--schedule step with --milestones and --gamma', schedule);
+    throw misuse('--schedule step with --milestones and --gamma', schedule);
   }
-  if (resume && checkpoint === undefined) throw misuse('train', '--checkpoint with --resume', 'none');
+  if (resume && checkpoint === undefined) throw misuse('--checkpoint with --resume', 'none');
   const format = 'safetensors';
   const kept = checkpoint === undefined ? [] : [{ name: '--checkpoint', file: checkpoint, format } as const];
   await checkOutputs(
-    'train',
     [{ name: '--out', file: out, format }, ...kept],
     [folder, ...(validation === undefined ? [] : [validation])],
   );
@@ -84,13 +83,13 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
   const [height, width, channels] = train.dims;
   const { mean, std, batchSize } = flags;
   if (batchSize !== undefined && batchSize > train.length) {
-    throw misuse('train, --batch-size', `at most ${train.length}, the number of images`, `${batchSize}`);
+    throw misuse('--batch-size', `at most ${train.length}, the number of images`, `${batchSize}`);
   }
   const classes = train.classes.length;
   const inputSize = inputSizeOf([height, width]);
   if (flags.inputSize !== undefined && `${flags.inputSize}` !== `${inputSize}`) {
     const expected = `${height}x${width}, the size of these images (those of IDX files are not scaled)`;
-    throw misuse('train, --input-size', expected, sizeOf(flags.inputSize).join('x'));
+    throw misuse('--input-size', expected, sizeOf(flags.inputSize).join('x'));
   }
   checkFlag('--in-channels', flags.inChannels, [channels, channels], 'the channels of these images');
   checkFlag(
@@ -110,10 +109,10 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
   });
 }
 
-/** A flag must agree with the data. @throws {UsageError} */
+/** A flag must agree with the data. @throws {QARepVGGError} ERR_INVALID_ARG */
 function checkFlag(name: string, given: number | undefined, [low, high]: [number, number], what: string): void {
   if (given === undefined || (given >= low && given <= high)) return;
-  throw misuse(`train, ${name}`, `${low}, ${what}`, `${given}`);
+  throw misuse(name, `${low}, ${what}`, `${given}`);
 }
 
 async function resume(trainer: Trainer, { resume: wanted, checkpoint }: TrainFlags): Promise<void> {
@@ -128,14 +127,13 @@ interface TrainingImages {
 }
 
 async function openImages(folder: string, flags: TrainFlags): Promise<TrainingImages> {
-  const where = 'train';
   const reading = pick(flags, 'inputSize', 'inChannels', 'labels', 'skipUnreadable') as DataOptions;
-  const data = await findData(folder, where);
-  const given = flags.validation === undefined ? undefined : await findData(flags.validation, where);
-  const train = await loadPart(partOf(data.train, folder, 'to train on', where), reading, where);
-  const judged = given && partOf(given.validation ?? given.train, flags.validation as string, 'to judge on', where);
+  const data = await findData(folder);
+  const given = flags.validation === undefined ? undefined : await findData(flags.validation);
+  const train = await loadPart(partOf(data.train, folder, 'to train on'), reading);
+  const judged = given && partOf(given.validation ?? given.train, flags.validation as string, 'to judge on');
   const part = judged ?? data.validation;
-  const validation = part && (await loadPart(part, { ...reading, labels: train.images.classes }, where));
+  const validation = part && (await loadPart(part, { ...reading, labels: train.images.classes }));
   return { train, validation, unused: [...data.unused, ...unusedBeside(given)] };
 }
 

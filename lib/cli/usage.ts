@@ -1,11 +1,11 @@
-import { mismatch, QARepVGGError } from '../errors';
+import { type Mismatch, mismatch, QARepVGGError } from '../errors';
 
-/** A wrong command line: exit code 2. */
-export class UsageError extends Error {}
+/** Errors of a wrong command line: exit code 2. */
+const misuses = new WeakSet<QARepVGGError>();
 
-/** A {@link UsageError} in the form of this package's messages. */
-export function misuse(where: string, expected: string, received: string): UsageError {
-  return new UsageError(mismatch('ERR_INVALID_ARG', where, expected, received).message);
+/** The error of a wrong command line. */
+export function misuse(...what: Mismatch): QARepVGGError {
+  return asMisuse(mismatch('ERR_INVALID_ARG', ...what));
 }
 
 /** Runs a check of the command line: what it refuses is misuse. */
@@ -13,11 +13,16 @@ export function checkUsage<T>(check: () => T): T {
   try {
     return check();
   } catch (error) {
-    throw error instanceof QARepVGGError ? new UsageError(error.message, { cause: error }) : error;
+    throw error instanceof QARepVGGError ? asMisuse(error) : error;
   }
 }
 
 /** Whether the command line is at fault; its flags become options of the library. */
 export function isMisuse(error: unknown): boolean {
-  return error instanceof UsageError || (error instanceof QARepVGGError && error.option !== undefined);
+  return error instanceof QARepVGGError && (misuses.has(error) || error.option !== undefined);
+}
+
+function asMisuse(error: QARepVGGError): QARepVGGError {
+  misuses.add(error);
+  return error;
 }

@@ -38,7 +38,7 @@ export async function verifyQuantized(
 ): Promise<boolean> {
   if (flags.data === undefined && files.length === 0) {
     const expected = 'images like those that the model is for, as random ones tell nothing about a quantised model';
-    throw misuse('verify', expected, 'none; name files, or a folder with --data');
+    throw misuse(expected, 'none; name files, or a folder with --data');
   }
   const given = (await readImages(model, files)).map((input): Batch => ({ input }));
   const data = flags.data === undefined ? undefined : await openLabelled(model, flags.data, flags);
@@ -56,11 +56,10 @@ export async function verifyQuantized(
 }
 
 async function openLabelled({ options }: Network, folder: string, flags: VerifyFlags): Promise<LoadedPart> {
-  const where = 'verify';
   const { inputSize, inChannels, labels } = options;
-  const { validation, train } = await findData(folder, where);
+  const { validation, train } = await findData(folder);
   const reading = { inputSize, inChannels, ...(labels && { labels }), skipUnreadable: flags.skipUnreadable === true };
-  return loadPart(partOf(validation ?? train, folder, 'to judge on', where), reading, where);
+  return loadPart(partOf(validation ?? train, folder, 'to judge on'), reading);
 }
 
 /** Labelled images in batches. */

@@ -1,4 +1,4 @@
-import { mismatch } from '../errors';
+import { mismatch, within } from '../errors';
 import { placeOf } from '../formats/files';
 import { openOwnModel } from '../formats/open-model';
 import { type Network, QuantizedModel, verifyEquivalence } from '../index';
@@ -15,22 +15,21 @@ import { openTheirs, verifyTheirs } from './verify-theirs';
 
 /** The `verify` command. Returns whether every difference is within the tolerance. */
 export async function verifyFile(path: string, images: readonly string[], flags: VerifyFlags): Promise<boolean> {
-  const where = 'verify';
   const theirs = await openTheirs(path, flags);
   if (theirs) return verifyTheirs(theirs, images, flags);
-  const { network: model, choice } = await openNetwork(await inputFile(path), flags, where);
+  const { network: model, choice } = await openNetwork(await inputFile(path), flags);
   if (!flags.json) process.stdout.write(choiceText(choice));
-  const given = flags.deploy === undefined ? undefined : await openOwnModel(await inputFile(flags.deploy), where);
-  if (given) checkShape(model, given, placeOf(flags.deploy, where));
+  const given = flags.deploy === undefined ? undefined : await openOwnModel(await inputFile(flags.deploy));
+  if (given) within(placeOf(flags.deploy), () => checkShape(model, given));
   if (given instanceof QuantizedModel) return verifyQuantized(model, given, images, flags);
   if (flags.data !== undefined) {
     const received = given ? 'one in float' : 'none; name one with --deploy';
-    throw misuse('verify, --data', 'a quantised model to compare with', received);
+    throw misuse('--data', 'a quantised model to compare with', received);
   }
   if (model.form === 'deploy' && !given) {
     const expected = 'a model in train or partial form, to compare with its deploy form';
     const received = `one in deploy form already; name the file it was made from, and this one with --deploy: qarepvgg verify trained.safetensors --deploy ${path}`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(path, where), expected, received);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(path), expected, received);
   }
   const other = given ?? model.reparameterize();
   const inputs = [...randomImages(model, flags), ...(await readImages(model, images))];
@@ -50,10 +49,10 @@ export async function verifyFile(path: string, images: readonly string[], flags:
  * Refuses, before anything is computed, a model that cannot have been made from the other. @throws {QARepVGGError}
  * ERR_MODEL_INCOMPATIBLE
  */
-function checkShape({ options }: Network, other: Network | QuantizedModel, where: string): void {
+function checkShape({ options }: Network, other: Network | QuantizedModel): void {
   for (const name of ['inChannels', 'numClasses', 'blocks', 'channels', 'strides'] as const) {
     const [expected, received] = [options[name], other.options[name]].map(asText);
     if (expected === received) continue;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, `${name} ${expected}, as in the other model`, `${received}`);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', `${name} ${expected}, as in the other model`, `${received}`);
   }
 }

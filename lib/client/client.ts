@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch, QARepVGGError, quote } from '../errors';
+import { boundary, describe, failure, mismatch, QARepVGGError, quote, within } from '../errors';
 import { parseOptions } from '../options';
 import { decodeInference, readJson, readObject, unexpected } from './answer';
 import { type Body, type Call, octets, type Reply, Transport } from './http';
@@ -43,10 +43,12 @@ import type {
  * console.log(outputs.logits.data);
  */
 export function connect(url: string | URL, options: ClientOptions = {}): InferenceClient {
-  const settings = parseOptions('connect', clientFields, options);
-  const base = URL.canParse(String(url)) ? new URL(url) : undefined;
-  if (base && /^https?:$/.test(base.protocol)) return new InferenceClient(base, settings);
-  throw mismatch('ERR_INVALID_ARG', 'connect, url', 'an http or https URL', describe(url));
+  return boundary('connect', () => {
+    const settings = parseOptions(clientFields, options);
+    const base = URL.canParse(String(url)) ? new URL(url) : undefined;
+    if (base && /^https?:$/.test(base.protocol)) return new InferenceClient(base, settings);
+    throw mismatch('ERR_INVALID_ARG', 'url', 'an http or https URL', describe(url));
+  });
 }
 
 /** Made by {@link connect}. Any number of calls may run at once; they share the client's connections. */
@@ -62,51 +64,56 @@ export class InferenceClient {
 
   /** Whether the server runs; also false where none answers. */
   live(options: CallOptions = {}): Promise<boolean> {
-    return this.#probe('/v2/health/live', parseOptions('InferenceClient.live', callFields, options), 'live');
+    return boundary('InferenceClient.live', () => this.#probe('/v2/health/live', parseOptions(callFields, options)));
   }
 
   /** Whether the server can infer; also false where none answers. */
   ready(options: CallOptions = {}): Promise<boolean> {
-    return this.#probe('/v2/health/ready', parseOptions('InferenceClient.ready', callFields, options), 'ready');
+    return boundary('InferenceClient.ready', () => this.#probe('/v2/health/ready', parseOptions(callFields, options)));
   }
 
   /** Whether one model can infer. */
   modelReady(model: string, options: ModelOptions = {}): Promise<boolean> {
-    const { version, ...call } = parseOptions('InferenceClient.modelReady', modelFields, options);
-    return this.#probe(`${modelPath(model, version, 'InferenceClient.modelReady')}/ready`, call, 'modelReady');
+    return boundary('InferenceClient.modelReady', () => {
+      const { version, ...call } = parseOptions(modelFields, options);
+      return this.#probe(`${modelPath(model, version)}/ready`, call);
+    });
   }
 
   async metadata(options: CallOptions = {}): Promise<ServerMetadata> {
-    const call = parseOptions('InferenceClient.metadata', callFields, options);
-    return (await this.#get('/v2', call, 'InferenceClient.metadata')) as unknown as ServerMetadata;
+    const answer = boundary('InferenceClient.metadata', () => this.#get('/v2', parseOptions(callFields, options)));
+    return (await answer) as unknown as ServerMetadata;
   }
 
   async modelMetadata(model: string, options: ModelOptions = {}): Promise<ModelMetadata> {
-    return (await this.#ofModel(model, '', options, 'modelMetadata')) as unknown as ModelMetadata;
+    const answer = boundary('InferenceClient.modelMetadata', () => this.#ofModel(model, '', options));
+    return (await answer) as unknown as ModelMetadata;
   }
 
   /** The model's configuration in the form of Triton's `model_config.proto`, from servers that have one. */
   modelConfig(model: string, options: ModelOptions = {}): Promise<Readonly<Record<string, unknown>>> {
-    return this.#ofModel(model, '/config', options, 'modelConfig');
+    return boundary('InferenceClient.modelConfig', () => this.#ofModel(model, '/config', options));
   }
 
   /** Counts and times of a model's requests so far. */
   async stats(model: string, options: ModelOptions = {}): Promise<ModelStatistics> {
-    const where = 'InferenceClient.stats';
-    const { model_stats: list } = await this.#ofModel(model, '/stats', options, 'stats');
-    const found = Array.isArray(list) ? list.find((item) => item?.name === model) : undefined;
-    if (found) return found;
-    throw unexpected(where, `statistics of ${quote(model)}`, describe(list));
+    return boundary('InferenceClient.stats', async () => {
+      const { model_stats: list } = await this.#ofModel(model, '/stats', options);
+      const found = Array.isArray(list) ? list.find((item) => item?.name === model) : undefined;
+      if (found) return found;
+      throw unexpected(`statistics of ${quote(model)}`, describe(list));
+    });
   }
 
   /** The models that the server knows, loaded or not. */
   async repository(options: CallOptions = {}): Promise<RepositoryEntry[]> {
-    const where = 'InferenceClient.repository';
-    const call = parseOptions(where, callFields, options);
-    const { body } = await this.#send(postJson('/v2/repository/index', {}), call, where);
-    const entries = readJson(body, where);
-    if (Array.isArray(entries)) return entries;
-    throw unexpected(where, 'a list of models', describe(entries));
+    return boundary('InferenceClient.repository', async () => {
+      const call = parseOptions(callFields, options);
+      const { body } = await this.#send(postJson('/v2/repository/index', {}), call);
+      const entries = readJson(body);
+      if (Array.isArray(entries)) return entries;
+      throw unexpected('a list of models', describe(entries));
+    });
   }
 
   /** Loads a model of the server's repository, or loads it again. Servers ask for a token. */
@@ -131,12 +138,13 @@ export class InferenceClient {
     feeds: Readonly<Record<string, RemoteInput>>,
     options: InferOptions = {},
   ): Promise<Inference> {
-    const where = 'InferenceClient.infer';
-    const { version, outputs, id, parameters, headers, binary, ...call } = parseOptions(where, inferFields, options);
-    const path = `${modelPath(model, version, where)}/infer`;
-    const wanted = outputs?.map((name) => ({ name, parameters: {} }));
-    const body = encodeRequest(feeds, { id, parameters, outputs: wanted, binary }, where);
-    return decodeInference(await this.#send(post(path, body, headers), call, where), where);
+    return boundary('InferenceClient.infer', async () => {
+      const { version, outputs, id, parameters, headers, binary, ...call } = parseOptions(inferFields, options);
+      const path = `${modelPath(model, version)}/infer`;
+      const wanted = outputs?.map((name) => ({ name, parameters: {} }));
+      const body = encodeRequest(feeds, { id, parameters, outputs: wanted, binary });
+      return decodeInference(await this.#send(post(path, body, headers), call));
+    });
   }
 
   /**
@@ -150,23 +158,21 @@ export class InferenceClient {
     image: Uint8Array | Readonly<Record<string, RemoteInput>>,
     options: ClassifyOptions = {},
   ): Promise<RankedClass[]> {
-    const where = 'InferenceClient.classify';
-    const { version, top, headers, ...call } = parseOptions(where, classifyFields, options);
-    const path = modelPath(model, version, where);
-    if (types.isUint8Array(image)) {
-      const body = { bytes: Uint8Array.from(image), headers: { 'content-type': octets } };
-      const reply = await this.#send(post(`${path}/classify?top=${top}`, body, headers), call, where);
-      return readRanking(readObject(reply.body, where), where);
-    }
-    const { outputs: known } = (await this.#get(path, call, where)) as unknown as ModelMetadata;
-    const output = known?.[0];
-    if (!output) throw unexpected(where, 'a model with an output', 'none');
-    const outputs = [{ name: output.name, parameters: { classification: top } }];
-    const body = encodeRequest(image, { parameters: {}, outputs, binary: true }, where);
-    return readRankedStrings(
-      decodeInference(await this.#send(post(`${path}/infer`, body, headers), call, where), where),
-      where,
-    );
+    return boundary('InferenceClient.classify', async () => {
+      const { version, top, headers, ...call } = parseOptions(classifyFields, options);
+      const path = modelPath(model, version);
+      if (types.isUint8Array(image)) {
+        const body = { bytes: Uint8Array.from(image), headers: { 'content-type': octets } };
+        const reply = await this.#send(post(`${path}/classify?top=${top}`, body, headers), call);
+        return readRanking(readObject(reply.body));
+      }
+      const { outputs: known } = (await this.#get(path, call)) as unknown as ModelMetadata;
+      const output = known?.[0];
+      if (!output) throw unexpected('a model with an output', 'none');
+      const outputs = [{ name: output.name, parameters: { classification: top } }];
+      const body = encodeRequest(image, { parameters: {}, outputs, binary: true });
+      return readRankedStrings(decodeInference(await this.#send(post(`${path}/infer`, body, headers), call)));
+    });
   }
 
   /** Closes all connections; pending calls fail. */
@@ -174,45 +180,44 @@ export class InferenceClient {
     this.#transport.close();
   }
 
-  async #probe(path: string, call: CheckedCall, name: string): Promise<boolean> {
-    const where = `InferenceClient.${name}`;
+  async #probe(path: string, call: CheckedCall): Promise<boolean> {
     try {
-      return (await this.#ask({ method: 'GET', path, headers: {} }, call, 0, where)).status === 200;
+      return (await this.#ask({ method: 'GET', path, headers: {} }, call, 0)).status === 200;
     } catch (error) {
       if (error instanceof QARepVGGError && error.code === 'ERR_CONNECTION') return false;
       throw error;
     }
   }
 
-  async #ofModel(model: string, route: string, options: ModelOptions, name: string) {
-    const where = `InferenceClient.${name}`;
-    const { version, ...call } = parseOptions(where, modelFields, options);
-    return this.#get(`${modelPath(model, version, where)}${route}`, call, where);
+  async #ofModel(model: string, route: string, options: ModelOptions) {
+    const { version, ...call } = parseOptions(modelFields, options);
+    return this.#get(`${modelPath(model, version)}${route}`, call);
   }
 
-  async #get(path: string, call: CheckedCall, where: string) {
-    const { body } = await this.#send({ method: 'GET', path, headers: {} }, call, where);
-    return readObject(body, where);
+  async #get(path: string, call: CheckedCall) {
+    const { body } = await this.#send({ method: 'GET', path, headers: {} }, call);
+    return readObject(body);
   }
 
   async #manage(model: string, action: 'load' | 'unload', options: CallOptions): Promise<void> {
-    const where = `InferenceClient.${action}`;
-    const call = parseOptions(where, callFields, options);
-    const path = `/v2/repository/models/${encodeURIComponent(text(model, `${where}, model`))}/${action}`;
-    await this.#send(postJson(path, {}), call, where);
+    await boundary(`InferenceClient.${action}`, () => {
+      const call = parseOptions(callFields, options);
+      const name = within('model', () => text(model));
+      return this.#send(postJson(`/v2/repository/models/${encodeURIComponent(name)}/${action}`, {}), call);
+    });
   }
 
   /** @throws {QARepVGGError} (rejects) ERR_STATUS for an answer that is an error. */
-  async #send(request: Call, call: CheckedCall, where: string): Promise<Reply> {
-    const reply = await this.#ask(request, call, this.#settings.retries, where);
+  async #send(request: Call, call: CheckedCall): Promise<Reply> {
+    const reply = await this.#ask(request, call, this.#settings.retries);
     if (reply.status === 200) return reply;
-    const message = `${where}: expected status 200, received ${reply.status}: ${reasonOf(reply.body)}`;
-    throw Object.assign(new QARepVGGError('ERR_STATUS', message), { status: reply.status });
+    const message = `expected status 200, received ${reply.status}: ${reasonOf(reply.body)}`;
+    throw Object.assign(failure('ERR_STATUS', message), { status: reply.status });
   }
 
-  #ask(request: Call, call: CheckedCall, retries: number, where: string): Promise<Reply> {
+  #ask(request: Call, call: CheckedCall, retries: number): Promise<Reply> {
     const { signal, timeout = this.#settings.timeout } = call;
-    return withRetries((own) => this.#transport.send(request, own, where), { signal, timeout, retries }, where);
+    return withRetries((own) => this.#transport.send(request, own), { signal, timeout, retries });
   }
 }
 
@@ -225,8 +230,8 @@ function postJson(path: string, body: object): Call {
   return { method: 'POST', path, headers: { 'content-type': 'application/json' }, bytes };
 }
 
-function modelPath(model: unknown, version: string | undefined, where: string): string {
-  const path = `/v2/models/${encodeURIComponent(text(model, `${where}, model`))}`;
+function modelPath(model: unknown, version: string | undefined): string {
+  const path = `/v2/models/${encodeURIComponent(within('model', () => text(model)))}`;
   return version === undefined ? path : `${path}/versions/${encodeURIComponent(version)}`;
 }
 

@@ -6,7 +6,7 @@ import {
   request as requestHttp,
 } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
-import { mismatch, QARepVGGError } from '../errors';
+import { failure, mismatch, QARepVGGError } from '../errors';
 import type { Settings } from './options';
 
 /** Header of the binary tensor extension: how much of a body is JSON; tensors follow it. */
@@ -54,7 +54,7 @@ export class Transport {
    *
    * @throws {QARepVGGError} (rejects) ERR_CONNECTION; ERR_LIMIT for an answer that is too long; the signal's reason.
    */
-  send({ method, path, headers, bytes }: Call, signal: AbortSignal, where: string): Promise<Reply> {
+  send({ method, path, headers, bytes }: Call, signal: AbortSignal): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const open = this.#base.protocol === 'https:' ? requestHttps : requestHttp;
       const { pathname } = this.#base;
@@ -71,11 +71,11 @@ export class Transport {
       signal.addEventListener('abort', onAbort);
       const fail = (error: Error) => {
         const cause = signal.aborted ? signal.reason : error;
-        reject(cause instanceof QARepVGGError ? cause : connectionError(cause, where));
+        reject(cause instanceof QARepVGGError ? cause : connectionError(cause));
       };
       request.on('error', fail);
       request.on('response', (response) => {
-        readAll(response, this.#maxBytes, where).then((body) => {
+        readAll(response, this.#maxBytes).then((body) => {
           resolve({ status: Number(response.statusCode), headers: response.headers, body });
         }, fail);
       });
@@ -90,21 +90,19 @@ export class Transport {
   }
 }
 
-async function readAll(response: IncomingMessage, maxBytes: number, where: string): Promise<Buffer> {
+async function readAll(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     length += chunk.length;
     // Leaving the loop destroys the response, and the connection with it.
-    if (length > maxBytes) throw mismatch('ERR_LIMIT', `${where}, answer`, `at most ${maxBytes} bytes`, 'more');
+    if (length > maxBytes) throw mismatch('ERR_LIMIT', 'answer', `at most ${maxBytes} bytes`, 'more');
     chunks.push(chunk);
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length);
 }
 
-function connectionError(error: Error, where: string): QARepVGGError {
+function connectionError(error: Error): QARepVGGError {
   const { code = error.message } = error as NodeJS.ErrnoException;
-  return new QARepVGGError('ERR_CONNECTION', `${where}: expected an answer from the server, received ${code}`, {
-    cause: error,
-  });
+  return failure('ERR_CONNECTION', `expected an answer from the server, received ${code}`, { cause: error });
 }

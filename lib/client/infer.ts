@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { readForeign } from '../options';
 import { type Body, lengthHeader, octets } from './http';
 import { encodeTensor, parametersJson } from './tensors';
@@ -18,13 +18,13 @@ export interface Wanted {
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG, ERR_DTYPE, ERR_SHAPE for feeds that are no tensors.
  */
-export function encodeRequest(feeds: unknown, wanted: Wanted, where: string): Body {
+export function encodeRequest(feeds: unknown, wanted: Wanted): Body {
   if (typeof feeds !== 'object' || feeds === null) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, feeds`, 'an object of tensors by name', describe(feeds));
+    throw mismatch('ERR_INVALID_ARG', 'feeds', 'an object of tensors by name', describe(feeds));
   }
   const { id, binary } = wanted;
-  const tensors = Object.entries(readForeign(`${where}, feeds`, () => ({ ...feeds }))).map(([name, tensor]) =>
-    encodeTensor(name, tensor, binary, `${where}, ${name}`),
+  const tensors = Object.entries(within('feeds', () => readForeign(() => ({ ...feeds })))).map(([name, tensor]) =>
+    within(name, () => encodeTensor(name, tensor, binary)),
   );
   const outputs = wanted.outputs?.map(({ name, parameters }) => {
     const all = binary ? { ...parameters, binary_data: true } : parameters;

@@ -1,5 +1,5 @@
 import type { Agent } from 'node:http';
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { boolean, type Field, integer, optional, type Parsed, readForeign } from '../options';
 import { signalField } from '../runtime/abort';
 import type { Parameters } from './types';
@@ -54,19 +54,18 @@ export interface ClassifyOptions extends ModelOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export const text: Field<string> = (value, where) => {
+export const text: Field<string> = (value) => {
   if (typeof value === 'string' && value !== '') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'a string', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'a string', describe(value));
 };
 
 /** An object's own properties, each checked. */
 function record<T>(check: (value: unknown) => boolean, expected: string): Field<Record<string, T>> {
-  return (value = {}, where) => {
-    if (typeof value !== 'object' || value === null)
-      throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
-    const copy = readForeign(where, () => ({ ...value })) as Record<string, unknown>;
+  return (value = {}) => {
+    if (typeof value !== 'object' || value === null) throw mismatch('ERR_INVALID_ARG', 'an object', describe(value));
+    const copy = readForeign(() => ({ ...value })) as Record<string, unknown>;
     for (const [name, item] of Object.entries(copy)) {
-      if (!check(item)) throw mismatch('ERR_INVALID_ARG', `${where}, ${name}`, expected, describe(item));
+      if (!check(item)) throw mismatch('ERR_INVALID_ARG', name, expected, describe(item));
     }
     return copy as Record<string, T>;
   };
@@ -79,16 +78,16 @@ const parameters = record<string | number | boolean>(
   'a string, a number or a boolean',
 );
 
-const names: Field<string[]> = (value, where) => {
-  if (Array.isArray(value) && value.length > 0) return value.map((name, i) => text(name, `${where}[${i}]`));
-  throw mismatch('ERR_INVALID_ARG', where, 'a list of names', describe(value));
+const names: Field<string[]> = (value) => {
+  if (Array.isArray(value) && value.length > 0) return value.map((name, i) => within(`[${i}]`, () => text(name)));
+  throw mismatch('ERR_INVALID_ARG', 'a list of names', describe(value));
 };
 
 const milliseconds = integer(1, 2 ** 31 - 1);
 
-const agent: Field<Agent> = (value, where) => {
+const agent: Field<Agent> = (value) => {
   if (typeof value === 'object' && value !== null && 'addRequest' in value) return value as unknown as Agent;
-  throw mismatch('ERR_INVALID_ARG', where, 'an agent of node:http or node:https', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an agent of node:http or node:https', describe(value));
 };
 
 export const clientFields = {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { QARepVGGError } from '../errors';
+import { failure, QARepVGGError } from '../errors';
 import { throwIfAborted, withSignal } from '../runtime/abort';
 import type { Reply } from './http';
 
@@ -22,19 +22,18 @@ export interface Patience {
 export async function withRetries(
   send: (signal: AbortSignal) => Promise<Reply>,
   { signal, timeout, retries }: Patience,
-  where: string,
 ): Promise<Reply> {
-  throwIfAborted(signal, where);
+  throwIfAborted(signal);
   const controller = new AbortController();
   const deadline = performance.now() + timeout;
   const timer = setTimeout(() => {
-    const message = `${where}: expected an answer within ${timeout} ms, received none`;
-    controller.abort(new QARepVGGError('ERR_TIMEOUT', message));
+    const message = `expected an answer within ${timeout} ms, received none`;
+    controller.abort(failure('ERR_TIMEOUT', message));
   }, timeout);
-  const cancel = () => controller.abort(new QARepVGGError('ERR_ABORTED', `${where}: call aborted`));
+  const cancel = () => controller.abort(failure('ERR_ABORTED', 'call aborted'));
   const promise = tryRepeatedly(send, retries, deadline, controller.signal);
   try {
-    return await withSignal({ promise, cancel }, signal, where);
+    return await withSignal({ promise, cancel }, signal);
   } finally {
     clearTimeout(timer);
   }

@@ -1,6 +1,6 @@
 import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { mismatch } from '../errors';
+import { mismatch, placed } from '../errors';
 import { checkEnding, type FileFormat } from './file-format';
 import { systemError } from './files';
 import { pathOf, placeOf } from './sources';
@@ -18,8 +18,8 @@ const abandonedAfter = 3_600_000;
  * @throws {QARepVGGError} ERR_INVALID_ARG when the path is that of a folder, pipe or device, or may not be written;
  * ERR_LIMIT when the disk is full. No temporary file remains then.
  */
-export async function writeAtomically(path: string | URL, bytes: Uint8Array, where: string): Promise<void> {
-  await beside(path, where, async ({ target, mode, temporary, handle }) => {
+export async function writeAtomically(path: string | URL, bytes: Uint8Array): Promise<void> {
+  await beside(path, async ({ target, mode, temporary, handle }) => {
     await fill(handle, bytes, mode);
     await rename(temporary, target);
     await syncFolder(dirname(target));
@@ -33,9 +33,9 @@ export async function writeAtomically(path: string | URL, bytes: Uint8Array, whe
  * @param format As for {@link checkEnding}.
  * @throws {QARepVGGError} the errors of {@link writeAtomically} and {@link checkEnding}
  */
-export async function checkWritable(path: string, format: FileFormat | 'report', where: string): Promise<void> {
-  checkEnding(path, format, where);
-  await beside(path, where, async ({ handle }) => handle.close());
+export async function checkWritable(path: string, format: FileFormat | 'report'): Promise<void> {
+  checkEnding(path, format);
+  await beside(path, async ({ handle }) => handle.close());
 }
 
 /** A new file in the folder of another one. */
@@ -49,14 +49,13 @@ interface Beside {
 }
 
 /** Passes a temporary file to `use` and removes it afterwards. */
-async function beside(pathOrUrl: string | URL, where: string, use: (file: Beside) => Promise<void>): Promise<void> {
-  const path = pathOf(pathOrUrl, where);
-  const place = placeOf(path, where);
+async function beside(pathOrUrl: string | URL, use: (file: Beside) => Promise<void>): Promise<void> {
+  const path = pathOf(pathOrUrl);
   try {
     const target = (await orMissing(realpath(path))) ?? path;
     const existing = await orMissing(stat(target));
     if (existing && !existing.isFile()) {
-      throw mismatch('ERR_INVALID_ARG', place, 'a file', existing.isDirectory() ? 'a folder' : 'a pipe or device');
+      throw mismatch('ERR_INVALID_ARG', 'a file', existing.isDirectory() ? 'a folder' : 'a pipe or device');
     }
     const folder = dirname(target);
     await removeAbandoned(folder);
@@ -69,7 +68,7 @@ async function beside(pathOrUrl: string | URL, where: string, use: (file: Beside
       await rm(temporary, { force: true }).catch(() => undefined);
     }
   } catch (error) {
-    throw systemError(place, 'a path that can be written', error);
+    throw placed(placeOf(path), systemError('a path that can be written', error));
   }
 }
 

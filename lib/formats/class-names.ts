@@ -17,9 +17,9 @@ const fashionMnist: readonly string[] = [
  * Names for the labels of IDX files in a folder: those in its `labels.txt`, else the classes of Fashion-MNIST if the labels are
  * its labels, else "0", "1", ...
  */
-export async function classNames(folder: string, labels: Int32Array, where: string): Promise<readonly string[]> {
+export async function classNames(folder: string, labels: Int32Array): Promise<readonly string[]> {
   const path = join(folder, labelsFile);
-  if (await exists(path)) return readLabels(path, where);
+  if (await exists(path)) return readLabels(path);
   const digest = createHash('sha256').update(Uint8Array.from(labels)).digest('hex');
   if (fashionMnist.includes(digest)) return fashionMnistClasses;
   return Array.from({ length: countClasses(labels) }, (_, label) => `${label}`);

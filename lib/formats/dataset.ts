@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, describeList, mismatch } from '../errors';
+import { boundary, describe, describeList, leaving, mismatch, within } from '../errors';
 import { checkedProduct } from '../limits';
 import { integer, isArray, readForeign } from '../options';
 
@@ -51,28 +51,13 @@ export class Dataset {
    * for a label that is no index into `classes`.
    */
   constructor(source: DatasetSource) {
-    const where = 'Dataset';
-    const { images, dims, labels, classes } = readSource(source, where);
-    if (!types.isUint8Array(images)) throw mismatch('ERR_DTYPE', `${where}, images`, 'a Uint8Array', describe(images));
-    if (!types.isInt32Array(labels)) throw mismatch('ERR_DTYPE', `${where}, labels`, 'an Int32Array', describe(labels));
-    const size = checkDims(dims, `${where}, dims`);
-    if (labels.length === 0) throw mismatch('ERR_INVALID_ARG', `${where}, labels`, 'at least one image', 'none');
-    const bytes = checkedProduct([labels.length, ...size], `${where}, images`);
-    if (images.length !== bytes) {
-      const expected = `${bytes} bytes for ${labels.length} labels`;
-      throw mismatch('ERR_BUFFER_SIZE', `${where}, images`, expected, `${images.length}`);
-    }
-    const odd = findOdd(labels, classes.length);
-    if (odd !== -1) {
-      const expected = `an index into ${classes.length} classes`;
-      throw mismatch('ERR_INVALID_ARG', `${where}, labels[${odd}]`, expected, describe(labels[odd]));
-    }
+    const { images, dims, labels, classes } = boundary('Dataset', () => checkSource(source));
     this.images = images;
-    this.dims = Object.freeze(size);
+    this.dims = Object.freeze(dims);
     this.labels = labels;
     this.classes = Object.freeze(classes);
     this.length = labels.length;
-    this.#size = bytes / labels.length;
+    this.#size = images.length / labels.length;
   }
 
   /** The bytes [height, width, channels] of one image, a view. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
@@ -89,7 +74,7 @@ export class Dataset {
 
   /** A copy of some of the images, in the order given. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
   subset(indices: readonly number[]): Dataset {
-    const own = readList(indices, 'Dataset.subset', 'an array of indices') as readonly number[];
+    const own = boundary('Dataset.subset', () => readList(indices, 'an array of indices')) as readonly number[];
     for (const index of own) this.#check(index);
     const images = new Uint8Array(own.length * this.#size);
     own.forEach((index, i) => {
@@ -101,7 +86,7 @@ export class Dataset {
 
   /** All images in their order, up to `count` at a time. @throws {QARepVGGError} ERR_INVALID_ARG, ERR_BUFFER_DETACHED */
   parts(count: number): Generator<DatasetPart> {
-    return this.#parts(checkCount(count, 'Dataset.parts, count'));
+    return this.#parts(boundary('Dataset.parts, count', () => checkCount(count)));
   }
 
   *#parts(count: number): Generator<DatasetPart> {
@@ -118,38 +103,55 @@ export class Dataset {
 
   #check(index: number): void {
     if (!Number.isSafeInteger(index) || index < 0 || index >= this.length) {
-      throw mismatch('ERR_INVALID_ARG', 'Dataset, index', `an integer from 0 to ${this.length - 1}`, describe(index));
+      const expected = `an integer from 0 to ${this.length - 1}`;
+      throw leaving('Dataset', mismatch('ERR_INVALID_ARG', 'index', expected, describe(index)));
     }
     // The caller may have transferred the memory of the arrays away.
     if (this.labels.length !== this.length || this.images.length !== this.length * this.#size) {
       const received = 'a view of an ArrayBuffer that was detached or shrunk';
-      throw mismatch('ERR_BUFFER_DETACHED', 'Dataset', 'the images and labels that it was made of', received);
+      throw leaving('Dataset', mismatch('ERR_BUFFER_DETACHED', 'the images and labels that it was made of', received));
     }
   }
 }
 
 const checkCount = integer(1, Number.MAX_SAFE_INTEGER);
 
-/** What the source holds, which is read once. */
-function readSource(source: DatasetSource, where: string): DatasetSource & { readonly classes: string[] } {
-  if (typeof source !== 'object' || source === null) {
-    throw mismatch('ERR_INVALID_ARG', where, 'an object { images, dims, labels, classes }', describe(source));
+/** @throws {QARepVGGError} the errors of the constructor */
+function checkSource(source: DatasetSource) {
+  const { images, dims, labels, classes } = readSource(source);
+  if (!types.isUint8Array(images)) throw mismatch('ERR_DTYPE', 'images', 'a Uint8Array', describe(images));
+  if (!types.isInt32Array(labels)) throw mismatch('ERR_DTYPE', 'labels', 'an Int32Array', describe(labels));
+  const size = within('dims', () => checkDims(dims));
+  if (labels.length === 0) throw mismatch('ERR_INVALID_ARG', 'labels', 'at least one image', 'none');
+  const bytes = within('images', () => checkedProduct([labels.length, ...size]));
+  if (images.length !== bytes) {
+    throw mismatch('ERR_BUFFER_SIZE', 'images', `${bytes} bytes for ${labels.length} labels`, `${images.length}`);
   }
-  const { images, dims, labels, classes } = readForeign(where, () => {
+  const odd = findOdd(labels, classes.length);
+  if (odd === -1) return { images, dims: size, labels, classes };
+  throw mismatch('ERR_INVALID_ARG', `labels[${odd}]`, `an index into ${classes.length} classes`, describe(labels[odd]));
+}
+
+/** What the source holds, which is read once. */
+function readSource(source: DatasetSource): DatasetSource & { readonly classes: string[] } {
+  if (typeof source !== 'object' || source === null) {
+    throw mismatch('ERR_INVALID_ARG', 'an object { images, dims, labels, classes }', describe(source));
+  }
+  const { images, dims, labels, classes } = readForeign(() => {
     const { images, dims, labels, classes } = source;
     return { images, dims, labels, classes };
   });
-  const names = readList(classes, `${where}, classes`, 'an array of names');
+  const names = within('classes', () => readList(classes, 'an array of names'));
   if (!names.every((name) => typeof name === 'string')) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, classes`, 'an array of names', 'an array of other values');
+    throw mismatch('ERR_INVALID_ARG', 'classes', 'an array of names', 'an array of other values');
   }
   return { images, dims, labels, classes: names as string[] };
 }
 
 /** A copy. @throws {QARepVGGError} ERR_INVALID_ARG */
-function readList(value: unknown, where: string, expected: string): unknown[] {
-  if (!isArray(value, where)) throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
-  return readForeign(where, () => Array.from(value));
+function readList(value: unknown, expected: string): unknown[] {
+  if (!isArray(value)) throw mismatch('ERR_INVALID_ARG', expected, describe(value));
+  return readForeign(() => Array.from(value));
 }
 
 /**
@@ -164,13 +166,13 @@ function findOdd(labels: Int32Array, classes: number): number {
   return -1;
 }
 
-function checkDims(dims: unknown, where: string): [height: number, width: number, channels: number] {
-  const given = isArray(dims, where) ? readForeign(where, () => dims.slice(0, 4)) : [];
+function checkDims(dims: unknown): [height: number, width: number, channels: number] {
+  const given = isArray(dims) ? readForeign(() => dims.slice(0, 4)) : [];
   const [height, width, channels, ...rest] = given;
   const size = [height, width, channels];
   if (rest.length > 0 || !size.every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 1)) {
     const received = given.length > 0 ? describeList(given) : describe(dims);
-    throw mismatch('ERR_SHAPE', where, '[height, width, channels], integers from 1', received);
+    throw mismatch('ERR_SHAPE', '[height, width, channels], integers from 1', received);
   }
   return size as [number, number, number];
 }

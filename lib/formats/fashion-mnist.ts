@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch } from '../errors';
 import type { Dataset } from './dataset';
 import { type IdxSplit, loadIdxFolder } from './idx-folder';
 
@@ -30,11 +30,10 @@ export const fashionMnistClasses: readonly string[] = [
  * console.log(test.length, test.classes[test.label(0)]); // 10000 'Ankle boot'
  */
 export async function loadFashionMnist(folder: string, split: 'train' | 'test'): Promise<Dataset> {
-  const where = 'loadFashionMnist';
-  return loadIdxFolder(folder, checkSplit(split, where), where, () => fashionMnistClasses);
+  return boundary('loadFashionMnist', () => loadIdxFolder(folder, checkSplit(split), () => fashionMnistClasses));
 }
 
-function checkSplit(split: unknown, where: string): IdxSplit {
+function checkSplit(split: unknown): IdxSplit {
   if (split === 'train' || split === 'test') return split;
-  throw mismatch('ERR_INVALID_ARG', `${where}, split`, '"train" or "test"', describe(split));
+  throw mismatch('ERR_INVALID_ARG', 'split', '"train" or "test"', describe(split));
 }

@@ -37,13 +37,12 @@ export function formatOf(path: string): FileFormat | undefined {
  * @param format The format to write; 'report' for anything but a model.
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
-export function checkEnding(path: string | URL, format: FileFormat | 'report', where: string): void {
-  const place = placeOf(path, where);
-  const named = formatOf(pathOf(path, where));
+export function checkEnding(path: string | URL, format: FileFormat | 'report'): void {
+  const named = formatOf(pathOf(path));
   if (named === undefined || named === format) return;
   const expected = `a name for ${format === 'report' ? 'a report' : formats[format].file}`;
   const { file, writer } = formats[named];
-  throw mismatch('ERR_INVALID_ARG', place, expected, `one for ${file}, which ${writer} writes`);
+  throw mismatch('ERR_INVALID_ARG', placeOf(path), expected, `one for ${file}, which ${writer} writes`);
 }
 
 /**
@@ -52,13 +51,13 @@ export function checkEnding(path: string | URL, format: FileFormat | 'report', w
  * @param start The first 512 bytes, or fewer if the file is shorter.
  * @throws {QARepVGGError} ERR_MODEL_FORMAT
  */
-export function checkStart(start: Uint8Array, expected: keyof typeof readers, where: string): void {
+export function checkStart(start: Uint8Array, expected: keyof typeof readers): void {
   const received = recognize(start);
   if (received === expected) return;
   const foreign = received === undefined ? foreignKind(start) : undefined;
   const other = received && `${readers[received].file}; ${readers[received].advice}`;
   const found = foreign ?? other;
-  if (found !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, readers[expected].file, found);
+  if (found !== undefined) throw mismatch('ERR_MODEL_FORMAT', readers[expected].file, found);
 }
 
 /** The format that a file's first bytes show; undefined for any other. */

@@ -3,15 +3,13 @@ import { access, type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { didYouMean } from '../did-you-mean';
-import { type ErrorCode, mismatch, QARepVGGError } from '../errors';
-import { allocateBytes, bytesIn, type FileSource, pathOf, placeOfSource } from './sources';
+import { type ErrorCode, failure, mismatch, QARepVGGError } from '../errors';
+import { allocateBytes, bytesIn, type FileSource, pathOf, withinFile } from './sources';
 
-export { allocateBytes, placeOf } from './sources';
+export { allocateBytes, placeOf, withinFile } from './sources';
 
 /** A file open for reading in one pass. */
 export interface InputFile {
-  /** The caller's function and the path it gave, for messages. */
-  readonly where: string;
   /** Size in bytes when it was opened. */
   readonly size: number;
   /** The next `length` bytes, in memory of their own at offset 0. */
@@ -35,48 +33,52 @@ const minPartBytes = 2 ** 21;
  * @throws {QARepVGGError} ERR_INVALID_ARG when there is no such file, when it may not be read, or when it is a folder, a
  * pipe or a device; ERR_INVALID_STATE when it changes meanwhile; ERR_OUT_OF_MEMORY; whatever `use` throws.
  */
-export async function withFile<T>(source: FileSource, where: string, use: (file: InputFile) => Promise<T>): Promise<T> {
-  const place = placeOfSource(source, where);
-  const bytes = bytesIn(source, where);
-  return bytes ? use(inMemory(bytes, place)) : withFileAt(pathOf(source, where), place, use);
+export async function withFile<T>(source: FileSource, use: (file: InputFile) => Promise<T>): Promise<T> {
+  return withinFile(source, () => useFile(source, use));
+}
+
+/** Same as {@link withFile}, for callers whose errors name the file: see {@link withinFile}. */
+export async function useFile<T>(source: FileSource, use: (file: InputFile) => Promise<T>): Promise<T> {
+  const bytes = bytesIn(source);
+  return bytes ? use(inMemory(bytes)) : useFileAt(pathOf(source), use);
 }
 
 /** Bytes as a file. If all are read at once, they are not copied; a part is, because its reader needs it at offset 0. */
-function inMemory(bytes: Uint8Array, where: string): InputFile {
+function inMemory(bytes: Uint8Array): InputFile {
   let position = 0;
   const read = (length: number): Promise<Uint8Array> => {
     const begin = position;
     position += length;
     const isWhole = length === bytes.length && bytes.byteLength === bytes.buffer.byteLength;
     if (isWhole) return Promise.resolve(bytes);
-    const part = allocateBytes(length, where);
+    const part = allocateBytes(length);
     part.set(bytes.subarray(begin, position));
     return Promise.resolve(part);
   };
-  return { where, size: bytes.length, read };
+  return { size: bytes.length, read };
 }
 
-async function withFileAt<T>(path: string, place: string, use: (file: InputFile) => Promise<T>): Promise<T> {
+async function useFileAt<T>(path: string, use: (file: InputFile) => Promise<T>): Promise<T> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, openFlags);
     const before = await handle.stat();
     if (!before.isFile()) {
-      throw mismatch('ERR_INVALID_ARG', place, 'a file', before.isDirectory() ? 'a folder' : 'a pipe or device');
+      throw mismatch('ERR_INVALID_ARG', 'a file', before.isDirectory() ? 'a folder' : 'a pipe or device');
     }
     const source = handle;
     let position = 0;
     const read = (length: number): Promise<Uint8Array> => {
       position += length;
-      return readFrom(source, position - length, length, place);
+      return readFrom(source, position - length, length);
     };
-    const result = await use({ where: place, size: before.size, read });
+    const result = await use({ size: before.size, read });
     const after = await handle.stat();
-    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changed(place);
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changed();
     return result;
   } catch (error) {
     const hint = handle ? '' : await similarName(path, error);
-    throw systemError(place, 'a file that can be read', error, hint);
+    throw systemError('a file that can be read', error, hint);
   } finally {
     await handle?.close();
   }
@@ -93,8 +95,8 @@ export async function similarName(path: string, error: unknown): Promise<string>
 }
 
 /** All bytes of a regular file. @throws {QARepVGGError} the errors of {@link withFile} */
-export function readWholeFile(source: FileSource, where: string): Promise<Uint8Array> {
-  return withFile(source, where, (file) => file.read(file.size));
+export function readWholeFile(source: FileSource): Promise<Uint8Array> {
+  return withFile(source, (file) => file.read(file.size));
 }
 
 /** Whether there is a file, or something else, of this name. */
@@ -105,28 +107,28 @@ export function exists(path: string): Promise<boolean> {
   );
 }
 
-async function readFrom(handle: FileHandle, position: number, length: number, where: string): Promise<Uint8Array> {
-  const bytes = allocateBytes(length, where);
+async function readFrom(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const bytes = allocateBytes(length);
   const step = Math.max(minPartBytes, Math.ceil(length / parts));
   const reads: Promise<void>[] = [];
   for (let begin = 0; begin < length; begin += step) {
-    reads.push(fill(bytes.subarray(begin, begin + step), handle, position + begin, where));
+    reads.push(fill(bytes.subarray(begin, begin + step), handle, position + begin));
   }
   await Promise.all(reads);
   return bytes;
 }
 
-async function fill(bytes: Uint8Array, handle: FileHandle, position: number, where: string): Promise<void> {
+async function fill(bytes: Uint8Array, handle: FileHandle, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const length = Math.min(bytes.length - done, maxReadBytes);
     const { bytesRead } = await handle.read(bytes, done, length, position + done);
-    if (bytesRead === 0) throw changed(where);
+    if (bytesRead === 0) throw changed();
     done += bytesRead;
   }
 }
 
-function changed(where: string): QARepVGGError {
-  return mismatch('ERR_INVALID_STATE', where, 'a file that stays as it is while it is read', 'one that has changed');
+function changed(): QARepVGGError {
+  return mismatch('ERR_INVALID_STATE', 'a file that stays as it is while it is read', 'one that has changed');
 }
 
 const codes: Readonly<Record<string, ErrorCode>> = {
@@ -141,10 +143,10 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 /** What Node's permission model throws. */
 type PermissionError = Error & { readonly permission?: string };
 
-function accessDenied(where: string, expected: string, error: PermissionError): QARepVGGError {
+function accessDenied(expected: string, error: PermissionError): QARepVGGError {
   const flag = error.permission === 'FileSystemWrite' ? '--allow-fs-write' : '--allow-fs-read';
   const advice = `ERR_ACCESS_DENIED (Node's permission model; ${flag} allows it)`;
-  return new QARepVGGError('ERR_INVALID_ARG', `${where}: expected ${expected}, received ${advice}`, { cause: error });
+  return failure('ERR_INVALID_ARG', `expected ${expected}, received ${advice}`, { cause: error });
 }
 
 /**
@@ -154,15 +156,13 @@ function accessDenied(where: string, expected: string, error: PermissionError): 
  *
  * @param hint Follows the message.
  */
-export function systemError(where: string, expected: string, error: unknown, hint = ''): unknown {
+export function systemError(expected: string, error: unknown, hint = ''): unknown {
   const { errno, code } = error as NodeJS.ErrnoException;
-  if (code === 'ERR_ACCESS_DENIED') return accessDenied(where, expected, error as PermissionError);
+  if (code === 'ERR_ACCESS_DENIED') return accessDenied(expected, error as PermissionError);
   if (error instanceof QARepVGGError || typeof errno !== 'number' || code === undefined) return error;
   const text = getSystemErrorMap().get(errno)?.[1] ?? 'refused by the system';
   const cause = Object.assign(new Error(`${code}: ${text}`), { code, errno });
-  return new QARepVGGError(
-    codes[code] ?? 'ERR_INVALID_ARG',
-    `${where}: expected ${expected}, received ${code} (${text})${hint}`,
-    { cause },
-  );
+  return failure(codes[code] ?? 'ERR_INVALID_ARG', `expected ${expected}, received ${code} (${text})${hint}`, {
+    cause,
+  });
 }

@@ -1,4 +1,4 @@
-import { mismatch, quote } from '../errors';
+import { mismatch, quote, stepsWithin } from '../errors';
 import { allFinite } from '../finite';
 import { allocateFloats } from '../limits';
 import { type Steps, stepSize } from '../slices';
@@ -19,10 +19,7 @@ const baseBytes = 2 ** 23;
  * @throws {QARepVGGError} ERR_NON_FINITE for a finite number of F64 that would become infinite; ERR_LIMIT when tensors overlap
  * so much that copies of them would take many times their memory.
  */
-export function* tensorsToFloat32(
-  tensors: readonly (readonly [string, RawTensor])[],
-  where: string,
-): Steps<Record<string, Tensor>> {
+export function* tensorsToFloat32(tensors: readonly (readonly [string, RawTensor])[]): Steps<Record<string, Tensor>> {
   const result = Object.create(null) as Record<string, Tensor>;
   const converted = new Map<string, Float32Array>();
   const buffers = new Map<ArrayBufferLike, number>();
@@ -34,8 +31,8 @@ export function* tensorsToFloat32(
     let floats = dtype === 'F32' ? data : converted.get(key);
     if (floats === undefined) {
       left -= data.length * Float32Array.BYTES_PER_ELEMENT;
-      if (left < 0) throw mismatch('ERR_LIMIT', where, 'tensors that rarely overlap', 'many that share memory');
-      floats = yield* toFloats(tensor, `${where}, ${quote(name)}`);
+      if (left < 0) throw mismatch('ERR_LIMIT', 'tensors that rarely overlap', 'many that share memory');
+      floats = yield* stepsWithin(quote(name), toFloats(tensor));
       converted.set(key, floats);
     }
     result[name] = { data: floats, dims };
@@ -45,22 +42,22 @@ export function* tensorsToFloat32(
 }
 
 /** Converts one tensor into new memory. */
-export function* toFloats(tensor: RawTensor, where: string): Steps<Float32Array> {
-  const result = allocateFloats(tensor.data.length, where);
+export function* toFloats(tensor: RawTensor): Steps<Float32Array> {
+  const result = allocateFloats(tensor.data.length);
   for (let begin = 0; begin < result.length; begin += stepSize) {
     const end = Math.min(begin + stepSize, result.length);
-    convert(tensor, result, begin, end, where);
+    convert(tensor, result, begin, end);
     yield;
   }
   return result;
 }
 
-function convert(tensor: RawTensor, result: Float32Array, begin: number, end: number, where: string): void {
+function convert(tensor: RawTensor, result: Float32Array, begin: number, end: number): void {
   const { dtype, data } = tensor;
   if (dtype === 'F16') halvesToFloats(data, result, begin, end);
   else if (dtype === 'BF16') brainsToFloats(data, result, begin, end);
   else if (dtype === 'I64' || dtype === 'U64') longsToFloats(data, dtype === 'I64', result, begin, end);
-  else if (dtype === 'F64') narrow(data, result, begin, end, where);
+  else if (dtype === 'F64') narrow(data, result, begin, end);
   else result.set(data.subarray(begin, end), begin);
 }
 
@@ -90,14 +87,14 @@ function longsToFloats(
   }
 }
 
-function narrow(values: Float64Array, result: Float32Array, begin: number, end: number, where: string): void {
+function narrow(values: Float64Array, result: Float32Array, begin: number, end: number): void {
   const part = values.subarray(begin, end);
   result.set(part, begin);
   const narrowed = result.subarray(begin, end);
   if (allFinite(narrowed)) return;
   const odd = part.find((value, i) => Number.isFinite(value) && !Number.isFinite(narrowed[i]));
   if (odd === undefined) return;
-  throw mismatch('ERR_NON_FINITE', where, 'numbers within float32, up to 3.4e38', `${odd}`);
+  throw mismatch('ERR_NON_FINITE', 'numbers within float32, up to 3.4e38', `${odd}`);
 }
 
 let halfValues: Float32Array | undefined;

@@ -24,17 +24,16 @@ const types: Readonly<Record<Dtype, DataType>> = {
 export function* inGraphType(
   dtype: Dtype,
   data: NodeJS.TypedArray,
-  where: string,
 ): Steps<{ readonly type: DataType; readonly data: TensorData }> {
-  return { type: types[dtype], data: yield* converted(dtype, data, where) };
+  return { type: types[dtype], data: yield* converted(dtype, data) };
 }
 
-function* converted(dtype: Dtype, data: NodeJS.TypedArray, where: string): Steps<TensorData> {
+function* converted(dtype: Dtype, data: NodeJS.TypedArray): Steps<TensorData> {
   switch (dtype) {
     case 'F16':
     case 'BF16':
     case 'F64':
-      return yield* toFloats(rawTensor(dtype, data, []), where);
+      return yield* toFloats(rawTensor(dtype, data, []));
     case 'U16':
     case 'I16':
       return yield* inParts(new Int32Array(data.length), (result, i) => {

@@ -23,18 +23,17 @@ export function isIdxImages(name: string, split: IdxSplit): boolean {
 export async function loadIdxFolder(
   folder: string,
   split: IdxSplit,
-  where: string,
   nameClasses: (labels: Int32Array) => readonly string[] | Promise<readonly string[]>,
 ): Promise<Dataset> {
   const prefix = prefixes[split];
-  const images = await find(folder, `${prefix}-images`, 'idx3-ubyte', where);
-  const labels = await find(folder, `${prefix}-labels`, 'idx1-ubyte', where);
-  const source = await readLabelled(images, labels, where);
+  const images = await find(folder, `${prefix}-images`, 'idx3-ubyte');
+  const labels = await find(folder, `${prefix}-labels`, 'idx1-ubyte');
+  const source = await readLabelled(images, labels);
   return new Dataset({ ...source, classes: await nameClasses(source.labels) });
 }
 
-async function find(folder: string, name: string, ending: string, where: string): Promise<string> {
-  const place = placeOf(folder, where);
+async function find(folder: string, name: string, ending: string): Promise<string> {
+  const place = placeOf(folder);
   const names = ['-', '.'].flatMap((separator) => [`${name}${separator}${ending}.gz`, `${name}${separator}${ending}`]);
   for (const candidate of names) {
     const path = join(folder, candidate);

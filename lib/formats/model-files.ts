@@ -1,4 +1,4 @@
-import { describeList, mismatch, quote } from '../errors';
+import { boundary, describeList, mismatch, quote } from '../errors';
 import { Model } from '../model/model';
 import { QuantizedModel } from '../model/quantized-model';
 import { layerSlots } from '../nn/blocks/layers';
@@ -11,7 +11,6 @@ import { checkEnding } from './file-format';
 import {
   describeGraph,
   describeNetwork,
-  type FileForm,
   isOurs,
   type NetworkDescription,
   readDescription,
@@ -20,7 +19,7 @@ import {
 import { packModel, unpackModel } from './onnx';
 import { assembleQuantized, describeQuantized, quantizedTensors } from './quantized-files';
 import { inFloat32, readRawSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors';
-import { type FileSource, ownSource, placeOfSource } from './sources';
+import { type FileSource, ownSource, withinFile } from './sources';
 
 /** Tensors whose names begin like this are not part of the network. */
 export const extraPrefix = 'training.';
@@ -44,16 +43,17 @@ export interface Extras {
  * await saveModel(model.eval().switchToDeploy(), 'deploy.safetensors');
  */
 export async function saveModel(model: Network | QuantizedModel | Model, path: string | URL): Promise<void> {
-  const where = 'saveModel';
-  if (model instanceof Model) {
-    checkEnding(path, 'safetensors', where);
-    const { graph, tensors } = await packModel(model, where);
-    return writeSafetensors(path, tensors, describeGraph(graph), where);
-  }
-  if (model instanceof QuantizedModel) {
-    return writeSafetensors(path, quantizedTensors(model), describeQuantized(model, where), where);
-  }
-  return saveModelWith(model, { tensors: {}, metadata: {} }, path, where);
+  return boundary('saveModel', async () => {
+    if (model instanceof Model) {
+      checkEnding(path, 'safetensors');
+      const { graph, tensors } = await packModel(model);
+      return writeSafetensors(path, tensors, describeGraph(graph));
+    }
+    if (model instanceof QuantizedModel) {
+      return writeSafetensors(path, quantizedTensors(model), describeQuantized(model));
+    }
+    return saveModelWith(model, { tensors: {}, metadata: {} }, path);
+  });
 }
 
 /**
@@ -73,60 +73,51 @@ export async function saveModel(model: Network | QuantizedModel | Model, path: s
 export async function loadModel<M extends Network | QuantizedModel | Model = Network | QuantizedModel>(
   source: FileSource,
 ): Promise<M> {
-  const where = 'loadModel';
-  return (await readModel(ownSource(source, where), where)) as M;
+  return boundary('loadModel', async () => (await readModel(ownSource(source))) as M);
 }
 
 /** Same as {@link loadModel}, without expecting a kind. */
-export async function readModel(path: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
-  const raw = await readRawFile(path, where);
-  const graph = readGraphBytes(raw.file.metadata, raw.place);
-  if (graph) return unpackModel({ graph, tensors: raw.file.tensors }, raw.place);
-  const { description, file, place } = described(raw);
-  if (description.form === 'int8') {
-    return assembleQuantized(description.options, file.metadata, file.tensors, place);
-  }
-  const { tensors } = await inFloat32(file, place);
-  return assembleNetwork(description as NetworkDescription, tensors, place).model;
+export function readModel(path: FileSource): Promise<Network | QuantizedModel | Model> {
+  return withinFile(path, async () => {
+    const file = await readRawFile(path);
+    const graph = readGraphBytes(file.metadata);
+    if (graph) return unpackModel({ graph, tensors: file.tensors });
+    const description = readDescription(file.metadata);
+    if (description.form === 'int8') return assembleQuantized(description.options, file.metadata, file.tensors);
+    const { tensors } = await inFloat32(file);
+    return assembleNetwork(description as NetworkDescription, tensors).model;
+  });
 }
 
-interface RawFile {
-  readonly file: SafetensorsFile<RawTensor>;
-  readonly place: string;
-}
-
-async function readRawFile(path: FileSource, where: string): Promise<RawFile> {
-  const place = placeOfSource(path, where);
-  const file = await readRawSafetensors(path, where);
+async function readRawFile(path: FileSource): Promise<SafetensorsFile<RawTensor>> {
+  const file = await readRawSafetensors(path);
   const [odd] = Object.keys(file.unread);
-  if (odd === undefined || !isOurs(file.metadata)) return { file, place };
-  throw mismatch('ERR_MODEL_FORMAT', place, 'the tensors that the metadata name', `also ${quote(odd)}`);
-}
-
-/** Reads the description of the network. @throws {QARepVGGError} ERR_MODEL_FORMAT for a file that holds none. */
-function described({ file, place }: RawFile): RawFile & { readonly description: NetworkDescription<FileForm> } {
-  return { description: readDescription(file.metadata, place), file, place };
+  if (odd === undefined || !isOurs(file.metadata)) return file;
+  throw mismatch('ERR_MODEL_FORMAT', 'the tensors that the metadata name', `also ${quote(odd)}`);
 }
 
 /** Same as {@link saveModel}, with extras in the file. */
-export async function saveModelWith(model: Network, extras: Extras, path: string | URL, where: string): Promise<void> {
-  const { blueprint, form, definition } = networkCoreOf(model, where);
+export async function saveModelWith(model: Network, extras: Extras, path: string | URL): Promise<void> {
+  const { blueprint, form, definition } = networkCoreOf(model);
   const { store } = definition;
-  store.checkAttached(where);
+  store.checkAttached();
   const own = store.slots.map(({ name, dims }) => [name, { data: store.view(name), dims }] as const);
   const tensors = { ...Object.fromEntries(own), ...extras.tensors };
-  await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata }, where);
+  await writeSafetensors(path, tensors, { ...describeNetwork(blueprint.options, form), ...extras.metadata });
 }
 
 /** Same as {@link loadModel}, with the extras in the file; not for quantised networks. */
-export async function loadModelWith(path: FileSource, where: string): Promise<{ model: Network; extras: Extras }> {
-  const { description, file, place } = described(await readRawFile(path, where));
-  if (description.form === 'int8') {
-    throw mismatch('ERR_MODEL_FORMAT', `${place}, form`, 'train, partial or deploy', '"int8", a quantised network');
-  }
-  const { tensors, metadata } = await inFloat32(file, place);
-  const { model, others } = assembleNetwork(description as NetworkDescription, tensors, place);
-  return { model, extras: { tensors: others, metadata } };
+export function loadModelWith(path: FileSource): Promise<{ model: Network; extras: Extras }> {
+  return withinFile(path, async () => {
+    const file = await readRawFile(path);
+    const description = readDescription(file.metadata);
+    if (description.form === 'int8') {
+      throw mismatch('ERR_MODEL_FORMAT', 'form', 'train, partial or deploy', '"int8", a quantised network');
+    }
+    const { tensors, metadata } = await inFloat32(file);
+    const { model, others } = assembleNetwork(description as NetworkDescription, tensors);
+    return { model, extras: { tensors: others, metadata } };
+  });
 }
 
 /**
@@ -137,31 +128,30 @@ export async function loadModelWith(path: FileSource, where: string): Promise<{ 
 export function assembleNetwork(
   { options, form }: NetworkDescription,
   tensors: Readonly<StateDict>,
-  where: string,
 ): { model: Network; others: StateDict } {
   const slots = layerSlots(new NetworkBlueprint(options).layers(form));
-  const others = checkTensors(slots, tensors, where);
-  const values = inPlace(slots, tensors, where);
+  const others = checkTensors(slots, tensors);
+  const values = inPlace(slots, tensors);
   const model = emptyNetwork(options, form, values).eval();
   if (!values) {
-    const { store } = networkCoreOf(model, where).definition;
+    const { store } = networkCoreOf(model).definition;
     for (const { name } of slots) store.view(name).set((tensors[name] as Tensor).data);
   }
   return { model, others };
 }
 
 /** Checks the tensors, before memory for the network is taken, and returns those that are not part of it. */
-function checkTensors(slots: readonly SlotSpec[], tensors: Readonly<StateDict>, where: string): StateDict {
+function checkTensors(slots: readonly SlotSpec[], tensors: Readonly<StateDict>): StateDict {
   const others = { ...tensors };
   for (const { name, dims } of slots) {
     const received = tensors[name]?.dims;
     if (received?.length !== dims.length || !dims.every((dim, i) => dim === received[i])) {
       const expected = `tensor ${quote(name)} of dims ${describeList(dims)}, as the metadata say`;
-      throw mismatch('ERR_MODEL_FORMAT', where, expected, received ? describeList(received) : 'none');
+      throw mismatch('ERR_MODEL_FORMAT', expected, received ? describeList(received) : 'none');
     }
     delete others[name];
   }
   const odd = Object.keys(others).find((name) => !name.startsWith(extraPrefix));
   if (odd === undefined) return others;
-  throw mismatch('ERR_MODEL_FORMAT', where, `the ${slots.length} tensors that the metadata name`, `also ${quote(odd)}`);
+  throw mismatch('ERR_MODEL_FORMAT', `the ${slots.length} tensors that the metadata name`, `also ${quote(odd)}`);
 }

@@ -1,4 +1,4 @@
-import { mismatch, QARepVGGError, quote } from '../errors';
+import { mismatch, QARepVGGError, quote, recoded } from '../errors';
 import type { Form } from '../nn/blocks/structure';
 import { type CheckedNetworkOptions, checkNetworkOptions, networkOptionNames } from '../nn/networks/network-options';
 import { asText } from '../nn/state/traits';
@@ -28,22 +28,17 @@ export function describeGraph(graph: Uint8Array): Metadata {
 }
 
 /** The reverse of {@link describeGraph}; undefined for a file of another form. @throws {QARepVGGError} ERR_MODEL_FORMAT */
-export function readGraphBytes(metadata: Metadata, where: string): Uint8Array | undefined {
+export function readGraphBytes(metadata: Metadata): Uint8Array | undefined {
   if (!isOurs(metadata) || metadata.form !== graphForm.form) return undefined;
   const { formatVersion, graph = '' } = metadata;
   if (formatVersion !== graphForm.formatVersion) {
     const received = `${formatVersion === undefined ? 'none' : quote(formatVersion)}; a newer release of qarepvgg may read it`;
-    throw mismatch('ERR_MODEL_FORMAT', where, `version ${quote(graphForm.formatVersion)} of the format`, received);
+    throw mismatch('ERR_MODEL_FORMAT', `version ${quote(graphForm.formatVersion)} of the format`, received);
   }
   const bytes = Buffer.from(graph, 'base64');
   // A copy, because a Buffer may be part of shared memory.
   if (bytes.length > 0 && bytes.toString('base64') === graph) return Uint8Array.from(bytes);
-  throw mismatch(
-    'ERR_MODEL_FORMAT',
-    `${where}, metadata graph`,
-    'an ONNX graph in base64',
-    graph ? 'other text' : 'none',
-  );
+  throw mismatch('ERR_MODEL_FORMAT', 'metadata graph', 'an ONNX graph in base64', graph ? 'other text' : 'none');
 }
 
 /** Options that files of older versions lack, with the values that they had then. */
@@ -69,42 +64,42 @@ export interface NetworkDescription<F extends FileForm = Form> {
 }
 
 /** The reverse of {@link describeNetwork}. @throws {QARepVGGError} ERR_MODEL_FORMAT */
-export function readDescription(metadata: Metadata, where: string): NetworkDescription<FileForm> {
+export function readDescription(metadata: Metadata): NetworkDescription<FileForm> {
   if (!isOurs(metadata) || metadata.formatVersion === undefined) {
     const received = 'another file; make the network with createModel and load the tensors with loadStateDict';
-    throw mismatch('ERR_MODEL_FORMAT', where, 'a file written by saveModel', received);
+    throw mismatch('ERR_MODEL_FORMAT', 'a file written by saveModel', received);
   }
   const versions: readonly string[] = Object.values(formatVersions);
   if (!versions.includes(metadata.formatVersion)) {
     const received = `${quote(metadata.formatVersion)}; a newer release of qarepvgg may read it`;
-    throw mismatch('ERR_MODEL_FORMAT', where, `version ${versions.map(quote).join(' or ')} of the format`, received);
+    throw mismatch('ERR_MODEL_FORMAT', `version ${versions.map(quote).join(' or ')} of the format`, received);
   }
   const { form, layout } = metadata;
   if (form === undefined || !forms.includes(form)) {
-    throw mismatch('ERR_MODEL_FORMAT', `${where}, form`, forms.join(', '), quote(`${form}`));
+    throw mismatch('ERR_MODEL_FORMAT', 'form', forms.join(', '), quote(`${form}`));
   }
-  if (layout !== 'official') throw mismatch('ERR_MODEL_FORMAT', `${where}, layout`, '"official"', quote(`${layout}`));
-  return { options: readOptions(metadata, where), form: form as FileForm };
+  if (layout !== 'official') throw mismatch('ERR_MODEL_FORMAT', 'layout', '"official"', quote(`${layout}`));
+  return { options: readOptions(metadata), form: form as FileForm };
 }
 
-function readOptions(metadata: Metadata, where: string): CheckedNetworkOptions {
+function readOptions(metadata: Metadata): CheckedNetworkOptions {
   const given = networkOptionNames.filter((name) => name !== 'labels' || metadata.labels !== undefined);
   try {
-    const options = given.map((name) => [name, readOption(name, metadata[name] ?? laterOptions[name], where)] as const);
-    return checkNetworkOptions(metadata.architecture, Object.fromEntries(options), where);
+    const options = given.map((name) => [name, readOption(name, metadata[name] ?? laterOptions[name])] as const);
+    return checkNetworkOptions(metadata.architecture, Object.fromEntries(options));
   } catch (error) {
     if (!(error instanceof QARepVGGError)) throw error;
-    throw new QARepVGGError('ERR_MODEL_FORMAT', error.message, { cause: error });
+    throw recoded('ERR_MODEL_FORMAT', error);
   }
 }
 
 /** The inverse of {@link asText}. */
-function readOption(name: string, text: string | undefined, where: string): unknown {
-  if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', where, `metadata ${name}`, 'none');
+function readOption(name: string, text: string | undefined): unknown {
+  if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', `metadata ${name}`, 'none');
   if (name === 'variant') return text;
   try {
     return JSON.parse(text);
   } catch {
-    throw mismatch('ERR_MODEL_FORMAT', `${where}, metadata ${name}`, 'JSON', quote(text));
+    throw mismatch('ERR_MODEL_FORMAT', `metadata ${name}`, 'JSON', quote(text));
   }
 }

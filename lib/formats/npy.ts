@@ -48,8 +48,8 @@ export function isNpy(bytes: Uint8Array): boolean {
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for another file, or a damaged one; ERR_NON_FINITE for numbers too large for float32.
  */
-export function parseNpy(bytes: Uint8Array, where: string): GraphTensor {
-  const odd = (received: string) => mismatch('ERR_MODEL_FORMAT', where, 'a NumPy array of numbers', received);
+export function parseNpy(bytes: Uint8Array): GraphTensor {
+  const odd = (received: string) => mismatch('ERR_MODEL_FORMAT', 'a NumPy array of numbers', received);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!isNpy(bytes) || bytes.length < 12) throw odd('another file');
   const version = bytes[6] as number;
@@ -69,7 +69,7 @@ export function parseNpy(bytes: Uint8Array, where: string): GraphTensor {
   if (dims.length > maxRank || data.length !== sizeOf(dims) * bytesPerElement(dtype)) {
     throw odd(`${data.length} bytes for dims ${describeList(dims)}`);
   }
-  return { ...atOnce(inGraphType(dtype, arrayOf(dtype, data), where)), dims };
+  return { ...atOnce(inGraphType(dtype, arrayOf(dtype, data))), dims };
 }
 
 /** The bytes of a file. */

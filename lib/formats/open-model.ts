@@ -11,24 +11,24 @@ import { type FileSource, ownSource, placeOfSource } from './sources';
  * Reads a model from a file of any kind. The ending of a path decides (.onnx is ONNX, anything else safetensors); for bytes, their
  * beginning decides.
  */
-export async function openModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
-  const own = ownSource(source, where);
+export async function openModel(source: FileSource): Promise<Network | QuantizedModel | Model> {
+  const own = ownSource(source);
   const format = typeof own === 'string' ? formatOf(own) : recognize(own);
-  return format === 'ONNX' ? readOnnx(own, where) : readModel(own, where);
+  return format === 'ONNX' ? readOnnx(own) : readModel(own);
 }
 
 /** Same as {@link openModel}, for networks of this package only. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for others */
-export async function openOwnModel(source: FileSource, where: string): Promise<Network | QuantizedModel> {
-  const model = await openModel(source, where);
+export async function openOwnModel(source: FileSource): Promise<Network | QuantizedModel> {
+  const model = await openModel(source);
   if (!(model instanceof Model)) return model;
   const received = 'an ONNX file of other origin; it can be run, timed and described';
-  throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(source, where), 'a network of this package', received);
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOfSource(source), 'a network of this package', received);
 }
 
 /** Same as {@link openModel}; a network of this package is in deploy form. */
-export async function openDeployModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
-  const model = await openModel(source, where);
-  return model instanceof Model ? model : fuseInMemory(model, where);
+export async function openDeployModel(source: FileSource): Promise<Network | QuantizedModel | Model> {
+  const model = await openModel(source);
+  return model instanceof Model ? model : fuseInMemory(model);
 }
 
 /**
@@ -36,9 +36,9 @@ export async function openDeployModel(source: FileSource, where: string): Promis
  *
  * @throws {QARepVGGError} ERR_NON_FINITE
  */
-export function fuseInMemory<M extends Network | QuantizedModel>(model: M, where: string): M {
+export function fuseInMemory<M extends Network | QuantizedModel>(model: M): M {
   if (model.form === 'deploy' || model.form === 'int8') return model;
-  const core = networkCoreOf(model, where);
-  core.become(core.fused('deploy', where));
+  const core = networkCoreOf(model);
+  core.become(core.fused('deploy'));
   return model;
 }

@@ -25,9 +25,9 @@ export interface QuantizationNotes extends QuantizationRecipe {
 const notesKey = 'quantization';
 
 /** The metadata of a quantised network. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for anything but a network. */
-export function describeQuantized(model: QuantizedModel, where: string): Metadata {
+export function describeQuantized(model: QuantizedModel): Metadata {
   if (!model.isNetwork) {
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a quantised network', 'quantised blocks or convolutions');
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', 'a quantised network', 'quantised blocks or convolutions');
   }
   const inFloat = model.layers.filter(({ kind, precision }) => kind === 'conv' && precision === 'float32');
   const keepFloat = inFloat.map(({ name }) => name);
@@ -74,15 +74,14 @@ export function assembleQuantized(
   options: CheckedNetworkOptions,
   metadata: Metadata,
   tensors: Readonly<Record<string, RawTensor>>,
-  where: string,
 ): QuantizedModel {
-  const source = new TensorSource(tensors, where);
+  const source = new TensorSource(tensors);
   const readLists = ({ length }: readonly unknown[]): ParametersOf => {
     const scales = length > 0 ? source.take(activationScales, 'F32', [length]) : [];
     const zeroPoints = length > 0 ? source.take(activationZeroPoints, 'U8', [length]) : [];
     return (i) => ({ scale: scales[i] as number, zeroPoint: zeroPoints[i] as number });
   };
-  const model = buildQuantized(options, metadata, source, readLists, where);
+  const model = buildQuantized(options, metadata, source, readLists);
   source.end();
   return model;
 }
@@ -100,16 +99,15 @@ export function buildQuantized(
   metadata: Metadata,
   source: TensorSource,
   read: (takers: readonly (string | undefined)[]) => ParametersOf,
-  where: string,
 ): QuantizedModel {
-  const { keepFloat, quantizeLogits, ...recipe } = readNotes(metadata, where);
+  const { keepFloat, quantizeLogits, ...recipe } = readNotes(metadata);
   const steps = stepsOf(new NetworkBlueprint(options).layers('deploy'));
   const isInteger = integerSteps(steps, keepFloat);
   const takers = steps.filter((_, i) => isInteger[i]).map(({ name }) => name);
   const parameters = read(quantizeLogits ? [...takers, undefined] : takers);
   const names = steps.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const odd = keepFloat.find((name) => !names.includes(name));
-  if (odd !== undefined) throw badNotes(where, `keepFloat among ${describeList(names)}`, describe(odd));
+  if (odd !== undefined) throw badNotes(`keepFloat among ${describeList(names)}`, describe(odd));
   let next = 0;
   const layers = steps.map((step, i): QuantizedLayer => {
     if (!isInteger[i] || step.kind === 'squeezeExcite') return source.floatLayer(step);
@@ -127,7 +125,7 @@ export function buildQuantized(
     ...{ layers, output: quantizeLogits ? parameters(next) : undefined, recipe, inChannels: options.inChannels },
     ...{ flat: true, preprocessing: options.preprocessing, network: options },
   };
-  return new QuantizedModel(parts, where);
+  return new QuantizedModel(parts);
 }
 
 type ArrayOf<D extends Dtype> = Extract<RawTensor, { dtype: D }>['data'];
@@ -135,11 +133,9 @@ type ArrayOf<D extends Dtype> = Extract<RawTensor, { dtype: D }>['data'];
 /** The tensors of a file, each of which must be used exactly once. */
 export class TensorSource {
   readonly #tensors: Map<string, RawTensor>;
-  readonly #where: string;
 
-  constructor(tensors: Readonly<Record<string, RawTensor>>, where: string) {
+  constructor(tensors: Readonly<Record<string, RawTensor>>) {
     this.#tensors = new Map(Object.entries(tensors));
-    this.#where = where;
   }
 
   /** The numbers of a tensor. @throws {QARepVGGError} ERR_MODEL_FORMAT unless it exists with this type and these dims. */
@@ -148,7 +144,7 @@ export class TensorSource {
     if (tensor?.dtype !== dtype || tensor.dims.join() !== dims.join()) {
       const received = tensor ? `${tensor.dtype} of dims ${describeList(tensor.dims)}` : 'none';
       const expected = `tensor ${quote(name)} of type ${dtype} and dims ${describeList(dims)}, as the metadata say`;
-      throw mismatch('ERR_MODEL_FORMAT', this.#where, expected, received);
+      throw mismatch('ERR_MODEL_FORMAT', expected, received);
     }
     this.#tensors.delete(name);
     return tensor.data as ArrayOf<D>;
@@ -162,7 +158,7 @@ export class TensorSource {
   end(): void {
     const [odd] = this.#tensors.keys();
     if (odd === undefined) return;
-    throw mismatch('ERR_MODEL_FORMAT', this.#where, 'the tensors that the metadata name', `also ${quote(odd)}`);
+    throw mismatch('ERR_MODEL_FORMAT', 'the tensors that the metadata name', `also ${quote(odd)}`);
   }
 }
 
@@ -187,25 +183,25 @@ const checks: Readonly<Record<keyof QuantizationNotes, (value: unknown) => boole
 };
 
 /** The reverse of {@link describeQuantized}. @throws {QARepVGGError} ERR_MODEL_FORMAT */
-function readNotes(metadata: Metadata, where: string): QuantizationNotes {
+function readNotes(metadata: Metadata): QuantizationNotes {
   const text = metadata[notesKey];
-  if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', where, `metadata ${notesKey}`, 'none');
+  if (text === undefined) throw mismatch('ERR_MODEL_FORMAT', `metadata ${notesKey}`, 'none');
   let notes: unknown;
   try {
     notes = JSON.parse(text);
   } catch {
-    throw badNotes(where, 'JSON', quote(text));
+    throw badNotes('JSON', quote(text));
   }
-  if (typeof notes !== 'object' || notes === null) throw badNotes(where, 'an object', quote(text));
+  if (typeof notes !== 'object' || notes === null) throw badNotes('an object', quote(text));
   const given = new Map(Object.entries(notes));
   const read = Object.entries(checks).map(([name, isGood]) => {
     const value: unknown = given.get(name);
-    if (!isGood(value)) throw badNotes(where, `a valid ${name}`, describe(value));
+    if (!isGood(value)) throw badNotes(`a valid ${name}`, describe(value));
     return [name, value];
   });
   return Object.fromEntries(read) as QuantizationNotes;
 }
 
-function badNotes(where: string, expected: string, received: string) {
-  return mismatch('ERR_MODEL_FORMAT', `${where}, metadata ${notesKey}`, expected, received);
+function badNotes(expected: string, received: string) {
+  return mismatch('ERR_MODEL_FORMAT', `metadata ${notesKey}`, expected, received);
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer';
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
-import { describe, mismatch, QARepVGGError, quote } from '../errors';
+import { describe, mismatch, quote, within } from '../errors';
 import { allocate } from '../limits';
 import { readForeign } from '../options';
 import { checkFixedMemory } from '../tensor';
@@ -13,8 +13,8 @@ export type FileSource = string | URL | Uint8Array | ArrayBuffer;
 export const sourceNames = 'a path, a file: URL, a Uint8Array or an ArrayBuffer';
 
 /** Whether this is one of the kinds that {@link FileSource} names. */
-export function isFileSource(value: unknown, where: string): value is FileSource {
-  return typeof value === 'string' || isBytes(value) || hrefOf(value, where) !== undefined;
+export function isFileSource(value: unknown): value is FileSource {
+  return typeof value === 'string' || isBytes(value) || hrefOf(value) !== undefined;
 }
 
 /**
@@ -22,62 +22,66 @@ export function isFileSource(value: unknown, where: string): value is FileSource
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source; ERR_BUFFER_*; ERR_OUT_OF_MEMORY.
  */
-export function ownSource(source: FileSource, where: string): string | Uint8Array {
-  const bytes = bytesIn(source, where);
-  if (!bytes) return pathOf(source, where, sourceNames);
-  const copy = allocateBytes(bytes.length, placeOfSource(source, where));
+export function ownSource(source: FileSource): string | Uint8Array {
+  const bytes = bytesIn(source);
+  if (!bytes) return pathOf(source, sourceNames);
+  const copy = withinFile(source, () => allocateBytes(bytes.length));
   copy.set(bytes);
   return copy;
 }
 
 /** The bytes of a source in memory; undefined for one on the disk. @throws {QARepVGGError} ERR_BUFFER_* */
-export function bytesIn(source: unknown, where: string): Uint8Array | undefined {
+export function bytesIn(source: unknown): Uint8Array | undefined {
   if (!isBytes(source)) return undefined;
-  const place = `${where}, bytes`;
-  if (types.isUint8Array(source)) {
-    checkFixedMemory(source, 'those of a file', place);
-    return source;
-  }
-  try {
-    const view = new Uint8Array(source);
-    checkFixedMemory(view, 'those of a file', place);
+  return within('bytes', () => {
+    const view = types.isUint8Array(source) ? source : viewOf(source);
+    checkFixedMemory(view, 'those of a file');
     return view;
-  } catch (error) {
-    if (error instanceof QARepVGGError) throw error;
-    throw mismatch('ERR_BUFFER_DETACHED', place, 'those of a file', 'a detached ArrayBuffer');
+  });
+}
+
+function viewOf(buffer: ArrayBufferLike): Uint8Array {
+  try {
+    return new Uint8Array(buffer);
+  } catch {
+    throw mismatch('ERR_BUFFER_DETACHED', 'those of a file', 'a detached ArrayBuffer');
   }
 }
 
 /** A path, or a `file:` URL, as the text of a path. @throws {QARepVGGError} ERR_INVALID_ARG */
-export function pathOf(path: unknown, where: string, expected = 'a path or a file: URL'): string {
-  const href = hrefOf(path, where);
-  const text = href === undefined ? path : pathOfUrl(href, where);
+export function pathOf(path: unknown, expected = 'a path or a file: URL'): string {
+  const href = hrefOf(path);
+  const text = href === undefined ? path : pathOfUrl(href);
   if (typeof text === 'string' && text !== '' && !text.includes('\0')) return text;
-  throw mismatch('ERR_INVALID_ARG', `${where}, path`, expected, describe(path));
+  throw mismatch('ERR_INVALID_ARG', 'path', expected, describe(path));
 }
 
-/** "where, path". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a path. */
-export function placeOf(path: unknown, where: string): string {
-  return `${where}, ${quote(pathOf(path, where))}`;
+/** A path, for messages. @throws {QARepVGGError} ERR_INVALID_ARG for anything but a path. */
+export function placeOf(path: unknown): string {
+  return quote(pathOf(path));
 }
 
-/** Same as {@link placeOf}, or "where, 1234 bytes". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source. */
-export function placeOfSource(source: unknown, where: string): string {
-  const bytes = bytesIn(source, where);
-  return bytes ? `${where}, ${bytes.length} bytes` : `${where}, ${quote(pathOf(source, where, sourceNames))}`;
+/** Same as {@link placeOf}, or "1234 bytes". @throws {QARepVGGError} ERR_INVALID_ARG for anything but a source. */
+export function placeOfSource(source: unknown): string {
+  const bytes = bytesIn(source);
+  return bytes ? `${bytes.length} bytes` : quote(pathOf(source, sourceNames));
+}
+
+/** Calls a function that reads a file; its errors name the file. */
+export function withinFile<T>(source: unknown, call: () => T): T {
+  return within(placeOfSource(source), call);
 }
 
 /** @throws {QARepVGGError} ERR_LIMIT; ERR_OUT_OF_MEMORY when the machine lacks the memory. */
-export function allocateBytes(length: number, where: string): Uint8Array {
+export function allocateBytes(length: number): Uint8Array {
   if (length > constants.MAX_LENGTH) {
     throw mismatch(
       'ERR_LIMIT',
-      where,
       `at most ${constants.MAX_LENGTH} bytes, the limit of this version of Node`,
       `${length}`,
     );
   }
-  return new Uint8Array(allocate(length, where));
+  return new Uint8Array(allocate(length));
 }
 
 function isBytes(value: unknown): value is Uint8Array | ArrayBufferLike {
@@ -85,18 +89,20 @@ function isBytes(value: unknown): value is Uint8Array | ArrayBufferLike {
 }
 
 /** The address of a URL of any realm. */
-function hrefOf(value: unknown, where: string): string | undefined {
+function hrefOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || isBytes(value)) return undefined;
-  return readForeign(`${where}, path`, () => {
-    const { href, protocol } = value as Partial<URL>;
-    return typeof href === 'string' && typeof protocol === 'string' ? href : undefined;
-  });
+  return within('path', () =>
+    readForeign(() => {
+      const { href, protocol } = value as Partial<URL>;
+      return typeof href === 'string' && typeof protocol === 'string' ? href : undefined;
+    }),
+  );
 }
 
-function pathOfUrl(href: string, where: string): string {
+function pathOfUrl(href: string): string {
   try {
     return fileURLToPath(href);
   } catch {
-    throw mismatch('ERR_INVALID_ARG', `${where}, path`, 'a file: URL of this machine', quote(href));
+    throw mismatch('ERR_INVALID_ARG', 'path', 'a file: URL of this machine', quote(href));
   }
 }

@@ -1,13 +1,14 @@
+import { boundary } from '../errors';
 import { checkStateDict } from '../nn/state/load';
 import type { StateDict } from '../nn/state/state';
 import { noteTraits, traitsFrom, traitsOf } from '../nn/state/traits';
 import { optionalText, parseOptions } from '../options';
 import { inSlices } from '../slices';
 import { recognize } from './file-format';
-import { withFile } from './files';
+import { useFile, withinFile } from './files';
 import { isOurs, producer } from './model-metadata';
-import { readSafetensors, writeSafetensors } from './safetensors';
-import { type FileSource, ownSource, placeOfSource } from './sources';
+import { inFloat32, readRawSafetensors, writeSafetensors } from './safetensors';
+import { type FileSource, ownSource } from './sources';
 import type { FoundStateDict } from './torch';
 
 /** Loaded with the first file of PyTorch. */
@@ -35,9 +36,10 @@ export interface LoadStateDictFileOptions {
  * await saveStateDict(block.stateDict({ layout: 'timm' }), 'block.safetensors');
  */
 export async function saveStateDict(stateDict: StateDict, path: string | URL): Promise<void> {
-  const where = 'saveStateDict';
-  checkStateDict(stateDict, where);
-  await writeSafetensors(path, stateDict, { ...producer, ...traitsOf(stateDict) }, where);
+  return boundary('saveStateDict', async () => {
+    checkStateDict(stateDict);
+    await writeSafetensors(path, stateDict, { ...producer, ...traitsOf(stateDict) });
+  });
 }
 
 /**
@@ -54,34 +56,31 @@ export async function saveStateDict(stateDict: StateDict, path: string | URL): P
  * model.loadStateDict(await loadStateDict('RepVGG-A0-train.pth'));
  */
 export async function loadStateDict(source: FileSource, options: LoadStateDictFileOptions = {}): Promise<StateDict> {
-  const where = 'loadStateDict';
-  return (await readStateFile(ownSource(source, where), options, where)).tensors;
+  return boundary('loadStateDict', async () => (await readStateFile(ownSource(source), options)).tensors);
 }
 
 /** Same as {@link loadStateDict}, and says how the state dict was chosen. */
-export async function readStateFile(
-  path: FileSource,
-  options: LoadStateDictFileOptions,
-  where: string,
-): Promise<FoundStateDict> {
-  const { key } = parseOptions(where, { key: optionalText }, options);
-  const found = (await isTorch(path, where)) ? await fromTorch(path, key, where) : await fromSafetensors(path, where);
+export async function readStateFile(path: FileSource, options: LoadStateDictFileOptions): Promise<FoundStateDict> {
+  const { key } = parseOptions({ key: optionalText }, options);
+  const found = await withinFile(path, async () =>
+    (await isTorch(path)) ? fromTorch(path, key) : fromSafetensors(path),
+  );
   noteTraits(found.tensors, found.traits);
   return found;
 }
 
-async function fromTorch(path: FileSource, key: string | undefined, where: string): Promise<FoundStateDict> {
+async function fromTorch(path: FileSource, key: string | undefined): Promise<FoundStateDict> {
   const { findStateDict, readTorch } = torch();
-  const checkpoint = await readTorch(path, where);
-  return inSlices(findStateDict(checkpoint, key === undefined ? {} : { key }, placeOfSource(path, where)));
+  const checkpoint = await readTorch(path);
+  return inSlices(findStateDict(checkpoint, key === undefined ? {} : { key }));
 }
 
-async function fromSafetensors(path: FileSource, where: string): Promise<FoundStateDict> {
-  const { tensors, metadata, unread } = await readSafetensors(path, where);
+async function fromSafetensors(path: FileSource): Promise<FoundStateDict> {
+  const { tensors, metadata, unread } = await inFloat32(await readRawSafetensors(path));
   const traits = isOurs(metadata) ? traitsFrom(metadata) : {};
   return { tensors, key: '', candidates: [''], prefix: '', unread: Object.keys(unread), traits };
 }
 
-function isTorch(path: FileSource, where: string): Promise<boolean> {
-  return withFile(path, where, async (file) => recognize(await file.read(Math.min(9, file.size))) === 'PyTorch');
+function isTorch(path: FileSource): Promise<boolean> {
+  return useFile(path, async (file) => recognize(await file.read(Math.min(9, file.size))) === 'PyTorch');
 }

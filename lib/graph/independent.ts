@@ -43,7 +43,7 @@ function isBatched(name: string, one: Graph, two: Graph): boolean {
 function keepsImages(node: GraphNode, one: Graph, two: Graph, constants: ReadonlyMap<string, GraphTensor>): boolean {
   const isConstant = (name: string): boolean => constants.has(name);
   if (!node.outputs.every((name) => isBatched(name, one, two))) return false;
-  const view = nodeView(node, one.values, constants, '');
+  const view = nodeView(node, one.values, constants);
   const rule = rules[node.op];
   if (rule) return rule(view, isConstant);
   const lowered = opOf(node).lower?.(view);

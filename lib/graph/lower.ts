@@ -12,8 +12,8 @@ type Plan = Pick<GraphSpec, 'inputs' | 'constants' | 'nodes' | 'outputs'>;
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming a node that the engine does not compute.
  */
-export function lowerGraph(graph: Graph, where: string): Plan {
-  const lowered = graph.nodes.map((node) => lowerNode(node, graph, where));
+export function lowerGraph(graph: Graph): Plan {
+  const lowered = graph.nodes.map((node) => lowerNode(node, graph));
   const read = new Set([...lowered.flatMap(({ inputs }) => inputs), ...graph.outputs]);
   const constants = [...graph.tensors].filter(([name]) => read.has(name));
   const names = [
@@ -52,8 +52,8 @@ interface Named extends Pick<NativeNode, 'op' | 'name' | 'attributes'> {
   readonly outputs: readonly string[];
 }
 
-function lowerNode(node: GraphNode, graph: Graph, where: string): Named {
-  const view = nodeView(node, graph.values, graph.tensors, where);
+function lowerNode(node: GraphNode, graph: Graph): Named {
+  const view = nodeView(node, graph.values, graph.tensors);
   const lowered = opOf(node).lower?.(view);
   if (!lowered) throw mismatch('ERR_MODEL_INCOMPATIBLE', view.where, 'a node that the engine computes', 'another one');
   const { op, inputs = node.inputs.map((_, i) => i), attributes } = lowered;

@@ -15,9 +15,9 @@ import { unsignedForm } from './unsigned-form';
  *
  * @throws {QARepVGGError} ERR_QUANT_PARAM naming a node whose scale is not a positive number.
  */
-export function quantizedForm(graph: Graph, where: string): Graph {
+export function quantizedForm(graph: Graph): Graph {
   if (!graph.nodes.some(({ op }) => op in quantizedOps)) return graph;
-  const form = new QuantizedForm(graph, where);
+  const form = new QuantizedForm(graph);
   for (const node of graph.nodes) form.add(node);
   return unsignedForm(form.finish());
 }
@@ -35,7 +35,6 @@ export function isQuantized({ nodes }: Graph): boolean {
 export class QuantizedForm {
   readonly tensors: Map<string, GraphTensor>;
   readonly #graph: Graph;
-  readonly #where: string;
   readonly #nodes: GraphNode[] = [];
   readonly #names: Set<string>;
   /** Outputs of Constant nodes. */
@@ -43,9 +42,8 @@ export class QuantizedForm {
   /** Names of scale and zero point, by the name of the integers. */
   readonly #scales = new Map<string, readonly string[]>();
 
-  constructor(graph: Graph, where: string) {
+  constructor(graph: Graph) {
     this.#graph = graph;
-    this.#where = where;
     this.tensors = new Map(graph.tensors);
     const inputs = graph.inputs.map(({ name }) => name);
     this.#names = new Set([...inputs, ...graph.tensors.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
@@ -56,7 +54,7 @@ export class QuantizedForm {
     if (form) form(node, this);
     else this.push(node);
     if (node.op !== 'constant') return;
-    const [tensor] = opOf(node).evaluate?.(nodeView(node, new Map(), new Map(), this.#where)) ?? [];
+    const [tensor] = opOf(node).evaluate?.(nodeView(node, new Map(), new Map())) ?? [];
     if (tensor) this.#made.set(node.outputs[0] as string, tensor);
   }
 
@@ -72,7 +70,7 @@ export class QuantizedForm {
   fold(node: GraphNode): GraphTensor | undefined {
     const known = new Map(node.inputs.flatMap((name) => [...pairOf(name, this.constant(name))]));
     if (node.inputs.some((name) => name !== '' && !known.has(name))) return undefined;
-    const view = nodeView(node, new Map<string, ValueType>(), known, this.#where);
+    const view = nodeView(node, new Map<string, ValueType>(), known);
     opOf(node).infer(view);
     return opOf(node).evaluate?.(view)[0];
   }
@@ -135,14 +133,14 @@ export class QuantizedForm {
     const least = isConstant ? 0 : minNormal;
     const odd = listOf(scale).find((value) => !(value >= least && value < Number.POSITIVE_INFINITY));
     if (odd === undefined) return;
-    const place = nodeView(node, new Map(), new Map(), this.#where).where;
+    const place = nodeView(node, new Map(), new Map()).where;
     const expected = isConstant ? 'scales from 0' : 'a scale that is positive and not denormal';
     throw mismatch('ERR_QUANT_PARAM', place, expected, String(odd));
   }
 
   /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the node. */
   refuse(node: GraphNode, expected: string, received: string): never {
-    const place = nodeView(node, new Map(), new Map(), this.#where).where;
+    const place = nodeView(node, new Map(), new Map()).where;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', place, expected, received);
   }
 

@@ -9,7 +9,6 @@ import { nodeView } from './specialize';
  */
 export class Rewriter {
   readonly #graph: Graph;
-  readonly #where: string;
   readonly #outputs: ReadonlySet<string>;
   /** Built at first use, like the copies of maps when something is added: most passes find nothing to do. */
   #links: Links | undefined;
@@ -20,9 +19,8 @@ export class Rewriter {
   readonly #counts = new Map<string, number>();
   #isChanged = false;
 
-  constructor(graph: Graph, where: string) {
+  constructor(graph: Graph) {
     this.#graph = graph;
-    this.#where = where;
     this.#outputs = new Set(graph.outputs);
     this.#tensors = graph.tensors;
     this.#values = graph.values as ReadonlyMap<string, ValueType<number>>;
@@ -77,7 +75,7 @@ export class Rewriter {
   }
 
   view(node: GraphNode): OpNode {
-    return nodeView(node, this.#values, this.#tensors, this.#where);
+    return nodeView(node, this.#values, this.#tensors);
   }
 
   /** Adds a constant; returns its name. */

@@ -1,4 +1,4 @@
-import { describeList, mismatch, quote } from '../errors';
+import { describeList, mismatch, quote, within } from '../errors';
 import { atOnce, type Steps } from '../slices';
 import { type Graph, type GraphNode, type GraphTensor, sizeOf, type ValueType } from './graph';
 import { opOf } from './ops';
@@ -23,12 +23,12 @@ const maxComputed = 2 ** 24;
  * @throws {QARepVGGError} ERR_SHAPE naming the node whose inputs do not fit; ERR_MODEL_INCOMPATIBLE where a shape depends on
  * data; ERR_LIMIT for values of 2^31 elements or more, and for constants that are much larger than the file.
  */
-export function specialize(graph: Graph, inputs: InputDims, where: string): Graph {
-  return atOnce(specializeSteps(graph, inputs, where));
+export function specialize(graph: Graph, inputs: InputDims): Graph {
+  return atOnce(specializeSteps(graph, inputs));
 }
 
 /** Same as {@link specialize}, in steps. */
-export function* specializeSteps(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
+export function* specializeSteps(graph: Graph, inputs: InputDims): Steps<Graph> {
   const tensors = new Map(graph.tensors);
   const values = new Map<string, ValueType<number>>();
   for (const { name, type } of graph.inputs) values.set(name, { type, dims: inputs.get(name) as readonly number[] });
@@ -36,10 +36,10 @@ export function* specializeSteps(graph: Graph, inputs: InputDims, where: string)
   let left = maxComputed + 8 * elementsOf([...graph.tensors.values()]);
   for (const node of graph.nodes) {
     yield;
-    const view = nodeView(node, values, tensors, where);
+    const view = nodeView(node, values, tensors);
     const outputs = opOf(node).infer(view);
     outputs.forEach((output, i) => {
-      checkSize(output, view.where);
+      within(view.where, () => checkSize(output));
       if (node.outputs[i]) values.set(node.outputs[i], output);
     });
     const folded = fold(view, outputs, left);
@@ -58,7 +58,6 @@ export function nodeView(
   node: GraphNode,
   values: ReadonlyMap<string, ValueType>,
   tensors: ReadonlyMap<string, GraphTensor>,
-  where: string,
 ): OpNode {
   const operandOf = (name: string): Operand | undefined => {
     if (name === '') return undefined;
@@ -66,7 +65,7 @@ export function nodeView(
     if (tensor) return { type: tensor.type, dims: tensor.dims, tensor };
     return values.get(name) as ValueType<number>;
   };
-  const place = `${where}, node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
+  const place = `node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
   return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), where: place };
 }
 
@@ -86,8 +85,8 @@ function elementsOf(types: readonly (ValueType<number> | undefined)[]): number {
   return types.reduce((sum, type) => sum + (type ? sizeOf(type.dims) : 0), 0);
 }
 
-function checkSize({ dims }: ValueType<number>, where: string): void {
+function checkSize({ dims }: ValueType<number>): void {
   if (sizeOf(dims) > maxElements) {
-    throw mismatch('ERR_LIMIT', where, `at most ${maxElements} elements in a value`, `dims ${describeList(dims)}`);
+    throw mismatch('ERR_LIMIT', `at most ${maxElements} elements in a value`, `dims ${describeList(dims)}`);
   }
 }

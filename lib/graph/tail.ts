@@ -61,13 +61,12 @@ function freeName(hint: string, taken: Set<string>): string {
 export function computeTail(
   { graph, reads }: Tail,
   results: ReadonlyMap<string, GraphTensor>,
-  where: string,
 ): ReadonlyMap<string, GraphTensor> {
   const given = [...reads].map(([name, copy]) => [name, results.get(copy) as GraphTensor] as const);
-  const { nodes, tensors } = specialize({ ...graph, tensors: new Map([...graph.tensors, ...given]) }, new Map(), where);
+  const { nodes, tensors } = specialize({ ...graph, tensors: new Map([...graph.tensors, ...given]) }, new Map());
   const [left] = nodes;
   if (left) {
-    const place = nodeView(left, new Map(), new Map(), where).where;
+    const place = nodeView(left, new Map(), new Map()).where;
     throw mismatch(
       'ERR_MODEL_INCOMPATIBLE',
       place,

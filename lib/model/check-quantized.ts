@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { isNormal } from '../graph/data-types';
 import { excessiveSum } from '../graph/integer-sums';
 import {
@@ -13,56 +13,53 @@ import type { QuantizedParts } from './quantized-model';
 // The rules of quantised models. A native session checks the same rules, and those that depend on its instruction set.
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG for anything but a model; ERR_QUANT_PARAM naming a layer that cannot be computed. */
-export function checkParts(parts: unknown, where: string): asserts parts is QuantizedParts {
-  const { layers, recipe, output, inChannels } = objectOf<QuantizedParts>(
-    parts,
-    'the parts of a quantised model',
-    where,
-  );
+export function checkParts(parts: unknown): asserts parts is QuantizedParts {
+  const { layers, recipe, output, inChannels } = objectOf<QuantizedParts>(parts, 'the parts of a quantised model');
   if (!Array.isArray(layers) || layers.length === 0) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, layers`, 'an array of layers', describe(layers));
+    throw mismatch('ERR_INVALID_ARG', 'layers', 'an array of layers', describe(layers));
   }
-  objectOf(recipe, 'an object', `${where}, recipe`);
-  checkSize(inChannels, `${where}, inChannels`);
+  within('recipe', () => objectOf(recipe, 'an object'));
+  within('inChannels', () => checkSize(inChannels));
   layers.forEach((layer, i) => {
-    checkForm(layer, `${where}, layers[${i}]`);
+    within(`layers[${i}]`, () => checkForm(layer));
   });
   const known = layers as readonly QuantizedLayer[];
-  checkActivations(known, output, where);
+  checkActivations(known, output);
   known.forEach((layer, i) => {
-    const place = `${where}, layer ${layer.name}`;
-    checkTensors(layer, place);
-    if (layer.precision === 'int8') checkInteger(layer, outputParameters(known, i, output), place);
+    within(`layer ${layer.name}`, () => {
+      checkTensors(layer);
+      if (layer.precision === 'int8') checkInteger(layer, outputParameters(known, i, output));
+    });
   });
 }
 
 const kinds: readonly unknown[] = ['conv', 'globalAverage', 'squeezeExcite'];
 
 /** Checks that a value is a layer at all. */
-function checkForm(value: unknown, where: string): void {
-  const layer = objectOf<Partial<IntegerConv & { channels: number; reduced: number }>>(value, 'a layer', where);
+function checkForm(value: unknown): void {
+  const layer = objectOf<Partial<IntegerConv & { channels: number; reduced: number }>>(value, 'a layer');
   const { name, kind, precision } = layer;
-  if (typeof name !== 'string') throw mismatch('ERR_INVALID_ARG', `${where}, name`, 'text', describe(name));
-  if (!kinds.includes(kind)) throw mismatch('ERR_INVALID_ARG', `${where}, kind`, kinds.join(' or '), describe(kind));
+  if (typeof name !== 'string') throw mismatch('ERR_INVALID_ARG', 'name', 'text', describe(name));
+  if (!kinds.includes(kind)) throw mismatch('ERR_INVALID_ARG', 'kind', kinds.join(' or '), describe(kind));
   const precisions = (kind as string) === 'squeezeExcite' ? ['float32'] : ['float32', 'int8'];
   if (!precisions.includes(precision as string)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, precision`, precisions.join(' or '), describe(precision));
+    throw mismatch('ERR_INVALID_ARG', 'precision', precisions.join(' or '), describe(precision));
   }
-  if (precision === 'int8') objectOf(layer.input, 'a scale and a zero point', `${where}, input`);
+  if (precision === 'int8') within('input', () => objectOf(layer.input, 'a scale and a zero point'));
   const sizes = { conv: ['outChannels', 'inChannels', 'groups', 'kernel'], squeezeExcite: ['channels', 'reduced'] };
   for (const size of sizes[kind as keyof typeof sizes] ?? []) {
-    checkSize(layer[size as 'kernel'], `${where}, ${size}`);
+    within(size, () => checkSize(layer[size as 'kernel']));
   }
 }
 
-function objectOf<T>(value: unknown, expected: string, where: string): T {
+function objectOf<T>(value: unknown, expected: string): T {
   if (typeof value === 'object' && value !== null) return value as T;
-  throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
+  throw mismatch('ERR_INVALID_ARG', expected, describe(value));
 }
 
-function checkSize(value: unknown, where: string): void {
+function checkSize(value: unknown): void {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return;
-  throw mismatch('ERR_INVALID_ARG', where, 'an integer from 1 on', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an integer from 1 on', describe(value));
 }
 
 const typeChecks = {
@@ -91,44 +88,39 @@ function tensorSpecs(layer: QuantizedLayer): readonly TensorSpec[] {
   return precision === 'int8' ? [...specs, ['weightScale', 'Float32Array', outChannels]] : specs;
 }
 
-function checkTensors(layer: QuantizedLayer, where: string): void {
+function checkTensors(layer: QuantizedLayer): void {
   const tensors = layer as unknown as Record<string, { length: number }>;
   for (const [name, type, count] of tensorSpecs(layer)) {
     const tensor = tensors[name];
     if (!typeChecks[type](tensor)) {
-      throw mismatch('ERR_INVALID_ARG', `${where}, ${name}`, `values of type ${type}`, describe(tensor));
+      throw mismatch('ERR_INVALID_ARG', name, `values of type ${type}`, describe(tensor));
     }
     if (tensor.length === count) continue;
-    throw mismatch('ERR_QUANT_PARAM', `${where}, ${name}`, `${count} numbers`, String(tensor.length));
+    throw mismatch('ERR_QUANT_PARAM', name, `${count} numbers`, String(tensor.length));
   }
 }
 
 /** Checks scales and zero points of all values between layers. */
-function checkActivations(
-  layers: readonly QuantizedLayer[],
-  output: QuantizationParameters | undefined,
-  where: string,
-): void {
+function checkActivations(layers: readonly QuantizedLayer[], output: QuantizationParameters | undefined): void {
   for (const layer of layers) {
-    if (layer.precision === 'int8') checkParameters(layer.input, `${where}, layer ${layer.name}, input`);
+    if (layer.precision === 'int8') within(`layer ${layer.name}, input`, () => checkParameters(layer.input));
   }
   if (!output) return;
-  checkParameters(output, `${where}, output`);
+  within('output', () => checkParameters(output));
   if (layers.at(-1)?.precision === 'int8') return;
-  throw mismatch('ERR_QUANT_PARAM', `${where}, output`, 'a last layer in integers', 'one in float');
+  throw mismatch('ERR_QUANT_PARAM', 'output', 'a last layer in integers', 'one in float');
 }
 
 /** Checks a layer in integers, and its scales together with those of its output. */
 function checkInteger(
   layer: Extract<QuantizedLayer, { precision: 'int8' }>,
   output: QuantizationParameters | undefined,
-  where: string,
 ): void {
   if (layer.kind === 'globalAverage') {
     if (output) return;
-    throw mismatch('ERR_QUANT_PARAM', where, 'a layer in integers after it', 'one in float');
+    throw mismatch('ERR_QUANT_PARAM', 'a layer in integers after it', 'one in float');
   }
-  checkProducts(layer, layer.input, output, where);
+  checkProducts(layer, layer.input, output);
 }
 
 /**
@@ -141,33 +133,32 @@ export function checkProducts(
   layer: Pick<IntegerConv, 'weight' | 'weightScale' | 'bias'>,
   input: QuantizationParameters,
   output: QuantizationParameters | undefined,
-  where: string,
 ): void {
   layer.weightScale.forEach((scale, channel) => {
     const product = Math.fround(scale * input.scale);
     const hasQuotient = !output || Number.isFinite(Math.fround(product / output.scale));
     if (hasQuotient && isScale(scale) && isScale(product)) return;
-    const place = `${where}, weight scale ${channel}`;
-    checkScale(scale, place);
-    checkScale(product, `${place} times input scale`);
+    const place = `weight scale ${channel}`;
+    within(place, () => checkScale(scale));
+    within(`${place} times input scale`, () => checkScale(product));
     throw mismatch('ERR_QUANT_PARAM', place, 'a finite quotient of it and the output scale', String(output?.scale));
   });
   const found = excessiveSum(layer.weight, layer.bias);
   if (!found) return;
   const received = `weights of output channel ${found.output} whose sums can reach ${found.largest}`;
-  throw mismatch('ERR_QUANT_PARAM', where, 'sums below 2^31', received);
+  throw mismatch('ERR_QUANT_PARAM', 'sums below 2^31', received);
 }
 
 /** Checks a scale and a zero point. @throws {QARepVGGError} ERR_QUANT_PARAM */
-export function checkParameters({ scale, zeroPoint }: QuantizationParameters, where: string): void {
-  checkScale(scale, `${where}, scale`);
+export function checkParameters({ scale, zeroPoint }: QuantizationParameters): void {
+  within('scale', () => checkScale(scale));
   if (Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255) return;
-  throw mismatch('ERR_QUANT_PARAM', `${where}, zero point`, 'an integer from 0 to 255', String(zeroPoint));
+  throw mismatch('ERR_QUANT_PARAM', 'zero point', 'an integer from 0 to 255', String(zeroPoint));
 }
 
-function checkScale(scale: number, where: string): void {
+function checkScale(scale: number): void {
   if (typeof scale === 'number' && isScale(scale)) return;
-  throw mismatch('ERR_QUANT_PARAM', where, 'a float32 value, normal and above 0', String(scale));
+  throw mismatch('ERR_QUANT_PARAM', 'a float32 value, normal and above 0', String(scale));
 }
 
 function isScale(value: number): boolean {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch } from '../errors';
 import { type Graph, sizeOf, type Value } from '../graph/graph';
 import { opOf } from '../graph/ops';
 import { isQuantized } from '../graph/quantized-form';
@@ -74,17 +74,18 @@ export class Model {
    * await saveModel(model.with({ labels: ['cat', 'dog'] }), 'pets.safetensors');
    */
   with(traits: ModelTraits): Model {
-    const where = 'Model.with';
-    const { labels, preprocessing } = parseOptions(where, { labels: anything, preprocessing: anything }, traits);
-    const channels = this.inputs[0]?.dims[1];
-    return new Model(this.graph, {
-      ...this.#traits(),
-      ...(labels !== undefined && { labels: checkOption(where, 'labels', (place) => readLabels(labels, place)) }),
-      ...(preprocessing !== undefined && {
-        preprocessing: checkOption(where, 'preprocessing', (place) =>
-          readPreprocessing(preprocessing, typeof channels === 'number' ? channels : 3, place),
-        ),
-      }),
+    return boundary('Model.with', () => {
+      const { labels, preprocessing } = parseOptions({ labels: anything, preprocessing: anything }, traits);
+      const channels = this.inputs[0]?.dims[1];
+      return new Model(this.graph, {
+        ...this.#traits(),
+        ...(labels !== undefined && { labels: checkOption('labels', () => readLabels(labels)) }),
+        ...(preprocessing !== undefined && {
+          preprocessing: checkOption('preprocessing', () =>
+            readPreprocessing(preprocessing, typeof channels === 'number' ? channels : 3),
+          ),
+        }),
+      });
     });
   }
 
@@ -118,37 +119,38 @@ export class Model {
    * @throws {QARepVGGError} ERR_SHAPE for dims that do not fit or stay open; ERR_INVALID_ARG naming the option.
    */
   summary(options: { readonly inputs?: InputShapes } = {}): ModelSummary {
-    const where = 'Model.summary';
-    const { inputs } = parseOptions(where, { inputs: anything }, options);
-    const dims = checkOption(where, 'inputs', (place) => completeInputDims(this.graph, inputs, place));
-    const { head, tail } = splitGraph(this.graph);
-    const { nodes: left, tensors, values } = specialize(head, dims, where);
-    const copies = new Set(tail?.reads.values());
-    const seen = new Set<string>();
-    const early = left
-      .filter(({ name }) => !copies.has(name))
-      .map((node): NodeSummary => {
-        const op = opOf(node);
-        const fresh = node.inputs.filter((name) => tensors.has(name) && !seen.has(name));
-        for (const name of fresh) seen.add(name);
-        return {
-          name: node.name,
-          op: op.onnx,
-          output: values.get(node.outputs[0] as string)?.dims as readonly number[],
-          parameters: fresh.reduce((sum, name) => sum + sizeOf(tensors.get(name)?.dims ?? []), 0),
-          macs: op.macs?.(nodeView(node, values, tensors, where)) ?? 0,
-        };
-      });
-    const late = (tail?.graph.nodes ?? []).map((node) => ({
-      name: node.name,
-      op: opOf(node).onnx,
-      output: [],
-      parameters: 0,
-      macs: 0,
-    }));
-    const nodes = [...early, ...late];
-    const total = (of: 'parameters' | 'macs'): number => nodes.reduce((sum, node) => sum + node[of], 0);
-    return { parameters: total('parameters'), macs: total('macs'), nodes };
+    return boundary('Model.summary', () => {
+      const { inputs } = parseOptions({ inputs: anything }, options);
+      const dims = checkOption('inputs', () => completeInputDims(this.graph, inputs));
+      const { head, tail } = splitGraph(this.graph);
+      const { nodes: left, tensors, values } = specialize(head, dims);
+      const copies = new Set(tail?.reads.values());
+      const seen = new Set<string>();
+      const early = left
+        .filter(({ name }) => !copies.has(name))
+        .map((node): NodeSummary => {
+          const op = opOf(node);
+          const fresh = node.inputs.filter((name) => tensors.has(name) && !seen.has(name));
+          for (const name of fresh) seen.add(name);
+          return {
+            name: node.name,
+            op: op.onnx,
+            output: values.get(node.outputs[0] as string)?.dims as readonly number[],
+            parameters: fresh.reduce((sum, name) => sum + sizeOf(tensors.get(name)?.dims ?? []), 0),
+            macs: op.macs?.(nodeView(node, values, tensors)) ?? 0,
+          };
+        });
+      const late = (tail?.graph.nodes ?? []).map((node) => ({
+        name: node.name,
+        op: opOf(node).onnx,
+        output: [],
+        parameters: 0,
+        macs: 0,
+      }));
+      const nodes = [...early, ...late];
+      const total = (of: 'parameters' | 'macs'): number => nodes.reduce((sum, node) => sum + node[of], 0);
+      return { parameters: total('parameters'), macs: total('macs'), nodes };
+    });
   }
 
   /** "Model(images -> outputs, 212 nodes)", "Model(images -> outputs, 640 nodes, int8 form)" */
@@ -165,8 +167,8 @@ export class Model {
   }
 }
 
-function readLabels(value: unknown, where: string): readonly string[] {
-  const labels = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : []));
+function readLabels(value: unknown): readonly string[] {
+  const labels = readForeign(() => (Array.isArray(value) ? [...(value as unknown[])] : []));
   if (labels.length > 0 && labels.every((label) => typeof label === 'string')) return Object.freeze(labels) as string[];
-  throw mismatch('ERR_INVALID_ARG', where, 'an array of names', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an array of names', describe(value));
 }

@@ -28,9 +28,9 @@ export const outputLayer = 'output';
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_INVALID_ARG for anything but a module.
  */
-export function networkGraph(model: Module | QuantizedModel, where: string): Graph {
+export function networkGraph(model: Module | QuantizedModel): Graph {
   if (model instanceof QuantizedModel) return quantizedGraph(model);
-  return moduleGraph(coreOf(model, where).definition, where);
+  return moduleGraph(coreOf(model).definition);
 }
 
 /**

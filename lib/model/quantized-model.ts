@@ -88,9 +88,9 @@ export class QuantizedModel {
    * @throws {QARepVGGError} ERR_QUANT_PARAM naming the layer that cannot be computed: scales, zero points, counts, and sums
    * that could leave 32 bits; ERR_INVALID_ARG for anything but parts of a model.
    */
-  constructor(parts: QuantizedParts, where = 'QuantizedModel') {
-    const own = readForeign(where, () => ownParts(parts));
-    checkParts(own, where);
+  constructor(parts: QuantizedParts) {
+    const own = readForeign(() => ownParts(parts));
+    checkParts(own);
     this.layers = own.layers;
     this.output = own.output;
     this.recipe = own.recipe;

@@ -12,9 +12,9 @@ import { QuantizedModel } from './quantized-model';
  * The graph that the engine computes. The passes would make the same from {@link networkGraph}, which takes about ten times as long.
  * Nodes have the names of layers.
  */
-export function sessionGraph(model: Module | QuantizedModel, where: string): Graph {
+export function sessionGraph(model: Module | QuantizedModel): Graph {
   if (model instanceof QuantizedModel) return integerGraph(model);
-  return engineGraph(coreOf(model, where).definition, where);
+  return engineGraph(coreOf(model).definition);
 }
 
 function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Graph {

@@ -1,5 +1,5 @@
 import type { Op, Program } from '../../binding';
-import { callNative, describeList, mismatch, QARepVGGError } from '../errors';
+import { describeList, failure, mismatch, within } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
@@ -83,48 +83,43 @@ export class ModuleCore {
   }
 
   forward(x: unknown, keepGraph: boolean, out?: unknown): Tensor {
-    const where = `${this.name}.forward`;
-    const target = out === undefined ? undefined : asTensor(out, `${where}, out`);
-    const { input, program } = this.#prepare(x, this.training, keepGraph, where);
+    const target = out === undefined ? undefined : within('out', () => asTensor(out));
+    const { input, program } = this.#prepare(x, this.training, keepGraph);
     const dims = this.#outputDims(program);
-    if (target) checkDims(target, dims, 'the output', `${where}, out`);
+    if (target) within('out', () => checkDims(target, dims, 'the output'));
     // Before the run: if it fails, it leaves no activations that can be used.
     if (keepGraph) this.#graph = undefined;
     const { values } = this.#definition.store;
-    const data = inThisRealm(callNative(where, () => program.forward(input.data, values, target?.data)));
+    const data = inThisRealm(program.forward(input.data, values, target?.data));
     if (keepGraph) this.#graph = { program, inputDims: input.dims };
     return { data, dims };
   }
 
   async forwardAsync(x: unknown): Promise<Tensor> {
-    const where = `${this.name}.forwardAsync`;
     if (this.training) {
-      throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
+      throw mismatch('ERR_INVALID_STATE', 'a module in eval mode', 'one in training mode; call eval() first');
     }
-    const { input, program } = this.#prepare(x, false, false, where);
+    const { input, program } = this.#prepare(x, false, false);
     const { values } = this.#definition.store;
-    const data = inThisRealm(await callNative(where, () => program.forwardAsync(input.data, values)));
+    const data = inThisRealm(await program.forwardAsync(input.data, values));
     return { data, dims: this.#outputDims(program) };
   }
 
   backward(gradOutput: unknown, out?: unknown): Tensor {
-    const where = `${this.name}.backward`;
-    const gradient = asTensor(gradOutput, `${where}, gradOutput`);
-    const target = out === undefined ? undefined : asTensor(out, `${where}, out`);
+    const gradient = within('gradOutput', () => asTensor(gradOutput));
+    const target = out === undefined ? undefined : within('out', () => asTensor(out));
     const graph = this.#graph;
     if (!graph) {
       const received = 'none (each forward serves one backward, and loading weights or changing the form ends it)';
-      throw mismatch('ERR_INVALID_STATE', where, 'a forward that kept its graph', received);
+      throw mismatch('ERR_INVALID_STATE', 'a forward that kept its graph', received);
     }
-    checkDims(gradient, this.#outputDims(graph.program), 'the last output', `${where}, gradOutput`);
-    if (target) checkDims(target, graph.inputDims, 'the last input', `${where}, out`);
+    within('gradOutput', () => checkDims(gradient, this.#outputDims(graph.program), 'the last output'));
+    if (target) within('out', () => checkDims(target, graph.inputDims, 'the last input'));
     const { store } = this.#definition;
-    store.checkAttached(where);
+    store.checkAttached();
     this.#graph = undefined;
     const { values, gradients } = store;
-    const data = inThisRealm(
-      callNative(where, () => graph.program.backward(gradient.data, values, gradients, target?.data)),
-    );
+    const data = inThisRealm(graph.program.backward(gradient.data, values, gradients, target?.data));
     return { data, dims: [...graph.inputDims] };
   }
 
@@ -138,25 +133,25 @@ export class ModuleCore {
   }
 
   /** Makes every check that is possible before native memory is touched. */
-  #prepare(x: unknown, training: boolean, gradients: boolean, where: string): { input: Tensor; program: Program } {
-    const input = asImages(x, this.#definition.inChannels, `${where}, input`);
+  #prepare(x: unknown, training: boolean, gradients: boolean): { input: Tensor; program: Program } {
+    const input = within('input', () => asImages(x, this.#definition.inChannels));
     // Read after x: reading x may run the caller's code, which may change the form.
     const { ops, store } = this.#definition;
-    store.checkAttached(where);
+    store.checkAttached();
     const mode = { input: input.dims, training, gradients };
     const compile = () => {
-      inferShapes(ops, input.dims, training, where);
+      inferShapes(ops, input.dims, training);
       return { ...mode, ops, stateLength: store.values.length };
     };
-    const program = this.#programs.get(mode, compile, where);
+    const program = this.#programs.get(mode, compile);
     return { input, program };
   }
 }
 
-function checkDims(given: Tensor, dims: readonly number[], of: string, where: string): void {
+function checkDims(given: Tensor, dims: readonly number[], of: string): void {
   const expected = describeList(dims);
   const received = describeList(given.dims);
-  if (received !== expected) throw mismatch('ERR_SHAPE', `${where} dims`, `${expected} as ${of}`, received);
+  if (received !== expected) throw mismatch('ERR_SHAPE', ' dims', `${expected} as ${of}`, received);
 }
 
 const cores = new WeakMap<object, ModuleCore>();
@@ -178,11 +173,11 @@ export function isModule(value: unknown): boolean {
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
-export function coreOf(module: unknown, where: string): ModuleCore {
+export function coreOf(module: unknown): ModuleCore {
   const core = typeof module === 'object' && module !== null ? cores.get(module) : undefined;
   if (core) return core;
-  throw new QARepVGGError(
+  throw failure(
     'ERR_INVALID_ARG',
-    `${where}: expected a module made by its constructor, received another object (modules cannot be cloned or posted to a worker; send stateDict() instead)`,
+    'expected a module made by its constructor, received another object (modules cannot be cloned or posted to a worker; send stateDict() instead)',
   );
 }

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { boundary } from '../errors';
 import { anything, boolean, oneOf, optionalText, parseOptions } from '../options';
 import type { Tensor, TensorLike } from '../tensor';
 import { coreOf, giveCore, isModule, type ModuleCore } from './core';
@@ -60,18 +61,18 @@ export abstract class Module {
 
   /** Whether batch norm uses the statistics of the batch and updates the running ones (true), or uses the running ones (false). */
   get training(): boolean {
-    return coreOf(this, 'Module.training').training;
+    return boundary('Module.training', () => coreOf(this)).training;
   }
 
   /** Switches to training mode, in which a module begins. */
   train(): this {
-    coreOf(this, 'Module.train').training = true;
+    boundary('Module.train', () => coreOf(this)).training = true;
     return this;
   }
 
   /** Switches to eval mode: batch norm then uses the running statistics. */
   eval(): this {
-    coreOf(this, 'Module.eval').training = false;
+    boundary('Module.eval', () => coreOf(this)).training = false;
     return this;
   }
 
@@ -84,11 +85,11 @@ export abstract class Module {
    * @throws {QARepVGGError} ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*, ERR_SIZE_OVERFLOW, ERR_OUT_OF_MEMORY
    */
   forward(x: TensorLike, options?: ForwardOptions): Tensor {
-    const core = coreOf(this, 'Module.forward');
-    if (options === undefined) return core.forward(x, core.training);
-    const fields = { grad: boolean(core.training), out: anything };
-    const { grad, out } = parseOptions(`${core.name}.forward`, fields, options);
-    return core.forward(x, grad, out);
+    return method(this, 'forward', (core) => {
+      if (options === undefined) return core.forward(x, core.training);
+      const { grad, out } = parseOptions({ grad: boolean(core.training), out: anything }, options);
+      return core.forward(x, grad, out);
+    });
   }
 
   /**
@@ -98,7 +99,7 @@ export abstract class Module {
    * @throws {QARepVGGError} (rejects) the errors of {@link forward}, and ERR_INVALID_STATE in training mode.
    */
   async forwardAsync(x: TensorLike): Promise<Tensor> {
-    return coreOf(this, 'Module.forwardAsync').forwardAsync(x);
+    return method(this, 'forwardAsync', (core) => core.forwardAsync(x));
   }
 
   /**
@@ -110,16 +111,16 @@ export abstract class Module {
    * ERR_SHAPE, ERR_DTYPE, ERR_BUFFER_*.
    */
   backward(gradOutput: TensorLike, options: BackwardOptions = {}): Tensor {
-    const core = coreOf(this, 'Module.backward');
-    return core.backward(gradOutput, parseOptions(`${core.name}.backward`, { out: anything }, options).out);
+    return method(this, 'backward', (core) => core.backward(gradOutput, parseOptions({ out: anything }, options).out));
   }
 
   /** Sets the gradients of all parameters to zero. */
   zeroGrad(): this {
-    const { name, definition } = coreOf(this, 'Module.zeroGrad');
-    definition.store.checkAttached(`${name}.zeroGrad`);
-    definition.store.gradients.fill(0);
-    return this;
+    return method(this, 'zeroGrad', ({ definition }) => {
+      definition.store.checkAttached();
+      definition.store.gradients.fill(0);
+      return this;
+    });
   }
 
   /**
@@ -127,9 +128,10 @@ export abstract class Module {
    * After a change of form, call this again.
    */
   parameters(): Record<string, Parameter> {
-    const { name, definition } = coreOf(this, 'Module.parameters');
-    definition.store.checkAttached(`${name}.parameters`);
-    return definition.store.parameters();
+    return method(this, 'parameters', ({ definition }) => {
+      definition.store.checkAttached();
+      return definition.store.parameters();
+    });
   }
 
   /**
@@ -138,15 +140,16 @@ export abstract class Module {
    * @throws {QARepVGGError} ERR_INVALID_ARG for a layout that has no names for this module.
    */
   stateDict(options: StateDictOptions = {}): StateDict {
-    const core = coreOf(this, 'Module.stateDict');
-    const { layout } = parseOptions(`${core.name}.stateDict`, { layout: layoutField(core) }, options);
-    const { store, traits } = core.definition;
-    store.checkAttached(`${core.name}.stateDict`);
-    const own = Object.entries(store.copy()).map(([name, value]) => [nameIn(layout, name), value] as const);
-    const empty = placeholders(layout, store.slots).map(({ name, dims }) => [name, zeros(dims)] as const);
-    const stateDict = Object.fromEntries([...own, ...empty]);
-    noteTraits(stateDict, traits);
-    return stateDict;
+    return method(this, 'stateDict', (core) => {
+      const { layout } = parseOptions({ layout: layoutField(core) }, options);
+      const { store, traits } = core.definition;
+      store.checkAttached();
+      const own = Object.entries(store.copy()).map(([name, value]) => [nameIn(layout, name), value] as const);
+      const empty = placeholders(layout, store.slots).map(({ name, dims }) => [name, zeros(dims)] as const);
+      const stateDict = Object.fromEntries([...own, ...empty]);
+      noteTraits(stateDict, traits);
+      return stateDict;
+    });
   }
 
   /**
@@ -160,21 +163,21 @@ export abstract class Module {
    * block.loadStateDict(seedBlock, { layout: 'seed' });
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>, options: LoadStateDictOptions = {}): LoadResult {
-    const core = coreOf(this, 'Module.loadStateDict');
-    const where = `${core.name}.loadStateDict`;
-    const fields = { strict: boolean(true), layout: layoutField(core), prefix: optionalText };
-    const { strict, layout, prefix } = parseOptions(where, fields, options);
-    const given = readStateDict(stateDict, where);
-    const { definition } = core;
-    definition.store.checkAttached(where);
-    const result = loadInto(definition, given, { layout, strict, prefix, madeWith: traitsOf(stateDict) }, where);
-    core.weightsChanged();
-    return result;
+    return method(this, 'loadStateDict', (core) => {
+      const fields = { strict: boolean(true), layout: layoutField(core), prefix: optionalText };
+      const { strict, layout, prefix } = parseOptions(fields, options);
+      const given = readStateDict(stateDict);
+      const { definition } = core;
+      definition.store.checkAttached();
+      const result = loadInto(definition, given, { layout, strict, prefix, madeWith: traitsOf(stateDict) });
+      core.weightsChanged();
+      return result;
+    });
   }
 
   /** "QARepVGGBlock(64 -> 64, stride 1, S4, train form)" */
   toString(): string {
-    return coreOf(this, 'Module.toString').definition.summary;
+    return boundary('Module.toString', () => coreOf(this)).definition.summary;
   }
 
   /** What `console.log` prints. */
@@ -189,4 +192,10 @@ function zeros(dims: readonly number[]): Tensor {
 
 function layoutField(core: ModuleCore) {
   return oneOf(core.definition.layouts, 'official');
+}
+
+/** The body of a method that has a core; its errors begin with the names of the module's class and of the method. */
+function method<T>(module: Module, name: string, body: (core: ModuleCore) => T): T {
+  const core = boundary(`Module.${name}`, () => coreOf(module));
+  return boundary(`${core.name}.${name}`, () => body(core));
 }

@@ -1,6 +1,5 @@
 import type { Program, ProgramSpec } from '../../binding';
 import { addon } from '../binding';
-import { callNative } from '../errors';
 
 /** A program owns native memory in proportion to its input, so only a few are kept. A server meets few input sizes. */
 const capacity = 4;
@@ -12,10 +11,9 @@ export class ProgramCache {
   get(
     { input, training, gradients }: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>,
     compile: () => ProgramSpec,
-    where: string,
   ): Program {
     const key = `${training} ${gradients} ${input.join(' ')}`;
-    const program = this.#programs.get(key) ?? create(compile(), where);
+    const program = this.#programs.get(key) ?? create(compile());
     // A Map iterates in order of insertion: inserting again makes this the most recent.
     this.#programs.delete(key);
     this.#programs.set(key, program);
@@ -28,4 +26,4 @@ export class ProgramCache {
   }
 }
 
-const create = (spec: ProgramSpec, where: string): Program => callNative(where, () => new addon.Program(spec));
+const create = (spec: ProgramSpec): Program => new addon.Program(spec);

@@ -56,19 +56,19 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
    *
    * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors at fault, including those that fusion only copies.
    */
-  fused(form: 'partial' | 'deploy', where: string): RepCore<B> {
+  fused(form: 'partial' | 'deploy'): RepCore<B> {
     const from = this.definition.store;
     const result = new RepCore(this.blueprint, form);
     const into = result.definition.store;
     const kept = into.slots.filter(({ name }) => from.has(name));
-    from.checkAttached(where);
-    checkSane(kept, from, where);
+    from.checkAttached();
+    checkSane(kept, from);
     for (const { name } of kept) into.view(name).set(from.view(name));
     this.#layers.forEach((layer, i) => {
       const target = result.#layers[i];
       if (layer.kind !== 'block' || target?.kind !== 'block') return;
       const { weight, bias } = target.block.branches[0] as FusedBranch;
-      fuse(layer.block, from, form === 'deploy', { weight: into.view(weight), bias: into.view(bias) }, where);
+      fuse(layer.block, from, form === 'deploy', { weight: into.view(weight), bias: into.view(bias) });
     });
     return result;
   }
@@ -118,8 +118,8 @@ function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout
 }
 
 function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], values?: Float32Array): Definition {
-  const { name, inChannels, inputSize, preprocessing, labels, kind } = blueprint;
-  const store = new Store(layerSlots(layers), name, values);
+  const { inChannels, inputSize, preprocessing, labels, kind } = blueprint;
+  const store = new Store(layerSlots(layers), values);
   return {
     summary: blueprint.summary(form),
     inChannels,

@@ -1,4 +1,4 @@
-import { mismatch } from '../errors';
+import { boundary, mismatch } from '../errors';
 import { boolean, parseOptions, wrongOption } from '../options';
 import { type Form, formsOf } from './blocks/structure';
 import { coreOf } from './core';
@@ -12,17 +12,17 @@ export interface SwitchToDeployOptions {
 }
 
 /** The core of a block or network. @throws {QARepVGGError} ERR_INVALID_ARG for any other object. */
-export function repCoreOf(module: unknown, where: string): RepCore {
-  const core = coreOf(module, where);
+export function repCoreOf(module: unknown): RepCore {
+  const core = coreOf(module);
   if (core instanceof RepCore) return core;
-  throw mismatch('ERR_INVALID_ARG', where, 'a block or network', `a ${core.name}`);
+  throw mismatch('ERR_INVALID_ARG', 'a block or network', `a ${core.name}`);
 }
 
 /** What blocks and networks have in common: branches that fold into one convolution each. */
 export abstract class RepModule extends Module {
   /** How far the branches are folded; see {@link Form}. */
   get form(): Form {
-    return repCoreOf(this, 'RepModule.form').form;
+    return boundary('RepModule.form', () => repCoreOf(this)).form;
   }
 
   /**
@@ -35,27 +35,28 @@ export abstract class RepModule extends Module {
    * error changes nothing.
    */
   switchToDeploy(options: SwitchToDeployOptions = {}): this {
-    const core = repCoreOf(this, 'RepModule.switchToDeploy');
-    const where = `${core.name}.switchToDeploy`;
-    const { keepPostBn } = parseOptions(where, { keepPostBn: boolean(false) }, options);
-    if (core.training) {
-      // Forgetting eval() is the cause of nearly every report that a fused network differs.
-      throw mismatch('ERR_INVALID_STATE', where, 'a module in eval mode', 'one in training mode; call eval() first');
-    }
-    const form = keepPostBn ? 'partial' : 'deploy';
-    if (core.form === form) return this;
-    if (keepPostBn) checkKeepPostBn(core, where);
-    core.become(core.fused(form, where));
-    return this;
+    const core = boundary('RepModule.switchToDeploy', () => repCoreOf(this));
+    return boundary(`${core.name}.switchToDeploy`, () => {
+      const { keepPostBn } = parseOptions({ keepPostBn: boolean(false) }, options);
+      if (core.training) {
+        // Forgetting eval() is the cause of nearly every report that a fused network differs.
+        throw mismatch('ERR_INVALID_STATE', 'a module in eval mode', 'one in training mode; call eval() first');
+      }
+      const form = keepPostBn ? 'partial' : 'deploy';
+      if (core.form === form) return this;
+      if (keepPostBn) checkKeepPostBn(core);
+      core.become(core.fused(form));
+      return this;
+    });
   }
 }
 
-function checkKeepPostBn({ blueprint, form }: RepCore, where: string): void {
+function checkKeepPostBn({ blueprint, form }: RepCore): void {
   if (!formsOf(blueprint.kind).includes('partial')) {
     const expected = 'false for a variant without a batch norm after the sum';
-    throw wrongOption(where, 'keepPostBn', expected, `true for ${blueprint.kind.variant}`);
+    throw wrongOption('keepPostBn', expected, `true for ${blueprint.kind.variant}`);
   }
   if (form === 'deploy') {
-    throw mismatch('ERR_INVALID_STATE', where, 'a module that still has its batch norm', 'one in deploy form');
+    throw mismatch('ERR_INVALID_STATE', 'a module that still has its batch norm', 'one in deploy form');
   }
 }

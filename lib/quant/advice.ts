@@ -22,12 +22,9 @@ const judgedChunks = 2;
  * Looks for nodes to keep in float if an output has much noise: as few as possible of those that put the most noise into the
  * outputs when they alone compute in integers.
  */
-export async function adviseFloat(
-  { plan, statistics, isKept, biases, options }: Attempt,
-  where: string,
-): Promise<FloatAdvice> {
+export async function adviseFloat({ plan, statistics, isKept, biases, options }: Attempt): Promise<FloatAdvice> {
   const sample = statistics.sample.slice(0, judgedChunks);
-  const judge = new PlanJudge(plan, { ...statistics, sample }, biases, options, where);
+  const judge = new PlanJudge(plan, { ...statistics, sample }, biases, options);
   try {
     const shares = new Map<GraphNode, Noise>();
     for (const node of weighted(plan)) shares.set(node, await judge.alone(node, isKept));
@@ -71,26 +68,23 @@ export class PlanJudge {
   readonly #histograms: Statistics['histograms'];
   readonly #biases: Biases;
   readonly #options: CheckedQuantizeOptions;
-  readonly #where: string;
 
   constructor(
     plan: IntegerPlan,
     { histograms, sample }: Pick<Statistics, 'histograms' | 'sample'>,
     biases: Biases,
     options: CheckedQuantizeOptions,
-    where: string,
   ) {
     this.#plan = plan;
     this.#histograms = histograms;
     this.#biases = biases;
     this.#options = options;
-    this.#where = where;
-    this.#meter = new NoiseMeter(plan.wiring.graph, [...judgedOf(plan)], sample, options, where);
+    this.#meter = new NoiseMeter(plan.wiring.graph, [...judgedOf(plan)], sample, options);
   }
 
   async noiseOf(plan: IntegerPlan): Promise<Noise> {
-    const choices = await chooseForValues(plan, this.#histograms, this.#options, this.#where);
-    return this.#meter.measure(await assembleGraph(plan, choices, this.#options, this.#where, this.#biases));
+    const choices = await chooseForValues(plan, this.#histograms, this.#options);
+    return this.#meter.measure(await assembleGraph(plan, choices, this.#options, this.#biases));
   }
 
   /** Noise of the plan in which only one of the nodes with weights computes in integers. */

@@ -1,3 +1,4 @@
+import { stepsWithin, within } from '../errors';
 import type { Graph, GraphNode } from '../graph/graph';
 import { writeAffine } from '../graph/passes/affine';
 import { removeDead } from '../graph/passes/remove-dead';
@@ -34,7 +35,6 @@ export async function assembleGraph(
   plan: IntegerPlan,
   choices: ReadonlyMap<string, ValueChoice>,
   { perChannel, bits, signal }: Pick<CheckedQuantizeOptions, 'perChannel' | 'bits' | 'signal'>,
-  where: string,
   /** Replace the graph's biases. */
   biases: ReadonlyMap<GraphNode, Float32Array> = new Map(),
 ): Promise<AssembledGraph> {
@@ -43,25 +43,25 @@ export async function assembleGraph(
   const weights = new Map<GraphNode, NodeIntegers>();
   for (const node of plan.nodes) {
     if (wiring.roles.get(node) !== 'compute') continue;
-    await letOthersRun(signal, where);
-    const place = `${where}, ${plan.float.placeOf(node)}`;
-    const own = weightsOf(node, tensors, place);
+    await letOthersRun(signal);
+    const place = plan.float.placeOf(node);
+    const own = within(place, () => weightsOf(node, tensors));
     const float = { ...own, bias: biases.get(node) ?? own.bias };
     const { dims } = tensors.get(node.inputs[1] as string) as { dims: readonly number[] };
     const input = choices.get(node.inputs[0] as string) as ValueChoice;
     const output = choices.get(wiring.stored(node)) ?? choices.get(node.outputs[0] as string);
     const pair = [input.parameters, output?.parameters] as const;
-    const quantizing = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights }, place);
-    const integers = await inSlices(quantizing);
+    const quantizing = integerWeights(node, float, dims, pair, { perChannel, bits: bits.weights });
+    const integers = await inSlices(stepsWithin(place, quantizing));
     weights.set(node, { float, integers });
   }
   const parameters = new Map([...choices].map(([name, choice]) => [name, choice.parameters]));
   const written = new Map([...weights].map(([node, { integers }]) => [node, integers]));
   const { graph, names } = insertRounding({ plan, parameters, weights: written });
-  return { plan, choices, weights, graph: portable(graph, where), names };
+  return { plan, choices, weights, graph: portable(graph), names };
 }
 
 /** Rewrites a graph in operators that ONNX files can have. */
-function portable(graph: Graph, where: string): Graph {
-  return roundTensors(removeDead(writeAffine(expressActivations(graph, where), where)));
+function portable(graph: Graph): Graph {
+  return roundTensors(removeDead(writeAffine(expressActivations(graph))));
 }

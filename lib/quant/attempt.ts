@@ -42,24 +42,21 @@ export async function calibrate<M>(
   subject: Subject<M>,
   calibration: Calibration,
   options: CheckedQuantizeOptions,
-  where: string,
 ): Promise<Calibrated> {
   const { model } = subject;
-  const reader = new CalibrationReader(calibration, feedChunks(model), options.signal, where);
-  throwIfAborted(options.signal, where);
+  const reader = new CalibrationReader(calibration, feedChunks(model), options.signal);
+  throwIfAborted(options.signal);
   const read = async (chunk: FeedChunk): Promise<FloatGraph> =>
-    readFloatGraph(model, dimsOfChunk(chunk, model), subject.placeOf, where);
+    readFloatGraph(model, dimsOfChunk(chunk, model), subject.placeOf);
   const equal = options.equalize
-    ? await pass(reader, 'equalize', options, where, async (images) =>
-        equalize(await read(images.first), images, options, where),
-      )
+    ? await pass(reader, 'equalize', options, async (images) => equalize(await read(images.first), images, options))
     : undefined;
-  return pass(reader, 'calibrate', options, where, async (images) => {
+  return pass(reader, 'calibrate', options, async (images) => {
     const float = equal ?? (await read(images.first));
     const isKept = subject.keptIn(float);
     const plan = subject.plan(float, { isKept, quantizeLogits: options.quantizeLogits });
     const names = inOrder(float, new Set([...plan.values, ...shownValues(subject.rows(plan), plan)]));
-    const statistics = await observe(float, names, images, options, where);
+    const statistics = await observe(float, names, images, options);
     return { reader, plan, statistics, isKept };
   });
 }
@@ -69,22 +66,21 @@ export async function attempt<M>(
   subject: Subject<M>,
   calibration: Calibration,
   options: CheckedQuantizeOptions,
-  where: string,
 ): Promise<Attempt> {
-  const calibrated = await calibrate(subject, calibration, options, where);
+  const calibrated = await calibrate(subject, calibration, options);
   const { reader, plan, statistics } = calibrated;
-  const choices = await chooseForValues(plan, statistics.histograms, options, where);
-  let assembled = await assembleGraph(plan, choices, options, where);
+  const choices = await chooseForValues(plan, statistics.histograms, options);
+  let assembled = await assembleGraph(plan, choices, options);
   let biases: Biases = new Map();
   if (options.biasCorrection) {
     const before = assembled;
-    biases = await pass(reader, 'correct', options, where, (images) =>
-      correctBiases(before, subject.correctsInTurn, images, options, where),
+    biases = await pass(reader, 'correct', options, (images) =>
+      correctBiases(before, subject.correctsInTurn, images, options),
     );
-    assembled = await assembleGraph(plan, choices, options, where, biases);
+    assembled = await assembleGraph(plan, choices, options, biases);
   }
   const names = judgedValues(subject.rows(plan), plan);
-  const noise = await measureNoise(plan.float.graph, assembled, names, statistics.sample, options, where);
+  const noise = await measureNoise(plan.float.graph, assembled, names, statistics.sample, options);
   return { ...calibrated, options, assembled, biases, noise, worst: worstOutput(noise, plan) };
 }
 
@@ -92,12 +88,11 @@ export async function attempt<M>(
 export async function finish<M>(
   subject: Subject<M>,
   { options, statistics, assembled, noise }: Attempt,
-  where: string,
 ): Promise<{ model: M; report: QuantizationReport }> {
   const { histograms, images } = statistics;
   const recipe = recipeOf(options, images);
   const { model, bytes, floatBytes } = subject.finish(assembled, recipe);
-  const rows = await reportNodes({ subject, assembled, histograms, noise }, options, where);
+  const rows = await reportNodes({ subject, assembled, histograms, noise }, options);
   const createdAt = new Date().toISOString();
   return { model, report: { createdAt, model: `${model}`, recipe, bytes, floatBytes, ...rows } };
 }
@@ -107,10 +102,9 @@ async function pass<T>(
   reader: CalibrationReader,
   stage: QuantizationProgress['stage'],
   options: CheckedQuantizeOptions,
-  where: string,
   work: (images: FeedPass) => Promise<T>,
 ): Promise<T> {
-  const chunks = feedPass(reader, stage, options, where);
+  const chunks = feedPass(reader, stage, options);
   const { value: first } = (await chunks.next()) as { value: FeedChunk };
   try {
     return await work({ first, chunks: passOver(first, chunks) });

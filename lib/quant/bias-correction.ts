@@ -1,3 +1,4 @@
+import { within } from '../errors';
 import { checkFinite } from '../finite';
 import type { Graph, GraphNode, GraphTensor, Value, ValueType } from '../graph/graph';
 import { nodeOf } from '../graph/rewriter';
@@ -27,20 +28,19 @@ export async function correctBiases(
   inTurn: boolean,
   { first, chunks }: FeedPass,
   options: PassOptions,
-  where: string,
 ): Promise<Map<GraphNode, Float32Array>> {
   const { graph, twins } = new TwinWriter(assembled, inTurn).finish();
   let totals = new Map(
     twins.flatMap(({ sums, counts }) => [sums, counts].map((name) => [name, zeros(name, graph)] as const)),
   );
-  const observer = new Observer(graph, [...totals.keys()], first.count, options, where);
+  const observer = new Observer(graph, [...totals.keys()], first.count, options);
   try {
     for await (const { feeds, count } of chunks) {
       const before = Object.fromEntries(Array.from(totals, ([name, total]) => [beforeName(name), total]));
       totals = new Map();
       await observer.show({ feeds: { ...feeds, ...before }, count }, (name, value) => totals.set(name, value));
       for (const { node, sums } of twins) {
-        checkFinite((totals.get(sums) as Tensor).data, `${where}, output of ${assembled.plan.float.placeOf(node)}`);
+        within(`output of ${assembled.plan.float.placeOf(node)}`, () => checkFinite((totals.get(sums) as Tensor).data));
       }
     }
   } finally {

@@ -101,5 +101,5 @@ function ceilingOf(node: GraphNode, graph: Graph): number | undefined {
   if (node.op !== 'clip' || !isRectifier(node, graph) || dimsOf(node.inputs[0] as string, graph).length !== 4) {
     return undefined;
   }
-  return clipBounds(nodeView(node, graph.values, graph.tensors, '')).high;
+  return clipBounds(nodeView(node, graph.values, graph.tensors)).high;
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, placed, stepsWithin, within } from '../errors';
 import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
 import { untilAborted } from '../runtime/abort';
@@ -31,7 +31,7 @@ const maxChunk = 8;
 const chunkPixels = 2 ** 17;
 
 /** Checks a batch of the caller, named `place` in messages, and divides it. */
-export type Split = (batch: unknown, place: string) => Iterable<FeedChunk>;
+export type Split = (batch: unknown) => Generator<FeedChunk>;
 
 /** How many images of `pixels` pixels go through a network together. */
 export function chunkSize(pixels: number): number {
@@ -40,9 +40,10 @@ export function chunkSize(pixels: number): number {
 
 /** Whether images can be read more than once: a generator allows one pass only. */
 export function isRepeatable(calibration: unknown): boolean {
-  return readForeign(
-    'calibration',
-    () => typeof calibration === 'function' || Array.isArray(calibration) || calibration instanceof Dataset,
+  return within('calibration', () =>
+    readForeign(
+      () => typeof calibration === 'function' || Array.isArray(calibration) || calibration instanceof Dataset,
+    ),
   );
 }
 
@@ -51,14 +52,12 @@ export class CalibrationReader {
   readonly #calibration: unknown;
   readonly #split: Split;
   readonly #signal: AbortSignal | undefined;
-  readonly #where: string;
   #passes = 0;
 
-  constructor(calibration: unknown, split: Split, signal: AbortSignal | undefined, where: string) {
+  constructor(calibration: unknown, split: Split, signal: AbortSignal | undefined) {
     this.#calibration = calibration;
     this.#split = split;
     this.#signal = signal;
-    this.#where = where;
   }
 
   /**
@@ -69,25 +68,32 @@ export class CalibrationReader {
    * throws.
    */
   async *chunks(): AsyncGenerator<FeedChunk> {
-    const where = `${this.#where}, calibration`;
-    const stream = this.#open(where);
+    try {
+      yield* this.#chunks();
+    } catch (error) {
+      throw placed('calibration', error);
+    }
+  }
+
+  async *#chunks(): AsyncGenerator<FeedChunk> {
+    const stream = this.#open();
     this.#passes++;
     let index = 0;
-    for await (const batch of this.#batches(stream, where)) {
-      yield* this.#split(batch, `${where}, batch ${index++}`);
+    for await (const batch of this.#batches(stream)) {
+      yield* stepsWithin(`batch ${index++}`, this.#split(batch));
     }
     if (index > 0) return;
     const received = this.#passes > 1 ? 'an iterable that allows one pass only' : 'none';
     const expected =
       this.#passes > 1 ? 'images each time (an array, or a function that returns a generator)' : 'images';
-    throw mismatch('ERR_INVALID_ARG', where, expected, received);
+    throw mismatch('ERR_INVALID_ARG', expected, received);
   }
 
   /** Same as `for await`, except that an abort ends the wait for a batch. */
-  async *#batches(stream: CalibrationStream, where: string): AsyncGenerator<CalibrationBatch> {
-    const iterator = iterate(stream, where);
+  async *#batches(stream: CalibrationStream): AsyncGenerator<CalibrationBatch> {
+    const iterator = iterate(stream);
     for (;;) {
-      const { done, value } = await this.#next(iterator, where);
+      const { done, value } = await this.#next(iterator);
       if (done) return;
       let isUsed = false;
       try {
@@ -99,20 +105,20 @@ export class CalibrationReader {
     }
   }
 
-  async #next(iterator: OpenIterator, where: string): Promise<{ readonly done: boolean; readonly value: unknown }> {
+  async #next(iterator: OpenIterator): Promise<{ readonly done: boolean; readonly value: unknown }> {
     const next = async () => {
-      const result = await settle(iterator.next(), where);
+      const result = await settle(iterator.next());
       if (typeof result !== 'object' || result === null) {
-        throw mismatch('ERR_INVALID_ARG', where, 'an iterator whose next() returns { done, value }', describe(result));
+        throw mismatch('ERR_INVALID_ARG', 'an iterator whose next() returns { done, value }', describe(result));
       }
-      const { done, value } = readForeign(where, () => {
+      const { done, value } = readForeign(() => {
         const { done, value } = result as { readonly done?: unknown; readonly value?: unknown };
         return { done: Boolean(done), value };
       });
-      return { done, value: done ? undefined : await settle(value, where) };
+      return { done, value: done ? undefined : await settle(value) };
     };
     try {
-      return await untilAborted(next(), this.#signal, this.#where);
+      return await untilAborted(next(), this.#signal);
     } catch (error) {
       // A generator that awaits something sees this only later, so its end is not awaited.
       if (this.#signal?.aborted) iterator.close().catch(() => undefined);
@@ -120,13 +126,13 @@ export class CalibrationReader {
     }
   }
 
-  #open(where: string): CalibrationStream {
+  #open(): CalibrationStream {
     const calibration = this.#calibration;
-    const dataset = readForeign(where, () => (calibration instanceof Dataset ? calibration : undefined));
+    const dataset = readForeign(() => (calibration instanceof Dataset ? calibration : undefined));
     if (dataset) return batchesOf(dataset);
-    const stream = typeof calibration === 'function' ? readForeign(where, () => calibration() as unknown) : calibration;
+    const stream = typeof calibration === 'function' ? readForeign(() => calibration() as unknown) : calibration;
     if (typeof stream === 'object' && stream !== null) {
-      const iterable = readForeign(where, () => {
+      const iterable = readForeign(() => {
         const { [Symbol.iterator]: sync, [Symbol.asyncIterator]: async } = stream as AsyncIterable<never> &
           Iterable<never>;
         return typeof sync === 'function' || typeof async === 'function';
@@ -135,7 +141,7 @@ export class CalibrationReader {
       if (iterable && !types.isTypedArray(stream)) return stream as CalibrationStream;
     }
     const expected = 'an iterable of images, a function that returns one, or a Dataset';
-    throw mismatch('ERR_INVALID_ARG', where, expected, describe(stream));
+    throw mismatch('ERR_INVALID_ARG', expected, describe(stream));
   }
 }
 
@@ -146,21 +152,21 @@ interface OpenIterator {
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG for a stream without an iterator. */
-function iterate(stream: CalibrationStream, where: string): OpenIterator {
-  return readForeign(where, () => {
+function iterate(stream: CalibrationStream): OpenIterator {
+  return readForeign(() => {
     const iterator: unknown =
       Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
     if (typeof iterator !== 'object' || iterator === null) {
-      throw mismatch('ERR_INVALID_ARG', where, 'an iterable that returns an iterator', describe(iterator));
+      throw mismatch('ERR_INVALID_ARG', 'an iterable that returns an iterator', describe(iterator));
     }
     const { next } = iterator as { readonly next?: unknown };
     if (typeof next !== 'function') {
-      throw mismatch('ERR_INVALID_ARG', where, 'an iterator with a method next', describe(next));
+      throw mismatch('ERR_INVALID_ARG', 'an iterator with a method next', describe(next));
     }
     return {
       next: () => Reflect.apply(next, iterator, []),
       close: async () => {
-        const finish = readForeign(where, () => (iterator as { readonly return?: unknown }).return);
+        const finish = readForeign(() => (iterator as { readonly return?: unknown }).return);
         if (typeof finish === 'function') await Reflect.apply(finish, iterator, []);
       },
     };
@@ -168,9 +174,8 @@ function iterate(stream: CalibrationStream, where: string): OpenIterator {
 }
 
 /** Awaits a value, which may be an object that throws when its `then` is read. */
-async function settle(value: unknown, where: string): Promise<unknown> {
-  if (typeof value === 'object' && value !== null)
-    readForeign(where, () => (value as { readonly then?: unknown }).then);
+async function settle(value: unknown): Promise<unknown> {
+  if (typeof value === 'object' && value !== null) readForeign(() => (value as { readonly then?: unknown }).then);
   return value;
 }
 

@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { type Field, optional, readForeign } from '../options';
 import type { QuantizationReport } from './report';
 
@@ -7,8 +7,8 @@ type Check = Field<void>;
 
 const that =
   (expected: string, isGood: (value: unknown) => boolean): Check =>
-  (value, where) => {
-    if (!isGood(value)) throw mismatch('ERR_INVALID_ARG', where, expected, describe(value));
+  (value) => {
+    if (!isGood(value)) throw mismatch('ERR_INVALID_ARG', expected, describe(value));
   };
 
 const text = that('text', (value) => typeof value === 'string');
@@ -18,28 +18,28 @@ const decibels = that('a number or null', (value) => typeof value === 'number' |
 
 const record =
   (fields: Readonly<Record<string, Check>>): Check =>
-  (value, where) => {
-    that('an object', (one) => typeof one === 'object' && one !== null)(value, where);
+  (value) => {
+    that('an object', (one) => typeof one === 'object' && one !== null)(value);
     for (const [name, check] of Object.entries(fields)) {
-      check((value as Record<string, unknown>)[name], `${where}.${name}`);
+      within(`.${name}`, () => check((value as Record<string, unknown>)[name]));
     }
   };
 
 const list =
   (entry: Check): Check =>
-  (value, where) => {
-    that('a list that is not empty', (one) => Array.isArray(one) && one.length > 0)(value, where);
+  (value) => {
+    that('a list that is not empty', (one) => Array.isArray(one) && one.length > 0)(value);
     (value as readonly unknown[]).forEach((one, i) => {
-      entry(one, `${where}[${i}]`);
+      within(`[${i}]`, () => entry(one));
     });
   };
 
 /** Same as {@link list}, but may be empty. */
 const anyList =
   (entry: Check): Check =>
-  (value, where) => {
-    that('a list', Array.isArray)(value, where);
-    if ((value as readonly unknown[]).length > 0) list(entry)(value, where);
+  (value) => {
+    that('a list', Array.isArray)(value);
+    if ((value as readonly unknown[]).length > 0) list(entry)(value);
   };
 
 const bins = record({ low: numeric, high: numeric, counts: list(numeric) });
@@ -77,6 +77,6 @@ const report = record({
 });
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the first value that differs from a report of `quantize`, also after JSON. */
-export function checkReport(value: unknown, where: string): asserts value is QuantizationReport {
-  readForeign(where, () => report(value, where));
+export function checkReport(value: unknown): asserts value is QuantizationReport {
+  readForeign(() => report(value));
 }

@@ -16,7 +16,7 @@ const turningCost = 6;
 
 /** What it saves to compute a node in integers. */
 export function savingOf(node: GraphNode, { graph }: Wiring): number {
-  const macs = opOf(node).macs?.(nodeView(node, graph.values, graph.tensors, '')) ?? 0;
+  const macs = opOf(node).macs?.(nodeView(node, graph.values, graph.tensors)) ?? 0;
   const numbers = [...dataInputs(node, graph), ...node.outputs].reduce((sum, name) => sum + elementsOf(name, graph), 0);
   return savedPerMac * macs + savedPerNumber * numbers;
 }

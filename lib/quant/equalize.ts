@@ -1,3 +1,4 @@
+import { within } from '../errors';
 import { checkFinite } from '../finite';
 import type { Graph, GraphNode, GraphTensor } from '../graph/graph';
 import { letOthersRun } from '../runtime/abort';
@@ -20,19 +21,18 @@ export async function equalize(
   float: FloatGraph,
   { first, chunks }: FeedPass,
   options: PassOptions,
-  where: string,
 ): Promise<FloatGraph> {
   const { graph, placeOf } = float;
   const bonds = findBonds(graph);
   const largest = new Map(
     bonds.flatMap(({ values, channels }) => values.map((name) => [name, new Float32Array(channels)] as const)),
   );
-  const valuePlace = valuePlaces(float, where);
-  const observer = new Observer(graph, [...largest.keys()], first.count, options, where);
+  const valuePlace = valuePlaces(float);
+  const observer = new Observer(graph, [...largest.keys()], first.count, options);
   try {
     for await (const chunk of chunks) {
       await observer.show(chunk, (name, value: Tensor) => {
-        checkFinite(value.data, valuePlace(name));
+        within(valuePlace(name), () => checkFinite(value.data));
         raiseToMagnitudes(largest.get(name) as Float32Array, value);
       });
     }
@@ -41,9 +41,9 @@ export async function equalize(
   }
   const convs = new Map<GraphNode, Equalizable>();
   const read = (node: GraphNode): Equalizable =>
-    convs.get(node) ?? equalizable(node, graph, `${where}, ${placeOf(node)}`);
+    convs.get(node) ?? within(placeOf(node), () => equalizable(node, graph));
   for (const bond of bonds) {
-    await letOthersRun(options.signal, where);
+    await letOthersRun(options.signal);
     const activations = maximum(
       bond.values.map((name) => largest.get(name) as Float32Array),
       bond.channels,
@@ -102,11 +102,11 @@ function relativeMagnitudes(layer: Equalizable): Float32Array {
   return largest;
 }
 
-function equalizable(node: GraphNode, graph: Graph, place: string): Equalizable {
+function equalizable(node: GraphNode, graph: Graph): Equalizable {
   const { dims } = graph.tensors.get(node.inputs[1] as string) as GraphTensor;
   const groups = node.attributes.group as number;
   const [outChannels = 1, depth = 1] = dims;
-  return { ...weightsOf(node, graph.tensors, place), outChannels, inChannels: depth * groups, groups };
+  return { ...weightsOf(node, graph.tensors), outChannels, inChannels: depth * groups, groups };
 }
 
 function withWeights(graph: Graph, convs: ReadonlyMap<GraphNode, Equalizable>): Graph {

@@ -2,8 +2,8 @@ import type { Graph, GraphNode } from '../graph/graph';
 import { nodeOf, Rewriter } from '../graph/rewriter';
 
 /** Expresses operators that opset 13 does not have by those that it has: SiLU and hard swish as a product with a gate. */
-export function expressActivations(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function expressActivations(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     const gate = gateOf(node);
     if (!gate) continue;

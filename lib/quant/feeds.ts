@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch, quote } from '../errors';
+import { describe, mismatch, quote, within } from '../errors';
 import { checkFinite } from '../finite';
 import { type Dim, sameDims, sizeOf, type Value } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
@@ -19,16 +19,15 @@ export function feedChunks(model: Model): Split {
   const { inputs } = model;
   const open = inputs.map((input) => ({ ...input, dims: ['N' as Dim, ...input.dims.slice(1)] }));
   const fixed = inputs.map(({ dims: [first] }) => first).find((dim): dim is number => typeof dim === 'number');
-  return function* (batch, place) {
-    const feeds = readFeeds(feedsOf(batch, inputs, place), inputs, place);
+  return function* (batch) {
+    const feeds = readFeeds(feedsOf(batch, inputs), inputs);
     const preprocessing = preprocessingOf(model);
     const checked = checkFeeds(
       feeds.map((feed, i) => ({ ...feed, input: open[i] as Value })),
       preprocessing,
-      place,
     );
     const arrays = checked.feeds.map((feed) => numbersOf(feed, preprocessing));
-    const count = countOf(checked.dims, fixed, place);
+    const count = countOf(checked.dims, fixed);
     const [first] = [...checked.dims.values()];
     const size = fixed ?? chunkSize(sizeOf(first?.slice(1) ?? []) / 3);
     for (let start = 0; start < count; start += size) {
@@ -38,7 +37,7 @@ export function feedChunks(model: Model): Split {
         const dims = checked.dims.get(name) as readonly number[];
         const each = data.length / count;
         const part = data.subarray(start * each, end * each);
-        if (types.isFloat32Array(part)) checkFinite(part, `${place}, ${quote(name)}`);
+        if (types.isFloat32Array(part)) within(quote(name), () => checkFinite(part));
         return [name, { data: part, dims: [end - start, ...dims.slice(1)] as number[] }] as const;
       });
       yield { feeds: Object.fromEntries(tensors), count: end - start };
@@ -62,18 +61,13 @@ export function copyOf({ feeds, count }: FeedChunk): FeedChunk {
   return { feeds: Object.fromEntries(copies), count };
 }
 
-function feedsOf(batch: unknown, inputs: readonly Value[], place: string): unknown {
+function feedsOf(batch: unknown, inputs: readonly Value[]): unknown {
   const [input, ...others] = inputs;
   if (typeof batch !== 'object' || batch === null || !input) {
-    throw mismatch(
-      'ERR_INVALID_ARG',
-      place,
-      'images { data, dims }, or tensors by the names of inputs',
-      describe(batch),
-    );
+    throw mismatch('ERR_INVALID_ARG', 'images { data, dims }, or tensors by the names of inputs', describe(batch));
   }
   const given = batch as Readonly<Record<string, unknown>>;
-  return readForeign(place, () => {
+  return readForeign(() => {
     if (others.length > 0 || given[input.name] !== undefined) return batch;
     return { [input.name]: given.images ?? batch };
   });
@@ -87,7 +81,7 @@ function preprocessingOf({ inputs: [input, ...others], preprocessing }: Model): 
 }
 
 /** Number of images in a batch. @throws {QARepVGGError} ERR_SHAPE unless it is the same for all inputs and the graph takes it. */
-function countOf(dims: InputDims, fixed: number | undefined, place: string): number {
+function countOf(dims: InputDims, fixed: number | undefined): number {
   const counts = [...dims.values()].map(([count = 0]) => count);
   const [count = 0] = counts;
   if (
@@ -96,8 +90,8 @@ function countOf(dims: InputDims, fixed: number | undefined, place: string): num
       counts.map(() => count),
     )
   ) {
-    throw mismatch('ERR_SHAPE', place, 'inputs of as many images each', counts.join(' and '));
+    throw mismatch('ERR_SHAPE', 'inputs of as many images each', counts.join(' and '));
   }
   if (count > 0 && count % (fixed ?? 1) === 0) return count;
-  throw mismatch('ERR_SHAPE', place, `a multiple of ${fixed ?? 1} images`, String(count));
+  throw mismatch('ERR_SHAPE', `a multiple of ${fixed ?? 1} images`, String(count));
 }

@@ -18,19 +18,14 @@ export interface FloatGraph {
 export type PlaceOf = (node: GraphNode) => string;
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised model; the errors of `InferenceSession.create` */
-export async function readFloatGraph(
-  model: Model,
-  dims: InputDims,
-  placeOf: PlaceOf,
-  where: string,
-): Promise<FloatGraph> {
+export async function readFloatGraph(model: Model, dims: InputDims, placeOf: PlaceOf): Promise<FloatGraph> {
   const { head, tail } = splitGraph(model.graph);
   const rounded = head.nodes.find(({ op }) => op === 'quantizeLinear' || op === 'dequantizeLinear');
   if (rounded) {
     const received = `one that rounds already, at node ${JSON.stringify(rounded.name)}`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in float', received);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', 'a model in float', received);
   }
-  return { graph: await inSlices(prepareGraph(head, dims, where)), tail, placeOf };
+  return { graph: await inSlices(prepareGraph(head, dims)), tail, placeOf };
 }
 
 /** The graph with its tail appended, for inputs of any dims again. */

@@ -24,8 +24,8 @@ export class Histogram {
   width = 0;
 
   /** @throws {QARepVGGError} ERR_NON_FINITE; then nothing is counted. */
-  add(values: Float32Array, where: string): void {
-    const [low, high] = checkFinite(values, where);
+  add(values: Float32Array): void {
+    const [low, high] = checkFinite(values);
     this.min = Math.min(this.min, low);
     this.max = max(this.max, high);
     this.count += values.length;

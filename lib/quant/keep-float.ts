@@ -8,17 +8,13 @@ import { wrongOption } from '../options';
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for a name or pattern that matches no node.
  */
-export function keptNames(
-  wanted: readonly string[],
-  graphs: readonly Graph[],
-  where: string,
-): (name: string) => boolean {
+export function keptNames(wanted: readonly string[], graphs: readonly Graph[]): (name: string) => boolean {
   const known = new Set(graphs.flatMap(({ nodes }) => nodes.map(({ name }) => name)));
   const matchers = wanted.map((text) => {
     const matches = matcher(text);
     if (known.has(text) || [...known].some(matches)) return matches;
     const received = describe(text) + didYouMean(text, [...known]);
-    throw wrongOption(where, 'keepFloat', 'names of nodes, or patterns that fit some', received);
+    throw wrongOption('keepFloat', 'names of nodes, or patterns that fit some', received);
   });
   return (name) => matchers.some((matches) => matches(name));
 }

@@ -91,6 +91,6 @@ function evaluated(node: GraphNode, known: ReadonlyMap<string, Float64Array>, gr
   const tensors = new Map<string, GraphTensor>(graph.tensors);
   for (const [name, values] of known) tensors.set(name, tensorOf('float32', [values.length], values));
   const { evaluate } = opOf(node);
-  const [result] = evaluate?.(nodeView(node, graph.values, tensors, '')) ?? [];
+  const [result] = evaluate?.(nodeView(node, graph.values, tensors)) ?? [];
   return result ? Float64Array.from(numbersOf(result)) : Float64Array.of(Number.NaN);
 }

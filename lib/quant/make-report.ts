@@ -1,3 +1,4 @@
+import { stepsWithin } from '../errors';
 import type { GraphNode } from '../graph/graph';
 import type { QuantizationRecipe } from '../model/quantized-model';
 import { letOthersRun } from '../runtime/abort';
@@ -46,7 +47,6 @@ export interface ReportParts<M> {
 export async function reportNodes<M>(
   { subject, assembled, histograms, noise }: ReportParts<M>,
   options: Pick<CheckedQuantizeOptions, 'signal'>,
-  where: string,
 ): Promise<Pick<QuantizationReport, 'layers' | 'output'> & { readonly outputs: readonly OutputReport[] }> {
   const { plan, choices } = assembled;
   const { graph } = plan.wiring;
@@ -54,11 +54,11 @@ export async function reportNodes<M>(
   const sqnrOf = (name: string): number => noise.get(name) ?? Number.POSITIVE_INFINITY;
   const layers: LayerReport[] = [];
   for (const { node, kind, output, reason } of subject.rows(plan)) {
-    await letOthersRun(options.signal, where);
+    await letOthersRun(options.signal);
     const [input = ''] = dataInputs(node, graph);
     const isInteger = plan.nodes.has(node) || isTable(node, plan);
     const from = isTable(node, plan) ? plan.wiring.rootOf(input) : input;
-    const weights = await inSlices(reportNodeWeights(node, assembled, where));
+    const weights = await inSlices(stepsWithin(plan.float.placeOf(node), reportNodeWeights(node, assembled)));
     layers.push({
       ...{ name: subject.nameOf(node), kind, precision: isInteger ? 'int8' : 'float32' },
       ...reportActivations(seen(from), isInteger ? choices.get(from) : undefined),
@@ -90,16 +90,11 @@ export async function reportNodes<M>(
 
 const noBins = { low: 0, high: 0, counts: [0] };
 
-function* reportNodeWeights(
-  node: GraphNode,
-  { plan, weights }: AssembledGraph,
-  where: string,
-): Steps<WeightReport | undefined> {
-  const place = `${where}, ${plan.float.placeOf(node)}`;
+function* reportNodeWeights(node: GraphNode, { plan, weights }: AssembledGraph): Steps<WeightReport | undefined> {
   const found = weights.get(node);
-  if (found) return yield* reportWeights(found.float, found.integers, place);
+  if (found) return yield* reportWeights(found.float, found.integers);
   if (plan.wiring.roles.get(node) !== 'compute') return undefined;
-  return yield* reportWeights(weightsOf(node, plan.wiring.graph.tensors, place), undefined, place);
+  return yield* reportWeights(weightsOf(node, plan.wiring.graph.tensors), undefined);
 }
 
 export function recipeOf(options: CheckedQuantizeOptions, images: number): QuantizationRecipe {
@@ -122,7 +117,6 @@ function reportActivations(histogram: Histogram, choice: Choice | undefined): Ac
 function* reportWeights(
   { weight, bias }: NodeWeights,
   integers: Pick<IntegerWeights, 'weight' | 'weightScale'> | undefined,
-  place: string,
 ): Steps<WeightReport> {
   const rows = rowsOf(weight, bias.length);
   const channels: number[] = [];
@@ -131,7 +125,7 @@ function* reportWeights(
     yield;
   }
   const histogram = new Histogram();
-  histogram.add(weight, place);
+  histogram.add(weight);
   yield;
   const common = { min: histogram.min, max: histogram.max, channels, histogram: coarse(histogram, binsShown) };
   if (!integers) return { ...common, sqnr: Number.POSITIVE_INFINITY };

@@ -15,7 +15,6 @@ type Comparison = readonly [
   names: readonly string[],
   sample: readonly FeedChunk[],
   options: Pick<CheckedQuantizeOptions, 'threads' | 'signal'>,
-  where: string,
 ];
 
 /** Measures the signal to quantisation noise of values, in decibels, by their names in the float graph. */
@@ -61,18 +60,18 @@ export class NoiseMeter {
   }
 }
 
-function observe(graph: Graph, [names, sample, options, where]: Comparison): Observer {
-  return new Observer(graph, names, Math.max(1, ...sample.map(({ count }) => count)), options, where);
+function observe(graph: Graph, [names, sample, options]: Comparison): Observer {
+  return new Observer(graph, names, Math.max(1, ...sample.map(({ count }) => count)), options);
 }
 
 async function compare(
   exact: Pick<Observer, 'parts' | 'run'>,
   quantized: Renamed,
-  [names, sample, options, where]: Comparison,
+  [names, sample, options]: Comparison,
 ): Promise<Map<string, number>> {
   const ratios = new Map(names.map((name) => [name, new Ratio()]));
   const renamed = names.map((name) => quantized.names.get(name) ?? name);
-  const received = observe(quantized.graph, [renamed, sample, options, where]);
+  const received = observe(quantized.graph, [renamed, sample, options]);
   try {
     // Values have the same dims in both graphs, so they are in the same parts.
     for (let part = 0; part < exact.parts; part++) {
@@ -82,7 +81,7 @@ async function compare(
         for (const [name, { data }] of values) {
           const other = others.get(quantized.names.get(name) ?? name);
           if (other) ratios.get(name)?.add(data, other.data);
-          await letOthersRun(options.signal, where);
+          await letOthersRun(options.signal);
         }
       }
     }

@@ -15,12 +15,10 @@ export class ModelSubject implements Subject<Model> {
   readonly correctsInTurn = false;
   readonly plan = planIntegers;
   readonly #keepFloat: readonly string[];
-  readonly #where: string;
 
-  constructor(model: Model, keepFloat: readonly string[], where: string) {
+  constructor(model: Model, keepFloat: readonly string[]) {
     this.model = model;
     this.#keepFloat = keepFloat;
-    this.#where = where;
   }
 
   readonly placeOf = ({ name }: GraphNode): string => `node ${quote(name)}`;
@@ -30,7 +28,7 @@ export class ModelSubject implements Subject<Model> {
   }
 
   keptIn({ graph }: FloatGraph): (node: GraphNode) => boolean {
-    const isNamed = keptNames(this.#keepFloat, [graph, this.model.graph], this.#where);
+    const isNamed = keptNames(this.#keepFloat, [graph, this.model.graph]);
     return ({ name }) => isNamed(name);
   }
 

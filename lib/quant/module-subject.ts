@@ -1,5 +1,5 @@
 import { didYouMean } from '../did-you-mean';
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { checkFinite } from '../finite';
 import type { Graph, GraphNode } from '../graph/graph';
 import { Model } from '../model/model';
@@ -33,22 +33,20 @@ export class ModuleSubject implements Subject<QuantizedModel> {
   readonly #parts: FloatParts;
   readonly #layers = new Map<string, FloatLayer>();
   readonly #keepFloat: readonly string[];
-  readonly #where: string;
 
   /**
    * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, and for modules that do not fit each other;
    * ERR_NON_FINITE naming a tensor; ERR_INVALID_ARG, also for names in `keepFloat` that no convolution or linear layer has.
    */
-  constructor(model: Module | readonly Module[], keepFloat: readonly string[], where: string) {
-    const parts = readModules(model, where);
-    checkNames(keepFloat, parts.layers, where);
+  constructor(model: Module | readonly Module[], keepFloat: readonly string[]) {
+    const parts = readModules(model);
+    checkNames(keepFloat, parts.layers);
     const { layers, inChannels, flat, preprocessing = defaultPreprocessing(inChannels) } = parts;
     const chain = new ChainGraph();
     for (const layer of layers) for (const name of chain.add(layer, readerOf(layer))) this.#layers.set(name, layer);
     this.model = new Model(chain.finish(layers, inChannels, flat), { preprocessing });
     this.#parts = parts;
     this.#keepFloat = keepFloat;
-    this.#where = where;
   }
 
   readonly placeOf = (node: GraphNode): string => `layer ${this.nameOf(node)}`;
@@ -90,7 +88,7 @@ export class ModuleSubject implements Subject<QuantizedModel> {
     const { inChannels, flat, preprocessing, network } = this.#parts;
     const output = assembled.choices.get(outputName)?.parameters;
     const parts = { layers, output, recipe, inChannels, flat, preprocessing, network };
-    const model = new QuantizedModel(parts, this.#where);
+    const model = new QuantizedModel(parts);
     const { bytes, floatBytes } = model.summary();
     return { model, bytes, floatBytes };
   }
@@ -127,16 +125,16 @@ export class ModuleSubject implements Subject<QuantizedModel> {
 
 type FloatParts = Omit<QuantizedParts, 'layers' | 'output' | 'recipe'> & { readonly layers: readonly FloatLayer[] };
 
-function readModules(model: Module | readonly Module[], where: string): FloatParts {
-  if (!isArray(model, where)) return readModule(model as Module, where, '');
-  if (model.length === 0) throw mismatch('ERR_INVALID_ARG', `${where}, model`, 'at least one module', 'none');
-  const parts = model.map((module: Module, i) => readModule(module, `${where}, model[${i}]`, `${i}.`));
+function readModules(model: Module | readonly Module[]): FloatParts {
+  if (!isArray(model)) return readModule(model as Module, '');
+  if (model.length === 0) throw mismatch('ERR_INVALID_ARG', 'model', 'at least one module', 'none');
+  const parts = model.map((module: Module, i) => within(`model[${i}]`, () => readModule(module, `${i}.`)));
   parts.forEach(({ inChannels }, i) => {
     const before = parts[i - 1];
     const outChannels = before?.layers.findLast((layer) => layer.kind === 'conv')?.outChannels;
     if (i === 0 || (outChannels === inChannels && !before?.flat)) return;
     const expected = `a module for the ${outChannels} channels of the one before it`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', `${where}, model[${i}]`, expected, `one for ${inChannels}`);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', `model[${i}]`, expected, `one for ${inChannels}`);
   });
   const [first] = parts as [FloatParts];
   return {
@@ -148,14 +146,14 @@ function readModules(model: Module | readonly Module[], where: string): FloatPar
   };
 }
 
-function readModule(module: Module, where: string, prefix: string): FloatParts {
-  const core = coreOf(module, where);
+function readModule(module: Module, prefix: string): FloatParts {
+  const core = coreOf(module);
   const { store, inChannels, preprocessing, flat = false } = core.definition;
-  const steps = deploySteps(core.definition, where);
+  const steps = deploySteps(core.definition);
   const stored = stateReader(store);
   const read = (tensor: StepTensor): Float32Array | undefined => {
     const values = stored(tensor);
-    if (values) checkFinite(values, `${where}, ${tensor.name}`);
+    if (values) within(tensor.name, () => checkFinite(values));
     return values;
   };
   const layers = steps.map((step) => floatLayer({ ...step, name: prefix + step.name }, read));
@@ -164,9 +162,9 @@ function readModule(module: Module, where: string, prefix: string): FloatParts {
   return { layers, inChannels, flat, preprocessing, network };
 }
 
-function checkNames(names: readonly string[], layers: readonly FloatLayer[], where: string): void {
+function checkNames(names: readonly string[], layers: readonly FloatLayer[]): void {
   const known = layers.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const odd = names.find((name) => !known.includes(name));
   if (odd === undefined) return;
-  throw wrongOption(where, 'keepFloat', `names among ${known.join(', ')}`, describe(odd) + didYouMean(odd, known));
+  throw wrongOption('keepFloat', `names among ${known.join(', ')}`, describe(odd) + didYouMean(odd, known));
 }

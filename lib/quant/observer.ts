@@ -27,7 +27,6 @@ export class Observer {
   readonly #parts: readonly Part[];
   readonly #graph: Graph;
   readonly #options: Pick<CheckedQuantizeOptions, 'threads' | 'signal'>;
-  readonly #where: string;
 
   /**
    * @param names Values in the order in which they are computed.
@@ -39,13 +38,11 @@ export class Observer {
     names: readonly string[],
     images: number,
     options: Pick<CheckedQuantizeOptions, 'threads' | 'signal'>,
-    where: string,
     /** This many consecutive names are always shown together. */
     together = 1,
   ) {
     this.#graph = graph;
     this.#options = options;
-    this.#where = where;
     this.#parts = partsOf(graph, names, images, together).map((names) => ({ names }));
   }
 
@@ -76,7 +73,7 @@ export class Observer {
     for (let part = 0; part < this.parts; part++) {
       for (const [name, value] of await this.run(part, chunk)) {
         look(name, value);
-        await letOthersRun(this.#options.signal, this.#where);
+        await letOthersRun(this.#options.signal);
       }
     }
   }

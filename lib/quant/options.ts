@@ -81,7 +81,7 @@ const fields = {
   biasCorrection: optional(boolean(false)),
   keepFloat: readNames,
   quantizeLogits: boolean(false),
-  threads: (value: unknown, where: string) => integer(1, 1024, Math.max(1, info().threads - 1))(value, where),
+  threads: (value: unknown) => integer(1, 1024, Math.max(1, info().threads - 1))(value),
   onProgress: optional(readListener),
   signal: signalField,
 };
@@ -89,33 +89,33 @@ const fields = {
 export type CheckedQuantizeOptions = Parsed<typeof fields>;
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
-export function readQuantizeOptions(options: unknown, where: string): CheckedQuantizeOptions {
-  return parseOptions(where, fields, options);
+export function readQuantizeOptions(options: unknown): CheckedQuantizeOptions {
+  return parseOptions(fields, options);
 }
 
 const { biasCorrection: _, ...sensitivityFields } = fields;
 
 /** Same for `sensitivity`, which corrects no biases. @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
-export function readSensitivityOptions(options: unknown, where: string): CheckedQuantizeOptions {
-  return { ...parseOptions(where, sensitivityFields, options), biasCorrection: false };
+export function readSensitivityOptions(options: unknown): CheckedQuantizeOptions {
+  return { ...parseOptions(sensitivityFields, options), biasCorrection: false };
 }
 
-function readBits(value: unknown, where: string): Required<Bits> {
+function readBits(value: unknown): Required<Bits> {
   if (typeof value !== 'object') {
-    const bits = bitCount(value, where);
+    const bits = bitCount(value);
     return { weights: bits, activations: bits };
   }
-  return parseOptions(where, { weights: bitCount, activations: bitCount }, value);
+  return parseOptions({ weights: bitCount, activations: bitCount }, value);
 }
 
-function readNames(value: unknown, where: string): readonly string[] {
+function readNames(value: unknown): readonly string[] {
   if (value === undefined) return [];
-  const names = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
+  const names = readForeign(() => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
   if (names?.every((name): name is string => typeof name === 'string')) return names;
-  throw mismatch('ERR_INVALID_ARG', where, 'an array of names', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an array of names', describe(value));
 }
 
-function readListener(value: unknown, where: string): (progress: QuantizationProgress) => void {
+function readListener(value: unknown): (progress: QuantizationProgress) => void {
   if (typeof value === 'function') return value as (progress: QuantizationProgress) => void;
-  throw mismatch('ERR_INVALID_ARG', where, 'a function', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'a function', describe(value));
 }

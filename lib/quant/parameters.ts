@@ -1,4 +1,4 @@
-import { mismatch, quote } from '../errors';
+import { mismatch, quote, within } from '../errors';
 import type { GraphNode } from '../graph/graph';
 import { checkParameters } from '../model/check-quantized';
 import type { QuantizationParameters } from '../model/quantized-layers';
@@ -31,13 +31,12 @@ export async function chooseForValues(
   plan: IntegerPlan,
   histograms: ReadonlyMap<string, Histogram>,
   options: CheckedQuantizeOptions,
-  where: string,
 ): Promise<Map<string, ValueChoice>> {
   const choices = new Map<string, ValueChoice>();
   for (const { values, sources, constants, isWhole } of groupValues(plan)) {
-    await letOthersRun(options.signal, where);
+    await letOthersRun(options.signal);
     const [first = ''] = values;
-    const place = `${where}, value ${quote(first)}`;
+    const place = `value ${quote(first)}`;
     const seen = sources.flatMap((name) => {
       const histogram = histograms.get(name);
       if (!histogram || isWhole || values.length > 1) return histogram ?? [];
@@ -48,16 +47,16 @@ export async function chooseForValues(
       const data = floatsOf(constant);
       if (!data || data.length === 0) continue;
       const histogram = new Histogram();
-      histogram.add(data, `${place}, a constant beside it`);
+      within(`${place}, a constant beside it`, () => histogram.add(data));
       seen.push(histogram);
     }
     if (seen.length === 0) throw mismatch('ERR_QUANT_PARAM', place, 'numbers to calibrate on', 'none');
     const histogram = Histogram.of(seen);
     const choice = { histogram, ...choose(histogram, isWhole, options) };
-    checkParameters(choice.parameters, place);
+    within(place, () => checkParameters(choice.parameters));
     for (const name of values) choices.set(name, choice);
   }
-  for (const node of plan.nodes) checkNode(node, plan, choices, where);
+  for (const node of plan.nodes) checkNode(node, plan, choices);
   return choices;
 }
 
@@ -75,12 +74,7 @@ function choose(
 }
 
 /** Ratios and products of scales that a node computes with must fit into float32, too. */
-function checkNode(
-  node: GraphNode,
-  { float, wiring }: IntegerPlan,
-  choices: ReadonlyMap<string, ValueChoice>,
-  where: string,
-): void {
+function checkNode(node: GraphNode, { float, wiring }: IntegerPlan, choices: ReadonlyMap<string, ValueChoice>): void {
   if (wiring.roles.get(node) !== 'binary') return;
   const [a, b] = dataInputs(node, wiring.graph).map(
     (name) => choices.get(name)?.parameters,
@@ -91,10 +85,5 @@ function checkNode(
     node.op === 'mul' ? [(a.scale * b.scale) / output.scale] : [a.scale / output.scale, b.scale / output.scale];
   if (ratios.every((ratio) => Number.isFinite(Math.fround(ratio)))) return;
   const expected = 'scales whose quotients are float32 numbers';
-  throw mismatch(
-    'ERR_QUANT_PARAM',
-    `${where}, ${float.placeOf(node)}`,
-    expected,
-    `${a.scale}, ${b.scale} and ${output.scale}`,
-  );
+  throw mismatch('ERR_QUANT_PARAM', float.placeOf(node), expected, `${a.scale}, ${b.scale} and ${output.scale}`);
 }

@@ -19,18 +19,18 @@ const passes: readonly Pass[] = [dropCopies, removeDead, padIntoConv, findActiva
  *
  * @throws {QARepVGGError} the errors of {@link specialize}
  */
-export function* prepareGraph(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
-  return yield* runPasses(passes, foldConstants(graph, inputs, where), where);
+export function* prepareGraph(graph: Graph, inputs: InputDims): Steps<Graph> {
+  return yield* runPasses(passes, foldConstants(graph, inputs));
 }
 
 /** Folds nodes that depend on constants alone. Nodes that depend on dims stay. */
-function foldConstants(graph: Graph, inputs: InputDims, where: string): Graph {
-  const values = specialize(graph, inputs, where).values as ReadonlyMap<string, ValueType<number>>;
+function foldConstants(graph: Graph, inputs: InputDims): Graph {
+  const values = specialize(graph, inputs).values as ReadonlyMap<string, ValueType<number>>;
   const tensors = new Map(graph.tensors);
   const nodes: GraphNode[] = [];
   for (const node of graph.nodes) {
     const folded = node.inputs.every((name) => name === '' || tensors.has(name))
-      ? opOf(node).evaluate?.(nodeView(node, values, tensors, where))
+      ? opOf(node).evaluate?.(nodeView(node, values, tensors))
       : undefined;
     folded?.forEach((tensor: GraphTensor, i) => {
       if (node.outputs[i]) tensors.set(node.outputs[i], tensor);
@@ -41,8 +41,8 @@ function foldConstants(graph: Graph, inputs: InputDims, where: string): Graph {
 }
 
 /** Removes nodes that return their input for any dims. */
-function dropCopies(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+function dropCopies(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) if (node.op === 'identity' || node.op === 'dropout') rewriter.bypass(node);
   return rewriter.finish();
 }

@@ -1,3 +1,4 @@
+import { boundary } from '../errors';
 import { Model } from '../model/model';
 import type { QuantizedModel } from '../model/quantized-model';
 import type { Module } from '../nn/module';
@@ -27,18 +28,15 @@ export async function quantize(
   calibration: Calibration,
   options: QuantizeOptions = {},
 ): Promise<Quantization | ModelQuantization> {
-  const where = 'quantize';
-  const checked = readQuantizeOptions(options, where);
-  if (model instanceof Model) return quantizeModel(model, calibration, checked, where);
-  const subject = new ModuleSubject(model, checked.keepFloat, where);
-  const { model: quantized, report } = await finish(
-    subject,
-    await attempt(subject, calibration, checked, where),
-    where,
-  );
-  // A network has one output.
-  const { outputs: _, ...rest } = report;
-  return { model: quantized, report: rest };
+  return boundary('quantize', async () => {
+    const checked = readQuantizeOptions(options);
+    if (model instanceof Model) return quantizeModel(model, calibration, checked);
+    const subject = new ModuleSubject(model, checked.keepFloat);
+    const { model: quantized, report } = await finish(subject, await attempt(subject, calibration, checked));
+    // A network has one output.
+    const { outputs: _, ...rest } = report;
+    return { model: quantized, report: rest };
+  });
 }
 
 /** With other recipes where one leaves much noise, and advice where all do. */
@@ -46,17 +44,15 @@ async function quantizeModel(
   model: Model,
   calibration: Calibration,
   options: CheckedQuantizeOptions,
-  where: string,
 ): Promise<ModelQuantization> {
-  const subject = new ModelSubject(model, options.keepFloat, where);
-  const plain = await attempt(subject, calibration, options, where);
+  const subject = new ModelSubject(model, options.keepFloat);
+  const plain = await attempt(subject, calibration, options);
   const { equalize = true, biasCorrection = true } = options;
   const isOpen = options.equalize === undefined || options.biasCorrection === undefined;
   const isLoud = plain.worst < wantedDecibels && isRepeatable(calibration);
-  const wider =
-    isOpen && isLoud && (await attempt(subject, calibration, { ...options, equalize, biasCorrection }, where));
+  const wider = isOpen && isLoud && (await attempt(subject, calibration, { ...options, equalize, biasCorrection }));
   const best = wider && wider.worst > plain.worst ? wider : plain;
-  const advice = best.worst < leastDecibels ? await adviseFloat(best, where) : undefined;
-  const { model: quantized, report } = await finish(subject, best, where);
+  const advice = best.worst < leastDecibels ? await adviseFloat(best) : undefined;
+  const { model: quantized, report } = await finish(subject, best);
   return { model: quantized, report: { ...report, ...(advice && { advice }) } };
 }

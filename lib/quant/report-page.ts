@@ -1,3 +1,4 @@
+import { boundary } from '../errors';
 import { bytesText, countOf } from '../figures';
 import { dataTable, lineFigure, page } from '../html/page';
 import { escapeHtml, format, histogramPlot } from '../html/plots';
@@ -5,7 +6,7 @@ import { checkReport } from './check-report';
 import type { AccuracyReport, ActivationReport, LayerReport, QuantizationReport } from './report';
 
 export function renderReport(report: QuantizationReport): string {
-  checkReport(report, 'renderReport, report');
+  boundary('renderReport, report', () => checkReport(report));
   const prefix = commonPrefix(report.layers);
   return pageOf(prefix === '' ? report : withoutPrefix(report, prefix.length), prefix);
 }

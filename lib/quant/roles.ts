@@ -79,7 +79,7 @@ export function isRectifier(node: GraphNode, graph: Graph): boolean {
   return (
     node.op === 'clip' &&
     isElementwise(node, graph) &&
-    clipBounds(nodeView(node, graph.values, graph.tensors, '')).low === 0
+    clipBounds(nodeView(node, graph.values, graph.tensors)).low === 0
   );
 }
 

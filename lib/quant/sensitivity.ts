@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch } from '../errors';
 import type { GraphNode } from '../graph/graph';
 import { Model } from '../model/model';
 import type { QuantizedModel } from '../model/quantized-model';
@@ -36,21 +36,16 @@ export async function sensitivity(
   evaluate?: (model: never) => number | Promise<number>,
   options: SensitivityOptions = {},
 ): Promise<LayerSensitivity[]> {
-  const where = 'sensitivity';
-  if (typeof evaluate !== 'function' && !(model instanceof Model && evaluate === undefined)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, evaluate`, 'a function', describe(evaluate));
-  }
-  const checked = readSensitivityOptions(options, where);
-  const { keepFloat } = checked;
-  return model instanceof Model
-    ? judgeNodes(new ModelSubject(model, keepFloat, where), calibration, evaluate as Judge<Model>, checked, where)
-    : judgeNodes(
-        new ModuleSubject(model, keepFloat, where),
-        calibration,
-        evaluate as Judge<QuantizedModel>,
-        checked,
-        where,
-      );
+  return boundary('sensitivity', async () => {
+    if (typeof evaluate !== 'function' && !(model instanceof Model && evaluate === undefined)) {
+      throw mismatch('ERR_INVALID_ARG', 'evaluate', 'a function', describe(evaluate));
+    }
+    const checked = readSensitivityOptions(options);
+    const { keepFloat } = checked;
+    return model instanceof Model
+      ? judgeNodes(new ModelSubject(model, keepFloat), calibration, evaluate as Judge<Model>, checked)
+      : judgeNodes(new ModuleSubject(model, keepFloat), calibration, evaluate as Judge<QuantizedModel>, checked);
+  });
 }
 
 type Judge<M> = (model: M) => number | Promise<number>;
@@ -61,24 +56,23 @@ async function judgeNodes<M>(
   calibration: Calibration,
   judge: Judge<M> | undefined,
   options: CheckedQuantizeOptions,
-  where: string,
 ): Promise<LayerSensitivity[]> {
-  const { plan, statistics, isKept } = await calibrate(subject, calibration, options, where);
-  const meter = new PlanJudge(plan, statistics, new Map(), options, where);
+  const { plan, statistics, isKept } = await calibrate(subject, calibration, options);
+  const meter = new PlanJudge(plan, statistics, new Map(), options);
   const recipe = recipeOf(options, statistics.images);
   const scoreOf = async (node: GraphNode): Promise<unknown> => {
     const alone = planAlone(plan, node, isKept, options, (float, wanted) => subject.plan(float, wanted));
     if (!judge) return worstOutput(await meter.noiseOf(alone), plan);
-    const choices = await chooseForValues(alone, statistics.histograms, options, where);
-    return judge(subject.finish(await assembleGraph(alone, choices, options, where), recipe).model);
+    const choices = await chooseForValues(alone, statistics.histograms, options);
+    return judge(subject.finish(await assembleGraph(alone, choices, options), recipe).model);
   };
   const results: LayerSensitivity[] = [];
   try {
     for (const node of weighted(plan)) {
       const name = subject.nameOf(node);
-      const score = await untilAborted(scoreOf(node), options.signal, where);
+      const score = await untilAborted(scoreOf(node), options.signal);
       if (typeof score !== 'number' || Number.isNaN(score)) {
-        throw mismatch('ERR_INVALID_ARG', `${where}, score of ${name}`, 'a number', describe(score));
+        throw mismatch('ERR_INVALID_ARG', `score of ${name}`, 'a number', describe(score));
       }
       results.push({ name, score });
     }

@@ -1,4 +1,4 @@
-import { mismatch, quote } from '../errors';
+import { mismatch, quote, within } from '../errors';
 import { throwIfAborted } from '../runtime/abort';
 import type { CalibrationReader } from './calibration';
 import { copyOf } from './feeds';
@@ -32,17 +32,16 @@ export async function observe(
   names: readonly string[],
   { first, chunks }: FeedPass,
   options: PassOptions,
-  where: string,
 ): Promise<Statistics> {
   const histograms = new Map(names.map((name) => [name, new Histogram()]));
   const sample: FeedChunk[] = [];
   let [images, sampled] = [0, 0];
-  const placeOf = valuePlaces(float, where);
-  const observer = new Observer(float.graph, names, first.count, options, where);
+  const placeOf = valuePlaces(float);
+  const observer = new Observer(float.graph, names, first.count, options);
   try {
     for await (const chunk of chunks) {
       await observer.show(chunk, (name, { data }) => {
-        if (data.length > 0) histograms.get(name)?.add(data, placeOf(name));
+        if (data.length > 0) within(placeOf(name), () => histograms.get(name)?.add(data));
       });
       images += chunk.count;
       if (sampled >= sampleSize) continue;
@@ -59,11 +58,11 @@ export async function observe(
 }
 
 /** What errors call a value. */
-export function valuePlaces({ graph, placeOf }: FloatGraph, where: string): (name: string) => string {
+export function valuePlaces({ graph, placeOf }: FloatGraph): (name: string) => string {
   const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   return (name) => {
     const maker = makers.get(name);
-    return maker ? `${where}, output of ${placeOf(maker)}` : `${where}, input ${quote(name)}`;
+    return maker ? `output of ${placeOf(maker)}` : `input ${quote(name)}`;
   };
 }
 
@@ -85,13 +84,12 @@ export async function* feedPass(
   reader: CalibrationReader,
   stage: QuantizationProgress['stage'],
   { onProgress, signal }: PassOptions,
-  where: string,
 ): AsyncGenerator<FeedChunk> {
   let images = 0;
-  throwIfAborted(signal, where);
+  throwIfAborted(signal);
   for await (const chunk of reader.chunks()) {
     yield chunk;
-    throwIfAborted(signal, where);
+    throwIfAborted(signal);
     images += chunk.count;
     onProgress?.({ stage, images });
   }

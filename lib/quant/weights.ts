@@ -1,4 +1,4 @@
-import { mismatch, quote } from '../errors';
+import { mismatch, quote, within } from '../errors';
 import { checkFinite } from '../finite';
 import type { GraphNode, GraphTensor } from '../graph/graph';
 import { checkProducts } from '../model/check-quantized';
@@ -32,15 +32,15 @@ interface Layout {
 }
 
 /** @param place The node, for errors. @throws {QARepVGGError} ERR_NON_FINITE */
-export function weightsOf(node: GraphNode, tensors: Tensors, place: string): NodeWeights {
+export function weightsOf(node: GraphNode, tensors: Tensors): NodeWeights {
   const [, weightName = '', biasName = ''] = node.inputs;
   const { data, dims } = tensors.get(weightName) as GraphTensor & { data: Float32Array };
-  checkFinite(data, `${place}, weight ${quote(weightName)}`);
+  within(`weight ${quote(weightName)}`, () => checkFinite(data));
   const layout = layoutOf(node, dims);
   const given = tensors.get(biasName)?.data as Float32Array | undefined;
-  if (given) checkFinite(given, `${place}, bias ${quote(biasName)}`);
+  if (given) within(`bias ${quote(biasName)}`, () => checkFinite(given));
   if (given && given.length !== layout.channels) {
-    throw mismatch('ERR_SHAPE', `${place}, bias`, `${layout.channels} numbers`, String(given.length));
+    throw mismatch('ERR_SHAPE', 'bias', `${layout.channels} numbers`, String(given.length));
   }
   const weight = data.slice();
   eachMoved(layout, data.length, (from, to) => {
@@ -75,14 +75,13 @@ export function* integerWeights(
   dims: readonly number[],
   [input, output]: readonly [input: QuantizationParameters, output: QuantizationParameters | undefined],
   options: WeightOptions,
-  place: string,
 ): Steps<WrittenWeights> {
   const { axis } = layoutOf(node, dims);
   const integers = yield* quantizeWeights(weight, bias, input.scale, {
     ...options,
     perChannel: options.perChannel && axis !== undefined,
   });
-  checkProducts(integers, input, output, place);
+  checkProducts(integers, input, output);
   return { ...integers, dims, bytes: arranged(integers.weight, node, dims), axis: axis ?? 0 };
 }
 

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { describe, mismatch, QARepVGGError } from '../errors';
+import { describe, failure, mismatch, QARepVGGError, within } from '../errors';
 import { type Field, readForeign } from '../options';
 
 /** The part of AbortSignal that is used. */
@@ -12,22 +12,22 @@ export interface Cancellable<T> {
 }
 
 /** Reads an AbortSignal, of any realm, or nothing. */
-export const signalField: Field<AbortSignal | undefined> = (value, where) => {
-  if (value === undefined || isSignal(value, where)) return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'an AbortSignal', describe(value));
+export const signalField: Field<AbortSignal | undefined> = (value) => {
+  if (value === undefined || isSignal(value)) return value;
+  throw mismatch('ERR_INVALID_ARG', 'an AbortSignal', describe(value));
 };
 
-function isSignal(value: unknown, where: string): value is AbortSignal {
+function isSignal(value: unknown): value is AbortSignal {
   if (typeof value !== 'object' || value === null) return false;
-  return readForeign(where, () => {
+  return readForeign(() => {
     const { aborted, addEventListener, removeEventListener } = value as Partial<Signal>;
     return [typeof aborted, typeof addEventListener, typeof removeEventListener].join() === 'boolean,function,function';
   });
 }
 
 /** @throws {QARepVGGError} ERR_ABORTED with the signal's reason as its cause. */
-export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
-  if (signal && readForeign(`${where}, option signal`, () => signal.aborted)) throw aborted(signal, where);
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal && within('option signal', () => readForeign(() => signal.aborted))) throw aborted(signal);
 }
 
 /**
@@ -35,9 +35,9 @@ export function throwIfAborted(signal: AbortSignal | undefined, where: string): 
  *
  * @throws {QARepVGGError} ERR_ABORTED
  */
-export async function letOthersRun(signal: AbortSignal | undefined, where: string): Promise<void> {
+export async function letOthersRun(signal: AbortSignal | undefined): Promise<void> {
   await setImmediate();
-  throwIfAborted(signal, where);
+  throwIfAborted(signal);
 }
 
 /**
@@ -45,14 +45,14 @@ export async function letOthersRun(signal: AbortSignal | undefined, where: strin
  *
  * @throws {QARepVGGError} (rejects) ERR_ABORTED
  */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, where: string): Promise<T> {
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   let cancel = (): void => undefined;
   const abort = new Promise<never>((_, reject) => {
-    cancel = () => reject(aborted(signal, where));
+    cancel = () => reject(aborted(signal));
   });
   try {
-    readForeign(`${where}, option signal`, () => (signal.aborted ? cancel() : listen(signal, cancel)));
+    within('option signal', () => readForeign(() => (signal.aborted ? cancel() : listen(signal, cancel))));
     return await Promise.race([abort, work]);
   } finally {
     unlisten(signal, cancel);
@@ -64,11 +64,11 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
  *
  * @throws {QARepVGGError} (rejects) ERR_ABORTED; ERR_INVALID_ARG for a signal that throws.
  */
-export async function withSignal<T>(work: Cancellable<T>, signal: AbortSignal | undefined, where: string): Promise<T> {
+export async function withSignal<T>(work: Cancellable<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work.promise;
   const cancel = (): void => work.cancel();
   try {
-    readForeign(`${where}, option signal`, () => listen(signal, cancel));
+    within('option signal', () => readForeign(() => listen(signal, cancel)));
   } catch (error) {
     // The signal is the caller's own and cannot be listened to. The work must still be stopped.
     work.cancel();
@@ -78,7 +78,7 @@ export async function withSignal<T>(work: Cancellable<T>, signal: AbortSignal | 
   try {
     return await work.promise;
   } catch (error) {
-    throw error instanceof QARepVGGError && error.code === 'ERR_ABORTED' ? aborted(signal, where) : error;
+    throw error instanceof QARepVGGError && error.code === 'ERR_ABORTED' ? aborted(signal) : error;
   } finally {
     unlisten(signal, cancel);
   }
@@ -119,8 +119,8 @@ function unlisten(signal: AbortSignal, cancel: () => void): void {
   }
 }
 
-function aborted(signal: AbortSignal, where: string): QARepVGGError {
-  return new QARepVGGError('ERR_ABORTED', `${where}: aborted`, {
-    cause: readForeign(`${where}, option signal`, () => signal.reason),
+function aborted(signal: AbortSignal): QARepVGGError {
+  return failure('ERR_ABORTED', 'aborted', {
+    cause: within('option signal', () => readForeign(() => signal.reason)),
   });
 }

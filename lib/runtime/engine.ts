@@ -29,9 +29,9 @@ export interface Engine {
   /** How many threads it may use. */
   readonly threads: number;
   /** Checks and copies the feeds, and starts a run that computes all outputs. */
-  run(feeds: unknown, signal: AbortSignal | undefined, where: string): Cancellable<Fetches>;
+  run(feeds: unknown, signal: AbortSignal | undefined): Cancellable<Fetches>;
   /** Same as `run`, but the JavaScript thread waits. */
-  runSync(feeds: unknown, where: string): Fetches;
-  memoryBytes(where: string): number;
+  runSync(feeds: unknown): Fetches;
+  memoryBytes(): number;
   dispose(): void;
 }

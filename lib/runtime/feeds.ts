@@ -32,10 +32,10 @@ export interface Fetches {
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG unless `wanted` is a list of names of outputs. */
-export function checkFetches(wanted: unknown, names: readonly string[], where: string): void {
-  const list = readForeign(where, () => (Array.isArray(wanted) ? [...(wanted as unknown[])] : undefined));
+export function checkFetches(wanted: unknown, names: readonly string[]): void {
+  const list = readForeign(() => (Array.isArray(wanted) ? [...(wanted as unknown[])] : undefined));
   if (list !== undefined && list.length > 0 && list.every((name) => names.includes(name as string))) return;
   const odd = list?.find((name) => !names.includes(name as string));
   const received = list ? describeList(list) + didYouMean(odd, names) : describe(wanted);
-  throw mismatch('ERR_INVALID_ARG', `${where}, outputs`, `names among ${describeList(names)}`, received);
+  throw mismatch('ERR_INVALID_ARG', 'outputs', `names among ${describeList(names)}`, received);
 }

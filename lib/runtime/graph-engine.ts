@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { GraphArray, Session } from '../../binding';
 import { addon } from '../binding';
-import { callNative, mismatch, QARepVGGError, quote } from '../errors';
+import { failure, mismatch, quote } from '../errors';
 import type { GraphTensor, Value } from '../graph/graph';
 import { parameterInputs } from '../graph/parameters';
 import type { InputDims } from '../graph/specialize';
@@ -59,14 +59,9 @@ export class GraphEngine implements Engine {
    *
    * @param take The caller does not need the model any more, so its memory may be taken.
    */
-  static async ofNetwork(
-    model: unknown,
-    options: CheckedSessionOptions,
-    take: boolean,
-    where: string,
-  ): Promise<GraphEngine> {
-    const { spec, inputs, ...own } = ownNetwork(model, options, take, where);
-    const native = await callNative(where, () => addon.createSession(spec));
+  static async ofNetwork(model: unknown, options: CheckedSessionOptions, take: boolean): Promise<GraphEngine> {
+    const { spec, inputs, ...own } = ownNetwork(model, options, take);
+    const native = await addon.createSession(spec);
     const facts = { ...own.facts, takesBytes: native.takesBytes() };
     const plans = new SinglePlan(native);
     const outputs = facts.outputs.map(({ name }) => name);
@@ -82,27 +77,22 @@ export class GraphEngine implements Engine {
    *
    * @param owned Nobody else has the model, so its tensors can be freed once no plan needs them.
    */
-  static async create(
-    model: Model,
-    options: CheckedSessionOptions,
-    owned: boolean,
-    where: string,
-  ): Promise<GraphEngine> {
+  static async create(model: Model, options: CheckedSessionOptions, owned: boolean): Promise<GraphEngine> {
     const { graph } = model;
     const split = splitGraph(graph);
     const parameters = parameterInputs(split.head);
     const dims =
       options.inputs === undefined && !isClosed(graph.inputs)
         ? undefined
-        : checkOption(where, 'inputs', (place) => completeInputDims(graph, options.inputs, place));
+        : checkOption('inputs', () => completeInputDims(graph, options.inputs));
     const images = imagesInput(graph.inputs);
-    const preprocessing = preprocessingOf(images, model, options, where);
+    const preprocessing = preprocessingOf(images, model, options);
     const { algorithm, threads, maxBatch } = options;
     const isOwned = owned && split.tail === undefined && parameters.size === 0;
     const compiling = { algorithm, threads, maxBatch, preprocessing: images && preprocessing, isOwned };
     const plans = new GraphPlans(split.head, compiling);
     const isPlanned = dims !== undefined && parameters.size === 0;
-    const plan = isPlanned ? await plans.get(dims, new Map(), where).promise : undefined;
+    const plan = isPlanned ? await plans.get(dims, new Map()).promise : undefined;
     const facts: SessionFacts = {
       summary: summaryOf(model, plan),
       inputs: graph.inputs.map(({ name, type, dims }) => valueMetadata(name, dims, type)),
@@ -119,50 +109,45 @@ export class GraphEngine implements Engine {
     return new GraphEngine({ facts, plans, inputs, computed: head.outputs, tail, outputs, parameters }, threads);
   }
 
-  run(feeds: unknown, signal: AbortSignal | undefined, where: string): Cancellable<Fetches> {
-    const { feeds: read, dims, parameters } = this.#read(feeds, where, signal);
-    const { ready, promise, count } = this.#parts.plans.get(dims, parameters, where);
+  run(feeds: unknown, signal: AbortSignal | undefined): Cancellable<Fetches> {
+    const { feeds: read, dims, parameters } = this.#read(feeds, signal);
+    const { ready, promise, count } = this.#parts.plans.get(dims, parameters);
     const ask = askOf(read, dims, parameters, count);
-    return ready ? this.#start(ready, ask, where) : this.#startLater(promise, ask, where);
+    return ready ? this.#start(ready, ask) : this.#startLater(promise, ask);
   }
 
-  runSync(feeds: unknown, where: string): Fetches {
-    const { feeds: read, dims, parameters } = this.#read(feeds, where);
-    const { plan, count } = this.#parts.plans.getNow(dims, parameters, where);
+  runSync(feeds: unknown): Fetches {
+    const { feeds: read, dims, parameters } = this.#read(feeds);
+    const { plan, count } = this.#parts.plans.getNow(dims, parameters);
     const ask = askOf(read, dims, parameters, count);
-    const call = this.#call(plan, ask, where);
-    return this.#finish(
-      plan,
-      callNative(where, () => plan.native.runSync(...call.given)),
-      call,
-      where,
-    );
+    const call = this.#call(plan, ask);
+    return this.#finish(plan, plan.native.runSync(...call.given), call);
   }
 
-  memoryBytes(where: string): number {
-    return this.#parts.plans.memoryBytes(where);
+  memoryBytes(): number {
+    return this.#parts.plans.memoryBytes();
   }
 
   dispose(): void {
     this.#parts.plans.dispose();
   }
 
-  #start(plan: Plan, ask: Ask, where: string): Cancellable<Fetches> {
-    const call = this.#call(plan, ask, where);
-    const { promise, ticket } = callNative(where, () => plan.native.run(...call.given));
-    const answer = callNative(where, () => promise).then((results) => this.#finish(plan, results, call, where));
+  #start(plan: Plan, ask: Ask): Cancellable<Fetches> {
+    const call = this.#call(plan, ask);
+    const { promise, ticket } = plan.native.run(...call.given);
+    const answer = promise.then((results) => this.#finish(plan, results, call));
     return { promise: answer, cancel: () => plan.native.cancel(ticket) };
   }
 
   /** Copies the feeds first: the caller may change them while the graph is compiled. */
-  #startLater(plan: Promise<Plan>, ask: Ask, where: string): Cancellable<Fetches> {
+  #startLater(plan: Promise<Plan>, ask: Ask): Cancellable<Fetches> {
     const copy = { ...ask, feeds: ask.feeds.map((feed) => ({ ...feed, data: feed.data.slice() })) };
     let cancel = (): void => undefined;
     let isCancelled = false;
     const run = async (): Promise<Fetches> => {
       const ready = await plan;
-      if (isCancelled) throw new QARepVGGError('ERR_ABORTED', `${where}: run aborted`);
-      const started = this.#start(ready, copy, where);
+      if (isCancelled) throw failure('ERR_ABORTED', 'run aborted');
+      const started = this.#start(ready, copy);
       cancel = started.cancel;
       return started.promise;
     };
@@ -174,10 +159,10 @@ export class GraphEngine implements Engine {
   }
 
   /** Bytes of images stay bytes if the plan takes them. */
-  #call(plan: Plan, { feeds, dims, count }: Ask, where: string): Call {
+  #call(plan: Plan, { feeds, dims, count }: Ask): Call {
     const { native, independent } = plan;
     const one = independent ? dims.map(([, ...rest]) => [1, ...rest]) : dims;
-    const outputDims = plan.outputDims(one, where);
+    const outputDims = plan.outputDims(one);
     const arrays = feeds.map((feed) =>
       feed.pixels && native.takesBytes() ? feed.data : numbersOf(feed, this.facts.preprocessing),
     );
@@ -188,7 +173,6 @@ export class GraphEngine implements Engine {
     { native, types: own, independent }: Plan,
     results: readonly GraphArray[],
     { count, outputDims }: Call,
-    where: string,
   ): Fetches {
     this.counter.add(native, count);
     const { computed, tail, outputs } = this.#parts;
@@ -200,22 +184,22 @@ export class GraphEngine implements Engine {
     });
     if (!tail) return Object.fromEntries(tensors) as unknown as Fetches;
     const early = new Map(tensors as unknown as [string, GraphTensor][]);
-    const late = computeTail(tail, early, where);
+    const late = computeTail(tail, early);
     return Object.fromEntries(outputs.map((name) => [name, late.get(name) ?? early.get(name)])) as Fetches;
   }
 
   /** Reads and checks the feeds. */
-  #read(feeds: unknown, where: string, signal?: AbortSignal) {
-    this.#parts.plans.check(where);
-    const read = readFeeds(feeds, this.#parts.inputs, where);
+  #read(feeds: unknown, signal?: AbortSignal) {
+    this.#parts.plans.check();
+    const read = readFeeds(feeds, this.#parts.inputs);
     // After reading: that may run the caller's code, which may abort or dispose.
-    throwIfAborted(signal, where);
-    const checked = checkFeeds(read, this.facts.preprocessing, where);
-    return { ...this.#divide(checked, where), dims: checked.dims };
+    throwIfAborted(signal);
+    const checked = checkFeeds(read, this.facts.preprocessing);
+    return { ...this.#divide(checked), dims: checked.dims };
   }
 
   /** Separates the inputs of a run from those that a plan has as constants. */
-  #divide({ feeds, dims }: GraphFeeds, where: string) {
+  #divide({ feeds, dims }: GraphFeeds) {
     const { inputs, parameters: wanted } = this.#parts;
     const parameters = new Map<string, GraphTensor>();
     const data = feeds.filter((feed, i) => {
@@ -224,7 +208,7 @@ export class GraphEngine implements Engine {
       const { length } = feed.data;
       if (length > maxParameters) {
         const expected = `at most ${maxParameters} numbers, as shapes depend on them`;
-        throw mismatch('ERR_LIMIT', `${where}, ${quote(name)}`, expected, `${length}`);
+        throw mismatch('ERR_LIMIT', quote(name), expected, `${length}`);
       }
       parameters.set(name, {
         type,
@@ -287,14 +271,13 @@ function preprocessingOf(
   images: Value | undefined,
   model: Model,
   { preprocessing }: CheckedSessionOptions,
-  where: string,
 ): Preprocessing | undefined {
   if (preprocessing === undefined && (model.preprocessing || !images)) return model.preprocessing;
-  return checkOption(where, 'preprocessing', (place) => {
-    if (!images) throw mismatch('ERR_INVALID_ARG', place, 'none, as no input is of images', 'one');
+  return checkOption('preprocessing', () => {
+    if (!images) throw mismatch('ERR_INVALID_ARG', 'none, as no input is of images', 'one');
     const channels = images.dims[1] as number;
     // ONNX files of other origin do not say what they expect. Most expect numbers from 0 to 1.
     const plain = { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
-    return readPreprocessing(preprocessing ?? plain, channels, place);
+    return readPreprocessing(preprocessing ?? plain, channels);
   });
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { GraphArray } from '../../binding';
 import { didYouMean } from '../did-you-mean';
-import { describe, describeList, mismatch, quote } from '../errors';
+import { describe, describeList, mismatch, quote, within } from '../errors';
 import type { DataType, Value } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
 import { checkInputDims } from '../model/input-dims';
@@ -31,19 +31,22 @@ export interface GraphFeeds {
 }
 
 /** Reads the feeds, which may run the caller's code. @throws {QARepVGGError} ERR_INVALID_ARG unless the names are the inputs'. */
-export function readFeeds(feeds: unknown, inputs: readonly Value[], where: string): ReadFeed[] {
+export function readFeeds(feeds: unknown, inputs: readonly Value[]): ReadFeed[] {
   const names = inputs.map(({ name }) => name);
   if (typeof feeds !== 'object' || feeds === null) {
-    throw mismatch('ERR_INVALID_ARG', where, `an object { ${names.join(', ')} }`, describe(feeds));
+    throw mismatch('ERR_INVALID_ARG', `an object { ${names.join(', ')} }`, describe(feeds));
   }
-  const entries = new Map(readForeign(where, () => Object.entries(feeds)));
+  const entries = new Map(readForeign(() => Object.entries(feeds)));
   const odd = [...entries.keys()].filter((name) => !names.includes(name));
   const missing = names.filter((name) => entries.get(name) === undefined);
   if (odd.length > 0 || missing.length > 0) {
     const received = odd.length > 0 ? describeList(odd) + didYouMean(odd[0], missing) : `no ${describeList(missing)}`;
-    throw mismatch('ERR_INVALID_ARG', where, `tensors under the names ${describeList(names)}`, received);
+    throw mismatch('ERR_INVALID_ARG', `tensors under the names ${describeList(names)}`, received);
   }
-  return inputs.map((input) => ({ input, ...readTensor(entries.get(input.name), `${where}, ${quote(input.name)}`) }));
+  return inputs.map((input) => ({
+    input,
+    ...within(quote(input.name), () => readTensor(entries.get(input.name))),
+  }));
 }
 
 /**
@@ -52,18 +55,14 @@ export function readFeeds(feeds: unknown, inputs: readonly Value[], where: strin
  * @param preprocessing Turns bytes into floats where an input of images gets bytes.
  * @throws {QARepVGGError} ERR_SHAPE, ERR_DTYPE, ERR_SIZE_OVERFLOW, ERR_BUFFER_*
  */
-export function checkFeeds(
-  feeds: readonly ReadFeed[],
-  preprocessing: Preprocessing | undefined,
-  where: string,
-): GraphFeeds {
+export function checkFeeds(feeds: readonly ReadFeed[], preprocessing: Preprocessing | undefined): GraphFeeds {
   const checked = feeds.map(({ input, data, dims }) => {
-    const place = `${where}, ${quote(input.name)}`;
-    const isBytes = preprocessing && input.type === 'float32' && types.isUint8Array(data);
-    const tensor = isBytes
-      ? pixels(data, dims, preprocessing, place)
-      : checkElements(data, dims, classes[input.type], place, input.dims.includes(0) ? 0 : 1);
-    checkInputDims(input, tensor.dims, where);
+    const tensor = within(quote(input.name), () => {
+      const isBytes = preprocessing && input.type === 'float32' && types.isUint8Array(data);
+      if (isBytes) return pixels(data, dims, preprocessing);
+      return checkElements(data, dims, classes[input.type], input.dims.includes(0) ? 0 : 1);
+    });
+    checkInputDims(input, tensor.dims);
     return tensor;
   });
   const named = checked.map(({ dims }, i) => [feeds[i]?.input.name as string, dims] as const);
@@ -76,13 +75,13 @@ export function numbersOf({ data, pixels }: Feed, preprocessing: Preprocessing |
 }
 
 /** Bytes [n, h, w, c], with the dims [n, c, h, w] of the floats that they become. */
-function pixels(data: Uint8Array, dims: unknown, preprocessing: Preprocessing, where: string) {
-  const bytes = checkBytes(data, dims, where);
+function pixels(data: Uint8Array, dims: unknown, preprocessing: Preprocessing) {
+  const bytes = checkBytes(data, dims);
   const channels = preprocessing.mean.length;
   const [n, h, w, c] = bytes.dims as [number, number, number, number];
   if (bytes.dims.length === 4 && c === channels) return { data: bytes.data, dims: [n, c, h, w], pixels: bytes.dims };
   const expected = `4 dims [n, h, w, ${channels}], as the data are bytes`;
-  throw mismatch('ERR_SHAPE', `${where} dims`, expected, describeList(bytes.dims));
+  throw mismatch('ERR_SHAPE', ' dims', expected, describeList(bytes.dims));
 }
 
 /** The typed array of each type: a test, and its name for messages. */

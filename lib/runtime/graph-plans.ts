@@ -1,6 +1,6 @@
 import type { GraphSpec, Session } from '../../binding';
 import { addon } from '../binding';
-import { callNative, QARepVGGError } from '../errors';
+import { QARepVGGError } from '../errors';
 import type { AttributeValue, Graph, GraphTensor, Value, ValueType } from '../graph/graph';
 import { isIndependent } from '../graph/independent';
 import { lowerGraph } from '../graph/lower';
@@ -67,23 +67,23 @@ export class GraphPlans implements Plans {
     this.#options = options;
   }
 
-  check(where: string): void {
-    refuseDisposed(this.#disposed, where);
+  check(): void {
+    refuseDisposed(this.#disposed);
   }
 
-  get(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): WantedPlan {
-    const { known, wanted, count } = this.#look(dims, parameters, where);
-    const { ready, promise } = known ?? this.#make(wanted, where);
+  get(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>): WantedPlan {
+    const { known, wanted, count } = this.#look(dims, parameters);
+    const { ready, promise } = known ?? this.#make(wanted);
     return { ready, promise, count };
   }
 
-  getNow(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): { plan: Plan; count: number } {
-    const { known, wanted, count } = this.#look(dims, parameters, where);
-    return { plan: known?.ready ?? this.#makeNow(wanted, where), count };
+  getNow(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>): { plan: Plan; count: number } {
+    const { known, wanted, count } = this.#look(dims, parameters);
+    return { plan: known?.ready ?? this.#makeNow(wanted), count };
   }
 
-  #look(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): Found {
-    this.check(where);
+  #look(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>): Found {
+    this.check();
     const images = [...dims].filter(([name]) => !parameters.has(name));
     const count = images[0]?.[1][0] ?? 1;
     const open =
@@ -97,10 +97,10 @@ export class GraphPlans implements Plans {
     return { known, wanted, count: open ? count : 1 };
   }
 
-  memoryBytes(where: string): number {
-    this.check(where);
+  memoryBytes(): number {
+    this.check();
     const ready = [...this.#plans.values()].flatMap((plan) => plan.ready ?? []);
-    return ready.reduce((sum, { native }) => sum + callNative(where, () => native.memoryBytes()), 0);
+    return ready.reduce((sum, { native }) => sum + native.memoryBytes(), 0);
   }
 
   dispose(): void {
@@ -118,9 +118,9 @@ export class GraphPlans implements Plans {
     return found;
   }
 
-  #make(wanted: Wanted, where: string): Entry {
-    const { steps, independent, name } = planned(wanted, where);
-    const promise = this.#compile(wanted.graph, steps, independent, where);
+  #make(wanted: Wanted): Entry {
+    const { steps, independent, name } = planned(wanted);
+    const promise = this.#compile(wanted.graph, steps, independent);
     const plan: Entry = { promise, independent };
     this.#keep(name, plan);
     promise.then(
@@ -133,11 +133,11 @@ export class GraphPlans implements Plans {
   }
 
   /** Replaces a plan that is still being made. */
-  #makeNow(wanted: Wanted, where: string): Plan {
-    const { steps, independent, name } = planned(wanted, where);
+  #makeNow(wanted: Wanted): Plan {
+    const { steps, independent, name } = planned(wanted);
     const graph = atOnce(steps);
-    const spec = this.#specOf(graph, independent, where);
-    const native = callNative(where, () => addon.createSessionSync(spec));
+    const spec = this.#specOf(graph, independent);
+    const native = addon.createSessionSync(spec);
     const ready = planOf(graph, native, independent);
     release(this.#plans.get(name)?.promise);
     this.#plans.delete(name);
@@ -153,22 +153,22 @@ export class GraphPlans implements Plans {
     this.#plans.delete(oldest);
   }
 
-  async #compile(source: Graph, steps: Steps<Graph>, independent: boolean, where: string): Promise<Plan> {
+  async #compile(source: Graph, steps: Steps<Graph>, independent: boolean): Promise<Plan> {
     const graph = await inSlices(steps);
     const isLast = this.#options.isOwned && hasFixedDims(source.inputs, independent);
     const kept = isLast ? new Set() : buffersOf(source);
-    const spec = this.#specOf(graph, independent, where);
+    const spec = this.#specOf(graph, independent);
     const constants = spec.constants.map((constant) => ({ ...constant, take: !kept.has(constant.data.buffer) }));
-    const making = callNative(where, () => addon.createSession({ ...spec, constants }));
+    const making = addon.createSession({ ...spec, constants });
     // The addon has what it needs, and packed weights take more memory than those of a file.
     if (isLast) releaseTensors(source);
     return planOf(graph, await making, independent);
   }
 
-  #specOf(graph: Graph, independent: boolean, where: string): GraphSpec {
+  #specOf(graph: Graph, independent: boolean): GraphSpec {
     const { algorithm, threads = 0, maxBatch: together, preprocessing } = this.#options;
     const bytes = preprocessing && byteScaling(preprocessing);
-    return { ...lowerGraph(graph, where), independent, algorithm, threads, together, ...bytes };
+    return { ...lowerGraph(graph), independent, algorithm, threads, together, ...bytes };
   }
 }
 
@@ -200,10 +200,10 @@ function planOf(graph: Graph, native: Session, independent: boolean): Plan {
   return new Plan(native, types, independent, passes().countProducts(graph));
 }
 
-function planned({ graph, key, all, alone }: Wanted, where: string): Recipe {
-  const one = alone && forOneImage(graph, alone, where);
+function planned({ graph, key, all, alone }: Wanted): Recipe {
+  const one = alone && forOneImage(graph, alone);
   const { optimize, simplify } = passes();
-  const steps = one ? simplify(one, where) : optimize(graph, all, where);
+  const steps = one ? simplify(one) : optimize(graph, all);
   return { name: keyOfDims(one ? alone : all) + key, independent: one !== undefined, steps };
 }
 
@@ -215,11 +215,11 @@ function release(promise: Promise<Plan> | undefined): void {
 }
 
 /** The graph for one image, where every image of a batch can be computed alone. */
-function forOneImage(graph: Graph, alone: InputDims, where: string): Graph | undefined {
+function forOneImage(graph: Graph, alone: InputDims): Graph | undefined {
   const pair = new Map([...alone].map(([name, list]) => [name, [2, ...list.slice(1)]]));
   try {
-    const one = specialize(graph, alone, where);
-    return isIndependent(one, specialize(graph, pair, where)) ? one : undefined;
+    const one = specialize(graph, alone);
+    return isIndependent(one, specialize(graph, pair)) ? one : undefined;
   } catch (error) {
     // The graph accepts one batch size only.
     if (error instanceof QARepVGGError) return undefined;

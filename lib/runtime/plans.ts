@@ -1,5 +1,5 @@
 import type { Session } from '../../binding';
-import { callNative, QARepVGGError } from '../errors';
+import { failure } from '../errors';
 import type { DataType, GraphTensor } from '../graph/graph';
 import type { Products } from '../graph/passes';
 import type { InputDims } from '../graph/specialize';
@@ -28,9 +28,9 @@ export class Plan {
    *
    * @throws {QARepVGGError} ERR_SHAPE
    */
-  outputDims(inputs: DimsList, where: string): DimsList {
+  outputDims(inputs: DimsList): DimsList {
     if (!this.#last || !areEqual(this.#last.inputs, inputs)) {
-      this.#last = { inputs, outputs: callNative(where, () => this.native.outputDims(inputs)) };
+      this.#last = { inputs, outputs: this.native.outputDims(inputs) };
     }
     return this.#last.outputs;
   }
@@ -43,16 +43,16 @@ function areEqual(a: DimsList, b: DimsList): boolean {
 /** The plans of a session: compiled ones, and those that it compiles when a run brings new dims. */
 export interface Plans {
   /** @throws {QARepVGGError} ERR_DISPOSED */
-  check(where: string): void;
+  check(): void;
   /**
    * Returns the plan for these dims and the number of images in them; `ready` is the plan if it is compiled already.
    *
    * @param parameters Inputs that the plan has as constants.
    */
-  get(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): WantedPlan;
+  get(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>): WantedPlan;
   /** Same as {@link get}, but the JavaScript thread waits. */
-  getNow(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>, where: string): { plan: Plan; count: number };
-  memoryBytes(where: string): number;
+  getNow(dims: InputDims, parameters: ReadonlyMap<string, GraphTensor>): { plan: Plan; count: number };
+  memoryBytes(): number;
   dispose(): void;
 }
 
@@ -63,6 +63,6 @@ export interface WantedPlan {
 }
 
 /** @throws {QARepVGGError} ERR_DISPOSED */
-export function refuseDisposed(isDisposed: boolean, where: string): void {
-  if (isDisposed) throw new QARepVGGError('ERR_DISPOSED', `${where}: session has been disposed`);
+export function refuseDisposed(isDisposed: boolean): void {
+  if (isDisposed) throw failure('ERR_DISPOSED', 'session has been disposed');
 }

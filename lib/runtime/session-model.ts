@@ -33,16 +33,16 @@ export interface OwnNetwork {
  * @throws {QARepVGGError} ERR_INVALID_ARG for something that is not a model, or naming an option; ERR_MODEL_INCOMPATIBLE for a
  * model that is not in deploy form; ERR_SHAPE for an `inputSize` that is too small.
  */
-export function ownNetwork(model: unknown, options: CheckedSessionOptions, take: boolean, where: string): OwnNetwork {
-  const { summary, inChannels, labels, ...own } = describeModel(model, take, where);
-  const graph = sessionGraph(model as Module | QuantizedModel, where);
+export function ownNetwork(model: unknown, options: CheckedSessionOptions, take: boolean): OwnNetwork {
+  const { summary, inChannels, labels, ...own } = describeModel(model, take);
+  const graph = sessionGraph(model as Module | QuantizedModel);
   const inputSize = options.inputSize ?? own.inputSize ?? defaultSize;
   const fallback = own.preprocessing ?? defaultPreprocessing(inChannels);
   const given = options.preprocessing === undefined ? fallback : options.preprocessing;
-  const preprocessing = checkOption(where, 'preprocessing', (place) => readPreprocessing(given, inChannels, place));
+  const preprocessing = checkOption('preprocessing', () => readPreprocessing(given, inChannels));
   const { algorithm, threads = 0, maxBatch: together } = options;
   const image = [1, inChannels, ...inputSize];
-  const lowered = lowerGraph(specialize(graph, new Map([[inputName, image]]), where), where);
+  const lowered = lowerGraph(specialize(graph, new Map([[inputName, image]])));
   const spec = {
     ...lowered,
     constants: lowered.constants.map((constant) => ({ ...constant, take: take && own.canTake })),
@@ -58,15 +58,15 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
   return { spec, facts, inputs: graph.inputs };
 }
 
-function describeModel(model: unknown, isOwned: boolean, where: string) {
+function describeModel(model: unknown, isOwned: boolean) {
   if (model instanceof QuantizedModel) {
     // Its maker may have written to its typed arrays since.
-    if (!isOwned) checkParts(model, where);
+    if (!isOwned) checkParts(model);
     const { inChannels, preprocessing, labels } = model;
     const inputSize = model.isNetwork ? sizeOf(model.options.inputSize) : undefined;
     return { summary: `${model}`, inChannels, inputSize, preprocessing, labels, canTake: false };
   }
-  if (isModule(model)) return { ...coreOf(model, where).definition, canTake: true };
+  if (isModule(model)) return { ...coreOf(model).definition, canTake: true };
   const expected = `a model in deploy form, a quantised one, or the file of a model: ${sourceNames}`;
-  throw mismatch('ERR_INVALID_ARG', where, expected, describe(model));
+  throw mismatch('ERR_INVALID_ARG', expected, describe(model));
 }

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { boundary, describe, leaving, mismatch, within } from '../errors';
 import { openDeployModel } from '../formats/open-model';
 import { type FileSource, isFileSource } from '../formats/sources';
 import type { Size } from '../image-size';
@@ -23,6 +23,8 @@ export interface RunOptions {
   /** Aborts the run: one that waits never starts, one that runs stops between two layers. */
   readonly signal?: AbortSignal;
 }
+
+const runFields = { signal: signalField };
 
 /** The names that Node and the helpers of compilers use where the language does not have these symbols yet. */
 const dispose: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
@@ -105,14 +107,14 @@ export class InferenceSession {
     modelOrFile: Module | QuantizedModel | Model | FileSource,
     options: SessionOptions = {},
   ): Promise<InferenceSession> {
-    const where = 'InferenceSession.create';
-    const checked = parseOptions(where, sessionFields, options);
-    const isFile = isFileSource(modelOrFile, where);
-    const model = isFile ? await openDeployModel(modelOrFile, where) : modelOrFile;
-    if (model instanceof Model)
-      return new InferenceSession(key, await GraphEngine.create(model, checked, isFile, where));
-    refuseInputs(checked, where);
-    return new InferenceSession(key, await GraphEngine.ofNetwork(model, checked, isFile, where));
+    return boundary('InferenceSession.create', async () => {
+      const checked = parseOptions(sessionFields, options);
+      const isFile = isFileSource(modelOrFile);
+      const model = isFile ? await openDeployModel(modelOrFile) : modelOrFile;
+      if (model instanceof Model) return new InferenceSession(key, await GraphEngine.create(model, checked, isFile));
+      refuseInputs(checked);
+      return new InferenceSession(key, await GraphEngine.ofNetwork(model, checked, isFile));
+    });
   }
 
   /**
@@ -138,28 +140,35 @@ export class InferenceSession {
    */
   async run(feeds: Feeds, fetches: readonly string[], options?: RunOptions): Promise<Fetches>;
   async run(feeds: Feeds, second: readonly string[] | RunOptions = {}, third: RunOptions = {}): Promise<Fetches> {
-    const where = 'InferenceSession.run';
-    const session = InferenceSession.#check(this, where);
-    const hasFetches = isArray(second, `${where}, options`);
-    if (hasFetches) checkFetches(second, session.outputNames, where);
-    const { signal } = parseOptions(where, { signal: signalField }, hasFetches ? third : second);
-    const result = withSignal(session.#engine.run(feeds, signal, where), signal, where);
-    session.#underWay.add(result);
     try {
-      const fetches = await result;
-      return hasFetches ? pick(fetches, second) : fetches;
+      const session = InferenceSession.#check(this);
+      const wanted = readWanted(second);
+      if (wanted) checkFetches(wanted, session.outputNames);
+      const { signal } = parseOptions(runFields, wanted ? third : second);
+      const fetches = await session.#track(withSignal(session.#engine.run(feeds, signal), signal));
+      return wanted ? pick(fetches, wanted) : fetches;
+    } catch (error) {
+      throw leaving('InferenceSession.run', error); // as boundary() does, without a closure for each run
+    }
+  }
+
+  async #track(result: Promise<Fetches>): Promise<Fetches> {
+    this.#underWay.add(result);
+    try {
+      return await result;
     } finally {
-      session.#underWay.delete(result);
+      this.#underWay.delete(result);
     }
   }
 
   /** Same as {@link run}, but the JavaScript thread waits: for scripts and worker threads. */
   runSync(feeds: Feeds, fetches?: readonly string[]): Fetches {
-    const where = 'InferenceSession.runSync';
-    const session = InferenceSession.#check(this, where);
-    if (fetches !== undefined) checkFetches(fetches, session.outputNames, where);
-    const all = session.#engine.runSync(feeds, where);
-    return fetches === undefined ? all : pick(all, fetches);
+    return boundary('InferenceSession.runSync', () => {
+      const session = InferenceSession.#check(this);
+      if (fetches !== undefined) checkFetches(fetches, session.outputNames);
+      const all = session.#engine.runSync(feeds);
+      return fetches === undefined ? all : pick(all, fetches);
+    });
   }
 
   /**
@@ -168,9 +177,10 @@ export class InferenceSession {
    * @throws {QARepVGGError} ERR_DISPOSED
    */
   memoryUsage(): { readonly bytes: number } {
-    const where = 'InferenceSession.memoryUsage';
-    const session = InferenceSession.#check(this, where);
-    return { bytes: session.#engine.memoryBytes(where) };
+    return boundary('InferenceSession.memoryUsage', () => {
+      const session = InferenceSession.#check(this);
+      return { bytes: session.#engine.memoryBytes() };
+    });
   }
 
   /**
@@ -181,7 +191,7 @@ export class InferenceSession {
    * console.log(`${(computeTime / images).toFixed(1)} ms an image, ${queue} runs wait`);
    */
   stats(): SessionStats {
-    const session = InferenceSession.#check(this, 'InferenceSession.stats');
+    const session = boundary('InferenceSession.stats', () => InferenceSession.#check(this));
     const { counter, threads } = session.#engine;
     const { runs, images, computeTime } = counter;
     const teamSize = Math.min(threads, info().teamSize);
@@ -190,7 +200,7 @@ export class InferenceSession {
 
   /** Frees the memory as soon as pending runs are done, and refuses new runs. Repeating a call changes nothing. */
   dispose(): void {
-    InferenceSession.#check(this, 'InferenceSession.dispose').#engine.dispose();
+    boundary('InferenceSession.dispose', () => InferenceSession.#check(this)).#engine.dispose();
   }
 
   [dispose](): void {
@@ -205,7 +215,8 @@ export class InferenceSession {
 
   /** "InferenceSession(Network(qarepvgg_a0, 3 -> 1000, S4, deploy form), images of 224 x 224)" */
   toString(): string {
-    const { summary, inputSize } = InferenceSession.#check(this, 'InferenceSession.toString').#engine.facts;
+    const { summary, inputSize } = boundary('InferenceSession.toString', () => InferenceSession.#check(this)).#engine
+      .facts;
     return `InferenceSession(${summary}${inputSize ? `, images of ${inputSize.join(' x ')}` : ''})`;
   }
 
@@ -215,11 +226,16 @@ export class InferenceSession {
   }
 
   /** Without it, a method called on another object would end in an error about private fields. */
-  static #check(session: unknown, where: string): InferenceSession {
+  static #check(session: unknown): InferenceSession {
     if (typeof session === 'object' && session !== null && #engine in session) return session;
     const expected = 'a session made by InferenceSession.create (sessions cannot be cloned or posted to a worker)';
-    throw mismatch('ERR_INVALID_ARG', where, expected, describe(session));
+    throw mismatch('ERR_INVALID_ARG', expected, describe(session));
   }
+}
+
+/** The names of outputs, where the second argument is not the options. */
+function readWanted(second: readonly string[] | RunOptions): readonly string[] | undefined {
+  return within('options', () => isArray(second)) ? (second as readonly string[]) : undefined;
 }
 
 /** Keeps the outputs that the caller asked for; all of them are computed anyway. */
@@ -227,7 +243,7 @@ function pick(fetches: Fetches, names: readonly string[]): Fetches {
   return Object.fromEntries(names.map((name) => [name, fetches[name]])) as unknown as Fetches;
 }
 
-function refuseInputs({ inputs }: CheckedSessionOptions, where: string): void {
+function refuseInputs({ inputs }: CheckedSessionOptions): void {
   if (inputs === undefined) return;
-  throw wrongOption(where, 'inputs', 'none for a network of this package, whose option is inputSize', describe(inputs));
+  throw wrongOption('inputs', 'none for a network of this package, whose option is inputSize', describe(inputs));
 }

@@ -1,5 +1,4 @@
 import type { Session } from '../../binding';
-import { callNative } from '../errors';
 import type { InputDims } from '../graph/specialize';
 import { Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
@@ -12,24 +11,24 @@ export class SinglePlan implements Plans {
     this.#plan = new Plan(native, [], true);
   }
 
-  check(where: string): void {
-    refuseDisposed(this.#disposed, where);
+  check(): void {
+    refuseDisposed(this.#disposed);
   }
 
-  get(dims: InputDims, _: unknown, where: string): WantedPlan {
-    const { plan, count } = this.getNow(dims, _, where);
+  get(dims: InputDims, _: unknown): WantedPlan {
+    const { plan, count } = this.getNow(dims, _);
     return { ready: plan, promise: Promise.resolve(plan), count };
   }
 
-  getNow(dims: InputDims, _: unknown, where: string): { plan: Plan; count: number } {
-    this.check(where);
+  getNow(dims: InputDims, _: unknown): { plan: Plan; count: number } {
+    this.check();
     const [images = []] = dims.values();
     return { plan: this.#plan, count: images[0] as number };
   }
 
-  memoryBytes(where: string): number {
-    this.check(where);
-    return callNative(where, () => this.#plan.native.memoryBytes());
+  memoryBytes(): number {
+    this.check();
+    return this.#plan.native.memoryBytes();
   }
 
   dispose(): void {

@@ -26,9 +26,9 @@ export function isDatatype(value: unknown): value is Datatype {
 }
 
 /** @throws {QARepVGGError} ERR_DTYPE */
-export function readDatatype(value: unknown, where: string): Datatype {
+export function readDatatype(value: unknown): Datatype {
   if (isDatatype(value)) return value;
-  throw mismatch('ERR_DTYPE', where, `one of ${Object.keys(arrays).join(', ')}`, describe(value));
+  throw mismatch('ERR_DTYPE', `one of ${Object.keys(arrays).join(', ')}`, describe(value));
 }
 
 /** Bytes of one element; those of BYTES vary. */
@@ -54,9 +54,9 @@ export function bytesOf(array: ArrayBufferView): Uint8Array {
 }
 
 /** Number of elements. @throws {QARepVGGError} ERR_SHAPE, ERR_SIZE_OVERFLOW */
-export function countElements(shape: readonly number[], where: string): number {
+export function countElements(shape: readonly number[]): number {
   let count = 1;
   for (const dim of shape) count *= dim;
   if (Number.isSafeInteger(count)) return count;
-  throw mismatch('ERR_SIZE_OVERFLOW', where, 'a product of dims below 2 ** 53', String(count));
+  throw mismatch('ERR_SIZE_OVERFLOW', 'a product of dims below 2 ** 53', String(count));
 }

@@ -1,5 +1,5 @@
 import { didYouMean } from '../did-you-mean';
-import { describe, describeList, mismatch, quote } from '../errors';
+import { describe, describeList, mismatch, quote, within } from '../errors';
 import { classify } from './classification';
 import { countElements, elementSize } from './datatypes';
 import type { Engine } from './engine';
@@ -115,7 +115,7 @@ export class ServedModel implements ModelEntry {
     const inputs = expected.map((metadata) => {
       const tensor = given.find(({ name }) => name === metadata.name);
       if (!tensor) throw mismatch('ERR_INVALID_ARG', 'inputs', `one named ${quote(metadata.name)}`, 'none');
-      checkInput(tensor, this.#form(metadata, tensor));
+      within(`input ${quote(tensor.name)}`, () => checkInput(tensor, this.#form(metadata, tensor)));
       return tensor;
     });
     const [rows, ...others] = this.engine.isBatched ? inputs.map(({ shape }) => shape[0]) : [];
@@ -166,16 +166,15 @@ function keyOf(inputs: readonly WireTensor[]): string {
   return key;
 }
 
-function checkInput({ name, datatype, shape, bytes }: WireTensor, expected: TensorMetadata): void {
-  const where = `input ${quote(name)}`;
-  if (datatype !== expected.datatype) throw mismatch('ERR_DTYPE', where, expected.datatype, datatype);
+function checkInput({ datatype, shape, bytes }: WireTensor, expected: TensorMetadata): void {
+  if (datatype !== expected.datatype) throw mismatch('ERR_DTYPE', expected.datatype, datatype);
   const fits = (dim: number, i: number): boolean => dim >= 1 && (expected.shape[i] === -1 || expected.shape[i] === dim);
   if (shape.length !== expected.shape.length || !shape.every(fits)) {
-    throw mismatch('ERR_SHAPE', `${where}, shape`, describeList(expected.shape), describeList(shape));
+    throw mismatch('ERR_SHAPE', 'shape', describeList(expected.shape), describeList(shape));
   }
-  const size = countElements(shape, where) * elementSize(datatype);
+  const size = countElements(shape) * elementSize(datatype);
   if (bytes.byteLength !== size) {
-    throw mismatch('ERR_BUFFER_SIZE', where, `${size} bytes, as the shape says`, `${bytes.byteLength}`);
+    throw mismatch('ERR_BUFFER_SIZE', `${size} bytes, as the shape says`, `${bytes.byteLength}`);
   }
 }
 

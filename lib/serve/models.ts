@@ -220,7 +220,12 @@ async function warmUp(engine: Engine): Promise<void> {
   if (!isKnown) return;
   const inputs = engine.inputs.map(({ name, datatype, shape }) => {
     const dims = shape.map((dim) => Math.max(dim, 1));
-    return { name, datatype, shape: dims, bytes: bytesOf(allocate(datatype, countElements(dims, name))) };
+    return {
+      name,
+      datatype,
+      shape: dims,
+      bytes: bytesOf(allocate(datatype, countElements(dims))),
+    };
   });
   await engine.run(inputs, new AbortController().signal);
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { boolean, checkOption, integer, number, oneOf, optional, parseOptions, readForeign } from '../options';
 import { defaultThreads } from './engine';
 import type { ModelSettings } from './model';
@@ -22,7 +22,7 @@ const fields = {
   ...settingFields,
   models: optional(readForeignRecord),
   repository: optional(text),
-  host: (value: unknown, where: string) => text(value ?? '127.0.0.1', where),
+  host: (value: unknown) => text(value ?? '127.0.0.1'),
   port: integer(0, 65_535, 8080),
   grpcPort: optional(integer(0, 65_535)),
   token: optional(readToken),
@@ -42,8 +42,8 @@ const fields = {
 export type CheckedServeOptions = ReturnType<typeof checkServeOptions>;
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option */
-export function checkServeOptions(options: ServeOptions, where: string) {
-  const checked = parseOptions(where, fields, options);
+export function checkServeOptions(options: ServeOptions) {
+  const checked = parseOptions(fields, options);
   const threads = checked.threads ?? defaultThreads();
   const settings: ModelSettings = {
     // A thread computes up to 8 images together.
@@ -54,7 +54,7 @@ export function checkServeOptions(options: ServeOptions, where: string) {
   };
   const given = checked.models ?? (checked.repository === undefined ? packagedModel() : {});
   const definitions = Object.entries(given).map(([name, model]) =>
-    checkOption(where, 'models', (place) => readDefinition(name, model, settings, place)),
+    checkOption('models', () => readDefinition(name, model, settings)),
   );
   return { ...checked, threads, settings, definitions };
 }
@@ -64,41 +64,40 @@ function packagedModel(): Record<string, ModelSource> {
   return { 'fashion-mnist': join(__dirname, '../../models/fashion-mnist.safetensors') };
 }
 
-function readDefinition(name: string, given: unknown, settings: ModelSettings, where: string): Definition {
+function readDefinition(name: string, given: unknown, settings: ModelSettings): Definition {
   if (!modelName.test(name)) {
-    throw mismatch('ERR_INVALID_ARG', where, 'names of letters, digits, ".", "_" and "-"', describe(name));
+    throw mismatch('ERR_INVALID_ARG', 'names of letters, digits, ".", "_" and "-"', describe(name));
   }
   const isPlain = typeof given === 'object' && given !== null && Object.getPrototypeOf(given) === Object.prototype;
   if (!isPlain) return { name, version: '1', source: given as ModelSource, settings };
-  const { model, ...own } = parseOptions(`${where}, ${describe(name)}`, { ...settingFields, model: readSource }, given);
+  const { model, ...own } = within(describe(name), () => parseOptions({ ...settingFields, model: readSource }, given));
   const overrides = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
   return { name, version: '1', source: model, settings: { ...settings, ...overrides } };
 }
 
-function readSource(value: unknown, where: string): ModelSource {
+function readSource(value: unknown): ModelSource {
   if (typeof value === 'string' || (typeof value === 'object' && value !== null)) return value as ModelSource;
-  throw mismatch('ERR_INVALID_ARG', where, 'a model or the path of a file', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'a model or the path of a file', describe(value));
 }
 
-function readForeignRecord(value: unknown, where: string): Record<string, unknown> {
-  const record = readForeign(where, () =>
+function readForeignRecord(value: unknown): Record<string, unknown> {
+  const record = readForeign(() =>
     typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...(value as object) } : undefined,
   ) as Record<string, unknown> | undefined;
   if (record && Object.keys(record).length > 0) return record;
-  throw mismatch('ERR_INVALID_ARG', where, 'an object of models by name', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an object of models by name', describe(value));
 }
 
-function text(value: unknown, where: string): string {
+function text(value: unknown): string {
   if (typeof value === 'string' && value !== '') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'a string', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'a string', describe(value));
 }
 
 /** What fits into a header. */
-function readToken(value: unknown, where: string): string {
+function readToken(value: unknown): string {
   if (typeof value === 'string' && /^[\x21-\x7e]{8,512}$/.test(value)) return value;
   throw mismatch(
     'ERR_INVALID_ARG',
-    where,
     '8 to 512 visible ASCII characters',
     typeof value === 'string' ? 'a string of another length or with others' : describe(value),
   );

@@ -3,7 +3,7 @@ import { type AddressInfo, Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { QARepVGGError } from '../errors';
+import { boundary, QARepVGGError } from '../errors';
 import { type GrpcServer, startGrpc } from './grpc';
 import { createApp, loadFramework } from './http/app';
 import type { Context } from './http/context';
@@ -31,7 +31,7 @@ const idleGrace = 250;
  * process.once('SIGTERM', () => server.close());
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
-  const checked = checkServeOptions(options, 'serve');
+  const checked = boundary('serve', () => checkServeOptions(options));
   const [framework, prometheus] = await Promise.all([loadFramework(), loadMetrics()]).catch(missing);
   const registry = new ModelRegistry(checked);
   const metrics = createMetrics(prometheus, registry, checked.tritonMetrics);

@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { describe, mismatch, within } from '../errors';
 import { Dataset } from '../formats/dataset';
 import { readForeign } from '../options';
 
@@ -9,10 +9,9 @@ import { readForeign } from '../options';
 export function checkDataset(
   dataset: unknown,
   network: { readonly inChannels: number; readonly numClasses: number } | undefined,
-  where: string,
 ): Dataset {
-  const place = `${where}, data set`;
-  const own = readForeign(place, () => (dataset instanceof Dataset ? dataset : undefined));
+  const place = 'data set';
+  const own = within(place, () => readForeign(() => (dataset instanceof Dataset ? dataset : undefined)));
   if (!own) throw mismatch('ERR_INVALID_ARG', place, 'a Dataset', describe(dataset));
   if (!network) return own;
   const { inChannels, numClasses } = network;

@@ -1,6 +1,6 @@
 import type { Trainer as NativeTrainer, StepResult } from '../../binding';
 import { addon } from '../binding';
-import { callNative, mismatch } from '../errors';
+import { mismatch } from '../errors';
 import { inferShapes } from '../graph/shapes';
 import { traitsOfVariant } from '../nn/blocks/variants';
 import type { Definition } from '../nn/core';
@@ -46,7 +46,7 @@ export class Engine {
 
   /** @throws {QARepVGGError} ERR_INVALID_ARG for `customL2` where blocks have no batch norms for it. */
   constructor(model: Network, options: CheckedTrainerOptions) {
-    const core = networkCoreOf(model, 'Trainer');
+    const core = networkCoreOf(model);
     const customL2 =
       options.customL2 ?? (core.form === 'train' && traitsOfVariant(core.blueprint.options.variant).customL2 === true);
     const { preprocessing } = core.blueprint;
@@ -70,15 +70,15 @@ export class Engine {
    * @throws {QARepVGGError} (rejects) ERR_INVALID_STATE when the network has changed its form; ERR_SHAPE for images that are
    * too small; ERR_NON_FINITE, and then nothing has changed.
    */
-  async step({ images, dims, labels, augment, learningRate }: StepInput, where: string): Promise<StepResult> {
-    const native = this.#prepare(dims, where);
-    return callNative(where, () => native.step(images, labels, augment, learningRate, this.#weightDecay));
+  async step({ images, dims, labels, augment, learningRate }: StepInput): Promise<StepResult> {
+    const native = this.#prepare(dims);
+    return native.step(images, labels, augment, learningRate, this.#weightDecay);
   }
 
   /** Copies the weights of the last step to the network. */
-  pull(where: string): void {
+  pull(): void {
     if (!this.#native) return;
-    this.#check(where);
+    this.#check();
     // Weights that were loaded into the network meanwhile take precedence.
     if (this.#revision !== this.#core.revision) return;
     this.#native.readState(this.#definition.store.values);
@@ -100,22 +100,22 @@ export class Engine {
     this.#native = undefined;
   }
 
-  #check(where: string): void {
+  #check(): void {
     if (this.#core.definition !== this.#definition) {
       const received = `one in ${this.#core.form} form; make a new Trainer for it`;
-      throw mismatch('ERR_INVALID_STATE', where, 'a network in the form that the trainer was made for', received);
+      throw mismatch('ERR_INVALID_STATE', 'a network in the form that the trainer was made for', received);
     }
-    this.#definition.store.checkAttached(where);
+    this.#definition.store.checkAttached();
   }
 
-  #prepare(dims: readonly number[], where: string): NativeTrainer {
-    this.#check(where);
+  #prepare(dims: readonly number[]): NativeTrainer {
+    this.#check();
     const { values } = this.#definition.store;
     if (!this.#native || this.#dims !== dims.join()) {
-      inferShapes(this.#spec.ops, dims, true, where);
-      this.pull(where);
+      inferShapes(this.#spec.ops, dims, true);
+      this.pull();
       this.restore(this.optimizerState());
-      this.#native = callNative(where, () => new addon.Trainer({ ...this.#spec, input: dims }, values));
+      this.#native = new addon.Trainer({ ...this.#spec, input: dims }, values);
       this.#native.writeOptimizer(this.#optimizer.memory);
       this.#native.stepCount = this.#optimizer.stepCount;
       this.#dims = dims.join();

@@ -1,4 +1,4 @@
-import { describe } from '../errors';
+import { describe, within } from '../errors';
 import type { Dataset } from '../formats/dataset';
 import { pathOf } from '../formats/sources';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
@@ -37,7 +37,7 @@ const fields = {
   validation: anything,
   onProgress: optional(callback<(event: ProgressEvent) => void>()),
   signal: signalField,
-  checkpoint: optional((value, where) => pathOf(value, where)),
+  checkpoint: optional((value) => pathOf(value)),
   checkpointSteps: optional(integer(1, Number.MAX_SAFE_INTEGER)),
 };
 
@@ -48,30 +48,25 @@ export interface CheckedFitOptions extends Omit<Parsed<typeof fields>, 'validati
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG, ERR_SHAPE */
-export function readFitOptions(
-  dataset: unknown,
-  options: unknown,
-  network: CheckedNetworkOptions,
-  where: string,
-): CheckedFitOptions {
-  const checked = parseOptions(where, fields, options);
-  const images = checkDataset(dataset, network, where);
+export function readFitOptions(dataset: unknown, options: unknown, network: CheckedNetworkOptions): CheckedFitOptions {
+  const checked = parseOptions(fields, options);
+  const images = checkDataset(dataset, network);
   if (checked.batchSize > images.length) {
     const expected = `at most ${images.length}, the size of the data set`;
-    throw wrongOption(where, 'batchSize', expected, `${checked.batchSize}`);
+    throw wrongOption('batchSize', expected, `${checked.batchSize}`);
   }
   if (checked.validation === undefined) return { ...checked, dataset: images, validation: undefined };
-  const validation = checkDataset(checked.validation, network, `${where}, validation`);
-  checkClasses(images.classes, validation.classes, where);
+  const validation = within('validation', () => checkDataset(checked.validation, network));
+  checkClasses(images.classes, validation.classes);
   return { ...checked, dataset: images, validation };
 }
 
 /** A label is only an index: in images from another source, the same number may mean another class. */
-function checkClasses(own: readonly string[], given: readonly string[], where: string): void {
+function checkClasses(own: readonly string[], given: readonly string[]): void {
   const expected = `images of the ${own.length} classes of those to train on`;
-  if (own.length !== given.length) throw wrongOption(where, 'validation', expected, `${given.length}`);
+  if (own.length !== given.length) throw wrongOption('validation', expected, `${given.length}`);
   const at = own.findIndex((name, i) => name !== given[i]);
   if (at === -1) return;
   const received = `${describe(given[at])} as class ${at}, which is ${describe(own[at])}`;
-  throw wrongOption(where, 'validation', expected, received);
+  throw wrongOption('validation', expected, received);
 }

@@ -70,24 +70,17 @@ export interface Position {
 export class Fit {
   readonly #engine: Engine;
   readonly #options: CheckedTrainerOptions & CheckedFitOptions;
-  readonly #where: string;
   readonly #batches: number;
   #position: Position;
   #speed = new Speed();
 
   /** @throws {QARepVGGError} ERR_INVALID_ARG when `from` belongs to a training with another {@link Course}. */
-  constructor(
-    engine: Engine,
-    options: CheckedTrainerOptions & CheckedFitOptions,
-    from: Position | undefined,
-    where: string,
-  ) {
+  constructor(engine: Engine, options: CheckedTrainerOptions & CheckedFitOptions, from: Position | undefined) {
     const { seed, dataset, batchSize, flip, shift } = options;
     const course = { seed, images: dataset.length, batchSize, flip, shift };
-    if (from) checkCourse(course, from.course, where);
+    if (from) checkCourse(course, from.course);
     this.#engine = engine;
     this.#options = options;
-    this.#where = where;
     this.#batches = batchesIn(dataset, batchSize);
     this.#position = from ?? { course, epoch: 0, batch: 0, loss: 0, correct: 0 };
   }
@@ -128,7 +121,7 @@ export class Fit {
     const [height, width, channels] = this.#options.dataset.dims;
     const dims = [labels.length, channels, height, width];
     const input = { images, dims, labels, augment, learningRate: this.#learningRateAfter(0) };
-    const result = await this.#engine.step(input, this.#where);
+    const result = await this.#engine.step(input);
     this.#speed.count(labels.length);
     this.#position = {
       ...this.#position,
@@ -157,13 +150,13 @@ export class Fit {
   async #stopIfAborted(): Promise<void> {
     const { signal } = this.#options;
     if (signal?.aborted) await this.#save();
-    throwIfAborted(signal, this.#where);
+    throwIfAborted(signal);
   }
 
   async #save(): Promise<void> {
-    this.#engine.pull(this.#where);
+    this.#engine.pull();
     const { checkpoint } = this.#options;
-    if (checkpoint !== undefined) await saveCheckpoint(this.#engine, this.#position, checkpoint, this.#where);
+    if (checkpoint !== undefined) await saveCheckpoint(this.#engine, this.#position, checkpoint);
   }
 
   async #validate(): Promise<EpochProgress['validation']> {
@@ -193,11 +186,11 @@ class Speed {
   }
 }
 
-function checkCourse(now: Course, then: Course, where: string): void {
+function checkCourse(now: Course, then: Course): void {
   for (const name of Object.keys(then) as (keyof Course)[]) {
     if (now[name] === then[name]) continue;
     const [expected, received] = [`${then[name]}, as the training began with`, `${now[name]}`];
-    if (name !== 'images') throw wrongOption(where, name, expected, received);
-    throw mismatch('ERR_INVALID_ARG', `${where}, images of the data set`, expected, received);
+    if (name !== 'images') throw wrongOption(name, expected, received);
+    throw mismatch('ERR_INVALID_ARG', 'images of the data set', expected, received);
   }
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, describeList, mismatch } from '../errors';
+import { boundary, describe, describeList, mismatch } from '../errors';
 import type { Dataset } from '../formats/dataset';
 import { QuantizedModel } from '../model/quantized-model';
 import { type Network, networkCoreOf } from '../nn/networks/network';
@@ -20,31 +20,31 @@ export async function judge(
   dataset: Dataset,
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const where = 'evaluate';
-  const session = readForeign(where, () => (model instanceof InferenceSession ? model : undefined));
-  if (session) return evaluateSession(session, dataset, options, where);
-  const scorer = readForeign(where, () => (isScorer(model) ? model : undefined));
-  if (scorer) return evaluateScorer(scorer, dataset, options, where);
-  const network = model as Network | QuantizedModel;
-  const isQuantized = network instanceof QuantizedModel;
-  checkDataset(dataset, isQuantized ? network.options : networkCoreOf(network, where).blueprint.options, where);
-  const checked = parseOptions(where, fields, options);
-  const { batchSize, threads, signal } = checked;
-  const { preprocessing } = network.options;
-  const sessionOptions = { maxBatch: batchSize, preprocessing, ...(threads !== undefined && { threads }) };
-  return withSession(isQuantized ? network : network.reparameterize(), sessionOptions, (session) =>
-    judgeSession(session, dataset, batchSize, signal),
-  );
+  return boundary('evaluate', async () => {
+    const session = readForeign(() => (model instanceof InferenceSession ? model : undefined));
+    if (session) return evaluateSession(session, dataset, options);
+    const scorer = readForeign(() => (isScorer(model) ? model : undefined));
+    if (scorer) return evaluateScorer(scorer, dataset, options);
+    const network = model as Network | QuantizedModel;
+    const isQuantized = network instanceof QuantizedModel;
+    checkDataset(dataset, isQuantized ? network.options : networkCoreOf(network).blueprint.options);
+    const checked = parseOptions(fields, options);
+    const { batchSize, threads, signal } = checked;
+    const { preprocessing } = network.options;
+    const sessionOptions = { maxBatch: batchSize, preprocessing, ...(threads !== undefined && { threads }) };
+    return withSession(isQuantized ? network : network.reparameterize(), sessionOptions, (session) =>
+      judgeSession(session, dataset, batchSize, signal),
+    );
+  });
 }
 
 async function evaluateSession(
   session: InferenceSession,
   dataset: Dataset,
   options: EvaluateOptions,
-  where: string,
 ): Promise<Evaluation> {
-  const { batchSize, threads, signal } = parseOptions(where, fields, options);
-  if (threads !== undefined) throw wrongOption(where, 'threads', 'none, as a session has its own', `${threads}`);
+  const { batchSize, threads, signal } = parseOptions(fields, options);
+  if (threads !== undefined) throw wrongOption('threads', 'none, as a session has its own', `${threads}`);
   const [, inChannels, ...sides] = session.inputMetadata[0]?.shape ?? [];
   const [, numClasses, ...rest] = session.outputMetadata[0]?.shape ?? [];
   const isFloat = session.outputMetadata[0]?.type === 'float32';
@@ -57,9 +57,9 @@ async function evaluateSession(
   ) {
     const expected = 'images [n, c, h, w] to floats [n, classes], with c and classes known';
     const received = [session.inputMetadata, session.outputMetadata].map((list) => describeList(list[0]?.shape ?? []));
-    throw mismatch('ERR_SHAPE', `${where}, session`, expected, received.join(' to '));
+    throw mismatch('ERR_SHAPE', 'session', expected, received.join(' to '));
   }
-  checkDataset(dataset, { inChannels, numClasses }, where);
+  checkDataset(dataset, { inChannels, numClasses });
   return judgeSession(session, dataset, batchSize, signal);
 }
 
@@ -67,15 +67,10 @@ function isScorer(model: unknown): model is ImageScorer {
   return typeof model === 'object' && model !== null && typeof (model as Partial<ImageScorer>).scores === 'function';
 }
 
-async function evaluateScorer(
-  scorer: ImageScorer,
-  dataset: Dataset,
-  options: EvaluateOptions,
-  where: string,
-): Promise<Evaluation> {
-  const { batchSize, threads, signal } = parseOptions(where, fields, options);
-  if (threads !== undefined) throw wrongOption(where, 'threads', 'none, as a classifier has its own', `${threads}`);
-  const data = checkDataset(dataset, undefined, where);
+async function evaluateScorer(scorer: ImageScorer, dataset: Dataset, options: EvaluateOptions): Promise<Evaluation> {
+  const { batchSize, threads, signal } = parseOptions(fields, options);
+  if (threads !== undefined) throw wrongOption('threads', 'none, as a classifier has its own', `${threads}`);
+  const data = checkDataset(dataset, undefined);
   const predictions = new Int32Array(data.length);
   const tally = new Tally();
   let judged = 0;
@@ -85,20 +80,20 @@ async function evaluateScorer(
       data: images.subarray(i * size, (i + 1) * size),
       dims: [1, ...dims.slice(1)],
     }));
-    const scores = checkScores(await scorer.scores(each, signal ? { signal } : {}), each.length, where);
+    const scores = checkScores(await scorer.scores(each, signal ? { signal } : {}), each.length);
     scores.forEach((row, i) => {
-      if (judged === 0) checkDataset(data, { inChannels: data.dims[2], numClasses: row.length }, where);
+      if (judged === 0) checkDataset(data, { inChannels: data.dims[2], numClasses: row.length });
       predictions[judged++] = tally.addProbabilities(row, labels[i] as number);
     });
   }
   return { ...tally.result, predictions };
 }
 
-function checkScores(scores: unknown, images: number, where: string): readonly Float64Array[] {
-  const list = readForeign(where, () => (Array.isArray(scores) ? [...(scores as unknown[])] : []));
+function checkScores(scores: unknown, images: number): readonly Float64Array[] {
+  const list = readForeign(() => (Array.isArray(scores) ? [...(scores as unknown[])] : []));
   if (list.length === images && list.every((row) => types.isFloat64Array(row))) return list as Float64Array[];
   const expected = `a Float64Array for each of ${images} images`;
-  throw mismatch('ERR_INVALID_ARG', `${where}, scores of the classifier`, expected, describe(scores));
+  throw mismatch('ERR_INVALID_ARG', 'scores of the classifier', expected, describe(scores));
 }
 
 async function judgeSession(

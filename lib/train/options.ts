@@ -90,30 +90,28 @@ const fields = {
 export type CheckedTrainerOptions = Parsed<typeof fields> & { readonly lr: number; readonly weightDecay: number };
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
-export function checkTrainerOptions(options: unknown, where: string): CheckedTrainerOptions {
-  const checked = parseOptions(where, fields, options);
+export function checkTrainerOptions(options: unknown): CheckedTrainerOptions {
+  const checked = parseOptions(fields, options);
   if (checked.nesterov && (checked.optimizer !== 'sgd' || checked.momentum === 0)) {
     // PyTorch refuses it, too.
-    throw wrongOption(where, 'nesterov', 'false but for sgd with a momentum above 0', 'true');
+    throw wrongOption('nesterov', 'false but for sgd with a momentum above 0', 'true');
   }
   const [lr, weightDecay] = checked.optimizer === 'sgd' ? [0.1, 1e-4] : [1e-3, 1e-2];
   return Object.freeze({ ...checked, lr: checked.lr ?? lr, weightDecay: checked.weightDecay ?? weightDecay });
 }
 
 function withDefault<T>(field: Field<T>, fallback: T): Field<T> {
-  return (value = fallback, where) => field(value, where);
+  return (value = fallback) => field(value);
 }
 
-function readMilestones(value: unknown, where: string): readonly number[] {
-  const list =
-    value === undefined ? [0.3, 0.6, 0.9] : readForeign(where, () => (Array.isArray(value) ? [...value] : []));
+function readMilestones(value: unknown): readonly number[] {
+  const list = value === undefined ? [0.3, 0.6, 0.9] : readForeign(() => (Array.isArray(value) ? [...value] : []));
   const rises = list.every(
     (share: unknown, i) => typeof share === 'number' && share >= 0 && share <= 1 && (i === 0 || share > list[i - 1]),
   );
   if (list.length > 0 && rises) return Object.freeze(list as number[]);
   throw mismatch(
     'ERR_INVALID_ARG',
-    where,
     'an array of numbers from 0 to 1, each larger than the one before',
     describe(value),
   );

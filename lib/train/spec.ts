@@ -53,7 +53,7 @@ function branchOf({ branches }: BlockStructure, kernel: 1 | 3, store: Store) {
   const branch = branches.find((candidate) => candidate.kind === 'conv' && candidate.kernel === kernel);
   if (branch?.kind !== 'conv' || branch.batchNorm === undefined) {
     const expected = 'false for blocks without a batch norm on both the 3x3 and the 1x1';
-    throw wrongOption('Trainer', 'customL2', expected, 'true');
+    throw wrongOption('customL2', expected, 'true');
   }
   const offset = (name: string): number => store.slot(name).offset;
   return {

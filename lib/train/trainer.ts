@@ -1,5 +1,5 @@
 import { inspect, types } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch, within } from '../errors';
 import { checkWritable } from '../formats/atomic';
 import type { Dataset } from '../formats/dataset';
 import { type FileSource, ownSource } from '../formats/sources';
@@ -51,20 +51,20 @@ export class Trainer {
    * @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_INVALID_STATE for a network in deploy form.
    */
   constructor(model: Network, options: TrainerOptions = {}) {
-    const core = networkCoreOf(model, 'Trainer');
-    if (core.form === 'deploy') {
-      const received = 'one in deploy form, which does not learn well; train first and re-parameterise afterwards';
-      throw mismatch('ERR_INVALID_STATE', 'Trainer', 'a network in train or partial form', received);
-    }
-    const { checkTrainerOptions, Engine } = later();
-    this.#options = checkTrainerOptions(options, 'Trainer');
-    this.#engine = new Engine(model, this.#options);
+    const { checked, engine } = boundary('Trainer', () => {
+      const { checkTrainerOptions, Engine } = later();
+      checkForm(model);
+      const checked = checkTrainerOptions(options);
+      return { checked, engine: new Engine(model, checked) };
+    });
+    this.#options = checked;
+    this.#engine = engine;
     refuseClones(this);
   }
 
   /** Steps taken, those before a checkpoint that was loaded included. */
   get stepCount(): number {
-    return Trainer.#check(this, 'Trainer.stepCount').#engine.stepCount;
+    return boundary('Trainer.stepCount', () => Trainer.#check(this)).#engine.stepCount;
   }
 
   /**
@@ -79,19 +79,17 @@ export class Trainer {
    * const { loss } = await trainer.step(randn([8, 3, 224, 224]), [0, 3, 2, 2, 9, 1, 0, 5]);
    */
   async step(images: TensorLike, labels: readonly number[] | Int32Array): Promise<StepReport> {
-    const where = 'Trainer.step';
-    const trainer = Trainer.#check(this, where);
-    return trainer.#alone(where, async () => {
-      const { options } = trainer.#engine.model;
-      const { data, dims } = asImages(images, options.inChannels, `${where}, images`);
-      const classes = readLabels(labels, dims[0] as number, options.numClasses, `${where}, labels`);
-      const learningRate = trainer.#learningRate(where);
-      const { loss, correct } = await trainer.#engine.step(
-        { images: data, dims, labels: classes, learningRate },
-        where,
-      );
-      trainer.#engine.pull(where);
-      return { loss, accuracy: correct / classes.length, learningRate, step: trainer.stepCount };
+    return boundary('Trainer.step', async () => {
+      const trainer = Trainer.#check(this);
+      return trainer.#alone(async () => {
+        const { options } = trainer.#engine.model;
+        const { data, dims } = within('images', () => asImages(images, options.inChannels));
+        const classes = within('labels', () => readLabels(labels, dims[0] as number, options.numClasses));
+        const learningRate = trainer.#learningRate();
+        const { loss, correct } = await trainer.#engine.step({ images: data, dims, labels: classes, learningRate });
+        trainer.#engine.pull();
+        return { loss, accuracy: correct / classes.length, learningRate, step: trainer.stepCount };
+      });
     });
   }
 
@@ -107,24 +105,25 @@ export class Trainer {
    * errors of {@link saveCheckpoint}; whatever `onProgress` throws.
    */
   async fit(dataset: Dataset, options: FitOptions): Promise<FitResult> {
-    const where = 'Trainer.fit';
-    const trainer = Trainer.#check(this, where);
-    return trainer.#alone(where, async () => {
-      const network = trainer.#engine.model.options;
-      const { Fit, readFitOptions } = later();
-      const run = readFitOptions(dataset, options, network, where);
-      const fit = new Fit(trainer.#engine, { ...trainer.#options, ...run }, trainer.#position, where);
-      if (run.checkpoint !== undefined) await checkWritable(run.checkpoint, 'safetensors', where);
-      try {
-        const result = await fit.run();
-        trainer.#position = undefined;
-        return result;
-      } catch (error) {
-        trainer.#position = fit.position;
-        throw error;
-      } finally {
-        trainer.#engine.pull(where);
-      }
+    return boundary('Trainer.fit', async () => {
+      const trainer = Trainer.#check(this);
+      return trainer.#alone(async () => {
+        const network = trainer.#engine.model.options;
+        const { Fit, readFitOptions } = later();
+        const run = readFitOptions(dataset, options, network);
+        const fit = new Fit(trainer.#engine, { ...trainer.#options, ...run }, trainer.#position);
+        if (run.checkpoint !== undefined) await checkWritable(run.checkpoint, 'safetensors');
+        try {
+          const result = await fit.run();
+          trainer.#position = undefined;
+          return result;
+        } catch (error) {
+          trainer.#position = fit.position;
+          throw error;
+        } finally {
+          trainer.#engine.pull();
+        }
+      });
     });
   }
 
@@ -136,9 +135,10 @@ export class Trainer {
    * weights or an optimiser's memory that are not finite; ERR_BUSY
    */
   async saveCheckpoint(path: string | URL): Promise<void> {
-    const where = 'Trainer.saveCheckpoint';
-    const trainer = Trainer.#check(this, where);
-    return trainer.#alone(where, () => later().saveCheckpoint(trainer.#engine, trainer.#position, path, where));
+    return boundary('Trainer.saveCheckpoint', async () => {
+      const trainer = Trainer.#check(this);
+      return trainer.#alone(() => later().saveCheckpoint(trainer.#engine, trainer.#position, path));
+    });
   }
 
   /**
@@ -149,17 +149,18 @@ export class Trainer {
    * another network or optimiser; ERR_NON_FINITE naming a tensor that is not finite; ERR_INVALID_ARG for the path; ERR_BUSY
    */
   async loadCheckpoint(source: FileSource): Promise<void> {
-    const where = 'Trainer.loadCheckpoint';
-    const trainer = Trainer.#check(this, where);
-    const own = ownSource(source, where);
-    return trainer.#alone(where, async () => {
-      trainer.#position = await later().loadCheckpoint(trainer.#engine, own, where);
+    return boundary('Trainer.loadCheckpoint', async () => {
+      const trainer = Trainer.#check(this);
+      const own = ownSource(source);
+      return trainer.#alone(async () => {
+        trainer.#position = await later().loadCheckpoint(trainer.#engine, own);
+      });
     });
   }
 
   /** "Trainer(Network(qarepvgg_a0, 3 -> 1000, S4, train form), sgd, 0 steps)" */
   toString(): string {
-    const { model, optimizer } = Trainer.#check(this, 'Trainer.toString').#engine;
+    const { model, optimizer } = boundary('Trainer.toString', () => Trainer.#check(this)).#engine;
     return `Trainer(${model}, ${optimizer}, ${this.stepCount} steps)`;
   }
 
@@ -169,22 +170,22 @@ export class Trainer {
   }
 
   /** Without it, a method called on another object would end in an error about private fields. */
-  static #check(trainer: unknown, where: string): Trainer {
+  static #check(trainer: unknown): Trainer {
     if (typeof trainer === 'object' && trainer !== null && #engine in trainer) return trainer;
-    throw mismatch('ERR_INVALID_ARG', where, 'a trainer made by new Trainer', describe(trainer));
+    throw mismatch('ERR_INVALID_ARG', 'a trainer made by new Trainer', describe(trainer));
   }
 
-  #learningRate(where: string): number {
+  #learningRate(): number {
     const { schedule, warmup, steps } = this.#options;
     if (steps === undefined && (schedule !== 'constant' || warmup > 0)) {
-      throw mismatch('ERR_INVALID_STATE', where, 'the option steps for a schedule', 'none');
+      throw mismatch('ERR_INVALID_STATE', 'the option steps for a schedule', 'none');
     }
     const step = Math.min(this.stepCount, (steps ?? Number.POSITIVE_INFINITY) - 1);
     return later().learningRateAt(this.#options, step, steps ?? 1);
   }
 
-  async #alone<T>(where: string, work: () => Promise<T>): Promise<T> {
-    if (this.#isBusy) throw mismatch('ERR_BUSY', where, 'one call at a time; await the one before', 'another');
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isBusy) throw mismatch('ERR_BUSY', 'one call at a time; await the one before', 'another');
     this.#isBusy = true;
     try {
       return await work();
@@ -194,15 +195,19 @@ export class Trainer {
   }
 }
 
-function readLabels(labels: unknown, count: number, classes: number, where: string): Int32Array {
-  const list = readForeign(where, () =>
-    Array.isArray(labels) || types.isInt32Array(labels) ? [...labels] : undefined,
-  );
-  if (!list) throw mismatch('ERR_INVALID_ARG', where, 'an array of class indices', describe(labels));
-  if (list.length !== count) throw mismatch('ERR_SHAPE', where, `${count}, one for each image`, `${list.length}`);
+function checkForm(model: Network): void {
+  if (networkCoreOf(model).form !== 'deploy') return;
+  const received = 'one in deploy form, which does not learn well; train first and re-parameterise afterwards';
+  throw mismatch('ERR_INVALID_STATE', 'a network in train or partial form', received);
+}
+
+function readLabels(labels: unknown, count: number, classes: number): Int32Array {
+  const list = readForeign(() => (Array.isArray(labels) || types.isInt32Array(labels) ? [...labels] : undefined));
+  if (!list) throw mismatch('ERR_INVALID_ARG', 'an array of class indices', describe(labels));
+  if (list.length !== count) throw mismatch('ERR_SHAPE', `${count}, one for each image`, `${list.length}`);
   const odd = list.findIndex(
     (label: unknown) => !Number.isSafeInteger(label) || (label as number) < 0 || (label as number) >= classes,
   );
   if (odd === -1) return Int32Array.from(list as number[]);
-  throw mismatch('ERR_INVALID_ARG', `${where}[${odd}]`, `an integer from 0 to ${classes - 1}`, describe(list[odd]));
+  throw mismatch('ERR_INVALID_ARG', `[${odd}]`, `an integer from 0 to ${classes - 1}`, describe(list[odd]));
 }

@@ -1,4 +1,4 @@
-import { describeList, mismatch } from '../errors';
+import { describeList, mismatch, within } from '../errors';
 import type { ByteImages } from '../runtime/images';
 import { checkBytes, readTensor } from '../tensor';
 
@@ -7,11 +7,14 @@ import { checkBytes, readTensor } from '../tensor';
  *
  * @throws {QARepVGGError} ERR_SHAPE for other dims, and for several images; ERR_DTYPE, ERR_BUFFER_*.
  */
-export function readByteImage(value: unknown, where: string): ByteImages {
-  const place = `${where}, image`;
-  const { data, dims } = readTensor(value, place);
-  const image = checkBytes(data, dims, place);
+export function readByteImage(value: unknown): ByteImages {
+  return within('image', () => checkByteImage(value));
+}
+
+function checkByteImage(value: unknown): ByteImages {
+  const { data, dims } = readTensor(value);
+  const image = checkBytes(data, dims);
   const all = image.dims.length === 3 ? [1, ...image.dims] : image.dims;
   if (all.length === 4 && all[0] === 1) return { data: image.data, dims: all };
-  throw mismatch('ERR_SHAPE', `${place} dims`, 'one image, [1, height, width, channels]', describeList(image.dims));
+  throw mismatch('ERR_SHAPE', ' dims', 'one image, [1, height, width, channels]', describeList(image.dims));
 }

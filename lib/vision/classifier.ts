@@ -1,4 +1,4 @@
-import { describeList, mismatch } from '../errors';
+import { boundary, describeList, mismatch } from '../errors';
 import { sizeField } from '../image-size';
 import type { InferenceSession, Preprocessing, ResizeFilter, Sides } from '../index';
 import { anything, integer, number, optional, type Parsed, parseOptions } from '../options';
@@ -76,7 +76,7 @@ export class Classifier {
     const { outputMetadata } = this.session;
     const shape = outputMetadata[0]?.shape ?? [];
     this.#checkOutput(outputMetadata.length, shape);
-    if (typeof shape[1] === 'number') recognizer.labelsFor(shape[1], undefined, 'Classifier.create');
+    if (typeof shape[1] === 'number') recognizer.labelsFor(shape[1], undefined);
   }
 
   /**
@@ -86,15 +86,16 @@ export class Classifier {
    * is no classifier; ERR_INVALID_ARG naming the option, such as labels that are not as many as the classes.
    */
   static async create(model: VisionModel, options: ClassifierOptions = {}): Promise<Classifier> {
-    const where = 'Classifier.create';
-    const checked = parseOptions(where, fields, options);
-    const describe = (session: InferenceSession) => {
-      // Where a file of another origin names no preprocessing, ImageNet's is the likeliest.
-      const isOther = session.inputMetadata[0]?.shape.includes(3) && session.labels === undefined && isPlain(session);
-      const preprocessing = checked.preprocessing ?? (isOther ? imageNetPreprocessing : undefined);
-      return { size: checked.inputSize, preprocessing, side: 224, scaling: [0.5, 0.5] as const };
-    };
-    return Recognizer.create(model, checked, describe, (frame) => new Classifier(key, frame, checked), where);
+    return boundary('Classifier.create', async () => {
+      const checked = parseOptions(fields, options);
+      const describe = (session: InferenceSession) => {
+        // Where a file of another origin names no preprocessing, ImageNet's is the likeliest.
+        const isOther = session.inputMetadata[0]?.shape.includes(3) && session.labels === undefined && isPlain(session);
+        const preprocessing = checked.preprocessing ?? (isOther ? imageNetPreprocessing : undefined);
+        return { size: checked.inputSize, preprocessing, side: 224, scaling: [0.5, 0.5] as const };
+      };
+      return Recognizer.create(model, checked, describe, (frame) => new Classifier(key, frame, checked));
+    });
   }
 
   /** Names of the classes; undefined before the first image where the model does not say how many there are. */
@@ -113,19 +114,15 @@ export class Classifier {
     images: ImageSource | readonly ImageSource[],
     options: VisionRunOptions = {},
   ): Promise<Classification[] | Classification[][]> {
-    const where = 'Classifier.classify';
-    return this.#recognizer.answer<Classification[]>(
-      images,
-      options,
-      async (image, signal) => {
-        const scores = await this.#scores(image, signal, where);
+    return boundary('Classifier.classify', async () =>
+      this.#recognizer.answer<Classification[]>(images, options, async (image, signal) => {
+        const scores = await this.#scores(image, signal);
         const labels = this.labels as readonly string[];
         return rank(scores, this.#options.top).map(({ index, value }) => ({
           label: labels[index] as string,
           score: value,
         }));
-      },
-      where,
+      }),
     );
   }
 
@@ -140,8 +137,9 @@ export class Classifier {
     images: ImageSource | readonly ImageSource[],
     options: VisionRunOptions = {},
   ): Promise<Float64Array | Float64Array[]> {
-    const where = 'Classifier.scores';
-    return this.#recognizer.answer(images, options, (image, signal) => this.#scores(image, signal, where), where);
+    return boundary('Classifier.scores', () =>
+      this.#recognizer.answer(images, options, (image, signal) => this.#scores(image, signal)),
+    );
   }
 
   /** Frees the memory; pending images are finished first. */
@@ -149,15 +147,15 @@ export class Classifier {
     this.session.dispose();
   }
 
-  async #scores(image: ImageSource, signal: AbortSignal | undefined, where: string): Promise<Float64Array> {
+  async #scores(image: ImageSource, signal: AbortSignal | undefined): Promise<Float64Array> {
     const own = (this.#options.preprocessing ?? this.session.preprocessing) as Preprocessing | undefined; // checked by create
     const { crop = own?.crop } = this.#options;
     const { size } = this.#recognizer;
-    const fit = (sides: Sides, place: string) => coverAndCut(sides, size, crop, place);
-    const outputs = await this.#recognizer.run(image, fit, signal, where);
+    const fit = (sides: Sides) => coverAndCut(sides, size, crop);
+    const outputs = await this.#recognizer.run(image, fit, signal);
     const [{ data, dims }] = outputs as [(typeof outputs)[number]];
     this.#checkOutput(outputs.length, dims);
-    this.#recognizer.labelsFor(dims[1] as number, undefined, where);
+    this.#recognizer.labelsFor(dims[1] as number, undefined);
     return isProbabilities(data) ? Float64Array.from(data) : softmax(data);
   }
 

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch, QARepVGGError, quote } from '../errors';
+import { boundary, describe, failure, mismatch, type QARepVGGError, quote, within } from '../errors';
 import { decodeText, readText } from './text-file';
 
 /** Upper left corner and size in pixels. */
@@ -57,68 +57,67 @@ const maxEntries = 2 ** 24;
  * const { images, annotations } = await readCoco('instances_val2017.json');
  */
 export async function readCoco(source: string | Uint8Array): Promise<CocoDataset> {
-  const where = 'readCoco';
-  const file = await parse(source, where);
-  const { images, categories, annotations } = toObject(file, where);
-  return checkDataset({ images, categories, annotations }, where);
+  return boundary('readCoco', async () => {
+    const file = await parse(source);
+    const { images, categories, annotations } = toObject(file);
+    return checkDataset({ images, categories, annotations });
+  });
 }
 
 /** Reads a file of results in COCO's format: a list of detections. @throws {QARepVGGError} (rejects) the errors of {@link readCoco} */
 export async function readCocoDetections(source: string | Uint8Array): Promise<readonly CocoDetection[]> {
-  const where = 'readCocoDetections';
-  return checkDetections(await parse(source, where), where);
+  return boundary('readCocoDetections', async () => checkDetections(await parse(source)));
 }
 
-async function parse(source: string | Uint8Array, where: string): Promise<unknown> {
-  const text = typeof source === 'string' ? await readText(source, maxBytes, where) : decodeBytes(source, where);
+async function parse(source: string | Uint8Array): Promise<unknown> {
+  const text = typeof source === 'string' ? await readText(source, maxBytes) : decodeBytes(source);
   try {
     return JSON.parse(text);
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
-    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected JSON, received other text: ${reason}`, {
-      cause: error,
-    });
+    throw failure('ERR_INVALID_ARG', `expected JSON, received other text: ${reason}`, { cause: error });
   }
 }
 
-function decodeBytes(bytes: unknown, where: string): string {
-  if (!types.isUint8Array(bytes)) throw mismatch('ERR_INVALID_ARG', where, 'a path or a Uint8Array', describe(bytes));
-  if (bytes.length > maxBytes) throw mismatch('ERR_LIMIT', where, `at most ${maxBytes} bytes`, `${bytes.length}`);
-  return decodeText(bytes, where);
+function decodeBytes(bytes: unknown): string {
+  if (!types.isUint8Array(bytes)) throw mismatch('ERR_INVALID_ARG', 'a path or a Uint8Array', describe(bytes));
+  if (bytes.length > maxBytes) throw mismatch('ERR_LIMIT', `at most ${maxBytes} bytes`, `${bytes.length}`);
+  return decodeText(bytes);
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG */
-export function checkDataset(
-  { images, categories, annotations }: { images?: unknown; categories?: unknown; annotations?: unknown },
-  where: string,
-): CocoDataset {
+export function checkDataset({
+  images,
+  categories,
+  annotations,
+}: Partial<Record<keyof CocoDataset, unknown>>): CocoDataset {
   const checked = {
-    images: toList(images, `${where}, images`).map(([image, place]) => ({
-      id: identifier(image, 'id', place),
-      file_name: name(image, 'file_name', place),
-      width: side(image, 'width', place),
-      height: side(image, 'height', place),
+    images: readList('images', images, (image) => ({
+      id: identifier(image, 'id'),
+      file_name: name(image, 'file_name'),
+      width: side(image, 'width'),
+      height: side(image, 'height'),
     })),
-    categories: toList(categories, `${where}, categories`).map(([category, place]) => ({
-      id: identifier(category, 'id', place),
-      name: name(category, 'name', place),
+    categories: readList('categories', categories, (category) => ({
+      id: identifier(category, 'id'),
+      name: name(category, 'name'),
     })),
   };
-  const imageIds = unique(checked.images, `${where}, images`);
-  const categoryIds = unique(checked.categories, `${where}, categories`);
+  const imageIds = within('images', () => unique(checked.images));
+  const categoryIds = within('categories', () => unique(checked.categories));
   return {
     ...checked,
-    annotations: toList(annotations, `${where}, annotations`).map(([annotation, place]) => {
-      const bbox = box(annotation, place);
+    annotations: readList('annotations', annotations, (annotation) => {
+      const bbox = box(annotation);
       const crowd = annotation.iscrowd ?? 0;
-      if (crowd !== 0 && crowd !== 1) throw wrong(place, 'iscrowd', '0 or 1', crowd);
+      if (crowd !== 0 && crowd !== 1) throw wrong('iscrowd', '0 or 1', crowd);
       const area = annotation.area ?? bbox[2] * bbox[3];
-      if (!isFiniteNumber(area) || area < 0) throw wrong(place, 'area', 'a number from 0', area);
+      if (!isFiniteNumber(area) || area < 0) throw wrong('area', 'a number from 0', area);
       return {
-        image_id: known(annotation, 'image_id', imageIds, place),
-        category_id: known(annotation, 'category_id', categoryIds, place),
+        image_id: known(annotation, 'image_id', imageIds),
+        category_id: known(annotation, 'category_id', categoryIds),
         ...{ bbox, area, iscrowd: crowd },
       };
     }),
@@ -126,74 +125,78 @@ export function checkDataset(
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG */
-export function checkDetections(value: unknown, where: string): CocoDetection[] {
-  return toList(value, where).map(([detection, place]) => {
+export function checkDetections(value: unknown): CocoDetection[] {
+  return readEntries(value, (detection) => {
     const { score } = detection;
-    if (!isFiniteNumber(score)) throw wrong(place, 'score', 'a number', score);
+    if (!isFiniteNumber(score)) throw wrong('score', 'a number', score);
     return {
-      image_id: identifier(detection, 'image_id', place),
-      category_id: identifier(detection, 'category_id', place),
-      bbox: box(detection, place),
+      image_id: identifier(detection, 'image_id'),
+      category_id: identifier(detection, 'category_id'),
+      bbox: box(detection),
       score,
     };
   });
 }
 
-function toObject(value: unknown, where: string): Fields {
+function toObject(value: unknown): Fields {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an object', describe(value));
 }
 
-function toList(value: unknown, where: string): (readonly [entry: Fields, place: string])[] {
-  if (!Array.isArray(value)) throw mismatch('ERR_INVALID_ARG', where, 'an array', describe(value));
-  if (value.length > maxEntries) throw mismatch('ERR_LIMIT', where, `at most ${maxEntries} entries`, `${value.length}`);
-  return value.map((entry, i) => [toObject(entry, `${where}[${i}]`), `${where}[${i}]`]);
+function readList<T>(name: string, value: unknown, read: (entry: Fields) => T): T[] {
+  return within(name, () => readEntries(value, read));
 }
 
-function wrong(place: string, field: string, expected: string, received: unknown): QARepVGGError {
-  return mismatch('ERR_INVALID_ARG', `${place}, ${field}`, expected, describe(received));
+function readEntries<T>(value: unknown, read: (entry: Fields) => T): T[] {
+  if (!Array.isArray(value)) throw mismatch('ERR_INVALID_ARG', 'an array', describe(value));
+  if (value.length > maxEntries) throw mismatch('ERR_LIMIT', `at most ${maxEntries} entries`, `${value.length}`);
+  return value.map((entry, i) => within(`[${i}]`, () => read(toObject(entry))));
+}
+
+function wrong(field: string, expected: string, received: unknown): QARepVGGError {
+  return mismatch('ERR_INVALID_ARG', field, expected, describe(received));
 }
 
 function isFiniteNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
 }
 
-function identifier(entry: Fields, field: string, place: string): number {
+function identifier(entry: Fields, field: string): number {
   const value = entry[field];
   if (Number.isSafeInteger(value)) return value as number;
-  throw wrong(place, field, 'an integer', value);
+  throw wrong(field, 'an integer', value);
 }
 
-function known(entry: Fields, field: string, ids: ReadonlySet<number>, place: string): number {
-  const value = identifier(entry, field, place);
+function known(entry: Fields, field: string, ids: ReadonlySet<number>): number {
+  const value = identifier(entry, field);
   if (ids.has(value)) return value;
-  throw wrong(place, field, 'an id that the file lists', value);
+  throw wrong(field, 'an id that the file lists', value);
 }
 
-function name(entry: Fields, field: string, place: string): string {
+function name(entry: Fields, field: string): string {
   const value = entry[field];
   if (typeof value === 'string' && value !== '' && value.length <= 4096) return value;
-  throw wrong(place, field, 'a name', value);
+  throw wrong(field, 'a name', value);
 }
 
-function side(entry: Fields, field: string, place: string): number {
+function side(entry: Fields, field: string): number {
   const value = entry[field];
   if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
-  throw wrong(place, field, 'an integer from 1', value);
+  throw wrong(field, 'an integer from 1', value);
 }
 
-function box({ bbox }: Fields, place: string): CocoBox {
+function box({ bbox }: Fields): CocoBox {
   if (Array.isArray(bbox) && bbox.length === 4 && bbox.every(isFiniteNumber)) {
     const [x, y, width, height] = bbox as [number, number, number, number];
     if (width >= 0 && height >= 0) return [x, y, width, height];
   }
-  throw wrong(place, 'bbox', '[x, y, width, height]', bbox);
+  throw wrong('bbox', '[x, y, width, height]', bbox);
 }
 
-function unique(entries: readonly { readonly id: number }[], where: string): ReadonlySet<number> {
+function unique(entries: readonly { readonly id: number }[]): ReadonlySet<number> {
   const ids = new Set<number>();
   for (const { id } of entries) {
-    if (ids.has(id)) throw mismatch('ERR_INVALID_ARG', where, 'each id once', `${quote(String(id))} twice`);
+    if (ids.has(id)) throw mismatch('ERR_INVALID_ARG', 'each id once', `${quote(String(id))} twice`);
     ids.add(id);
   }
   return ids;

@@ -1,4 +1,4 @@
-import { mismatch } from '../errors';
+import { boundary, mismatch } from '../errors';
 import { type ByteImages, type Sides, transformImage } from '../index';
 import { integer, parseOptions } from '../options';
 import { signalField } from '../runtime/abort';
@@ -21,14 +21,15 @@ const fields = { height: integer(1, maxSide), width: integer(1, maxSide), signal
  * const middle = await centerCrop(image, { height: 224, width: 224 });
  */
 export async function centerCrop(image: ByteImages, options: CropOptions): Promise<ByteImages> {
-  const where = 'centerCrop';
-  const { signal, ...size } = parseOptions(where, fields, options);
-  const cut = ({ height, width }: Sides) => {
-    if (height >= size.height && width >= size.width) return { canvas: size, ...centered({ height, width }, size) };
-    const expected = `an image of at least ${size.width} x ${size.height} pixels`;
-    throw mismatch('ERR_SHAPE', where, expected, `one of ${width} x ${height}`);
-  };
-  return transformImage(image, cut, signal);
+  return boundary('centerCrop', async () => {
+    const { signal, ...size } = parseOptions(fields, options);
+    const cut = ({ height, width }: Sides) => {
+      if (height >= size.height && width >= size.width) return { canvas: size, ...centered({ height, width }, size) };
+      const expected = `an image of at least ${size.width} x ${size.height} pixels`;
+      throw mismatch('ERR_SHAPE', expected, `one of ${width} x ${height}`);
+    };
+    return transformImage(image, cut, signal);
+  });
 }
 
 /** Where the upper left corner of an image lies on a canvas that shows its middle. */

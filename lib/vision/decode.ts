@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { mismatch, QARepVGGError } from '../errors';
-import { placeOf, withFile } from '../formats/files';
+import { failure, mismatch, type QARepVGGError, within } from '../errors';
+import { placeOf, useFile } from '../formats/files';
 import { throwIfAborted, untilAborted } from '../runtime/abort';
 import { detectFormat, type ImageFormat } from './image-format';
 import { readNetpbm, readNetpbmHeader } from './netpbm';
@@ -45,77 +45,71 @@ const minByteLimit = 2 ** 26;
  * pixels or bytes, or too much time; ERR_ADDON_LOAD when sharp is needed and not installed; ERR_ABORTED;
  * for a path as {@link withFile}.
  */
-export async function decodeImage(source: string | Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
+export async function decodeImage(source: string | Uint8Array, options: DecodeOptions): Promise<Pixels> {
+  return within(typeof source === 'string' ? placeOf(source) : 'image', () => decodeSource(source, options));
+}
+
+async function decodeSource(source: string | Uint8Array, options: DecodeOptions): Promise<Pixels> {
   const { maxPixels, timeout, signal } = options;
-  const place = typeof source === 'string' ? placeOf(source, where) : `${where}, image`;
-  throwIfAborted(signal, place);
-  const read =
-    typeof source === 'string' ? () => readFile(source, maxPixels, where) : keep(copy(source, maxPixels, place));
+  throwIfAborted(signal);
+  const read = typeof source === 'string' ? () => readFile(source, maxPixels) : keep(copy(source, maxPixels));
   const limit = new TimeLimit();
   const work = decoding.run(1, async () => {
-    throwIfAborted(signal, place);
-    limit.start(timeout, place);
-    return decode(await read(), options, place);
+    throwIfAborted(signal);
+    limit.start(timeout);
+    return decode(await read(), options);
   });
   try {
-    return await untilAborted(Promise.race([work, limit.expired]), signal, place);
+    return await untilAborted(Promise.race([work, limit.expired]), signal);
   } finally {
     // Abandoned work keeps its place in the semaphore until libvips ends it.
     limit.stop();
   }
 }
 
-async function decode(file: Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
-  const format = detectFormat(file, where);
-  const decoded = await (format === 'netpbm'
-    ? decodeNetpbm(file, options, where)
-    : decodeBySharp(file, format, options, where));
-  return toChannels(decoded, options.channels, options.signal, where);
+async function decode(file: Uint8Array, options: DecodeOptions): Promise<Pixels> {
+  const format = detectFormat(file);
+  const decoded = await (format === 'netpbm' ? decodeNetpbm(file, options) : decodeBySharp(file, format, options));
+  return toChannels(decoded, options.channels, options.signal);
 }
 
-async function decodeNetpbm(file: Uint8Array, options: DecodeOptions, where: string): Promise<Pixels> {
-  const header = readNetpbmHeader(file, where);
-  return withinBudget(header, options, where, async () => {
-    const whole = await readNetpbm(file, header, options.signal, where);
-    return toSize(whole, options, where);
+async function decodeNetpbm(file: Uint8Array, options: DecodeOptions): Promise<Pixels> {
+  const header = readNetpbmHeader(file);
+  return withinBudget(header, options, async () => {
+    const whole = await readNetpbm(file, header, options.signal);
+    return toSize(whole, options);
   });
 }
 
-async function decodeBySharp(
-  file: Uint8Array,
-  format: ImageFormat,
-  options: DecodeOptions,
-  where: string,
-): Promise<Pixels> {
+async function decodeBySharp(file: Uint8Array, format: ImageFormat, options: DecodeOptions): Promise<Pixels> {
   const { size, maxPixels, signal } = options;
-  const header = await readHeader(file, format, where);
-  return withinBudget(header, options, where, async () => {
+  const header = await readHeader(file, format);
+  return withinBudget(header, options, async () => {
     const limits = { maxPixels, seconds: secondsOf(options) };
-    if (!header.isCmyk && !header.hasAlpha) return decodeFile(file, header, { ...limits, size }, where);
+    if (!header.isCmyk && !header.hasAlpha) return decodeFile(file, header, { ...limits, size });
     // sharp would weigh colours by their opacity when it scales, and would scale CMYK as ink rather than as colours.
-    const whole = await decodeFile(file, header, { ...limits, size: undefined }, where);
-    return toSize(header.isCmyk ? await toChannels(whole, 3, signal, where) : whole, options, where);
+    const whole = await decodeFile(file, header, { ...limits, size: undefined });
+    return toSize(header.isCmyk ? await toChannels(whole, 3, signal) : whole, options);
   });
 }
 
-async function toSize(image: Pixels, options: DecodeOptions, where: string): Promise<Pixels> {
+async function toSize(image: Pixels, options: DecodeOptions): Promise<Pixels> {
   const { size } = options;
   if (size === undefined || (size.height === image.height && size.width === image.width)) return image;
-  return scale(image, size, secondsOf(options), where);
+  return scale(image, size, secondsOf(options));
 }
 
 function withinBudget<T>(
   { width, height }: Size,
   { maxPixels, signal }: DecodeOptions,
-  where: string,
   work: () => Promise<T>,
 ): Promise<T> {
   if (width * height > maxPixels) {
     const expected = `an image of at most ${maxPixels} pixels (option maxPixels)`;
-    throw mismatch('ERR_LIMIT', where, expected, `one of ${width} x ${height}`);
+    throw mismatch('ERR_LIMIT', expected, `one of ${width} x ${height}`);
   }
   return pixelBudget.run(width * height, () => {
-    throwIfAborted(signal, where);
+    throwIfAborted(signal);
     return work();
   });
 }
@@ -124,42 +118,42 @@ function secondsOf({ timeout }: DecodeOptions): number {
   return Math.ceil(timeout / 1000);
 }
 
-function readFile(path: string, maxPixels: number, where: string): Promise<Uint8Array> {
-  return withFile(path, where, (file) => {
-    checkLength(file.size, maxPixels, file.where);
+function readFile(path: string, maxPixels: number): Promise<Uint8Array> {
+  return useFile(path, (file) => {
+    checkLength(file.size, maxPixels);
     return file.read(file.size);
   });
 }
 
 /** A copy: the caller may change or transfer its bytes meanwhile. */
-function copy(bytes: Uint8Array, maxPixels: number, where: string): Uint8Array {
-  checkLength(bytes.length, maxPixels, where);
+function copy(bytes: Uint8Array, maxPixels: number): Uint8Array {
+  checkLength(bytes.length, maxPixels);
   try {
     return new Uint8Array(bytes);
   } catch (error) {
-    throw detached(where, error);
+    throw detached(error);
   }
 }
 
 /** @throws {QARepVGGError} ERR_BUFFER_DETACHED */
-export function viewOf(buffer: ArrayBuffer, where: string): Uint8Array {
+export function viewOf(buffer: ArrayBuffer): Uint8Array {
   try {
     return new Uint8Array(buffer);
   } catch (error) {
-    throw detached(where, error);
+    throw detached(error);
   }
 }
 
-function detached(where: string, cause: unknown): QARepVGGError {
-  const message = `${where}: expected the bytes of an image, received a detached ArrayBuffer`;
-  return new QARepVGGError('ERR_BUFFER_DETACHED', message, { cause });
+function detached(cause: unknown): QARepVGGError {
+  const message = 'expected the bytes of an image, received a detached ArrayBuffer';
+  return failure('ERR_BUFFER_DETACHED', message, { cause });
 }
 
 function keep(bytes: Uint8Array): () => Promise<Uint8Array> {
   return () => Promise.resolve(bytes);
 }
 
-function checkLength(bytes: number, maxPixels: number, where: string): void {
+function checkLength(bytes: number, maxPixels: number): void {
   const limit = Math.max(minByteLimit, bytesPerPixel * maxPixels);
-  if (bytes > limit) throw mismatch('ERR_LIMIT', where, `an image file of at most ${limit} bytes`, `${bytes}`);
+  if (bytes > limit) throw mismatch('ERR_LIMIT', `an image file of at most ${limit} bytes`, `${bytes}`);
 }

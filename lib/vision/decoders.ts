@@ -29,14 +29,14 @@ export function recognizeDecoder(shapes: readonly (readonly number[])[]): Decode
  * How many classes there are. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for outputs that do not fit the decoder, or
  * that fit none.
  */
-export function classesOf(decoder: Decoder | undefined, outputs: Outputs, where: string): number {
+export function classesOf(decoder: Decoder | undefined, outputs: Outputs): number {
   const shapes = outputs.map(({ dims }) => dims);
   const classes = decoder?.classesIn(shapes);
   if (classes !== undefined) return classes;
   const known = Object.entries(decoders).filter(([, one]) => decoder === undefined || one === decoder);
   const expected = `outputs of ${known.map(([name, { outputs: text }]) => `${name} (${text})`).join(', ')}`;
   const received = outputs.slice(0, 8).map(({ name, dims }) => `${quote(name)} [${dims.join(', ')}]`);
-  throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, received.join(', '));
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', expected, received.join(', '));
 }
 
 export type { Decoder, FoundBoxes, Sides };

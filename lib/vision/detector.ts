@@ -1,4 +1,4 @@
-import { mismatch } from '../errors';
+import { boundary, mismatch } from '../errors';
 import { sizeField } from '../image-size';
 import type { InferenceSession, Preprocessing, ResizeFilter, Sides } from '../index';
 import { anything, integer, number, oneOf, optional, type Parsed, parseOptions } from '../options';
@@ -82,7 +82,7 @@ export class Detector {
     this.#options = options;
     this.#decoder = decoder;
     const outputs = knownOutputs(this.session);
-    if (outputs) this.#describe(outputs, 'Detector.create');
+    if (outputs) this.#describe(outputs);
   }
 
   /**
@@ -94,18 +94,19 @@ export class Detector {
    * labels that are not as many as the classes.
    */
   static async create(model: VisionModel, options: DetectorOptions = {}): Promise<Detector> {
-    const where = 'Detector.create';
-    const checked = parseOptions(where, fields, options);
-    const decoderFor = (session: InferenceSession): Decoder | undefined =>
-      checked.decoder
-        ? decoders[checked.decoder]
-        : recognizeDecoder(knownOutputs(session)?.map(({ dims }) => dims) ?? []);
-    const describe = (session: InferenceSession) => {
-      const { inputSize: size, preprocessing } = checked;
-      return { size, preprocessing, side: 640, scaling: (decoderFor(session) ?? decoders.yolov6).scaling };
-    };
-    const make = (frame: Recognizer) => new Detector(key, frame, checked, decoderFor(frame.session));
-    return Recognizer.create(model, checked, describe, make, where);
+    return boundary('Detector.create', async () => {
+      const checked = parseOptions(fields, options);
+      const decoderFor = (session: InferenceSession): Decoder | undefined =>
+        checked.decoder
+          ? decoders[checked.decoder]
+          : recognizeDecoder(knownOutputs(session)?.map(({ dims }) => dims) ?? []);
+      const describe = (session: InferenceSession) => {
+        const { inputSize: size, preprocessing } = checked;
+        return { size, preprocessing, side: 640, scaling: (decoderFor(session) ?? decoders.yolov6).scaling };
+      };
+      const make = (frame: Recognizer) => new Detector(key, frame, checked, decoderFor(frame.session));
+      return Recognizer.create(model, checked, describe, make);
+    });
   }
 
   /** Names of the classes; undefined before the first image where the model does not say how many there are. */
@@ -126,12 +127,8 @@ export class Detector {
     images: ImageSource | readonly ImageSource[],
     options: VisionRunOptions = {},
   ): Promise<Detection[] | Detection[][]> {
-    const where = 'Detector.detect';
-    return this.#recognizer.answer<Detection[]>(
-      images,
-      options,
-      (image, signal) => this.#detect(image, signal, where),
-      where,
+    return boundary('Detector.detect', () =>
+      this.#recognizer.answer<Detection[]>(images, options, (image, signal) => this.#detect(image, signal)),
     );
   }
 
@@ -140,7 +137,7 @@ export class Detector {
     this.session.dispose();
   }
 
-  async #detect(image: ImageSource, signal: AbortSignal | undefined, where: string): Promise<Detection[]> {
+  async #detect(image: ImageSource, signal: AbortSignal | undefined): Promise<Detection[]> {
     const { size } = this.#recognizer;
     let own: Sides = size;
     let placement: Placement = { scaleX: 1, scaleY: 1, top: 0, left: 0 };
@@ -150,8 +147,8 @@ export class Detector {
       placement = fitted.placement;
       return { ...fitted.transform, fill: (this.#decoder ?? decoders.yolov6).fill };
     };
-    const outputs = await this.#recognizer.run(image, fit, signal, where);
-    const { decoder, labels } = this.#describe(outputs, where);
+    const outputs = await this.#recognizer.run(image, fit, signal);
+    const { decoder, labels } = this.#describe(outputs);
     const { boxes, scores, classes } = decoder.decode(outputs, size, this.#options.scoreThreshold);
     return suppress({ boxes, scores, classes }, this.#options).map((i) => ({
       label: labels[classes[i] as number] as string,
@@ -161,11 +158,11 @@ export class Detector {
   }
 
   /** The decoder for outputs of these dims, and names for their classes. */
-  #describe(outputs: Outputs, where: string): { decoder: Decoder; labels: readonly string[] } {
+  #describe(outputs: Outputs): { decoder: Decoder; labels: readonly string[] } {
     this.#decoder ??= recognizeDecoder(outputs.map(({ dims }) => dims));
-    const classes = classesOf(this.#decoder, outputs, where);
+    const classes = classesOf(this.#decoder, outputs);
     const decoder = this.#decoder as Decoder;
-    return { decoder, labels: this.#recognizer.labelsFor(classes, soleLabels.get(decoder), where) };
+    return { decoder, labels: this.#recognizer.labelsFor(classes, soleLabels.get(decoder)) };
   }
 }
 

@@ -1,4 +1,4 @@
-import { mismatch } from '../errors';
+import { boundary, mismatch, within } from '../errors';
 import {
   type CocoAnnotation,
   type CocoBox,
@@ -65,46 +65,47 @@ export function evaluateDetections(
   groundTruth: CocoDataset,
   detections: readonly CocoDetection[],
 ): DetectionEvaluation {
-  const where = 'evaluateDetections';
-  const data = checkDataset(groundTruth ?? {}, `${where}, groundTruth`);
-  const found = checkDetections(detections, `${where}, detections`);
-  const imageIds = new Set(data.images.map(({ id }) => id));
-  const odd = found.findIndex(({ image_id }) => !imageIds.has(image_id));
-  if (odd !== -1) {
-    const place = `${where}, detections[${odd}], image_id`;
-    throw mismatch('ERR_INVALID_ARG', place, 'the id of an image in the data set', `${found[odd]?.image_id}`);
-  }
-  const objects = group(data.annotations);
-  const boxes = group(found);
-  const results = data.categories.map(({ id, name }) => ({ name, ...judge(objects.get(id), boxes.get(id)) }));
-  const mean = (of: (result: CategoryResult) => readonly number[] | undefined): number => {
-    const values = results.flatMap((result) => of(result) ?? []);
-    return values.reduce((sum, value) => sum + value, 0) / values.length;
-  };
-  const at = (overlap: number) => overlaps.findIndex((value) => Math.abs(value - overlap) < 1e-9);
-  const precision = (area: AreaName, overlap?: number): number =>
-    mean((result) => {
-      const all = result[area]?.precision;
-      return overlap === undefined ? all : all?.slice(at(overlap), at(overlap) + 1);
-    });
-  const recall = (area: AreaName, limit: number): number => mean((result) => result[area]?.recall.get(limit));
-  return {
-    AP: precision('all'),
-    AP50: precision('all', 0.5),
-    AP75: precision('all', 0.75),
-    APsmall: precision('small'),
-    APmedium: precision('medium'),
-    APlarge: precision('large'),
-    AR1: recall('all', 1),
-    AR10: recall('all', 10),
-    AR100: recall('all', 100),
-    ARsmall: recall('small', most),
-    ARmedium: recall('medium', most),
-    ARlarge: recall('large', most),
-    categories: results.flatMap(({ name, all }) =>
-      all ? [{ name, AP: average(all.precision), AP50: all.precision[0] as number }] : [],
-    ),
-  };
+  return boundary('evaluateDetections', () => {
+    const data = within('groundTruth', () => checkDataset(groundTruth ?? {}));
+    const found = within('detections', () => checkDetections(detections));
+    const imageIds = new Set(data.images.map(({ id }) => id));
+    const odd = found.findIndex(({ image_id }) => !imageIds.has(image_id));
+    if (odd !== -1) {
+      const place = `detections[${odd}], image_id`;
+      throw mismatch('ERR_INVALID_ARG', place, 'the id of an image in the data set', `${found[odd]?.image_id}`);
+    }
+    const objects = group(data.annotations);
+    const boxes = group(found);
+    const results = data.categories.map(({ id, name }) => ({ name, ...judge(objects.get(id), boxes.get(id)) }));
+    const mean = (of: (result: CategoryResult) => readonly number[] | undefined): number => {
+      const values = results.flatMap((result) => of(result) ?? []);
+      return values.reduce((sum, value) => sum + value, 0) / values.length;
+    };
+    const at = (overlap: number) => overlaps.findIndex((value) => Math.abs(value - overlap) < 1e-9);
+    const precision = (area: AreaName, overlap?: number): number =>
+      mean((result) => {
+        const all = result[area]?.precision;
+        return overlap === undefined ? all : all?.slice(at(overlap), at(overlap) + 1);
+      });
+    const recall = (area: AreaName, limit: number): number => mean((result) => result[area]?.recall.get(limit));
+    return {
+      AP: precision('all'),
+      AP50: precision('all', 0.5),
+      AP75: precision('all', 0.75),
+      APsmall: precision('small'),
+      APmedium: precision('medium'),
+      APlarge: precision('large'),
+      AR1: recall('all', 1),
+      AR10: recall('all', 10),
+      AR100: recall('all', 100),
+      ARsmall: recall('small', most),
+      ARmedium: recall('medium', most),
+      ARlarge: recall('large', most),
+      categories: results.flatMap(({ name, all }) =>
+        all ? [{ name, AP: average(all.precision), AP50: all.precision[0] as number }] : [],
+      ),
+    };
+  });
 }
 
 /** The result for a category and a range of areas, one number for each overlap; undefined where there are no objects. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { didYouMean } from '../did-you-mean';
-import { describe, describeList, mismatch, type QARepVGGError, quote } from '../errors';
+import { boundary, describe, describeList, mismatch, type QARepVGGError, quote, within } from '../errors';
 import { Dataset } from '../formats/dataset';
 import { allocateBytes, placeOf } from '../formats/files';
 import { callback, optional, parseOptions, readForeign } from '../options';
@@ -51,8 +51,7 @@ const batchSize = 8;
  * console.log(pets.length, pets.classes); // 25000 [ 'cats', 'dogs' ]
  */
 export async function loadImageFolder(folder: string, options: ImageFolderOptions = {}): Promise<Dataset> {
-  const where = 'loadImageFolder';
-  return loadImages(folder, await listImages(folder, where), options, where);
+  return boundary('loadImageFolder', async () => loadImages(folder, await listImages(folder), options));
 }
 
 /** Same as {@link loadImageFolder}, of a folder that has been listed. */
@@ -60,22 +59,21 @@ export async function loadImages(
   folder: string,
   { classes: names, images: files }: ImageList,
   options: ImageFolderOptions,
-  where: string,
 ): Promise<Dataset> {
-  const { classes = names, onUnreadable, ...rest } = parseOptions(where, fields, options);
-  const target = readDecodeOptions(rest, where);
-  const labels = names.map((name) => labelOf(name, classes, folder, where));
+  const { classes = names, onUnreadable, ...rest } = parseOptions(fields, options);
+  const target = readDecodeOptions(rest);
+  const labels = names.map((name) => labelOf(name, classes, folder));
 
   const read = async (path: string): Promise<Pixels | undefined> => {
     try {
-      return await decodeImage(path, target, where);
+      return await decodeImage(path, target);
     } catch (error) {
       if (!onUnreadable || !isUnreadable(error)) throw error;
       onUnreadable(path, error);
       return undefined;
     }
   };
-  const collected = new Collector(files.length, folder, where);
+  const collected = new Collector(files.length, folder);
   for (let start = 0; start < files.length; start += batchSize) {
     const batch = files.slice(start, start + batchSize);
     const decoded = await Promise.all(batch.map(({ path }) => read(path)));
@@ -96,24 +94,18 @@ class Collector {
   constructor(
     readonly most: number,
     readonly folder: string,
-    readonly where: string,
   ) {}
 
   add(image: Pixels, label: number, path: string): void {
     const first = this.#first ?? this.#begin(image);
-    checkSize(image, first, placeOf(path, this.where));
+    within(placeOf(path), () => checkSize(image, first));
     this.#images.set(image.data, this.#labels.length * image.data.length);
     this.#labels.push(label);
   }
 
   dataset(classes: readonly string[]): Dataset {
     if (!this.#first) {
-      throw mismatch(
-        'ERR_INVALID_ARG',
-        placeOf(this.folder, this.where),
-        'at least one image that can be read',
-        'none',
-      );
+      throw mismatch('ERR_INVALID_ARG', placeOf(this.folder), 'at least one image that can be read', 'none');
     }
     const { height, width, channels, data } = this.#first;
     const images = this.#images.subarray(0, this.#labels.length * data.length);
@@ -124,31 +116,31 @@ class Collector {
     const size = image.data.length;
     if (size * this.most > maxBytes) {
       const received = `${this.most} images of ${size} bytes`;
-      throw mismatch('ERR_LIMIT', placeOf(this.folder, this.where), `at most ${maxBytes} bytes of images`, received);
+      throw mismatch('ERR_LIMIT', placeOf(this.folder), `at most ${maxBytes} bytes of images`, received);
     }
-    this.#images = allocateBytes(size * this.most, this.where);
+    this.#images = allocateBytes(size * this.most);
     this.#first = image;
     return image;
   }
 }
 
-function labelOf(name: string, classes: readonly string[], folder: string, where: string): number {
+function labelOf(name: string, classes: readonly string[], folder: string): number {
   const label = classes.indexOf(name);
   if (label !== -1) return label;
-  const place = placeOf(join(folder, name), where);
+  const place = placeOf(join(folder, name));
   const received = quote(name) + didYouMean(name, classes);
   throw mismatch('ERR_INVALID_ARG', place, `a folder for one of the classes ${describeList(classes)}`, received);
 }
 
-function readNames(value: unknown, where: string): readonly string[] {
-  const names = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : []));
+function readNames(value: unknown): readonly string[] {
+  const names = readForeign(() => (Array.isArray(value) ? [...(value as unknown[])] : []));
   if (names.length > 0 && names.every((name) => typeof name === 'string')) return names as string[];
-  throw mismatch('ERR_INVALID_ARG', where, 'an array of names', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an array of names', describe(value));
 }
 
-function checkSize(image: Pixels, { height, width }: Pixels, where: string): void {
+function checkSize(image: Pixels, { height, width }: Pixels): void {
   if (image.height === height && image.width === width) return;
   const expected = `${width} x ${height} pixels as the first image`;
   const advice = 'to scale them, set the options height and width, or on the command line --input-size';
-  throw mismatch('ERR_SHAPE', where, expected, `${image.width} x ${image.height}; ${advice}`);
+  throw mismatch('ERR_SHAPE', expected, `${image.width} x ${image.height}; ${advice}`);
 }

@@ -32,11 +32,11 @@ const refused: readonly (readonly [what: string, pattern: RegExp])[] = [
 const maxBeginning = 1024;
 
 /** The format that the first bytes show. @throws {QARepVGGError} ERR_INVALID_ARG for a format that is not decoded. */
-export function detectFormat(file: Uint8Array, where: string): ImageFormat {
+export function detectFormat(file: Uint8Array): ImageFormat {
   const beginning = Buffer.from(file.subarray(0, maxBeginning)).toString('latin1');
   const found = signatures.find(([, offset, texts]) => texts.some((text) => beginning.startsWith(text, offset)));
   if (found) return found[0];
   const what = refused.find(([, pattern]) => pattern.test(beginning))?.[0];
   const received = what ?? `a file that begins with ${describe(beginning.slice(0, 16))}`;
-  throw mismatch('ERR_INVALID_ARG', where, 'an image (JPEG, PNG, WebP, GIF, TIFF, AVIF, PGM or PPM)', received);
+  throw mismatch('ERR_INVALID_ARG', 'an image (JPEG, PNG, WebP, GIF, TIFF, AVIF, PGM or PPM)', received);
 }

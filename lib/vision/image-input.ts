@@ -1,6 +1,6 @@
 import { describeList, mismatch, quote } from '../errors';
 import { type ByteImages, type InferenceSession, type Preprocessing, readImage, type Sides } from '../index';
-import { wrongOption } from '../options';
+import { checkOption, wrongOption } from '../options';
 import { readPreprocessing } from '../preprocessing';
 import type { FloatLayout } from './transform';
 
@@ -40,7 +40,6 @@ export function imageInputOf(
   session: InferenceSession,
   { size, preprocessing }: InputChoice,
   { side, scaling }: InputDefaults,
-  where: string,
 ): ImageInput {
   const [input, ...others] = session.inputMetadata;
   const shape = input?.shape ?? [];
@@ -51,18 +50,18 @@ export function imageInputOf(
     const received = session.inputMetadata.map(
       (value) => `${quote(value.name)} ${value.type} [${value.shape.join(', ')}]`,
     );
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, received.join(', '));
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', expected, received.join(', '));
   }
   const channels = (isPlanes ? shape[1] : shape[3]) as 1 | 3;
   const own = isPlanes ? shape.slice(2) : shape.slice(1, 3);
   const open = size ?? session.inputSize ?? [side, side];
   const [height, width] = own.map((length, i) => (typeof length === 'number' ? length : open[i])) as [number, number];
   if (size && (size[0] !== height || size[1] !== width)) {
-    throw wrongOption(where, 'inputSize', `[${height}, ${width}], as the model says`, describeList(size));
+    throw wrongOption('inputSize', `[${height}, ${width}], as the model says`, describeList(size));
   }
   const [mean, std] = scaling.map((value) => Array<number>(channels).fill(value)) as [number[], number[]];
-  const place = `${where}, option preprocessing`;
-  const chosen = readPreprocessing(preprocessing ?? session.preprocessing ?? { mean, std }, channels, place);
+  const wanted = preprocessing ?? session.preprocessing ?? { mean, std };
+  const chosen = checkOption('preprocessing', () => readPreprocessing(wanted, channels));
   const takesBytes = session.takesBytes && session.preprocessing && isSameScaling(chosen, session.preprocessing);
   return {
     name: input.name,
@@ -97,7 +96,7 @@ export interface PixelOptions {
 }
 
 /** The pixels of an image from anywhere. @throws {QARepVGGError} the errors of `readImage`; ERR_SHAPE for pixels of other channels. */
-export async function readPixels(image: ImageSource, options: PixelOptions, where: string): Promise<ByteImages> {
+export async function readPixels(image: ImageSource, options: PixelOptions): Promise<ByteImages> {
   if (!isPixels(image)) {
     const { channels, maxPixels, signal } = options;
     return readImage(image, { channels, ...(maxPixels !== undefined && { maxPixels }), ...(signal && { signal }) });
@@ -105,7 +104,7 @@ export async function readPixels(image: ImageSource, options: PixelOptions, wher
   const dims = Array.isArray(image.dims) ? (image.dims as readonly number[]) : [];
   if (dims.at(-1) === options.channels) return image;
   const expected = `pixels of ${options.channels} channels, dims [1, height, width, ${options.channels}]`;
-  throw mismatch('ERR_SHAPE', `${where}, image`, expected, `dims ${describeList(dims)}`);
+  throw mismatch('ERR_SHAPE', 'image', expected, `dims ${describeList(dims)}`);
 }
 
 function isPixels(image: ImageSource): image is ByteImages {

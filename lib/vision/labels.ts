@@ -1,4 +1,4 @@
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch } from '../errors';
 import { type Field, readForeign, wrongOption } from '../options';
 import { cocoLabels } from './coco-labels';
 import { imageNetLabels } from './imagenet-labels';
@@ -17,22 +17,23 @@ const maxBytes = 2 ** 22;
  * const classifier = await Classifier.create('flowers.onnx', { labels: await readLabels('flowers.txt') });
  */
 export async function readLabels(path: string): Promise<string[]> {
-  const where = 'readLabels';
-  if (typeof path !== 'string') throw mismatch('ERR_INVALID_ARG', where, 'a path', describe(path));
-  const lines = (await readText(path, maxBytes, where)).trimEnd().split(/\r?\n/);
-  if (lines.length > maxLabels) throw mismatch('ERR_LIMIT', where, `at most ${maxLabels} names`, `${lines.length}`);
-  const names = lines.map((line) => line.trim());
-  const empty = names.indexOf('');
-  if (empty !== -1) throw mismatch('ERR_INVALID_ARG', where, 'a name on each line', `none on line ${empty + 1}`);
-  return names;
+  return boundary('readLabels', async () => {
+    if (typeof path !== 'string') throw mismatch('ERR_INVALID_ARG', 'a path', describe(path));
+    const lines = (await readText(path, maxBytes)).trimEnd().split(/\r?\n/);
+    if (lines.length > maxLabels) throw mismatch('ERR_LIMIT', `at most ${maxLabels} names`, `${lines.length}`);
+    const names = lines.map((line) => line.trim());
+    const empty = names.indexOf('');
+    if (empty !== -1) throw mismatch('ERR_INVALID_ARG', 'a name on each line', `none on line ${empty + 1}`);
+    return names;
+  });
 }
 
 /** Names of classes, or nothing. */
-export const labelsField: Field<readonly string[] | undefined> = (value, where) => {
+export const labelsField: Field<readonly string[] | undefined> = (value) => {
   if (value === undefined) return undefined;
-  const names = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
+  const names = readForeign(() => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
   if (names?.every((name) => typeof name === 'string')) return Object.freeze(names as string[]);
-  throw mismatch('ERR_INVALID_ARG', where, 'an array of names', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an array of names', describe(value));
 };
 
 /**
@@ -44,10 +45,9 @@ export function labelsFor(
   classes: number,
   given: readonly string[] | undefined,
   own: readonly string[] | undefined,
-  where: string,
 ): readonly string[] {
   if (given && given.length !== classes) {
-    throw wrongOption(where, 'labels', `${classes} names, one for each class of the model`, `${given.length}`);
+    throw wrongOption('labels', `${classes} names, one for each class of the model`, `${given.length}`);
   }
   if (given) return given;
   if (own?.length === classes) return own;

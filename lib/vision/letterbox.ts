@@ -1,3 +1,4 @@
+import { boundary } from '../errors';
 import { type ByteImages, type ImageTransform, type Sides, transformImage } from '../index';
 import { integer, parseOptions } from '../options';
 import { signalField } from '../runtime/abort';
@@ -40,14 +41,16 @@ const fields = {
  * const { image, scaleX, left } = await letterbox(await readImage('street.jpg'), { height: 640, width: 640 });
  */
 export async function letterbox(image: ByteImages, options: LetterboxOptions): Promise<Letterboxed> {
-  const { fill, filter, signal, ...size } = parseOptions('letterbox', fields, options);
-  let placement: Placement = { scaleX: 1, scaleY: 1, top: 0, left: 0 };
-  const fit = (image: Sides) => {
-    const fitted = fitInto(image, size);
-    placement = fitted.placement;
-    return { ...fitted.transform, fill, filter };
-  };
-  return { image: await transformImage(image, fit, signal), ...placement };
+  return boundary('letterbox', async () => {
+    const { fill, filter, signal, ...size } = parseOptions(fields, options);
+    let placement: Placement = { scaleX: 1, scaleY: 1, top: 0, left: 0 };
+    const fit = (image: Sides) => {
+      const fitted = fitInto(image, size);
+      placement = fitted.placement;
+      return { ...fitted.transform, fill, filter };
+    };
+    return { image: await transformImage(image, fit, signal), ...placement };
+  });
 }
 
 /** The transform of {@link letterbox}. */

@@ -16,12 +16,7 @@ export interface ClassMatch {
  * @param inOrder Whether the names are all that the data tell, so that the order may decide.
  * @throws {QARepVGGError} ERR_INVALID_ARG for a name that the model does not have, or has twice.
  */
-export function matchClasses(
-  names: readonly string[],
-  labels: readonly string[],
-  inOrder: boolean,
-  where: string,
-): ClassMatch {
+export function matchClasses(names: readonly string[], labels: readonly string[], inOrder: boolean): ClassMatch {
   const places = new Map<string, number>();
   const doubles = new Set<string>();
   labels.forEach((label, i) => {
@@ -37,7 +32,7 @@ export function matchClasses(
     const expected = `names of one class of the model each (${describeList(labels.slice(0, 8))}${labels.length > 8 ? ', ...' : ''})`;
     const received =
       place === undefined ? `${quote(name)}${didYouMean(name, labels)}` : `${quote(name)}, the name of two`;
-    throw mismatch('ERR_INVALID_ARG', `${where}, classes`, expected, received);
+    throw mismatch('ERR_INVALID_ARG', 'classes', expected, received);
   });
   return { indices, by: 'name' };
 }

@@ -24,18 +24,18 @@ export interface NetpbmHeader {
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for any other file, and for one with too few pixels.
  */
-export function readNetpbmHeader(file: Uint8Array, where: string): NetpbmHeader {
+export function readNetpbmHeader(file: Uint8Array): NetpbmHeader {
   const text = Buffer.from(file.subarray(0, maxHeaderBytes)).toString('latin1');
   const match = headerPattern.exec(text);
   const [width, height, maxValue] = [Number(match?.[2]), Number(match?.[3]), Number(match?.[4])];
   if (!match || maxValue > 65_535) {
-    throw mismatch('ERR_INVALID_ARG', where, 'a binary PGM or PPM image (P5, P6)', describe(text.slice(0, 16)));
+    throw mismatch('ERR_INVALID_ARG', 'a binary PGM or PPM image (P5, P6)', describe(text.slice(0, 16)));
   }
   const header = { width, height, maxValue, channels: match[1] === '5' ? 1 : 3, offset: match[0].length } as const;
   const bytes = width * height * header.channels * (maxValue > 255 ? 2 : 1);
   const received = file.length - header.offset;
   // Further images and line ends may follow; they are left alone, as by other readers.
-  if (received < bytes) throw mismatch('ERR_INVALID_ARG', where, `${bytes} bytes of pixels`, `${received}`);
+  if (received < bytes) throw mismatch('ERR_INVALID_ARG', `${bytes} bytes of pixels`, `${received}`);
   return header;
 }
 
@@ -44,7 +44,6 @@ export async function readNetpbm(
   file: Uint8Array,
   { width, height, channels, maxValue, offset }: NetpbmHeader,
   signal: AbortSignal | undefined,
-  where: string,
 ): Promise<Pixels> {
   const data = file.subarray(offset);
   const image = { data: data.subarray(0, width * height * channels), height, width, channels };
@@ -61,6 +60,5 @@ export async function readNetpbm(
         to[i] = Math.min(255, Math.round((read(i) / maxValue) * 255));
     },
     signal,
-    where,
   );
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch, within } from '../errors';
 import { anything, integer, number, parseOptions, readForeign } from '../options';
 import { KeptBoxes } from './kept-boxes';
 import { fallingOrder } from './score-order';
@@ -39,20 +39,21 @@ const fields = {
  * nonMaxSuppression([[0, 0, 10, 10], [1, 0, 10, 10], [50, 50, 9, 9]], [0.9, 0.8, 0.7]); // [0, 2]
  */
 export function nonMaxSuppression(boxes: Boxes, scores: ArrayLike<number>, options: SuppressionOptions = {}): number[] {
-  const where = 'nonMaxSuppression';
-  const { classes, ...thresholds } = parseOptions(where, fields, options);
-  const list = readNumbers(scores, `${where}, scores`);
-  if (list.length > maxBoxes) throw mismatch('ERR_LIMIT', where, `at most ${maxBoxes} boxes`, `${list.length}`);
-  const flat = readNumbers(flatten(boxes, where), `${where}, boxes`);
-  if (flat.length !== 4 * list.length) {
-    const expected = `4 numbers for each of ${list.length} scores`;
-    throw mismatch('ERR_INVALID_ARG', `${where}, boxes`, expected, `${flat.length}`);
-  }
-  const groups = classes === undefined ? undefined : readNumbers(classes, `${where}, option classes`);
-  if (groups && groups.length !== list.length) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, option classes`, `${list.length} numbers`, `${groups.length}`);
-  }
-  return suppress({ boxes: flat, scores: list, classes: groups }, thresholds);
+  return boundary('nonMaxSuppression', () => {
+    const { classes, ...thresholds } = parseOptions(fields, options);
+    const list = within('scores', () => readNumbers(scores));
+    if (list.length > maxBoxes) throw mismatch('ERR_LIMIT', `at most ${maxBoxes} boxes`, `${list.length}`);
+    const flat = within('boxes', () => readNumbers(flatten(boxes)));
+    if (flat.length !== 4 * list.length) {
+      const expected = `4 numbers for each of ${list.length} scores`;
+      throw mismatch('ERR_INVALID_ARG', 'boxes', expected, `${flat.length}`);
+    }
+    const groups = classes === undefined ? undefined : within('option classes', () => readNumbers(classes));
+    if (groups && groups.length !== list.length) {
+      throw mismatch('ERR_INVALID_ARG', 'option classes', `${list.length} numbers`, `${groups.length}`);
+    }
+    return suppress({ boxes: flat, scores: list, classes: groups }, thresholds);
+  });
 }
 
 /** Checked candidates: boxes [x, y, width, height] one after another. */
@@ -104,21 +105,21 @@ function largestArea(boxes: ArrayLike<number>, order: Int32Array): number {
   return largest;
 }
 
-function flatten(boxes: Boxes, where: string): ArrayLike<number> {
+function flatten(boxes: Boxes): ArrayLike<number> {
   if (!Array.isArray(boxes) || boxes.length === 0 || typeof boxes[0] === 'number') return boxes as ArrayLike<number>;
-  return readForeign(where, () =>
+  return readForeign(() =>
     boxes.flatMap((box, i) => {
       if (Array.isArray(box) && box.length === 4) return box as number[];
-      throw mismatch('ERR_INVALID_ARG', `${where}, boxes[${i}]`, '[x, y, width, height]', describe(box));
+      throw mismatch('ERR_INVALID_ARG', `boxes[${i}]`, '[x, y, width, height]', describe(box));
     }),
   );
 }
 
-function readNumbers(value: unknown, where: string): Float64Array | Float32Array {
+function readNumbers(value: unknown): Float64Array | Float32Array {
   if (types.isFloat32Array(value) || types.isFloat64Array(value)) return value;
   const isList =
     Array.isArray(value) ||
     (types.isTypedArray(value) && !types.isBigInt64Array(value) && !types.isBigUint64Array(value));
-  if (!isList) throw mismatch('ERR_INVALID_ARG', where, 'an array of numbers', describe(value));
+  if (!isList) throw mismatch('ERR_INVALID_ARG', 'an array of numbers', describe(value));
   return Float64Array.from(value as ArrayLike<number>, Number);
 }

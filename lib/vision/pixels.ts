@@ -15,15 +15,10 @@ const slice = 2 ** 20;
 type Convert = (from: Uint8Array, to: Uint8Array, start: number, end: number) => void;
 
 /** The same image in grey or in red, green and blue. Converts as Pillow and PyTorch do, to the bit. */
-export async function toChannels(
-  image: Pixels,
-  channels: 1 | 3,
-  signal: AbortSignal | undefined,
-  where: string,
-): Promise<Pixels> {
+export async function toChannels(image: Pixels, channels: 1 | 3, signal: AbortSignal | undefined): Promise<Pixels> {
   if (image.channels === channels) return image;
-  if (image.channels === 4) return toChannels(await map(image, 3, cmykToRgb, signal, where), channels, signal, where);
-  return map(image, channels, channels === 1 ? rgbToLuma : greyToRgb, signal, where);
+  if (image.channels === 4) return toChannels(await map(image, 3, cmykToRgb, signal), channels, signal);
+  return map(image, channels, channels === 1 ? rgbToLuma : greyToRgb, signal);
 }
 
 /** Converts pixel by pixel, in slices. @throws {QARepVGGError} ERR_ABORTED */
@@ -32,12 +27,11 @@ export async function map(
   channels: number,
   convert: Convert,
   signal: AbortSignal | undefined,
-  where: string,
 ): Promise<Pixels> {
   const area = height * width;
   const converted = new Uint8Array(area * channels);
   for (let start = 0; start < area; start += slice) {
-    if (start > 0) await letOthersRun(signal, where);
+    if (start > 0) await letOthersRun(signal);
     convert(data, converted, start, Math.min(start + slice, area));
   }
   return { data: converted, height, width, channels };

@@ -36,15 +36,10 @@ export async function prepareImage(
 }
 
 /** The transform of {@link prepareImage}. @throws {QARepVGGError} ERR_SHAPE */
-export function coverAndCut(
-  { height, width }: Sides,
-  size: Sides,
-  crop = defaultCrop(size),
-  where = 'image',
-): ImageTransform {
+export function coverAndCut({ height, width }: Sides, size: Sides, crop = defaultCrop(size)): ImageTransform {
   if (Math.max(height / width, width / height) > maxRatio) {
     const expected = `an image at most ${maxRatio} times as long as wide`;
-    throw mismatch('ERR_SHAPE', where, expected, `one of ${width} x ${height}`);
+    throw mismatch('ERR_SHAPE', expected, `one of ${width} x ${height}`);
   }
   const side = (length: number): number => Math.round(length / crop);
   const scaled = coveringSize({ height, width }, { height: side(size.height), width: side(size.width) });

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, mismatch } from '../errors';
+import { boundary, describe, mismatch, within } from '../errors';
 import { integer, oneOf, optional, type Parsed, parseOptions } from '../options';
 import { signalField } from '../runtime/abort';
 import type { ByteImages } from '../runtime/images';
@@ -54,24 +54,22 @@ export async function readImage(
   source: string | Uint8Array | ArrayBuffer,
   options: ReadImageOptions = {},
 ): Promise<ByteImages> {
-  const where = 'readImage';
-  const checked = readDecodeOptions(parseOptions(where, readImageFields, options), where);
-  const { data, height, width, channels } = await decodeImage(checkSource(source, where), checked, where);
-  return { data, dims: [1, height, width, channels] };
+  return boundary('readImage', async () => {
+    const checked = readDecodeOptions(parseOptions(readImageFields, options));
+    const { data, height, width, channels } = await decodeImage(checkSource(source), checked);
+    return { data, dims: [1, height, width, channels] };
+  });
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG for a height without a width, or the reverse. */
-export function readDecodeOptions(
-  { height, width, ...rest }: Parsed<typeof readImageFields>,
-  where: string,
-): DecodeOptions {
+export function readDecodeOptions({ height, width, ...rest }: Parsed<typeof readImageFields>): DecodeOptions {
   if (height === undefined && width === undefined) return { ...rest, size: undefined };
   if (height !== undefined && width !== undefined) return { ...rest, size: { height, width } };
-  throw mismatch('ERR_INVALID_ARG', `${where}, options`, 'both height and width', 'one of them');
+  throw mismatch('ERR_INVALID_ARG', 'options', 'both height and width', 'one of them');
 }
 
-function checkSource(source: unknown, where: string): string | Uint8Array {
+function checkSource(source: unknown): string | Uint8Array {
   if (typeof source === 'string' || types.isUint8Array(source)) return source;
-  if (types.isArrayBuffer(source)) return viewOf(source, `${where}, image`);
-  throw mismatch('ERR_INVALID_ARG', `${where}, image`, 'a path, a Uint8Array or an ArrayBuffer', describe(source));
+  if (types.isArrayBuffer(source)) return within('image', () => viewOf(source));
+  throw mismatch('ERR_INVALID_ARG', 'image', 'a path, a Uint8Array or an ArrayBuffer', describe(source));
 }

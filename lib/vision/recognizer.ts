@@ -1,4 +1,4 @@
-import { quote } from '../errors';
+import { quote, within } from '../errors';
 import {
   type ImageTransform,
   InferenceSession,
@@ -75,13 +75,12 @@ export class Recognizer {
     options: RecognizerOptions,
     describe: (session: InferenceSession) => InputDescription,
     make: (recognizer: Recognizer) => T,
-    where: string,
   ): Promise<T> {
     const { threads } = options;
     const session = await InferenceSession.create(model, threads === undefined ? {} : { threads });
     try {
       const description = describe(session);
-      return make(new Recognizer(session, imageInputOf(session, description, description, where), options));
+      return make(new Recognizer(session, imageInputOf(session, description, description), options));
     } catch (error) {
       session.dispose();
       throw error;
@@ -94,23 +93,22 @@ export class Recognizer {
   }
 
   /** Names for `classes` classes. @param own Those of the kind of network, where the model names none. */
-  labelsFor(classes: number, own: readonly string[] | undefined, where: string): readonly string[] {
-    this.#labels ??= labelsFor(classes, this.#options.labels, this.session.labels ?? own, where);
+  labelsFor(classes: number, own: readonly string[] | undefined): readonly string[] {
+    this.#labels ??= labelsFor(classes, this.#options.labels, this.session.labels ?? own);
     return this.#labels;
   }
 
-  /** The outputs for an image. @param arrange Brings it to the model's size; receives the place of the image, for messages. */
+  /** The outputs for an image. @param arrange Brings it to the model's size. */
   async run(
     image: ImageSource,
-    arrange: (sides: Sides, place: string) => ImageTransform,
+    arrange: (sides: Sides) => ImageTransform,
     signal: AbortSignal | undefined,
-    where: string,
   ): Promise<Outputs> {
     const { maxPixels, filter } = this.#options;
     const { channels, floats, name } = this.#input;
-    const pixels = await readPixels(image, { channels, maxPixels, signal }, where);
-    const place = typeof image === 'string' ? `${where}, ${quote(image)}` : `${where}, image`;
-    const fit = (sides: Sides) => ({ ...arrange(sides, place), filter });
+    const pixels = await readPixels(image, { channels, maxPixels, signal });
+    const place = typeof image === 'string' ? quote(image) : 'image';
+    const fit = (sides: Sides) => ({ ...within(place, () => arrange(sides)), filter });
     const prepared = await (floats ? transformImage(pixels, fit, signal, floats) : transformImage(pixels, fit, signal));
     const fetches = await this.session.run({ [name]: prepared }, signal ? { signal } : {});
     return this.session.outputNames.map((output) => ({ name: output, ...(fetches[output] as Tensor) }));
@@ -121,9 +119,8 @@ export class Recognizer {
     images: ImageSource | readonly ImageSource[],
     options: VisionRunOptions,
     one: (image: ImageSource, signal: AbortSignal | undefined) => Promise<T>,
-    where: string,
   ): Promise<T | T[]> {
-    const { signal } = parseOptions(where, runFields, options);
+    const { signal } = parseOptions(runFields, options);
     if (!Array.isArray(images)) return one(images as ImageSource, signal);
     return mapInOrder(images as readonly ImageSource[], (image) => one(image, signal));
   }

@@ -1,3 +1,4 @@
+import { boundary } from '../errors';
 import { type ByteImages, type ResizeFilter, transformImage } from '../index';
 import { integer, oneOf, parseOptions } from '../options';
 import { signalField } from '../runtime/abort';
@@ -37,6 +38,8 @@ const fields = {
  * const small = await resize(await readImage('cat.jpg'), { height: 256, width: 256, filter: 'bicubic' });
  */
 export async function resize(image: ByteImages, options: ResizeOptions): Promise<ByteImages> {
-  const { height, width, filter, signal } = parseOptions('resize', fields, options);
-  return transformImage(image, { scaled: { height, width }, filter }, signal);
+  return boundary('resize', () => {
+    const { height, width, filter, signal } = parseOptions(fields, options);
+    return transformImage(image, { scaled: { height, width }, filter }, signal);
+  });
 }

@@ -1,4 +1,4 @@
-import { mismatch, QARepVGGError } from '../errors';
+import { failure, mismatch } from '../errors';
 import type { ImageFormat } from './image-format';
 import type { Pixels } from './pixels';
 
@@ -65,16 +65,16 @@ export interface Header extends Size {
 const fileOptions = { failOn: 'error', ignoreIcc: true } as const;
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG for a file that sharp refuses, and for pixels that are not of 8 or 16 bits. */
-export async function readHeader(file: Uint8Array, format: ImageFormat, where: string): Promise<Header> {
-  const sharp = await loadSharp(where);
+export async function readHeader(file: Uint8Array, format: ImageFormat): Promise<Header> {
+  const sharp = await loadSharp();
   // The caller sets the limit, and knows the number of pixels.
-  const metadata = await refusing(where, () => sharp(file, { ...fileOptions, limitInputPixels: false }).metadata());
+  const metadata = await refusing(() => sharp(file, { ...fileOptions, limitInputPixels: false }).metadata());
   const { width, height, depth, space, hasAlpha } = metadata;
   if (metadata.format !== format) {
-    throw mismatch('ERR_INVALID_ARG', where, `a ${format} image, as the first bytes say`, metadata.format);
+    throw mismatch('ERR_INVALID_ARG', `a ${format} image, as the first bytes say`, metadata.format);
   }
   if (depth !== 'uchar' && depth !== 'ushort') {
-    throw mismatch('ERR_INVALID_ARG', where, 'an image of 8 or 16 bits per channel', `one of ${depth}`);
+    throw mismatch('ERR_INVALID_ARG', 'an image of 8 or 16 bits per channel', `one of ${depth}`);
   }
   return { width, height, hasAlpha, isCmyk: space === 'cmyk' };
 }
@@ -87,10 +87,9 @@ export async function decodeFile(
   file: Uint8Array,
   { isCmyk }: Header,
   { size, maxPixels, seconds }: Reading,
-  where: string,
 ): Promise<Pixels> {
-  const sharp = await loadSharp(where);
-  return refusing(where, () => {
+  const sharp = await loadSharp();
+  return refusing(() => {
     const upright = sharp(file, { ...fileOptions, limitInputPixels: maxPixels }).rotate();
     const own = isCmyk ? upright.pipelineColourspace('cmyk') : upright;
     const scaled = size ? own.resize(size.width, size.height, { fit: 'cover' }) : own;
@@ -99,14 +98,9 @@ export async function decodeFile(
 }
 
 /** Scales to cover the size, and cuts the rest off on both sides. */
-export async function scale(
-  { data, height, width, channels }: Pixels,
-  size: Size,
-  seconds: number,
-  where: string,
-): Promise<Pixels> {
-  const sharp = await loadSharp(where);
-  return refusing(where, () => {
+export async function scale({ data, height, width, channels }: Pixels, size: Size, seconds: number): Promise<Pixels> {
+  const sharp = await loadSharp();
+  return refusing(() => {
     const scaled = sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
     const space = channels === 1 ? 'b-w' : 'srgb';
     return toPixels(scaled.resize(size.width, size.height, { fit: 'cover' }).toColourspace(space), channels, seconds);
@@ -124,9 +118,8 @@ export async function encodeWithDrawing(
   size: Size,
   drawing: string,
   format: 'png' | 'jpeg',
-  where: string,
 ): Promise<Uint8Array> {
-  const sharp = await loadSharp(where, 'drawing');
+  const sharp = await loadSharp('drawing');
   try {
     const picture = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
       .resize(size.width, size.height, { fit: 'fill' })
@@ -135,8 +128,8 @@ export async function encodeWithDrawing(
     return (await file.toBuffer({ resolveWithObject: true })).data;
   } catch (error) {
     const [reason] = String((error as Error).message).split('\n');
-    const message = `${where}: expected an image that sharp can draw on, received ${width} x ${height} pixels: ${reason}`;
-    throw new QARepVGGError('ERR_INVALID_ARG', message, { cause: error });
+    const message = `expected an image that sharp can draw on, received ${width} x ${height} pixels: ${reason}`;
+    throw failure('ERR_INVALID_ARG', message, { cause: error });
   }
 }
 
@@ -149,25 +142,25 @@ async function toPixels(pipeline: SharpPipeline, channels: number, seconds: numb
   return { data, height: info.height, width: info.width, channels };
 }
 
-async function refusing<T>(where: string, work: () => Promise<T>): Promise<T> {
+async function refusing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const [reason] = String((error as Error).message).split('\n');
-    const message = `${where}: expected an image, received a file that sharp refuses: ${reason}`;
-    throw new QARepVGGError('ERR_INVALID_ARG', message, { cause: error });
+    const message = `expected an image, received a file that sharp refuses: ${reason}`;
+    throw failure('ERR_INVALID_ARG', message, { cause: error });
   }
 }
 
 /** In a variable, so that the compiler does not look for the package, which is optional. */
 const sharpPackage: string = 'sharp';
 
-async function loadSharp(where: string, what = 'images other than PGM and PPM of the right size'): Promise<Sharp> {
+async function loadSharp(what = 'images other than PGM and PPM of the right size'): Promise<Sharp> {
   try {
     const { default: sharp } = (await import(sharpPackage)) as { default: Sharp };
     return sharp;
   } catch (error) {
-    const message = `${where}: expected the package sharp for ${what}, received none; install it: npm install sharp`;
-    throw new QARepVGGError('ERR_ADDON_LOAD', message, { cause: error });
+    const message = `expected the package sharp for ${what}, received none; install it: npm install sharp`;
+    throw failure('ERR_ADDON_LOAD', message, { cause: error });
   }
 }

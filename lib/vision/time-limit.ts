@@ -12,10 +12,10 @@ export class TimeLimit {
     });
   }
 
-  start(milliseconds: number, where: string): void {
+  start(milliseconds: number): void {
     const expected = `an image that takes at most ${milliseconds} ms to decode (option timeout)`;
     this.#timer = setTimeout(
-      () => this.#expire(mismatch('ERR_LIMIT', where, expected, 'one that takes longer')),
+      () => this.#expire(mismatch('ERR_LIMIT', expected, 'one that takes longer')),
       milliseconds,
     );
   }

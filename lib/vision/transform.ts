@@ -1,6 +1,6 @@
 import type { ImageTransform as NativeTransform } from '../../binding';
 import { addon } from '../binding';
-import { callNative, mismatch } from '../errors';
+import { boundary, mismatch } from '../errors';
 import { throwIfAborted, untilAborted } from '../runtime/abort';
 import type { ByteImages } from '../runtime/images';
 import { readByteImage } from './byte-image';
@@ -68,17 +68,28 @@ export async function transformImage(
   signal?: AbortSignal,
   floats?: FloatLayout,
 ): Promise<{ readonly data: Uint8Array | Float32Array; readonly dims: readonly number[] }> {
-  const where = 'transformImage';
-  throwIfAborted(signal, where);
-  const { data, dims } = readByteImage(image, where);
-  const [, height, width, channels] = dims as [number, number, number, number];
+  const own = boundary('transformImage', () => {
+    throwIfAborted(signal);
+    return readByteImage(image);
+  });
+  const [, height, width] = own.dims as [number, number, number];
   const wanted = typeof transform === 'function' ? transform({ height, width }) : transform;
+  return boundary('transformImage', () => transformBytes(own, wanted, signal, floats));
+}
+
+async function transformBytes(
+  { data, dims }: ByteImages,
+  wanted: ImageTransform,
+  signal: AbortSignal | undefined,
+  floats: FloatLayout | undefined,
+): Promise<{ readonly data: Uint8Array | Float32Array; readonly dims: readonly number[] }> {
+  const [, height, width, channels] = dims as [number, number, number, number];
   const { scaled, canvas, top = 0, left = 0, fill = 0, filter = 'bilinear' } = wanted;
   const size = scaled ?? { height, width };
   const room = canvas ?? size;
   const bytes = room.height * room.width * channels * (floats ? Float32Array.BYTES_PER_ELEMENT : 1);
   if (bytes > maxBytes || size.height * size.width * channels > maxBytes) {
-    throw mismatch('ERR_LIMIT', where, `an image of at most ${maxBytes} bytes`, `one of ${bytes}`);
+    throw mismatch('ERR_LIMIT', `an image of at most ${maxBytes} bytes`, `one of ${bytes}`);
   }
   const native: NativeTransform = {
     ...{ height, width, channels, top, left, fill, filter },
@@ -89,8 +100,8 @@ export async function transformImage(
     layout: floats?.layout ?? 'bytes',
     ...(floats && { table: floats.table }),
   };
-  const work = callNative(where, () => addon.transformImage(data, native));
-  const result = await untilAborted(work, signal, where);
+  const work = addon.transformImage(data, native);
+  const result = await untilAborted(work, signal);
   const order = floats?.layout === 'planes' ? [channels, room.height, room.width] : [room.height, room.width, channels];
   return { data: result, dims: [1, ...order] };
 }

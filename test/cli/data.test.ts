@@ -2,6 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { findData, loadPart } from '../../lib/cli/data';
 import { classesText, classLines, listText, skippedText } from '../../lib/cli/data-text';
+import { within } from '../../lib/errors';
 import { Dataset } from '../../lib/formats/dataset';
 import { fashionMnistClasses } from '../../lib/formats/fashion-mnist';
 import { temporaryFolder } from '../support/formats';
@@ -42,7 +43,7 @@ function folderOf(files: readonly string[] | Readonly<Record<string, Buffer>>): 
 /** Where the parts of a folder are. */
 async function partsOf(files: readonly string[]): Promise<object> {
   const folder = folderOf(files);
-  const { train, validation, unused } = await findData(folder, 'test');
+  const { train, validation, unused } = await within('test', () => findData(folder));
   const name = (part: { folder: string } | undefined) => part && path.relative(folder, part.folder);
   return { train: name(train), validation: name(validation), unused };
 }
@@ -79,7 +80,7 @@ test('images at any depth below their class; hidden folders and __MACOSX are no 
   const folder = folderOf(['cats/images/1.PPM', 'cats/2.ppm', 'dogs/a/b/3.ppm', '__MACOSX/cats/1.ppm', '.git/1.ppm']);
   symlinkSync(path.join(folder, 'cats'), path.join(folder, 'fish'));
   writeFileSync(path.join(folder, 'dogs/Thumbs.db'), 'x');
-  const { images, others } = await loadPart({ folder }, {}, 'test');
+  const { images, others } = await within('test', () => loadPart({ folder }, {}));
   expect([images.classes, [...images.labels], others]).toEqual([
     ['cats', 'dogs', 'fish'],
     [0, 0, 1, 2, 2],
@@ -92,13 +93,21 @@ test('images at any depth below their class; hidden folders and __MACOSX are no 
 test('folders that lead back to themselves', async () => {
   const folder = folderOf(['cats/1.ppm']);
   symlinkSync(path.join(folder, 'cats'), path.join(folder, 'cats/again'));
-  await expectRejection(loadPart({ folder }, {}, 'test'), 'ERR_LIMIT', '8 folders inside each other');
+  await expectRejection(
+    within('test', () => loadPart({ folder }, {})),
+    'ERR_LIMIT',
+    '8 folders inside each other',
+  );
 });
 
 test('an image that cannot be read is named, and skipped if asked', async () => {
   const folder = folderOf({ 'cats/1.ppm': ppm(1), 'cats/2.ppm': Buffer.from('P6 9 9 255\nx'), 'dogs/3.ppm': ppm(3) });
-  await expectRejection(loadPart({ folder }, {}, 'test'), 'ERR_INVALID_ARG', '2.ppm": expected 243 bytes');
-  const part = await loadPart({ folder }, { skipUnreadable: true }, 'test');
+  await expectRejection(
+    within('test', () => loadPart({ folder }, {})),
+    'ERR_INVALID_ARG',
+    '2.ppm": expected 243 bytes',
+  );
+  const part = await within('test', () => loadPart({ folder }, { skipUnreadable: true }));
   expect([[...part.images.images], [...part.images.labels]]).toEqual([
     [1, 1, 1, 3, 3, 3],
     [0, 1],
@@ -107,7 +116,7 @@ test('an image that cannot be read is named, and skipped if asked', async () => 
   expect(skippedText(part)).toMatch(/^skipped, 1 file that cannot be read:\n {2}.*2\.ppm".*\n$/);
   const bad = folderOf({ 'cats/1.ppm': Buffer.from('P6') });
   await expectRejection(
-    loadPart({ folder: bad }, { skipUnreadable: true }, 'test'),
+    within('test', () => loadPart({ folder: bad }, { skipUnreadable: true })),
     'ERR_INVALID_ARG',
     'at least one image that can be read',
   );
@@ -119,11 +128,11 @@ describe('names of the classes of IDX files', () => {
     'train-labels-idx1-ubyte': idx([3], [0, 9, 1]),
   };
   const classesOf = async (folder: string, labels?: string[]) =>
-    (await loadPart({ folder, split: 'train' }, { ...(labels && { labels }) }, 'test')).images.classes;
+    (await within('test', () => loadPart({ folder, split: 'train' }, { ...(labels && { labels }) }))).images.classes;
 
   test('digits, unless something says otherwise', async () => {
     const folder = folderOf(files);
-    expect((await findData(folder, 'test')).train).toEqual({ folder, split: 'train' });
+    expect((await within('test', () => findData(folder))).train).toEqual({ folder, split: 'train' });
     expect(await classesOf(folder)).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
   });
 
@@ -144,7 +153,7 @@ describe('names of the classes of IDX files', () => {
       'train-images.idx3-ubyte': files['train-images-idx3-ubyte'],
       'train-labels.idx1-ubyte': files['train-labels-idx1-ubyte'],
     });
-    expect((await findData(folder, 'test')).train).toEqual({ folder, split: 'train' });
+    expect((await within('test', () => findData(folder))).train).toEqual({ folder, split: 'train' });
     expect((await classesOf(folder)).length).toBe(10);
   });
 });

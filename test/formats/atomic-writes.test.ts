@@ -17,6 +17,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import type { ErrorCode } from '../../lib';
+import { within } from '../../lib/errors';
 import { checkWritable } from '../../lib/formats/atomic';
 import { readSafetensors, serializeSafetensors, writeSafetensors } from '../../lib/formats/safetensors';
 import { Random } from '../../lib/random';
@@ -78,7 +79,7 @@ describe('what the system refuses', () => {
     await expectRejection(
       write,
       expected,
-      `writeSafetensors, ${JSON.stringify(file)}: expected a path that can be written, received ${code}`,
+      `${JSON.stringify(file)}: expected a path that can be written, received ${code}`,
     );
     const error = await write.then(
       () => undefined,
@@ -116,16 +117,16 @@ function limited(limit: string, args: readonly string[]): SpawnSyncReturns<strin
 describe('checked beforehand', () => {
   test('a path that can be written stays as it is, and nothing is left beside it', async () => {
     mkdirSync(at('before'));
-    await checkWritable(at('before/new'), 'safetensors', 'checking');
+    await within('checking', () => checkWritable(at('before/new'), 'safetensors'));
     expect(readdirSync(at('before'))).toEqual([]);
     writeFileSync(at('before/old'), 'old');
-    await checkWritable(at('before/old'), 'safetensors', 'checking');
+    await within('checking', () => checkWritable(at('before/old'), 'safetensors'));
     expect([readdirSync(at('before')), readFileSync(at('before/old'), 'utf8')]).toEqual([['old'], 'old']);
   });
 
   test('a folder that is missing, or not to be written, a folder as a file, and a wrong name', async () => {
     mkdirSync(at('locked'), { mode: 0o555 });
-    const check = (name: string) => checkWritable(at(name), 'safetensors', 'checking');
+    const check = (name: string) => within('checking', () => checkWritable(at(name), 'safetensors'));
     await expectRejection(check('nowhere/file'), 'ERR_INVALID_ARG', 'ENOENT');
     await asNobody(() => expectRejection(check('locked/file'), 'ERR_INVALID_ARG', 'EACCES'));
     await expectRejection(check('locked'), 'ERR_INVALID_ARG', 'received a folder');

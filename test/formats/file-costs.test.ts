@@ -1,6 +1,7 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadModel, loadStateDict } from '../../lib';
+import { within } from '../../lib/errors';
 import type { RawTensor } from '../../lib/formats/dtypes';
 import { tensorsToFloat32 } from '../../lib/formats/float32';
 import { decodeFile } from '../../lib/formats/onnx/file';
@@ -85,32 +86,32 @@ describe('work is done in slices', () => {
         dtype
       ];
       const big = { dtype, data: new data(4 * mebi), dims: [4 * mebi] } as RawTensor;
-      expect(pauses(tensorsToFloat32([['big', big]], 'test'))).toBeGreaterThanOrEqual(4);
+      expect(within('test', () => pauses(tensorsToFloat32([['big', big]])))).toBeGreaterThanOrEqual(4);
     }
   });
 
   test('pickles pause after some opcodes, checksums and copies after some megabytes', () => {
     const many = torchFile(pickle(']', '(NNNe'.repeat(20_000)));
-    expect(pauses(torchSteps(many, 'test'))).toBeGreaterThan(100);
+    expect(within('test', () => pauses(torchSteps(many)))).toBeGreaterThan(100);
     const transposed = torchFile(pickle(...tensor(storage('FloatStorage', '0', mebi), 0, [2, mebi / 2], [1, 2])), {
       0: Buffer.alloc(4 * mebi),
     });
-    expect(pauses(torchSteps(transposed, 'test'))).toBeGreaterThanOrEqual(4);
+    expect(within('test', () => pauses(torchSteps(transposed)))).toBeGreaterThanOrEqual(4);
   });
 
   test('ONNX files pause while they are decoded, while tensors are converted, and while a graph is compiled', () => {
     const count = 10_000;
     const chain = Array.from({ length: count }, (_, i) => ['Relu', [`v${i}`], [`v${i + 1}`]] as const);
     const outputs = [`v${count}`];
-    const file = atOnce(decodeFile(onnxFile({ inputs: { v0: [1] }, outputs, nodes: chain }), 'test'));
-    expect(pauses(decodeFile(onnxFile({ inputs: { v0: [1] }, outputs, nodes: chain }), 'test'))).toBeGreaterThanOrEqual(
-      9,
-    );
-    expect(pauses(readGraph(file, () => undefined, 'test'))).toBeGreaterThanOrEqual(9);
-    const graph = atOnce(readGraph(file, () => undefined, 'test'));
-    expect(pauses(optimize(graph, new Map([['v0', [1]]]), 'test'))).toBeGreaterThan(count);
+    const file = within('test', () => atOnce(decodeFile(onnxFile({ inputs: { v0: [1] }, outputs, nodes: chain }))));
+    expect(
+      within('test', () => pauses(decodeFile(onnxFile({ inputs: { v0: [1] }, outputs, nodes: chain })))),
+    ).toBeGreaterThanOrEqual(9);
+    expect(within('test', () => pauses(readGraph(file, () => undefined)))).toBeGreaterThanOrEqual(9);
+    const graph = within('test', () => atOnce(readGraph(file, () => undefined)));
+    expect(within('test', () => pauses(optimize(graph, new Map([['v0', [1]]]))))).toBeGreaterThan(count);
     const unknown = Buffer.concat(Array<Buffer>(100_000).fill(Buffer.from([0xc0, 0x0c, 1])));
-    expect(pauses(decodeFile(unknown, 'test'))).toBeGreaterThanOrEqual(24);
+    expect(within('test', () => pauses(decodeFile(unknown)))).toBeGreaterThanOrEqual(24);
   });
 
   test.each([
@@ -124,7 +125,7 @@ describe('work is done in slices', () => {
       encode({ tensors: many(1, tensorFields) }, { tensors: [{ dims: [count], dataType }] }),
     ).tensors;
     expect(
-      pauses(readTensor({ ...(tensor as TensorFields), ...data }, () => undefined, 'test')),
+      within('test', () => pauses(readTensor({ ...(tensor as TensorFields), ...data }, () => undefined))),
     ).toBeGreaterThanOrEqual(least);
   });
 
@@ -154,12 +155,11 @@ test('tensors that are the same memory are converted once; overlaps are limited'
   const data = new Uint16Array(6 * mebi);
   const same = { dtype: 'F16', data, dims: [data.length] } as RawTensor;
   const both = atOnce(
-    tensorsToFloat32(
-      [
+    within('test', () =>
+      tensorsToFloat32([
         ['a', same],
         ['b', { ...same }],
-      ],
-      'test',
+      ]),
     ),
   );
   expect(both.a?.data).toBe(both.b?.data);
@@ -167,7 +167,11 @@ test('tensors that are the same memory are converted once; overlaps are limited'
     const part = data.subarray(i + 1);
     return [`${i}`, { dtype: 'F16', data: part, dims: [part.length] }];
   });
-  expectRefusal(() => atOnce(tensorsToFloat32(shifted, 'test')), 'ERR_LIMIT', 'tensors that rarely overlap');
+  expectRefusal(
+    () => within('test', () => atOnce(tensorsToFloat32(shifted))),
+    'ERR_LIMIT',
+    'tensors that rarely overlap',
+  );
 });
 
 test('files beyond what Node can address are refused with an error of this package', async () => {

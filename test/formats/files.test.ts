@@ -14,10 +14,10 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import type { ErrorCode } from '../../lib';
+import { type ErrorCode, loadStateDict } from '../../lib';
+import { within } from '../../lib/errors';
 import { withFile } from '../../lib/formats/files';
 import { readSafetensors, serializeSafetensors, writeSafetensors } from '../../lib/formats/safetensors';
-import { readTorch } from '../../lib/formats/torch';
 import { asNobody, beyondMemory, outcome, safetensorsFile, temporaryFolder } from '../support/formats';
 import { expectRejection } from '../support/refusal';
 
@@ -75,9 +75,11 @@ test.each([0, 5, 2 ** 21, 2 ** 21 + 1, 9 * 2 ** 20 + 3])(
     const bytes = Uint8Array.from({ length }, (_, i) => (i * 2_654_435_761) >>> 24);
     const file = at('bytes');
     writeFileSync(file, Buffer.concat([Buffer.from('head'), bytes, Buffer.from('tail')]));
-    const [head, middle, tail] = await withFile(file, 'test', async ({ read }) => {
-      return [await read(4), await read(length), await read(4)];
-    });
+    const [head, middle, tail] = await within('test', () =>
+      withFile(file, async ({ read }) => {
+        return [await read(4), await read(length), await read(4)];
+      }),
+    );
     expect([head, tail]).toEqual([Buffer.from('head'), Buffer.from('tail')].map((part) => Uint8Array.from(part)));
     expect(Buffer.compare(middle as Uint8Array, bytes)).toBe(0);
   },
@@ -87,7 +89,7 @@ describe('reading', () => {
   test.each(unreadable)('%s', async (_, code, message, make) => {
     const file = make() as string;
     await expectRejection(readSafetensors(file), code, message);
-    await expectRejection(readTorch(file), code, message);
+    await expectRejection(loadStateDict(file), code, message);
     await expectGoodToWork();
     expect(openFiles()).toEqual([]);
   });
@@ -115,10 +117,12 @@ describe('reading', () => {
   ])('a file that becomes %s meanwhile', async (_, change) => {
     const file = at('changing');
     writeFileSync(file, 'some bytes');
-    const read = withFile(file, 'reading', (input) => {
-      change(file);
-      return input.read(input.size);
-    });
+    const read = within('reading', () =>
+      withFile(file, (input) => {
+        change(file);
+        return input.read(input.size);
+      }),
+    );
     await expectRejection(read, 'ERR_INVALID_STATE', 'one that has changed');
     await expectGoodToWork();
   });

@@ -12,6 +12,7 @@ import {
   randn,
   saveModel,
 } from '../../lib';
+import { within } from '../../lib/errors';
 import { networkCoreOf } from '../../lib/nn/networks/network';
 import { bits } from '../support/compare';
 import { parseSafetensors, safetensorsFile, temporaryFolder } from '../support/formats';
@@ -75,7 +76,8 @@ describe('model files', () => {
   test('the tensors are used where they are in the file; in any other order they are copied', async () => {
     const model = randomNetwork('qarepvgg_a0');
     await saveModel(model, file('model.safetensors'));
-    const values = (network: Network): Float32Array => networkCoreOf(network, 'test').definition.store.values;
+    const values = (network: Network): Float32Array =>
+      within('test', () => networkCoreOf(network)).definition.store.values;
     const loaded = await loadModel<Network>(file('model.safetensors'));
     expect(values(loaded).buffer).toBe(loaded.parameters()['linear.bias']?.data.buffer);
     expect(

@@ -1,3 +1,4 @@
+import { within } from '../../lib/errors';
 import { parseNpy, serializeNpy } from '../../lib/formats/npy';
 import { tensorOf } from '../../lib/graph/tensors';
 
@@ -27,7 +28,7 @@ test('arrays come back as they were', () => {
         Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => i % 2),
       );
       const bytes = serializeNpy(tensor);
-      expect(parseNpy(bytes, 'test')).toEqual(tensor);
+      expect(within('test', () => parseNpy(bytes))).toEqual(tensor);
       expect(Buffer.from(bytes).indexOf('\n') % 64).toBe(63);
     }
   }
@@ -35,9 +36,11 @@ test('arrays come back as they were', () => {
 
 test('other types become those of graphs', () => {
   const doubles = new Uint8Array(Float64Array.of(1.5, -2).buffer);
-  expect(parseNpy(npy(header('<f8', '(2,)'), doubles, 2), 'test')).toEqual(tensorOf('float32', [2], [1.5, -2]));
+  expect(within('test', () => parseNpy(npy(header('<f8', '(2,)'), doubles, 2)))).toEqual(
+    tensorOf('float32', [2], [1.5, -2]),
+  );
   const shorts = new Uint8Array(Int16Array.of(-7).buffer);
-  expect(parseNpy(npy(header('<i2', '()'), shorts), 'test')).toEqual(tensorOf('int32', [], [-7]));
+  expect(within('test', () => parseNpy(npy(header('<i2', '()'), shorts)))).toEqual(tensorOf('int32', [], [-7]));
 });
 
 test.each([
@@ -51,5 +54,5 @@ test.each([
   ['another version', npy(header('<f4', '(1,)'), new Uint8Array(4), 9), 'version 9'],
   ['no shape', npy("{'descr': '<f4', 'fortran_order': False}", new Uint8Array(4)), 'no shape'],
 ])('%s are refused', (_, bytes, message) => {
-  expect(() => parseNpy(bytes, 'test')).toThrow(message);
+  expect(() => within('test', () => parseNpy(bytes))).toThrow(message);
 });

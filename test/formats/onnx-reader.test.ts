@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { exportOnnx, importOnnx, QARepVGGBlock } from '../../lib';
+import { within } from '../../lib/errors';
 import { importModel } from '../../lib/formats/onnx/document';
 import { type Initializer, modelFields } from '../../lib/formats/onnx/schema';
 import { encode } from '../../lib/formats/onnx/wire';
@@ -19,7 +20,7 @@ function constantFile(tensor: Initializer): Uint8Array {
 }
 
 async function readConstant(tensor: Initializer) {
-  const { graph } = (await importModel(constantFile(tensor), folder, 'test')) as Model;
+  const { graph } = (await within('test', () => importModel(constantFile(tensor), folder))) as Model;
   return graph.tensors.get('c');
 }
 
@@ -96,13 +97,15 @@ describe('tensors in files of their own', () => {
     symlinkSync('/etc/hostname', path.join(folder, 'link'));
     for (const location of ['../weights.bin', '/etc/hostname', 'link', 'inner/../../weights.bin']) {
       const bytes = constantFile(external({ location }));
-      const answer = importModel(bytes, location.startsWith('..') ? path.join(folder, 'inner') : folder, 'test');
+      const answer = within('test', () =>
+        importModel(bytes, location.startsWith('..') ? path.join(folder, 'inner') : folder),
+      );
       if (location.startsWith('inner')) await expectRejection(answer, 'ERR_INVALID_ARG', 'weights.bin');
       else await expectRejection(answer, 'ERR_MODEL_FORMAT', "a file in the model's folder");
     }
-    const missing = importModel(constantFile(external({ location: 'none' })), folder, 'test');
+    const missing = within('test', () => importModel(constantFile(external({ location: 'none' })), folder));
     await expectRejection(missing, 'ERR_INVALID_ARG', '"none"');
-    const bytes = importModel(constantFile(external({ location: 'weights.bin' })), undefined, 'test');
+    const bytes = within('test', () => importModel(constantFile(external({ location: 'weights.bin' })), undefined));
     await expectRejection(bytes, 'ERR_MODEL_FORMAT', 'import the model from its path');
   });
 
@@ -185,7 +188,7 @@ test('every truncation of a file is read or refused, and so is every changed byt
     tensors: { w: [[1, 2, 3, 3], Array(18).fill(1)] },
   });
   const outcome = (file: Uint8Array) =>
-    importModel(file, undefined, 'test').then(
+    within('test', () => importModel(file, undefined)).then(
       () => 'read',
       (error: { code?: string }) => error.code,
     );

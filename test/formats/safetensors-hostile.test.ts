@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import type { ErrorCode } from '../../lib';
+import { within } from '../../lib/errors';
 import { serializeSafetensors } from '../../lib/formats/safetensors';
 import { outcome, parseSafetensors, safetensorsFile } from '../support/formats';
 import { expectRefusal } from '../support/refusal';
@@ -111,14 +112,22 @@ const hostile: readonly (readonly [title: string, message: string, file: Buffer,
 
 describe('hostile files', () => {
   test.each(hostile.map((row) => [row[0], row] as const))('%s', (_, [, message, file, code = 'ERR_MODEL_FORMAT']) => {
-    expectRefusal(() => parseSafetensors(file, 'reading'), code, message);
+    expectRefusal(() => within('reading', () => parseSafetensors(file)), code, message);
     expectGoodToWork();
   });
 
   test('say which tensor is meant, and where the file is broken', () => {
     const file = header({ 'stage.0': f32([2], [0, 4]) });
-    expectRefusal(() => parseSafetensors(file, 'reading'), 'ERR_MODEL_FORMAT', 'reading, tensor "stage.0"');
-    expectRefusal(() => parseSafetensors(member(','), 'reading'), 'ERR_MODEL_FORMAT', 'reading, header, character 54');
+    expectRefusal(
+      () => within('reading', () => parseSafetensors(file)),
+      'ERR_MODEL_FORMAT',
+      'reading, tensor "stage.0"',
+    );
+    expectRefusal(
+      () => within('reading', () => parseSafetensors(member(','))),
+      'ERR_MODEL_FORMAT',
+      'reading, header, character 54',
+    );
   });
 });
 

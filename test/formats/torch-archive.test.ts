@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ErrorCode } from '../../lib';
+import { within } from '../../lib/errors';
 import { parseTorch } from '../../lib/formats/torch';
 import { outcome } from '../support/formats';
 import { expectRefusal } from '../support/refusal';
@@ -85,7 +86,7 @@ const archives: readonly Row[] = [
 
 describe('hostile archives', () => {
   test.each(archives.map((row) => [row[0], row] as const))('%s', (_, [, message, file, code = 'ERR_MODEL_FORMAT']) => {
-    expectRefusal(() => parseTorch(file, 'reading'), code, message);
+    expectRefusal(() => within('reading', () => parseTorch(file)), code, message);
     expectGoodToWork();
   });
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { QARepVGGBlock, type Tensor } from '../../lib';
+import { within } from '../../lib/errors';
 import type { RawTensor } from '../../lib/formats/dtypes';
 import { tensorsToFloat32 } from '../../lib/formats/float32';
 import {
@@ -19,10 +20,11 @@ const folder = path.join(__dirname, '../fixtures/torch');
 const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as Record<string, unknown>;
 const read = (name: string) => readTorch(path.join(folder, name)) as Promise<Record<string, TorchValue>>;
 
-const toFloat32 = (tensor: RawTensor): Tensor => atOnce(tensorsToFloat32([['t', tensor]], 'test')).t as Tensor;
+const toFloat32 = (tensor: RawTensor): Tensor =>
+  within('test', () => atOnce(tensorsToFloat32([['t', tensor]]))).t as Tensor;
 
 const find = (checkpoint: TorchValue, options?: FindStateDictOptions) =>
-  atOnce(findInSteps(checkpoint, options, 'test'));
+  within('test', () => atOnce(findInSteps(checkpoint, options)));
 
 const findStateDict = (checkpoint: TorchValue, options?: FindStateDictOptions) => find(checkpoint, options).tensors;
 
@@ -90,7 +92,7 @@ describe('files of other formats', () => {
   test('a TorchScript program is refused, with advice', () => {
     const file = readFileSync(path.join(folder, 'torchscript.pt'));
     const advice = 'a TorchScript program; save its tensors: torch.save(torch.jit.load(path).state_dict(), new_path)';
-    expectRefusal(() => parseTorch(file, 'reading'), 'ERR_MODEL_FORMAT', advice);
+    expectRefusal(() => within('reading', () => parseTorch(file)), 'ERR_MODEL_FORMAT', advice);
   });
 
   test.each(['protocol4.pt', 'protocol5.pt'])('%s holds what protocol 2 holds', async (name) => {

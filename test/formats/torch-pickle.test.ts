@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { ErrorCode } from '../../lib';
+import { within } from '../../lib/errors';
 import { Opaque, parseTorch, type TorchValue } from '../../lib/formats/torch';
 import { outcome } from '../support/formats';
 import { expectRefusal } from '../support/refusal';
@@ -111,7 +112,7 @@ describe('hostile pickles', () => {
   test.each(pickles.map((entry) => [entry[0], entry] as const))(
     '%s',
     (_, [, message, file, code = 'ERR_MODEL_FORMAT']) => {
-      expectRefusal(() => parseTorch(file, 'reading'), code, message);
+      expectRefusal(() => within('reading', () => parseTorch(file)), code, message);
       expectGoodToWork();
     },
   );

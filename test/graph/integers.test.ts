@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportOnnx, InferenceSession, importOnnx, loadModel, type Model, randn, saveModel } from '../../lib';
+import { within } from '../../lib/errors';
 import type { Graph } from '../../lib/graph/graph';
 import { optimize } from '../../lib/graph/passes';
 import { atOnce } from '../../lib/slices';
@@ -40,7 +41,7 @@ function sketch(nodes: readonly NodeSketch[], more: Partial<ModelSketch> = {}): 
 }
 
 async function optimized(what: ModelSketch, dims = [1, 2, 4, 4]): Promise<Graph> {
-  return atOnce(optimize(await graphOf(what), new Map([['x', dims]]), 'test'));
+  return within('test', async () => atOnce(optimize(await graphOf(what), new Map([['x', dims]]))));
 }
 
 /** "quantizedConv relu, dequantize": what is left; with a table "+table". */

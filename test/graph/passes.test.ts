@@ -1,3 +1,4 @@
+import { within } from '../../lib/errors';
 import type { Graph } from '../../lib/graph/graph';
 import { optimize } from '../../lib/graph/passes';
 import { specialize } from '../../lib/graph/specialize';
@@ -39,8 +40,11 @@ async function passes(
   const graph = await graphOf({ inputs: { x: x.map((_, i) => `d${i}`) }, outputs: ['y'], ...sketch });
   const dims = new Map([['x', x]]);
   const feeds = { x: numbers(x.reduce((a, b) => a * b)) };
-  const expected = evaluate(specialize(graph, dims, 'test'), feeds);
-  const optimized = atOnce(optimize(graph, dims, 'test'));
+  const expected = evaluate(
+    within('test', () => specialize(graph, dims)),
+    feeds,
+  );
+  const optimized = within('test', () => atOnce(optimize(graph, dims)));
   for (const [name, values] of Object.entries(evaluate(optimized, feeds))) {
     const scale = Math.max(...(expected[name] as number[]).map(Math.abs));
     const worst = Math.max(...values.map((value, i) => Math.abs(value - (expected[name]?.[i] as number))));
@@ -183,7 +187,7 @@ describe('batch norms and constants for each channel', () => {
       nodes,
       tensors: tensors({ w: [4, 3, 2, 2], ...normTensors(6) }),
     });
-    const optimized = atOnce(optimize(graph, new Map([['x', [2, 4, 5, 6]]]), 'test'));
+    const optimized = within('test', () => atOnce(optimize(graph, new Map([['x', [2, 4, 5, 6]]]))));
     expect(opsOf(optimized)).toBe('convTranspose');
     const [before, after] = [graph.tensors.get('w'), optimized.tensors.get(optimized.nodes[0]?.inputs[1] as string)];
     const [g, v] = [graph.tensors.get('gn'), graph.tensors.get('vn')];
@@ -355,7 +359,7 @@ describe('sums with convolutions', () => {
         nodes,
         tensors: Object.fromEntries(own),
       };
-      return atOnce(optimize(await graphOf(sketch), new Map([['x', image]]), 'test'));
+      return within('test', async () => atOnce(optimize(await graphOf(sketch), new Map([['x', image]]))));
     };
     const [line, plane] = [await optimized([2, 4, 9], []), await optimized([2, 4, 1, 9], [1])];
     expect(opsOf(line)).toBe('reshape, conv relu, reshape');
@@ -418,7 +422,7 @@ test('what slides along one axis gets a second one', async () => {
     ['AveragePool', ['a'], ['y'], { kernel_shape: [2] }],
   ] as NodeSketch[];
   const graph = await graphOf({ inputs: { x: [1, 4, 9] }, outputs: ['y'], nodes, tensors: tensors({ w: [3, 4, 3] }) });
-  const optimized = atOnce(optimize(graph, new Map([['x', [1, 4, 9]]]), 'test'));
+  const optimized = within('test', () => atOnce(optimize(graph, new Map([['x', [1, 4, 9]]]))));
   expect(opsOf(optimized)).toBe('reshape, conv, averagePool, reshape');
   expect(optimized.values.get('y')?.dims).toEqual([1, 3, 3]);
   expect(optimized.nodes[1]?.attributes).toMatchObject({ pads: [0, 1, 0, 0], strides: [1, 2] });

@@ -1,3 +1,4 @@
+import { within } from '../../lib/errors';
 import { specialize } from '../../lib/graph/specialize';
 import { listOf } from '../../lib/graph/tensors';
 import { graphOf, type ModelSketch } from '../support/onnx-files';
@@ -5,7 +6,7 @@ import { graphOf, type ModelSketch } from '../support/onnx-files';
 const x = [1, 3, 8, 8];
 
 async function run(sketch: ModelSketch, dims: Readonly<Record<string, readonly number[]>> = { x }) {
-  return specialize(await graphOf(sketch), new Map(Object.entries(dims)), 'test');
+  return within('test', async () => specialize(await graphOf(sketch), new Map(Object.entries(dims))));
 }
 
 /** Dims of the output of one node on `x`. */

@@ -6,6 +6,7 @@ import {
   randn,
   verifyEquivalence,
 } from '../../lib';
+import { within } from '../../lib/errors';
 import { architectureNames, architectureOf, groupsOf } from '../../lib/nn/networks/architectures';
 import { NetworkBlueprint } from '../../lib/nn/networks/network-blueprint';
 import { checkNetworkOptions } from '../../lib/nn/networks/network-options';
@@ -18,7 +19,7 @@ const x = randn([2, 2, 17, 17], { seed: 1 });
 
 /** Sizes without making the network. */
 function sizes(name: ArchitectureName, options: NetworkOptions = {}) {
-  return summarise(new NetworkBlueprint(checkNetworkOptions(name, options, 'test')));
+  return summarise(new NetworkBlueprint(within('test', () => checkNetworkOptions(name, options))));
 }
 
 describe('published sizes', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Op } from '../../binding';
 import { Conv2d, randn } from '../../lib';
+import { within } from '../../lib/errors';
 import { inferShapes } from '../../lib/graph/shapes';
 import { expectRefusal } from '../support/refusal';
 
@@ -28,7 +29,7 @@ test('inferred dims are those that the native core computes', () => {
       const x = randn([3, 2, h, w]);
       let inferred: number[] | undefined;
       try {
-        inferred = inferShapes([op], x.dims, false, 'test')[1];
+        inferred = within('test', () => inferShapes([op], x.dims, false))[1];
       } catch {
         expectRefusal(() => layer.forward(x), 'ERR_SHAPE', `received ${h} x ${w}`);
         return;
@@ -49,7 +50,7 @@ test('all ops', () => {
     { op: 'globalAverage', input: 5 },
   ];
   const inner = [2, 4, 4, 3];
-  const shapes = inferShapes(ops, [2, 3, 7, 5], true, 'test');
+  const shapes = within('test', () => inferShapes(ops, [2, 3, 7, 5], true));
   expect(shapes).toEqual([[2, 3, 7, 5], inner, inner, inner, inner, inner, [2, 4, 1, 1]]);
 });
 
@@ -58,5 +59,9 @@ test('outputs of more than 2^53 bytes are refused', () => {
     ...{ op: 'conv', input: 0, outChannels: 65536, kernel: 1 },
     ...{ stride: 1, padding: 0, dilation: 1, groups: 1, weight: 0 },
   };
-  expectRefusal(() => inferShapes([op], [2 ** 20, 1, 2 ** 10, 2 ** 10], false, 'test'), 'ERR_SIZE_OVERFLOW', 'conv');
+  expectRefusal(
+    () => within('test', () => inferShapes([op], [2 ** 20, 1, 2 ** 10, 2 ** 10], false)),
+    'ERR_SIZE_OVERFLOW',
+    'conv',
+  );
 });

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { within } from '../../lib/errors';
 import type { QuantizationParameters } from '../../lib/model/quantized-layers';
 import { coarse, Histogram } from '../../lib/quant/histogram';
 import {
@@ -17,7 +18,7 @@ const options: RangeOptions = { method: 'mse', scheme: 'affine', percentile: 99.
 
 function histogramOf(...chunks: readonly (readonly number[] | Float32Array)[]): Histogram {
   const histogram = new Histogram();
-  for (const chunk of chunks) histogram.add(Float32Array.from(chunk), 'test');
+  for (const chunk of chunks) within('test', () => histogram.add(Float32Array.from(chunk)));
   return histogram;
 }
 
@@ -65,7 +66,7 @@ describe('a histogram', () => {
     const histogram = histogramOf([1, 2]);
     for (const odd of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       const values = Float32Array.of(0, odd, 3);
-      expectRefusal(() => histogram.add(values, 'here'), 'ERR_NON_FINITE', `${odd}`);
+      expectRefusal(() => within('here', () => histogram.add(values)), 'ERR_NON_FINITE', `${odd}`);
     }
     expect([histogram.count, histogram.max]).toEqual([2, 2]);
   });

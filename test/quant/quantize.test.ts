@@ -13,6 +13,7 @@ import {
   sensitivity,
   type Tensor,
 } from '../../lib';
+import { within } from '../../lib/errors';
 import { assembleGraph } from '../../lib/quant/assemble';
 import { calibrate } from '../../lib/quant/attempt';
 import { equalize } from '../../lib/quant/equalize';
@@ -263,25 +264,25 @@ test('the event loop runs between the ranges of values, the weights of layers, a
     isUnderWay = false;
     return count;
   };
-  const options = readQuantizeOptions({}, 'test');
-  const { plan, statistics } = await calibrate(new ModuleSubject(network, [], 'test'), batches, options, 'test');
-  const choosing = chooseForValues(plan, statistics.histograms, options, 'test');
+  const options = within('test', () => readQuantizeOptions({}));
+  const { plan, statistics } = await within('test', () => calibrate(new ModuleSubject(network, []), batches, options));
+  const choosing = within('test', () => chooseForValues(plan, statistics.histograms, options));
   expect(await turns(choosing)).toBeGreaterThanOrEqual(8);
-  const assembling = assembleGraph(plan, await choosing, options, 'test');
+  const assembling = within('test', async () => assembleGraph(plan, await choosing, options));
   expect(await turns(assembling)).toBeGreaterThanOrEqual(7);
   const [first] = statistics.sample as [FeedChunk];
   const noImages = { first, chunks: [] as never };
-  expect(await turns(equalize(plan.float, noImages, options, 'test'))).toBeGreaterThanOrEqual(6);
+  expect(await turns(within('test', () => equalize(plan.float, noImages, options)))).toBeGreaterThanOrEqual(6);
 });
 
 describe('equalisation', () => {
   test('changes no bit of what the network computes, but almost every layer of it', async () => {
     const float = deployNetwork('qarepvgg_b1g4', { ...tiny, channels: [4, 4, 8, 8, 16] });
-    const options = readQuantizeOptions({}, 'test');
-    const { plan, statistics } = await calibrate(new ModuleSubject(float, [], 'test'), batches, options, 'test');
+    const options = within('test', () => readQuantizeOptions({}));
+    const { plan, statistics } = await within('test', () => calibrate(new ModuleSubject(float, []), batches, options));
     const [first] = statistics.sample as [FeedChunk];
     const images = { first, chunks: statistics.sample as never };
-    const { graph } = await equalize(plan.float, images, options, 'test');
+    const { graph } = await within('test', () => equalize(plan.float, images, options));
     const [before, after] = await Promise.all([plan.float.graph, graph].map((one) => run(new Model(one))));
     expect(bits(after as Tensor)).toBe(bits(before as Tensor));
     const changed = [...graph.tensors].filter(([name, { data }]) => data !== plan.float.graph.tensors.get(name)?.data);

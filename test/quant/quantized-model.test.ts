@@ -10,6 +10,7 @@ import {
   randn,
 } from '../../lib';
 import { addon } from '../../lib/binding';
+import { within } from '../../lib/errors';
 import { networkGraph } from '../../lib/model/quantized-graph';
 import type { QuantizedLayer } from '../../lib/model/quantized-layers';
 import type { QuantizedParts } from '../../lib/model/quantized-model';
@@ -35,7 +36,7 @@ function changed(name: string, change: object, others: object = {}): QuantizedMo
   const layers = model.layers.map((layer) =>
     layer.name === name ? ({ ...layer, ...change } as QuantizedLayer) : layer,
   );
-  return new QuantizedModel({ ...partsOf(model), layers, ...others }, 'test');
+  return new QuantizedModel({ ...partsOf(model), layers, ...others });
 }
 
 const layerOf = (name: string): IntegerConv => integerLayers(model).find((layer) => layer.name === name) as IntegerConv;
@@ -77,7 +78,7 @@ describe('what cannot be computed is refused when the model is made', () => {
     expectRefusal(() => changed('', {}, { output: { scale: 0, zeroPoint: 0 } }), 'ERR_QUANT_PARAM', 'output, scale');
     const { model: kept } = await quantize(network, batches, { keepFloat: ['linear'] });
     const parts = { ...partsOf(kept), output: { scale: 1, zeroPoint: 0 } };
-    expectRefusal(() => new QuantizedModel(parts, 'test'), 'ERR_QUANT_PARAM', 'a last layer in integers');
+    expectRefusal(() => new QuantizedModel(parts), 'ERR_QUANT_PARAM', 'a last layer in integers');
   });
 
   test('sums that could leave 32 bits: exactly those that a native session refuses', async () => {
@@ -140,7 +141,7 @@ describe('what is no model is refused', () => {
     [{ layers: [{ ...conv, weight: new Int8Array(1) }], recipe: {}, inChannels: 1 }, 'layer a, weight'],
     [{ layers: [excite], recipe: {}, inChannels: 1 }, 'layer a, downWeight'],
   ])('%j', (parts, message) => {
-    expectRefusal(() => new QuantizedModel(parts as never, 'test'), 'ERR_INVALID_ARG', message);
+    expectRefusal(() => new QuantizedModel(parts as never), 'ERR_INVALID_ARG', message);
   });
 
   test('where nothing says what it is for', () => {
@@ -182,7 +183,7 @@ test.each<[ArchitectureName, QuantizeOptions]>([
     const dims = [3, 2, 17, 17];
     const sessions = [
       await InferenceSession.create(made),
-      await InferenceSession.create(new Model(networkGraph(made, 'test')), { inputs: { input: dims } }),
+      await InferenceSession.create(new Model(within('test', () => networkGraph(made))), { inputs: { input: dims } }),
     ];
     const [own, graph] = sessions.map((session) => session.runSync({ input: randn(dims, { seed: 8 }) }).logits?.data);
     expect(own).toEqual(graph);

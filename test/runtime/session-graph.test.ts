@@ -1,5 +1,6 @@
 import type { GraphArray } from '../../binding';
 import { Conv2d, createModel, type Module, QARepVGGBlock } from '../../lib';
+import { within } from '../../lib/errors';
 import type { Graph } from '../../lib/graph/graph';
 import { lowerGraph } from '../../lib/graph/lower';
 import { optimize } from '../../lib/graph/passes';
@@ -12,7 +13,7 @@ const tiny = { channels: [8, 8, 16, 16, 24], blocks: [1, 2, 1, 1], numClasses: 7
 
 /** What the engine computes, whatever things are called: each node with what its inputs are made of. */
 function meaningOf(graph: Graph): unknown {
-  const { inputs, constants, nodes, outputs } = lowerGraph(graph, 'test');
+  const { inputs, constants, nodes, outputs } = within('test', () => lowerGraph(graph));
   const makers: unknown[] = [...inputs, ...constants.map(({ data, dims }) => [dims, [...(data as GraphArray)]])];
   for (const { name: _, inputs, outputs, ...node } of nodes)
     makers.push({ ...node, outputs, inputs: inputs.map((i) => makers[i]) });
@@ -33,6 +34,22 @@ test.each<[string, Module, readonly number[]]>([
   ['convolution', new Conv2d({ inChannels: 4, outChannels: 6, kernelSize: 3, dilation: 2, bias: false }), [1, 4, 9, 9]],
 ])('%s: the graph of a session is what the passes make of the graph of files', (_, model, dims) => {
   const inputs = new Map([['input', dims]]);
-  const optimized = atOnce(optimize(networkGraph(model, 'test'), inputs, 'test'));
-  expect(meaningOf(specialize(sessionGraph(model, 'test'), inputs, 'test'))).toEqual(meaningOf(optimized));
+  const optimized = atOnce(
+    within('test', () =>
+      optimize(
+        within('test', () => networkGraph(model)),
+        inputs,
+      ),
+    ),
+  );
+  expect(
+    meaningOf(
+      within('test', () =>
+        specialize(
+          within('test', () => sessionGraph(model)),
+          inputs,
+        ),
+      ),
+    ),
+  ).toEqual(meaningOf(optimized));
 });

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../lib/errors';
 import { checkServeOptions } from '../../lib/serve/options';
 import { root, runNode } from '../support/child';
 import { temporaryFolder } from '../support/formats';
@@ -122,7 +123,7 @@ test('logs a line of JSON for a request, with its id and trace, without its cont
 });
 
 test('every option of serve() has a flag', () => {
-  const { definitions: _, settings, models, ...options } = checkServeOptions({}, 'test');
+  const { definitions: _, settings, models, ...options } = within('test', () => checkServeOptions({}));
   const { stdout } = runNode(['dist/cli/index.js', 'serve', '--help']);
   for (const name of [...Object.keys({ ...options, ...settings }), 'model']) {
     expect(stdout).toContain(`  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} `);

@@ -1,3 +1,4 @@
+import { within } from '../../lib/errors';
 import type { Activation, Graph, GraphNode, GraphTensor } from '../../lib/graph/graph';
 import { sizeOf } from '../../lib/graph/graph';
 import { opOf, ops } from '../../lib/graph/ops';
@@ -15,7 +16,7 @@ export function evaluate(graph: Graph, feeds: Readonly<Record<string, readonly n
     tensors.set(name, { type, dims, data: Float64Array.from(feeds[name] as number[]) });
   }
   for (const node of graph.nodes) {
-    const view = nodeView(node, graph.values, tensors, 'evaluate');
+    const view = within('evaluate', () => nodeView(node, graph.values, tensors));
     const results = (own[node.op] ?? opOf(node).evaluate ?? missing(node))(view);
     results.forEach((result, i) => {
       const name = node.outputs[i] as string;

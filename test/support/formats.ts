@@ -58,9 +58,9 @@ export async function asNobody(use: () => Promise<void>): Promise<void> {
 }
 
 /** What a safetensors file in memory holds, by the functions that read one from the disk. */
-export function parseSafetensors(file: Uint8Array, where = 'parseSafetensors'): SafetensorsFile<RawTensor> {
-  const start = prefixBytes + readHeaderLength(file, file.length, where);
-  const header = atOnce(parseHeader(file.subarray(prefixBytes, start), file.length - start, where));
+export function parseSafetensors(file: Uint8Array): SafetensorsFile<RawTensor> {
+  const start = prefixBytes + readHeaderLength(file, file.length);
+  const header = atOnce(parseHeader(file.subarray(prefixBytes, start), file.length - start));
   const { metadata } = header;
   return { tensors: atOnce(viewTensors(header, file.subarray(start))), metadata, unread: unreadTensors(header) };
 }

@@ -1,3 +1,4 @@
+import { within } from '../../lib/errors';
 import { importModel } from '../../lib/formats/onnx/document';
 import { type Attribute, attributeTypes, modelFields, type Node, type ValueInfo } from '../../lib/formats/onnx/schema';
 import { type Draft, encode } from '../../lib/formats/onnx/wire';
@@ -103,5 +104,5 @@ export function valueInfo(name: string, type: DataType, dims: readonly Dim[]): V
 /** As `importOnnx` reads it. */
 export async function graphOf(sketch: ModelSketch | Draft<typeof modelFields>): Promise<Graph> {
   const bytes = 'outputs' in sketch ? onnxFile(sketch) : encode(modelFields, sketch as Draft<typeof modelFields>);
-  return ((await importModel(bytes, undefined, 'test')) as Model).graph;
+  return ((await within('test', () => importModel(bytes, undefined))) as Model).graph;
 }

@@ -1,4 +1,5 @@
 import { type IntegerConv, type Network, type QuantizedModel, randn, type Tensor } from '../../lib';
+import { within } from '../../lib/errors';
 import { describeQuantized, quantizedTensors } from '../../lib/formats/quantized-files';
 import { serializeSafetensors } from '../../lib/formats/safetensors';
 import { Ratio } from '../../lib/quant/report';
@@ -16,9 +17,12 @@ export const throwing = () => {
 
 /** Everything that a quantised network is. */
 export function fingerprint(model: QuantizedModel): string {
-  return Buffer.from(serializeSafetensors(quantizedTensors(model), describeQuantized(model, 'test'))).toString(
-    'latin1',
-  );
+  return Buffer.from(
+    serializeSafetensors(
+      quantizedTensors(model),
+      within('test', () => describeQuantized(model)),
+    ),
+  ).toString('latin1');
 }
 
 /** Signal to noise of the integers' logits, in decibels. */

@@ -1,3 +1,4 @@
+import { within } from '../../lib/errors';
 import { readNetpbm, readNetpbmHeader } from '../../lib/vision/netpbm';
 import { expectRefusal } from '../support/refusal';
 
@@ -6,7 +7,13 @@ function file(header: string, ...pixels: number[]): Uint8Array {
 }
 
 function read(bytes: Uint8Array) {
-  return readNetpbm(bytes, readNetpbmHeader(bytes, 'image'), undefined, 'image');
+  return within('image', () =>
+    readNetpbm(
+      bytes,
+      within('image', () => readNetpbmHeader(bytes)),
+      undefined,
+    ),
+  );
 }
 
 test.each(['P6\n2 1\n255\n', 'P6 2 1 255 ', 'P6\n# a comment\n2\n#\n1\n# more\n255\n'])('reads %j', async (header) => {
@@ -51,5 +58,5 @@ test.each([
   ['huge but short', file('P6\n99999 99999\n255\n', 0)],
   ['an endless comment', file(`P6\n#${'x'.repeat(10_000)}\n1 1\n255\n`, 0, 0, 0)],
 ])('refuses a file: %s', (_, bytes) => {
-  expectRefusal(() => readNetpbmHeader(bytes, 'image.ppm'), 'ERR_INVALID_ARG', 'image.ppm');
+  expectRefusal(() => within('image.ppm', () => readNetpbmHeader(bytes)), 'ERR_INVALID_ARG', 'image.ppm');
 });

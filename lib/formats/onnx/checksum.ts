@@ -25,16 +25,16 @@ export function withSum(metadata: Metadata, file: ModelDraft): Metadata {
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT when it does not fit them or the tensors.
  */
-export function* checkSum(metadata: Metadata, file: ModelDraft, where: string): Steps<Metadata> {
+export function* checkSum(metadata: Metadata, file: ModelDraft): Steps<Metadata> {
   const { [sumKey]: given, ...promised } = metadata;
   const { [promiseKey]: promise, ...others } = promised;
   const odd = Object.entries(others).find(([, value]) => pattern.test(value) || value === kind);
-  if (odd) throw mismatch('ERR_MODEL_FORMAT', where, `metadata ${sumKey} and ${promiseKey}`, quote(odd[0]));
+  if (odd) throw mismatch('ERR_MODEL_FORMAT', `metadata ${sumKey} and ${promiseKey}`, quote(odd[0]));
   if (given === undefined && promise === undefined) return others;
   const sum = yield* sumOf(promised, file);
   if (sum === given) return others;
   const received = `${quote(sum)}; the file is damaged, or another program has changed it`;
-  throw mismatch('ERR_MODEL_FORMAT', where, `a file of checksum ${quote(given ?? 'none')}`, received);
+  throw mismatch('ERR_MODEL_FORMAT', `a file of checksum ${quote(given ?? 'none')}`, received);
 }
 
 function* sumOf(metadata: Metadata, file: ModelDraft): Steps<string> {

@@ -52,8 +52,8 @@ const dataTypes = { F32: float32, U8: uint8, I8: int8, I32: int32 } satisfies Pa
 const metadataPrefix = 'qarepvgg.';
 
 /** Same as `importOnnx`, from bytes. */
-export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: Uint8Array, where = 'parseOnnx'): M {
-  return atOnce(parseOwn(atOnce(decodeFile(bytes, where)), where)) as M;
+export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: Uint8Array): M {
+  return atOnce(parseOwn(atOnce(decodeFile(bytes)))) as M;
 }
 
 /**
@@ -65,11 +65,10 @@ export function parseOnnx<M extends Network | QuantizedModel = Network>(bytes: U
 export async function importModel(
   bytes: Uint8Array,
   folder: string | undefined,
-  where: string,
 ): Promise<Network | QuantizedModel | Model> {
-  const file = await inSlices(decodeFile(bytes, where));
-  if (isOwn(file)) return inSlices(parseOwn(file, where));
-  return inSlices(modelOf(await inSlices(inPlace(file)), await readExternal(file, folder, where), where));
+  const file = await inSlices(decodeFile(bytes));
+  if (isOwn(file)) return inSlices(parseOwn(file));
+  return inSlices(modelOf(await inSlices(inPlace(file)), await readExternal(file, folder)));
 }
 
 function* inPlace(file: ModelFile): Steps<ModelFile> {
@@ -89,10 +88,10 @@ function* inPlace(file: ModelFile): Steps<ModelFile> {
 }
 
 /** A model of other origin. */
-export function* modelOf(file: ModelFile, external: ExternalBytes, where: string): Steps<Model> {
+export function* modelOf(file: ModelFile, external: ExternalBytes): Steps<Model> {
   const metadata = new Map(file.metadata.map(({ key = '', value = '' }) => [key, value]));
-  const graph = quantizedForm(yield* readGraph(file, external, where), where);
-  return new Model(graph, readTraits(metadata, where));
+  const graph = quantizedForm(yield* readGraph(file, external));
+  return new Model(graph, readTraits(metadata));
 }
 
 /** Whether `exportOnnx` has written this from a network; the file of a block or convolution does not say so. */
@@ -100,20 +99,20 @@ function isOwn({ metadata }: ModelFile): boolean {
   return metadata.some(({ key }) => key?.startsWith(metadataPrefix) && !isTrait(key));
 }
 
-function* parseOwn(file: ModelFile, where: string): Steps<Network | QuantizedModel> {
-  checkOpset(file, where);
-  const metadata = yield* checkSum(readMetadata(file, where), file, where);
-  const { options, form } = readDescription(metadata, where);
-  const tensors = readTensors(file, where);
-  if (form === 'int8') return parseQuantized(file, options, metadata, tensors, where);
+function* parseOwn(file: ModelFile): Steps<Network | QuantizedModel> {
+  checkOpset(file);
+  const metadata = yield* checkSum(readMetadata(file), file);
+  const { options, form } = readDescription(metadata);
+  const tensors = readTensors(file);
+  if (form === 'int8') return parseQuantized(file, options, metadata, tensors);
   const odd = Object.entries(tensors).find(([, { dtype }]) => dtype !== 'F32');
   if (odd) {
     const [name, { dtype }] = odd;
-    throw mismatch('ERR_MODEL_FORMAT', `${where}, tensor ${quote(name)}`, 'floats of 32 bits', dtype);
+    throw mismatch('ERR_MODEL_FORMAT', `tensor ${quote(name)}`, 'floats of 32 bits', dtype);
   }
-  const { model } = assembleNetwork({ options, form }, tensors as Record<string, Tensor & RawTensor>, where);
-  const written = ownGraph(networkGraph(model, where));
-  checkGraph(withoutNumbers(file.graph), withoutNumbers(written.graph), where);
+  const { model } = assembleNetwork({ options, form }, tensors as Record<string, Tensor & RawTensor>);
+  const written = ownGraph(networkGraph(model));
+  checkGraph(withoutNumbers(file.graph), withoutNumbers(written.graph));
   return model;
 }
 
@@ -123,9 +122,8 @@ function parseQuantized(
   options: CheckedNetworkOptions,
   metadata: Metadata,
   tensors: Readonly<Record<string, RawTensor>>,
-  where: string,
 ): QuantizedModel {
-  const source = new TensorSource(tensors, where);
+  const source = new TensorSource(tensors);
   const readEach = (takers: readonly (string | undefined)[]) => (index: number) => {
     const [scale, zeroPoint] = parameterNames(takers[index] ?? outputLayer);
     return {
@@ -133,20 +131,20 @@ function parseQuantized(
       zeroPoint: source.take(zeroPoint, 'U8', [])[0] as number,
     };
   };
-  const model = buildQuantized(options, metadata, source, readEach, where);
-  checkGraph(file.graph, ownGraph(networkGraph(model, where)).graph, where);
+  const model = buildQuantized(options, metadata, source, readEach);
+  checkGraph(file.graph, ownGraph(networkGraph(model)).graph);
   return model;
 }
 
 /** Same as `exportOnnx`, but returns bytes: the same for the same model. */
-export function serializeOnnx(model: Module | QuantizedModel | Model, where = 'serializeOnnx'): Uint8Array {
+export function serializeOnnx(model: Module | QuantizedModel | Model): Uint8Array {
   if (model instanceof Model) {
     const { graph, opset, tensors } = writtenGraph(model.graph, withNumbers);
-    return encodeFile(graph, opset, () => describeTraits(model), tensorBytes(tensors), where);
+    return encodeFile(graph, opset, () => describeTraits(model), tensorBytes(tensors));
   }
-  const { graph, tensors } = ownGraph(networkGraph(model, where));
-  const metadata = metadataOf(model, where);
-  return encodeFile(graph, opset, (file) => prefixed(metadata, file), tensorBytes(tensors), where);
+  const { graph, tensors } = ownGraph(networkGraph(model));
+  const metadata = metadataOf(model);
+  return encodeFile(graph, opset, (file) => prefixed(metadata, file), tensorBytes(tensors));
 }
 
 /** The graph of a network of this package in the form of files. */
@@ -167,33 +165,33 @@ function prefixed(metadata: Metadata, file: ModelDraft): Metadata {
   );
 }
 
-function metadataOf(model: Module | QuantizedModel, where: string): Metadata {
-  if (model instanceof QuantizedModel) return model.isNetwork ? describeQuantized(model, where) : {};
-  const core = coreOf(model, where);
+function metadataOf(model: Module | QuantizedModel): Metadata {
+  if (model instanceof QuantizedModel) return model.isNetwork ? describeQuantized(model) : {};
+  const core = coreOf(model);
   const isNetwork = core instanceof RepCore && core.blueprint instanceof NetworkBlueprint;
   return isNetwork ? describeNetwork(core.blueprint.options, core.form) : {};
 }
 
-function checkOpset({ opsets }: ModelFile, where: string): void {
+function checkOpset({ opsets }: ModelFile): void {
   const [first, ...others] = opsets;
   if (others.length === 0 && first?.version === opset && !first.domain) return;
   const received = opsets.length === 0 ? 'none' : opsets.map(({ version }) => `${version}`).join(', ');
-  throw mismatch('ERR_MODEL_FORMAT', where, `an ONNX file of opset ${opset}`, received);
+  throw mismatch('ERR_MODEL_FORMAT', `an ONNX file of opset ${opset}`, received);
 }
 
-function readMetadata({ metadata }: ModelFile, where: string): Record<string, string> {
+function readMetadata({ metadata }: ModelFile): Record<string, string> {
   const own = metadata.filter(({ key }) => key?.startsWith(metadataPrefix));
   if (own.length === 0) {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'a network written by exportOnnx', 'another ONNX file');
+    throw mismatch('ERR_MODEL_FORMAT', 'a network written by exportOnnx', 'another ONNX file');
   }
   return Object.fromEntries(own.map(({ key = '', value = '' }) => [key.slice(metadataPrefix.length), value]));
 }
 
 /** No prototype: any name is safe as a key. */
-function readTensors({ graph }: ModelFile, where: string): Record<string, RawTensor> {
+function readTensors({ graph }: ModelFile): Record<string, RawTensor> {
   const tensors = Object.create(null) as Record<string, RawTensor>;
   for (const { name = '', dims, dataType, rawData } of graph?.initializers ?? []) {
-    const place = `${where}, tensor ${quote(name)}`;
+    const place = `tensor ${quote(name)}`;
     const dtype = (Object.keys(dataTypes) as (keyof typeof dataTypes)[]).find((key) => dataTypes[key] === dataType);
     if (dtype === undefined) {
       throw mismatch('ERR_MODEL_FORMAT', place, Object.keys(dataTypes).join(', '), `type ${dataType}`);
@@ -214,10 +212,10 @@ function withoutNumbers(graph: Graph | undefined): Graph | undefined {
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_FORMAT for a graph that another tool has changed. */
-function checkGraph(given: Graph | undefined, written: Graph | undefined, where: string): void {
+function checkGraph(given: Graph | undefined, written: Graph | undefined): void {
   const [a, b] = [given, written].map((graph) => graph && encode(graphFields, plainGraph(graph)));
   if (a && b && Buffer.compare(a, b) === 0) return;
-  throw mismatch('ERR_MODEL_FORMAT', where, 'the graph that exportOnnx has written', 'a changed one');
+  throw mismatch('ERR_MODEL_FORMAT', 'the graph that exportOnnx has written', 'a changed one');
 }
 
 /** Attributes with default values that files of earlier versions state. */

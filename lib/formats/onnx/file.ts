@@ -1,4 +1,4 @@
-import { mismatch, QARepVGGError } from '../../errors';
+import { failure, mismatch } from '../../errors';
 import { info } from '../../info';
 import type { Steps } from '../../slices';
 import type { Metadata } from '../model-metadata';
@@ -18,10 +18,9 @@ export function encodeFile(
   opset: number,
   describe: (file: ModelDraft) => Metadata,
   tensorBytes: number,
-  where: string,
 ): Uint8Array {
   if (tensorBytes > maxTensorBytes) {
-    throw mismatch('ERR_LIMIT', where, `at most ${maxTensorBytes} bytes of tensors`, `${tensorBytes}`);
+    throw mismatch('ERR_LIMIT', `at most ${maxTensorBytes} bytes of tensors`, `${tensorBytes}`);
   }
   const file = {
     irVersion: opset < 15 ? 7 : opset < 19 ? 8 : 10,
@@ -34,20 +33,18 @@ export function encodeFile(
     const metadata = Object.entries(describe(file)).map(([key, value]) => ({ key, value }));
     return encode(modelFields, { ...file, metadata });
   } catch (error) {
-    const message = `${where}: out of memory, ${tensorBytes} bytes and some copies needed`;
-    throw new QARepVGGError('ERR_OUT_OF_MEMORY', message, { cause: error });
+    const message = `out of memory, ${tensorBytes} bytes and some copies needed`;
+    throw failure('ERR_OUT_OF_MEMORY', message, { cause: error });
   }
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_LIMIT */
-export function* decodeFile(bytes: Uint8Array, where: string): Steps<ModelFile> {
+export function* decodeFile(bytes: Uint8Array): Steps<ModelFile> {
   try {
     return yield* decodeSteps(modelFields, bytes);
   } catch (error) {
-    if (error instanceof TooManyValues) throw mismatch('ERR_LIMIT', where, 'an ONNX file of a network', error.message);
+    if (error instanceof TooManyValues) throw mismatch('ERR_LIMIT', 'an ONNX file of a network', error.message);
     const received = `a damaged file: ${(error as Error).message}`;
-    throw new QARepVGGError('ERR_MODEL_FORMAT', `${where}: expected an ONNX file, received ${received}`, {
-      cause: error,
-    });
+    throw failure('ERR_MODEL_FORMAT', `expected an ONNX file, received ${received}`, { cause: error });
   }
 }

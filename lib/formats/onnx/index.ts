@@ -1,13 +1,13 @@
 import { dirname } from 'node:path';
-import { mismatch } from '../../errors';
+import { boundary, mismatch } from '../../errors';
 import type { Model } from '../../model/model';
 import type { QuantizedModel } from '../../model/quantized-model';
 import type { Module } from '../../nn/module';
 import type { Network } from '../../nn/networks/network';
 import { writeAtomically } from '../atomic';
 import { checkEnding, checkStart } from '../file-format';
-import { withFile } from '../files';
-import { type FileSource, ownSource, placeOfSource } from '../sources';
+import { useFile, withinFile } from '../files';
+import { type FileSource, ownSource } from '../sources';
 import type { PackedModel } from './packed';
 
 const maxBytes = 2 ** 31 - 1;
@@ -32,9 +32,10 @@ const later = (): typeof import('./later') => require('./later');
  * await exportOnnx(model.eval().switchToDeploy(), 'model.onnx');
  */
 export async function exportOnnx(model: Module | QuantizedModel | Model, path: string | URL): Promise<void> {
-  const where = 'exportOnnx';
-  checkEnding(path, 'ONNX', where);
-  await writeAtomically(path, later().serializeOnnx(model, where), where);
+  return boundary('exportOnnx', async () => {
+    checkEnding(path, 'ONNX');
+    await writeAtomically(path, later().serializeOnnx(model));
+  });
 }
 
 /**
@@ -54,29 +55,29 @@ export async function exportOnnx(model: Module | QuantizedModel | Model, path: s
 export async function importOnnx<M extends Network | QuantizedModel | Model = Network | QuantizedModel>(
   source: FileSource,
 ): Promise<M> {
-  const where = 'importOnnx';
-  return (await readOnnx(ownSource(source, where), where)) as M;
+  return boundary('importOnnx', async () => (await readOnnx(ownSource(source))) as M);
 }
 
 /** Same as {@link importOnnx}, without expecting a kind. */
-export async function readOnnx(source: string | Uint8Array, where: string): Promise<Network | QuantizedModel | Model> {
-  const place = placeOfSource(source, where);
-  const reading = withFile(source, where, (file) => {
-    if (file.size <= maxBytes) return file.read(file.size);
-    throw mismatch('ERR_LIMIT', file.where, `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
+export function readOnnx(source: string | Uint8Array): Promise<Network | QuantizedModel | Model> {
+  return withinFile(source, async () => {
+    const reading = useFile(source, (file) => {
+      if (file.size <= maxBytes) return file.read(file.size);
+      throw mismatch('ERR_LIMIT', `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
+    });
+    const { importModel } = later(); // while the file is read
+    const bytes = await reading;
+    checkStart(bytes, 'ONNX');
+    return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined);
   });
-  const { importModel } = later(); // while the file is read
-  const bytes = await reading;
-  checkStart(bytes, 'ONNX', place);
-  return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined, place);
 }
 
 /** The graph and the tensors of a model as `saveModel` writes them. */
-export async function packModel(model: Model, where: string): Promise<PackedModel> {
-  return later().packModel(model, where);
+export async function packModel(model: Model): Promise<PackedModel> {
+  return later().packModel(model);
 }
 
 /** The inverse of {@link packModel}. @throws {QARepVGGError} ERR_MODEL_FORMAT, ERR_MODEL_INCOMPATIBLE */
-export async function unpackModel(parts: PackedModel, where: string): Promise<Model> {
-  return later().unpackModel(parts, where);
+export async function unpackModel(parts: PackedModel): Promise<Model> {
+  return later().unpackModel(parts);
 }

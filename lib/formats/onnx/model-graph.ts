@@ -96,7 +96,7 @@ export function writtenGraph(graph: Graph, place: (name: string, tensor: GraphTe
 }
 
 function constantOf(node: GraphNode): GraphTensor {
-  const [tensor] = opOf(node).evaluate?.(nodeView(node, new Map(), new Map(), '')) ?? [];
+  const [tensor] = opOf(node).evaluate?.(nodeView(node, new Map(), new Map())) ?? [];
   return tensor as GraphTensor;
 }
 

@@ -28,7 +28,7 @@ export interface PackedModel {
   readonly tensors: Readonly<Record<string, RawTensor>>;
 }
 
-export function packModel(model: Model, where: string): PackedModel {
+export function packModel(model: Model): PackedModel {
   const place = (name: string, { dims, type }: GraphTensor) => ({
     ...{ name, dims, dataType: onnxTypeOf(type), location: external },
   });
@@ -36,11 +36,11 @@ export function packModel(model: Model, where: string): PackedModel {
   const raw = [...tensors].map(
     ([name, { type, dims, data }]) => [name, rawTensor(dtypes[type], data, [...dims])] as const,
   );
-  return { graph: encodeFile(graph, opset, () => describeTraits(model), 0, where), tensors: Object.fromEntries(raw) };
+  return { graph: encodeFile(graph, opset, () => describeTraits(model), 0), tensors: Object.fromEntries(raw) };
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_FORMAT if the parts do not fit; the errors of `importOnnx` for the graph. */
-export async function unpackModel({ graph, tensors }: PackedModel, where: string): Promise<Model> {
+export async function unpackModel({ graph, tensors }: PackedModel): Promise<Model> {
   const read = new Set<string>();
   const bytes = ({ name = '', dims, dataType = 0 }: TensorFields): Uint8Array => {
     const found = Object.hasOwn(tensors, name) ? tensors[name] : undefined;
@@ -51,10 +51,10 @@ export async function unpackModel({ graph, tensors }: PackedModel, where: string
     }
     const expected = `tensor ${quote(name)} of ${type ? dtypes[type] : `type ${dataType}`} and dims ${describeList(dims)}`;
     const received = found ? `${found.dtype}, ${describeList(found.dims)}` : 'none';
-    throw mismatch('ERR_MODEL_FORMAT', where, `${expected}, as the graph says`, received);
+    throw mismatch('ERR_MODEL_FORMAT', `${expected}, as the graph says`, received);
   };
-  const model = await inSlices(modelOf(await inSlices(decodeFile(graph, where)), bytes, where));
+  const model = await inSlices(modelOf(await inSlices(decodeFile(graph)), bytes));
   const odd = Object.keys(tensors).find((name) => !read.has(name));
   if (odd === undefined) return model;
-  throw mismatch('ERR_MODEL_FORMAT', where, 'the tensors that the graph names', `also ${quote(odd)}`);
+  throw mismatch('ERR_MODEL_FORMAT', 'the tensors that the graph names', `also ${quote(odd)}`);
 }

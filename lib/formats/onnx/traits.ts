@@ -1,4 +1,4 @@
-import { QARepVGGError } from '../../errors';
+import { type QARepVGGError, recoded, within } from '../../errors';
 import type { ModelTraits } from '../../model/model';
 import { readPreprocessing } from '../../preprocessing';
 
@@ -24,15 +24,15 @@ export function describeTraits({ labels, preprocessing }: ModelTraits): Record<s
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_FORMAT for an invalid preprocessing. Names that cannot be read are ignored. */
-export function readTraits(metadata: ReadonlyMap<string, string>, where: string): ModelTraits {
+export function readTraits(metadata: ReadonlyMap<string, string>): ModelTraits {
   const names = metadata.get(labelsKey);
   const labels = names === undefined ? undefined : readNames(names);
   const text = metadata.get(preprocessingKey);
-  const preprocessing = text === undefined ? undefined : readScaling(text, where);
+  const preprocessing = text === undefined ? undefined : readScaling(text);
   return { ...(labels && { labels }), ...(preprocessing && { preprocessing }) };
 }
 
-function readScaling(text: string, where: string) {
+function readScaling(text: string) {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -41,9 +41,11 @@ function readScaling(text: string, where: string) {
   }
   const { mean } = (value ?? {}) as { mean?: unknown };
   try {
-    return readPreprocessing(value, Array.isArray(mean) ? mean.length : 1, `${where}, metadata ${preprocessingKey}`);
+    return within(`metadata ${preprocessingKey}`, () =>
+      readPreprocessing(value, Array.isArray(mean) ? mean.length : 1),
+    );
   } catch (error) {
-    throw new QARepVGGError('ERR_MODEL_FORMAT', (error as Error).message, { cause: error });
+    throw recoded('ERR_MODEL_FORMAT', error as QARepVGGError);
   }
 }
 

@@ -32,15 +32,14 @@ export function* stampSum(file: Uint8Array): Steps<void> {
 export function* checkSum(
   [prefix, header, data]: readonly [Uint8Array, Uint8Array, Uint8Array],
   metadata: Readonly<Record<string, string>>,
-  where: string,
 ): Steps<Record<string, string>> {
   const { [key]: given, ...others } = metadata;
   // If only the key is damaged, the file must not pass as one without a checksum.
   const odd = Object.keys(others).find((name) => pattern.test(others[name] as string));
-  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', where, `a checksum named ${quote(key)}`, quote(odd));
+  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', `a checksum named ${quote(key)}`, quote(odd));
   const result = Object.assign(Object.create(null) as Record<string, string>, others);
   if (given === undefined) return result;
-  if (!pattern.test(given)) throw mismatch('ERR_MODEL_FORMAT', where, 'a checksum, as crc32:89abcdef', quote(given));
+  if (!pattern.test(given)) throw mismatch('ERR_MODEL_FORMAT', 'a checksum, as crc32:89abcdef', quote(given));
   const text = Uint8Array.from(header);
   const at = placeOfDigits(text);
   if (at !== -1) text.fill(zeros.charCodeAt(0), at, at + zeros.length);
@@ -48,7 +47,7 @@ export function* checkSum(
   const sum = `crc32:${hex(crc)}`;
   if (sum === given) return result;
   const received = `${quote(sum)}; the file is damaged, or a program that does not know the checksum has changed it`;
-  throw mismatch('ERR_MODEL_FORMAT', where, `a file of checksum ${quote(given)}`, received);
+  throw mismatch('ERR_MODEL_FORMAT', `a file of checksum ${quote(given)}`, received);
 }
 
 function hex(crc: number): string {

@@ -1,5 +1,5 @@
 import { TextDecoder } from 'node:util';
-import { describe, describeList, mismatch, quote } from '../../errors';
+import { describe, describeList, mismatch, quote, stepsWithin } from '../../errors';
 import { maxRank } from '../../limits';
 import type { Steps } from '../../slices';
 import { arrayOf, bytesPerElement, dtypes, isDtype, type RawTensor, rawTensor } from '../dtypes';
@@ -42,21 +42,20 @@ interface Entry {
 }
 
 /** Reads the length of the header in bytes. @param prefix The first bytes of a file of `fileBytes`. */
-export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: string): number {
+export function readHeaderLength(prefix: Uint8Array, fileBytes: number): number {
   if (fileBytes < prefixBytes) {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'a safetensors file of at least 8 bytes', `${fileBytes} bytes`);
+    throw mismatch('ERR_MODEL_FORMAT', 'a safetensors file of at least 8 bytes', `${fileBytes} bytes`);
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
   if (length > BigInt(fileBytes - prefixBytes)) {
     throw mismatch(
       'ERR_MODEL_FORMAT',
-      where,
       `a safetensors header of at most ${fileBytes - prefixBytes} bytes, the rest of the file`,
       `${length}`,
     );
   }
   if (length > maxHeaderBytes) {
-    throw mismatch('ERR_LIMIT', where, `a header of at most ${maxHeaderBytes} bytes`, `${length}`);
+    throw mismatch('ERR_LIMIT', `a header of at most ${maxHeaderBytes} bytes`, `${length}`);
   }
   return Number(length);
 }
@@ -66,11 +65,17 @@ export function readHeaderLength(prefix: Uint8Array, fileBytes: number, where: s
  *
  * @param dataBytes Bytes of the file after the header.
  */
-export function* parseHeader(header: Uint8Array, dataBytes: number, where: string): Steps<Header> {
-  const place = `${where}, header`;
-  const text = decode(header, place);
-  if (!text.startsWith('{')) throw mismatch('ERR_MODEL_FORMAT', place, '"{"', describe(text.slice(0, 20)));
-  const scanner = new JsonScanner(text, place);
+export function* parseHeader(header: Uint8Array, dataBytes: number): Steps<Header> {
+  const { entries, metadata } = yield* stepsWithin('header', scanHeader(header));
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  yield* checkEntries(entries, dataBytes);
+  return { entries, metadata };
+}
+
+function* scanHeader(header: Uint8Array): Steps<{ entries: Entry[]; metadata: Record<string, string> }> {
+  const text = decode(header);
+  if (!text.startsWith('{')) throw mismatch('ERR_MODEL_FORMAT', '"{"', describe(text.slice(0, 20)));
+  const scanner = new JsonScanner(text);
   const entries: Entry[] = [];
   const metadata = Object.create(null) as Record<string, string>;
   for (const name of scanner.object()) {
@@ -79,8 +84,6 @@ export function* parseHeader(header: Uint8Array, dataBytes: number, where: strin
     yield;
   }
   scanner.end();
-  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  yield* checkEntries(entries, dataBytes, where);
   return { entries, metadata };
 }
 
@@ -108,11 +111,11 @@ export function unreadTensors({ entries }: Header): Record<string, string> {
   return unread;
 }
 
-function decode(bytes: Uint8Array, where: string): string {
+function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'text in UTF-8', 'other bytes');
+    throw mismatch('ERR_MODEL_FORMAT', 'text in UTF-8', 'other bytes');
   }
 }
 
@@ -154,10 +157,10 @@ function checkDtype(dtype: string, scanner: JsonScanner, name: string): string {
   throw scanner.failure(`a dtype among ${dtypes.join(', ')} in tensor ${quote(name)}`, describe(dtype));
 }
 
-function* checkEntries(entries: readonly Entry[], dataBytes: number, where: string): Steps<void> {
+function* checkEntries(entries: readonly Entry[], dataBytes: number): Steps<void> {
   let position = 0;
   for (const { name, dtype, dims, begin, end } of entries) {
-    const place = `${where}, tensor ${quote(name)}`;
+    const place = `tensor ${quote(name)}`;
     if (begin !== position) {
       throw mismatch('ERR_MODEL_FORMAT', place, `data from byte ${position} on, without hole or overlap`, `${begin}`);
     }
@@ -175,6 +178,6 @@ function* checkEntries(entries: readonly Entry[], dataBytes: number, where: stri
     yield;
   }
   if (position !== dataBytes) {
-    throw mismatch('ERR_MODEL_FORMAT', where, `${position} bytes of data, all of them used`, `${dataBytes}`);
+    throw mismatch('ERR_MODEL_FORMAT', `${position} bytes of data, all of them used`, `${dataBytes}`);
   }
 }

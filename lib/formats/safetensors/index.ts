@@ -9,9 +9,9 @@ import { writeAtomically } from '../atomic';
 import type { RawTensor } from '../dtypes';
 import { checkEnding, checkStart, isSafetensors } from '../file-format';
 import { startBytes } from '../file-kinds';
-import { type InputFile, withFile } from '../files';
+import { type InputFile, useFile, withFile, withinFile } from '../files';
 import { tensorsToFloat32 } from '../float32';
-import { type FileSource, placeOfSource } from '../sources';
+import type { FileSource } from '../sources';
 import { checkSum, noSum, stampSum } from './checksum';
 import { parseHeader, prefixBytes, readHeaderLength, unreadTensors, viewTensors } from './header';
 import { serializeSafetensors, type WritableTensors } from './serialize';
@@ -38,30 +38,27 @@ export interface SafetensorsFile<T> {
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
  * tensors['stage0.rbr_dense.conv.weight']; // { data: Float32Array, dims: [48, 3, 3, 3] }
  */
-export async function readSafetensors(path: FileSource, where = 'readSafetensors'): Promise<SafetensorsFile<Tensor>> {
-  return inFloat32(await readRawSafetensors(path, where), placeOfSource(path, where));
+export function readSafetensors(path: FileSource): Promise<SafetensorsFile<Tensor>> {
+  return withinFile(path, async () => inFloat32(await readRawSafetensors(path)));
 }
 
 /** Converts the tensors of a file to float32. @throws {QARepVGGError} the errors of {@link tensorsToFloat32} */
-export async function inFloat32(file: SafetensorsFile<RawTensor>, where: string): Promise<SafetensorsFile<Tensor>> {
-  return { ...file, tensors: await inSlices(tensorsToFloat32(Object.entries(file.tensors), where)) };
+export async function inFloat32(file: SafetensorsFile<RawTensor>): Promise<SafetensorsFile<Tensor>> {
+  return { ...file, tensors: await inSlices(tensorsToFloat32(Object.entries(file.tensors))) };
 }
 
-/** Same as {@link readSafetensors}, but each tensor keeps the element type that it has in the file. */
-export function readRawSafetensors(
-  path: FileSource,
-  where = 'readRawSafetensors',
-): Promise<SafetensorsFile<RawTensor>> {
+/** Same as {@link readSafetensors}, but each tensor keeps the element type that it has in the file, and errors do not name the file. */
+export function readRawSafetensors(path: FileSource): Promise<SafetensorsFile<RawTensor>> {
   // The header is checked before memory for the data is taken; that memory is aligned for every element type.
-  return withFile(path, where, async (file) => {
+  return useFile(path, async (file) => {
     const start = await readStart(file);
     const prefix = start.subarray(0, prefixBytes);
-    const length = readHeaderLength(prefix, file.size, file.where);
+    const length = readHeaderLength(prefix, file.size);
     const dataBytes = file.size - prefixBytes - length;
     const text = Buffer.concat([start.subarray(prefixBytes), await file.read(Math.max(length - 1, 0))]);
-    const header = await inSlices(parseHeader(text, dataBytes, file.where));
+    const header = await inSlices(parseHeader(text, dataBytes));
     const data = await file.read(dataBytes);
-    const metadata = await inSlices(checkSum([prefix, text, data], header.metadata, file.where));
+    const metadata = await inSlices(checkSum([prefix, text, data], header.metadata));
     return { tensors: await inSlices(viewTensors(header, data)), metadata, unread: unreadTensors(header) };
   });
 }
@@ -75,14 +72,9 @@ async function readStart(file: InputFile): Promise<Uint8Array> {
   const start = await file.read(Math.min(prefixBytes + 1, file.size));
   if (isSafetensors(start)) return start;
   const rest = await file.read(Math.min(startBytes, file.size) - start.length);
-  checkStart(Buffer.concat([start, rest]), 'safetensors', file.where);
-  readHeaderLength(start, file.size, file.where);
-  throw mismatch(
-    'ERR_MODEL_FORMAT',
-    `${file.where}, header`,
-    '"{"',
-    describe(Buffer.from(start).toString('latin1', 8)),
-  );
+  checkStart(Buffer.concat([start, rest]), 'safetensors');
+  readHeaderLength(start, file.size);
+  throw mismatch('ERR_MODEL_FORMAT', 'header', '"{"', describe(Buffer.from(start).toString('latin1', 8)));
 }
 
 /**
@@ -98,10 +90,9 @@ export async function writeSafetensors(
   path: string | URL,
   tensors: WritableTensors,
   metadata: Readonly<Record<string, string>> = {},
-  where = 'writeSafetensors',
 ): Promise<void> {
-  checkEnding(path, 'safetensors', where);
-  const file = serializeSafetensors(tensors, { ...metadata, ...noSum }, where);
+  checkEnding(path, 'safetensors');
+  const file = serializeSafetensors(tensors, { ...metadata, ...noSum });
   await inSlices(stampSum(file));
-  await writeAtomically(path, file, where);
+  await writeAtomically(path, file);
 }

@@ -9,12 +9,10 @@ export const maxMembers = 80_000;
  */
 export class JsonScanner {
   readonly #text: string;
-  readonly #where: string;
   #at = 0;
 
-  constructor(text: string, where: string) {
+  constructor(text: string) {
     this.#text = text;
-    this.#where = where;
   }
 
   /** The names of an object's members. The caller must read each value before it asks for the next name. */
@@ -26,7 +24,7 @@ export class JsonScanner {
       const name = this.string();
       if (names.has(name)) throw this.failure('each name once in an object', describe(name));
       if (names.size === maxMembers) {
-        throw mismatch('ERR_LIMIT', this.#where, `at most ${maxMembers} members in an object`, 'more');
+        throw mismatch('ERR_LIMIT', `at most ${maxMembers} members in an object`, 'more');
       }
       names.add(name);
       this.#punctuation(':');
@@ -85,7 +83,7 @@ export class JsonScanner {
   failure(expected: string, received?: string): QARepVGGError {
     const rest = this.#text.slice(this.#at, this.#at + 20);
     const found = received ?? (rest === '' ? 'the end' : describe(rest));
-    return mismatch('ERR_MODEL_FORMAT', `${this.#where}, character ${this.#at}`, expected, found);
+    return mismatch('ERR_MODEL_FORMAT', `character ${this.#at}`, expected, found);
   }
 
   /** Skips a closing bracket, if it comes next. */

@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch, quote } from '../../errors';
+import { describe, describeList, mismatch, quote, within } from '../../errors';
 import { checkedProduct, maxRank } from '../../limits';
 import { isArray, readForeign } from '../../options';
 import { checkTensor, readTensor, type TensorLike } from '../../tensor';
@@ -31,14 +31,13 @@ export type WritableTensors = Readonly<Record<string, TensorLike | RawTensor>>;
 export function serializeSafetensors(
   tensors: WritableTensors,
   metadata: Readonly<Record<string, string>> = {},
-  where = 'serializeSafetensors',
 ): Uint8Array {
   // Everything that may run the caller's code comes first.
-  const given = readMembers(tensors, `${where}, tensors`).map(([name, value]) => readNamed(name, value, where));
-  const notes = readMembers(metadata, `${where}, metadata`).map(([key, value]) => checkNote(key, value, where));
+  const given = within('tensors', () => readMembers(tensors)).map(([name, value]) => readNamed(name, value));
+  const notes = within('metadata', () => readMembers(metadata)).map(([key, value]) => checkNote(key, value));
   const checked = given.map(({ name, dtype, data, dims }) => ({
-    name: checkName(name, where),
-    tensor: checkRaw(dtype, data, dims, `${where}, tensor ${quote(name)}`),
+    name: checkName(name),
+    tensor: within(`tensor ${quote(name)}`, () => checkRaw(dtype, data, dims)),
   }));
   checked.sort(
     (a, b) => dtypes.indexOf(b.tensor.dtype) - dtypes.indexOf(a.tensor.dtype) || compareUtf8(a.name, b.name),
@@ -50,8 +49,8 @@ export function serializeSafetensors(
     position += dims.reduce((size, dim) => size * dim, bytesPerElement(dtype));
     return [name, { dtype, shape: dims, data_offsets: [begin, position] }];
   });
-  const header = encodeHeader(entries, notes, where);
-  const file = allocateBytes(prefixBytes + header.length + position, where);
+  const header = encodeHeader(entries, notes);
+  const file = allocateBytes(prefixBytes + header.length + position);
   new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
   file.set(header, prefixBytes);
   const data = file.subarray(prefixBytes + header.length);
@@ -72,7 +71,7 @@ interface WrittenEntry {
 }
 
 /** Writes JSON by hand, because a JavaScript object would put names that look like numbers first. */
-function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string][], where: string): Uint8Array {
+function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string][]): Uint8Array {
   const members = entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`);
   if (notes.length > 0) {
     notes.sort(([a], [b]) => compareUtf8(a, b));
@@ -82,38 +81,39 @@ function encodeHeader(entries: [string, WrittenEntry][], notes: [string, string]
   const header = Buffer.from(`{${members.join(',')}}`);
   const length = Math.ceil(header.length / 8) * 8;
   if (entries.length >= maxMembers) {
-    throw mismatch('ERR_LIMIT', where, `fewer than ${maxMembers} tensors`, `${entries.length}`);
+    throw mismatch('ERR_LIMIT', `fewer than ${maxMembers} tensors`, `${entries.length}`);
   }
   if (length > maxHeaderBytes) {
-    throw mismatch('ERR_LIMIT', where, `names and metadata of at most ${maxHeaderBytes} bytes`, `${length}`);
+    throw mismatch('ERR_LIMIT', `names and metadata of at most ${maxHeaderBytes} bytes`, `${length}`);
   }
   return Buffer.concat([header, Buffer.alloc(length - header.length, ' ')]);
 }
 
-function readMembers(value: unknown, where: string): [string, unknown][] {
-  if (typeof value !== 'object' || value === null || isArray(value, where)) {
-    throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
+function readMembers(value: unknown): [string, unknown][] {
+  if (typeof value !== 'object' || value === null || isArray(value)) {
+    throw mismatch('ERR_INVALID_ARG', 'an object', describe(value));
   }
-  return readForeign(where, () => Object.entries(value));
+  return readForeign(() => Object.entries(value));
 }
 
-function readNamed(name: string, value: unknown, where: string) {
-  const place = `${where}, tensor ${quote(name)}`;
-  const { data, dims } = readTensor(value, place);
-  const dtype = readForeign(place, () => (value as { dtype?: unknown }).dtype ?? 'F32');
-  return { name, dtype, data, dims };
+function readNamed(name: string, value: unknown) {
+  return within(`tensor ${quote(name)}`, () => {
+    const { data, dims } = readTensor(value);
+    const dtype = readForeign(() => (value as { dtype?: unknown }).dtype ?? 'F32');
+    return { name, dtype, data, dims };
+  });
 }
 
-function checkName(name: string, where: string): string {
+function checkName(name: string): string {
   if (name === '__metadata__' || !isUnicode(name)) {
-    throw mismatch('ERR_INVALID_ARG', where, 'a name of Unicode text other than "__metadata__"', quote(name));
+    throw mismatch('ERR_INVALID_ARG', 'a name of Unicode text other than "__metadata__"', quote(name));
   }
   return name;
 }
 
-function checkNote(key: string, value: unknown, where: string): [string, string] {
+function checkNote(key: string, value: unknown): [string, string] {
   if (typeof value !== 'string' || !isUnicode(key) || !isUnicode(value)) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, metadata ${quote(key)}`, 'Unicode text', describe(value));
+    throw mismatch('ERR_INVALID_ARG', `metadata ${quote(key)}`, 'Unicode text', describe(value));
   }
   return [key, value];
 }
@@ -126,24 +126,24 @@ const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Arra
   this: unknown,
 ) => number;
 
-function checkRaw(dtype: unknown, data: unknown, dims: unknown, where: string): RawTensor {
+function checkRaw(dtype: unknown, data: unknown, dims: unknown): RawTensor {
   if (!isDtype(dtype)) {
-    throw mismatch('ERR_DTYPE', `${where} dtype`, dtypes.join(', '), describe(dtype));
+    throw mismatch('ERR_DTYPE', ' dtype', dtypes.join(', '), describe(dtype));
   }
-  if (dtype === 'F32') return { dtype, ...checkTensor(data, dims, where) };
-  if (!holds(dtype, data)) throw mismatch('ERR_DTYPE', `${where} data`, `a ${arrayName(dtype)}`, describe(data));
-  const checked = checkDims(dims, where);
-  const count = checkedProduct(checked, `${where} dims`);
+  if (dtype === 'F32') return { dtype, ...checkTensor(data, dims) };
+  if (!holds(dtype, data)) throw mismatch('ERR_DTYPE', ' data', `a ${arrayName(dtype)}`, describe(data));
+  const checked = checkDims(dims);
+  const count = within(' dims', () => checkedProduct(checked));
   if (lengthOf.call(data) !== count) {
-    throw mismatch('ERR_BUFFER_SIZE', `${where} data`, `${count} numbers`, `${lengthOf.call(data)}`);
+    throw mismatch('ERR_BUFFER_SIZE', ' data', `${count} numbers`, `${lengthOf.call(data)}`);
   }
   return rawTensor(dtype, data, checked);
 }
 
-function checkDims(dims: unknown, where: string): number[] {
+function checkDims(dims: unknown): number[] {
   if (!Array.isArray(dims) || dims.length > maxRank || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 1)) {
     const received = Array.isArray(dims) ? describeList(dims) : describe(dims);
-    throw mismatch('ERR_SHAPE', `${where} dims`, `at most ${maxRank} integers from 1`, received);
+    throw mismatch('ERR_SHAPE', ' dims', `at most ${maxRank} integers from 1`, received);
   }
   return dims as number[];
 }

@@ -11,12 +11,10 @@ const bytesPerByte = 8;
  * side. Opcodes have a cost, too, which bounds the time.
  */
 export class Budget {
-  readonly #where: string;
   readonly #total: number;
   #left: number;
 
-  constructor(fileBytes: number, where: string) {
-    this.#where = where;
+  constructor(fileBytes: number) {
     this.#total = baseBytes + bytesPerByte * fileBytes;
     this.#left = this.#total;
   }
@@ -25,6 +23,6 @@ export class Budget {
   take(bytes: number): void {
     this.#left -= bytes;
     if (this.#left >= 0) return;
-    throw mismatch('ERR_LIMIT', this.#where, `objects of at most ${this.#total} bytes in a file of this size`, 'more');
+    throw mismatch('ERR_LIMIT', `objects of at most ${this.#total} bytes in a file of this size`, 'more');
   }
 }

@@ -17,14 +17,12 @@ const attributeCost = 48;
 export class TorchHost implements PickleHost {
   /** By key, in the order of the file. */
   readonly storages = new Map<string, Storage>();
-  readonly #where: string;
   readonly #budget: Budget;
   readonly #pending: PendingTensor[] = [];
   readonly #namespaces = new Set<unknown>();
   readonly #globals: Map<string, PickleGlobal>;
 
-  constructor(budget: Budget, where: string) {
-    this.#where = where;
+  constructor(budget: Budget) {
     this.#budget = budget;
     const first = ([value]: readonly unknown[]) => value;
     const list = ([items = []]: readonly unknown[]) => items;
@@ -113,7 +111,7 @@ export class TorchHost implements PickleHost {
       const part = count === elements.length ? elements : elements.subarray(offset, offset + count);
       // A stride of 0 makes a large tensor from a few bytes.
       this.#budget.take(bytesOfCopy(pending));
-      yield* fillTensor(pending, part, this.#where);
+      yield* fillTensor(pending, part);
       yield;
     }
   }
@@ -135,7 +133,7 @@ export class TorchHost implements PickleHost {
   }
 
   #tensor(args: readonly unknown[]): unknown {
-    const pending = rebuildTensor(args, this.#where);
+    const pending = rebuildTensor(args);
     if (pending instanceof Opaque) return pending;
     this.#budget.take(tensorCost);
     this.#pending.push(pending);
@@ -168,7 +166,7 @@ export class TorchHost implements PickleHost {
   }
 
   #broken(expected: string, received: string): QARepVGGError {
-    return mismatch('ERR_MODEL_FORMAT', this.#where, expected, received);
+    return mismatch('ERR_MODEL_FORMAT', expected, received);
   }
 }
 

@@ -5,7 +5,7 @@
 import { mismatch } from '../../errors';
 import { atOnce, inSlices, type Steps } from '../../slices';
 import { checkStart } from '../file-format';
-import { withFile } from '../files';
+import { useFile, withFile } from '../files';
 import type { FileSource } from '../sources';
 import { parseArchive } from './archive';
 import { Budget } from './budget';
@@ -25,21 +25,21 @@ export { isRawTensor, Opaque, type TorchValue } from './values';
  * const checkpoint = await readTorch('checkpoint.pth');
  * const { tensors } = findStateDict(checkpoint);
  */
-export function readTorch(path: FileSource, where = 'readTorch'): Promise<TorchValue> {
-  return withFile(path, where, async (file) => inSlices(torchSteps(await file.read(file.size), file.where)));
+export function readTorch(path: FileSource): Promise<TorchValue> {
+  return useFile(path, async (file) => inSlices(torchSteps(await file.read(file.size))));
 }
 
 /** Same as {@link readTorch}, from bytes. */
-export function parseTorch(file: Uint8Array, where = 'parseTorch'): TorchValue {
-  return atOnce(torchSteps(file, where));
+export function parseTorch(file: Uint8Array): TorchValue {
+  return atOnce(torchSteps(file));
 }
 
 /** Same as {@link readTorch}, from bytes, in steps. */
-export function* torchSteps(file: Uint8Array, where: string): Steps<TorchValue> {
-  const budget = new Budget(file.length, where);
+export function* torchSteps(file: Uint8Array): Steps<TorchValue> {
+  const budget = new Budget(file.length);
   const start = Buffer.from(file.subarray(0, 8)).toString('latin1');
-  if (start.startsWith('PK\x03\x04')) return yield* parseArchive(file, budget, where);
-  if (start === legacyStart) return yield* parseLegacy(file, budget, where);
-  checkStart(file, 'PyTorch', where);
-  throw mismatch('ERR_MODEL_FORMAT', where, 'a file written by torch.save', 'a file of another kind');
+  if (start.startsWith('PK\x03\x04')) return yield* parseArchive(file, budget);
+  if (start === legacyStart) return yield* parseLegacy(file, budget);
+  checkStart(file, 'PyTorch');
+  throw mismatch('ERR_MODEL_FORMAT', 'a file written by torch.save', 'a file of another kind');
 }

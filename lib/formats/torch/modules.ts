@@ -27,13 +27,13 @@ function stateOf(value: unknown): ModuleState | undefined {
 }
 
 /** Reads the tensors of a pickled module, without its code; undefined for anything else. @throws {QARepVGGError} ERR_LIMIT */
-export function readModule(module: unknown, where: string): ModuleContent | undefined {
+export function readModule(module: unknown): ModuleContent | undefined {
   if (!stateOf(module)) return undefined;
   const tensors = Object.create(null) as Record<string, RawTensor | OpaqueTensor>;
   const facts = new Facts();
   const stack: [value: unknown, prefix: string][] = [[module, '']];
   for (let count = 0; stack.length > 0; count++) {
-    if (count === maxModules) throw mismatch('ERR_LIMIT', where, `at most ${maxModules} modules`, 'more');
+    if (count === maxModules) throw mismatch('ERR_LIMIT', `at most ${maxModules} modules`, 'more');
     const [value, prefix] = stack.pop() as [unknown, string];
     const state = stateOf(value);
     if (!state) continue;

@@ -53,9 +53,8 @@ export function unpickle(
   at: number,
   host: PickleHost,
   budget: Budget,
-  where: string,
 ): Steps<{ value: unknown; end: number }> {
-  return new Machine(new PickleReader(bytes, at, where), host, budget).run();
+  return new Machine(new PickleReader(bytes, at), host, budget).run();
 }
 
 type Operation = (machine: Machine) => void;

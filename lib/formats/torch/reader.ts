@@ -12,20 +12,18 @@ const maxLongBytes = 255;
 export class PickleReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #where: string;
   #at: number;
   #opcodeAt = 0;
 
-  constructor(bytes: Uint8Array, at: number, where: string) {
+  constructor(bytes: Uint8Array, at: number) {
     this.#bytes = bytes;
     this.#at = at;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#where = where;
   }
 
   /** Place of the last opcode, for messages. */
   get place(): string {
-    return `${this.#where}, byte ${this.#opcodeAt}`;
+    return `byte ${this.#opcodeAt}`;
   }
 
   /** Place of the next byte. */

@@ -56,19 +56,15 @@ const innerKeys = ['module', 'model', 'state_dict', 'shadow'];
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the checkpoint's keys when there is no state dict in it;
  * ERR_NON_FINITE naming a tensor with a number too large for float32; ERR_LIMIT as {@link tensorsToFloat32}.
  */
-export function* findStateDict(
-  checkpoint: TorchValue,
-  { key }: FindStateDictOptions = {},
-  where = 'findStateDict',
-): Steps<FoundStateDict> {
-  const candidates = candidatesIn(checkpoint, where);
-  const found = key === undefined ? candidates[0] : at(checkpoint, key, where);
-  if (found === undefined || found.isOther) throw notFound(checkpoint, key, candidates, where);
+export function* findStateDict(checkpoint: TorchValue, { key }: FindStateDictOptions = {}): Steps<FoundStateDict> {
+  const candidates = candidatesIn(checkpoint);
+  const found = key === undefined ? candidates[0] : at(checkpoint, key);
+  if (found === undefined || found.isOther) throw notFound(checkpoint, key, candidates);
   const { tensors, prefix } = unwrap(Object.entries(found.content.tensors));
   const readable = tensors.filter((entry): entry is [string, RawTensor] => isRawTensor(entry[1]));
   const unread = tensors.flatMap(([name, value]) => (value instanceof OpaqueTensor ? [name] : []));
   return {
-    tensors: yield* tensorsToFloat32(readable, where),
+    tensors: yield* tensorsToFloat32(readable),
     ...{ key: found.key, candidates: candidates.map((candidate) => candidate.key), prefix, unread },
     traits: found.content.traits,
   };
@@ -85,12 +81,12 @@ interface Candidate {
 const maxOthers = 64;
 
 /** All state dicts in a checkpoint, the preferred ones first. */
-function candidatesIn(checkpoint: TorchValue, where: string): Candidate[] {
+function candidatesIn(checkpoint: TorchValue): Candidate[] {
   const dict = dictOf(checkpoint);
-  const whole = contentOf(checkpoint, where);
+  const whole = contentOf(checkpoint);
   const own = whole ? [{ key: '', content: whole }] : [];
   if (!dict || whole) return own;
-  const known = usualKeys(dict).flatMap((key) => (Object.hasOwn(dict, key) ? nested(key, dict[key], where) : []));
+  const known = usualKeys(dict).flatMap((key) => (Object.hasOwn(dict, key) ? nested(key, dict[key]) : []));
   const taken = new Set(known.map(({ key }) => key.split('.')[0]));
   const others = Object.keys(dict)
     .filter((key) => !taken.has(key))
@@ -98,7 +94,7 @@ function candidatesIn(checkpoint: TorchValue, where: string): Candidate[] {
   return [
     ...known,
     ...others.flatMap((key) => {
-      const content = contentOf(dict[key], where);
+      const content = contentOf(dict[key]);
       return content ? [{ key, content, isOther: true }] : [];
     }),
   ];
@@ -110,18 +106,18 @@ function usualKeys(dict: Record<string, unknown>): string[] {
   return [...new Set([...averaged, ...trainedKeys])];
 }
 
-function nested(key: string, value: TorchValue | undefined, where: string): Candidate[] {
-  const content = contentOf(value, where);
+function nested(key: string, value: TorchValue | undefined): Candidate[] {
+  const content = contentOf(value);
   if (content) return [{ key, content }];
   const dict = dictOf(value);
   const inner = innerKeys.flatMap((name) => {
-    const innerContent = dict && Object.hasOwn(dict, name) ? contentOf(dict[name], where) : undefined;
+    const innerContent = dict && Object.hasOwn(dict, name) ? contentOf(dict[name]) : undefined;
     return innerContent ? [{ key: `${key}.${name}`, content: innerContent }] : [];
   });
   return inner.slice(0, 1);
 }
 
-function at(checkpoint: TorchValue, key: string, where: string): Candidate | undefined {
+function at(checkpoint: TorchValue, key: string): Candidate | undefined {
   let value: TorchValue | undefined = checkpoint;
   for (let rest = key; ; ) {
     const dict: Record<string, TorchValue> | undefined = dictOf(value);
@@ -132,7 +128,7 @@ function at(checkpoint: TorchValue, key: string, where: string): Candidate | und
     if (part === rest) break;
     rest = rest.slice(part.length + 1);
   }
-  const content = contentOf(value, where);
+  const content = contentOf(value);
   return content && { key, content };
 }
 
@@ -143,9 +139,9 @@ function dictOf(value: TorchValue | undefined): Record<string, TorchValue> | und
 }
 
 /** The content of a dict of tensors or a pickled module. */
-function contentOf(value: TorchValue | undefined, where: string): ModuleContent | undefined {
+function contentOf(value: TorchValue | undefined): ModuleContent | undefined {
   const dict = dictOf(value);
-  if (!dict) return readModule(value, where);
+  if (!dict) return readModule(value);
   const entries = Object.entries(dict).filter(([name, member]) => isTensor(member) || !isBeside(name));
   if (!entries.some(([, member]) => isRawTensor(member)) || entries.some(([, member]) => !isTensor(member))) {
     return undefined;
@@ -167,11 +163,11 @@ function unwrap<T>(entries: readonly [string, T][]): { tensors: readonly [string
   return { tensors: inner.map(([name, value]) => [name.slice(prefix.length), value]), prefix };
 }
 
-function notFound(checkpoint: TorchValue, key: string | undefined, candidates: readonly Candidate[], where: string) {
+function notFound(checkpoint: TorchValue, key: string | undefined, candidates: readonly Candidate[]) {
   const dict = dictOf(checkpoint);
   if (!dict) {
     const received = checkpoint instanceof Opaque ? `a ${checkpoint.name}` : describe(checkpoint);
-    return mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a state dict, or a dict that has one', received);
+    return mismatch('ERR_MODEL_INCOMPATIBLE', 'a state dict, or a dict that has one', received);
   }
   const usual = [...averagedKeys, ...trainedKeys].join(', ');
   const expected = `a dict of tensors ${key === undefined ? `at the top or under ${usual}` : `under ${quote(key)}`}`;
@@ -179,7 +175,7 @@ function notFound(checkpoint: TorchValue, key: string | undefined, candidates: r
   const advice = names.length > 0 ? `; name one as key (--key): ${describeList(names)}` : '';
   const odd = oddMember(key === undefined ? dict : dictOf(dict[key]));
   const received = odd ?? `the keys ${describeList(Object.keys(dict))}`;
-  return mismatch('ERR_MODEL_INCOMPATIBLE', where, expected, `${received}${advice}`);
+  return mismatch('ERR_MODEL_INCOMPATIBLE', expected, `${received}${advice}`);
 }
 
 /** The member that shows that a dict with tensors is not a state dict. */

@@ -27,7 +27,7 @@ export interface PendingTensor {
  * @param args (storage, offset, dims, strides, requires_grad, hooks, ...)
  * @throws {QARepVGGError} ERR_MODEL_FORMAT when it exceeds its storage.
  */
-export function rebuildTensor(args: readonly unknown[], where: string): PendingTensor | OpaqueTensor {
+export function rebuildTensor(args: readonly unknown[]): PendingTensor | OpaqueTensor {
   const [storage, offset, dims, strides] = args;
   if (
     !isStorage(storage) ||
@@ -36,7 +36,7 @@ export function rebuildTensor(args: readonly unknown[], where: string): PendingT
     !isSizes(strides) ||
     dims.length !== strides.length
   ) {
-    throw mismatch('ERR_MODEL_FORMAT', where, 'a tensor (storage, offset, dims, strides)', describeList(args));
+    throw mismatch('ERR_MODEL_FORMAT', 'a tensor (storage, offset, dims, strides)', describeList(args));
   }
   const { dtype, type, count: length } = storage;
   if (dtype === undefined || dims.length > maxRank) return new OpaqueTensor(type);
@@ -47,7 +47,6 @@ export function rebuildTensor(args: readonly unknown[], where: string): PendingT
   if (count > 0 ? last >= length : layout.offset > length) {
     throw mismatch(
       'ERR_MODEL_FORMAT',
-      where,
       `a tensor of dims ${describeList(dims)} inside its storage of ${length} elements`,
       `one with strides ${describeList(strides)} and offset ${describe(offset)}`,
     );
@@ -66,17 +65,13 @@ export function bytesOfCopy({ tensor, layout }: PendingTensor): number {
  *
  * @param elements The elements of the storage.
  */
-export function* fillTensor(
-  { tensor, layout }: PendingTensor,
-  elements: NodeJS.TypedArray,
-  where: string,
-): Steps<void> {
+export function* fillTensor({ tensor, layout }: PendingTensor, elements: NodeJS.TypedArray): Steps<void> {
   const count = countOf(layout);
   if (isView(layout)) {
     tensor.data = elements.subarray(layout.offset, layout.offset + count) as typeof tensor.data;
     return;
   }
-  const target = arrayOf(tensor.dtype, allocateBytes(count * bytesPerElement(tensor.dtype), where));
+  const target = arrayOf(tensor.dtype, allocateBytes(count * bytesPerElement(tensor.dtype)));
   tensor.data = target as typeof tensor.data;
   yield* gather(elements, layout, target);
 }

@@ -1,5 +1,5 @@
 import { TextDecoder } from 'node:util';
-import { mismatch, type QARepVGGError, quote } from '../../errors';
+import { type Mismatch, mismatch, type QARepVGGError, quote, within } from '../../errors';
 import type { Steps } from '../../slices';
 import { crc32Of } from '../checksum';
 
@@ -31,18 +31,18 @@ export interface ZipDirectory {
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT; ERR_LIMIT for an archive of 4 GiB or more.
  */
-export function* readDirectory(file: Uint8Array, where: string): Steps<ZipDirectory> {
+export function* readDirectory(file: Uint8Array): Steps<ZipDirectory> {
   const view = viewOf(file);
-  const { begin, end, count } = findDirectory(view, where);
+  const { begin, end, count } = findDirectory(view);
   const entries: ZipEntry[] = [];
   let at = begin;
   for (let i = 0; i < count; i++) {
-    const entry = readEntry(file, view, at, end, where);
+    const entry = readEntry(file, view, at, end);
     entries.push(entry);
     at = entry.next;
     yield;
   }
-  if (at !== end) throw broken(where, `a directory of ${count} entries`, 'bytes left over');
+  if (at !== end) throw broken(`a directory of ${count} entries`, 'bytes left over');
   return { entries, begin };
 }
 
@@ -51,16 +51,12 @@ export function* readDirectory(file: Uint8Array, where: string): Steps<ZipDirect
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for compressed, overlapping or damaged data, or a repeated name.
  */
-export function* extract(
-  file: Uint8Array,
-  { entries, begin: end }: ZipDirectory,
-  where: string,
-): Steps<Map<string, Uint8Array>> {
+export function* extract(file: Uint8Array, { entries, begin: end }: ZipDirectory): Steps<Map<string, Uint8Array>> {
   const view = viewOf(file);
   const contents = new Map<string, Uint8Array>();
   let free = 0;
   for (const { name, crc, size, plain, offset } of [...entries].sort((a, b) => a.offset - b.offset)) {
-    const place = `${where}, entry ${quote(name)}`;
+    const place = `entry ${quote(name)}`;
     if (contents.has(name)) throw broken(place, 'each name once', 'a repeated one');
     if (!plain) throw broken(place, 'plain data', 'compressed or encrypted data');
     if (offset < free || offset + localHeaderBytes > end || view.getUint32(offset, true) !== 0x04034b50) {
@@ -71,7 +67,8 @@ export function* extract(
     const begin = offset + localHeaderBytes + nameBytes + view.getUint16(offset + 28, true);
     if (begin + size > end) throw broken(place, `${size} bytes of data before the directory`, 'fewer');
     const localName = file.subarray(offset + localHeaderBytes, offset + localHeaderBytes + nameBytes);
-    if (decode(localName, place) !== name) throw broken(place, 'the same name at its data', 'another name');
+    if (within(place, () => decode(localName)) !== name)
+      throw broken(place, 'the same name at its data', 'another name');
     const data = file.subarray(begin, begin + size);
     if ((yield* crc32Of(data)) !== crc) throw broken(place, 'data that match their checksum', 'damaged data');
     contents.set(name, data);
@@ -96,14 +93,10 @@ const localHeaderBytes = 30;
 /** Sizes follow the data (bit 3), names are UTF-8 (bit 11); other bits are not supported. */
 const allowedFlags = 0x0808;
 
-function findDirectory(view: DataView, where: string): Directory {
+function findDirectory(view: DataView): Directory {
   const end = view.byteLength - endBytes;
   if (end < 0 || view.getUint32(end, true) !== 0x06054b50 || view.getUint16(end + 20, true) !== 0) {
-    throw broken(
-      where,
-      'a ZIP archive that ends with its directory',
-      'an archive that is cut off or has bytes after it',
-    );
+    throw broken('a ZIP archive that ends with its directory', 'an archive that is cut off or has bytes after it');
   }
   const [count, size, begin] = [
     view.getUint16(end + 10, true),
@@ -111,7 +104,7 @@ function findDirectory(view: DataView, where: string): Directory {
     view.getUint32(end + 16, true),
   ];
   if (count === 0xffff || size === 0xffffffff || begin === 0xffffffff) {
-    throw mismatch('ERR_LIMIT', where, 'a ZIP archive below 4 GiB and 65,535 entries', 'a larger one');
+    throw mismatch('ERR_LIMIT', 'a ZIP archive below 4 GiB and 65,535 entries', 'a larger one');
   }
   const directory = { begin, end: begin + size, count };
   const disks = [view.getUint16(end + 4, true), view.getUint16(end + 6, true)];
@@ -119,7 +112,7 @@ function findDirectory(view: DataView, where: string): Directory {
   const joined =
     directory.end === end || (directory.end === end - zip64Bytes - locatorBytes && agrees(view, directory));
   if (disks.some((disk) => disk !== 0) || !sameCount || !joined) {
-    throw broken(where, 'a ZIP directory right before the end of the archive', 'another place');
+    throw broken('a ZIP directory right before the end of the archive', 'another place');
   }
   return directory;
 }
@@ -139,9 +132,9 @@ function agrees(view: DataView, { begin, end, count }: Directory): boolean {
   );
 }
 
-function readEntry(file: Uint8Array, view: DataView, at: number, end: number, where: string): ZipEntry {
+function readEntry(file: Uint8Array, view: DataView, at: number, end: number): ZipEntry {
   if (at + directoryEntryBytes > end || view.getUint32(at, true) !== 0x02014b50) {
-    throw broken(where, 'an entry of the ZIP directory', 'other bytes');
+    throw broken('an entry of the ZIP directory', 'other bytes');
   }
   const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((field) => view.getUint16(at + field, true)) as [
     number,
@@ -149,8 +142,8 @@ function readEntry(file: Uint8Array, view: DataView, at: number, end: number, wh
     number,
   ];
   const next = at + directoryEntryBytes + nameBytes + extraBytes + commentBytes;
-  if (next > end) throw broken(where, 'an entry of the ZIP directory', 'a truncated one');
-  const name = decode(file.subarray(at + directoryEntryBytes, at + directoryEntryBytes + nameBytes), where);
+  if (next > end) throw broken('an entry of the ZIP directory', 'a truncated one');
+  const name = decode(file.subarray(at + directoryEntryBytes, at + directoryEntryBytes + nameBytes));
   const [packed, size] = [view.getUint32(at + 20, true), view.getUint32(at + 24, true)];
   const flags = view.getUint16(at + 8, true);
   const method = view.getUint16(at + 10, true);
@@ -168,14 +161,14 @@ function viewOf(file: Uint8Array): DataView {
   return new DataView(file.buffer, file.byteOffset, file.byteLength);
 }
 
-function decode(name: Uint8Array, where: string): string {
+function decode(name: Uint8Array): string {
   try {
     return utf8.decode(name);
   } catch {
-    throw broken(where, 'names in UTF-8', 'other bytes');
+    throw broken('names in UTF-8', 'other bytes');
   }
 }
 
-function broken(where: string, expected: string, received: string): QARepVGGError {
-  return mismatch('ERR_MODEL_FORMAT', where, expected, received);
+function broken(...what: Mismatch): QARepVGGError {
+  return mismatch('ERR_MODEL_FORMAT', ...what);
 }

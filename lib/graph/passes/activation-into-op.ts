@@ -10,8 +10,8 @@ const storingVectors = ['quantizedConv', 'quantizedConvTranspose'];
 const fewChannels = 8;
 
 /** Moves an activation into the op before it, if nothing else reads that op's output. */
-export function activationIntoOp(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function activationIntoOp(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     const activation = activationOf(node, rewriter);
     const maker = activation && rewriter.soleMaker(node.inputs[0]);

@@ -2,8 +2,8 @@ import type { Graph, GraphNode } from '../graph';
 import { Rewriter } from '../rewriter';
 
 /** Moves an Affine with equal numbers for all channels into the activation before it. */
-export function affineIntoActivation(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function affineIntoActivation(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     const [scale, shift] = node.op === 'affine' && !node.activation ? [one(node, 'scale'), one(node, 'shift')] : [];
     const maker = rewriter.soleMaker(node.inputs[0]);

@@ -4,8 +4,8 @@ import { scaledTensor } from '../scaled-tensor';
 import { numbersOf } from '../tensors';
 
 /** Folds an Affine after a convolution into its weights and biases, in double. */
-export function affineIntoConv(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function affineIntoConv(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (node.op !== 'affine') continue;
     const before = rewriter.soleMaker(node.inputs[0]);

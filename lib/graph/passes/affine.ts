@@ -3,8 +3,8 @@ import { nodeOf, Rewriter } from '../rewriter';
 import { listOf } from '../tensors';
 
 /** Writes batch norms, and Add, Sub, Mul and Div of images with a constant for each channel or for all, as Affine. */
-export function findAffine(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function findAffine(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     const found = node.op === 'batchNormalization' ? batchNorm(node, rewriter) : arithmetic(node, rewriter);
     if (!found || rewriter.value(found.input).type !== 'float32') continue;
@@ -81,8 +81,8 @@ function channelNumbers(name: string, other: string, node: GraphNode, rewriter: 
 }
 
 /** Writes each Affine that no convolution has absorbed as Mul and Add. */
-export function writeAffine(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function writeAffine(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (node.op !== 'affine') continue;
     const { scale, shift } = node.attributes as unknown as Affine;

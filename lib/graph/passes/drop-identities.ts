@@ -26,8 +26,8 @@ const tests: Readonly<Record<string, (node: OpNode) => boolean>> = {
 };
 
 /** Removes nodes that return their input for the graph's dims. */
-export function dropIdentities(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function dropIdentities(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (isIdentity(node, rewriter)) rewriter.bypass(node);
   }

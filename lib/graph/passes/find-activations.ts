@@ -7,8 +7,8 @@ import { listOf } from '../tensors';
  * Finds activations that exporters write as several nodes: SiLU as x * sigmoid(x), hard sigmoid as clip(x + 3, 0, 6) / 6, hard
  * swish as x times that, with the division before or after, leaky ReLU as max(x, a * x), ReLU as a clip from 0.
  */
-export function findActivations(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function findActivations(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     for (const find of [relu, hardSigmoid, gate, lateDivision, leakyRelu]) {
       const found = node.activation ? undefined : find(node, rewriter);

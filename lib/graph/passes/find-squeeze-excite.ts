@@ -5,8 +5,8 @@ import { nodeOf, Rewriter } from '../rewriter';
  * Makes one node of a squeeze-and-excitation: x * sigmoid(linear(relu(linear(mean(x))))). The engine computes means and gates of
  * an image while it is in the cache.
  */
-export function findSqueezeExcite(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function findSqueezeExcite(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     const found = node.op === 'mul' && !node.activation ? squeezeExcite(node, rewriter) : undefined;
     if (!found) continue;

@@ -6,8 +6,8 @@ import { tensorOf } from '../tensors';
  * Writes Gemm as a convolution of one tap if it reads a map of one pixel (the classifier of a network), otherwise as MatMul and
  * Add. Transposes and scales constants, in double.
  */
-export function lowerGemm(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function lowerGemm(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (node.op === 'gemm') pixelConv(node, rewriter) || product(node, rewriter);
   }

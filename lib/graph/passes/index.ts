@@ -25,7 +25,7 @@ import { writeOut, writeOutConversions } from './write-out';
 export { countProducts, type Products } from './integers';
 
 /** Folds nodes whose inputs the passes before have made constant. */
-const fold: Pass = (graph, where) => {
+const fold: Pass = (graph) => {
   const isConstant = (name: string): boolean => name === '' || graph.tensors.has(name);
   const isLeft = graph.nodes.some((node) => {
     const { evaluate, dimsOnly } = opOf(node);
@@ -33,7 +33,7 @@ const fold: Pass = (graph, where) => {
   });
   if (!isLeft) return graph;
   const dims = graph.inputs.map(({ name }) => [name, graph.values.get(name)?.dims as readonly number[]] as const);
-  return specialize(graph, new Map(dims), where);
+  return specialize(graph, new Map(dims));
 };
 
 /** Each pass prepares the next. All know the dims of every value. */
@@ -67,11 +67,11 @@ const passes: readonly Pass[] = [
 ];
 
 /** Optimises the graph for inputs of these dims. @throws {QARepVGGError} the errors of {@link specialize} */
-export function* optimize(graph: Graph, inputs: InputDims, where: string): Steps<Graph> {
-  return yield* simplify(yield* specializeSteps(graph, inputs, where), where);
+export function* optimize(graph: Graph, inputs: InputDims): Steps<Graph> {
+  return yield* simplify(yield* specializeSteps(graph, inputs));
 }
 
 /** As {@link optimize}, of a graph that `specialize` has made. */
-export function simplify(special: Graph, where: string): Steps<Graph> {
-  return runPasses(passes, special, where);
+export function simplify(special: Graph): Steps<Graph> {
+  return runPasses(passes, special);
 }

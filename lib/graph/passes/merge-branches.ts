@@ -22,8 +22,8 @@ interface Branch {
  * is added to its own convolution, perhaps scaled, is a kernel with one tap; an average is a kernel of equal taps. So the
  * branches of RepVGG, QARepVGG and MobileOne become one convolution, whichever tool exported them.
  */
-export function mergeBranches(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function mergeBranches(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const sum of rewriter.nodes()) {
     const dims = rewriter.dims(sum.outputs[0]);
     if (sum.op !== 'add' || dims.length !== 4) continue;

@@ -8,8 +8,8 @@ type Form = Pick<GraphNode, 'op' | 'inputs' | 'attributes'>;
  * Images have their channels last in memory, so a transposition that wants them last is a copy of rows. Merges transpositions
  * in a row; if they undo each other, the result is an identity, which dropIdentities removes.
  */
-export function moveTransposes(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function moveTransposes(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (node.op !== 'transpose') continue;
     const form = moved(node.inputs[0] as string, permutationOf(node, rewriter), node, rewriter);

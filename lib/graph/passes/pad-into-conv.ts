@@ -5,8 +5,8 @@ import { padsOf } from '../ops/pad';
 import { Rewriter } from '../rewriter';
 
 /** Moves a Pad with zeros along spatial axes into the convolution after it. */
-export function padIntoConv(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function padIntoConv(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const conv of rewriter.nodes()) {
     const pad = conv.op === 'conv' ? rewriter.maker(conv.inputs[0]) : undefined;
     const pads = pad && zeroPads(pad, rewriter);

@@ -18,8 +18,8 @@ const elementwise = [
  * Adds an axis of length 1 to operators with one spatial axis, because the engine only knows maps, which have two. Operators
  * on each element of their results get it, too, so that they can become one with them.
  */
-export function linesAsPlanes(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function linesAsPlanes(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (rewriter.dims(node.outputs[0]).length !== 3) continue;
     if (sliding.includes(node.op)) widen(node, rewriter);

@@ -10,8 +10,8 @@ const fewestWeights = 1024;
  * Writes MatMul with a constant matrix as a convolution of one tap, whose pixels are the rows of the other factor: it has the
  * better kernels, and packs the matrix once. A bias that is added becomes its bias.
  */
-export function productsAsConvs(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function productsAsConvs(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     const matrix = node.op === 'matMul' ? rewriter.tensor(node.inputs[1]) : undefined;
     const rank = rewriter.dims(node.inputs[0]).length;

@@ -5,8 +5,8 @@ import { tensorOf } from '../tensors';
 const kinds = ['flatten', 'squeeze', 'unsqueeze', 'reshape'];
 
 /** Writes every node that only changes dims as Reshape, and merges chains of them. */
-export function unifyReshapes(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function unifyReshapes(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (!kinds.includes(node.op)) continue;
     const dims = rewriter.dims(node.outputs[0]);

@@ -2,8 +2,8 @@ import { type Graph, type GraphNode, sameDims } from '../graph';
 import { Rewriter } from '../rewriter';
 
 /** Moves a sum into the convolution that makes one of its operands: the convolution adds the other operand before it stores. */
-export function residualIntoConv(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function residualIntoConv(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   for (const sum of rewriter.nodes()) {
     const [a, b] = sum.inputs;
     if (sum.op !== 'add' || a === b) continue;

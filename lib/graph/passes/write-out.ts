@@ -6,17 +6,17 @@ import { Rewriter } from '../rewriter';
 const conversions = ['quantizeLinear', 'dequantizeLinear'];
 
 /** Expresses operators that the engine does not have by others; each operator says how. Conversions stay. */
-export function writeOut(graph: Graph, where: string): Graph {
-  return writeOutEach(graph, (op) => !conversions.includes(op), where);
+export function writeOut(graph: Graph): Graph {
+  return writeOutEach(graph, (op) => !conversions.includes(op));
 }
 
 /** Same as {@link writeOut}, for the remaining conversions. */
-export function writeOutConversions(graph: Graph, where: string): Graph {
-  return writeOutEach(graph, (op) => conversions.includes(op), where);
+export function writeOutConversions(graph: Graph): Graph {
+  return writeOutEach(graph, (op) => conversions.includes(op));
 }
 
-function writeOutEach(graph: Graph, isMeant: (op: string) => boolean, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+function writeOutEach(graph: Graph, isMeant: (op: string) => boolean): Graph {
+  const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes()) {
     if (!isMeant(node.op)) continue;
     const last: GraphNode | undefined = opOf(node).writeOut?.(rewriter.view(node), rewriter);

@@ -1,4 +1,4 @@
-import { mismatch } from '../../errors';
+import { boundary, mismatch } from '../../errors';
 import { type Field, oneOf } from '../../options';
 import { Random } from '../../random';
 import { coreOf } from '../core';
@@ -55,25 +55,27 @@ class BlockBlueprint implements Blueprint {
   }
 }
 
-function blueprintOf(block: unknown, where: string): BlockBlueprint {
-  const { name, blueprint } = repCoreOf(block, where);
+function blueprintOf(block: unknown): BlockBlueprint {
+  const { name, blueprint } = repCoreOf(block);
   if (blueprint instanceof BlockBlueprint) return blueprint;
-  throw mismatch('ERR_INVALID_ARG', where, 'a block', `a ${name}`);
+  throw mismatch('ERR_INVALID_ARG', 'a block', `a ${name}`);
 }
 
 /** What {@link QARepVGGBlock} and {@link RepVGGBlock} have in common. */
 export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
   /** @internal */
   protected constructor(name: string, variant: Field<V>, options: unknown) {
-    const blueprint = new BlockBlueprint(name, checkBlockOptions(name, variant, options));
-    const core = new RepCore(blueprint, 'train');
-    initialize(core.layers, core.definition.store, new Random(blueprint.options.seed));
+    const core = boundary(
+      name,
+      () => new RepCore(new BlockBlueprint(name, checkBlockOptions(variant, options)), 'train'),
+    );
+    initialize(core.layers, core.definition.store, new Random(core.blueprint.options.seed));
     super(core);
   }
 
   /** The options that the block was made with, defaults filled in. Another block can be made from them. */
   get options(): CheckedBlockOptions<V> {
-    return blueprintOf(this, 'RepBlock.options').options as CheckedBlockOptions<V>;
+    return boundary('RepBlock.options', () => blueprintOf(this)).options as CheckedBlockOptions<V>;
   }
 
   /**
@@ -96,8 +98,8 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
 
   /** Same as {@link RepBlock.fuse}; the name that papers use. */
   reparameterize(): Conv2d {
-    const { options } = blueprintOf(this, 'RepBlock.reparameterize');
-    const { name, form, definition } = repCoreOf(this, 'RepBlock.reparameterize');
+    const { options } = boundary('RepBlock.reparameterize', () => blueprintOf(this));
+    const { name, form, definition } = boundary('RepBlock.reparameterize', () => repCoreOf(this));
     const { inChannels, outChannels, stride, dilation, groups, activation } = options;
     const conv = new Conv2d({
       inChannels,
@@ -108,9 +110,9 @@ export abstract class RepBlock<V extends Variant = Variant> extends RepModule {
       groups,
       activation,
     }).eval();
-    const { store } = coreOf(conv, name).definition;
+    const { store } = coreOf(conv).definition;
     const into = { weight: store.view('weight'), bias: store.view('bias') };
-    fuse(structureOf(options, form), definition.store, true, into, `${name}.reparameterize`);
+    boundary(`${name}.reparameterize`, () => fuse(structureOf(options, form), definition.store, true, into));
     return conv;
   }
 }

@@ -1,4 +1,5 @@
 import type { Op } from '../../../binding';
+import { boundary } from '../../errors';
 import { maxChannels, maxHalo } from '../../limits';
 import { boolean, integer, oneOf, type Parsed, parseOptions, seedField } from '../../options';
 import { Random } from '../../random';
@@ -58,11 +59,14 @@ const fields = {
 export class Conv2d extends Module {
   /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option; ERR_LIMIT, ERR_OUT_OF_MEMORY */
   constructor(options: Conv2dOptions) {
-    const checked = parseOptions('Conv2d', fields, options);
-    checkGroups('Conv2d', checked);
-    const definition = define(checked);
-    initialize(definition.store, checked);
-    super(new ModuleCore('Conv2d', definition));
+    const core = boundary('Conv2d', () => {
+      const checked = parseOptions(fields, options);
+      checkGroups(checked);
+      const definition = define(checked);
+      initialize(definition.store, checked);
+      return new ModuleCore('Conv2d', definition);
+    });
+    super(core);
   }
 }
 
@@ -72,10 +76,7 @@ function define(options: Parsed<typeof fields>): Definition {
   const weight = { name: 'weight', dims: [outChannels, inChannels / groups, kernelSize, kernelSize] };
   const bias = { name: 'bias', dims: [outChannels] };
   const slots = options.bias ? [weight, bias] : [weight];
-  const store = new Store(
-    slots.map((slot) => ({ ...slot, kind: 'parameter' })),
-    'Conv2d',
-  );
+  const store = new Store(slots.map((slot) => ({ ...slot, kind: 'parameter' })));
   const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, relu: activation === 'relu' };
   const op: Op = {
     op: 'conv',

@@ -1,5 +1,5 @@
 import { addon } from '../../binding';
-import { callNative, mismatch, QARepVGGError } from '../../errors';
+import { mismatch, QARepVGGError } from '../../errors';
 import type { SlotSpec, Store } from '../state/state';
 import { type BlockStructure, fuseSpec, slotsOf } from './branches';
 
@@ -16,35 +16,28 @@ export interface FusedConvolution {
  * @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold negative variances, and when the
  * result is too large for a float.
  */
-export function fuse(
-  block: BlockStructure,
-  store: Store,
-  foldPost: boolean,
-  into: FusedConvolution,
-  where: string,
-): void {
-  store.checkAttached(where);
+export function fuse(block: BlockStructure, store: Store, foldPost: boolean, into: FusedConvolution): void {
+  store.checkAttached();
   const slots = slotsOf(block);
   // Kernels are large. A number in one that is not finite makes the result not finite, so kernels are read only in that case.
   checkSane(
     slots.filter(({ dims }) => dims.length < 4),
     store,
-    where,
   );
   try {
-    callNative(where, () => addon.fuse(fuseSpec(block, store, foldPost), into.weight, into.bias));
+    addon.fuse(fuseSpec(block, store, foldPost), into.weight, into.bias);
   } catch (error) {
-    if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store, where);
+    if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store);
     throw error;
   }
 }
 
 /** @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold negative variances. */
-export function checkSane(slots: readonly SlotSpec[], store: Store, where: string): void {
+export function checkSane(slots: readonly SlotSpec[], store: Store): void {
   const broken = slots.filter(({ name }) => !isSane(name, store.view(name)));
   if (broken.length === 0) return;
   const names = broken.map(({ name }) => name).join(', ');
-  throw mismatch('ERR_NON_FINITE', where, 'finite tensors and variances from zero', `others in ${names}`);
+  throw mismatch('ERR_NON_FINITE', 'finite tensors and variances from zero', `others in ${names}`);
 }
 
 /** Whether all numbers are finite and, for a variance, not negative. */

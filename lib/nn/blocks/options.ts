@@ -52,31 +52,36 @@ export interface BlockOptions<V extends Variant = Variant> {
 export type CheckedBlockOptions<V extends Variant = Variant> = Required<BlockOptions<V>>;
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the option. */
-export function checkBlockOptions<V extends Variant>(where: string, variant: Field<V>, options: unknown) {
-  const checked: Parsed<ReturnType<typeof fieldsWith<V>>> = parseOptions(where, fieldsWith(variant), options);
-  checkGroups(where, checked);
+export function checkBlockOptions<V extends Variant>(variant: Field<V>, options: unknown) {
+  const checked: Parsed<ReturnType<typeof fieldsWith<V>>> = parseOptions(fieldsWith(variant), options);
+  checkGroups(checked);
   if (checked.averageBranch && checked.dilation !== 1) {
     // A dilated 3x3 has no taps at the pixels that the average reads, so the two cannot be fused.
-    throw wrongOption(where, 'averageBranch', 'false when dilation is not 1', 'true');
+    throw wrongOption('averageBranch', 'false when dilation is not 1', 'true');
   }
-  checkBranches(where, checked);
+  checkBranches(checked);
   return Object.freeze(checked) as CheckedBlockOptions<V>;
 }
 
 /** The average pool stands beside the identity. @throws {QARepVGGError} ERR_INVALID_ARG where there is none. */
-export function checkBranches(where: string, options: { averageBranch: boolean; identity: boolean }): void {
+export function checkBranches(options: { averageBranch: boolean; identity: boolean }): void {
   if (options.identity || !options.averageBranch) return;
-  throw wrongOption(where, 'averageBranch', 'false when identity is false', 'true');
+  throw wrongOption('averageBranch', 'false when identity is false', 'true');
 }
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG when `groups` does not divide both channel counts. */
-export function checkGroups(
-  where: string,
-  { groups, inChannels, outChannels }: { groups: number; inChannels: number; outChannels: number },
-): void {
+export function checkGroups({
+  groups,
+  inChannels,
+  outChannels,
+}: {
+  groups: number;
+  inChannels: number;
+  outChannels: number;
+}): void {
   if (inChannels % groups === 0 && outChannels % groups === 0) return;
   const expected = `a divisor of inChannels ${inChannels} and outChannels ${outChannels}`;
-  throw wrongOption(where, 'groups', expected, String(groups));
+  throw wrongOption('groups', expected, String(groups));
 }
 
 function fieldsWith<V extends Variant>(variant: Field<V>) {

@@ -133,11 +133,11 @@ export function stateReader(store: Definition['store']): TensorReader {
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_BUFFER_DETACHED
  */
-export function deploySteps({ steps, store }: Definition, where: string): readonly Step[] {
-  store.checkAttached(where);
+export function deploySteps({ steps, store }: Definition): readonly Step[] {
+  store.checkAttached();
   if (steps) return steps;
   const received = 'one with branches or batch norms; call model.eval().switchToDeploy() first';
-  throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'a model in deploy form', received);
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', 'a model in deploy form', received);
 }
 
 /**

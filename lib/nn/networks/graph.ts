@@ -24,19 +24,19 @@ export const outputName = 'logits';
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
-export function moduleGraph(definition: Definition, where: string): Graph {
+export function moduleGraph(definition: Definition): Graph {
   const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
-  const steps = deploySteps(definition, where);
+  const steps = deploySteps(definition);
   for (const step of steps) chain.add(step, stateReader(store));
   return chain.finish(steps, inChannels, flat);
 }
 
 /** Same as {@link moduleGraph}, as the engine computes it. */
-export function engineGraph(definition: Definition, where: string): Graph {
+export function engineGraph(definition: Definition): Graph {
   const { store, inChannels, flat = false } = definition;
   const chain = new ChainGraph();
-  const steps = deploySteps(definition, where);
+  const steps = deploySteps(definition);
   for (const step of steps) chain.addWhole(step, stateReader(store));
   const last = steps.at(-1);
   if (last && isLinear(last)) chain.flat(last);

@@ -1,5 +1,5 @@
 import { didYouMean } from '../../did-you-mean';
-import { describe, describeList, mismatch } from '../../errors';
+import { describe, describeList, mismatch, within } from '../../errors';
 import { type InputSize, inputSizeOf, sizeField } from '../../image-size';
 import { maxChannels } from '../../limits';
 import {
@@ -76,30 +76,29 @@ const maxDepth = 200;
 
 const readSize = sizeField(4096);
 
-const inputSizeField: Field<InputSize> = (value = 224, where) => inputSizeOf(readSize(value, where));
+const inputSizeField: Field<InputSize> = (value = 224) => inputSizeOf(readSize(value));
 
 /** @throws {QARepVGGError} ERR_INVALID_ARG naming the architecture or option. */
-export function checkNetworkOptions(name: unknown, options: unknown, where: string): CheckedNetworkOptions {
+export function checkNetworkOptions(name: unknown, options: unknown): CheckedNetworkOptions {
   if (!architectureNames.includes(name as ArchitectureName)) {
     const received = describe(name) + didYouMean(name, architectureNames);
-    throw mismatch('ERR_INVALID_ARG', `${where}, name`, architectureNames.join(', '), received);
+    throw mismatch('ERR_INVALID_ARG', 'name', architectureNames.join(', '), received);
   }
   const architecture = name as ArchitectureName;
-  const checked = parseOptions(where, fieldsOf(architecture), options);
-  checkOption(where, 'channels', (place) => checkGroups(checked, architectureOf(architecture), place));
-  checkBranches(where, checked);
+  const checked = parseOptions(fieldsOf(architecture), options);
+  checkOption('channels', () => checkGroups(checked, architectureOf(architecture)));
+  checkBranches(checked);
   const { labels, preprocessing, ...rest } = checked;
   return Object.freeze({
     architecture,
     ...rest,
     ...(labels !== undefined && {
-      labels: checkOption(where, 'labels', (place) => checkLabels(labels, checked.numClasses, place)),
+      labels: checkOption('labels', () => checkLabels(labels, checked.numClasses)),
     }),
-    preprocessing: checkOption(where, 'preprocessing', (place) =>
+    preprocessing: checkOption('preprocessing', () =>
       readPreprocessing(
         preprocessing === undefined ? defaultPreprocessing(checked.inChannels) : preprocessing,
         checked.inChannels,
-        place,
       ),
     ),
   });
@@ -132,32 +131,28 @@ export const networkOptionNames = Object.keys(fieldsOf('qarepvgg_a0'));
 
 /** Reads a list with as many entries as `fallback`. */
 function listOf<T>(field: Field<T>, fallback: readonly T[]): Field<readonly T[]> {
-  return (value, where) => {
+  return (value) => {
     if (value === undefined) return fallback;
-    const list = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
+    const list = readForeign(() => (Array.isArray(value) ? [...(value as unknown[])] : undefined));
     if (list?.length !== fallback.length) {
       const received = list ? describeList(list) : describe(value);
-      throw mismatch('ERR_INVALID_ARG', where, `an array of ${fallback.length} numbers`, received);
+      throw mismatch('ERR_INVALID_ARG', `an array of ${fallback.length} numbers`, received);
     }
-    return Object.freeze(list.map((entry, i) => field(entry ?? null, `${where}[${i}]`)));
+    return Object.freeze(list.map((entry, i) => within(`[${i}]`, () => field(entry ?? null))));
   };
 }
 
-function checkGroups(
-  { channels }: Parsed<{ channels: Field<readonly number[]> }>,
-  { groups }: Architecture,
-  where: string,
-) {
+function checkGroups({ channels }: Parsed<{ channels: Field<readonly number[]> }>, { groups }: Architecture) {
   // The stem is never grouped, so its channels do not matter.
   const odd = channels.slice(1).find((count) => count % groups !== 0);
   if (odd === undefined) return;
-  throw mismatch('ERR_INVALID_ARG', where, `multiples of ${groups}, the groups of this architecture`, String(odd));
+  throw mismatch('ERR_INVALID_ARG', `multiples of ${groups}, the groups of this architecture`, String(odd));
 }
 
-function checkLabels(value: unknown, count: number, where: string): readonly string[] {
-  const labels = readForeign(where, () => (Array.isArray(value) ? [...(value as unknown[])] : []));
+function checkLabels(value: unknown, count: number): readonly string[] {
+  const labels = readForeign(() => (Array.isArray(value) ? [...(value as unknown[])] : []));
   if (labels.length === count && labels.every((label) => typeof label === 'string')) {
     return Object.freeze(labels) as readonly string[];
   }
-  throw mismatch('ERR_INVALID_ARG', where, `${count} names, one for each class`, describe(value));
+  throw mismatch('ERR_INVALID_ARG', `${count} names, one for each class`, describe(value));
 }

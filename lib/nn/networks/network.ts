@@ -1,4 +1,4 @@
-import { mismatch } from '../../errors';
+import { boundary, mismatch } from '../../errors';
 import type { Preprocessing } from '../../preprocessing';
 import { Random } from '../../random';
 import { initialize } from '../blocks/initialize';
@@ -11,10 +11,10 @@ import { type CheckedNetworkOptions, checkNetworkOptions, type NetworkOptions } 
 import { type NetworkSummary, summarise } from './summary';
 
 /** The core of a network. @throws {QARepVGGError} ERR_INVALID_ARG for any other object. */
-export function networkCoreOf(network: unknown, where: string): RepCore<NetworkBlueprint> {
-  const core = repCoreOf(network, where);
+export function networkCoreOf(network: unknown): RepCore<NetworkBlueprint> {
+  const core = repCoreOf(network);
   if (core.blueprint instanceof NetworkBlueprint) return core as RepCore<NetworkBlueprint>;
-  throw mismatch('ERR_INVALID_ARG', where, 'a network made by createModel or loadModel', `a ${core.name}`);
+  throw mismatch('ERR_INVALID_ARG', 'a network made by createModel or loadModel', `a ${core.name}`);
 }
 
 /** A classifier of images, made by {@link createModel}. Its outputs are logits [n, numClasses]. */
@@ -26,7 +26,7 @@ export class Network extends RepModule {
 
   /** The options that the network was made with, defaults filled in. Another network can be made from them. */
   get options(): CheckedNetworkOptions {
-    return networkCoreOf(this, 'Network.options').blueprint.options;
+    return boundary('Network.options', () => networkCoreOf(this)).blueprint.options;
   }
 
   /** Channels of the images. */
@@ -60,13 +60,12 @@ export class Network extends RepModule {
 
   /** Same as {@link Network.fuse}; the name that papers use. */
   reparameterize(): Network {
-    const core = networkCoreOf(this, 'Network.reparameterize');
-    return new Network(core.fused('deploy', 'Network.reparameterize')).eval();
+    return boundary('Network.reparameterize', () => new Network(networkCoreOf(this).fused('deploy')).eval());
   }
 
   /** Returns parameters and multiplications of the network and of each layer, in train and in deploy form. */
   summary(): NetworkSummary {
-    return summarise(networkCoreOf(this, 'Network.summary').blueprint);
+    return summarise(boundary('Network.summary', () => networkCoreOf(this)).blueprint);
   }
 }
 
@@ -93,8 +92,10 @@ export function emptyNetwork(options: CheckedNetworkOptions, form: Form, values?
  * const logits = small.eval().forward(randn([8, 1, 28, 28])); // dims [8, 10]
  */
 export function createModel(name: ArchitectureName, options: NetworkOptions = {}): Network {
-  const checked = checkNetworkOptions(name, options, 'createModel');
-  const core = new RepCore(new NetworkBlueprint(checked), 'train');
-  initialize(core.layers, core.definition.store, new Random(checked.seed));
-  return new Network(core);
+  return boundary('createModel', () => {
+    const checked = checkNetworkOptions(name, options);
+    const core = new RepCore(new NetworkBlueprint(checked), 'train');
+    initialize(core.layers, core.definition.store, new Random(checked.seed));
+    return new Network(core);
+  });
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { describe, describeList, mismatch, QARepVGGError, quote } from '../../errors';
+import { describe, describeList, failure, mismatch, type QARepVGGError, quote, within } from '../../errors';
 import { isArray, readForeign } from '../../options';
 import { bufferOf, checkTensor, readTensor } from '../../tensor';
 import type { Form } from '../blocks/structure';
@@ -33,7 +33,6 @@ export function loadInto(
   definition: Definition,
   wrapped: UncheckedState,
   { layout, strict, prefix: wanted, madeWith }: LoadSettings,
-  where: string,
 ): LoadResult {
   const { store, traits } = definition;
   const slots = new Map(store.slots.map((slot) => [nameIn(layout, slot.name), slot]));
@@ -50,14 +49,14 @@ export function loadInto(
   for (const [name, slot] of slots) {
     const source = given.get(name);
     if (source === undefined) continue;
-    const { data, dims } = checkTensor(source.data, source.dims, `${where}, ${quote(name)}`);
+    const { data, dims } = within(quote(name), () => checkTensor(source.data, source.dims));
     if (sameDims(dims, slot.dims) || (isOne(dims) && isOne(slot.dims))) sources.push([slot, data]);
     else wrong.push(`${quote(name)} (expected ${describeList(slot.dims)}, received ${describeList(dims)})`);
   }
   if (wrong.length > 0 || (strict && missing.length + unexpected.length > 0)) {
-    throw incompatible(where, layout, definition, [...given.keys()], { missing, unexpected, wrong });
+    throw incompatible(layout, definition, [...given.keys()], { missing, unexpected, wrong });
   }
-  if (strict) checkTraits(traits, madeWith, where);
+  if (strict) checkTraits(traits, madeWith);
   copyInto(store.values, sources);
   for (const name of absent) if (!missing.includes(name)) store.view((slots.get(name) as Slot).name).fill(0);
   return { missing, unexpected, ...(prefix !== '' && { prefix }) };
@@ -100,12 +99,12 @@ function copyInto(values: Float32Array, sources: readonly [Slot, Float32Array][]
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
-export function checkStateDict(value: unknown, where: string): asserts value is Record<string, unknown> {
-  const isOther = typeof value !== 'object' || value === null || isArray(value, where);
+export function checkStateDict(value: unknown): asserts value is Record<string, unknown> {
+  const isOther = typeof value !== 'object' || value === null || isArray(value);
   if (!isOther && !isModule(value) && !types.isPromise(value) && !types.isMap(value)) return;
   const advice = isModule(value) ? 'a module; pass its stateDict()' : describe(value);
   const received = types.isPromise(value) ? 'a Promise; await it' : advice;
-  throw mismatch('ERR_INVALID_ARG', where, 'a state dict, an object of tensors by name', received);
+  throw mismatch('ERR_INVALID_ARG', 'a state dict, an object of tensors by name', received);
 }
 
 /**
@@ -113,10 +112,10 @@ export function checkStateDict(value: unknown, where: string): asserts value is 
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
-export function readStateDict(stateDict: unknown, where: string): UncheckedState {
-  checkStateDict(stateDict, where);
-  const entries = readForeign(where, () => Object.entries(stateDict).filter(([name]) => !isBeside(name)));
-  return new Map(entries.map(([name, value]) => [name, readTensor(value, `${where}, ${quote(name)}`)]));
+export function readStateDict(stateDict: unknown): UncheckedState {
+  checkStateDict(stateDict);
+  const entries = readForeign(() => Object.entries(stateDict).filter(([name]) => !isBeside(name)));
+  return new Map(entries.map(([name, value]) => [name, within(quote(name), () => readTensor(value))]));
 }
 
 function sameDims(a: readonly number[], b: readonly number[]): boolean {
@@ -138,7 +137,6 @@ function list(names: readonly string[]): string {
 }
 
 function incompatible(
-  where: string,
   layout: Layout,
   definition: Definition,
   given: readonly string[],
@@ -148,7 +146,7 @@ function incompatible(
   const expected = recognize(own);
   const received = recognize(given);
   const lines = [
-    `${where}: expected the ${own.length} tensors of ${expected}, ` +
+    `expected the ${own.length} tensors of ${expected}, ` +
       `received ${given.length}${received && received !== expected ? ` that look like ${received}` : ''}`,
   ];
   if (missing.length > 0) lines.push(`  missing: ${list(missing.map(quote))}`);
@@ -157,7 +155,7 @@ function incompatible(
   const isOfOtherSize = missing.length === 0 && unexpected.length === 0;
   const advice = isOfOtherSize ? sizeAdvice : advise(definition, given, layout);
   if (advice) lines.push(`  ${advice}`);
-  return new QARepVGGError('ERR_MODEL_INCOMPATIBLE', lines.join('\n'));
+  return failure('ERR_MODEL_INCOMPATIBLE', lines.join('\n'));
 }
 
 const sizeAdvice =

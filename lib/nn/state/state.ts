@@ -1,5 +1,5 @@
 import type { StateOffset } from '../../../binding';
-import { QARepVGGError } from '../../errors';
+import { failure, within } from '../../errors';
 import { allocateFloats, checkedProduct } from '../../limits';
 import type { Tensor } from '../../tensor';
 
@@ -35,24 +35,22 @@ export class Store {
   readonly slots: readonly Slot[];
   readonly values: Float32Array;
   #gradients: Float32Array | undefined;
-  readonly #where: string;
   readonly #byName: ReadonlyMap<string, Slot>;
 
   /**
    * @param values Memory that holds the tensors already; by default new memory, all zero.
    * @throws {QARepVGGError} ERR_LIMIT, ERR_OUT_OF_MEMORY
    */
-  constructor(specs: readonly SlotSpec[], where: string, values?: Float32Array) {
-    const { slots, length } = place(specs, where);
+  constructor(specs: readonly SlotSpec[], values?: Float32Array) {
+    const { slots, length } = place(specs);
     this.#byName = new Map(slots.map((slot) => [slot.name, slot]));
     this.slots = specs.map(({ name }) => this.slot(name));
-    this.values = values ?? allocateFloats(length, `${where}, state`);
-    this.#where = where;
+    this.values = values ?? within('state', () => allocateFloats(length));
   }
 
   /** Allocated when first used: most modules are not trained. @throws {QARepVGGError} ERR_OUT_OF_MEMORY */
   get gradients(): Float32Array {
-    this.#gradients ??= allocateFloats(this.values.length, `${this.#where}, gradients`);
+    this.#gradients ??= within('gradients', () => allocateFloats(this.values.length));
     return this.#gradients;
   }
 
@@ -89,21 +87,21 @@ export class Store {
   }
 
   /** The user may write to parameter views, and so may also transfer their memory away. */
-  checkAttached(where: string): void {
+  checkAttached(): void {
     if (this.values.length > 0 && this.#gradients?.length !== 0) return;
-    throw new QARepVGGError(
+    throw failure(
       'ERR_BUFFER_DETACHED',
-      `${where}: expected the module's own memory, received a detached ArrayBuffer (a view of parameters() was transferred)`,
+      "expected the module's own memory, received a detached ArrayBuffer (a view of parameters() was transferred)",
     );
   }
 }
 
-function place(specs: readonly SlotSpec[], where: string): { slots: Slot[]; length: number } {
+function place(specs: readonly SlotSpec[]): { slots: Slot[]; length: number } {
   let length = 0;
   const slots = [...specs]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((spec) => {
-      const slot = { ...spec, offset: length, size: checkedProduct(spec.dims, `${where}, ${spec.name}`) };
+      const slot = { ...spec, offset: length, size: within(spec.name, () => checkedProduct(spec.dims)) };
       length += slot.size;
       return slot;
     });
@@ -111,8 +109,8 @@ function place(specs: readonly SlotSpec[], where: string): { slots: Slot[]; leng
 }
 
 /** The memory that holds the given tensors, if it is laid out as a {@link Store} of them needs it. */
-export function inPlace(specs: readonly SlotSpec[], tensors: Readonly<StateDict>, where: string) {
-  const { slots, length } = place(specs, where);
+export function inPlace(specs: readonly SlotSpec[], tensors: Readonly<StateDict>) {
+  const { slots, length } = place(specs);
   const buffer = tensors[slots[0]?.name ?? '']?.data.buffer;
   const fits = slots.every(({ name, offset }) => {
     const data = tensors[name]?.data;

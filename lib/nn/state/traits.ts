@@ -46,11 +46,11 @@ export function traitsOf(stateDict: object): Traits {
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE when the weights' traits differ from the module's. */
-export function checkTraits(own: Traits, given: Traits, where: string): void {
+export function checkTraits(own: Traits, given: Traits): void {
   for (const name of names) {
     const [value, other] = [own[name], given[name]];
     if (value === undefined || other === undefined || other === value) continue;
     const advice = `make the module with ${name} ${other}, or pass a copy ({ ...stateDict }) to use the weights all the same`;
-    throw mismatch('ERR_MODEL_INCOMPATIBLE', where, `weights made with ${name} ${value}`, `${other}; ${advice}`);
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', `weights made with ${name} ${value}`, `${other}; ${advice}`);
   }
 }

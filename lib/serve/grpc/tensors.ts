@@ -1,4 +1,4 @@
-import { describe, mismatch, quote } from '../../errors';
+import { describe, mismatch, quote, within } from '../../errors';
 import { allocate, bytesOf, countElements, type Datatype, readDatatype, viewAs } from '../datatypes';
 import { decodeStrings, encodeStrings } from '../strings';
 import type { InferResponse, RequestedOutput, WireTensor } from '../types';
@@ -48,38 +48,27 @@ export function parseRequest({ inputs, outputs, parameters, rawInputs }: ModelIn
   return {
     isRaw,
     timeout,
-    inputs: inputs.map((input, i) => readInput(input, rawInputs[i], i)),
+    inputs: inputs.map((input, i) => within(`inputs[${i}]`, () => readInput(input, rawInputs[i]))),
     outputs: outputs.length === 0 ? undefined : outputs.map(readOutput),
   };
 }
 
-function readInput(
-  { name = '', datatype, shape, contents }: InputTensor,
-  raw: Uint8Array | undefined,
-  i: number,
-): WireTensor {
-  const where = `inputs[${i}]`;
-  const type = readDatatype(datatype, `${where}, datatype`);
-  if (shape.some((dim) => dim < 0))
-    throw mismatch('ERR_SHAPE', `${where}, shape`, 'whole numbers from 0', `[${shape}]`);
-  if (!raw) return { name, datatype: type, shape, bytes: packContents(type, shape, contents, where) };
-  if (contents) throw mismatch('ERR_INVALID_ARG', where, 'contents or raw_input_contents', 'both');
+function readInput({ name = '', datatype, shape, contents }: InputTensor, raw: Uint8Array | undefined): WireTensor {
+  const type = within('datatype', () => readDatatype(datatype));
+  if (shape.some((dim) => dim < 0)) throw mismatch('ERR_SHAPE', 'shape', 'whole numbers from 0', `[${shape}]`);
+  if (!raw) return { name, datatype: type, shape, bytes: packContents(type, shape, contents) };
+  if (contents) throw mismatch('ERR_INVALID_ARG', 'contents or raw_input_contents', 'both');
   return { name, datatype: type, shape, bytes: raw };
 }
 
-function packContents(
-  type: Datatype,
-  shape: readonly number[],
-  contents: TensorContents | undefined,
-  where: string,
-): Uint8Array {
+function packContents(type: Datatype, shape: readonly number[], contents: TensorContents | undefined): Uint8Array {
   const field = fieldOf[type];
-  if (!field) throw mismatch('ERR_DTYPE', where, `raw_input_contents for ${type}`, 'none');
+  if (!field) throw mismatch('ERR_DTYPE', `raw_input_contents for ${type}`, 'none');
   const values = contents?.[field] ?? [];
-  const count = countElements(shape, `${where}, shape`);
+  const count = within('shape', () => countElements(shape));
   if (values.length !== count) {
     const expected = `${count} values in ${field}_contents, as the shape says`;
-    throw mismatch('ERR_BUFFER_SIZE', where, expected, `${values.length}`);
+    throw mismatch('ERR_BUFFER_SIZE', expected, `${values.length}`);
   }
   if (type === 'BYTES') return encodeStrings(values as readonly Uint8Array[]);
   const array = allocate(type, count);
@@ -88,7 +77,7 @@ function packContents(
     (array as unknown as unknown[])[at] = isBig ? BigInt(value) : value;
     const kept = Number(array[at]);
     const isKept = kept === value || field === 'fp32' || field === 'fp64' || field === 'bool';
-    if (!isKept) throw mismatch('ERR_INVALID_ARG', where, `values of ${type}`, `${value}`);
+    if (!isKept) throw mismatch('ERR_INVALID_ARG', `values of ${type}`, `${value}`);
   });
   return bytesOf(array);
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { describeList, mismatch, QARepVGGError } from '../../errors';
+import { boundary, describeList, mismatch, QARepVGGError } from '../../errors';
 import { countElements, elementSize } from '../datatypes';
 import type { ServedModel } from '../model';
 import { readBody } from './body';
@@ -46,24 +46,21 @@ export async function admitted<T>(model: ServedModel, read: () => Promise<T>): P
 
 /** A body that holds only the one input, with a batch of 1: all outputs come back binary. */
 function rawRequest({ engine }: ServedModel, bytes: Buffer): ParsedRequest {
-  const where = 'raw binary request';
-  const [input, ...others] = engine.inputs;
-  if (!input || others.length > 0)
-    throw mismatch('ERR_INVALID_ARG', where, 'a model of one input', `${engine.inputs.length}`);
-  const { name, datatype } = input;
-  const inputs = [{ name, datatype, shape: rawShape(input.shape, elementSize(datatype), bytes.length, where), bytes }];
-  return { id: undefined, inputs, outputs: undefined, binaryOutput: true, timeout: undefined };
+  return boundary('raw binary request', () => {
+    const [input, ...others] = engine.inputs;
+    if (!input || others.length > 0)
+      throw mismatch('ERR_INVALID_ARG', 'a model of one input', `${engine.inputs.length}`);
+    const { name, datatype } = input;
+    const inputs = [{ name, datatype, shape: rawShape(input.shape, elementSize(datatype), bytes.length), bytes }];
+    return { id: undefined, inputs, outputs: undefined, binaryOutput: true, timeout: undefined };
+  });
 }
 
 /** The batch is 1; one further open dim follows from the number of bytes. */
-function rawShape(shape: readonly number[], size: number, length: number, where: string): number[] {
+function rawShape(shape: readonly number[], size: number, length: number): number[] {
   const dims = shape.map((dim, i) => (i === 0 && dim === -1 ? 1 : dim));
   const open = dims.filter((dim) => dim === -1).length;
-  if (open > 1) throw mismatch('ERR_SHAPE', where, 'at most one open dim in the input', describeList(shape));
-  const rest =
-    countElements(
-      dims.map((dim) => (dim === -1 ? 1 : dim)),
-      where,
-    ) * size;
+  if (open > 1) throw mismatch('ERR_SHAPE', 'at most one open dim in the input', describeList(shape));
+  const rest = countElements(dims.map((dim) => (dim === -1 ? 1 : dim))) * size;
   return dims.map((dim) => (dim === -1 ? Math.floor(length / rest) : dim));
 }

@@ -13,18 +13,18 @@ const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [0x
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG
  */
-export function parseJson(bytes: Buffer, where: string): unknown {
+export function parseJson(bytes: Buffer): unknown {
   // Decoding would replace what it cannot read.
-  if (!isUtf8(bytes)) throw mismatch('ERR_INVALID_ARG', where, 'JSON in UTF-8', 'bytes of another encoding');
-  checkDepth(bytes, where);
+  if (!isUtf8(bytes)) throw mismatch('ERR_INVALID_ARG', 'JSON in UTF-8', 'bytes of another encoding');
+  checkDepth(bytes);
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw mismatch('ERR_INVALID_ARG', where, 'JSON', 'text that is not valid JSON');
+    throw mismatch('ERR_INVALID_ARG', 'JSON', 'text that is not valid JSON');
   }
 }
 
-function checkDepth(bytes: Uint8Array, where: string): void {
+function checkDepth(bytes: Uint8Array): void {
   let [depth, nodes] = [0, 0];
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i] as number;
@@ -32,8 +32,8 @@ function checkDepth(bytes: Uint8Array, where: string): void {
       for (i++; i < bytes.length && bytes[i] !== quote; i++) if (bytes[i] === backslash) i++;
     } else if (byte === openBracket || byte === openBrace) {
       nodes++;
-      if (++depth > maxDepth) throw mismatch('ERR_INVALID_ARG', where, `JSON nested up to ${maxDepth} deep`, 'deeper');
-      if (nodes > maxNodes) throw mismatch('ERR_INVALID_ARG', where, `up to ${maxNodes} arrays and objects`, 'more');
+      if (++depth > maxDepth) throw mismatch('ERR_INVALID_ARG', `JSON nested up to ${maxDepth} deep`, 'deeper');
+      if (nodes > maxNodes) throw mismatch('ERR_INVALID_ARG', `up to ${maxNodes} arrays and objects`, 'more');
     } else if (byte === closeBracket || byte === closeBrace) {
       depth--;
     }

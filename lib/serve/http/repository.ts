@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { mismatch, QARepVGGError } from '../../errors';
+import { mismatch, QARepVGGError, within } from '../../errors';
 import { readBody } from './body';
 import { beginVisit, type Context, route } from './context';
 import { parseJson } from './json';
@@ -50,7 +50,7 @@ async function readParameters(request: FastifyRequest, reply: FastifyReply, cont
   const { hold } = beginVisit(reply, context);
   const body = await readBody(request, hold, { limit: maxBody });
   if (body.length === 0) return {};
-  const parsed = parseJson(body, 'request');
+  const parsed = within('request', () => parseJson(body));
   if (typeof parsed === 'object' && parsed !== null) return parsed as { ready?: unknown; parameters?: unknown };
   throw mismatch('ERR_INVALID_ARG', 'request', 'an object', typeof parsed);
 }

@@ -1,4 +1,4 @@
-import { describe, describeList, mismatch, quote } from '../../errors';
+import { describe, describeList, mismatch, quote, within } from '../../errors';
 import { unpackTexts } from '../classification';
 import {
   allocate,
@@ -45,8 +45,8 @@ export function parseRequest(body: Buffer, headerLength: number | undefined): Pa
       `${end}`,
     );
   }
-  const request = object(parseJson(body.subarray(0, end), 'request'), 'request');
-  const parameters = readParameters(request.parameters, 'request');
+  const request = within('request', () => object(parseJson(body.subarray(0, end))));
+  const parameters = within('request', () => readParameters(request.parameters));
   const { timeout } = parameters;
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
     throw mismatch('ERR_INVALID_ARG', 'parameter timeout', 'microseconds', describe(timeout));
@@ -54,19 +54,18 @@ export function parseRequest(body: Buffer, headerLength: number | undefined): Pa
   if (request.id !== undefined && typeof request.id !== 'string') {
     throw mismatch('ERR_INVALID_ARG', 'id', 'a string', describe(request.id));
   }
-  const binaryOutput = flag(parameters.binary_data_output, false, 'parameter binary_data_output');
+  const binaryOutput = within('parameter binary_data_output', () => flag(parameters.binary_data_output, false));
   let offset = end;
-  const inputs = list(request.inputs, 'inputs').map((value, i) => {
-    const where = `inputs[${i}]`;
-    const tensor = object(value, where);
-    const common = { name: string(tensor.name, `${where}, name`), ...readType(tensor, where) };
-    const size = readParameters(tensor.parameters, where).binary_data_size;
-    if (size === undefined) return { ...common, bytes: readData(tensor.data, common, where) };
+  const inputs = readList('inputs', request.inputs, (value) => {
+    const tensor = object(value);
+    const common = { name: within('name', () => string(tensor.name)), ...readType(tensor) };
+    const size = readParameters(tensor.parameters).binary_data_size;
+    if (size === undefined) return { ...common, bytes: readData(tensor.data, common) };
     if (!Number.isSafeInteger(size) || (size as number) < 0 || (size as number) > body.length - offset) {
       const expected = `a size up to the ${body.length - offset} bytes that are left of the body`;
-      throw mismatch('ERR_BUFFER_SIZE', `${where}, binary_data_size`, expected, describe(size));
+      throw mismatch('ERR_BUFFER_SIZE', 'binary_data_size', expected, describe(size));
     }
-    if (tensor.data !== undefined) throw mismatch('ERR_INVALID_ARG', where, 'either data or binary_data_size', 'both');
+    if (tensor.data !== undefined) throw mismatch('ERR_INVALID_ARG', 'either data or binary_data_size', 'both');
     offset += size as number;
     return { ...common, bytes: body.subarray(offset - (size as number), offset) };
   });
@@ -76,7 +75,7 @@ export function parseRequest(body: Buffer, headerLength: number | undefined): Pa
   const outputs =
     request.outputs === undefined
       ? undefined
-      : list(request.outputs, 'outputs').map((value, i) => readOutput(value, `outputs[${i}]`, binaryOutput));
+      : readList('outputs', request.outputs, (value) => readOutput(value, binaryOutput));
   // An empty list asks for all, as in Triton.
   return { id: request.id, inputs, outputs: outputs?.length ? outputs : undefined, binaryOutput, timeout };
 }
@@ -119,30 +118,25 @@ function toJson(datatype: Datatype, bytes: Uint8Array): unknown[] {
   return values;
 }
 
-function readType(tensor: Fields, where: string): { datatype: Datatype; shape: number[] } {
-  const shape = list(tensor.shape, `${where}, shape`);
+function readType(tensor: Fields): { datatype: Datatype; shape: number[] } {
+  const shape = within('shape', () => list(tensor.shape));
   const isDim = (dim: unknown): boolean => Number.isSafeInteger(dim) && (dim as number) >= 0;
   if (shape.length > maxDims || !shape.every(isDim)) {
-    throw mismatch('ERR_SHAPE', `${where}, shape`, `up to ${maxDims} whole numbers from 0`, describeList(shape));
+    throw mismatch('ERR_SHAPE', 'shape', `up to ${maxDims} whole numbers from 0`, describeList(shape));
   }
-  return { datatype: readDatatype(tensor.datatype, `${where}, datatype`), shape: shape as number[] };
+  return { datatype: within('datatype', () => readDatatype(tensor.datatype)), shape: shape as number[] };
 }
 
 /** Numbers of JSON, flat or nested, as bytes. */
-function readData(
-  data: unknown,
-  { datatype, shape }: { datatype: Datatype; shape: number[] },
-  where: string,
-): Uint8Array {
+function readData(data: unknown, { datatype, shape }: { datatype: Datatype; shape: number[] }): Uint8Array {
   if (datatype === 'FP16' || datatype === 'BF16' || datatype === 'BYTES') {
-    throw mismatch('ERR_DTYPE', where, `${datatype} as binary data`, 'JSON');
+    throw mismatch('ERR_DTYPE', `${datatype} as binary data`, 'JSON');
   }
-  const length = countElements(shape, `${where}, shape`);
-  const values = list(data, `${where}, data`);
+  const length = within('shape', () => countElements(shape));
+  const values = within('data', () => list(data));
   // The numbers are counted before memory is taken for them.
   const count = countNumbers(values);
-  if (count !== length)
-    throw mismatch('ERR_BUFFER_SIZE', `${where}, data`, `${length} numbers, as the shape says`, `${count}`);
+  if (count !== length) throw mismatch('ERR_BUFFER_SIZE', 'data', `${length} numbers, as the shape says`, `${count}`);
   const array = allocate(datatype, length);
   const isBig = elementSize(datatype) === 8 && datatype !== 'FP64';
   fill(
@@ -150,7 +144,6 @@ function readData(
     values,
     0,
     isBig ? readBigInt : datatype === 'BOOL' ? readBoolean : datatype.startsWith('FP') ? readNumber : integerOf(array),
-    where,
   );
   return bytesOf(array);
 }
@@ -161,79 +154,85 @@ function countNumbers(values: readonly unknown[]): number {
   return values.reduce<number>((sum, value) => sum + (Array.isArray(value) ? countNumbers(value) : 1), 0);
 }
 
-type Read = (value: unknown, where: string) => unknown;
+type Read = (value: unknown) => unknown;
 
-function fill(array: DataArray, values: readonly unknown[], start: number, read: Read, where: string): number {
+function fill(array: DataArray, values: readonly unknown[], start: number, read: Read): number {
   let offset = start;
   for (const value of values) {
-    if (Array.isArray(value)) offset = fill(array, value, offset, read, where);
-    else (array as unknown as unknown[])[offset++] = read(value, where);
+    if (Array.isArray(value)) offset = fill(array, value, offset, read);
+    else (array as unknown as unknown[])[offset++] = read(value);
   }
   return offset;
 }
 
-function readNumber(value: unknown, where: string): number {
+function readNumber(value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value;
-  throw mismatch('ERR_INVALID_ARG', `${where}, data`, 'finite numbers', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'data', 'finite numbers', describe(value));
 }
 
 function integerOf(array: DataArray): Read {
   const bits = array.BYTES_PER_ELEMENT * 8;
   const isSigned = array.constructor.name.startsWith('Int');
   const [low, high] = isSigned ? [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] : [0, 2 ** bits - 1];
-  return (value, where) => {
+  return (value) => {
     if (Number.isInteger(value) && (value as number) >= low && (value as number) <= high) return value;
-    throw mismatch('ERR_INVALID_ARG', `${where}, data`, `whole numbers from ${low} to ${high}`, describe(value));
+    throw mismatch('ERR_INVALID_ARG', 'data', `whole numbers from ${low} to ${high}`, describe(value));
   };
 }
 
-function readBigInt(value: unknown, where: string): bigint {
+function readBigInt(value: unknown): bigint {
   if (Number.isSafeInteger(value)) return BigInt(value as number);
-  throw mismatch('ERR_INVALID_ARG', `${where}, data`, 'whole numbers below 2 ** 53', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'data', 'whole numbers below 2 ** 53', describe(value));
 }
 
-function readBoolean(value: unknown, where: string): number {
+function readBoolean(value: unknown): number {
   if (value === true || value === 1) return 1;
   if (value === false || value === 0) return 0;
-  throw mismatch('ERR_INVALID_ARG', `${where}, data`, 'true or false', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'data', 'true or false', describe(value));
 }
 
-function readOutput(value: unknown, where: string, binaryOutput: boolean) {
-  const output = object(value, where);
-  const name = string(output.name, `${where}, name`);
-  const parameters = readParameters(output.parameters, where);
-  const binary = flag(parameters.binary_data, binaryOutput, `${where}, binary_data`);
+function readOutput(value: unknown, binaryOutput: boolean) {
+  const output = object(value);
+  const name = within('name', () => string(output.name));
+  const parameters = readParameters(output.parameters);
+  const binary = within('binary_data', () => flag(parameters.binary_data, binaryOutput));
   const { classification } = parameters;
   if (classification === undefined || classification === 0) return { name, binary };
   if (!Number.isSafeInteger(classification) || (classification as number) < 1) {
-    throw mismatch('ERR_INVALID_ARG', `${where}, classification`, 'a number of classes', describe(classification));
+    throw mismatch('ERR_INVALID_ARG', 'classification', 'a number of classes', describe(classification));
   }
   return { name, binary, classification: classification as number };
 }
 
-function readParameters(value: unknown, where: string): Fields {
-  return value === undefined ? {} : object(value, `${where}, parameters`);
+function readParameters(value: unknown): Fields {
+  return value === undefined ? {} : within('parameters', () => object(value));
 }
 
-function object(value: unknown, where: string): Fields {
+function object(value: unknown): Fields {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw mismatch('ERR_INVALID_ARG', where, 'an object', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an object', describe(value));
 }
 
-function list(value: unknown, where: string): unknown[] {
+/** A list of objects whose errors begin with their index: "inputs[1], shape". */
+function readList<T>(name: string, value: unknown, read: (item: unknown) => T): T[] {
+  const items = within(name, () => list(value));
+  return items.map((item, i) => within(`${name}[${i}]`, () => read(item)));
+}
+
+function list(value: unknown): unknown[] {
   if (Array.isArray(value)) return value as unknown[];
-  throw mismatch('ERR_INVALID_ARG', where, 'an array', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'an array', describe(value));
 }
 
-function string(value: unknown, where: string): string {
+function string(value: unknown): string {
   if (typeof value === 'string') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'a string', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'a string', describe(value));
 }
 
-function flag(value: unknown, fallback: boolean, where: string): boolean {
+function flag(value: unknown, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
-  throw mismatch('ERR_INVALID_ARG', where, 'true or false', describe(value));
+  throw mismatch('ERR_INVALID_ARG', 'true or false', describe(value));
 }
 
 /** How much of a body is JSON; undefined without the header. @throws {QARepVGGError} ERR_INVALID_ARG */

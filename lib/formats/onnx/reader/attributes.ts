@@ -8,7 +8,7 @@ import { type ExternalBytes, readTensor } from './tensors';
 const texts = new TextDecoder('utf-8', { fatal: true });
 
 /** Reads the value of an attribute. @throws {Error} if it is a graph or missing. */
-export function* readAttribute(fields: AttributeFields, external: ExternalBytes, where: string): Steps<AttributeValue> {
+export function* readAttribute(fields: AttributeFields, external: ExternalBytes): Steps<AttributeValue> {
   switch (fields.type ?? guessType(fields)) {
     case attributeTypes.float:
       return fields.float ?? 0;
@@ -17,7 +17,7 @@ export function* readAttribute(fields: AttributeFields, external: ExternalBytes,
     case attributeTypes.text:
       return texts.decode(fields.text ?? new Uint8Array());
     case attributeTypes.tensor:
-      if (fields.tensor) return yield* readTensor(fields.tensor, external, where);
+      if (fields.tensor) return yield* readTensor(fields.tensor, external);
       throw new Error('no tensor');
     case attributeTypes.floats:
       return fields.floats;

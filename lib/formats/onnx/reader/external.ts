@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { mismatch, QARepVGGError, quote } from '../../../errors';
+import { failure, mismatch, quote, within } from '../../../errors';
 import { readWholeFile } from '../../files';
 import type { ModelFile, TensorFields } from '../schema';
 import type { ExternalBytes } from './tensors';
@@ -12,12 +12,12 @@ import type { ExternalBytes } from './tensors';
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for a place outside the folder or beyond the end of a file; ERR_INVALID_ARG for a file
  * that cannot be read.
  */
-export async function readExternal(file: ModelFile, folder: string | undefined, where: string): Promise<ExternalBytes> {
+export async function readExternal(file: ModelFile, folder: string | undefined): Promise<ExternalBytes> {
   const tensors = tensorsOf(file).filter(({ location }) => location === 1);
   const files = new Map<string, Uint8Array>();
   for (const tensor of tensors) {
-    const place = `${where}, tensor ${quote(tensor.name ?? '')}`;
-    const { location = '' } = placeOf(tensor, place);
+    const place = `tensor ${quote(tensor.name ?? '')}`;
+    const { location = '' } = within(place, () => placeOf(tensor));
     if (files.has(location)) continue;
     if (folder === undefined) {
       throw mismatch(
@@ -27,11 +27,12 @@ export async function readExternal(file: ModelFile, folder: string | undefined, 
         `one in ${quote(location)}; import the model from its path`,
       );
     }
-    files.set(location, await readWholeFile(await insideFolder(folder, location, place), where));
+    const file = await within(place, () => insideFolder(folder, location));
+    files.set(location, await readWholeFile(file));
   }
   return (tensor) => {
-    const place = `${where}, tensor ${quote(tensor.name ?? '')}`;
-    const { location = '', offset, length } = placeOf(tensor, place);
+    const place = `tensor ${quote(tensor.name ?? '')}`;
+    const { location = '', offset, length } = within(place, () => placeOf(tensor));
     const bytes = files.get(location) as Uint8Array;
     const end = offset + (length ?? bytes.length - offset);
     if (end <= bytes.length && offset <= end) return bytes.subarray(offset, end);
@@ -56,31 +57,29 @@ interface Place {
   readonly length?: number;
 }
 
-function placeOf({ external }: TensorFields, where: string): Place {
+function placeOf({ external }: TensorFields): Place {
   const entries = new Map(external.map(({ key, value }) => [key, value]));
   const sizes = ['offset', 'length'].map((name) => {
     const text = entries.get(name);
     if (text === undefined || /^\d{1,15}$/.test(text)) return text === undefined ? undefined : Number(text);
-    throw mismatch('ERR_MODEL_FORMAT', `${where}, ${name}`, 'a number of bytes', quote(text));
+    throw mismatch('ERR_MODEL_FORMAT', name, 'a number of bytes', quote(text));
   });
   const location = entries.get('location');
-  if (!location) throw mismatch('ERR_MODEL_FORMAT', where, 'the location of its bytes', 'none');
+  if (!location) throw mismatch('ERR_MODEL_FORMAT', 'the location of its bytes', 'none');
   const [offset = 0, length] = sizes;
   return { location, offset, ...(length !== undefined && { length }) };
 }
 
 /** Follows links first: the file itself must be inside the folder. */
-async function insideFolder(folder: string, location: string, where: string): Promise<string> {
-  const odd = mismatch('ERR_MODEL_FORMAT', where, "a file in the model's folder", quote(location));
+async function insideFolder(folder: string, location: string): Promise<string> {
+  const odd = mismatch('ERR_MODEL_FORMAT', "a file in the model's folder", quote(location));
   if (location.includes('\0') || path.isAbsolute(location)) throw odd;
   try {
     const root = await realpath(folder);
     const file = await realpath(path.join(root, location));
     if (file.startsWith(root + path.sep)) return file;
   } catch (error) {
-    throw new QARepVGGError('ERR_INVALID_ARG', `${where}: expected the file ${quote(location)}, received none`, {
-      cause: error,
-    });
+    throw failure('ERR_INVALID_ARG', `expected the file ${quote(location)}, received none`, { cause: error });
   }
   throw odd;
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, QARepVGGError, quote } from '../../../errors';
+import { type ErrorCode, failure, quote } from '../../../errors';
 
 /** At most this many nodes are named; the others are only counted. */
 const maxNamed = 200;
@@ -20,7 +20,7 @@ export class Faults {
   }
 
   /** @throws {QARepVGGError} ERR_MODEL_FORMAT or ERR_MODEL_INCOMPATIBLE with all problems, if there are any. */
-  check(where: string): void {
+  check(): void {
     const count = this.#found.length;
     if (count === 0) return;
     const code: ErrorCode = this.#isDamage ? 'ERR_MODEL_FORMAT' : 'ERR_MODEL_INCOMPATIBLE';
@@ -28,9 +28,6 @@ export class Faults {
     const rest = count > maxNamed ? `, and ${count - maxNamed} more` : '';
     const help = this.#isDamage ? '' : '; docs/onnx.md lists the operators';
     const nodes = count === 1 ? 'one that is not' : `${count} that are not`;
-    throw new QARepVGGError(
-      code,
-      `${where}: expected nodes that can be computed, received ${nodes}: ${named}${rest}${help}`,
-    );
+    throw failure(code, `expected nodes that can be computed, received ${nodes}: ${named}${rest}${help}`);
   }
 }

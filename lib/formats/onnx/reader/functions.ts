@@ -17,13 +17,11 @@ const maxDepth = 32;
 export class Functions {
   readonly #bodies: ReadonlyMap<string, FunctionFields>;
   readonly #additions: Additions;
-  readonly #where: string;
   #left = maxNodes;
 
-  constructor(functions: readonly FunctionFields[], additions: Additions, where: string) {
+  constructor(functions: readonly FunctionFields[], additions: Additions) {
     this.#bodies = new Map(functions.map((body) => [keyOf(body.domain, body.name), body]));
     this.#additions = additions;
-    this.#where = where;
   }
 
   /**
@@ -40,13 +38,13 @@ export class Functions {
     this.#left -= body.nodes.length;
     if (depth === maxDepth || this.#left < 0) {
       const expected = `at most ${maxNodes} nodes in functions, ${maxDepth} deep`;
-      throw mismatch('ERR_LIMIT', this.#where, expected, `more in the function ${node.opType}`);
+      throw mismatch('ERR_LIMIT', expected, `more in the function ${node.opType}`);
     }
-    const place = node.name || node.outputs.find((output) => output !== '') || (node.opType as string);
-    const names = this.#namesOf(body, node, place);
+    const prefix = node.name || node.outputs.find((output) => output !== '') || (node.opType as string);
+    const names = this.#namesOf(body, node, prefix);
     for (const inner of body.nodes) {
-      const name = this.#additions.name(`${place}/${inner.name || inner.opType}`);
-      yield* this.inline(called({ ...inner, name }, node, body, names, place), depth + 1);
+      const name = this.#additions.name(`${prefix}/${inner.name || inner.opType}`);
+      yield* this.inline(called({ ...inner, name }, node, body, names, prefix), depth + 1);
     }
   }
 
@@ -57,7 +55,7 @@ export class Functions {
   }
 
   /** Maps names in the body to the caller's inputs and outputs, and to new names for the other values. */
-  #namesOf(body: FunctionFields, node: NodeFields, place: string): ReadonlyMap<string, string> {
+  #namesOf(body: FunctionFields, node: NodeFields, prefix: string): ReadonlyMap<string, string> {
     const names = new Map([['', '']]);
     body.inputs.forEach((name, i) => {
       names.set(name, node.inputs[i] ?? '');
@@ -67,7 +65,7 @@ export class Functions {
       if (output) names.set(name, output);
     });
     for (const name of body.nodes.flatMap(({ outputs }) => outputs)) {
-      if (!names.has(name)) names.set(name, this.#additions.name(`${place}/${name}`));
+      if (!names.has(name)) names.set(name, this.#additions.name(`${prefix}/${name}`));
     }
     return names;
   }
@@ -83,10 +81,10 @@ function called(
   caller: NodeFields,
   body: FunctionFields,
   names: ReadonlyMap<string, string>,
-  place: string,
+  prefix: string,
 ): NodeFields {
   // If the body does not define a name, the reader reports it.
-  const nameOf = (name: string): string => names.get(name) ?? `${place}/${name}`;
+  const nameOf = (name: string): string => names.get(name) ?? `${prefix}/${name}`;
   return {
     ...inner,
     inputs: inner.inputs.map(nameOf),

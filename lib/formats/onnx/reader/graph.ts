@@ -22,17 +22,17 @@ const opsets = [1, 21] as const;
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
  * is not consistent.
  */
-export function* readGraph(file: ModelFile, external: ExternalBytes, where: string): Steps<Graph> {
+export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Graph> {
   const { graph } = file;
-  if (!graph) throw mismatch('ERR_MODEL_FORMAT', where, 'a model with a graph', 'none');
-  const opset = readOpset(file, where);
-  const tensors = yield* readTensors(graph, external, where);
-  const inputs = graph.inputs.filter(({ name = '' }) => !tensors.has(name)).map((input) => readValue(input, where));
-  checkNames(inputs, where);
+  if (!graph) throw mismatch('ERR_MODEL_FORMAT', 'a model with a graph', 'none');
+  const opset = readOpset(file);
+  const tensors = yield* readTensors(graph, external);
+  const inputs = graph.inputs.filter(({ name = '' }) => !tensors.has(name)).map((input) => readValue(input));
+  checkNames(inputs);
   const faults = new Faults();
   const additions = additionsTo(graph, tensors);
   const reader = new NodeReader(opset, additions, external, faults);
-  const functions = new Functions(file.functions, additions, where);
+  const functions = new Functions(file.functions, additions);
   let count = 0;
   for (const node of graph.nodes) {
     for (const plain of functions.inline(node)) {
@@ -40,19 +40,19 @@ export function* readGraph(file: ModelFile, external: ExternalBytes, where: stri
       yield* reader.add(plain);
     }
   }
-  faults.check(where);
+  faults.check();
   const given = new Set([...inputs.map(({ name }) => name), ...tensors.keys()]);
   yield;
   const nodes = inOrder(reader.nodes, given, faults);
   yield;
-  faults.check(where);
+  faults.check();
   const made = new Set([...given, ...nodes.flatMap((node) => node.outputs)]);
   const outputs = graph.outputs.map(({ name = '' }) => name);
   const odd = repeated(outputs) ?? outputs.find((name) => !made.has(name));
   if (odd !== undefined || outputs.length === 0) {
     throw mismatch(
       'ERR_MODEL_FORMAT',
-      `${where}, outputs`,
+      'outputs',
       'names of values, each once',
       describeList(odd === undefined ? [] : [odd]),
     );
@@ -67,34 +67,29 @@ export function* readGraph(file: ModelFile, external: ExternalBytes, where: stri
   };
 }
 
-function readOpset({ opsets: given }: ModelFile, where: string): number {
+function readOpset({ opsets: given }: ModelFile): number {
   const own = given.find(({ domain }) => !domain || domain === 'ai.onnx');
   const version = own?.version ?? 1;
   if (version >= opsets[0] && version <= opsets[1]) return version;
-  throw mismatch(
-    'ERR_MODEL_INCOMPATIBLE',
-    where,
-    `an ONNX file of opset ${opsets[0]} to ${opsets[1]}`,
-    String(version),
-  );
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', `an ONNX file of opset ${opsets[0]} to ${opsets[1]}`, String(version));
 }
 
 /** If two tensors have the same name, the later one counts, as in onnxruntime. */
-function* readTensors(graph: GraphFields, external: ExternalBytes, where: string): Steps<Map<string, GraphTensor>> {
-  if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'dense tensors', 'sparse ones');
+function* readTensors(graph: GraphFields, external: ExternalBytes): Steps<Map<string, GraphTensor>> {
+  if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', 'dense tensors', 'sparse ones');
   const tensors = new Map<string, GraphTensor>();
   for (const [i, fields] of graph.initializers.entries()) {
     if (i % stepNodes === stepNodes - 1) yield;
-    tensors.set(fields.name ?? '', yield* readTensor(fields, external, where));
+    tensors.set(fields.name ?? '', yield* readTensor(fields, external));
   }
   return tensors;
 }
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE unless it is a tensor of numbers with dims. */
-function readValue(fields: ValueFields, where: string): Value {
+function readValue(fields: ValueFields): Value {
   const [value] = tryValue(fields);
   if (value) return value;
-  const place = `${where}, input ${quote(fields.name ?? '')}`;
+  const place = `input ${quote(fields.name ?? '')}`;
   throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers with dims, open or not', 'another type');
 }
 
@@ -109,10 +104,10 @@ function tryValue({ name = '', type }: ValueFields): Value[] {
   return [{ name, type: element, dims: lengths }];
 }
 
-function checkNames(inputs: readonly Value[], where: string): void {
+function checkNames(inputs: readonly Value[]): void {
   const names = inputs.map(({ name }) => name);
   const odd = names.includes('') ? '' : repeated(names);
-  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', `${where}, inputs`, 'names, each once', quote(odd));
+  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', 'inputs', 'names, each once', quote(odd));
 }
 
 /** The first text that occurs twice. */

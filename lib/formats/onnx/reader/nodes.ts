@@ -1,3 +1,4 @@
+import { stepsWithin } from '../../../errors';
 import type { AttributeValue, GraphNode, GraphTensor } from '../../../graph/graph';
 import { opNamed, ops } from '../../../graph/ops';
 import type { Additions, FileNode, Op } from '../../../graph/ops/op';
@@ -40,7 +41,7 @@ export class NodeReader {
       for (const attribute of fields.attributes) {
         const key = attribute.name ?? '';
         if (attributes.has(key)) throw new Error(`attribute ${key} twice`);
-        attributes.set(key, yield* readAttribute(attribute, this.#external, key));
+        attributes.set(key, yield* stepsWithin(key, readAttribute(attribute, this.#external)));
       }
       for (const node of this.#upgrade({ name, op: opType, inputs, outputs, attributes })) {
         this.nodes.push(this.#finish(node));

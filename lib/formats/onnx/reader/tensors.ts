@@ -1,5 +1,5 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { describeList, mismatch, quote } from '../../../errors';
+import { describeList, mismatch, quote, stepsWithin } from '../../../errors';
 import { dataTypeOf } from '../../../graph/data-types';
 import { type GraphTensor, sizeOf } from '../../../graph/graph';
 import type { Steps } from '../../../slices';
@@ -35,8 +35,8 @@ const elementTypes: Readonly<Record<number, readonly [Dtype, 'floats' | 'ints' |
  *
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for dims that do not fit the bytes; ERR_MODEL_INCOMPATIBLE for strings and the like.
  */
-export function* readTensor(fields: TensorFields, external: ExternalBytes, where: string): Steps<GraphTensor> {
-  const place = `${where}, tensor ${quote(fields.name ?? '')}`;
+export function* readTensor(fields: TensorFields, external: ExternalBytes): Steps<GraphTensor> {
+  const place = `tensor ${quote(fields.name ?? '')}`;
   const { dims, dataType = 0 } = fields;
   const type = dataTypeOf(dataType);
   const known = elementTypes[dataType];
@@ -50,13 +50,13 @@ export function* readTensor(fields: TensorFields, external: ExternalBytes, where
   const listed = fields[field];
   const elements =
     raw || !listed
-      ? yield* fixed(dtype, raw ?? new Uint8Array(), count, place)
-      : yield* list(dtype, field, listed, count, place);
-  return { ...(yield* inGraphType(dtype, elements, place)), dims };
+      ? yield* stepsWithin(place, fixed(dtype, raw ?? new Uint8Array(), count))
+      : yield* stepsWithin(place, list(dtype, field, listed, count));
+  return { ...(yield* stepsWithin(place, inGraphType(dtype, elements))), dims };
 }
 
-function* fixed(dtype: Dtype, bytes: Uint8Array, count: number, where: string): Steps<NodeJS.TypedArray> {
-  if (bytes.length !== count * bytesPerElement(dtype)) throw wrongSize(where, count, dtype, `${bytes.length} bytes`);
+function* fixed(dtype: Dtype, bytes: Uint8Array, count: number): Steps<NodeJS.TypedArray> {
+  if (bytes.length !== count * bytesPerElement(dtype)) throw wrongSize(count, dtype, `${bytes.length} bytes`);
   return arrayOf(dtype, yield* aligned(bytes, bytesPerElement(dtype)));
 }
 
@@ -94,22 +94,22 @@ export function* aligned(bytes: Uint8Array, size: number): Steps<Uint8Array> {
 const listStep = 2 ** 14;
 
 /** Reads a field that is a list of numbers, in which integers are varints. */
-function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number, where: string): Steps<NodeJS.TypedArray> {
-  if (field === 'floats' || field === 'doubles') return yield* fixed(dtype, bytes, count, where);
+function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number): Steps<NodeJS.TypedArray> {
+  if (field === 'floats' || field === 'doubles') return yield* fixed(dtype, bytes, count);
   // A varint takes at least one byte.
-  if (bytes.length < count) throw wrongSize(where, count, dtype, `${bytes.length} bytes`);
+  if (bytes.length < count) throw wrongSize(count, dtype, `${bytes.length} bytes`);
   const result = arrayOf(dtype, new Uint8Array(count * bytesPerElement(dtype)));
   const reader = new BinaryReader(bytes);
   for (let i = 0; i < count; i++) {
     if (i % listStep === listStep - 1) yield;
-    if (reader.pos >= reader.len) throw wrongSize(where, count, dtype, String(i));
+    if (reader.pos >= reader.len) throw wrongSize(count, dtype, String(i));
     const value = BigInt(reader.int64());
     result[i] = (dtype === 'I64' || dtype === 'U64' ? value : Number(value)) as never;
   }
-  if (reader.pos < reader.len) throw wrongSize(where, count, dtype, 'more');
+  if (reader.pos < reader.len) throw wrongSize(count, dtype, 'more');
   return result;
 }
 
-function wrongSize(where: string, count: number, dtype: Dtype, received: string) {
-  return mismatch('ERR_MODEL_FORMAT', where, `${count} numbers of type ${dtype}, the product of dims`, received);
+function wrongSize(count: number, dtype: Dtype, received: string) {
+  return mismatch('ERR_MODEL_FORMAT', `${count} numbers of type ${dtype}, the product of dims`, received);
 }

@@ -36,8 +36,8 @@ export class Integers {
   readonly #read = new Map<string, Bytes | undefined>();
   #depth = 0;
 
-  constructor(graph: Graph, where: string, families: Families) {
-    this.rewriter = new Rewriter(graph, where);
+  constructor(graph: Graph, families: Families) {
+    this.rewriter = new Rewriter(graph);
     this.#families = families;
   }
 

@@ -5,8 +5,8 @@ import { tensorOf } from '../../tensors';
 import { imageChannels, named, type Scale, sameScale, scaleNamed } from './parameters';
 
 /** Moves tables into the node that makes their bytes, and the rounding of images into the first convolution. */
-export function fuseIntegers(graph: Graph, where: string): Graph {
-  const rewriter = new Rewriter(graph, where);
+export function fuseIntegers(graph: Graph): Graph {
+  const rewriter = new Rewriter(graph);
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   for (const node of rewriter.nodes()) {
     if (node.op === 'quantizedTable') fuseTable(node, rewriter);

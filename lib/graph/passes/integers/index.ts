@@ -46,13 +46,13 @@ const families: Families = {
  * Computes nodes between DequantizeLinear and QuantizeLinear in integers where the engine can. The scales of the conversions
  * become attributes of native nodes. Other conversions stay, and so does a graph without conversions.
  */
-export function computeIntegers(graph: Graph, where: string): Graph {
+export function computeIntegers(graph: Graph): Graph {
   if (!graph.nodes.some(({ op }) => op === 'quantizeLinear')) return graph;
-  const integers = new Integers(graph, where, families);
+  const integers = new Integers(graph, families);
   const { rewriter } = integers;
   for (const node of rewriter.nodes()) if (node.op === 'quantizeLinear') integers.convert(node);
   for (const node of rewriter.nodes()) productInFloats(node, integers);
-  return fuseIntegers(removeDead(rewriter.finish()), where);
+  return fuseIntegers(removeDead(rewriter.finish()));
 }
 
 const products = ['quantizedConv', 'quantizedConvTranspose'];
