@@ -79,7 +79,7 @@ export function chainSpec(
       isInteger = outputScale !== undefined;
       if (isInteger) Object.assign(attributes, { outputScale, outputZeroPoint: outputZeroPoint as number });
     }
-    if ('relu' in op && op.relu) attributes = { ...attributes, activation: 'relu' };
+    if ('activation' in op && op.activation === 'relu') attributes = { ...attributes, activation: 'relu' };
     const output: TensorType = { type: isInteger ? 'uint8' : 'float32', dims };
     drafts.push({ op: name, name: `op ${i} (${op.op})`, attributes, constants: constants.length - before, output });
   });

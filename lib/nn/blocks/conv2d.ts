@@ -76,7 +76,7 @@ function define(options: Parsed<typeof fields>): Definition {
     slots.map((slot) => ({ ...slot, kind: 'parameter' })),
     'Conv2d',
   );
-  const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, relu: activation === 'relu' };
+  const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, activation };
   const op: Op = {
     op: 'conv',
     input: 0,
