@@ -30,6 +30,7 @@ export const conv = defineOp({
     const length = Math.floor(maxTaps / sizeOf(window.kernel.slice(0, -1)));
     return sizeOf(window.kernel) <= maxTaps || length < 1 ? undefined : sumOfShorter(node, window, length, builder);
   },
+  isPerImage: true,
   macs: (node) => sizeOf(outputDims(node)) * sizeOf(operand(node, 1).dims.slice(1)),
   lower(node) {
     return { op: 'conv', attributes: { ...planeWindow(node, read(node)), group: node.attributes.group } };
