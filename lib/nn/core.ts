@@ -1,6 +1,5 @@
 import type { Op, Program } from '../../binding';
 import { callNative, describeList, mismatch, QARepVGGError } from '../errors';
-import { inferShapes } from '../graph/shapes';
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, inThisRealm, type Tensor } from '../tensor';
@@ -144,11 +143,7 @@ export class ModuleCore {
     const { ops, store } = this.#definition;
     store.checkAttached(where);
     const mode = { input: input.dims, training, gradients };
-    const compile = () => {
-      inferShapes(ops, input.dims, training, where);
-      return { ...mode, ops, stateLength: store.values.length };
-    };
-    const program = this.#programs.get(mode, compile, where);
+    const program = this.#programs.get({ ...mode, ops, stateLength: store.values.length }, where);
     return { input, program };
   }
 }
