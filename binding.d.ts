@@ -14,6 +14,9 @@ export type StateOffset = number;
 /** Number of a value: 0 is the network's input; op number i of the list makes value i + 1. */
 export type ValueId = number;
 
+/** What an op of a program applies to its output before it stores it: an activation with a gradient. */
+export type TrainedActivation = 'relu' | 'none';
+
 /** Sizes of a convolution that do not depend on its input. */
 export interface ConvGeometry {
   readonly outChannels: number;
@@ -34,14 +37,13 @@ export interface ConvOp extends ConvGeometry {
   readonly bias?: StateOffset;
   /** Adds the input to the output: kernel 1, stride 1, as many output as input channels. */
   readonly identity?: boolean;
-  /** Fuses a ReLU into the store. */
-  readonly relu?: boolean;
+  readonly activation?: TrainedActivation;
 }
 
 export interface BatchNormOp {
   readonly op: 'batchNorm';
   readonly input: ValueId;
-  /** A value with the same dims that is added to the output. Not together with `relu`. */
+  /** A value with the same dims that is added to the output. Not together with an activation. */
   readonly addend?: ValueId;
   readonly eps: number;
   readonly momentum: number;
@@ -52,15 +54,14 @@ export interface BatchNormOp {
   readonly runningVar: StateOffset;
   /** One float: number of batches tracked. */
   readonly batches: StateOffset;
-  /** Fuses a ReLU into the store. */
-  readonly relu?: boolean;
+  readonly activation?: TrainedActivation;
 }
 
 /** Sum of two or more values with the same dims. */
 export interface AddOp {
   readonly op: 'add';
   readonly inputs: readonly ValueId[];
-  readonly relu?: boolean;
+  readonly activation?: TrainedActivation;
 }
 
 /** Value times one learnable number. */
@@ -94,8 +95,7 @@ export interface SqueezeExciteOp {
   /** [channels, reduced] and [channels] */
   readonly upWeight: StateOffset;
   readonly upBias: StateOffset;
-  /** Fuses a ReLU into the store. */
-  readonly relu?: boolean;
+  readonly activation?: TrainedActivation;
 }
 
 export interface ReluOp {

@@ -26,14 +26,16 @@ export type AttributeValue = number | string | readonly number[] | readonly stri
 /** Attributes by name; undefined if there is neither a value nor a default. */
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
-/** A function of one number that an op applies before it stores; the result is then multiplied by `scale`, plus `shift`. */
-export type Activation = ActivationFunction & { readonly scale?: number; readonly shift?: number };
-
-export type ActivationFunction =
-  | { readonly kind: 'relu' | 'silu' | 'sigmoid' | 'hardSwish' | 'tanh' }
-  | { readonly kind: 'clip'; readonly low: number; readonly high: number }
-  | { readonly kind: 'hardSigmoid'; readonly alpha: number; readonly beta: number }
-  | { readonly kind: 'leakyRelu'; readonly alpha: number };
+/**
+ * A function of one number that an op applies before it stores: the attributes of the engine's op `unary`. The result is then multiplied by
+ * `scale`, plus `shift`.
+ */
+export interface Activation {
+  readonly kind: string;
+  readonly scale?: number;
+  readonly shift?: number;
+  readonly [parameter: string]: number | string | undefined;
+}
 
 export interface GraphNode {
   readonly name: string;

@@ -76,7 +76,7 @@ function addConv(
   next: string,
   output: QuantizationParameters | undefined,
 ): void {
-  const { weightName, weightDims, biasName, outChannels, weight, weightScale, bias, input, relu } = layer;
+  const { weightName, weightDims, biasName, outChannels, weight, weightScale, bias, input, activation } = layer;
   const dims = [outChannels];
   const biasScales = weightScale.map((_, channel) => biasScale(input, weightScale, channel));
   /** Dequantises integers with a scale for each output channel. */
@@ -93,6 +93,7 @@ function addConv(
     dequantized(weightName, { type: 'int8', dims: weightDims, data: weight }, weightScale),
     dequantized(biasName, { type: 'int32', dims, data: bias }, biasScales),
   ]);
-  if (relu && output !== undefined && output.zeroPoint !== 0) round(chain, next, output, '_before_relu');
-  chain.relu(layer, weightName);
+  if (activation !== 'none' && output !== undefined && output.zeroPoint !== 0)
+    round(chain, next, output, '_before_relu');
+  chain.activate(layer, weightName);
 }

@@ -38,7 +38,7 @@ function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Gra
         'quantizedConv',
         integerTensors(chain, layer),
         { ...windowAttributes(layer), ...parameters },
-        layer.relu,
+        layer.activation,
       );
     isInteger = result !== undefined;
   });

@@ -1,6 +1,5 @@
 import type { Op, Program } from '../../binding';
 import { describeList, failure, mismatch, within } from '../errors';
-import { inferShapes } from '../graph/shapes';
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { asImages, asTensor, inThisRealm, type Tensor } from '../tensor';
@@ -139,11 +138,7 @@ export class ModuleCore {
     const { ops, store } = this.#definition;
     store.checkAttached();
     const mode = { input: input.dims, training, gradients };
-    const compile = () => {
-      inferShapes(ops, input.dims, training);
-      return { ...mode, ops, stateLength: store.values.length };
-    };
-    const program = this.#programs.get(mode, compile);
+    const program = this.#programs.get({ ...mode, ops, stateLength: store.values.length });
     return { input, program };
   }
 }

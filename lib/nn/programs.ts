@@ -8,12 +8,11 @@ const capacity = 4;
 export class ProgramCache {
   readonly #programs = new Map<string, Program>();
 
-  get(
-    { input, training, gradients }: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>,
-    compile: () => ProgramSpec,
-  ): Program {
+  /** Returns the program of a spec; only `input`, `training` and `gradients` tell specs apart. */
+  get(spec: ProgramSpec): Program {
+    const { input, training, gradients } = spec;
     const key = `${training} ${gradients} ${input.join(' ')}`;
-    const program = this.#programs.get(key) ?? create(compile());
+    const program = this.#programs.get(key) ?? create(spec);
     // A Map iterates in order of insertion: inserting again makes this the most recent.
     this.#programs.delete(key);
     this.#programs.set(key, program);

@@ -1,7 +1,6 @@
 import type { Trainer as NativeTrainer, StepResult } from '../../binding';
 import { addon } from '../binding';
 import { mismatch } from '../errors';
-import { inferShapes } from '../graph/shapes';
 import { traitsOfVariant } from '../nn/blocks/variants';
 import type { Definition } from '../nn/core';
 import { type Network, networkCoreOf } from '../nn/networks/network';
@@ -112,7 +111,6 @@ export class Engine {
     this.#check();
     const { values } = this.#definition.store;
     if (!this.#native || this.#dims !== dims.join()) {
-      inferShapes(this.#spec.ops, dims, true);
       this.pull();
       this.restore(this.optimizerState());
       this.#native = new addon.Trainer({ ...this.#spec, input: dims }, values);

@@ -83,8 +83,8 @@ class LayerBench {
   }
 
   void forward() {
-    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, bias_.data(), out_.map, {false, true},
-                 threads_);
+    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, bias_.data(), out_.map,
+                 {false, &kReluClamp}, threads_);
   }
   void data_gradient() {
     data_gradient_.run(grad_out_.map, gradient_weights_.data() + next_set() * gradient_stride_, nullptr, grad_in_.map,

@@ -180,7 +180,7 @@ struct Network {
     op.stride = stride;
     op.padding = kernel / 2;
     op.dilation = op.groups = 1;
-    op.relu = true;
+    op.activation = Activation::relu();
     op.from = op.to = quantization(kScale);
     const ConvShape conv = op.conv_shape(shape);
     op.quantized = random_weights(conv, noise_);

@@ -41,7 +41,7 @@ class LightIntegerBench {
         taps_(layer.kind == LightKind::kTransposed
                   ? IntegerConvolution::transposed(in_.map.shape, out_.map.shape, 1, {side_, side_}, kernels)
                   : IntegerConvolution::forward(in_.map.shape, layer.out_c, 1, {side_, side_}, kernels)),
-        sums_(is_depthwise() ? 1 : taps_.classes(), SumStore(quantization(), quantization(), true)) {
+        sums_(is_depthwise() ? 1 : taps_.classes(), SumStore(quantization(), quantization(), Activation::relu())) {
     Noise noise;
     taps_.share(taps_.panels(), static_cast<std::size_t>(threads));
     x_.dims = {1, layer.in_c, layer.size, layer.size};

@@ -57,10 +57,12 @@ class LightBench {
   }
 
   void run() {
-    if (!is_depthwise()) return taps_.run(in_.map, packed_.data(), bias_.data(), out_.map, {false, true}, threads_);
+    if (!is_depthwise())
+      return taps_.run(in_.map, packed_.data(), bias_.data(), out_.map, {false, &kReluClamp}, threads_);
     parallel_ranges(threads_, out_.map.shape.h, kPiecesPerThread * static_cast<std::size_t>(threads_),
                     [&](std::size_t first, std::size_t end) {
-                      depthwise_.run_rows(in_.map, packed_.data(), bias_.data(), out_.map, {false, true}, first, end);
+                      depthwise_.run_rows(in_.map, packed_.data(), bias_.data(), out_.map, {false, &kReluClamp}, first,
+                                          end);
                     });
   }
 

@@ -54,6 +54,14 @@ void read_add(const Napi::Object& object, OpSpec& op) {
   for (std::uint32_t i = 0; i < inputs.Length(); ++i) op.inputs.push_back(to_size(get(inputs, i), "an operand"));
 }
 
+// The activations that have gradients.
+void read_activation(const std::string& name, OpSpec& op) {
+  if (name == "relu")
+    op.activation = Activation::relu();
+  else if (name != "none")
+    fail(code::kInvalidArg, "expected an activation of relu or none, received '", name, "'");
+}
+
 OpSpec read_op(const Napi::Object& object) {
   OpSpec op;
   const std::string name = string_of(object, "op");
@@ -87,7 +95,7 @@ OpSpec read_op(const Napi::Object& object) {
          "expected op to be conv, batchNorm, add, scale, averagePool, globalAverage, squeezeExcite or relu, received '",
          name, "'");
   }
-  op.relu = flag_of(object, "relu");
+  if (!get(object, "activation").IsUndefined()) read_activation(string_of(object, "activation"), op);
   return op;
 }
 

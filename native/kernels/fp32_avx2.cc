@@ -34,9 +34,9 @@ struct Vec {
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
   static Reg div(Reg a, Reg b) { return _mm256_div_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
-  // max returns its second operand when either is NaN.
-  static Reg relu(Reg x) { return _mm256_max_ps(zero(), x); }
+  // Both instructions return their second operand when either is NaN.
   static Reg least(Reg a, Reg x) { return _mm256_min_ps(a, x); }
+  static Reg most(Reg a, Reg x) { return _mm256_max_ps(a, x); }
   static Reg relu_gradient(Reg y, Reg x) { return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_NLE_UQ), x); }
 };
 

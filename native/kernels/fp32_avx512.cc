@@ -33,10 +33,10 @@ struct Vec {
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
   static Reg div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
-  // max returns its second operand when either is NaN. The masked form with a full mask is the same instruction; GCC 12
-  // warns about the plain intrinsic's undefined pass-through operand.
-  static Reg relu(Reg x) { return _mm512_maskz_max_ps(0xffff, zero(), x); }
+  // Both instructions return their second operand when either is NaN. The masked form with a full mask is the same
+  // instruction; GCC 12 warns about the plain intrinsic's undefined pass-through operand.
   static Reg least(Reg a, Reg x) { return _mm512_maskz_min_ps(0xffff, a, x); }
+  static Reg most(Reg a, Reg x) { return _mm512_maskz_max_ps(0xffff, a, x); }
   static Reg relu_gradient(Reg y, Reg x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, zero(), _CMP_NLE_UQ), x); }
 };
 

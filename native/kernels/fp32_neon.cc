@@ -42,8 +42,8 @@ struct Vec {
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x), where));
   }
   // Comparisons with NaN are false.
-  static Reg relu(Reg x) { return clear(x, vcltzq_f32(x)); }
   static Reg least(Reg a, Reg x) { return vminq_f32(a, x); }
+  static Reg most(Reg a, Reg x) { return vbslq_f32(vcltq_f32(x, a), a, x); }
   static Reg relu_gradient(Reg y, Reg x) { return clear(x, vclezq_f32(y)); }
 };
 

@@ -47,11 +47,11 @@ struct Vec {
   static Reg fma(Reg a, Reg b, Reg c) {
     return map([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
   }
-  static Reg relu(Reg x) {
-    return map([&](int i) { return x.v[i] < 0.0f ? 0.0f : x.v[i]; });
-  }
   static Reg least(Reg a, Reg x) {
     return map([&](int i) { return a.v[i] < x.v[i] ? a.v[i] : x.v[i]; });
+  }
+  static Reg most(Reg a, Reg x) {
+    return map([&](int i) { return x.v[i] < a.v[i] ? a.v[i] : x.v[i]; });
   }
   static Reg relu_gradient(Reg y, Reg x) {
     return map([&](int i) { return y.v[i] <= 0.0f ? 0.0f : x.v[i]; });

@@ -13,8 +13,11 @@
 
 namespace qarepvgg {
 
-// A ReLU without an upper bound.
-inline constexpr float kNoCeiling = __builtin_inff();
+// The bounds of the numbers that a store writes. NaN stays NaN.
+struct Clamp {
+  float low, high;
+};
+inline constexpr Clamp kReluClamp{0.0f, __builtin_inff()};
 
 // One tile of a convolution, accumulated in registers over the whole reduction:
 //   out[m][lane] = bias[lane] + sum over taps t and depth k of input[m * input_pixel + taps[t] + k] *
@@ -32,10 +35,9 @@ struct ConvTile {
   float* out;
   std::ptrdiff_t out_pixel;
   std::size_t valid;    // lanes to store, 1..NV * lanes
-  const float* addend;  // added before ReLU, or null; may be out
+  const float* addend;  // added before the clamp, or null; may be out
   std::ptrdiff_t addend_pixel;
-  bool relu;
-  float ceiling = kNoCeiling;  // upper bound of the ReLU
+  const Clamp* clamp;  // of the result, or null
   // For conv_prefetch: memory that the next tiles will stream. Each step of depth prefetches NV cache lines of it and
   // advances by prefetch_step floats.
   const float* prefetch;
@@ -95,7 +97,7 @@ struct WinogradInput {
   std::size_t channels;  // a multiple of 16
 };
 
-// Products at the points -> 4x4 (2x4, 4x2, 2x2) output pixels, plus bias, then ReLU if asked.
+// Products at the points -> 4x4 (2x4, 4x2, 2x2) output pixels, plus bias, clamped.
 struct WinogradOutput {
   const float* in;  // [point][channels]
   std::ptrdiff_t point;
@@ -103,10 +105,9 @@ struct WinogradOutput {
   float* out;
   std::ptrdiff_t pixel, row;
   std::size_t channels;  // a multiple of the lanes
-  const float* addend;   // added before ReLU, or null; may be out
+  const float* addend;   // added before the clamp, or null; may be out
   std::ptrdiff_t addend_pixel, addend_row;
-  bool relu;
-  float ceiling = kNoCeiling;
+  const Clamp* clamp;  // of the result, or null
 };
 
 // A row of output pixels of a depthwise convolution:
@@ -120,10 +121,9 @@ struct DepthwiseRow {
   float* out;
   std::ptrdiff_t out_pixel;
   std::size_t pixels, channels;  // channels: a multiple of 16
-  const float* addend;           // added before ReLU, or null; may be out
+  const float* addend;           // added before the clamp, or null; may be out
   std::ptrdiff_t addend_pixel;
-  bool relu;
-  float ceiling = kNoCeiling;
+  const Clamp* clamp;  // of the result, or null
 };
 
 struct KernelTable {
@@ -144,10 +144,10 @@ struct KernelTable {
                     std::ptrdiff_t out_row);
   // Mean and sum of squared deviations of every channel of the region.
   void (*moments)(const Region&, Rows x, float* mean, float* m2);
-  // y = (x - mean) * scale + shift per channel, plus the addend unless its data is null, then ReLU if asked. y may be
-  // the addend.
+  // y = (x - mean) * scale + shift per channel, plus the addend unless its data is null, clamped unless `clamp` is
+  // null. y may be the addend.
   void (*normalize)(const Region&, Rows x, const float* mean, const float* scale, const float* shift, Rows addend,
-                    bool relu, MutableRows y);
+                    const Clamp* clamp, MutableRows y);
   // For each channel: sum of g and sum of g * (x - mean), where g is grad, or zero if the ReLU of (x - mean) * scale +
   // shift is zero (shift is null without ReLU).
   void (*normalize_sums)(const Region&, Rows grad, Rows x, const float* mean, const float* scale, const float* shift,
@@ -157,8 +157,8 @@ struct KernelTable {
   void (*normalize_backward)(const Region&, Rows grad, Rows x, const float* mean, const float* scale,
                              const float* shift, const float* slope, const float* offset, bool accumulate,
                              MutableRows out);
-  // out = sum of `count` operands, then ReLU if asked. out may be one of the operands.
-  void (*add)(const Region&, const Rows* operands, std::size_t count, bool relu, MutableRows out);
+  // out = sum of `count` operands, clamped unless `clamp` is null. out may be one of the operands.
+  void (*add)(const Region&, const Rows* operands, std::size_t count, const Clamp* clamp, MutableRows out);
   // out (+)= x * factor.
   void (*scale)(const Region&, Rows x, float factor, bool accumulate, MutableRows out);
   // out (+)= zero where y <= 0, else grad.

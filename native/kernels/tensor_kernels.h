@@ -54,6 +54,11 @@ struct UnaryFunction {
 
   bool is_scaled() const { return scale != 1 || shift != 0; }
   bool has_kernel() const { return kind < Unary::kLog; }
+  // Whether it only bounds numbers, and the bounds leave zero as it is.
+  bool is_clamp() const {
+    const bool is_clip = kind == Unary::kClip && alpha <= 0 && beta >= 0;
+    return !is_scaled() && (kind == Unary::kRelu || is_clip);
+  }
   // Whether f(0) = 0, so that the padding lanes of a map stay zero.
   bool keeps_zero() const;
 };

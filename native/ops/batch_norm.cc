@@ -76,7 +76,7 @@ void BatchNorm::normalize(const Forward& call, BatchNormWeights weights, float* 
   parallel_for(threads, chunks_.count(), [&](std::size_t chunk) {
     const Rows addend = call.addend != nullptr ? chunks_.rows(*call.addend, chunk) : Rows{nullptr, 0};
     kernels_->normalize(chunks_.region(chunk), chunks_.rows(call.x, chunk), part.mean, part.scale, part.shift, addend,
-                        call.relu, chunks_.mutable_rows(call.y, chunk));
+                        call.clamp, chunks_.mutable_rows(call.y, chunk));
     if (then) then(chunk);
   });
 }

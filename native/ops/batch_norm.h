@@ -44,9 +44,9 @@ class BatchNorm {
     const FeatureMap& x;
     const FeatureMap* addend;  // or null
     const FeatureMap& y;       // may be x or the addend
-    bool relu;
+    const Clamp* clamp;        // or null
   };
-  // y = (x - mean) / sqrt(var + eps) * gamma + beta, plus the addend, then ReLU. Calls then(chunk) after each chunk.
+  // y = (x - mean) / sqrt(var + eps) * gamma + beta, plus the addend, clamped. Calls then(chunk) after each chunk.
   void normalize(const Forward& call, BatchNormWeights weights, float* saved, const ChunkTask& then, int threads) const;
 
   struct Backward {

@@ -263,8 +263,7 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.out_pixel = signed_size(pass.out_pixel);
   const FeatureMap& addend = pass.options.addend_for(pass.out);
   tile.addend_pixel = signed_size(layout_.product ? addend.shape.image() : layout_.out_step.x * addend.shape.pixel());
-  tile.relu = pass.options.relu;
-  tile.ceiling = pass.options.ceiling;
+  tile.clamp = pass.options.clamp;
   // If the weights do not fit the second-level cache and each panel is used for one small image, tiles prefetch the
   // next panel. A single row of tiles leaves no time for that. Otherwise the first panel prefetches input.
   const bool streams = pass.blocks == 1 && rows.length > 1 && weight_floats() * sizeof(float) >= kStreamedBytes;

@@ -56,10 +56,9 @@ struct Panels {
 };
 
 struct ConvOptions {
-  bool accumulate = false;  // adds the addend, or without an addend the content of the output
-  bool relu = false;
+  bool accumulate = false;              // adds the addend, or without an addend the content of the output
+  const Clamp* clamp = nullptr;         // of the output
   const UnaryFunction* then = nullptr;  // applied to the output; must have a kernel
-  float ceiling = kNoCeiling;           // upper bound of the ReLU
   const FeatureMap* addend = nullptr;   // of the output's dims; may be the output
 
   // The map that is added to the output.

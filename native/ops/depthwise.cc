@@ -42,8 +42,7 @@ void DepthwiseConvolution::run_rows(const FeatureMap& in, const float* weights, 
   row.out_pixel = signed_size(out.shape.pixel());
   row.pixels = out.shape.w;
   row.channels = padded_;
-  row.relu = options.relu;
-  row.ceiling = options.ceiling;
+  row.clamp = options.clamp;
   const FeatureMap& addend = options.addend_for(out);
   row.addend_pixel = signed_size(addend.shape.pixel());
   for (std::size_t line = first; line < end; ++line) {

@@ -13,12 +13,12 @@ void for_each_chunk(const FeatureMap& map, int threads, const Visit& visit) {
 
 }  // namespace
 
-void add_maps(const FeatureMap* const* operands, std::size_t count, bool relu, const FeatureMap& out,
+void add_maps(const FeatureMap* const* operands, std::size_t count, const Clamp* clamp, const FeatureMap& out,
               const KernelTable& kernels, int threads) {
   for_each_chunk(out, threads, [&](const RowChunks& chunks, std::size_t chunk) {
     Rows rows[kMaxSummands];
     for (std::size_t i = 0; i < count; ++i) rows[i] = chunks.rows(*operands[i], chunk);
-    kernels.add(chunks.region(chunk), rows, count, relu, chunks.mutable_rows(out, chunk));
+    kernels.add(chunks.region(chunk), rows, count, clamp, chunks.mutable_rows(out, chunk));
   });
 }
 

@@ -10,8 +10,8 @@ namespace qarepvgg {
 
 inline constexpr std::size_t kMaxSummands = 8;
 
-// out = sum of the operands, then ReLU if asked. out may be one of them.
-void add_maps(const FeatureMap* const* operands, std::size_t count, bool relu, const FeatureMap& out,
+// out = sum of the operands, clamped unless `clamp` is null. out may be one of them.
+void add_maps(const FeatureMap* const* operands, std::size_t count, const Clamp* clamp, const FeatureMap& out,
               const KernelTable& kernels, int threads);
 // out (+)= x * factor.
 void scale_map(const FeatureMap& x, float factor, bool accumulate, const FeatureMap& out, const KernelTable& kernels,

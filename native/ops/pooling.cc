@@ -26,7 +26,7 @@ void integer_global_average(const ByteMap& x, const Quantization& input, const B
   const std::size_t pixels = shape.h * shape.w, parts = ceil_div(shape.pixel(), kAveragedChannels);
   const std::int32_t zero = input.zero_point() * static_cast<std::int32_t>(pixels);
   const float scale = input.scale() / (output.scale() * static_cast<float>(pixels));
-  const SumStore store(input, output, false);
+  const SumStore store(input, output);
   std::int32_t sums[kAveragedChannels];
   for (std::size_t item = items.first; item < items.first + items.length; ++item) {
     const std::size_t image = item / parts, first = item % parts * kAveragedChannels;

@@ -58,12 +58,15 @@ void check_weights(const QuantizedWeights& weights, std::size_t out_c, std::size
   }
 }
 
-SumStore::SumStore(const Quantization& input, const std::optional<Quantization>& output, bool relu)
-    : input_(input), output_(output) {
+SumStore::SumStore(const Quantization& input, const std::optional<Quantization>& output, const Activation& activation)
+    : input_(input), output_(output), activation_(activation) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   low_ = output ? output->parameters().low : -kInfinity;
   high_ = output ? output->parameters().high : kInfinity;
-  if (relu) low_ = 0;
+  if (const Clamp* clamp = activation.clamp()) {
+    low_ = std::max(low_, clamp->low);
+    high_ = std::min(high_, clamp->high);
+  }
 }
 
 // Must be computed in float and in this order, like onnxruntime.
@@ -106,8 +109,8 @@ Requantize SumStore::store(std::size_t lane) const {
 void SumStore::finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
                       std::size_t channels) const {
   if (table_ != nullptr) kernels.look_up({table_, row, pixel, row, pixel, pixels, channels});
-  if (activation_)
-    active_kernels().tensor->activate(*activation_, pixels, channels, reinterpret_cast<float*>(row),
+  if (activation_.then() != nullptr)
+    active_kernels().tensor->activate(*activation_.then(), pixels, channels, reinterpret_cast<float*>(row),
                                       pixel / static_cast<std::ptrdiff_t>(sizeof(float)));
 }
 

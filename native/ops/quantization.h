@@ -10,6 +10,7 @@
 
 #include "kernels/integer_kernels.h"
 #include "kernels/tensor_kernels.h"
+#include "ops/activation.h"
 #include "ops/byte_map.h"
 #include "ops/convolution.h"
 
@@ -54,8 +55,8 @@ std::int64_t largest_sum(const std::int8_t* weight, std::size_t count);
 // become outputs. One entry for each packed lane.
 class SumStore {
  public:
-  // Without `output`, outputs are floats.
-  SumStore(const Quantization& input, const std::optional<Quantization>& output, bool relu);
+  // Without `output`, outputs are floats. Before integers, only a ReLU is possible.
+  SumStore(const Quantization& input, const std::optional<Quantization>& output, const Activation& activation = {});
 
   // Throws ERR_QUANT_PARAM, naming `where`, if a product of scales is not finite.
   void check(const std::vector<float>& weight_scale, const std::string& where) const;
@@ -72,8 +73,6 @@ class SumStore {
   std::uint8_t table_zero() const { return table_zero_; }
   const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
   Requantize store(std::size_t lane) const;
-  // Sets a function with a kernel to apply to outputs that are floats.
-  void set_activation(const UnaryFunction& activation) { activation_ = activation; }
   // Applies the table or the function, if there is one, to stored pixels of a row, `channels` of each.
   void finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
               std::size_t channels) const;
@@ -92,7 +91,7 @@ class SumStore {
   const float* scale_ = nullptr;
   const std::uint8_t* table_ = nullptr;
   std::uint8_t table_zero_ = 0;
-  std::optional<UnaryFunction> activation_;
+  Activation activation_;
 };
 
 }  // namespace qarepvgg

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace qarepvgg {
@@ -48,8 +49,10 @@ void SqueezeExcite::measure(const FeatureMap& x, std::size_t image, SqueezeExcit
   for (std::size_t c = 0; c < shape_.c; ++c) gate[c] = 1.0f / (1.0f + std::exp(-gate[c]));
 }
 
-void SqueezeExcite::apply(const FeatureMap& x, std::size_t image, const float* saved, bool relu, const FeatureMap& y,
-                          std::size_t first_row, std::size_t last_row) const {
+void SqueezeExcite::apply(const FeatureMap& x, std::size_t image, const float* saved, const Clamp* clamp,
+                          const FeatureMap& y, std::size_t first_row, std::size_t last_row) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto [low, high] = clamp != nullptr ? *clamp : Clamp{-kInfinity, kInfinity};
   const float* gate = saved + pixel_;
   for (std::size_t row = first_row; row < last_row; ++row) {
     const float* in = x.at(image, signed_size(row), 0);
@@ -57,7 +60,7 @@ void SqueezeExcite::apply(const FeatureMap& x, std::size_t image, const float* s
     for (std::size_t p = 0; p < shape_.w; ++p, in += pixel_, out += pixel_)
       for (std::size_t c = 0; c < pixel_; ++c) {
         const float value = in[c] * gate[c];
-        out[c] = relu && value < 0 ? 0.0f : value;
+        out[c] = value < low ? low : high < value ? high : value;
       }
   }
 }

@@ -1,4 +1,4 @@
-// Squeeze-and-excitation (Hu et al., arXiv 1709.01507): y = x * sigmoid(up(relu(down(mean of x)))), then ReLU if asked.
+// Squeeze-and-excitation (Hu et al., arXiv 1709.01507): y = x * sigmoid(up(relu(down(mean of x)))), perhaps clamped.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ class SqueezeExcite {
 
   // Computes the gate of one image into its part of `saved`.
   void measure(const FeatureMap& x, std::size_t image, SqueezeExciteWeights weights, float* saved) const;
-  // y = x * gate, then ReLU if asked, for rows [first, last) of one image.
-  void apply(const FeatureMap& x, std::size_t image, const float* saved, bool relu, const FeatureMap& y,
+  // y = x * gate, clamped unless `clamp` is null, for rows [first, last) of one image.
+  void apply(const FeatureMap& x, std::size_t image, const float* saved, const Clamp* clamp, const FeatureMap& y,
              std::size_t first_row, std::size_t last_row) const;
   // grad: the gradient of y, already masked by the ReLU. grad_x (+)= the gradient. Iterates images in order, because
   // the gradients of the weights are sums over them.

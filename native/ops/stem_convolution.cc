@@ -94,8 +94,7 @@ void StemConvolution::run_items(const Image& image, const float* weights, const 
   tile.tap_count = taps_.size();
   tile.depth = depth_;
   tile.out_pixel = signed_size(out.shape.pixel());
-  tile.relu = options.relu;
-  tile.ceiling = options.ceiling;
+  tile.clamp = options.clamp;
   const FeatureMap& addend = options.addend_for(out);
   tile.addend_pixel = signed_size(addend.shape.pixel());
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {

@@ -203,8 +203,7 @@ void WinogradConvolution::transform_output(const TileRef& tile, const float* m, 
                       source,
                       signed_size(addend.shape.pixel()),
                       signed_size(addend.shape.row()),
-                      options.relu,
-                      options.ceiling};
+                      options.clamp};
   const std::size_t columns = tile.width();
   if (tile.overhangs()) {
     call.out = patch;

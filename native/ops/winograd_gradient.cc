@@ -131,7 +131,7 @@ void WinogradWeightGradient::join(float* sums, float* grad_weight, int threads) 
     float* first = sums + item * depth * padded;
     Rows rows[kMaxChunks];
     for (std::size_t chunk = 0; chunk < chunks_; ++chunk) rows[chunk] = {first + chunk * sum_floats(), 0};
-    kernels_->add({1, depth, padded}, rows, chunks_, false, {first, 0});
+    kernels_->add({1, depth, padded}, rows, chunks_, nullptr, {first, 0});
   });
   parallel_for(threads, shape_.groups * depth, [&](std::size_t item) {
     const std::size_t group = item / depth, k = item % depth;

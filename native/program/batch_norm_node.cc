@@ -30,7 +30,7 @@ class BatchNormNode final : public Node {
   }
   ChunkTask hand_over_gradient_pass() override {
     is_summed_ = true;
-    return [this](std::size_t chunk) { norm_.sum_chunk(grad_y(), x(), spec_.relu, chunk, wiring_.saved); };
+    return [this](std::size_t chunk) { norm_.sum_chunk(grad_y(), x(), has_relu(), chunk, wiring_.saved); };
   }
   bool makes_output_pass() const override { return true; }
   bool makes_gradient_pass() const override { return true; }
@@ -46,14 +46,14 @@ class BatchNormNode final : public Node {
     } else {
       norm_.recall(run.state + spec_.running_mean, run.state + spec_.running_var, spec_.eps, wiring_.saved);
     }
-    norm_.normalize({x(), has_addend() ? &x(1) : nullptr, y(), spec_.relu},
+    norm_.normalize({x(), has_addend() ? &x(1) : nullptr, y(), spec_.activation.clamp()},
                     {run.state + spec_.weight, run.state + spec_.bias}, wiring_.saved, wiring_.output_pass, team);
   }
 
   void backward(const Run& run) override {
     const int team = run.team(work());
-    if (!is_summed_) norm_.sum(grad_y(), x(), spec_.relu, wiring_.saved, team);
-    norm_.backward({grad_y(), x(), grad_x(), spec_.relu, wiring_.accumulate[0], training_, run.gradients + spec_.weight,
+    if (!is_summed_) norm_.sum(grad_y(), x(), has_relu(), wiring_.saved, team);
+    norm_.backward({grad_y(), x(), grad_x(), has_relu(), wiring_.accumulate[0], training_, run.gradients + spec_.weight,
                     run.gradients + spec_.bias},
                    wiring_.saved, wiring_.backward_scratch, wiring_.gradient_pass, team);
     if (has_addend() && grad_x(1).data != grad_y().data)
@@ -61,6 +61,7 @@ class BatchNormNode final : public Node {
   }
 
  private:
+  bool has_relu() const { return spec_.activation.any(); }
   bool has_addend() const { return spec_.inputs.size() > 1; }
 
   BatchNorm norm_;
@@ -77,7 +78,8 @@ NewNode make_batch_norm_node(const OpSpec& spec, const std::vector<MapShape>& in
     fail(code::kShape, "expected more than one value per channel when training, received input dims [", input.n, ", ",
          input.c, ", ", input.h, ", ", input.w, "]");
   if (!inputs.back().same_dims(input)) fail(code::kShape, "expected the addend of a batch norm to have its dims");
-  if (inputs.size() > 1 && spec.relu) fail(code::kInvalidArg, "expected no fused ReLU on a batch norm with an addend");
+  if (inputs.size() > 1 && spec.activation.any())
+    fail(code::kInvalidArg, "expected no activation on a batch norm with an addend");
   return {std::make_unique<BatchNormNode>(spec, input, training), input};
 }
 

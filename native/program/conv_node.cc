@@ -138,7 +138,7 @@ class ConvNode final : public Node {
   std::size_t input_halo() const override { return shape_.padding; }
   std::size_t output_gradient_halo() const override { return TapConvolution::data_gradient_halo(shape_); }
   bool backward_reads_input() const override { return true; }
-  bool overwrites_output_gradient() const override { return spec_.relu; }
+  bool overwrites_output_gradient() const override { return spec_.activation.any(); }
   double work() const override { return shape_.macs() / 8; }
 
   std::size_t forward_scratch_floats() const override {
@@ -154,7 +154,7 @@ class ConvNode final : public Node {
   void forward(const Run& run) override {
     const float* bias = spec_.bias != kNoTensor ? run.state + spec_.bias : nullptr;
     float* scratch = wiring_.forward_scratch;
-    forward_.run(weights(run, scratch), bias, x(), y(), {false, spec_.relu}, scratch + identity_floats(),
+    forward_.run(weights(run, scratch), bias, x(), y(), {false, spec_.activation.clamp()}, scratch + identity_floats(),
                  run.team(work()));
   }
 
@@ -162,10 +162,10 @@ class ConvNode final : public Node {
     const int team = run.team(work());
     float* scratch = wiring_.backward_scratch;
     const KernelTable& kernels = active_kernels();
-    if (spec_.relu) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
+    if (spec_.activation.any()) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
     if (spec_.bias != kNoTensor) add_channel_sums(grad_y(), scratch, run.gradients + spec_.bias, kernels, team);
     weight_gradient_->run(x(), grad_y(), scratch, run.gradients + spec_.weight, team);
-    data_gradient_->run(weights(run, scratch), nullptr, grad_y(), grad_x(), {wiring_.accumulate[0], false},
+    data_gradient_->run(weights(run, scratch), nullptr, grad_y(), grad_x(), {wiring_.accumulate[0]},
                         scratch + identity_floats(), team);
   }
 

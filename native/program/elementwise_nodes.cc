@@ -20,18 +20,18 @@ class AddNode final : public ElementwiseNode {
  public:
   using ElementwiseNode::ElementwiseNode;
 
-  bool overwrites_output_gradient() const override { return spec_.relu; }
+  bool overwrites_output_gradient() const override { return spec_.activation.any(); }
 
   void forward(const Run& run) override {
     const FeatureMap* operands[kMaxSummands];
     for (std::size_t i = 0; i < wiring_.inputs.size(); ++i) operands[i] = &x(i);
-    add_maps(operands, wiring_.inputs.size(), spec_.relu, y(), active_kernels(), run.team(work()));
+    add_maps(operands, wiring_.inputs.size(), spec_.activation.clamp(), y(), active_kernels(), run.team(work()));
   }
 
   void backward(const Run& run) override {
     const KernelTable& kernels = active_kernels();
     const int team = run.team(work());
-    if (spec_.relu) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
+    if (spec_.activation.any()) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
     for (std::size_t i = 0; i < wiring_.inputs.size(); ++i)
       if (grad_x(i).data != grad_y().data) scale_map(grad_y(), 1.0f, wiring_.accumulate[i], grad_x(i), kernels, team);
   }
@@ -80,7 +80,7 @@ class ReluNode final : public ElementwiseNode {
 
   void forward(const Run& run) override {
     const FeatureMap* operand = &x();
-    add_maps(&operand, 1, true, y(), active_kernels(), run.team(work()));
+    add_maps(&operand, 1, &kReluClamp, y(), active_kernels(), run.team(work()));
   }
   void backward(const Run& run) override {
     relu_backward(grad_y(), y(), wiring_.accumulate[0], grad_x(), active_kernels(), run.team(work()));
@@ -105,8 +105,8 @@ class GlobalAverageNode final : public ElementwiseNode {
 
 NewNode make_elementwise_node(const OpSpec& spec, const std::vector<MapShape>& inputs) {
   const MapShape& shape = inputs.front();
-  if (spec.relu && spec.kind != OpKind::kAdd)
-    fail(code::kInvalidArg, "expected a fused ReLU on a convolution, batch norm or sum only");
+  if (spec.activation.any() && spec.kind != OpKind::kAdd)
+    fail(code::kInvalidArg, "expected an activation on a convolution, batch norm or sum only");
   switch (spec.kind) {
     case OpKind::kAdd:
       for (const MapShape& other : inputs)

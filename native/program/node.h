@@ -46,7 +46,7 @@ class Node {
   virtual std::size_t output_gradient_halo() const { return 0; }
   // What backward reads besides the gradient of the output.
   virtual bool backward_reads_input() const { return false; }
-  virtual bool backward_reads_output() const { return spec_.relu; }
+  virtual bool backward_reads_output() const { return spec_.activation.any(); }
   // Whether backward masks the gradient of the output in place.
   virtual bool overwrites_output_gradient() const { return false; }
   // Whether the gradient of the first input may overwrite that of the output.

@@ -40,7 +40,7 @@ bool is_quantized(OpKind kind);
 struct OpSpec {
   OpKind kind{};
   std::vector<ValueId> inputs;
-  bool relu = false;  // fused into the store of conv, batch norm, add, squeeze-excite and quantized conv
+  Activation activation;  // of conv, batch norm, add, squeeze-excite and quantized conv: a ReLU or none
 
   // conv and quantized conv
   std::size_t out_channels = 0, kernel = 0, stride = 0, padding = 0, dilation = 0, groups = 0;

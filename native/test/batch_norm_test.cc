@@ -123,7 +123,7 @@ Results run_native(const Case& c, const KernelTable& kernels, Rng& rng) {
   } else {
     norm.recall(running_mean, running_var, c.norm.eps, saved);
   }
-  norm.normalize({x, c.with_addend ? &addend : nullptr, y, c.relu}, weights, saved, {}, 1);
+  norm.normalize({x, c.with_addend ? &addend : nullptr, y, c.relu ? &kReluClamp : nullptr}, weights, saved, {}, 1);
   norm.sum(grad_y, x, c.relu, saved, 1);
   norm.backward({grad_y, x, grad_x, c.relu, c.accumulate, c.training, grad_weight, grad_bias}, saved,
                 memory.floats(norm.backward_workspace_floats()), {}, 1);

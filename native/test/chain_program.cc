@@ -15,7 +15,7 @@ void check_elements(const ProgramSpec& spec) {
   for (std::size_t i = 0; i < spec.ops.size(); ++i) {
     const OpSpec& op = spec.ops[i];
     const std::string label = op_label(i, name_of(op.kind));
-    if (op.relu && is_quantized(op.kind) && op.kind != OpKind::kQuantizedConv)
+    if (op.activation.any() && is_quantized(op.kind) && op.kind != OpKind::kQuantizedConv)
       fail(code::kInvalidArg, label, ": expected no fused ReLU");
     if (op.reads_integers() != op.from.has_value())
       fail(code::kInvalidArg, label, ": expected its input's quantization");
@@ -85,9 +85,9 @@ class ChainGraph {
     node_.name = op_label(index, name_of(op.kind));
     node_.op = name_of(op.kind);
     node_.inputs = {kNoValue};
-    if (op.relu && op.kind == OpKind::kGlobalAverage)
+    if (op.activation.any() && op.kind == OpKind::kGlobalAverage)
       fail(code::kInvalidArg, "expected a global average without a fused ReLU");
-    if (op.relu) node_.attributes.set("activation", "relu");
+    if (op.activation.any()) node_.attributes.set("activation", "relu");
     if (op.from) set_quantization("input", *op.from);
     if (op.to && is_quantized(op.kind)) set_quantization("output", *op.to);
     switch (op.kind) {

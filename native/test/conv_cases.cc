@@ -122,6 +122,11 @@ ConvShape random_stem_shape(Rng& rng, std::size_t max_channels, std::size_t dila
   }
 }
 
+Clamp random_clamp(Rng& rng) {
+  const Clamp clamps[]{kReluClamp, {0, 6}, {0, 1}, {-1, 1}, {-0.5f, kReluClamp.high}, {-kReluClamp.high, 0}};
+  return rng.pick(clamps);
+}
+
 reference::Convolution reference_of(const ConvShape& s) {
   return {s.out_c, s.kernel, s.stride, s.padding, s.dilation, s.groups};
 }

@@ -37,6 +37,9 @@ reference::Convolution reference_of(const ConvShape& shape);
 inline reference::Dims input_dims(const ConvShape& s) { return {s.n, s.in_c, s.in_h, s.in_w}; }
 inline reference::Dims output_dims(const ConvShape& s) { return {s.n, s.out_c, s.out_h(), s.out_w()}; }
 
+// Bounds of an activation: those of a ReLU, or others.
+Clamp random_clamp(Rng& rng);
+
 using ConvCase = void (*)(Rng&, const ConvShape&, Data);
 
 // Registers three kinds of tests. <direction>_<family> for every family: 2,000 random shapes with whole numbers and 500

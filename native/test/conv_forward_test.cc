@@ -1,4 +1,6 @@
 // Convolution, fused with bias and ReLU, on every instruction set against the reference.
+#include <algorithm>
+
 #include "reference/elementwise.h"
 #include "reference/im2col_gemm.h"
 #include "test/conv_cases.h"
@@ -13,16 +15,16 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   const reference::Tensor before = random_tensor(rng, output_dims(shape), data);
   const reference::Values weight = random_values(rng, shape.weight_elements(), data);
   const reference::Values bias = random_values(rng, rng.chance(0.5) ? shape.out_c : 0, data);
-  ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
-  if (options.relu && rng.chance(0.3)) options.ceiling = 6;
+  const Clamp clamp = random_clamp(rng);
+  ConvOptions options{rng.chance(0.5), rng.chance(0.5) ? &clamp : nullptr};
   const bool elsewhere = rng.chance(0.5);  // whether the addend has memory of its own
   const std::size_t extra_halo = rng.between(0, 1), out_halo = rng.between(0, 1);
 
   reference::Tensor expected = reference::convolve(x, weight, bias, reference_of(shape));
   if (options.accumulate) expected = reference::add({&expected, &before});
-  if (options.relu) expected = reference::relu(expected);
-  for (double& value : expected.data)
-    if (value > static_cast<double>(options.ceiling)) value = static_cast<double>(options.ceiling);
+  if (options.clamp != nullptr)
+    for (double& value : expected.data)
+      value = std::clamp(value, static_cast<double>(clamp.low), static_cast<double>(clamp.high));
   const std::size_t terms = shape.weight_elements() / shape.out_c + 2;  // 2: bias and addend
   const double tolerance = sum_tolerance(data, 1, terms);
 

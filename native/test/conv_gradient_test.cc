@@ -31,7 +31,7 @@ void data_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
     const FeatureMap in = memory.map(grad_y, TapConvolution::data_gradient_halo(shape) + extra_halo);
     const MapShape out_shape{shape.n, shape.in_c, shape.in_h, shape.in_w, out_halo};
     const FeatureMap out = accumulate ? memory.map(before, out_halo) : memory.map(out_shape);
-    plan.run(in, packed, nullptr, out, {accumulate, false}, 1);
+    plan.run(in, packed, nullptr, out, {accumulate}, 1);
     CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape);
     CHECK(zero_border(out), kernels->isa, ", ", shape);
   }

@@ -48,7 +48,7 @@ TEST(add) {
                if (in_place) maps[shared] = out;
                const FeatureMap* operands[kMaxSummands];
                for (std::size_t i = 0; i < count; ++i) operands[i] = &maps[i];
-               add_maps(operands, count, relu, out, kernels, 1);
+               add_maps(operands, count, relu ? &kReluClamp : nullptr, out, kernels, 1);
              });
   });
 }

@@ -19,12 +19,13 @@ struct Conv {
   bool transposed, has_bias, has_addend;
   Floats weight, bias;
   std::string activation;
+  double low;  // of a clip
   double scale, shift;
 };
 
 double activated(const Conv& conv, double value) {
   if (conv.activation == "relu") value = std::max(value, 0.0);
-  if (conv.activation == "clip") value = std::clamp(value, 0.0, 0.5);
+  if (conv.activation == "clip") value = std::clamp(value, conv.low, 0.5);
   if (conv.activation == "sigmoid") value = 1 / (1 + std::exp(-value));
   return value * conv.scale + conv.shift;
 }
@@ -109,6 +110,8 @@ Conv random_conv(Rng& rng) {
   conv.bias = random_floats(rng, conv.out.c);
   const char* kinds[]{"", "relu", "clip", "sigmoid"};
   conv.activation = rng.pick(kinds);
+  const double lows[]{0, -0.25, 0.125};  // the last one does not leave zero as it is
+  conv.low = rng.pick(lows);
   conv.scale = !conv.activation.empty() && rng.chance(0.3) ? 0.75 : 1;
   conv.shift = !conv.activation.empty() && rng.chance(0.3) ? -0.25 : 0;
   return conv;
@@ -149,7 +152,7 @@ Maker maker_of(const Conv& conv, Algorithm algorithm, int threads) {
   if (conv.transposed) attributes.set("outputPadding", std::vector<double>{0, 0});
   if (!conv.activation.empty()) {
     attributes.set("activation", conv.activation);
-    attributes.set("activation.low", 0.0);
+    attributes.set("activation.low", conv.low);
     attributes.set("activation.high", 0.5);
     attributes.set("activation.scale", conv.scale);
     attributes.set("activation.shift", conv.shift);

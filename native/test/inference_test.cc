@@ -230,7 +230,7 @@ TEST(inference_rejects) {
                 "an op without input");
     CHECK_EQUAL(code_with([&](ProgramSpec& spec) {
                   spec.ops[op].kind = OpKind::kGlobalAverage;
-                  spec.ops[op].relu = true;
+                  spec.ops[op].activation = Activation::relu();
                 }),
                 code::kInvalidArg, "a ReLU that no global average has");
     if (chain.spec.ops[op].kind != OpKind::kGlobalAverage) {

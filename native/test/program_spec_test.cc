@@ -104,9 +104,9 @@ TEST(program_spec_bad_ops) {
   check_bad_op(code::kInvalidArg, "two addends", norm, [](OpSpec& op) { op.inputs = {1, 1, 1}; });
   check_bad_op(code::kInvalidArg, "ReLU behind an addend", norm, [](OpSpec& op) {
     op.inputs = {1, 1};
-    op.relu = true;
+    op.activation = Activation::relu();
   });
-  check_bad_op(code::kInvalidArg, "ReLU of a factor", scale(1), [](OpSpec& op) { op.relu = true; });
+  check_bad_op(code::kInvalidArg, "ReLU of a factor", scale(1), [](OpSpec& op) { op.activation = Activation::relu(); });
 
   check_bad_op(code::kInvalidArg, "no weight", conv, [](OpSpec& op) { op.weight = kNoTensor; });
   check_bad_op(code::kInvalidArg, "weight past the state", conv, [](OpSpec& op) { op.weight = 1000 - 8 * 8 * 9 + 1; });

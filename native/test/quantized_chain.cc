@@ -93,7 +93,7 @@ class Builder {
       op.dilation = shape.dilation;
       op.groups = shape.groups;
       write_integers(op, c.to);
-      op.relu = c.relu;
+      if (c.relu) op.activation = Activation::relu();
       op.quantized = c.weights;
       h_ = shape.out_h();
       w_ = shape.out_w();

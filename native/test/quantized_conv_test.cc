@@ -23,7 +23,7 @@ struct Packed {
 
   template <class Plan, class Pack>
   Packed(GuardedMemory& memory, const QuantizedCase& c, const Plan& plan, const Pack& pack)
-      : weights(memory.bytes(plan.weight_bytes())), sums(c.from, c.to, c.relu) {
+      : weights(memory.bytes(plan.weight_bytes())), sums(c.from, c.to, c.relu ? Activation::relu() : Activation()) {
     pack(c.weights->weight.data(), weights);
     const std::size_t groups = c.shape.out_c / plan.panels().channels, lanes = groups * plan.panels().padded();
     sums.pack(*c.weights, groups, plan.panels(), plan.offset(),

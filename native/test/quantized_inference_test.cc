@@ -137,7 +137,8 @@ TEST(quantized_inference_rejects) {
               "integers from an op on floats");
   CHECK_EQUAL(code_with([](Ops& ops) { ops[2].kind = OpKind::kGlobalAverage; }), code::kInvalidArg,
               "integers into an op on floats");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[2].relu = true; }), code::kInvalidArg, "a ReLU that no pooling has");
+  CHECK_EQUAL(code_with([](Ops& ops) { ops[2].activation = Activation::relu(); }), code::kInvalidArg,
+              "a ReLU that no pooling has");
   CHECK_EQUAL(code_with([](Ops& ops) { ops[2].from = Quantization(0.3, 0, "x"); }), code::kQuantParam, "another scale");
   CHECK_EQUAL(code_with([](Ops& ops) { ops[2].from = Quantization(0.2, 1, "x"); }), code::kQuantParam,
               "another zero point");

@@ -46,7 +46,7 @@ class Builder {
       op.stride = rng_.chance(0.7) ? 1 : 2;
       op.padding = rng_.chance(0.9) ? op.dilation * (op.kernel - 1) / 2 : rng_.between(0, 2);
       op.groups = rng_.chance(0.7) ? 1 : rng_.between(2, 4);
-      op.relu = rng_.chance(0.6);
+      if (rng_.chance(0.6)) op.activation = Activation::relu();
       if (c_ % op.groups != 0 || op.out_channels % op.groups != 0) op.groups = 1;
       const std::size_t reach = op.dilation * (op.kernel - 1);
       if (h_ + 2 * op.padding <= reach || w_ + 2 * op.padding <= reach) continue;
@@ -65,7 +65,7 @@ class Builder {
   void add_squeeze_excite() {
     OpSpec op = make(OpKind::kSqueezeExcite);
     op.reduced = rng_.between(1, 9);
-    op.relu = rng_.chance(0.5);
+    if (rng_.chance(0.5)) op.activation = Activation::relu();
     op.weight = tensor(op.reduced * c_, 1);
     op.bias = tensor(op.reduced, 1);
     op.up_weight = tensor(c_ * op.reduced, 1);

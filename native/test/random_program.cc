@@ -114,7 +114,7 @@ class Builder {
     op.dilation = rng_.chance(0.3) ? 2 : 1;
     op.groups = rng_.chance(0.6) ? 1 : rng_.between(1, 4);
     if (dims_.c % op.groups != 0 || out_channels % op.groups != 0) op.groups = 1;
-    op.relu = rng_.chance(0.3);
+    if (rng_.chance(0.3)) op.activation = Activation::relu();
     return op;
   }
 
@@ -124,8 +124,8 @@ class Builder {
     op.inputs = {input};
     if (rng_.chance(0.5))
       op.inputs.push_back(any(readable_));
-    else
-      op.relu = rng_.chance(0.5);
+    else if (rng_.chance(0.5))
+      op.activation = Activation::relu();
     op.eps = 0.5;  // keeps channels of nearly equal pixels well conditioned, also after several norms
     op.momentum = 0.3;
     smallest_ = std::min(smallest_, dims_.n * dims_.h * dims_.w);
@@ -137,7 +137,7 @@ class Builder {
     op.kind = OpKind::kSqueezeExcite;
     op.inputs = {input};
     op.reduced = rng_.between(1, 8);
-    op.relu = rng_.chance(0.3);
+    if (rng_.chance(0.3)) op.activation = Activation::relu();
     push(std::move(op));
   }
 
@@ -145,7 +145,7 @@ class Builder {
     OpSpec op;
     op.kind = OpKind::kAdd;
     op.inputs = std::move(inputs);
-    op.relu = rng_.chance(0.3);
+    if (rng_.chance(0.3)) op.activation = Activation::relu();
     push(std::move(op));
   }
 

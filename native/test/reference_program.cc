@@ -47,8 +47,9 @@ reference::SqueezeExcite squeeze_excite_of(const OpSpec& op, std::size_t channel
 reference::Quantized quantized_of(const Quantization& q) { return {q.scale(), q.zero_point()}; }
 
 reference::QuantizedConvolution quantized_convolution_of(const OpSpec& op) {
-  reference::QuantizedConvolution conv{convolution_of(op), quantized_of(*op.from), {}, op.relu, op.quantized->weight,
-                                       op.quantized->bias, op.quantized->scale};
+  reference::QuantizedConvolution conv{convolution_of(op),  quantized_of(*op.from), {},
+                                       op.activation.any(), op.quantized->weight,   op.quantized->bias,
+                                       op.quantized->scale};
   if (op.to) conv.to = quantized_of(*op.to);
   return conv;
 }
@@ -71,7 +72,7 @@ const Tensor& ReferenceProgram::forward(const Tensor& input, Values& state) {
   for (std::size_t i = 0; i < spec_.ops.size(); ++i) {
     Tensor y = run(i, state);
     largest_value_ = std::max(largest_value_, largest(y.data));
-    values_.push_back(spec_.ops[i].relu || spec_.ops[i].kind == OpKind::kRelu ? relu(y) : std::move(y));
+    values_.push_back(spec_.ops[i].activation.any() || spec_.ops[i].kind == OpKind::kRelu ? relu(y) : std::move(y));
   }
   return values_.back();
 }
@@ -136,7 +137,7 @@ Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state
   for (const Tensor& value : values_) grads.emplace_back(value.dims);
   grads.back() = grad_output;
   for (std::size_t i = spec_.ops.size(); i-- > 0;) {
-    const bool relu = spec_.ops[i].relu || spec_.ops[i].kind == OpKind::kRelu;
+    const bool relu = spec_.ops[i].activation.any() || spec_.ops[i].kind == OpKind::kRelu;
     const Tensor grad_y = relu ? reference::relu_gradient(grads[i + 1], values_[i + 1]) : grads[i + 1];
     differentiate(i, grad_y, state, gradients, grads);
   }

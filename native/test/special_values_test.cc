@@ -47,7 +47,7 @@ TEST(denormals_pass_a_batch_norm) {
         float *zeros = memory.floats(reference::Values(x.shape.c, 0.0)),
               *ones = memory.floats(reference::Values(x.shape.c, 1.0)), *saved = memory.floats(norm.saved_floats());
         norm.recall(zeros, ones, 0, saved);
-        norm.normalize({x, nullptr, out, false}, {ones, zeros}, saved, {}, 1);
+        norm.normalize({x, nullptr, out, nullptr}, {ones, zeros}, saved, {}, 1);
       });
 }
 
@@ -61,7 +61,7 @@ TEST(denormals_pass_a_sum) {
       test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x, const FeatureMap& out) {
         const FeatureMap zeros = memory.map(reference::Tensor({1, x.shape.c, x.shape.h, x.shape.w}), 1);
         const FeatureMap* operands[]{&x, &zeros};
-        add_maps(operands, 2, false, out, kernels, 1);
+        add_maps(operands, 2, nullptr, out, kernels, 1);
       });
 }
 

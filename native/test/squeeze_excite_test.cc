@@ -74,8 +74,8 @@ TEST(squeeze_excite) {
       for (std::size_t image = 0; image < dims.n; ++image) {
         float* of_image = saved + image * gate.saved_per_image();
         gate.measure(x, image, weights, of_image);
-        gate.apply(x, image, of_image, relu, out, 0, cut);
-        gate.apply(x, image, of_image, relu, out, cut, dims.h);
+        gate.apply(x, image, of_image, relu ? &kReluClamp : nullptr, out, 0, cut);
+        gate.apply(x, image, of_image, relu ? &kReluClamp : nullptr, out, cut, dims.h);
       }
       CHECK_VALUES(read(out).data, y.data, kTolerance, where);
       CHECK(zero_border(out), where);

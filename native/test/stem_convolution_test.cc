@@ -68,7 +68,8 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
       const FeatureMap out = memory.map(out_shape);
       const auto scratch = scratch_of(memory, members, plan.scratch_floats() * sizeof(float));
       run_in_pieces(rng, plan.items(), members, [&](const Tile& rows, std::size_t member, bool) {
-        plan.run_items(image, packed, packed_bias, out, {false, relu}, reinterpret_cast<float*>(scratch[member]), rows);
+        plan.run_items(image, packed, packed_bias, out, {false, relu ? &kReluClamp : nullptr},
+                       reinterpret_cast<float*>(scratch[member]), rows);
       });
       CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape, ", ", members, " members");
       CHECK(zero_border(out), kernels->isa, ", ", shape);

@@ -46,7 +46,7 @@ TEST(threads_convolution) {
         float *packed = memory.floats(forward.weight_floats()), *packed_bias = memory.floats(forward.bias_floats());
         forward.pack_weights(weights, packed, threads);
         forward.pack_bias(memory.floats(bias), packed_bias);
-        forward.run(in, packed, packed_bias, out, {false, true}, threads);
+        forward.run(in, packed, packed_bias, out, {false, &kReluClamp}, threads);
         append(all, read(out).data);
 
         const TapConvolution backward = TapConvolution::data_gradient(shape, *kernels);
@@ -82,7 +82,8 @@ TEST(threads_batch_norm) {
         float* saved = memory.floats(norm.saved_floats());
         norm.measure(in, saved, threads);
         norm.settle(1e-5, {mean, var, batches, 0.1}, saved, threads);
-        norm.normalize({in, nullptr, out, true}, {memory.floats(gamma), memory.floats(gamma)}, saved, {}, threads);
+        norm.normalize({in, nullptr, out, &kReluClamp}, {memory.floats(gamma), memory.floats(gamma)}, saved, {},
+                       threads);
         norm.sum(grad, in, true, saved, threads);
         norm.backward({grad, in, grad_x, true, false, true, grad_weight, grad_bias}, saved,
                       memory.floats(norm.backward_workspace_floats()), {}, threads);
@@ -109,7 +110,7 @@ TEST(threads_elementwise) {
           op(out);
           append(all, read(out).data);
         };
-        with_result([&](const FeatureMap& out) { add_maps(operands, 2, true, out, *kernels, threads); });
+        with_result([&](const FeatureMap& out) { add_maps(operands, 2, &kReluClamp, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { scale_map(x, 0.3f, false, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { relu_backward(x, y, false, out, *kernels, threads); });
         with_result([&](const FeatureMap& out) { average3x3(x, false, out, *kernels, threads); });

@@ -27,7 +27,7 @@ class Builder {
     OpSpec sum;
     sum.kind = OpKind::kAdd;
     sum.inputs = {wide, narrow};
-    sum.relu = true;
+    sum.activation = Activation::relu();
     ValueId last = push(sum);
     channels_ = channels;
     if (rng.chance(0.3)) last = add_squeeze_excite(last);

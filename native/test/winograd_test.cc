@@ -103,12 +103,12 @@ TEST(winograd_equals_reference) {
   CHECK(errors[errors.size() / 2] <= kTypicalError, "a typical error of ", errors[errors.size() / 2]);
 }
 
-// Bias, addend and ReLU are applied to the rounded sums, each exactly.
+// Bias, addend and clamp are applied to the rounded sums, each exactly.
 TEST(winograd_options) {
   test.repeat(600, [](Rng& rng) {
     const Case c = random_case(rng);
-    ConvOptions options{rng.chance(0.5), rng.chance(0.5)};
-    if (options.relu && rng.chance(0.3)) options.ceiling = 1;
+    const Clamp clamp = random_clamp(rng);
+    const ConvOptions options{rng.chance(0.5), rng.chance(0.5) ? &clamp : nullptr};
     const bool with_bias = rng.chance(0.5);
     const std::size_t pixels = c.shape.out_h() * c.shape.out_w();
     for (const KernelTable* kernels : float_kernels()) {
@@ -117,8 +117,8 @@ TEST(winograd_options) {
         float value = static_cast<float>(expected[i]);
         if (with_bias) value += static_cast<float>(c.bias[i / pixels % c.shape.out_c]);
         if (options.accumulate) value += static_cast<float>(c.before.data[i]);
-        if (options.relu && value < 0) value = 0;
-        expected[i] = static_cast<double>(std::min(value, options.ceiling));
+        if (options.clamp != nullptr) value = std::clamp(value, clamp.low, clamp.high);
+        expected[i] = static_cast<double>(value);
       }
       CHECK_VALUES(run(rng, c, *kernels, 1, 1, with_bias, options), expected, kEitherZero, describe(c, *kernels));
     }
@@ -130,11 +130,11 @@ TEST(winograd_on_any_team) {
     const Case c = random_case(rng);
     constexpr std::size_t kTeams[]{1, 2, 3, 7};
     for (const KernelTable* kernels : float_kernels()) {
-      const reference::Values expected = run(rng, c, *kernels, 1, 1, true, {false, true});
+      const reference::Values expected = run(rng, c, *kernels, 1, 1, true, {false, &kReluClamp});
       for (std::size_t members : kTeams) {
         const std::size_t planned = rng.chance(0.5) ? members : rng.pick(kTeams);
-        CHECK_VALUES(run(rng, c, *kernels, planned, members, true, {false, true}), expected, 0.0, describe(c, *kernels),
-                     ", ", members, " members on a plan for ", planned);
+        CHECK_VALUES(run(rng, c, *kernels, planned, members, true, {false, &kReluClamp}), expected, 0.0,
+                     describe(c, *kernels), ", ", members, " members on a plan for ", planned);
       }
     }
   });

@@ -305,6 +305,7 @@ describe('activations', () => {
       ],
     ],
     ['a clip', 'clip', [['Clip', ['x', 'zero', 'six'], ['y']]]],
+    ['any other function of one number', 'elu', [['Elu', ['x'], ['y']]]],
   ])('%s', async (_, kind, nodes) => {
     expect(await passes({ nodes, tensors: three })).toBe(kind);
     const behind = nodes.map(([op, inputs, outputs]) => [

@@ -182,7 +182,7 @@ describe('Conv2d', () => {
     [{ kernelSize: 3, dilation: 256, padding: 255 }, [1, 3, 2, 2]],
   ] as const)('%p: an image smaller than the kernel', (more, size) => {
     const conv = new Conv2d({ ...options, ...more });
-    expectRefusal(() => conv.forward(randn(size)), 'ERR_SHAPE', 'at least as large as the kernel');
+    expectRefusal(() => conv.forward(randn(size)), 'ERR_SHAPE', 'an image of at least');
     expect(conv.forward(randn([1, 3, 9, 9])).dims).toEqual([1, 3, 7, 7]);
   });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
+import type { ConvOp, ProgramSpec } from '../../binding';
 import { addon } from '../../lib/binding';
 
 const declarations = ts.createSourceFile(
@@ -26,6 +27,32 @@ test('the addon has exactly the members that binding.d.ts declares', () => {
 test('a program has exactly the members that binding.d.ts declares', () => {
   const members = Object.getOwnPropertyNames(addon.Program.prototype).filter((key) => key !== 'constructor');
   expect(members.sort()).toEqual(membersOf('Program'));
+});
+
+test('a program has no activation without a gradient', () => {
+  const conv = {
+    op: 'conv',
+    input: 0,
+    outChannels: 1,
+    kernel: 1,
+    stride: 1,
+    padding: 0,
+    dilation: 1,
+    groups: 1,
+    weight: 0,
+  };
+  const specOf = (activation: string): ProgramSpec => ({
+    input: [1, 1, 1, 1],
+    ops: [{ ...conv, activation } as ConvOp],
+    stateLength: 1,
+    training: false,
+    gradients: true,
+  });
+  const outputOf = (activation: string): Float32Array =>
+    new addon.Program(specOf(activation)).forward(Float32Array.of(-2), Float32Array.of(3));
+  expect(outputOf('none')).toEqual(Float32Array.of(-6));
+  expect(outputOf('relu')).toEqual(Float32Array.of(0));
+  expect(() => outputOf('sigmoid')).toThrow("expected an activation of relu or none, received 'sigmoid'");
 });
 
 test('info() has exactly the members that binding.d.ts declares', () => {

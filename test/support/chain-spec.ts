@@ -1,6 +1,9 @@
 import type { ConvGeometry, GraphArray, GraphSpec, GraphNode as NativeNode, Op, TensorType } from '../../binding';
-import { convOutput } from '../../lib/graph/shapes';
 import type { QuantizedOp } from './quantized-ops';
+
+function positions(length: number, { kernel, stride, padding, dilation }: ConvGeometry): number {
+  return Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
+}
 
 /** The most channels of an image that a convolution in integers quantises itself. */
 const maxStemChannels = 4;
@@ -46,7 +49,7 @@ export function chainSpec(
           constant('int32', [op.outChannels], op.bias);
           constant('float32', [op.outChannels], op.weightScale);
         }
-        dims = [1, op.outChannels, convOutput(dims[2] as number, op), convOutput(dims[3] as number, op)];
+        dims = [1, op.outChannels, ...dims.slice(2).map((length) => positions(length, op))];
         break;
       }
       case 'squeezeExcite':
@@ -79,7 +82,7 @@ export function chainSpec(
       isInteger = outputScale !== undefined;
       if (isInteger) Object.assign(attributes, { outputScale, outputZeroPoint: outputZeroPoint as number });
     }
-    if ('relu' in op && op.relu) attributes = { ...attributes, activation: 'relu' };
+    if ('activation' in op && op.activation === 'relu') attributes = { ...attributes, activation: 'relu' };
     const output: TensorType = { type: isInteger ? 'uint8' : 'float32', dims };
     drafts.push({ op: name, name: `op ${i} (${op.op})`, attributes, constants: constants.length - before, output });
   });

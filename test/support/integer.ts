@@ -59,7 +59,7 @@ type Conv = Omit<ConvShape, 'inChannels'> & { readonly weight: Float32Array; rea
 
 function convolve(layer: Conv, { data, dims }: Tensor): Tensor {
   const [n, c, h, w] = dims as Dims;
-  const { kernel, stride, padding, dilation, groups, outChannels, weight, bias, relu } = layer;
+  const { kernel, stride, padding, dilation, groups, outChannels, weight, bias, activation } = layer;
   const size = (side: number): number => Math.floor((side + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
   const [outH, outW, depth] = [size(h), size(w), c / groups];
   const result: Tensor = { data: new Float32Array(n * outChannels * outH * outW), dims: [n, outChannels, outH, outW] };
@@ -78,7 +78,7 @@ function convolve(layer: Conv, { data, dims }: Tensor): Tensor {
         sum += pixel * (weight[(out * depth + k) * kernel ** 2 + tap] as number);
       }
     }
-    result.data[at] = relu ? Math.max(0, sum) : sum;
+    result.data[at] = activation === 'relu' ? Math.max(0, sum) : sum;
   }
   return result;
 }
@@ -94,13 +94,19 @@ function means({ data, dims }: Tensor): Float32Array {
 
 function squeezeExcite(layer: Extract<FloatLayer, { kind: 'squeezeExcite' }>, x: Tensor): Tensor {
   const [n, c, h, w] = x.dims as Dims;
-  const one = { kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
-  const down = { ...one, outChannels: layer.reduced, weight: layer.downWeight, bias: layer.downBias, relu: true };
-  const up = { ...one, outChannels: c, weight: layer.upWeight, bias: layer.upBias, relu: false };
+  const one = { activation: 'none' as const, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
+  const down = {
+    ...one,
+    outChannels: layer.reduced,
+    weight: layer.downWeight,
+    bias: layer.downBias,
+    activation: 'relu' as const,
+  };
+  const up = { ...one, outChannels: c, weight: layer.upWeight, bias: layer.upBias };
   const logits = convolve(up, convolve(down, { data: means(x), dims: [n, c, 1, 1] })).data;
   const data = x.data.map((value, i) => {
     const y = value / (1 + Math.exp(-(logits[Math.floor(i / (h * w))] as number)));
-    return layer.relu ? Math.max(0, y) : y;
+    return layer.activation === 'relu' ? Math.max(0, y) : y;
   });
   return { data, dims: x.dims };
 }

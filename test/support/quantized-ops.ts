@@ -1,4 +1,4 @@
-import type { ConvGeometry, ValueId } from '../../binding';
+import type { ConvGeometry, TrainedActivation, ValueId } from '../../binding';
 
 // Integers in a session. An integer q from 0 to 255 stands for (q - zeroPoint) * scale; scales are positive normal
 // float32 values, zero points whole numbers from 0 to 255. Each op states what its input stands for, and this must be
@@ -40,8 +40,7 @@ export interface QuantizedConvOp extends ConvGeometry {
   readonly outputScale?: number;
   /** Present where `outputScale` is. */
   readonly outputZeroPoint?: number;
-  /** No result below zero, that is below the zero point. */
-  readonly relu?: boolean;
+  readonly activation?: TrainedActivation;
 }
 
 /** Mean over the pixels of each channel, integer -> integer, as onnxruntime's QLinearGlobalAveragePool. */

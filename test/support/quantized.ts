@@ -43,10 +43,10 @@ function convolve(op: QuantizedConvOp, { data, dims }: Tensor): Tensor {
     const product = Math.fround(Math.fround(op.inputScale) * (op.weightScale[out] as number));
     if (op.outputScale === undefined) {
       const x = Math.fround(sum) * product;
-      y.data[at] = op.relu ? Math.max(x, 0) : x;
+      y.data[at] = op.activation === 'relu' ? Math.max(x, 0) : x;
     } else {
       const scale = Math.fround(product / Math.fround(op.outputScale));
-      y.data[at] = requantize(sum, scale, op.outputZeroPoint as number, op.relu);
+      y.data[at] = requantize(sum, scale, op.outputZeroPoint as number, op.activation === 'relu');
     }
   }
   return y;
@@ -131,7 +131,7 @@ export function quantizedNetwork(
       inputScale,
       inputZeroPoint,
       weightScale: Float32Array.from({ length: out }, () => draw(50, 150) / 10000),
-      relu,
+      activation: relu ? 'relu' : 'none',
       ...(float ? {} : { outputScale, outputZeroPoint: zeroPoint }),
     });
     [inChannels, inputScale, inputZeroPoint] = [out, outputScale, zeroPoint];

@@ -15,6 +15,7 @@ export const batchNormalization = defineOp({
     spatial: attribute('int', 1),
     training_mode: attribute('int', 0),
   },
+  isPerImage: true,
   infer(node) {
     const { type, dims } = operand(node, 0);
     const { training_mode: training, spatial } = node.attributes;

@@ -7,6 +7,7 @@ import {
   type Additions,
   attribute,
   broadcastDims,
+  broadcastsPerImage,
   defineOp,
   derived,
   type FileNode,
@@ -30,6 +31,7 @@ function binary(
     infer: (node) => [{ type: type ?? commonType(node), dims: pairDims(node) }],
     evaluate: (node) =>
       mapConstants(node, type ?? commonType(node), (a, b) => compute(a as number, b as number, commonType(node))),
+    isPerImage: broadcastsPerImage,
     lower: () => ({ op: 'binary', attributes: { kind } }),
   });
 }
@@ -175,6 +177,7 @@ export const pRelu = defineOp({
     mapConstants(node, operand(node, 0).type, (x, slope) =>
       (x as number) < 0 ? (x as number) * (slope as number) : (x as number),
     ),
+  isPerImage: broadcastsPerImage,
   lower: () => ({ op: 'binary', attributes: { kind: 'prelu' } }),
 });
 
@@ -186,6 +189,7 @@ export const mod = defineOp({
   infer: (node) => [{ type: commonType(node), dims: pairDims(node) }],
   evaluate: (node) =>
     mapConstants(node, commonType(node), (a = 0, b = 1) => (node.attributes.fmod ? a % b : a - Math.floor(a / b) * b)),
+  isPerImage: broadcastsPerImage,
   lower(node) {
     if (node.attributes.fmod === 0 && commonType(node) === 'float32') {
       throw unfit(node, 'fmod 1 for floats', describe(node.attributes.fmod));
@@ -209,5 +213,6 @@ export const where = defineOp({
     },
   ],
   evaluate: (node) => mapConstants(node, operand(node, 1).type, (test, a, b) => (test ? (a as number) : (b as number))),
+  isPerImage: broadcastsPerImage,
   lower: () => ({ op: 'where' }),
 });

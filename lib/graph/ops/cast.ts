@@ -16,6 +16,7 @@ export const cast = defineOp({
     const { dims } = operand(node, 0);
     return [tensorOf(target(node), dims, numbersOf(tensorAt(node, 0)))];
   },
+  isPerImage: true,
   lower: (node) => ({ op: 'cast', attributes: { to: target(node) } }),
 });
 
@@ -33,5 +34,6 @@ export const castLike = defineOp({
   attributes: { saturate: attribute('int', 1) },
   infer: (node) => [{ type: operand(node, 1).type, dims: operand(node, 0).dims }],
   evaluate: (node) => [tensorOf(operand(node, 1).type, operand(node, 0).dims, numbersOf(tensorAt(node, 0)))],
+  isPerImage: true,
   lower: (node) => ({ op: 'cast', inputs: [0], attributes: { to: operand(node, 1).type } }),
 });

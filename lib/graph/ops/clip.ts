@@ -28,6 +28,7 @@ export const clip = defineOp({
       ...(high || low ? [(high || low) as string] : []),
     ]);
   },
+  isPerImage: true,
   lower: (node) => ({ op: 'unary', inputs: [0], attributes: { kind: 'clip', ...clipBounds(node) } }),
 });
 

@@ -1,7 +1,7 @@
 import { describeList } from '../../errors';
 import { sizeOf } from '../graph';
 import { emptyData } from '../tensors';
-import { axisOf, defineOp, type OpNode, operand, requiredAttribute, tensorAt, unfit } from './op';
+import { defineOp, namedAxis, type OpNode, operand, requiredAttribute, tensorAt, unfit } from './op';
 
 const attributes = { axis: requiredAttribute('int') };
 
@@ -13,7 +13,7 @@ export const concat = defineOp({
   evaluate(node) {
     const { type } = operand(node, 0);
     const dims = joinedDims(node);
-    const axis = axisOf(node, node.attributes.axis, dims.length);
+    const axis = namedAxis(node);
     const data = emptyData(type, sizeOf(dims));
     const outer = sizeOf(dims.slice(0, axis));
     const row = outer === 0 ? 0 : data.length / outer;
@@ -27,15 +27,13 @@ export const concat = defineOp({
     });
     return [{ type, dims, data }];
   },
-  lower: (node) => ({
-    op: 'concat',
-    attributes: { axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length) },
-  }),
+  isPerImage: (node) => namedAxis(node) !== 0 && node.inputs.every((input) => !input?.tensor),
+  lower: (node) => ({ op: 'concat', attributes: { axis: namedAxis(node) } }),
 });
 
 function joinedDims(node: OpNode<typeof attributes>): number[] {
   const { type, dims } = operand(node, 0);
-  const axis = axisOf(node, node.attributes.axis, dims.length);
+  const axis = namedAxis(node);
   let length = dims[axis] as number;
   for (const other of node.inputs.slice(1).map((_, i) => operand(node, i + 1))) {
     if (

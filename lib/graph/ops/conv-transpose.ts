@@ -30,6 +30,7 @@ export const convTranspose = defineOp({
     if (bias && sizeOf(bias.dims) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias.dims));
     return [{ type: x.type, dims: [x.dims[0] as number, outputs, ...read(node).lengths] }];
   },
+  isPerImage: true,
   macs(node) {
     return sizeOf(operand(node, 0).dims) * sizeOf(operand(node, 1).dims.slice(1));
   },

@@ -14,6 +14,7 @@ export const depthToSpace = defineOp({
     if (mode !== 'DCR' && mode !== 'CRD') throw unfit(node, 'mode DCR or CRD', mode);
     return [{ type, dims: [n, c / side ** 2, h * side, w * side] }];
   },
+  isPerImage: true,
   lower: ({ attributes: { blocksize, mode } }) => ({ op: 'depthToSpace', attributes: { blocksize, mode } }),
 });
 
@@ -30,5 +31,6 @@ export const spaceToDepth = defineOp({
     }
     return [{ type, dims: [n, c * side ** 2, h / side, w / side] }];
   },
+  isPerImage: true,
   lower: ({ attributes: { blocksize } }) => ({ op: 'spaceToDepth', attributes: { blocksize } }),
 });

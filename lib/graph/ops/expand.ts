@@ -15,6 +15,7 @@ export const expand = defineOp({
     let next = 0;
     return [rearrange(tensorAt(node, 0), target(node), () => positions[next++] as number)];
   },
+  isPerImage: (node) => operand(node, 0).dims.length === target(node).length,
   lower: (node) => ({ op: 'expand', inputs: [0], attributes: { dims: target(node) } }),
 });
 
@@ -44,6 +45,7 @@ export const tile = defineOp({
       ),
     ];
   },
+  isPerImage: (node) => repeats(node)[0] === 1,
   lower: (node) => ({ op: 'tile', inputs: [0], attributes: { repeats: repeats(node) } }),
 });
 

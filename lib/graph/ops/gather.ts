@@ -1,7 +1,7 @@
 import { describe } from '../../errors';
 import { sizeOf } from '../graph';
 import { numbersOf, rearrange } from '../tensors';
-import { attribute, axisOf, defineOp, type OpNode, operand, tensorAt, unfit } from './op';
+import { attribute, defineOp, namedAxis, type OpNode, operand, tensorAt, unfit } from './op';
 
 const attributes = { axis: attribute('int', 0) };
 
@@ -18,7 +18,7 @@ export const gather = defineOp({
   },
   evaluate(node) {
     const { dims } = operand(node, 0);
-    const axis = axisOf(node, node.attributes.axis, dims.length);
+    const axis = namedAxis(node);
     const positions = positionsOf(node);
     const inner = sizeOf(dims.slice(axis + 1));
     let next = 0;
@@ -29,22 +29,20 @@ export const gather = defineOp({
     };
     return [rearrange(tensorAt(node, 0), gatheredDims(node), pick)];
   },
-  lower: (node) => ({
-    op: 'gather',
-    attributes: { axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length) },
-  }),
+  isPerImage: (node) => namedAxis(node) !== 0 && !node.inputs[0]?.tensor && node.inputs[1]?.tensor !== undefined,
+  lower: (node) => ({ op: 'gather', attributes: { axis: namedAxis(node) } }),
 });
 
 function gatheredDims(node: OpNode<typeof attributes>): number[] {
   const { dims } = operand(node, 0);
-  const axis = axisOf(node, node.attributes.axis, dims.length);
+  const axis = namedAxis(node);
   return [...dims.slice(0, axis), ...operand(node, 1).dims, ...dims.slice(axis + 1)];
 }
 
 /** Positions from a constant input, with negative ones resolved. */
 function positionsOf(node: OpNode<typeof attributes>): number[] {
   const { dims } = operand(node, 0);
-  const length = dims[axisOf(node, node.attributes.axis, dims.length)] as number;
+  const length = dims[namedAxis(node)] as number;
   return Array.from(numbersOf(tensorAt(node, 1)), (at) => {
     const position = at < 0 ? at + length : at;
     if (position >= 0 && position < length) return position;

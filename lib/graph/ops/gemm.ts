@@ -26,5 +26,7 @@ export const gemm = defineOp({
       throw unfit(node, `an addend of dims ${describeList(dims)}`, describeList(sum));
     return [{ type: a.type, dims }];
   },
+  isPerImage: ({ attributes, inputs: [, b, c] }) =>
+    !attributes.transA && b?.tensor !== undefined && (!c?.tensor || c.dims.length < 2 || c.dims[0] === 1),
   macs: (node) => sizeOf(operand(node, 0).dims) * (operand(node, 1).dims[node.attributes.transB ? 0 : 1] as number),
 });

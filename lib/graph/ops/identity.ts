@@ -8,6 +8,7 @@ export const identity = defineOp({
   attributes: {},
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
   evaluate: (node) => [tensorAt(node, 0)],
+  isPerImage: true,
   lower: (node) => ({ op: 'reshape', attributes: { dims: operand(node, 0).dims } }),
 });
 
@@ -32,5 +33,6 @@ export const dropout = defineOp({
     if (leavesOut) throw unsupported(node, 'the form for inference', 'the one for training');
     return [{ type, dims }];
   },
+  isPerImage: true,
   lower: (node) => ({ op: 'reshape', inputs: [0], attributes: { dims: operand(node, 0).dims } }),
 });

@@ -8,6 +8,11 @@ export const matMul = defineOp({
   inputs: [2, 2],
   attributes: {},
   infer: (node) => [{ type: operand(node, 0).type, dims: matMulDims(node) }],
+  isPerImage: ({ inputs: [a, b] }) =>
+    a?.tensor === undefined &&
+    (b?.tensor
+      ? b.dims.length <= 2 || b.dims[0] === 1
+      : a?.dims.length === b?.dims.length && (a?.dims.length ?? 0) > 2),
   macs: (node) => sizeOf(matMulDims(node)) * (operand(node, 0).dims.at(-1) as number),
   lower: () => ({ op: 'matMul' }),
 });

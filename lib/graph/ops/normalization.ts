@@ -1,18 +1,19 @@
 import { sizeOf } from '../graph';
 import { tensorOf } from '../tensors';
 import { Writer } from './builder';
-import { attribute, axisOf, defineOp, operand } from './op';
+import { attribute, defineOp, namedAxis, operand } from './op';
 
 /** Normalises over all axes from `axis` on. Inputs: x, scale, bias. */
 export const layerNormalization = defineOp({
   onnx: 'LayerNormalization',
   inputs: [2, 3],
   attributes: { axis: attribute('int', -1), epsilon: attribute('float', 1e-5), stash_type: attribute('int', 1) },
+  isPerImage: (node) => namedAxis(node) !== 0,
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
   writeOut(node, builder) {
     const write = new Writer(node.node, builder);
     const rank = operand(node, 0).dims.length;
-    const first = axisOf(node, node.attributes.axis, rank);
+    const first = namedAxis(node);
     const axes = Array.from({ length: rank - first }, (_, i) => first + i);
     const [x = '', scale = '', bias = ''] = node.node.inputs;
     const normal = normalized(write, x, axes, node.attributes.epsilon);
@@ -25,6 +26,7 @@ export const instanceNormalization = defineOp({
   onnx: 'InstanceNormalization',
   inputs: [3, 3],
   attributes: { epsilon: attribute('float', 1e-5) },
+  isPerImage: true,
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
   writeOut(node, builder) {
     const write = new Writer(node.node, builder);
@@ -55,6 +57,7 @@ export const gelu = defineOp({
   onnx: 'Gelu',
   inputs: [1, 1],
   attributes: { approximate: attribute('text', 'none') },
+  isPerImage: true,
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
   writeOut(node, builder) {
     const write = new Writer(node.node, builder);

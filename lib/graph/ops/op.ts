@@ -1,5 +1,5 @@
 import { describeList, type ErrorCode, mismatch, type QARepVGGError, quote } from '../../errors';
-import type { AttributeValue, GraphNode, GraphTensor, ValueType } from '../graph';
+import { type AttributeValue, type GraphNode, type GraphTensor, sameDims, type ValueType } from '../graph';
 import { listOf } from '../tensors';
 import type { Builder } from './builder';
 
@@ -33,6 +33,11 @@ export interface Op<A extends AttributeTable = AttributeTable> {
   readonly afterRun?: true;
   /** Expresses the node by others if the engine does not have it, or not with these attributes. Returns the last of them. */
   writeOut?(node: OpNode<A>, builder: Builder): GraphNode | undefined;
+  /**
+   * Whether each image of a batch is computed alone: axis 0 of the outputs depends only on the same of the inputs, constants apart. Asked of
+   * a node with one image, and with two. Absent: no.
+   */
+  readonly isPerImage?: true | ((one: OpNode<A>, two: OpNode<A>) => boolean);
   /** Counts multiply-adds. */
   macs?(node: OpNode<A>): number;
   /** Makes the native node. Absent if passes always remove the operator. */
@@ -170,6 +175,11 @@ export function axisOf(node: OpNode, axis: number, rank: number): number {
   throw unfit(node, `an axis from ${-rank} to ${rank - 1}`, String(axis));
 }
 
+/** The axis of the first input that the attribute names. */
+export function namedAxis(node: OpNode<{ readonly axis: AttributeKind<'int', number> }>): number {
+  return axisOf(node, node.attributes.axis, operand(node, 0).dims.length);
+}
+
 /** Same as {@link axisOf}, for a list: returns it without repetitions, in ascending order. */
 export function axesOf(node: OpNode, axes: readonly number[], rank: number): number[] {
   const positive = axes.map((axis) => axisOf(node, axis, rank)).sort((a, b) => a - b);
@@ -185,6 +195,18 @@ export function broadcastDims(node: OpNode, all: readonly (readonly number[])[])
     const size = sizes.find((dim) => dim !== 1) ?? 1;
     if (sizes.every((dim) => dim === 1 || dim === size)) return size;
     throw unfit(node, 'operands that can be broadcast together', all.map(describeList).join(' and '));
+  });
+}
+
+/**
+ * `isPerImage` of operators that broadcast: a constant must be the same for all images, so it has no axis 0, or one of length 1.
+ */
+export function broadcastsPerImage({ inputs }: OpNode, two: OpNode): boolean {
+  const rank = Math.max(...inputs.map((input) => input?.dims.length ?? 0));
+  return inputs.every((input, i) => {
+    const { dims = [], tensor } = input ?? {};
+    if (!tensor) return dims.length === rank;
+    return sameDims(dims, two.inputs[i]?.dims ?? []) && (dims.length < rank || dims[0] === 1);
   });
 }
 

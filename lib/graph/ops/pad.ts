@@ -44,6 +44,10 @@ export const pad = defineOp({
     const more = [...begins, ...ends].map((count) => Math.max(0, count));
     return write.last('pad', [kept, integers(more), ...others.slice(0, 1)], node.node.attributes);
   },
+  isPerImage(node) {
+    const { begins, ends } = padsOf(node);
+    return begins[0] === 0 && ends[0] === 0;
+  },
   lower(node) {
     const { begins, ends } = padsOf(node);
     const { mode } = node.attributes;

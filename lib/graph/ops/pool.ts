@@ -29,6 +29,7 @@ export const maxPool = defineOp({
     const pooled = write.add('maxPool', [floats], node.node.attributes);
     return write.last('cast', [pooled], { to: onnxTypeOf(type) });
   },
+  isPerImage: true,
   lower: (node) => ({ op: 'maxPool', attributes: window(node) }),
 });
 
@@ -37,6 +38,7 @@ export const averagePool = defineOp({
   inputs: [1, 1],
   attributes: { ...shared, count_include_pad: attribute('int', 0) },
   infer: (node) => [{ type: 'float32', dims: pooledDims(node) }],
+  isPerImage: true,
   lower: (node) => ({
     op: 'averagePool',
     attributes: { ...window(node), countIncludePad: node.attributes.count_include_pad !== 0 },
@@ -53,6 +55,7 @@ function globalPool(onnx: string, kind: string) {
       const { type, dims } = operand(node, 0);
       return [{ type, dims: dims.map((dim, axis) => (axis < 2 ? dim : 1)) }];
     },
+    isPerImage: true,
     lower: () => ({ op: 'globalPool', attributes: { kind } }),
   });
 }

@@ -39,6 +39,7 @@ export const quantizeLinear = defineOp({
   onnx: 'QuantizeLinear',
   inputs: [2, 3],
   attributes,
+  isPerImage: hasFixedParameters,
   infer(node) {
     checkParameters(node);
     return [{ type: byteType(node, 2), dims: operand(node, 0).dims }];
@@ -67,6 +68,7 @@ export const dequantizeLinear = defineOp({
   onnx: 'DequantizeLinear',
   inputs: [2, 3],
   attributes,
+  isPerImage: hasFixedParameters,
   infer(node) {
     checkParameters(node);
     const [x, zero] = [operand(node, 0), node.inputs[2]];
@@ -131,6 +133,10 @@ export const qLinearMatMul = defineOp({
     { type: byteType(node, 7), dims: matMulDims({ ...node, inputs: [node.inputs[0], node.inputs[3]] }) },
   ],
 });
+
+function hasFixedParameters({ inputs }: QuantizationNode): boolean {
+  return inputs.slice(1).every((input) => input === undefined || input.tensor !== undefined);
+}
 
 /** There must be one scale and zero point, or one for each position of the axis. */
 function checkParameters(node: QuantizationNode): void {

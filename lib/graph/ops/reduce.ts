@@ -29,6 +29,7 @@ function reduction(onnx: string, kind: string, compute: (values: readonly number
       }
       return [tensorOf(operand(node, 0).type, reducedDims(node), groups.map(compute))];
     },
+    isPerImage: (node) => !reducedAxes(node).includes(0),
     lower: (node) => ({
       op: 'reduce',
       inputs: [0],

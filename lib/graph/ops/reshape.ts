@@ -23,6 +23,8 @@ function reshaping<const A extends Op['attributes']>(
     parameters: [1],
     infer: (node) => [{ type: operand(node, 0).type, dims: dims(node) }],
     evaluate: (node) => [{ ...tensorAt(node, 0), dims: dims(node) }],
+    // Elements stay in order.
+    isPerImage: true,
     lower: (node) => ({ op: 'reshape', inputs: [0], attributes: { dims: dims(node) } }),
   });
 }

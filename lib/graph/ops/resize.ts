@@ -31,6 +31,7 @@ export const resize = defineOp({
     return [{ ...node, inputs: [x, '', scales], attributes: given }];
   },
   infer: (node) => [{ type: operand(node, 0).type, dims: read(node).dims }],
+  isPerImage: (node) => read(node).scales[0] === 1,
   lower(node) {
     const { dims, scales, roi } = read(node);
     const { attributes: given } = node;

@@ -1,5 +1,5 @@
 import { describe } from '../../errors';
-import { attribute, axisOf, constantNumber, defineOp, type Op, operand, unfit } from './op';
+import { attribute, axisOf, constantNumber, defineOp, namedAxis, type Op, type OpNode, operand, unfit } from './op';
 
 /** The position of the largest or smallest number along an axis. */
 function argOp(onnx: string, min: boolean): Op {
@@ -9,15 +9,16 @@ function argOp(onnx: string, min: boolean): Op {
     attributes: { axis: attribute('int', 0), keepdims: attribute('int', 1), select_last_index: attribute('int', 0) },
     infer(node) {
       const { dims } = operand(node, 0);
-      const axis = axisOf(node, node.attributes.axis, dims.length);
+      const axis = namedAxis(node);
       const keep = node.attributes.keepdims !== 0;
       return [{ type: 'int64', dims: dims.flatMap((dim, i) => (i !== axis ? [dim] : keep ? [1] : [])) }];
     },
+    isPerImage: (node) => namedAxis(node) !== 0,
     lower: (node) => ({
       op: 'argMax',
       attributes: {
         min,
-        axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length),
+        axis: namedAxis(node),
         keepDims: node.attributes.keepdims !== 0,
         last: node.attributes.select_last_index !== 0,
       },
@@ -38,7 +39,7 @@ export const topK = defineOp({
   moved: [{ attribute: 'k', input: 1, opset: 10 }],
   infer(node) {
     const { type, dims } = operand(node, 0);
-    const axis = axisOf(node, node.attributes.axis, dims.length);
+    const axis = namedAxis(node);
     const count = constantNumber(node, 1) ?? 0;
     if (!(count >= 0 && count <= (dims[axis] as number)))
       throw unfit(node, `a count up to ${dims[axis]}`, describe(count));
@@ -48,11 +49,12 @@ export const topK = defineOp({
       { type: 'int64', dims: kept },
     ];
   },
+  isPerImage: (node) => namedAxis(node) !== 0,
   lower: (node) => ({
     op: 'topK',
     inputs: [0],
     attributes: {
-      axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length),
+      axis: namedAxis(node),
       k: constantNumber(node, 1) ?? 0,
       largest: node.attributes.largest !== 0,
     },
@@ -66,13 +68,18 @@ export const cumSum = defineOp({
   parameters: [1],
   attributes: { exclusive: attribute('int', 0), reverse: attribute('int', 0) },
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  isPerImage: (node) => summedAxis(node) !== 0,
   lower: (node) => ({
     op: 'cumSum',
     inputs: [0],
     attributes: {
-      axis: axisOf(node, constantNumber(node, 1) ?? 0, operand(node, 0).dims.length),
+      axis: summedAxis(node),
       exclusive: node.attributes.exclusive !== 0,
       reverse: node.attributes.reverse !== 0,
     },
   }),
 });
+
+function summedAxis(node: OpNode): number {
+  return axisOf(node, constantNumber(node, 1) ?? 0, operand(node, 0).dims.length);
+}

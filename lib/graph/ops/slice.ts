@@ -25,8 +25,19 @@ export const slice = defineOp({
       );
     return [rearrange(tensorAt(node, 0), sizes, pick)];
   },
+  isPerImage: takesAll,
   lower: (node) => ({ op: 'slice', inputs: [0], attributes: { ...sliceOf(node) } }),
 });
+
+/** All images, however many: a slice of the first two would take all of one image and of two, but not of three. */
+function takesAll(node: OpNode): boolean {
+  const [x, ...rest] = node.inputs;
+  if (!x) return false;
+  const images = 2 ** 31;
+  const inputs = [{ ...x, dims: [images, ...x.dims.slice(1)] }, ...rest];
+  const { starts, sizes, steps } = sliceOf({ ...node, inputs });
+  return starts[0] === 0 && sizes[0] === images && steps[0] === 1;
+}
 
 export interface SliceRange {
   readonly starts: number[];

@@ -1,4 +1,4 @@
-import { type Additions, attribute, axisOf, defineOp, derived, type FileNode, type Op, operand } from './op';
+import { type Additions, attribute, defineOp, derived, type FileNode, namedAxis, type Op, operand } from './op';
 
 function softmaxOp(onnx: string, log: boolean): Op {
   return defineOp({
@@ -7,10 +7,8 @@ function softmaxOp(onnx: string, log: boolean): Op {
     attributes: { axis: attribute('int', -1) },
     upgrade: flattened,
     infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
-    lower: (node) => ({
-      op: 'softmax',
-      attributes: { log, axis: axisOf(node, node.attributes.axis, operand(node, 0).dims.length) },
-    }),
+    isPerImage: (node) => namedAxis(node) !== 0,
+    lower: (node) => ({ op: 'softmax', attributes: { log, axis: namedAxis(node) } }),
   });
 }
 

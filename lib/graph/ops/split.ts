@@ -2,9 +2,9 @@ import { describeList } from '../../errors';
 import { rearrange, stridesOf } from '../tensors';
 import {
   attribute,
-  axisOf,
   constantList,
   defineOp,
+  namedAxis,
   type OpNode,
   operand,
   optionalAttribute,
@@ -47,12 +47,13 @@ export const split = defineOp({
       );
     });
   },
+  isPerImage: (node) => namedAxis(node) !== 0,
   lower: (node) => ({ op: 'split', inputs: [0], attributes: read(node) }),
 });
 
 function read(node: OpNode<typeof attributes>): { axis: number; sizes: number[] } {
   const { dims } = operand(node, 0);
-  const axis = axisOf(node, node.attributes.axis, dims.length);
+  const axis = namedAxis(node);
   const length = dims[axis] as number;
   const count = node.node.outputs.length;
   const { num_outputs: told = count } = node.attributes;

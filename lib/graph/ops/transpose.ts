@@ -14,6 +14,7 @@ export const transpose = defineOp({
     return [{ type, dims: permuted(dims, permutation(node)) }];
   },
   evaluate: (node) => [transposed(tensorAt(node, 0), permutation(node))],
+  isPerImage: (node) => permutation(node)[0] === 0,
   lower: (node) => ({ op: 'transpose', attributes: { perm: permutation(node) } }),
 });
 

@@ -26,6 +26,7 @@ function unary<const P extends Parameters>(
       writeOut: ({ node }: OpNode, builder: Builder) =>
         writeOut(new Writer(node, builder), node.inputs[0] as string, node.attributes as Record<string, number>),
     }),
+    isPerImage: true,
     lower: ({ node }) => ({
       op: 'unary',
       attributes: { kind, ...(node.attributes as Readonly<Record<string, number>>) },

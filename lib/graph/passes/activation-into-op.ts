@@ -1,5 +1,6 @@
 import type { Activation, Graph, GraphNode } from '../graph';
-import { clipBounds } from '../ops/clip';
+import { opOf } from '../ops';
+import { unaryOps } from '../ops/unary';
 import { Rewriter } from '../rewriter';
 
 /** Ops that can apply an activation before they store. */
@@ -8,6 +9,9 @@ const storing = ['conv', 'convTranspose', 'add', 'sub', 'mul', 'div', 'matMul', 
 /** Those that do it for whole vectors of channels: of fewer channels than this, a node of its own computes less. */
 const storingVectors = ['quantizedConv', 'quantizedConvTranspose'];
 const fewChannels = 8;
+
+/** Functions of one number. */
+const functions: ReadonlySet<string> = new Set(['clip', ...Object.keys(unaryOps)]);
 
 /** Moves an activation into the op before it, if nothing else reads that op's output. */
 export function activationIntoOp(graph: Graph): Graph {
@@ -29,24 +33,9 @@ function stores({ op, outputs }: GraphNode, { kind }: Activation, rewriter: Rewr
 }
 
 function activationOf(node: GraphNode, rewriter: Rewriter): Activation | undefined {
-  if (node.activation || rewriter.value(node.inputs[0] ?? '')?.type !== 'float32') return undefined;
-  const { alpha, beta } = node.attributes as { alpha: number; beta: number };
-  switch (node.op) {
-    case 'relu':
-    case 'silu':
-    case 'sigmoid':
-    case 'hardSwish':
-    case 'tanh':
-      return { kind: node.op };
-    case 'hardSigmoid':
-      return { kind: 'hardSigmoid', alpha, beta };
-    case 'leakyRelu':
-      return { kind: 'leakyRelu', alpha };
-    case 'clip':
-      return node.inputs.slice(1).every((name) => name === '' || rewriter.tensor(name))
-        ? { kind: 'clip', ...clipBounds(rewriter.view(node)) }
-        : undefined;
-    default:
-      return undefined;
-  }
+  const [x, ...bounds] = node.inputs;
+  const isFloat = rewriter.value(x ?? '')?.type === 'float32' && !node.activation;
+  if (!isFloat || !functions.has(node.op) || bounds.some((name) => name !== '' && !rewriter.tensor(name)))
+    return undefined;
+  return opOf(node).lower?.(rewriter.view(node)).attributes as Activation | undefined;
 }

@@ -1,9 +1,17 @@
-import type { ConvGeometry, FuseBatchNorm, FuseBranch, FuseSpec, Op, ValueId } from '../../../binding';
+import type {
+  ConvGeometry,
+  FuseBatchNorm,
+  FuseBranch,
+  FuseSpec,
+  Op,
+  TrainedActivation,
+  ValueId,
+} from '../../../binding';
 import type { SlotSpec, Store } from '../state/state';
 import { type SqueezeExcite, squeezeExciteOp, squeezeExciteSlots } from './squeeze-excite';
 
 /**
- * What one block computes: a sum of branches, then perhaps a batch norm, a squeeze-and-excitation and a ReLU.
+ * What one block computes: a sum of branches, then perhaps a batch norm, a squeeze-and-excitation and an activation.
  *
  * Every form of a block is a structure: the train form has several branches, the deploy form a single plain convolution.
  * State, op list and fusion are all derived from it, so they cannot disagree. Strings are tensor names in the 'official'
@@ -21,7 +29,7 @@ export interface BlockStructure {
   /** Batch norm over the sum of the branches. */
   readonly postBatchNorm?: string;
   readonly squeezeExcite?: SqueezeExcite;
-  readonly relu: boolean;
+  readonly activation: TrainedActivation;
 }
 
 export type Branch =
@@ -86,7 +94,12 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const push = (op: Op): ValueId => ops.push(op);
   const offset = (name: string): number => store.slot(name).offset;
 
-  const normalize = (input: ValueId, prefix: string | undefined, relu: boolean, addend?: ValueId): ValueId =>
+  const normalize = (
+    input: ValueId,
+    prefix: string | undefined,
+    activation: TrainedActivation,
+    addend?: ValueId,
+  ): ValueId =>
     prefix === undefined
       ? input
       : push({
@@ -100,7 +113,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
           runningMean: offset(`${prefix}.running_mean`),
           runningVar: offset(`${prefix}.running_var`),
           batches: offset(`${prefix}.num_batches_tracked`),
-          relu,
+          activation,
         });
 
   // A 1x1 branch without batch norm absorbs the identity, as ones on its diagonal: this saves a pass over the images.
@@ -111,7 +124,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const isCarried = (branch: Branch): boolean =>
     carrier !== undefined && branch.kind === 'identity' && branch.batchNorm === undefined;
 
-  const convolve = (branch: ConvBranch, relu: boolean): ValueId => {
+  const convolve = (branch: ConvBranch, activation: TrainedActivation): ValueId => {
     const { kernel, weight, bias, scale } = branch;
     const value = push({
       op: 'conv',
@@ -120,32 +133,32 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
       weight: offset(weight),
       ...(bias !== undefined && { bias: offset(bias) }),
       ...(branch === carrier && block.branches.some(isCarried) && { identity: true }),
-      relu,
+      activation,
     });
     return scale === undefined ? value : push({ op: 'scale', input: value, factor: offset(scale) });
   };
 
-  // The last op applies the ReLU.
+  // The last op applies the activation.
   const computed = block.branches.filter((branch) => !isCarried(branch));
   const single = computed.length === 1;
-  const reluOnPost = block.relu && block.squeezeExcite === undefined;
-  const reluOnSum = reluOnPost && block.postBatchNorm === undefined;
+  const afterPost = block.squeezeExcite === undefined ? block.activation : 'none';
+  const afterSum = block.postBatchNorm === undefined ? afterPost : 'none';
   const compute = (branch: Branch, addend?: ValueId): ValueId => {
     if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
-    const value = branch.kind === 'conv' ? convolve(branch, single && reluOnSum) : source;
-    return normalize(value, branch.batchNorm, false, addend);
+    const value = branch.kind === 'conv' ? convolve(branch, single ? afterSum : 'none') : source;
+    return normalize(value, branch.batchNorm, 'none', addend);
   };
-  const sumOf = (values: readonly ValueId[], relu: boolean): ValueId =>
-    values.length === 1 ? (values[0] as ValueId) : push({ op: 'add', inputs: values, relu });
+  const sumOf = (values: readonly ValueId[], activation: TrainedActivation): ValueId =>
+    values.length === 1 ? (values[0] as ValueId) : push({ op: 'add', inputs: values, activation });
 
   const [last, ...others] = computed.filter((branch) => branch.batchNorm !== undefined);
   const plain = computed.filter((branch) => branch !== last);
-  // A batch norm adds the sum of the other branches, unless a ReLU follows that needs the whole sum.
-  const absorbsSum = last !== undefined && others.length === 0 && plain.length > 0 && !reluOnSum;
+  // A batch norm adds the sum of the other branches, unless an activation follows that needs the whole sum.
+  const absorbsSum = last !== undefined && others.length === 0 && plain.length > 0 && afterSum === 'none';
   const values = (absorbsSum ? plain : computed).map((branch) => compute(branch));
-  const sum = absorbsSum ? compute(last, sumOf(values, false)) : sumOf(values, reluOnSum);
-  const normalized = normalize(sum, block.postBatchNorm, reluOnPost);
-  if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalized, block.relu));
+  const sum = absorbsSum ? compute(last, sumOf(values, 'none')) : sumOf(values, afterSum);
+  const normalized = normalize(sum, block.postBatchNorm, afterPost);
+  if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalized, block.activation));
 }
 
 /** Describes to the native fusion how to fold `block` into one convolution. Without `foldPost` the post batch norm stays. */

@@ -77,7 +77,7 @@ function define(options: Parsed<typeof fields>): Definition {
   const bias = { name: 'bias', dims: [outChannels] };
   const slots = options.bias ? [weight, bias] : [weight];
   const store = new Store(slots.map((slot) => ({ ...slot, kind: 'parameter' })));
-  const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, relu: activation === 'relu' };
+  const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, activation };
   const op: Op = {
     op: 'conv',
     input: 0,

@@ -1,4 +1,4 @@
-import type { SqueezeExciteOp, ValueId } from '../../../binding';
+import type { SqueezeExciteOp, TrainedActivation, ValueId } from '../../../binding';
 import type { SlotSpec, Store } from '../state/state';
 
 /** A squeeze-and-excitation (arXiv 1709.01507): every channel times a gate that depends on the means of all channels. */
@@ -44,8 +44,13 @@ export function squeezeExciteSlots(excite: SqueezeExcite, channels: number): Slo
   return squeezeExciteNames.map((name) => ({ name: keys[name], dims: dims[name], kind: 'parameter' }));
 }
 
-export function squeezeExciteOp(excite: SqueezeExcite, store: Store, input: ValueId, relu: boolean): SqueezeExciteOp {
+export function squeezeExciteOp(
+  excite: SqueezeExcite,
+  store: Store,
+  input: ValueId,
+  activation: TrainedActivation,
+): SqueezeExciteOp {
   const keys = squeezeExciteKeys(excite);
   const offsets = eachTensor((name) => store.slot(keys[name]).offset);
-  return { op: 'squeezeExcite', input, reduced: excite.reduced, ...offsets, relu };
+  return { op: 'squeezeExcite', input, reduced: excite.reduced, ...offsets, activation };
 }

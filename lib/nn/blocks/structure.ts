@@ -29,14 +29,13 @@ export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: s
  * @param prefix Precedes the name of every tensor: "stage1.0.", or nothing.
  */
 export function structureOf(shape: BlockShape, form: Form, prefix = ''): BlockStructure {
-  const { inChannels, outChannels, stride, dilation, groups, eps, momentum } = shape;
+  const { inChannels, outChannels, stride, dilation, groups, eps, momentum, activation } = shape;
   const keepPost = hasNorm(shape.variant, 'sum') && form !== 'deploy';
   return {
-    ...{ inChannels, outChannels, stride, dilation, groups, eps, momentum },
+    ...{ inChannels, outChannels, stride, dilation, groups, eps, momentum, activation },
     branches: form === 'train' ? trainBranches(shape, prefix) : [fusedBranch(prefix)],
     ...(keepPost && { postBatchNorm: `${prefix}bn` }),
     ...(shape.squeezeExcite && { squeezeExcite: { name: `${prefix}se`, reduced: reducedOf(outChannels) } }),
-    relu: shape.activation === 'relu',
   };
 }
 

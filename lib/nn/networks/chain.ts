@@ -1,4 +1,4 @@
-import type { ConvGeometry } from '../../../binding';
+import type { ConvGeometry, TrainedActivation } from '../../../binding';
 import { mismatch } from '../../errors';
 import { convGeometry, weightDims } from '../blocks/branches';
 import { type BlockLayer, type ClassifierLayer, type Layer, linearGeometry } from '../blocks/layers';
@@ -20,8 +20,7 @@ export type Step = ConvStep | GlobalAverageStep | SqueezeExciteStep;
 /** Sizes of a convolution. A linear layer is a 1x1 convolution of one pixel. */
 export interface ConvShape extends ConvGeometry {
   readonly inChannels: number;
-  /** Followed by a ReLU. */
-  readonly relu: boolean;
+  readonly activation: TrainedActivation;
 }
 
 export interface ConvStep extends ConvShape {
@@ -47,7 +46,7 @@ export interface SqueezeExciteStep {
   readonly name: string;
   readonly channels: number;
   readonly reduced: number;
-  readonly relu: boolean;
+  readonly activation: TrainedActivation;
   /** Names of the weights and biases of its two linear layers. */
   readonly names: SqueezeExciteTensors<string>;
 }
@@ -88,14 +87,14 @@ export function stepsOf(layers: readonly Layer[]): Step[] {
 }
 
 function blockSteps({ name, block }: BlockLayer): Step[] {
-  const { branches, inChannels, outChannels, relu, squeezeExcite } = block;
+  const { branches, inChannels, outChannels, activation, squeezeExcite } = block;
   const [{ kernel, weight, bias }] = branches as [FusedBranch];
   const conv: ConvStep = {
     kind: 'conv',
     name,
     inChannels,
     ...convGeometry(block, kernel),
-    relu: relu && squeezeExcite === undefined,
+    activation: squeezeExcite ? 'none' : activation,
     weightName: weight,
     weightDims: weightDims(block, kernel),
     biasName: bias,
@@ -103,7 +102,7 @@ function blockSteps({ name, block }: BlockLayer): Step[] {
   if (!squeezeExcite) return [conv];
   const { reduced, name: excite } = squeezeExcite;
   const names = squeezeExciteKeys(squeezeExcite);
-  return [conv, { kind: 'squeezeExcite', name: excite, channels: outChannels, reduced, relu, names }];
+  return [conv, { kind: 'squeezeExcite', name: excite, channels: outChannels, reduced, activation, names }];
 }
 
 function classifierSteps({ name, features, classes }: ClassifierLayer): Step[] {
@@ -115,7 +114,7 @@ function classifierSteps({ name, features, classes }: ClassifierLayer): Step[] {
       name,
       inChannels: features,
       ...linearGeometry(classes),
-      relu: false,
+      activation: 'none',
       weightName: `${name}.weight`,
       weightDims: [classes, features],
       biasName: `${name}.bias`,

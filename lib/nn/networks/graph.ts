@@ -1,3 +1,4 @@
+import type { TrainedActivation } from '../../../binding';
 import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { bytesOf } from '../../graph/tensors';
@@ -65,7 +66,7 @@ export class ChainGraph {
     else {
       this.flatten(step);
       this.product(step, names);
-      this.relu(step, step.weightName);
+      this.activate(step, step.weightName);
     }
     return this.#nodes.slice(length).map(({ name }) => name);
   }
@@ -80,10 +81,10 @@ export class ChainGraph {
     else if (step.kind === 'conv') {
       const kernel = [step.outChannels, step.inChannels / step.groups, step.kernel, step.kernel];
       const whole = tensors.map((tensor) => (tensor.key === 'weight' ? { ...tensor, dims: kernel } : tensor));
-      this.step(step.name, 'conv', this.#floats(whole, read), windowAttributes(step), step.relu);
+      this.step(step.name, 'conv', this.#floats(whole, read), windowAttributes(step), step.activation);
     } else {
       const matrices = tensors.map((tensor) => ({ ...tensor, dims: tensor.dims.slice(0, 2) }));
-      this.step(step.name, 'squeezeExcite', this.#floats(matrices, read), {}, step.relu);
+      this.step(step.name, 'squeezeExcite', this.#floats(matrices, read), {}, step.activation);
     }
   }
 
@@ -102,16 +103,16 @@ export class ChainGraph {
     if (isLinear(step)) this.step(`${prefixOf(step.weightName)}Flatten`, 'flatten');
   }
 
-  /** Appends a convolution or linear layer without its ReLU. @param operands Weights, and biases if there are any. */
+  /** Appends a convolution or linear layer without its activation. @param operands Weights, and biases if there are any. */
   product(step: ConvStep, operands: readonly string[]): void {
     const prefix = prefixOf(step.weightName);
     if (isLinear(step)) this.step(`${prefix}Gemm`, 'gemm', operands, { transB: 1 });
     else this.step(`${prefix}Conv`, 'conv', operands, windowAttributes(step));
   }
 
-  /** Appends the ReLU of a step, if it has one. @param tensor The node is named after its prefix. */
-  relu({ relu }: { readonly relu: boolean }, tensor: string): void {
-    if (relu) this.step(`${prefixOf(tensor)}Relu`, 'relu');
+  /** Appends the activation of a step, if it has one. @param tensor The node is named after its prefix. */
+  activate({ activation }: { readonly activation: TrainedActivation }, tensor: string): void {
+    if (activation === 'relu') this.step(`${prefixOf(tensor)}Relu`, activation);
   }
 
   /** Quantises the output of the step before and dequantises it again. @param parameters Scale and zero point. */
@@ -126,9 +127,9 @@ export class ChainGraph {
     op: string,
     operands: readonly string[] = [],
     attributes?: GraphNode['attributes'],
-    relu = false,
+    activation: TrainedActivation = 'none',
   ): void {
-    this.#value = this.node(wanted, op, [this.#value, ...operands], attributes, relu);
+    this.#value = this.node(wanted, op, [this.#value, ...operands], attributes, activation);
   }
 
   /** Appends a node; returns the name of its output. */
@@ -137,11 +138,11 @@ export class ChainGraph {
     op: string,
     inputs: readonly string[],
     attributes: GraphNode['attributes'] = {},
-    relu = false,
+    activation: TrainedActivation = 'none',
   ): string {
     const name = this.#unique(wanted);
     const node = nodeOf({ name, outputs: [name] }, op, inputs, attributes);
-    this.#nodes.push(relu ? { ...node, activation: { kind: 'relu' } } : node);
+    this.#nodes.push(activation === 'none' ? node : { ...node, activation: { kind: activation } });
     return name;
   }
 
@@ -179,7 +180,7 @@ export class ChainGraph {
     });
   }
 
-  #squeezeExcite({ names, relu }: SqueezeExciteStep, tensors: readonly string[]): void {
+  #squeezeExcite({ names, activation }: SqueezeExciteStep, tensors: readonly string[]): void {
     const [downWeight, downBias, upWeight, upBias] = tensors as [string, string, string, string];
     const [down, up] = [prefixOf(names.downWeight), prefixOf(names.upWeight)];
     const input = this.#value;
@@ -189,7 +190,7 @@ export class ChainGraph {
     const expanded = this.node(`${up}Conv`, 'conv', [active, upWeight, upBias]);
     const gate = this.node(`${up}Sigmoid`, 'sigmoid', [expanded]);
     this.step(`${up}Mul`, 'mul', [gate]);
-    this.relu({ relu }, names.upWeight);
+    this.activate({ activation }, names.upWeight);
   }
 
   #unique(wanted: string): string {

@@ -1,5 +1,7 @@
-import { convOutput } from '../../graph/shapes';
+import { sizeOf } from '../../graph/graph';
+import { convMacs } from '../../graph/ops/conv';
 import type { Size } from '../../image-size';
+import { weightDims } from '../blocks/branches';
 import { type Layer, layerSlots } from '../blocks/layers';
 import type { NetworkBlueprint } from './network-blueprint';
 
@@ -32,15 +34,16 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
   const layers = blueprint.layers('train').map((layer, i): LayerSummary => {
     size = outputSize(layer, size);
     const fused = deploy[i] as Layer;
+    const output = layer.kind === 'block' ? [layer.block.outChannels, ...size] : [layer.classes];
     return {
       name: layer.name,
-      output: layer.kind === 'block' ? [layer.block.outChannels, ...size] : [layer.classes],
+      output,
       stride: layer.kind === 'block' ? layer.block.stride : 1,
       groups: layer.kind === 'block' ? layer.block.groups : 1,
       parameters: parametersOf(layer),
       deployParameters: parametersOf(fused),
-      macs: macsOf(layer, size),
-      deployMacs: macsOf(fused, size),
+      macs: macsOf(layer, output),
+      deployMacs: macsOf(fused, output),
     };
   });
   const total = (key: 'parameters' | 'deployParameters' | 'macs' | 'deployMacs'): number =>
@@ -57,18 +60,20 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
 /** Every kernel of a block outputs as many pixels as a 1x1. */
 function outputSize(layer: Layer, [height, width]: Size): Size {
   if (layer.kind === 'classifier') return [1, 1];
-  const geometry = { kernel: 1, stride: layer.block.stride, padding: 0, dilation: 1 };
-  return [convOutput(height, geometry), convOutput(width, geometry)];
+  const { stride } = layer.block;
+  return [Math.ceil(height / stride), Math.ceil(width / stride)];
 }
 
 function parametersOf(layer: Layer): number {
   const trained = layerSlots([layer]).filter(({ kind }) => kind === 'parameter');
-  return trained.reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * dim, 1), 0);
+  return trained.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
 }
 
-function macsOf(layer: Layer, [height, width]: Size): number {
-  if (layer.kind === 'classifier') return layer.features * layer.classes;
-  const { branches, inChannels, outChannels, groups } = layer.block;
-  const taps = branches.reduce((sum, branch) => sum + (branch.kind === 'conv' ? branch.kernel ** 2 : 0), 0);
-  return height * width * outChannels * (inChannels / groups) * taps;
+function macsOf(layer: Layer, output: readonly number[]): number {
+  if (layer.kind === 'classifier') return convMacs(output, [layer.classes, layer.features]);
+  const { block } = layer;
+  return block.branches.reduce(
+    (sum, branch) => sum + (branch.kind === 'conv' ? convMacs(output, weightDims(block, branch.kernel)) : 0),
+    0,
+  );
 }

@@ -86,4 +86,9 @@ std::optional<UnaryFunction> activation_of(const Attributes& attributes) {
   return unary_function(attributes, attributes.text("activation"), "activation.");
 }
 
+Activation stored_activation_of(const Attributes& attributes) {
+  const auto function = activation_of(attributes);
+  return function && function->has_kernel() ? Activation(*function) : Activation();
+}
+
 }  // namespace qarepvgg

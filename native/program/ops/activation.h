@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "kernels/tensor_kernels.h"
+#include "ops/activation.h"
 #include "program/graph.h"
 
 namespace qarepvgg {
@@ -12,5 +12,7 @@ namespace qarepvgg {
 UnaryFunction unary_function(const Attributes& attributes, const std::string& kind, const std::string& prefix);
 // The activation of a node, if it has one.
 std::optional<UnaryFunction> activation_of(const Attributes& attributes);
+// The part of it that kernels apply when they store. If it is none, the activation becomes a step of its own.
+Activation stored_activation_of(const Attributes& attributes);
 
 }  // namespace qarepvgg

@@ -141,7 +141,7 @@ class ConvOp final : public Op {
   }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
   double macs() const override { return node_.macs(); }
-  bool applies_activation() const override { return node_.applies_activation(); }
+  bool applies_activation() const override { return node_.activation.any(); }
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
   std::size_t weight_bytes() const override {
     return checked_mul(checked_add(bias_offset(), nominal_.bias_floats()), sizeof(float));
@@ -184,7 +184,7 @@ class DepthwiseOp final : public Op {
   std::size_t halo(std::size_t input) const override { return input == 0 ? node_.input_halo() : 0; }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
   double macs() const override { return node_.macs(); }
-  bool applies_activation() const override { return node_.applies_activation(); }
+  bool applies_activation() const override { return node_.activation.any(); }
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
   std::size_t weight_bytes() const override {
     return checked_mul(checked_add(plan_.weight_floats(), plan_.bias_floats()), sizeof(float));

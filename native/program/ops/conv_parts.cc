@@ -52,12 +52,7 @@ ConvNode read_common(const OpContext& context, bool transposed) {
   static_cast<ConvDims&>(node) = read_conv_dims(context, transposed);
   const Dims& weight = context.inputs[1].dims();
   node.weight = constant_of(context, 1, weight, "the weight");
-  const auto activation = activation_of(context.attributes());
-  const bool stores = activation && !activation->is_scaled();
-  const bool capped = stores && activation->kind == Unary::kClip && activation->alpha == 0 && activation->beta > 0;
-  node.relu = capped || (stores && activation->kind == Unary::kRelu);
-  if (capped) node.ceiling = activation->beta;
-  if (activation && !node.relu && activation->has_kernel()) node.then = activation;
+  node.activation = stored_activation_of(context.attributes());
   return node;
 }
 

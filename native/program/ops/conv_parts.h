@@ -1,8 +1,7 @@
 // The common part of conv and convTranspose: a node's window, weights and shapes.
 #pragma once
 
-#include <optional>
-
+#include "ops/activation.h"
 #include "ops/convolution.h"
 #include "program/op.h"
 
@@ -34,21 +33,18 @@ ConvDims read_conv_dims(const OpContext& context, bool transposed);
 struct ConvNode : ConvDims {
   const float *weight = nullptr, *bias = nullptr;  // bias: may be null
   bool has_addend = false;                         // operand 3, which the output may overwrite
-  bool relu = false;
-  float ceiling = kNoCeiling;         // upper bound of the ReLU
-  std::optional<UnaryFunction> then;  // another activation that the kernel can apply
+  Activation activation;                           // that the kernel applies
 
   ValueType output() const { return {{Dtype::kFloat32, {out.n, out.c, out.h, out.w}}, Layout::kMap, 0}; }
   // Options of a run; they point into this node.
   ConvOptions options(const FeatureMap& addend) const {
-    return {has_addend, relu, then ? &*then : nullptr, ceiling, has_addend ? &addend : nullptr};
+    return {has_addend, activation.clamp(), activation.then(), has_addend ? &addend : nullptr};
   }
   FeatureMap addend_at(const Operands& at, const MapShape& shape) const {
     return has_addend ? at.input_map(3, shape) : FeatureMap{};
   }
   // The addend's shape among those of all operands.
   MapShape addend_of(const std::vector<ValueType>& inputs) const { return has_addend ? inputs[3].map() : MapShape{}; }
-  bool applies_activation() const { return relu || then; }
 };
 
 // Throw ERR_MODEL_INCOMPATIBLE if weights are not constant.

@@ -46,7 +46,7 @@ class ConvTransposeOp final : public Op {
   std::size_t halo(std::size_t input) const override { return input == 0 ? nominal_.halo() : 0; }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
   double macs() const override { return node_.macs(); }
-  bool applies_activation() const override { return node_.applies_activation(); }
+  bool applies_activation() const override { return node_.activation.any(); }
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
   std::size_t weight_bytes() const override {
     return checked_mul(checked_add(bias_offset(), nominal_.bias_floats()), sizeof(float));
@@ -98,7 +98,7 @@ bool is_narrow(const ConvNode& node) {
 class NarrowStep final : public Step {
  public:
   NarrowStep(TapConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in, const float* weights,
-             const float* bias, std::optional<UnaryFunction> activation)
+             const float* bias)
       : Step({in.n * in.h, members, map_size(in)}),
         plan_(std::move(plan)),
         window_(node.window),
@@ -106,9 +106,7 @@ class NarrowStep final : public Step {
         out_(node.out),
         weights_(weights),
         bias_(bias),
-        relu_(node.relu),
-        ceiling_(node.ceiling),
-        then_(activation) {}
+        activation_(node.activation) {}
   std::size_t scratch_bytes() const override { return row_of_blocks().floats() * sizeof(float); }
 
  private:
@@ -117,8 +115,7 @@ class NarrowStep final : public Step {
   void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool) const override {
     const FeatureMap x = at.input_map(0, in_), blocks{reinterpret_cast<float*>(scratch), row_of_blocks()};
     ConvOptions options;
-    options.relu = relu_;
-    options.ceiling = ceiling_;
+    options.clamp = activation_.clamp();
     for (std::size_t line = items.first; line < items.first + items.length; ++line) {
       const std::size_t image = line / in_.h, y = line % in_.h;
       const FeatureMap row{x.at(image, signed_size(y), 0), {1, in_.c, 1, in_.w}};
@@ -127,7 +124,7 @@ class NarrowStep final : public Step {
         for (std::size_t ky = 0; ky < window_.y.kernel; ++ky) {
           float* to = at.output() + ((image * out_.c + c) * out_.h + y * window_.y.kernel + ky) * out_.w;
           scatter(blocks, (c * window_.y.kernel + ky) * window_.x.kernel, to);
-          if (then_) apply(*then_, to, out_.w, to);
+          if (activation_.then() != nullptr) apply(*activation_.then(), to, out_.w, to);
         }
     }
   }
@@ -145,9 +142,7 @@ class NarrowStep final : public Step {
   Window window_;
   MapShape in_, out_;
   const float *weights_, *bias_;
-  bool relu_;
-  float ceiling_;
-  std::optional<UnaryFunction> then_;
+  Activation activation_;
 };
 
 class NarrowTransposeOp final : public Op {
@@ -161,7 +156,7 @@ class NarrowTransposeOp final : public Op {
     return {type};
   }
   double macs() const override { return node_.macs(); }
-  bool applies_activation() const override { return node_.applies_activation(); }
+  bool applies_activation() const override { return node_.activation.any(); }
   std::size_t weight_bytes() const override {
     return checked_mul(checked_add(bias_offset(), plan_.bias_floats()), sizeof(float));
   }
@@ -178,7 +173,7 @@ class NarrowTransposeOp final : public Op {
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>&,
                              std::size_t members) const override {
-    return std::make_unique<NarrowStep>(plan_, node_, members, inputs[0].map(), weights_, bias_, node_.then);
+    return std::make_unique<NarrowStep>(plan_, node_, members, inputs[0].map(), weights_, bias_);
   }
 
  private:

@@ -155,7 +155,7 @@ class QuantizedConvOp final : public Op {
       : node_(std::move(node)),
         nominal_(Method::plan(node_, nullptr, 1)),
         panels_(nominal_.panels()),
-        sums_(Method::classes(nominal_), SumStore(node_.from, node_.to, node_.relu)) {}
+        sums_(Method::classes(nominal_), SumStore(node_.from, node_.to, node_.activation)) {}
 
   Access access(std::size_t input) const override {
     if (input > 0) return Access::kNone;
@@ -163,7 +163,7 @@ class QuantizedConvOp final : public Op {
   }
   std::size_t halo(std::size_t input) const override { return input == 0 ? Method::halo(node_, nominal_) : 0; }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
-  bool applies_activation() const override { return node_.relu || node_.then; }
+  bool applies_activation() const override { return node_.activation.any(); }
   bool takes_bytes() const override { return node_.from_image; }
   double macs() const override { return node_.dims.macs(); }
   std::size_t weight_bytes() const override {
@@ -178,8 +178,6 @@ class QuantizedConvOp final : public Op {
       sums_[i].pack(Method::weights_of(nominal_, i, node_.weights), sum_groups(), panels_, nominal_.offset(),
                     reinterpret_cast<std::int32_t*>(numbers), numbers + lanes());
     node_.weights = {};
-    for (SumStore& sums : sums_)
-      if (node_.then) sums.set_activation(*node_.then);
     if (!node_.table) return;
     auto* table = reinterpret_cast<std::uint8_t*>(numbers);
     std::copy(node_.table->entries.begin(), node_.table->entries.end(), table);

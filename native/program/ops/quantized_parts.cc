@@ -72,22 +72,18 @@ QuantizedNode read_quantized_conv(const OpContext& context, bool transposed) {
       from_image,
       from_image ? read_quantization(context, "input") : read_input_quantization(context),
       {},
-      false,
-      {},
+      stored_activation_of(attributes),
       read_table(context, 4),
       {read_list<std::int8_t>(context, 1, Dtype::kInt8), read_list<std::int32_t>(context, 2, Dtype::kInt32),
        read_list<float>(context, 3, Dtype::kFloat32)}};
   if (attributes.has("outputScale")) node.to = read_quantization(context, "output");
   if (node.table && !node.to) fail(code::kInvalidArg, "expected an outputScale beside a table, received none");
-  if (const auto activation = activation_of(attributes)) {
-    node.relu = activation->kind == Unary::kRelu && !activation->is_scaled();
-    if (!node.relu && node.to)
-      fail(code::kModelIncompatible, "expected an activation of relu before integers, received another one");
-    if (!node.relu && activation->has_kernel()) node.then = activation;
-  }
+  const auto activation = activation_of(attributes);
+  if (activation && node.to && (activation->kind != Unary::kRelu || activation->is_scaled()))
+    fail(code::kModelIncompatible, "expected an activation of relu before integers, received another one");
   if (transposed) node.weights.weight = turned(node.weights.weight, dims);
   check_weights(node.weights, dims.out_c, dims.in.c / dims.groups * dims.window.taps(), "its weights");
-  SumStore(node.from, node.to, node.relu).check(node.weights.scale, "its weights");
+  SumStore(node.from, node.to, node.activation).check(node.weights.scale, "its weights");
   return node;
 }
 

@@ -27,8 +27,7 @@ struct QuantizedNode {
   bool transposed = false, from_image = false;
   Quantization from;
   std::optional<Quantization> to;
-  bool relu = false;
-  std::optional<UnaryFunction> then;  // another activation, of floats
+  Activation activation;  // before integers only a ReLU
   std::optional<ByteTable> table;
   QuantizedWeights weights;  // [out][in / groups][taps]; empty once they are packed
 

@@ -31,7 +31,7 @@ class QuantizedPoolOp final : public Op {
  public:
   explicit QuantizedPoolOp(const OpContext& context)
       : from_(read_input_quantization(context)), to_(read_quantization(context, "output")) {
-    SumStore(from_, to_, false).check({1.0f}, "its scales");
+    SumStore(from_, to_).check({1.0f}, "its scales");
     resize(read_image(context, Dtype::kUint8));
   }
 

@@ -78,7 +78,7 @@ class IntegerAveragePool final : public Op {
       : from_(read_input_quantization(context)),
         to_(read_quantization(context, "output")),
         pool_(read_pool_window(context, read_image(context, Dtype::kUint8))) {
-    SumStore(from_, to_, false).check({1.0f}, "its scales");
+    SumStore(from_, to_).check({1.0f}, "its scales");
   }
 
   Access access(std::size_t) const override { return Access::kMap; }

@@ -1,4 +1,4 @@
-// squeezeExcite: [x, down [reduced, c], downBias, up [c, reduced], upBias]; activation relu or none.
+// squeezeExcite: [x, down [reduced, c], downBias, up [c, reduced], upBias]; activation.
 #include "ops/squeeze_excite.h"
 
 #include <algorithm>
@@ -15,13 +15,13 @@ namespace {
 class SqueezeExciteStep final : public Step {
  public:
   SqueezeExciteStep(const MapShape& in, const MapShape& out, std::size_t members, SqueezeExcite gate,
-                    SqueezeExciteWeights weights, bool relu)
+                    SqueezeExciteWeights weights, const Activation& activation)
       : Step({in.n * in.h, members, map_size(in)}),
         in_(in),
         out_(out),
         gate_(std::move(gate)),
         weights_(weights),
-        relu_(relu) {}
+        activation_(activation) {}
   std::size_t scratch_bytes() const override {
     return checked_add(kAlignment, gate_.saved_per_image() * sizeof(float));
   }
@@ -35,7 +35,7 @@ class SqueezeExciteStep final : public Step {
     for (std::size_t row = rows.first, last = rows.first + rows.length; row < last;) {
       const std::size_t image = row / in_.h, top = image * in_.h, end = std::min(last, top + in_.h);
       if (!measured.is(image)) gate_.measure(map, image, weights_, gates);
-      gate_.apply(map, image, gates, relu_, at.output_map(out_), row - top, end - top);
+      gate_.apply(map, image, gates, activation_.clamp(), at.output_map(out_), row - top, end - top);
       row = end;
     }
   }
@@ -43,7 +43,7 @@ class SqueezeExciteStep final : public Step {
   MapShape in_, out_;
   SqueezeExcite gate_;
   SqueezeExciteWeights weights_;
-  bool relu_;
+  Activation activation_;
 };
 
 class SqueezeExciteOp final : public Op {
@@ -59,13 +59,12 @@ class SqueezeExciteOp final : public Op {
     weights_.down_bias = read_floats(context, 2, {reduced});
     weights_.up = read_floats(context, 3, {c, reduced});
     weights_.up_bias = read_floats(context, 4, {c});
-    const auto activation = activation_of(context.attributes());
-    relu_ = activation && activation->kind == Unary::kRelu && !activation->is_scaled();
+    activation_ = stored_activation_of(context.attributes());
   }
 
   Access access(std::size_t input) const override { return input == 0 ? Access::kMap : Access::kNone; }
   std::vector<ValueType> outputs() const override { return {float_map(in_)}; }
-  bool applies_activation() const override { return relu_; }
+  bool applies_activation() const override { return activation_.clamp() != nullptr; }
   std::size_t weight_bytes() const override {
     return checked_mul(checked_add(checked_product({2, weights_.reduced, in_.c}), weights_.reduced + in_.c),
                        sizeof(float));
@@ -90,14 +89,14 @@ class SqueezeExciteOp final : public Op {
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = inputs[0].map();
-    return std::make_unique<SqueezeExciteStep>(in, outputs[0].map(), members,
-                                               SqueezeExcite(in, weights_.reduced, active_kernels()), weights_, relu_);
+    return std::make_unique<SqueezeExciteStep>(
+        in, outputs[0].map(), members, SqueezeExcite(in, weights_.reduced, active_kernels()), weights_, activation_);
   }
 
  private:
   MapShape in_;
   SqueezeExciteWeights weights_{};
-  bool relu_ = false;
+  Activation activation_;
 };
 
 }  // namespace
