@@ -78,7 +78,11 @@ describe('run', () => {
   });
 
   test('an image where one side is open keeps its proportions; channels last; bytes', () => {
-    const run1 = (name: string, inputs: ModelSketch['inputs'], types: ModelSketch['types'] = {}) => {
+    const run1 = (
+      name: string,
+      inputs: NonNullable<ModelSketch['inputs']>,
+      types: NonNullable<ModelSketch['types']> = {},
+    ) => {
       writeFileSync(file(name), onnxFile({ inputs, types, outputs: ['y'], nodes: [['Identity', ['x'], ['y']]] }));
       return JSON.parse(run('run', file(name), file('image.ppm'), '--json').stdout).outputs.y;
     };
