@@ -118,6 +118,8 @@ test('an input with its channels last takes bytes, too', async () => {
   expect(ofBytes).toEqual(await session.run({ pixels: { data: floats, dims } }));
   await expectRejection(session.run({ pixels: { data, dims: [2, 3, 5, 4] } }), 'ERR_SHAPE', '[n, h, w, 3]');
   session.dispose();
+  const model = (await importOnnx<Model>(onnxFile(pixels))).with({ preprocessing });
+  expect(model.preprocessing).toEqual(preprocessing);
 });
 
 test('runSync: the bits of run, of sizes that are new, known or being compiled', async () => {
