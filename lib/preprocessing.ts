@@ -1,4 +1,5 @@
 import { describe, describeList, mismatch } from './errors';
+import { imageDims } from './model/image-layout';
 import { readForeign } from './options';
 import type { Tensor } from './tensor';
 
@@ -20,6 +21,11 @@ const imageNet: Preprocessing = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.22
 export function defaultPreprocessing(channels: number): Preprocessing {
   if (channels === 3) return imageNet;
   return { mean: Array(channels).fill(0.5), std: Array(channels).fill(0.5) };
+}
+
+/** Numbers from 0 to 1. */
+export function plainPreprocessing(channels: number): Preprocessing {
+  return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
 }
 
 /**
@@ -66,20 +72,30 @@ export function byteScaling({ mean, std }: Preprocessing): { byteScale: Float32A
   };
 }
 
-/** Bytes of images [n, h, w, c] as the numbers [n, c, h, w] that a network computes with. */
-export function preprocess(bytes: Uint8Array, dims: readonly number[], { mean, std }: Preprocessing): Tensor {
+/**
+ * Bytes of images [n, h, w, c] as the numbers that a network computes with.
+ *
+ * @param isLast Whether the numbers stay in that order, rather than become [n, c, h, w].
+ */
+export function preprocess(
+  bytes: Uint8Array,
+  dims: readonly number[],
+  { mean, std }: Preprocessing,
+  isLast = false,
+): Tensor {
   const [count, height, width, channels] = dims as [number, number, number, number];
   const area = height * width;
+  const [planeStep, pixelStep] = isLast ? [1, channels] : [area, 1];
   const data = new Float32Array(bytes.length);
   for (let channel = 0; channel < channels; channel++) {
     const [low, deviation] = [mean[channel] as number, std[channel] as number];
     for (let image = 0; image < count; image++) {
-      const plane = (image * channels + channel) * area;
-      const first = image * area * channels + channel;
+      const start = image * channels * area;
+      const [to, from] = [start + channel * planeStep, start + channel];
       for (let i = 0; i < area; i++) {
-        data[plane + i] = ((bytes[first + i * channels] as number) / 255 - low) / deviation;
+        data[to + i * pixelStep] = ((bytes[from + i * channels] as number) / 255 - low) / deviation;
       }
     }
   }
-  return { data, dims: [count, channels, height, width] };
+  return { data, dims: imageDims({ channels, isLast }, count, [height, width]) };
 }

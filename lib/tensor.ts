@@ -157,7 +157,7 @@ function checkDims(dims: unknown, least = 1): number[] {
     throw mismatch('ERR_SHAPE', ' dims', `at most ${maxRank} dims`, 'more');
   }
   dims.forEach((dim: unknown, i) => {
-    if (!Number.isInteger(dim) || (dim as number) < least) {
+    if (!Number.isInteger(dim) || (dim as number) < least || Object.is(dim, -0)) {
       throw mismatch('ERR_SHAPE', ` dims[${i}]`, `an integer from ${least}`, describe(dim));
     }
     if (!Number.isSafeInteger(dim)) {

@@ -15,6 +15,7 @@ import {
   type SessionOptions,
   type Value,
 } from '../index';
+import { imageLayout } from '../model/image-layout';
 import { completeInputDims } from '../model/input-dims';
 import { networkGraph } from '../model/quantized-graph';
 import { inputName } from '../nn/networks/graph';
@@ -138,8 +139,8 @@ function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject 
     model.inputs.map(({ name }) => name),
   );
   const fromFlags = ({ name, dims: own }: Value) => {
-    const pixels = size === undefined ? [] : sizeOf(size);
-    const known = [batch, undefined, ...pixels];
+    const sides = size === undefined ? [] : sizeOf(size);
+    const known = imageLayout({ dims: own })?.isLast ? [batch, ...sides] : [batch, undefined, ...sides];
     return [name, own.map((dim, axis) => (typeof dim === 'number' ? dim : (known[axis] ?? dim)))] as const;
   };
   const guessed = Object.fromEntries(model.inputs.map(fromFlags).filter(([, all]) => all.every(Number.isInteger)));

@@ -1,6 +1,7 @@
 import { type AccuracyReport, InferenceSession, type Model, type Tensor } from '../index';
+import { imageDims } from '../model/image-layout';
 import type { ImageList } from '../vision/list-images';
-import { type PhotoInput, photoTensors } from './quantize-photos';
+import { type PhotoInput, type PhotoTensor, photoTensors } from './quantize-photos';
 
 /** The most images on which accuracy is judged. */
 export const mostJudged = 1000;
@@ -21,7 +22,7 @@ export async function judgeModels(
   if (!output || !fits || classes.length < 2 || classes.some((name) => !labels.includes(name))) return undefined;
   const open = { inputs: dimsOf(float, input) };
   const [one, other] = [await InferenceSession.create(float, open), await InferenceSession.create(quantized, open)];
-  const best = async (session: InferenceSession, tensor: Tensor): Promise<number> => {
+  const best = async (session: InferenceSession, tensor: PhotoTensor): Promise<number> => {
     const fetches = await session.run({ [session.inputNames[0] as string]: tensor });
     const { data } = fetches[output.name] as unknown as Tensor;
     return data.indexOf(data.reduce((a, b) => Math.max(a, b)));
@@ -47,8 +48,7 @@ export async function judgeModels(
   return { images: count, float: right / count, quantized: rightQuantized / count, agreement: same / count };
 }
 
-function dimsOf({ inputs: [input] }: Model, { size, channels, isLast }: PhotoInput): Record<string, number[]> {
-  const sides = [size.height, size.width];
+function dimsOf({ inputs: [input] }: Model, { size, ...layout }: PhotoInput): Record<string, number[]> {
   const count = typeof input?.dims[0] === 'number' ? input.dims[0] : 1;
-  return { [input?.name as string]: isLast ? [count, ...sides, channels] : [count, channels, ...sides] };
+  return { [input?.name as string]: imageDims(layout, count, [size.height, size.width]) };
 }

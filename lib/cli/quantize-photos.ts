@@ -1,8 +1,9 @@
 import { mismatch, quote, within } from '../errors';
-import type { Dim } from '../graph/graph';
+import type { Value } from '../graph/graph';
 import { type InputSize, sizeOf } from '../image-size';
 import { type ByteImages, type Model, type Preprocessing, QARepVGGError, readImage, type Tensor } from '../index';
-import { readPreprocessing } from '../preprocessing';
+import { type ImageLayout, imageLayout, sidesOf } from '../model/image-layout';
+import { preprocess, readPreprocessing } from '../preprocessing';
 import { recognizeDecoder } from '../vision/decoders';
 import { fitInto } from '../vision/letterbox';
 import { coverAndCut } from '../vision/prepare';
@@ -18,12 +19,17 @@ export interface PhotoFlags {
   readonly std?: readonly number[];
 }
 
+/** How an input of bytes or floats holds images. */
+export interface PhotoLayout extends ImageLayout {
+  readonly type: 'float32' | 'uint8';
+}
+
+/** An image as an input takes it. */
+export type PhotoTensor = Tensor | ByteImages;
+
 /** How photographs go into a model. */
-export interface PhotoInput {
+export interface PhotoInput extends PhotoLayout {
   readonly size: Sides;
-  readonly channels: 1 | 3 | 4;
-  /** Whether the layout is [n, h, w, c] rather than [n, c, h, w]. */
-  readonly isLast: boolean;
   readonly preprocessing: Preprocessing;
   /** The byte for the margins of a letterbox; undefined where the image is cropped instead, as classifiers see it. */
   readonly fill: number | undefined;
@@ -37,17 +43,19 @@ export interface PhotoInput {
  */
 export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: PhotoFlags): PhotoInput {
   const [input, ...others] = inputs;
-  const [, first, second, last] = input?.dims ?? [];
-  const isLast = !isChannels(first);
-  const channels = isLast ? last : first;
-  if (!input || others.length > 0 || input.type !== 'float32' || input.dims.length !== 4 || !isChannels(channels)) {
-    const expected = 'a model with one input of images, float32 [n, 3, h, w] or [n, h, w, 3], or of 1 or 4 channels';
+  const layout = input && photoLayout(input);
+  if (!layout || others.length > 0) {
+    const expected =
+      'a model with one input of images, float32 or uint8, [n, 3, h, w] or [n, h, w, 3], or of 1 or 4 channels';
     const received = inputs.map(({ name, type, dims }) => `${quote(name)} ${type} [${dims.join(', ')}]`);
     throw mismatch('ERR_MODEL_INCOMPATIBLE', expected, received.join(', '));
   }
-  const own = isLast ? [first, second] : [second, last];
+  const { channels } = layout;
   const open = sizeOf(flags.size ?? openSide);
-  const [height, width] = own.map((side, i) => (typeof side === 'number' ? side : open[i])) as [number, number];
+  const [height, width] = sidesOf(input.dims, layout).map((side, i) => (typeof side === 'number' ? side : open[i])) as [
+    number,
+    number,
+  ];
   const shapes = outputs.map(({ dims }) => dims.map((dim, axis) => (axis === 0 ? 1 : dim)) as number[]);
   const decoder = shapes.every((dims) => dims.every(Number.isInteger)) ? recognizeDecoder(shapes) : undefined;
   const [mean, std] = (decoder?.scaling ?? [0, 1]).map((value) => Array<number>(channels).fill(value));
@@ -55,14 +63,17 @@ export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: P
   const isClassifier = !decoder && outputs[0]?.dims.length === 2;
   return {
     size: { height, width },
-    ...{ channels, isLast },
+    ...layout,
     preprocessing: within('--mean and --std', () => readPreprocessing(given ?? { mean, std }, channels)),
     fill: isClassifier ? undefined : (decoder?.fill ?? 114),
   };
 }
 
-function isChannels(dim: Dim | undefined): dim is 1 | 3 | 4 {
-  return dim === 1 || dim === 3 || dim === 4;
+/** The layout of an input that takes image files: of 1, 3, or 4 channels. */
+export function photoLayout({ type, dims }: Pick<Value, 'type' | 'dims'>): PhotoLayout | undefined {
+  if (type !== 'float32' && type !== 'uint8') return undefined;
+  const layout = imageLayout({ dims });
+  return layout && layout.channels !== 2 ? { ...layout, type } : undefined;
 }
 
 /**
@@ -74,7 +85,7 @@ export async function* photoTensors(
   paths: readonly string[],
   input: PhotoInput,
   onUnreadable?: (path: string, error: QARepVGGError) => void,
-): AsyncGenerator<Tensor> {
+): AsyncGenerator<PhotoTensor> {
   for (const path of paths) {
     let image: ByteImages;
     try {
@@ -86,7 +97,7 @@ export async function* photoTensors(
       onUnreadable(path, error);
       continue;
     }
-    yield toTensor(await fitted(image, input), input);
+    yield photoTensor(await fitted(image, input), input, input.preprocessing);
   }
 }
 
@@ -96,18 +107,25 @@ function fitted(image: ByteImages, { size, fill, preprocessing }: PhotoInput): P
   );
 }
 
-/** A fourth channel is opaque. */
-function toTensor({ data }: ByteImages, { size, channels, isLast, preprocessing }: PhotoInput): Tensor {
-  const area = size.height * size.width;
-  const read = data.length / area;
-  const numbers = new Float32Array(area * channels);
-  for (let channel = 0; channel < channels; channel++) {
-    const [mean, std] = [preprocessing.mean[channel] as number, preprocessing.std[channel] as number];
-    for (let i = 0; i < area; i++) {
-      const byte = channel < read ? (data[i * read + channel] as number) : 255;
-      numbers[isLast ? i * channels + channel : channel * area + i] = (byte / 255 - mean) / std;
-    }
-  }
-  const sides = [size.height, size.width];
-  return { data: numbers, dims: isLast ? [1, ...sides, channels] : [1, channels, ...sides] };
+/** An image as an input takes it. A fourth channel is opaque. */
+export function photoTensor(
+  image: ByteImages,
+  { channels, isLast, type }: PhotoLayout,
+  preprocessing: Preprocessing,
+): PhotoTensor {
+  const { data, dims } = channels === 4 ? withAlpha(image) : image;
+  const scaling = type === 'uint8' ? unchanged(channels) : preprocessing;
+  const floats = preprocess(data, dims, scaling, isLast);
+  return type === 'uint8' ? { data: Uint8Array.from(floats.data), dims: floats.dims } : floats;
+}
+
+/** What leaves bytes as they are. */
+function unchanged(channels: number): Preprocessing {
+  return { mean: Array(channels).fill(0), std: Array(channels).fill(1 / 255) };
+}
+
+function withAlpha({ data, dims }: ByteImages): ByteImages {
+  const bytes = new Uint8Array((data.length / 3) * 4).fill(255);
+  for (let i = 0; 3 * i < data.length; i++) bytes.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
+  return { data: bytes, dims: [...dims.slice(0, 3), 4] };
 }

@@ -30,7 +30,7 @@ export function addRunCommand(program: Command): void {
     .option('--size <size>', 'side of images in pixels, or HEIGHTxWIDTH, where the model leaves it open', imageSize)
     .option('--mean <list>', "mean of the channels, such as 0.485,0.456,0.406 (default: the model's, or 0)", numberList)
     .option('--std <list>', "standard deviation of the channels (default: the model's, or 1)", numberList)
-    .option('--outputs <names>', 'outputs to compute (default: all)', nameList)
+    .option('--outputs <names>', 'outputs to show (default: all)', nameList)
     .option('--out <file>', 'write the result: .npy for one output, .json, or a folder of .npy files')
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .addOption(

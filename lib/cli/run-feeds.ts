@@ -3,11 +3,20 @@ import { describeList, mismatch, within } from '../errors';
 import { arrayOf } from '../formats/dtypes';
 import { readWholeFile } from '../formats/files';
 import { isNpy, parseNpy } from '../formats/npy';
-import { type DataType, type GraphTensor, sizeOf } from '../graph/graph';
+import { type GraphTensor, sizeOf } from '../graph/graph';
 import { numbersOf, tensorOf } from '../graph/tensors';
-import type { Size } from '../image-size';
-import { type InferenceSession, type Preprocessing, readImage, type ValueMetadata } from '../index';
+import {
+  type ByteImages,
+  type InferenceSession,
+  type Preprocessing,
+  readImage,
+  type Sides,
+  type ValueMetadata,
+} from '../index';
+import { sidesOf } from '../model/image-layout';
+import { plainPreprocessing } from '../preprocessing';
 import { readDims, splitName } from './dims';
+import { photoLayout, photoTensor } from './quantize-photos';
 import type { RunFlags } from './run-command';
 import { misuse } from './usage';
 
@@ -72,59 +81,49 @@ function inType(tensor: GraphTensor, { type }: ValueMetadata): GraphTensor {
   throw mismatch('ERR_DTYPE', `numbers of type ${type}`, `${tensor.type} with numbers that it cannot hold`);
 }
 
-/** The position and number of an image's channels. */
-interface Layout {
-  readonly channels: 1 | 3 | 4;
-  readonly isLast: boolean;
-}
-
-function layoutOf({ shape, type }: ValueMetadata): Layout | undefined {
-  const isCount = (dim: unknown): dim is Layout['channels'] => dim === 1 || dim === 3 || dim === 4;
-  if (shape.length !== 4 || (type !== 'float32' && type !== 'uint8')) return undefined;
-  if (isCount(shape[1])) return { channels: shape[1], isLast: false };
-  return isCount(shape[3]) ? { channels: shape[3], isLast: true } : undefined;
-}
-
-/** An image file in the model's size, or in its own where the model's is open. A fourth channel is opaque. */
+/** An image file in the model's size; open sides are those of the flag, or else keep the image's proportions. */
 async function imageOf(
   bytes: Uint8Array,
   input: ValueMetadata,
   session: InferenceSession,
   flags: RunFlags,
 ): Promise<GraphTensor> {
-  const layout = layoutOf(input);
+  const layout = photoLayout({ type: input.type, dims: input.shape });
   if (!layout) {
     const expected = `an array of NumPy, or a .raw file, for the input of dims [${input.shape.join(', ')}]`;
     throw mismatch('ERR_INVALID_ARG', expected, 'an image or another file');
   }
-  const { channels, isLast } = layout;
-  const axes = input.shape.slice(isLast ? 1 : 2, isLast ? 3 : 4);
-  const own = axes.every((dim) => typeof dim === 'number') ? (axes as unknown as Size) : undefined;
-  const size = own ?? (flags.size as Size | undefined) ?? (session.inputSize as Size | undefined);
-  const [height, width] = typeof size === 'number' ? [size, size] : (size ?? []);
-  const { data, dims } = await readImage(bytes, {
-    channels: channels === 1 ? 1 : 3,
-    ...(height !== undefined && width !== undefined && { height, width }),
-  });
-  const [, rows = 0, columns = 0, read = 0] = dims;
+  const channels = layout.channels === 1 ? 1 : 3;
+  const read = (size: Partial<Sides>) => readImage(bytes, { channels, ...size });
+  const [height, width] = sidesOf(input.shape, layout).map((side, axis) => sideOf(side, axis, session, flags));
+  const image = await (height === undefined || width === undefined
+    ? read({})
+        .then((own) => inProportion(own, height, width))
+        .then(read)
+    : read({ height, width }));
   const given = flags.mean && flags.std ? { mean: flags.mean, std: flags.std } : session.preprocessing;
-  const scaling = scalingOf(given, channels);
-  const area = rows * columns;
-  const values = new Float32Array(area * channels);
-  for (let channel = 0; channel < channels; channel++) {
-    const [mean, std] = [scaling.mean[channel] as number, scaling.std[channel] as number];
-    for (let i = 0; i < area; i++) {
-      const byte = channel < read ? (data[i * read + channel] as number) : 255;
-      values[isLast ? i * channels + channel : channel * area + i] =
-        input.type === 'uint8' ? byte : (byte / 255 - mean) / std;
-    }
-  }
-  const type: DataType = input.type;
-  return tensorOf(type, isLast ? [1, rows, columns, channels] : [1, channels, rows, columns], values);
+  const { data, dims } = photoTensor(image, layout, scalingOf(given, layout.channels));
+  return { type: layout.type, dims, data } as GraphTensor;
+}
+
+/** The side of images along an axis, where the model or a flag says it. */
+function sideOf(side: number | string, axis: number, { inputSize }: InferenceSession, { size }: RunFlags) {
+  if (typeof side === 'number') return side;
+  const given = size ?? inputSize;
+  return typeof given === 'number' ? given : given?.[axis];
+}
+
+function inProportion({ dims }: ByteImages, height: number | undefined, width: number | undefined): Sides {
+  const [, rows, columns] = dims as [number, number, number];
+  const scaled = (own: number, factor: number) => Math.max(1, Math.round(own * factor));
+  return {
+    height: height ?? scaled(rows, width === undefined ? 1 : width / columns),
+    width: width ?? scaled(columns, height === undefined ? 1 : height / rows),
+  };
 }
 
 function scalingOf(given: Preprocessing | undefined, channels: number): Preprocessing {
-  if (!given) return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
+  if (!given) return plainPreprocessing(channels);
   if (given.mean.length === channels && given.std.length === channels && !given.std.includes(0)) return given;
   throw misuse(`--mean and --std with ${channels} numbers each, those of --std not 0`, 'other numbers');
 }

@@ -32,7 +32,7 @@ export function addVerifyCommand(program: Command): void {
       '--deploy <file>',
       'model file to compare with, in deploy form or quantised (default: what fuse would make of the model)',
     )
-    .option('--data <folder>', 'for a quantised model: labelled images to compare on, as for train')
+    .option('--data <folder>', 'for a quantised model: images to compare on, as for train and quantize')
     .option('--skip-unreadable', 'of --data: skip image files that cannot be read, and list them')
     .option('--agreement <share>', 'for a quantised model: smallest share of equal predictions', share, 0.95)
     .option('--samples <n>', 'random images', integerUpTo(10_000), 4)

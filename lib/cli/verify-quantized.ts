@@ -36,10 +36,7 @@ export async function verifyQuantized(
   files: readonly string[],
   flags: VerifyFlags,
 ): Promise<boolean> {
-  if (flags.data === undefined && files.length === 0) {
-    const expected = 'images like those that the model is for, as random ones tell nothing about a quantised model';
-    throw misuse(expected, 'none; name files, or a folder with --data');
-  }
+  requireImages([...files, ...(flags.data === undefined ? [] : [flags.data])]);
   const given = (await readImages(model, files)).map((input): Batch => ({ input }));
   const data = flags.data === undefined ? undefined : await openLabelled(model, flags.data, flags);
   const result = await compare(model, quantized, [...given, ...(data ? batchesOf(data.images) : [])]);
@@ -53,6 +50,13 @@ export async function verifyQuantized(
     print(result, `${model}\nagainst ${quantized}`, flags.agreement, passed);
   }
   return passed;
+}
+
+/** @throws {UsageError} without images or folders of images to compare a quantised model on. */
+export function requireImages(paths: readonly string[]): void {
+  if (paths.length > 0) return;
+  const expected = 'images like those that the model is for, as random ones tell nothing about a quantised model';
+  throw misuse(expected, 'none; name files, or a folder with --data');
 }
 
 async function openLabelled({ options }: Network, folder: string, flags: VerifyFlags): Promise<LoadedPart> {

@@ -88,8 +88,9 @@ function isBytes(value: unknown): value is Uint8Array | ArrayBufferLike {
   return types.isUint8Array(value) || types.isAnyArrayBuffer(value);
 }
 
-/** The address of a URL of any realm. */
+/** The address of a URL of any realm, or of one written out, as by `import.meta.resolve`. */
 function hrefOf(value: unknown): string | undefined {
+  if (typeof value === 'string' && value.startsWith('file://')) return value;
   if (typeof value !== 'object' || value === null || isBytes(value)) return undefined;
   return within('path', () =>
     readForeign(() => {

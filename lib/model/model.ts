@@ -8,6 +8,7 @@ import { splitGraph } from '../graph/tail';
 import { anything, checkOption, parseOptions, readForeign } from '../options';
 import { type Preprocessing, readPreprocessing } from '../preprocessing';
 import { refuseClones } from '../uncloneable';
+import { imageLayout } from './image-layout';
 import { completeInputDims } from './input-dims';
 
 /** Dims, by the name of the input. */
@@ -76,7 +77,8 @@ export class Model {
   with(traits: ModelTraits): Model {
     return boundary('Model.with', () => {
       const { labels, preprocessing } = parseOptions({ labels: anything, preprocessing: anything }, traits);
-      const channels = this.inputs[0]?.dims[1];
+      const [input] = this.inputs;
+      const channels = (input && imageLayout(input)?.channels) ?? input?.dims[1];
       return new Model(this.graph, {
         ...this.#traits(),
         ...(labels !== undefined && { labels: checkOption('labels', () => readLabels(labels)) }),

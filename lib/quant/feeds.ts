@@ -3,9 +3,10 @@ import { describe, mismatch, quote, within } from '../errors';
 import { checkFinite } from '../finite';
 import { type Dim, sameDims, sizeOf, type Value } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
+import { imagesInput } from '../model/image-layout';
 import type { Model } from '../model/model';
 import { readForeign } from '../options';
-import type { Preprocessing } from '../preprocessing';
+import { type Preprocessing, plainPreprocessing } from '../preprocessing';
 import { checkFeeds, numbersOf, readFeeds } from '../runtime/graph-feeds';
 import type { Tensor } from '../tensor';
 import { chunkSize, type Split } from './calibration';
@@ -74,10 +75,9 @@ function feedsOf(batch: unknown, inputs: readonly Value[]): unknown {
 }
 
 /** The preprocessing that a session of the model would have. */
-function preprocessingOf({ inputs: [input, ...others], preprocessing }: Model): Preprocessing | undefined {
-  const channels = input?.dims[1];
-  if (preprocessing || others.length > 0 || typeof channels !== 'number' || channels > 4) return preprocessing;
-  return { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
+function preprocessingOf({ inputs, preprocessing }: Model): Preprocessing | undefined {
+  const images = imagesInput(inputs);
+  return preprocessing ?? (images && plainPreprocessing(images.channels));
 }
 
 /** Number of images in a batch. @throws {QARepVGGError} ERR_SHAPE unless it is the same for all inputs and the graph takes it. */

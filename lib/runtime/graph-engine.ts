@@ -8,10 +8,11 @@ import type { InputDims } from '../graph/specialize';
 import { computeTail, type SplitGraph, splitGraph } from '../graph/tail';
 import type { Size } from '../image-size';
 import { info } from '../info';
+import { type ImagesInput, imagesInput, sidesOf } from '../model/image-layout';
 import { completeInputDims } from '../model/input-dims';
 import type { Model } from '../model/model';
 import { checkOption } from '../options';
-import { type Preprocessing, readPreprocessing } from '../preprocessing';
+import { type Preprocessing, plainPreprocessing, readPreprocessing } from '../preprocessing';
 import { inThisRealm } from '../tensor';
 import { type Cancellable, throwIfAborted } from './abort';
 import type { Engine, SessionFacts } from './engine';
@@ -89,7 +90,9 @@ export class GraphEngine implements Engine {
     const preprocessing = preprocessingOf(images, model, options);
     const { algorithm, threads, maxBatch } = options;
     const isOwned = owned && split.tail === undefined && parameters.size === 0;
-    const compiling = { algorithm, threads, maxBatch, preprocessing: images && preprocessing, isOwned };
+    // The engine converts bytes to planes, which an input with its channels last is not.
+    const converted = images && !images.isLast ? preprocessing : undefined;
+    const compiling = { algorithm, threads, maxBatch, preprocessing: converted, isOwned };
     const plans = new GraphPlans(split.head, compiling);
     const isPlanned = dims !== undefined && parameters.size === 0;
     const plan = isPlanned ? await plans.get(dims, new Map()).promise : undefined;
@@ -99,7 +102,7 @@ export class GraphEngine implements Engine {
       outputs: model.outputs.map(({ name, type, dims }) => valueMetadata(name, dims, type)),
       labels: model.labels,
       preprocessing,
-      inputSize: images && (dims?.get(images.name)?.slice(2) as unknown as Size | undefined),
+      inputSize: images && dims && (sidesOf(dims.get(images.name) ?? [], images) as unknown as Size),
       // A tail, such as non-maximum suppression, computes all images together.
       independent: split.tail === undefined && (plan?.independent ?? false),
       takesBytes: plan?.native.takesBytes() ?? false,
@@ -259,25 +262,16 @@ function isClosed(inputs: readonly Value[]): boolean {
   return inputs.every(({ dims }) => dims.every((dim, axis) => axis === 0 || typeof dim === 'number'));
 }
 
-/** The input of images: the only input, floats [n, c, h, w] with at most four channels. */
-function imagesInput(inputs: readonly Value[]): Value | undefined {
-  const [input, ...others] = inputs;
-  const channels = input?.dims[1];
-  const fits = input?.type === 'float32' && input.dims.length === 4 && typeof channels === 'number' && channels <= 4;
-  return fits && others.length === 0 ? input : undefined;
-}
-
 function preprocessingOf(
-  images: Value | undefined,
+  images: ImagesInput | undefined,
   model: Model,
   { preprocessing }: CheckedSessionOptions,
 ): Preprocessing | undefined {
   if (preprocessing === undefined && (model.preprocessing || !images)) return model.preprocessing;
   return checkOption('preprocessing', () => {
     if (!images) throw mismatch('ERR_INVALID_ARG', 'none, as no input is of images', 'one');
-    const channels = images.dims[1] as number;
+    const { channels } = images;
     // ONNX files of other origin do not say what they expect. Most expect numbers from 0 to 1.
-    const plain = { mean: Array(channels).fill(0), std: Array(channels).fill(1) };
-    return readPreprocessing(preprocessing ?? plain, channels);
+    return readPreprocessing(preprocessing ?? plainPreprocessing(channels), channels);
   });
 }

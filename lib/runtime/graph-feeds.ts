@@ -4,6 +4,7 @@ import { didYouMean } from '../did-you-mean';
 import { describe, describeList, mismatch, quote, within } from '../errors';
 import type { DataType, Value } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
+import { imageDims, imageLayout } from '../model/image-layout';
 import { checkInputDims } from '../model/input-dims';
 import { readForeign } from '../options';
 import { type Preprocessing, preprocess } from '../preprocessing';
@@ -19,8 +20,16 @@ export interface ReadFeed {
 /** A feed that has been checked. */
 export interface Feed {
   readonly data: GraphArray;
-  /** Dims [n, h, w, c] of a feed of bytes for an input of floats. */
-  readonly pixels?: readonly number[];
+  /** Of a feed of bytes for an input of floats. */
+  readonly pixels?: Pixels;
+}
+
+/** Images in bytes. */
+interface Pixels {
+  /** [n, h, w, c] */
+  readonly dims: readonly number[];
+  /** Whether the input has its channels last, too. */
+  readonly isLast: boolean;
 }
 
 /** Checked feeds, in the order of the graph's inputs. */
@@ -59,7 +68,7 @@ export function checkFeeds(feeds: readonly ReadFeed[], preprocessing: Preprocess
   const checked = feeds.map(({ input, data, dims }) => {
     const tensor = within(quote(input.name), () => {
       const isBytes = preprocessing && input.type === 'float32' && types.isUint8Array(data);
-      if (isBytes) return pixels(data, dims, preprocessing);
+      if (isBytes) return pixels(data, dims, preprocessing.mean.length, input);
       return checkElements(data, dims, classes[input.type], input.dims.includes(0) ? 0 : 1);
     });
     checkInputDims(input, tensor.dims);
@@ -71,15 +80,22 @@ export function checkFeeds(feeds: readonly ReadFeed[], preprocessing: Preprocess
 
 /** A feed as the graph takes it. @param preprocessing The one that the feed was checked with. */
 export function numbersOf({ data, pixels }: Feed, preprocessing: Preprocessing | undefined): GraphArray {
-  return pixels && preprocessing ? preprocess(data as Uint8Array, pixels, preprocessing).data : data;
+  if (!pixels || !preprocessing) return data;
+  return preprocess(data as Uint8Array, pixels.dims, preprocessing, pixels.isLast).data;
 }
 
-/** Bytes [n, h, w, c], with the dims [n, c, h, w] of the floats that they become. */
-function pixels(data: Uint8Array, dims: unknown, preprocessing: Preprocessing) {
+/** Bytes [n, h, w, c], with the dims of the floats that they become. */
+function pixels(data: Uint8Array, dims: unknown, channels: number, input: Value) {
   const bytes = checkBytes(data, dims);
-  const channels = preprocessing.mean.length;
   const [n, h, w, c] = bytes.dims as [number, number, number, number];
-  if (bytes.dims.length === 4 && c === channels) return { data: bytes.data, dims: [n, c, h, w], pixels: bytes.dims };
+  if (bytes.dims.length === 4 && c === channels) {
+    const isLast = imageLayout(input)?.isLast ?? false;
+    return {
+      data: bytes.data,
+      dims: imageDims({ channels, isLast }, n, [h, w]),
+      pixels: { dims: bytes.dims, isLast },
+    };
+  }
   const expected = `4 dims [n, h, w, ${channels}], as the data are bytes`;
   throw mismatch('ERR_SHAPE', ' dims', expected, describeList(bytes.dims));
 }

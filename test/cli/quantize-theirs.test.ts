@@ -61,6 +61,20 @@ test('from an ONNX file of any origin to integers, a report and an ONNX file', (
   }
 });
 
+test('verify compares with the quantised form on images', () => {
+  const verify = (...args: string[]) => run('verify', file('theirs.onnx'), '--dims', '1x3x32x48', ...args);
+  const quantized = ['--deploy', file('int8.onnx')];
+  const all = verify(...quantized, '--data', file('photos'), '--skip-unreadable');
+  expect([all.status, all.stdout]).toEqual([0, expect.stringMatching(/on 2 images\n[^]* {2}y +\d\d\.\d dB\n/)]);
+  const one = JSON.parse(verify(...quantized, file('photos/1.ppm'), '--json').stdout);
+  expect(one).toMatchObject({ images: 1, passed: true, outputs: [{ name: 'y', passed: true }] });
+  expect(verify(...quantized)).toMatchObject({ status: 2, stderr: expect.stringContaining('name files, or a folder') });
+  const float = verify('--deploy', file('theirs.onnx'), file('photos/1.ppm'));
+  expect([float.status, float.stdout]).toEqual([0, expect.stringContaining('0 random images, 1 from files')]);
+  const data = verify('--deploy', file('theirs.onnx'), '--data', file('photos'));
+  expect(data).toMatchObject({ status: 2, stderr: expect.stringContaining('a quantised model to compare with') });
+});
+
 test('--json; what makes no sense is refused', () => {
   const quantize = (...flags: string[]) =>
     run('quantize', file('theirs.onnx'), file('again.onnx'), '--data', file('photos'), '--size', '32', ...flags);
@@ -97,4 +111,8 @@ test('a classifier and a folder for each class: accuracy before and after', () =
   }
   const { status, stdout } = run('quantize', file('classifier.onnx'), file('c.safetensors'), '--data', file('pets'));
   expect([status, stdout]).toEqual([0, expect.stringMatching(/accuracy on 2 images: .* % in float, .* % quantised\n/)]);
+  const compared = ['--deploy', file('c.safetensors'), '--data', file('pets'), '--agreement', '1', '--json'];
+  expect(JSON.parse(run('verify', file('classifier.onnx'), ...compared).stdout)).toMatchObject({
+    outputs: [{ name: 'y', agreement: expect.any(Number) }],
+  });
 });

@@ -78,6 +78,22 @@ describe('run', () => {
     expect(outputs.mean.data[1]).toBe(-2);
   });
 
+  test('an image where one side is open keeps its proportions; channels last; bytes', () => {
+    const run1 = (
+      name: string,
+      inputs: NonNullable<ModelSketch['inputs']>,
+      types: NonNullable<ModelSketch['types']> = {},
+    ) => {
+      writeFileSync(file(name), onnxFile({ inputs, types, outputs: ['y'], nodes: [['Identity', ['x'], ['y']]] }));
+      return JSON.parse(run('run', file(name), file('image.ppm'), '--json').stdout).outputs.y;
+    };
+    expect(run1('high.onnx', { x: ['n', 3, 4, 'w'] }).dims).toEqual([1, 3, 4, 8]);
+    expect(run1('wide.onnx', { x: ['n', 'h', 6, 3] }).dims).toEqual([1, 3, 6, 3]);
+    expect(run1('own.onnx', { x: ['n', 'h', 'w', 3] })).toMatchObject({ dims: [1, 1, 2, 3], data: [1, 0, 0, 0, 0, 1] });
+    const bytes = run1('bytes.onnx', { x: ['n', 'h', 'w', 4] }, { x: 'uint8' });
+    expect(bytes).toMatchObject({ type: 'uint8', data: [255, 0, 0, 255, 0, 0, 255, 255] });
+  });
+
   test('arrays by name, of types that fit, into an array', () => {
     const inputs = [`i=${file('i.npy')}`, `a=b=${file('a.npy')}`];
     const { status, stdout } = run('run', file('sum.onnx'), ...inputs, '--out', file('y.npy'));

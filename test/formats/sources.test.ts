@@ -78,6 +78,7 @@ describe.each(Object.entries(readers))('%s takes', (_, { name, read }) => {
     ['an ArrayBuffer', () => Uint8Array.from(bytes()).buffer],
     ['an ArrayBuffer of another realm', () => inOtherRealm(bytes())],
     ['a file: URL', () => pathToFileURL(at)],
+    ['a file: URL as text', () => pathToFileURL(at).href],
   ])('%s', async (_, make) => {
     expect(await read(make())).toBe(await read(at));
   });

@@ -101,6 +101,27 @@ test('outputs that are asked for, bytes of images, an abort', async () => {
   session.dispose();
 });
 
+test('an input with its channels last takes bytes, too', async () => {
+  const pixels: ModelSketch = {
+    ...sketch,
+    inputs: { pixels: ['n', 'h', 'w', 3] },
+    nodes: [['Transpose', ['pixels'], ['images'], { perm: [0, 3, 1, 2] }], ...sketch.nodes],
+  };
+  const preprocessing = { mean: [0.25, 0.5, 0], std: [0.5, 1, 2] };
+  const session = await create({ preprocessing, inputs: { pixels: [1, 5, 4, 3] } }, onnxFile(pixels));
+  expect(session.inputSize).toEqual([5, 4]);
+  const dims = [2, 5, 4, 3];
+  const data = Uint8Array.from({ length: 120 }, (_, i) => 2 * i);
+  const { mean, std } = preprocessing;
+  const floats = Float32Array.from(data, (byte, i) => (byte / 255 - (mean[i % 3] as number)) / (std[i % 3] as number));
+  const ofBytes = await session.run({ pixels: { data, dims } });
+  expect(ofBytes).toEqual(await session.run({ pixels: { data: floats, dims } }));
+  await expectRejection(session.run({ pixels: { data, dims: [2, 3, 5, 4] } }), 'ERR_SHAPE', '[n, h, w, 3]');
+  session.dispose();
+  const model = (await importOnnx<Model>(onnxFile(pixels))).with({ preprocessing });
+  expect(model.preprocessing).toEqual(preprocessing);
+});
+
 test('runSync: the bits of run, of sizes that are new, known or being compiled', async () => {
   const session = await create();
   for (const size of [8, 9, 8, 10, 11, 12, 13, 9]) {

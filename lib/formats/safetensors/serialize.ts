@@ -1,7 +1,6 @@
-import { describe, describeList, mismatch, quote, within } from '../../errors';
-import { checkedProduct, maxRank } from '../../limits';
+import { describe, mismatch, quote, within } from '../../errors';
 import { isArray, readForeign } from '../../options';
-import { checkTensor, readTensor, type TensorLike } from '../../tensor';
+import { checkElements, readTensor, type TensorLike } from '../../tensor';
 import {
   arrayName,
   arrayOf,
@@ -25,7 +24,7 @@ export type WritableTensors = Readonly<Record<string, TensorLike | RawTensor>>;
  * tensors are sorted by the width of their elements, so that all are aligned, then by name. The header is padded to a multiple of
  * 8 bytes.
  *
- * @throws {QARepVGGError} the errors of {@link checkTensor} for a tensor; ERR_INVALID_ARG for names and metadata; ERR_LIMIT when the
+ * @throws {QARepVGGError} the errors of {@link checkElements} for a tensor; ERR_INVALID_ARG for names and metadata; ERR_LIMIT when the
  * header grows beyond what the reader accepts; ERR_OUT_OF_MEMORY.
  */
 export function serializeSafetensors(
@@ -122,30 +121,13 @@ function isUnicode(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
 
-const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')?.get as (
-  this: unknown,
-) => number;
-
 function checkRaw(dtype: unknown, data: unknown, dims: unknown): RawTensor {
   if (!isDtype(dtype)) {
     throw mismatch('ERR_DTYPE', ' dtype', dtypes.join(', '), describe(dtype));
   }
-  if (dtype === 'F32') return { dtype, ...checkTensor(data, dims) };
-  if (!holds(dtype, data)) throw mismatch('ERR_DTYPE', ' data', `a ${arrayName(dtype)}`, describe(data));
-  const checked = checkDims(dims);
-  const count = within(' dims', () => checkedProduct(checked));
-  if (lengthOf.call(data) !== count) {
-    throw mismatch('ERR_BUFFER_SIZE', ' data', `${count} numbers`, `${lengthOf.call(data)}`);
-  }
-  return rawTensor(dtype, data, checked);
-}
-
-function checkDims(dims: unknown): number[] {
-  if (!Array.isArray(dims) || dims.length > maxRank || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 1)) {
-    const received = Array.isArray(dims) ? describeList(dims) : describe(dims);
-    throw mismatch('ERR_SHAPE', ' dims', `at most ${maxRank} integers from 1`, received);
-  }
-  return dims as number[];
+  const isOfClass = (value: unknown): value is NodeJS.TypedArray => holds(dtype, value);
+  const checked = checkElements(data, dims, [isOfClass, `a ${arrayName(dtype)}`], 0);
+  return rawTensor(dtype, checked.data, checked.dims);
 }
 
 /** The order of the reference implementation, which compares bytes of UTF-8, not UTF-16. */
