@@ -45,11 +45,11 @@ class LayerBench {
         out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), 0}),
         grad_in_(in_.map.shape),
         grad_out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), TapConvolution::data_gradient_halo(shape_)}),
-        forward_stride_(round_up(forward_.weight_floats(), kAlignedFloats)),
-        gradient_stride_(round_up(data_gradient_.weight_floats(), kAlignedFloats)),
+        forward_stride_(round_up(forward_.weight_bytes() / sizeof(float), kAlignedFloats)),
+        gradient_stride_(round_up(data_gradient_.weight_bytes() / sizeof(float), kAlignedFloats)),
         forward_weights_(forward_stride_ * kWeightSets),
         gradient_weights_(gradient_stride_ * kWeightSets),
-        bias_(forward_.bias_floats()),
+        bias_(forward_.panels().padded()),
         workspace_(weight_gradient_.workspace_floats()),
         grad_weight_(shape_.weight_elements()) {
     Noise noise;
@@ -58,7 +58,7 @@ class LayerBench {
     bias_source_ = noise.fill(shape_.out_c);
     import_nchw(x_.data(), in_.map, {}, kernels, 1);
     import_nchw(noise.fill(out_.map.shape.elements()).data(), grad_out_.map, {}, kernels, 1);
-    forward_.pack_bias(bias_source_.data(), bias_.data());
+    forward_.panels().spread(bias_source_.data(), 1, bias_.data());
     for (std::size_t set = 0; set < kWeightSets; ++set) {
       forward_.pack_weights(weight_.data(), forward_weights_.data() + set * forward_stride_, 1);
       data_gradient_.pack_weights(weight_.data(), gradient_weights_.data() + set * gradient_stride_, 1);

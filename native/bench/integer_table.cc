@@ -8,7 +8,7 @@
 #include "base/parallel.h"
 #include "bench/bench.h"
 #include "ops/integer_convolution.h"
-#include "ops/integer_winograd.h"
+#include "ops/winograd.h"
 #include "reference/quantized.h"
 #include "test/chain_program.h"
 
@@ -47,7 +47,7 @@ class IntegerLayerBench {
                     element_, static_cast<std::uint8_t>(x_.at(n, c, y, x)));
     });
     direct_packed_ = pack(direct_);
-    if (!IntegerWinograd::supports(shape_) || !IntegerWinograd::is_exact(shape_, weights_->weight.data())) return;
+    if (!IntegerWinograd::supports(shape_) || !is_exact_winograd(shape_, weights_->weight.data())) return;
     const auto members = static_cast<std::size_t>(threads);
     winograd_ = std::make_unique<IntegerWinograd>(shape_, IntegerWinograd::choose(shape_, kernels), members, kernels);
     winograd_packed_ = pack(*winograd_);

@@ -38,8 +38,8 @@ class LightBench {
     weight_ = noise.fill(layer.in_c * (is_depthwise() ? 1 : layer.out_c) * layer.kernel * layer.kernel);
     import_nchw(x_.data(), in_.map, {}, kernels, 1);
     const std::vector<float> bias(layer.out_c, 0.0f);
-    packed_ = AlignedBuffer(is_depthwise() ? depthwise_.weight_floats() : taps_.weight_floats());
-    bias_ = AlignedBuffer(is_depthwise() ? depthwise_.bias_floats() : taps_.bias_floats());
+    packed_ = AlignedBuffer(is_depthwise() ? depthwise_.weight_floats() : taps_.weight_bytes() / sizeof(float));
+    bias_ = AlignedBuffer(is_depthwise() ? depthwise_.bias_floats() : taps_.panels().padded());
     if (is_depthwise())
       depthwise_.pack_weights(weight_.data(), packed_.data());
     else

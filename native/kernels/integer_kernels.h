@@ -52,8 +52,8 @@ struct ProductTile {
   std::size_t steps;
   const std::int16_t* weights;  // [steps][NV * lanes][2]
   std::int32_t* out;            // [MR][NV * lanes]
-  // Memory that the next tiles will stream. Each step prefetches NV cache lines and advances by prefetch_step bytes.
-  const std::byte* prefetch;
+  // Memory that the next tiles will stream. Each step prefetches NV cache lines and advances by prefetch_step words.
+  const std::int16_t* prefetch;
   std::size_t prefetch_step;
 };
 
@@ -146,6 +146,12 @@ struct LookUpRow {
   std::size_t pixels, channels;
 };
 
+// Indexed by [two rows instead of four][two columns instead of four].
+struct IntegerWinogradKernels {
+  void (*input[2][2])(const IntegerWinogradInput&);
+  void (*output[2][2])(const IntegerWinogradOutput&);
+};
+
 struct IntegerKernels {
   int lanes;  // 32-bit numbers in a vector
   int element_bytes;
@@ -156,9 +162,7 @@ struct IntegerKernels {
   void (*conv[kMaxTileVectors][kMaxTileRows])(const IntegerTile&);
   void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const IntegerTile&);
   void (*products[kMaxTileVectors][kMaxTileRows])(const ProductTile&);
-  // Indexed by [two rows instead of four][two columns instead of four].
-  void (*winograd_input[2][2])(const IntegerWinogradInput&);
-  void (*winograd_output[2][2])(const IntegerWinogradOutput&);
+  IntegerWinogradKernels winograd;
 
   // For 3x3 and 5x5, indexed by [5x5][stride - 1], null where there are some with dots; then for any window.
   void (*depthwise[2][2])(const IntegerDepthwiseRow&);

@@ -126,6 +126,12 @@ struct DepthwiseRow {
   const Clamp* clamp;  // of the result, or null
 };
 
+// Indexed by [two rows instead of four][two columns instead of four].
+struct WinogradKernels {
+  void (*input[2][2])(const WinogradInput&);
+  void (*output[2][2])(const WinogradOutput&);
+};
+
 struct KernelTable {
   const char* isa;
   const IntegerKernels* integer;
@@ -170,10 +176,8 @@ struct KernelTable {
   // out (+)= (sum of the 3x3 neighbourhood of x) / 9. x has a halo of at least one pixel.
   void (*average3x3)(const Region&, Rows x, bool accumulate, MutableRows out);
 
-  // Indexed by [stride - 1][two rows instead of four][two columns instead of four]. The gradient has stride 1 only.
-  void (*winograd_input[2][2][2])(const WinogradInput&);
-  void (*winograd_output[2][2][2])(const WinogradOutput&);
-  void (*winograd_gradient[2][2])(const WinogradInput&);
+  WinogradKernels winograd, strided_winograd;             // for stride 1 and stride 2
+  void (*winograd_gradient[2][2])(const WinogradInput&);  // for stride 1
 
   // Depthwise convolutions, 3x3 and 5x5: indexed by [5x5][stride - 1].
   void (*depthwise[2][2])(const DepthwiseRow&);

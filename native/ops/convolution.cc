@@ -8,10 +8,6 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kMaxPadding = 1 << 12;
-constexpr std::size_t kMaxStride = 128;
-constexpr std::size_t kMaxDilation = 1 << 12;
-
 // A block of input rows and a panel of weights share the second-level cache, which has at least 512 KiB.
 constexpr std::size_t kBlockBytes = 192 * 1024;
 constexpr std::size_t kStreamedBytes = 1024 * 1024;
@@ -23,54 +19,7 @@ constexpr std::size_t kFewBytes = 128 * 1024;
 // small.
 constexpr std::size_t kPixelsPerChunk = 256;
 
-void check_range(const char* what, std::size_t value, std::size_t low, std::size_t high) {
-  if (value < low || value > high)
-    fail(code::kInvalidArg, "expected ", what, " from ", low, " to ", high, ", received ", value);
-}
-
 }  // namespace
-
-void ConvShape::validate() const {
-  check_range("kernel size", kernel, 1, kMaxKernel);
-  check_range("stride", stride, 1, kMaxStride);
-  check_range("padding", padding, 0, kMaxPadding);
-  check_range("dilation", dilation, 1, kMaxDilation);
-  if (groups == 0 || in_c % groups != 0 || out_c == 0 || out_c % groups != 0)
-    fail(code::kInvalidArg, "expected groups to divide ", in_c, " input and ", out_c, " output channels, received ",
-         groups);
-  if (checked_add(in_h, 2 * padding) <= reach() || checked_add(in_w, 2 * padding) <= reach())
-    fail(code::kShape, "expected an image of at least ", reach() + 1, " pixels a side with its padding, received ",
-         in_h, " x ", in_w, " with padding ", padding);
-  for (const MapShape& map : {input(), output()}) map.elements();
-  checked_product({out_c, in_c / groups, kernel, kernel});
-}
-
-std::size_t Panels::valid(std::size_t panel) const { return std::min(width(), channels - panel * width()); }
-
-Panels choose_panels(std::size_t channels, std::size_t items, int vector_lanes, const int (&max_rows)[kMaxTileVectors],
-                     int preferred) {
-  const std::size_t lanes = static_cast<std::size_t>(vector_lanes);
-  Panels best{channels, 0, lanes};
-  double best_cost = 0;
-  // Estimates the cycles of one step of a tile: two FMAs and two loads start per cycle, and an FMA has a latency of
-  // four.
-  for (int vectors : {preferred, 5 - preferred, 1}) {
-    const Panels panels{channels, vectors, lanes};
-    const auto cycles = [&](std::size_t panel) {
-      const int nv = panels.panel_vectors(panel);
-      const double tiles = static_cast<double>(ceil_div(items, static_cast<std::size_t>(max_rows[nv - 1])));
-      const double rows = static_cast<double>(items) / tiles;
-      return tiles * std::max({rows * nv / 2, (rows + nv) / 2, 4.0});
-    };
-    const std::size_t last = panels.count() - 1;
-    const double cost = cycles(0) * static_cast<double>(last) + cycles(last);
-    if (best.vectors == 0 || cost < best_cost) {
-      best = panels;
-      best_cost = cost;
-    }
-  }
-  return best;
-}
 
 // ---- forward and data gradient -----------------------------------------------------------------------------------
 
@@ -112,11 +61,9 @@ std::size_t TapConvolution::data_gradient_halo(const ConvShape& shape) {
   return data_gradient(shape, kScalarKernels).halo();
 }
 
-std::size_t TapConvolution::weight_floats() const {
-  return checked_product({groups_, layout_.taps.size(), depth_, panels_.padded()});
+std::size_t TapConvolution::weight_bytes() const {
+  return checked_product({groups_, layout_.taps.size(), depth_, panels_.padded(), sizeof(float)});
 }
-
-std::size_t TapConvolution::bias_floats() const { return checked_mul(groups_, panels_.padded()); }
 
 void TapConvolution::pack_weights(const float* weight, float* packed, int threads) const {
   const std::size_t panel_count = panels_.count(), steps = layout_.taps.size() * depth_;
@@ -139,14 +86,6 @@ void TapConvolution::pack_weights(const float* weight, float* packed, int thread
         std::fill(lanes + valid, lanes + width, 0.0f);
       }
   });
-}
-
-void TapConvolution::pack_bias(const float* bias, float* packed) const {
-  for (std::size_t group = 0; group < groups_; ++group) {
-    float* out = packed + group * panels_.padded();
-    std::copy_n(bias + group * panels_.channels, panels_.channels, out);
-    std::fill(out + panels_.channels, out + panels_.padded(), 0.0f);
-  }
 }
 
 struct TapConvolution::Pass {
@@ -201,7 +140,7 @@ std::size_t TapConvolution::row_blocks(const Class& cls, std::size_t members) co
   if (panels_per_item() > 1) return cls.rows;
   std::size_t blocks = ceil_div(cls.rows, std::max<std::size_t>(1, kBlockBytes / row_bytes));
   // Each block reads all weights again. One block reads them once, but its input for each panel, at worst from memory.
-  const std::size_t weights = weight_floats() / groups_ * sizeof(float), image = cls.rows * row_bytes;
+  const std::size_t weights = weight_bytes() / groups_, image = cls.rows * row_bytes;
   if (weights >= kStreamedBytes && image < kStreamedBytes && panels_.count() * image < (blocks - 1) * weights)
     blocks = 1;
   if (parts() * blocks % members != 0 && parts() * blocks < 8 * members)
@@ -266,7 +205,7 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
   tile.clamp = pass.options.clamp;
   // If the weights do not fit the second-level cache and each panel is used for one small image, tiles prefetch the
   // next panel. A single row of tiles leaves no time for that. Otherwise the first panel prefetches input.
-  const bool streams = pass.blocks == 1 && rows.length > 1 && weight_floats() * sizeof(float) >= kStreamedBytes;
+  const bool streams = pass.blocks == 1 && rows.length > 1 && weight_bytes() >= kStreamedBytes;
   const bool looks_ahead = !streams && group == 0 && first_panel == 0 && pass.next_floats > 0;
   const std::size_t class_steps = cls.tap_count * depth_;
   const std::size_t panel_width = static_cast<std::size_t>(panels_.panel_vectors(first_panel)) * panels_.lanes;

@@ -10,65 +10,13 @@
 
 #include "base/parallel.h"
 #include "kernels/kernel_table.h"
+#include "ops/conv_shape.h"
 #include "ops/conv_taps.h"
 #include "ops/feature_map.h"
+#include "ops/float_output.h"
+#include "ops/panels.h"
 
 namespace qarepvgg {
-
-struct ConvShape {
-  static constexpr std::size_t kMaxKernel = 7;
-
-  std::size_t n, in_c, in_h, in_w;
-  std::size_t out_c;
-  std::size_t kernel;  // square
-  std::size_t stride, padding, dilation, groups;
-
-  std::size_t reach() const { return dilation * (kernel - 1); }
-  std::size_t out_h() const { return (in_h + 2 * padding - reach() - 1) / stride + 1; }
-  std::size_t out_w() const { return (in_w + 2 * padding - reach() - 1) / stride + 1; }
-  MapShape input() const { return {n, in_c, in_h, in_w}; }
-  MapShape output() const { return {n, out_c, out_h(), out_w()}; }
-  Window window() const {
-    const Side side{kernel, stride, padding, padding, dilation};
-    return {side, side};
-  }
-  std::size_t weight_elements() const { return out_c * (in_c / groups) * kernel * kernel; }
-  // Multiply-accumulates of one direction.
-  double macs() const { return static_cast<double>(n * out_h() * out_w()) * static_cast<double>(weight_elements()); }
-  // Throws ERR_INVALID_ARG or ERR_SHAPE if the numbers do not describe a convolution, and ERR_SIZE_OVERFLOW if the
-  // number of elements of an operand overflows, so that products of dims cannot wrap later. Memory with halos and
-  // padding is checked where it is planned.
-  void validate() const;
-};
-
-// How the output channels of a group are cut into panels of whole vectors. The last panel may be narrower.
-struct Panels {
-  std::size_t channels;  // per group
-  int vectors;           // of a full panel
-  std::size_t lanes;
-
-  std::size_t width() const { return static_cast<std::size_t>(vectors) * lanes; }
-  std::size_t count() const { return ceil_div(channels, width()); }
-  std::size_t valid(std::size_t panel) const;
-  int panel_vectors(std::size_t panel) const { return static_cast<int>(ceil_div(valid(panel), lanes)); }
-  // Lanes of all panels together: the padded number of channels of a group.
-  std::size_t padded() const { return round_up(channels, lanes); }
-};
-
-struct ConvOptions {
-  bool accumulate = false;              // adds the addend, or without an addend the content of the output
-  const Clamp* clamp = nullptr;         // of the output
-  const UnaryFunction* then = nullptr;  // applied to the output; must have a kernel
-  const FeatureMap* addend = nullptr;   // of the output's dims; may be the output
-
-  // The map that is added to the output.
-  const FeatureMap& addend_for(const FeatureMap& out) const { return addend != nullptr ? *addend : out; }
-};
-
-// Images of one pixel under a 1x1 kernel, as in a linear layer.
-inline bool is_matrix_product(const ConvShape& shape) {
-  return shape.kernel == 1 && shape.in_h == 1 && shape.in_w == 1 && shape.stride == 1 && shape.padding == 0;
-}
 
 // A convolution over an explicit list of taps: the forward pass, or the gradient with respect to the input, which is
 // one such convolution for each residue class of the stride.
@@ -101,12 +49,9 @@ class TapConvolution {
     panels_ = panels;
     members_ = members;
   }
-  std::size_t weight_floats() const;
-  std::size_t bias_floats() const;
+  std::size_t weight_bytes() const;
   // weight: that of the forward convolution for both directions, [out][in / groups][kernel][kernel].
   void pack_weights(const float* weight, float* packed, int threads) const;
-  // bias: one per output channel.
-  void pack_bias(const float* bias, float* packed) const;
 
   // bias: packed, or null. Writes the interior of `out`.
   void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
@@ -160,13 +105,5 @@ class WeightGradient {
   Panels panels_;
   std::size_t rows_per_chunk_, images_per_chunk_;
 };
-
-// Chooses the panels with the lowest estimated cost for tiles over `items` rows (pixels or input channels). max_rows:
-// most rows of a tile of 1, 2 and 3 vectors. Ties go to `preferred` vectors.
-Panels choose_panels(std::size_t channels, std::size_t items, int lanes, const int (&max_rows)[kMaxTileVectors],
-                     int preferred);
-inline Panels choose_panels(std::size_t channels, std::size_t items, const KernelTable& kernels, int preferred = 2) {
-  return choose_panels(channels, items, kernels.lanes, kernels.max_rows, preferred);
-}
 
 }  // namespace qarepvgg

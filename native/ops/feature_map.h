@@ -28,9 +28,14 @@ struct MapShape {
 
 // A view; the arena owns the memory.
 struct FeatureMap {
+  static constexpr std::size_t element = 1;  // as in a ByteMap: how far pointers move from one element to the next
+
   float* data = nullptr;  // first halo pixel of image 0
   MapShape shape;
 
+  std::size_t pixel() const { return shape.pixel(); }
+  std::size_t row() const { return shape.row(); }
+  std::size_t image() const { return shape.image(); }
   // Coordinates are those of the image; -halo .. size + halo - 1 is legal.
   float* at(std::size_t n, std::ptrdiff_t y, std::ptrdiff_t x) const {
     const std::ptrdiff_t halo = static_cast<std::ptrdiff_t>(shape.halo);

@@ -90,8 +90,4 @@ inline std::size_t step_elements(const IntegerKernels& kernels) {
   return kStepBytes / static_cast<std::size_t>(kernels.element_bytes);
 }
 
-inline Panels choose_panels(std::size_t channels, std::size_t items, const IntegerKernels& kernels, int preferred = 2) {
-  return choose_panels(channels, items, kernels.lanes, kernels.max_rows, preferred);
-}
-
 }  // namespace qarepvgg

@@ -107,7 +107,7 @@ Requantize SumStore::store(std::size_t lane) const {
 }
 
 void SumStore::finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
-                      std::size_t channels) const {
+                      std::size_t channels, std::size_t) const {
   if (table_ != nullptr) kernels.look_up({table_, row, pixel, row, pixel, pixels, channels});
   if (activation_.then() != nullptr)
     active_kernels().tensor->activate(*activation_.then(), pixels, channels, reinterpret_cast<float*>(row),

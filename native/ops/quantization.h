@@ -12,7 +12,7 @@
 #include "kernels/tensor_kernels.h"
 #include "ops/activation.h"
 #include "ops/byte_map.h"
-#include "ops/convolution.h"
+#include "ops/panels.h"
 
 namespace qarepvgg {
 
@@ -73,9 +73,16 @@ class SumStore {
   std::uint8_t table_zero() const { return table_zero_; }
   const std::int32_t* start(std::size_t lane) const { return start_ + lane; }
   Requantize store(std::size_t lane) const;
-  // Applies the table or the function, if there is one, to stored pixels of a row, `channels` of each.
+  // Tells a kernel where the sums of the lanes from `lane` on start, and how to store them.
+  template <class Call>
+  void store_by(Call& call, std::size_t lane) const {
+    call.start = start(lane);
+    call.store = store(lane);
+  }
+  // Applies the table or the function, if there is one, to stored pixels of a row, `channels` of each. The padding
+  // lanes after these keep what they hold.
   void finish(const IntegerKernels& kernels, std::byte* row, std::size_t pixels, std::ptrdiff_t pixel,
-              std::size_t channels) const;
+              std::size_t channels, std::size_t padding = 0) const;
 
   // For sums without weights, in plain arithmetic: clamp(round(sum * scale) + zero_point).
   std::uint8_t requantize(std::int32_t sum, float scale) const;

@@ -54,11 +54,6 @@ void StemConvolution::pack_weights(const float* weight, float* packed) const {
   }
 }
 
-void StemConvolution::pack_bias(const float* bias, float* packed) const {
-  std::copy_n(bias, panels_.channels, packed);
-  std::fill(packed + panels_.channels, packed + panels_.padded(), 0.0f);
-}
-
 void StemConvolution::copy_line(const Image& image, std::size_t channel, std::size_t row, float* line) const {
   if (image.bytes == nullptr) {
     std::copy_n(image.floats + (channel * in_.h + row) * in_.w, in_.w, line);

@@ -32,13 +32,11 @@ class StemConvolution {
   StemConvolution(const ConvShape& shape, const Panels& panels, const KernelTable& kernels);
   const Panels& panels() const { return panels_; }
 
-  std::size_t weight_floats() const { return in_.c * window_.taps() * panels_.padded(); }
-  std::size_t bias_floats() const { return panels_.padded(); }
+  std::size_t weight_bytes() const { return in_.c * window_.taps() * panels_.padded() * sizeof(float); }
   void pack_weights(const float* weight, float* packed) const;
-  void pack_bias(const float* bias, float* packed) const;
 
   // Scratch of one member of the team.
-  std::size_t scratch_floats() const { return in_.c * window_.y.kernel * line_; }
+  std::size_t scratch_bytes() const { return in_.c * window_.y.kernel * line_ * sizeof(float); }
   // One image as independent items, its output rows, of which run_items runs some.
   std::size_t items() const { return window_.y.positions(in_.h); }
   void run_items(const Image& image, const float* weights, const float* bias, const FeatureMap& out,

@@ -2,23 +2,28 @@
 
 #include <algorithm>
 
+#include "base/parallel.h"
+
 namespace qarepvgg {
 namespace {
 
 constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;  // kTaps: of the weights
 
-// The transformed input of a block should stay in the second-level cache.
+// The transformed input of a block should stay in the second-level cache, and use it, because every block streams all
+// weights.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
 
 // Input channels whose weights one thread packs at a time.
 constexpr std::size_t kPackedDepth = 64;
 
-std::size_t block_limit(const ConvShape& shape) {
-  return std::clamp(kBlockBytes / (WinogradTiles::points(shape.stride) * sizeof(float)) / shape.in_c,
+constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
+
+constexpr std::int64_t kExactBelow = 1 << 25;
+
+std::size_t block_limit(const ConvShape& shape, std::size_t word) {
+  return std::clamp(kBlockBytes / (WinogradTiles::points(shape.stride) * word) / shape.in_c,
                     WinogradTiles::kMinBlockTiles, WinogradTiles::kMaxBlockTiles);
 }
-
-constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
 
 // The weights that a point uses: with stride 2 the even pixels of a side share the last ones.
 std::size_t weight_point(std::size_t point, std::size_t stride) {
@@ -28,12 +33,21 @@ std::size_t weight_point(std::size_t point, std::size_t stride) {
 
 }  // namespace
 
-bool WinogradConvolution::supports(const ConvShape& shape) {
-  return shape.kernel == 3 && shape.stride <= 2 && shape.padding == 1 && shape.dilation == 1 &&
+bool is_exact_winograd(const ConvShape& shape, const std::int8_t* weight) {
+  const std::size_t terms = shape.weight_elements() / shape.out_c;
+  for (std::size_t out = 0; out < shape.out_c; ++out)
+    if (largest_sum(weight + out * terms, terms) >= kExactBelow) return false;
+  return true;
+}
+
+template <class Numbers>
+bool Winograd<Numbers>::supports(const ConvShape& shape) {
+  return shape.kernel == 3 && shape.stride <= Numbers::kWinogradStrides && shape.padding == 1 && shape.dilation == 1 &&
          shape.in_c / shape.groups % kAlignedFloats == 0 && shape.out_c / shape.groups % kAlignedFloats == 0;
 }
 
-bool WinogradConvolution::pays(const ConvShape& shape) {
+template <class Numbers>
+bool Winograd<Numbers>::pays(const ConvShape& shape) {
   const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
   const std::size_t pixels = shape.out_h() * shape.out_w();
   // Weights are four times those of the direct form. With many channels they exceed the caches and stream from memory
@@ -45,194 +59,187 @@ bool WinogradConvolution::pays(const ConvShape& shape) {
   return in >= 32 && out >= 96 && pixels >= 196;
 }
 
-Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
+template <class Numbers>
+Panels Winograd<Numbers>::choose(const ConvShape& shape, const Kernels& kernels) {
   const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
   // Prefers wide panels, which read the transformed input less often.
   return choose_panels(shape.out_c / shape.groups, tiles, kernels, 3);
 }
 
-WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members,
-                                         const KernelTable& kernels)
-    : shape_(shape),
-      panels_(panels),
-      kernels_(&kernels),
-      pixel_(shape.in_c),
-      tiles_(shape, block_limit(shape), members) {}
+template <class Numbers>
+Winograd<Numbers>::Winograd(const ConvShape& shape, const Panels& panels, std::size_t members, const Kernels& kernels)
+    : shape_(shape), panels_(panels), kernels_(&kernels), tiles_(shape, block_limit(shape, sizeof(Word)), members) {}
 
-std::size_t WinogradConvolution::weight_floats() const {
-  return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
+template <class Numbers>
+std::size_t Winograd<Numbers>::weight_bytes() const {
+  return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded(), sizeof(Word)});
 }
 
 // source_of(group, output channel in the group, input channel in the group) is the place of a kernel in the weights.
-// The kernels of neighbouring output channels are `step` floats apart.
+// The kernels of neighbouring output channels are `step` weights apart.
+template <class Numbers>
 template <class SourceOf>
-void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int threads,
-                               const SourceOf& source_of) const {
+void Winograd<Numbers>::pack(Packed* packed, std::size_t step, bool turned, int threads,
+                             const SourceOf& source_of) const {
+  constexpr std::size_t kStep = Numbers::kStepWords;
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();
   const std::size_t vectors = ceil_div(panels_.channels, panels_.lanes), cuts = ceil_div(depth, kPackedDepth);
-  // Some input channels of a vector of output channels at a time, into [group][panel][point][depth][width]: what is
+  auto* words = reinterpret_cast<Word*>(packed);
+  // Some input channels of a vector of output channels at a time, into [group][panel][point][step][lane][word]: what is
   // read and written then lies in rows.
   parallel_for(threads, shape_.groups * vectors * cuts, [&](std::size_t item) {
     const Tile part = even_tile(depth, cuts, item % cuts);
     const std::size_t group = item / cuts / vectors, lane = item / cuts % vectors * panels_.lanes;
     const std::size_t panel = lane / panels_.width(), first = panel * panels_.width();
-    const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-    WinogradWeights call{nullptr,
-                         step,
-                         packed + (group * padded + first) * kPoints * depth + lane - first,
-                         depth * width,
-                         static_cast<int>(panels_.lanes),
-                         turned,
-                         shape_.stride == 2};
-    call.out += part.first * width;
-    for (std::size_t k = part.first; k < part.first + part.length; ++k, call.out += width) {
+    const std::size_t width = panels_.panel_width(panel);
+    Word* out = words + (group * padded + first) * kPoints * depth + (lane - first) * kStep;
+    typename Numbers::WinogradWeights call{
+        nullptr, step, nullptr, depth * width, static_cast<int>(panels_.lanes), turned, shape_.stride == 2};
+    for (std::size_t k = part.first; k < part.first + part.length; ++k) {
       call.weight = source_of(group, lane, k);
-      kernels_->tensor->winograd_weights(call);
+      call.out = out + k / kStep * kStep * width + k % kStep;
+      Numbers::transform(*kernels_, call);
     }
   });
 }
 
-void WinogradConvolution::pack_weights(const float* weight, float* packed, int threads) const {
+template <class Numbers>
+void Winograd<Numbers>::pack_weights(const Weight* weight, Packed* packed, int threads) const {
   const std::size_t depth = shape_.in_c / shape_.groups;
   pack(packed, depth * kTaps, false, threads, [&](std::size_t group, std::size_t out, std::size_t in) {
     return weight + ((group * panels_.channels + out) * depth + in) * kTaps;
   });
 }
 
-void WinogradConvolution::pack_transposed_weights(const float* weight, float* packed, int threads) const {
+template <class Numbers>
+void Winograd<Numbers>::pack_transposed_weights(const Weight* weight, Packed* packed, int threads) const {
   const std::size_t depth = shape_.in_c / shape_.groups;
   pack(packed, kTaps, true, threads, [&](std::size_t group, std::size_t out, std::size_t in) {
     return weight + ((group * depth + in) * panels_.channels + out) * kTaps;
   });
 }
 
-void WinogradConvolution::pack_bias(const float* bias, float* packed) const { std::copy_n(bias, shape_.out_c, packed); }
-
-std::size_t WinogradConvolution::v_point() const { return tiles_.largest_block() * pixel_ + kAlignedFloats; }
-
-std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block() * panels_.width() + kAlignedFloats; }
-
-std::size_t WinogradConvolution::scratch_floats() const {
-  // The spare cache line keeps the rows of the points out of the same set of the first-level cache.
-  const std::size_t patch = points() * std::max(pixel_, panels_.width());
-  return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), kAlignedFloats + patch);
+// The spare cache line keeps the rows of the points out of the same set of the first-level cache.
+template <class Numbers>
+std::size_t Winograd<Numbers>::v_point() const {
+  return tiles_.largest_block() * shape_.in_c + kAlignment / sizeof(Word);
 }
 
-void WinogradConvolution::run_items(const FeatureMap& in, const float* weights, const float* bias,
-                                    const FeatureMap& out, ConvOptions options, float* scratch, const Tile& items,
-                                    bool first) const {
+template <class Numbers>
+std::size_t Winograd<Numbers>::m_point() const {
+  return tiles_.largest_block() * panels_.width() + kAlignment / sizeof(Product);
+}
+
+template <class Numbers>
+std::size_t Winograd<Numbers>::scratch_bytes() const {
+  const std::size_t pixel = std::max(shape_.in_c, panels_.width()) * sizeof(float);
+  const std::size_t point = checked_add(v_point() * sizeof(Word), m_point() * sizeof(Product));
+  return checked_add(checked_mul(points(), checked_add(point, pixel)), kAlignment);
+}
+
+template <class Numbers>
+void Winograd<Numbers>::run_items(const Map& in, const Packed* weights, const Output& output, const Map& out,
+                                  std::byte* memory, const Tile& items, bool first) const {
   const std::size_t panels = shape_.groups * panels_.count(), last = items.first + items.length;
-  HeldBlock held(scratch, first);
-  float* v = scratch + kAlignedFloats;
+  HeldBlock held(memory, first);
+  Word* v = reinterpret_cast<Word*>(memory + kAlignment);
+  Product* m = reinterpret_cast<Product*>(v + points() * v_point());
+  const Scratch scratch{v, m, reinterpret_cast<Packed*>(m + points() * m_point())};
+  const auto& kernels = Numbers::winograd(*kernels_, shape_.stride).input;
   for (std::size_t item = items.first; item < last;) {
     const std::size_t index = item / panels, end = std::min(last, (index + 1) * panels);
     const Block block = tiles_.block_at(index);
-    if (!held.is(index)) transform_block(block, in, v, v + points() * (v_point() + m_point()));
-    for (; item < end; ++item) run_panel(block, item % panels, weights, bias, out, options, v);
+    if (!held.is(index))
+      for (std::size_t t = 0; t < block.count; ++t)
+        transform_tile(block.tiles[t], {shape_.stride, 1}, in, kernels, v + t * shape_.in_c, v_point(), scratch.patch);
+    for (; item < end; ++item) run_panel(block, item % panels, weights, output, out, scratch);
   }
 }
 
-void WinogradConvolution::transform_block(const Block& block, const FeatureMap& in, float* v, float* patch) const {
-  for (std::size_t t = 0; t < block.count; ++t)
-    transform_tile(block.tiles[t], {shape_.stride, 1}, in, kernels_->winograd_input[shape_.stride - 1], v + t * pixel_,
-                   v_point(), patch);
-}
-
-void WinogradConvolution::run_panel(const Block& block, std::size_t index, const float* weights, const float* bias,
-                                    const FeatureMap& out, ConvOptions options, float* v) const {
-  float* m = v + points() * v_point();
-  float* patch = m + points() * m_point();
+template <class Numbers>
+void Winograd<Numbers>::run_panel(const Block& block, std::size_t index, const Packed* weights, const Output& output,
+                                  const Map& out, const Scratch& scratch) const {
   const std::size_t group = index / panels_.count(), panel = index % panels_.count();
-  const std::size_t first = group * panels_.channels + panel * panels_.width();
-  const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-  multiply(block, group, panel, v, weights, m);
+  // Channels fill their lanes, so this is also the first channel.
+  const std::size_t lane = group * panels_.padded() + panel * panels_.width();
+  const std::size_t width = panels_.panel_width(panel), depth = shape_.in_c / shape_.groups;
+  multiply(block, group, panel, reinterpret_cast<const Word*>(weights) + lane * kPoints * depth, scratch);
   for (std::size_t t = 0; t < block.count; ++t)
-    transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
-                     options, patch);
+    transform_output(block.tiles[t], scratch.m + t * width, output, lane, width, out, scratch.patch);
 }
 
-void WinogradConvolution::multiply(const Block& block, std::size_t group, std::size_t panel, const float* v,
-                                   const float* weights, float* m) const {
-  const std::size_t depth = shape_.in_c / shape_.groups;
+template <class Numbers>
+void Winograd<Numbers>::multiply(const Block& block, std::size_t group, std::size_t panel, const Word* weights,
+                                 const Scratch& scratch) const {
+  constexpr std::size_t kStep = Numbers::kStepWords;
+  const std::size_t depth = shape_.in_c / shape_.groups, steps = depth / kStep;
   const int vectors = panels_.panel_vectors(panel);
-  const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
-  const std::size_t most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
-  const std::ptrdiff_t tap = 0;
-  weights += (group * panels_.channels + panel * panels_.width()) * kPoints * depth;
-
-  ConvTile tile{};
-  tile.input_pixel = signed_size(pixel_);
-  tile.taps = &tap;
-  tile.tap_count = 1;
-  tile.depth = depth;
-  tile.out_pixel = signed_size(width);
-  tile.valid = width;
+  const std::size_t width = panels_.panel_width(panel),
+                    most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
+  auto tile = Numbers::product_tile(shape_.in_c, steps, width);
   for (std::size_t point = 0; point < points(); ++point) {
     const Tile range = block.with_point(point);
     if (range.length == 0) continue;
     tile.weights = weights + weight_point(point, shape_.stride) * width * depth;
     const std::size_t cuts = ceil_div(range.length, most);
     // Weights stream from memory: each cut prefetches its part of the next point's weights.
-    tile.prefetch_step = ceil_div(width, cuts);
+    tile.prefetch_step = kStep * ceil_div(width, cuts);
     for (std::size_t cut = 0; cut < cuts; ++cut) {
       const Tile part = even_tile(range.length, cuts, cut);
-      tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * depth;
-      tile.input = v + point * v_point() + (range.first + part.first) * pixel_ + group * depth;
-      tile.out = m + point * m_point() + (range.first + part.first) * width;
-      kernels_->conv_prefetch[vectors - 1][part.length - 1](tile);
+      tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * steps;
+      tile.input = scratch.v + point * v_point() + (range.first + part.first) * shape_.in_c + group * depth;
+      tile.out = scratch.m + point * m_point() + (range.first + part.first) * width;
+      Numbers::products(*kernels_)[vectors - 1][part.length - 1](tile);
     }
   }
 }
 
-void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,
-                                           std::size_t width, const FeatureMap& out, ConvOptions options,
-                                           float* patch) const {
-  const auto start_of = [&](const FeatureMap& map) {
-    return map.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel;
+template <class Numbers>
+void Winograd<Numbers>::transform_output(const TileRef& tile, const Product* m, const Output& output,
+                                         std::size_t channel, std::size_t width, const Map& out, Packed* patch) const {
+  const std::size_t rows = tile.rows.length, columns = tile.columns.length, length = width * out.element;
+  const auto start_of = [&](const Map& map) {
+    return map.at(tile.image, signed_size(tile.rows.first), signed_size(tile.columns.first)) + channel * map.element;
   };
-  const FeatureMap& addend = options.addend_for(out);
-  const float* source = options.accumulate ? start_of(addend) : nullptr;
-  float* target = start_of(out);
-  WinogradOutput call{m,
-                      signed_size(m_point()),
-                      bias,
-                      target,
-                      signed_size(out.shape.pixel()),
-                      signed_size(out.shape.row()),
-                      width,
-                      source,
-                      signed_size(addend.shape.pixel()),
-                      signed_size(addend.shape.row()),
-                      options.clamp};
-  const std::size_t columns = tile.width();
+  Packed* target = start_of(out);
+  const std::ptrdiff_t pixel = signed_size(out.pixel()), row = signed_size(out.row());
+  typename Numbers::WinogradOutput call{};
+  call.in = m;
+  call.point = signed_size(m_point());
+  call.out = target;
+  call.pixel = pixel;
+  call.row = row;
+  call.channels = width;
+  output.store_by(call, channel);
   if (tile.overhangs()) {
     call.out = patch;
-    call.pixel = signed_size(width);
-    call.row = signed_size(columns * width);
-    if (source != nullptr) {
-      for (std::size_t r = 0; r < tile.rows.length; ++r)
-        for (std::size_t c = 0; c < tile.columns.length; ++c)
-          std::copy_n(source + r * addend.shape.row() + c * addend.shape.pixel(), width,
-                      patch + (r * columns + c) * width);
-      call.addend = patch;
-      call.addend_pixel = call.pixel;
-      call.addend_row = call.row;
+    call.pixel = signed_size(length);
+    call.row = signed_size(tile.width() * length);
+  }
+  if constexpr (Numbers::kAdds) {
+    if (output.options.accumulate) {
+      const Map& addend = output.options.addend_for(out);
+      call.addend = start_of(addend);
+      call.addend_pixel = signed_size(addend.pixel());
+      call.addend_row = signed_size(addend.row());
+      if (tile.overhangs()) {
+        copy_pixels(call.addend, call.addend_row, call.addend_pixel, rows, columns, length, patch, call.row,
+                    call.pixel);
+        call.addend = patch;
+        call.addend_pixel = call.pixel;
+        call.addend_row = call.row;
+      }
     }
   }
-  kernels_->winograd_output[shape_.stride - 1][tile.rows.is_short][tile.columns.is_short](call);
-  if (options.then != nullptr)
-    for (std::size_t r = 0; r < tile.rows.length; ++r)
-      kernels_->tensor->activate(*options.then, tile.columns.length, width, call.out + signed_size(r) * call.row,
-                                 call.pixel);
+  Numbers::winograd(*kernels_, shape_.stride).output[tile.rows.is_short][tile.columns.is_short](call);
+  if (tile.overhangs()) copy_pixels(patch, call.row, call.pixel, rows, columns, length, target, row, pixel);
   // Channels that pad a cache line are computed and dropped.
-  const std::size_t valid = std::min(width, out.shape.c - channel);
-  if (!tile.overhangs() && valid == width) return;
-  for (std::size_t r = 0; r < tile.rows.length; ++r)
-    for (std::size_t c = 0; c < tile.columns.length; ++c) {
-      float* pixel = target + r * out.shape.row() + c * out.shape.pixel();
-      if (tile.overhangs()) std::copy_n(patch + (r * columns + c) * width, width, pixel);
-      std::fill(pixel + valid, pixel + width, 0.0f);
-    }
+  const std::size_t valid = std::min(width, out.shape.c - std::min(channel, out.shape.c));
+  for (std::size_t r = 0; r < rows; ++r)
+    output.finish(*kernels_, target + signed_size(r) * row, columns, pixel, valid, width - valid);
 }
+
+template class Winograd<FloatNumbers>;
+template class Winograd<IntegerNumbers>;
 
 }  // namespace qarepvgg

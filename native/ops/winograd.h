@@ -1,23 +1,34 @@
 // 3x3 convolution by Winograd's minimal filtering: F(4x4, 3x3) for stride 1, F(4, 2) on the odd pixels for stride 2,
-// and smaller tiles, nested in these, for the last two pixels of a side. kernels/kernel_table.h has points and sources.
-// It needs about a quarter of the multiplications of the direct form, with stride 2 about 56 percent. The relative L2
-// error is about twice that of the direct form.
+// and smaller tiles, nested in these, for the last two pixels of a side. It needs about a quarter of the
+// multiplications of the direct form, with stride 2 about 56 percent.
+//
+// Floats: kernels/kernel_table.h has points and sources. The relative L2 error is about twice that of the direct form.
+// Integers, with stride 1: in whole numbers, of 16 bits once transformed, so that the bits are those of the direct form
+// (kernels/integer_kernels.h has the points and the proof).
 //
 // A plan holds what depends only on shapes; running it allocates nothing.
 #pragma once
 
 #include <cstddef>
 
-#include "base/parallel.h"
-#include "ops/convolution.h"
+#include "ops/conv_shape.h"
+#include "ops/numbers.h"
+#include "ops/panels.h"
 #include "ops/winograd_tiles.h"
 
 namespace qarepvgg {
 
-class WinogradConvolution {
+template <class Numbers>
+class Winograd {
  public:
-  // Whether the algorithm can compute this shape: 3x3, stride 1 or 2, padding 1, no dilation, channels of a group in
-  // whole cache lines.
+  using Kernels = typename Numbers::Kernels;
+  using Map = typename Numbers::Map;
+  using Output = typename Numbers::Output;
+  using Weight = typename Numbers::Weight;
+  using Packed = typename Numbers::Packed;
+
+  // Whether the algorithm can compute this shape: 3x3, padding 1, no dilation, channels of a group in whole cache lines
+  // of floats.
   static bool supports(const ConvShape& shape);
   // Whether it is faster than the direct form: there must be enough channels for the multiplications to outweigh the
   // transforms. A fixed rule, so that results can be reproduced.
@@ -25,52 +36,64 @@ class WinogradConvolution {
 
   // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan with the same
   // channels, groups and panels.
-  WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members, const KernelTable& kernels);
-  static Panels choose(const ConvShape& shape, const KernelTable& kernels);
+  Winograd(const ConvShape& shape, const Panels& panels, std::size_t members, const Kernels& kernels);
+  static Panels choose(const ConvShape& shape, const Kernels& kernels);
 
   const Panels& panels() const { return panels_; }
-  std::size_t weight_floats() const;
-  std::size_t bias_floats() const { return shape_.groups * panels_.padded(); }
+  std::int32_t offset() const { return 0; }  // subtracted from integers in their sums
+  std::size_t weight_bytes() const;
   // weight: [out][in / groups][3][3].
-  void pack_weights(const float* weight, float* packed, int threads) const;
+  void pack_weights(const Weight* weight, Packed* packed, int threads) const;
   // For the data gradient with stride 1. This convolution computes the gradient of the input from that of the output,
   // so its weights are those of the forward convolution, turned by 180 degrees: [in][out / groups][3][3], where `in`
   // and `out` are those of this convolution.
-  void pack_transposed_weights(const float* weight, float* packed, int threads) const;
-  void pack_bias(const float* bias, float* packed) const;
+  void pack_transposed_weights(const Weight* weight, Packed* packed, int threads) const;
 
   // Scratch of one member of the team.
-  std::size_t scratch_floats() const;
+  std::size_t scratch_bytes() const;
   // The work as independent items, of which run_items runs some. An item is one panel of one block of tiles. `in` needs
   // a halo of 1. Writes the interior of `out`. `first`: the scratch holds nothing of this run yet; otherwise it still
   // holds the block whose input was transformed last.
   std::size_t items() const { return tiles_.blocks() * shape_.groups * panels_.count(); }
-  void run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                 ConvOptions options, float* scratch, const Tile& items, bool first) const;
+  void run_items(const Map& in, const Packed* weights, const Output& output, const Map& out, std::byte* scratch,
+                 const Tile& items, bool first) const;
 
  private:
   using TileRef = WinogradTiles::TileRef;
   using Block = WinogradTiles::Block;
+  using Word = typename Numbers::Word;
+  using Product = typename Numbers::Product;
+  // Scratch: transformed input, products of one panel, and the pixels of a tile that overhangs the border.
+  struct Scratch {
+    Word* v;
+    Product* m;
+    Packed* patch;
+  };
 
   std::size_t points() const { return WinogradTiles::points(shape_.stride); }
   template <class SourceOf>
-  void pack(float* packed, std::size_t step, bool turned, int threads, const SourceOf& source_of) const;
+  void pack(Packed* packed, std::size_t step, bool turned, int threads, const SourceOf& source_of) const;
+  void run_panel(const Block& block, std::size_t index, const Packed* weights, const Output& output, const Map& out,
+                 const Scratch& scratch) const;
   // Computes the products of one panel: v -> m.
-  void multiply(const Block& block, std::size_t group, std::size_t panel, const float* v, const float* weights,
-                float* m) const;
-  void transform_block(const Block& block, const FeatureMap& in, float* v, float* patch) const;
-  void run_panel(const Block& block, std::size_t index, const float* weights, const float* bias, const FeatureMap& out,
-                 ConvOptions options, float* v) const;
-  void transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel, std::size_t width,
-                        const FeatureMap& out, ConvOptions options, float* patch) const;
-  std::size_t v_point() const;  // floats from one point to the next in the transformed input
-  std::size_t m_point() const;  // ... in the products of one panel
+  void multiply(const Block& block, std::size_t group, std::size_t panel, const Word* weights,
+                const Scratch& scratch) const;
+  void transform_output(const TileRef& tile, const Product* m, const Output& output, std::size_t channel,
+                        std::size_t width, const Map& out, Packed* patch) const;
+  std::size_t v_point() const;  // words from one point to the next in the transformed input
+  std::size_t m_point() const;  // products from one point to the next
 
   ConvShape shape_;
   Panels panels_;
-  const KernelTable* kernels_;
-  std::size_t pixel_;  // padded input channels
+  const Kernels* kernels_;
   WinogradTiles tiles_;
 };
+
+using FloatWinograd = Winograd<FloatNumbers>;
+using IntegerWinograd = Winograd<IntegerNumbers>;
+
+// Whether the integers of these weights, [out][in / groups][3][3], can be computed for any input: their sums must stay
+// below 2^25.
+bool is_exact_winograd(const ConvShape& shape, const std::int8_t* weight);
 
 }  // namespace qarepvgg

@@ -86,8 +86,7 @@ void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const 
                                        const FeatureMap& grad_out, float* scratch, float* sums, bool accumulate) const {
   float *input = scratch, *grad = input + kPoints * input_point(), *patch = grad + kPoints * grad_point();
   for (std::size_t t = 0; t < block.count; ++t) {
-    transform_tile(block.tiles[t], {1, 1}, in, kernels_->winograd_input[0], input + t * shape_.in_c, input_point(),
-                   patch);
+    transform_tile(block.tiles[t], {1, 1}, in, kernels_->winograd.input, input + t * shape_.in_c, input_point(), patch);
     transform_tile(block.tiles[t], {1, 0}, grad_out, kernels_->winograd_gradient, grad + t * shape_.out_c, grad_point(),
                    patch);
   }

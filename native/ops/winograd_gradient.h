@@ -8,7 +8,7 @@
 
 #include <cstddef>
 
-#include "ops/convolution.h"
+#include "ops/panels.h"
 #include "ops/winograd_tiles.h"
 
 namespace qarepvgg {

@@ -1,7 +1,6 @@
 #include "ops/winograd_tiles.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace qarepvgg {
 namespace {
@@ -83,31 +82,6 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
     block.tiles[next[rank(tile)]++] = tile;
   }
   return block;
-}
-
-void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const FeatureMap& map,
-                    void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
-                    float* patch) {
-  const auto first = [&](const WinogradTiles::Side& side) {
-    return signed_size(source.stride * side.first) - signed_size(source.margin);
-  };
-  const std::size_t pixel = map.shape.pixel();
-  WinogradInput call{map.at(tile.image, first(tile.rows), first(tile.columns)),
-                     signed_size(pixel),
-                     signed_size(map.shape.row()),
-                     out,
-                     signed_size(point_stride),
-                     pixel};
-  if (tile.overhangs()) {
-    // The tile overhangs the border by more than the margin, where memory holds the next row, not zeros.
-    const std::size_t line = source.pixels(tile.width()) * pixel;
-    std::memset(patch, 0, source.pixels(tile.height()) * line * sizeof(float));
-    for (std::size_t r = 0; r < source.pixels(tile.rows.length); ++r)
-      std::copy_n(call.in + signed_size(r) * call.row, source.pixels(tile.columns.length) * pixel, patch + r * line);
-    call.in = patch;
-    call.row = signed_size(line);
-  }
-  kernels[tile.rows.is_short][tile.columns.is_short](call);
 }
 
 }  // namespace qarepvgg

@@ -2,12 +2,12 @@
 // that are transformed together. Depends only on shapes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "kernels/kernel_table.h"
-#include "ops/convolution.h"
-#include "ops/feature_map.h"
+#include "ops/conv_shape.h"
 
 namespace qarepvgg {
 
@@ -91,10 +91,41 @@ struct TileSource {
   std::size_t pixels(std::size_t length) const { return stride * (length - 1) + 1 + 2 * margin; }
 };
 
-// Transforms a tile of a map to out[point * point_stride + channel]. patch: memory for the pixels that a whole tile
-// reads.
-void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const FeatureMap& map,
-                    void (*const (&kernels)[2][2])(const WinogradInput&), float* out, std::size_t point_stride,
-                    float* patch);
+// Copies a rectangle of pixels, `length` numbers of each.
+template <class T>
+void copy_pixels(const T* from, std::ptrdiff_t from_row, std::ptrdiff_t from_pixel, std::size_t rows,
+                 std::size_t columns, std::size_t length, T* to, std::ptrdiff_t to_row, std::ptrdiff_t to_pixel) {
+  for (std::ptrdiff_t r = 0; r < signed_size(rows); ++r)
+    for (std::ptrdiff_t c = 0; c < signed_size(columns); ++c)
+      std::copy_n(from + r * from_row + c * from_pixel, length, to + r * to_row + c * to_pixel);
+}
+
+// Transforms a tile of a map by one of these kernels to out[point * point_stride + channel]. patch: memory for the
+// pixels that a whole tile reads.
+template <class Map, class Input, class Word, class Pixel>
+void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const Map& map,
+                    void (*const (&kernels)[2][2])(const Input&), Word* out, std::size_t point_stride, Pixel* patch) {
+  const auto first = [&](const WinogradTiles::Side& side) {
+    return signed_size(source.stride * side.first) - signed_size(source.margin);
+  };
+  const std::ptrdiff_t pixel = signed_size(map.pixel());
+  Input call{map.at(tile.image, first(tile.rows), first(tile.columns)),
+             pixel,
+             signed_size(map.row()),
+             out,
+             signed_size(point_stride),
+             map.shape.pixel()};
+  if (tile.overhangs()) {
+    // The tile overhangs the border by more than the margin, where memory holds the next row, not zeros. No output of
+    // integers depends on these pixels, but they must be elements in memory that may be read.
+    const std::ptrdiff_t row = signed_size(source.pixels(tile.width())) * pixel;
+    std::fill_n(patch, signed_size(source.pixels(tile.height())) * row, Pixel{});
+    copy_pixels(call.in, call.row, 0, source.pixels(tile.rows.length), 1,
+                source.pixels(tile.columns.length) * map.pixel(), patch, row, 0);
+    call.in = patch;
+    call.row = row;
+  }
+  kernels[tile.rows.is_short][tile.columns.is_short](call);
+}
 
 }  // namespace qarepvgg

@@ -16,7 +16,7 @@ constexpr std::size_t kWinogradPixels = 196;
 constexpr std::size_t kWinogradChannels = 32;
 
 bool winograd_pays(const ConvShape& shape) {
-  return WinogradConvolution::supports(shape) && shape.stride == 1 && shape.in_h * shape.in_w >= kWinogradPixels &&
+  return FloatWinograd::supports(shape) && shape.stride == 1 && shape.in_h * shape.in_w >= kWinogradPixels &&
          shape.in_c / shape.groups >= kWinogradChannels && shape.out_c / shape.groups >= kWinogradChannels;
 }
 
@@ -40,11 +40,11 @@ ConvShape turned(ConvShape shape) {
 class Direction {
  public:
   Direction(const ConvShape& shape, bool gradient, int threads)
-      : gradient_(gradient), members_(static_cast<std::size_t>(threads)) {
+      : gradient_(gradient), members_(static_cast<std::size_t>(threads)), groups_(shape.groups) {
     const KernelTable& kernels = active_kernels();
     if (winograd_pays(shape)) {
       const ConvShape seen = gradient ? turned(shape) : shape;
-      winograd_.emplace(seen, WinogradConvolution::choose(seen, kernels), 1, kernels);
+      winograd_.emplace(seen, FloatWinograd::choose(seen, kernels), 1, kernels);
     } else {
       direct_.emplace(gradient ? TapConvolution::data_gradient(shape, kernels)
                                : TapConvolution::forward(shape, kernels));
@@ -52,16 +52,17 @@ class Direction {
   }
 
   std::size_t scratch_floats() const {
-    return checked_add(bias_offset() + bias_floats(), winograd_ ? checked_mul(members_, member_floats()) : 0);
+    return checked_add(bias_offset() + bias_floats(),
+                       winograd_ ? checked_mul(members_, member_bytes()) / sizeof(float) : 0);
   }
 
   // bias: one per output channel, or null.
   void run(const float* weight, const float* bias, const FeatureMap& in, const FeatureMap& out, ConvOptions options,
            float* scratch, int team) const {
     float* packed_bias = bias != nullptr ? scratch + bias_offset() : nullptr;
+    if (bias != nullptr) panels().spread(bias, groups_, packed_bias);
     if (direct_) {
       direct_->pack_weights(weight, scratch, team);
-      if (bias != nullptr) direct_->pack_bias(bias, packed_bias);
       direct_->run(in, scratch, packed_bias, out, options, team);
       return;
     }
@@ -69,29 +70,28 @@ class Direction {
       winograd_->pack_transposed_weights(weight, scratch, team);
     else
       winograd_->pack_weights(weight, scratch, team);
-    if (bias != nullptr) winograd_->pack_bias(bias, packed_bias);
-    float* member_scratch = scratch + bias_offset() + bias_floats();
+    auto* member_scratch = reinterpret_cast<std::byte*>(scratch + bias_offset() + bias_floats());
     const std::size_t items = winograd_->items();
     const std::size_t pieces = std::min(items, kPiecesPerThread * static_cast<std::size_t>(team));
     parallel_pieces(team, pieces, [&](const Piece& piece) {
-      winograd_->run_items(in, scratch, packed_bias, out, options, member_scratch + piece.member * member_floats(),
+      winograd_->run_items(in, scratch, {packed_bias, options}, out, member_scratch + piece.member * member_bytes(),
                            even_tile(items, pieces, piece.index), piece.first);
     });
   }
 
  private:
+  const Panels& panels() const { return direct_ ? direct_->panels() : winograd_->panels(); }
+  // In floats.
   std::size_t bias_offset() const {
-    return round_up(direct_ ? direct_->weight_floats() : winograd_->weight_floats(), kAlignedFloats);
+    return round_up(direct_ ? direct_->weight_bytes() : winograd_->weight_bytes(), kAlignment) / sizeof(float);
   }
-  std::size_t bias_floats() const {
-    return round_up(direct_ ? direct_->bias_floats() : winograd_->bias_floats(), kAlignedFloats);
-  }
-  std::size_t member_floats() const { return round_up(winograd_->scratch_floats(), kAlignedFloats); }
+  std::size_t bias_floats() const { return round_up(checked_mul(groups_, panels().padded()), kAlignedFloats); }
+  std::size_t member_bytes() const { return round_up(winograd_->scratch_bytes(), kAlignment); }
 
   bool gradient_;
-  std::size_t members_;
+  std::size_t members_, groups_;
   std::optional<TapConvolution> direct_;
-  std::optional<WinogradConvolution> winograd_;
+  std::optional<FloatWinograd> winograd_;
 };
 
 // The gradient of the weights, by the best algorithm for the shape.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/conv_shape.h"
 #include "ops/quantization.h"
 
 namespace qarepvgg {

@@ -31,10 +31,12 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
   for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     const TapConvolution plan = TapConvolution::forward(shape, *kernels);
-    float* packed = memory.floats(plan.weight_floats());
+    float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
     plan.pack_weights(memory.floats(weight), packed, 1);
     float* packed_bias = nullptr;
-    if (!bias.empty()) plan.pack_bias(memory.floats(bias), packed_bias = memory.floats(plan.bias_floats()));
+    if (!bias.empty())
+      plan.panels().spread(memory.floats(bias), shape.groups,
+                           packed_bias = memory.floats(shape.groups * plan.panels().padded()));
     const FeatureMap in = memory.map(x, shape.padding + extra_halo);
     const MapShape out_shape{shape.n, shape.out_c, shape.out_h(), shape.out_w(), out_halo};
     const FeatureMap addend = memory.map(before, elsewhere ? rng.between(0, 2) : out_halo);

@@ -26,7 +26,7 @@ void data_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
   for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
     const TapConvolution plan = TapConvolution::data_gradient(shape, *kernels);
-    float* packed = memory.floats(plan.weight_floats());
+    float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
     plan.pack_weights(memory.floats(weight), packed, 1);
     const FeatureMap in = memory.map(grad_y, TapConvolution::data_gradient_halo(shape) + extra_halo);
     const MapShape out_shape{shape.n, shape.in_c, shape.in_h, shape.in_w, out_halo};

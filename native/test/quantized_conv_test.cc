@@ -6,7 +6,7 @@
 #include "ops/integer_convolution.h"
 #include "ops/integer_depthwise.h"
 #include "ops/integer_stem.h"
-#include "ops/integer_winograd.h"
+#include "ops/winograd.h"
 #include "test/guarded_memory.h"
 #include "test/pieces.h"
 #include "test/quantized_cases.h"
@@ -97,7 +97,7 @@ TEST(quantized_winograd_equals_reference) {
   test.repeat(3000, [&](Rng& rng) {
     const ConvShape shape = random_winograd_shape(rng, 300e3);
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), true);
-    CHECK(IntegerWinograd::is_exact(shape, c.weights->weight.data()), describe(c));
+    CHECK(is_exact_winograd(shape, c.weights->weight.data()), describe(c));
     const reference::Tensor x = random_integers(rng, input_dims(shape));
     const reference::Tensor expected = reference::quantized_convolve(x, c.reference());
     for (const KernelTable* table : available_kernels()) {
@@ -134,7 +134,7 @@ TEST(quantized_winograd_limit) {
       const int term = static_cast<int>(i) % terms;
       weights.weight[i] = static_cast<std::int8_t>(sign * (total / terms + (term < total % terms ? 1 : 0)));
     }
-    CHECK_EQUAL(IntegerWinograd::is_exact(shape, weights.weight.data()), total == 131586, total, " as a sum");
+    CHECK_EQUAL(is_exact_winograd(shape, weights.weight.data()), total == 131586, total, " as a sum");
     if (total != 131586) return;
     const Quantization from(0.01, static_cast<double>(rng.between(0, 255)), "a test");
     const QuantizedCase c{shape, from, {}, false, std::make_shared<QuantizedWeights>(weights)};

@@ -55,9 +55,10 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
     ConvShape nominal = shape;
     nominal.in_w = rng.between(shape.reach() + 1, shape.reach() + 60);
     const StemConvolution packer(nominal, *kernels), plan(shape, packer.panels(), *kernels);
-    float *packed = memory.floats(packer.weight_floats()), *packed_bias = memory.floats(packer.bias_floats());
+    float *packed = memory.floats(packer.weight_bytes() / sizeof(float)),
+          *packed_bias = memory.floats(packer.panels().padded());
     packer.pack_weights(memory.floats(weight), packed);
-    packer.pack_bias(memory.floats(bias), packed_bias);
+    packer.panels().spread(memory.floats(bias), 1, packed_bias);
     Image image;
     if (bytes != nullptr)
       image = {nullptr, guarded(memory, rng, bytes->data), bytes->scale.data(), bytes->shift.data()};
@@ -66,7 +67,7 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
     const MapShape out_shape{1, shape.out_c, shape.out_h(), shape.out_w(), rng.between(0, 2)};
     for (std::size_t members : {1u, 2u, 3u, 7u}) {
       const FeatureMap out = memory.map(out_shape);
-      const auto scratch = scratch_of(memory, members, plan.scratch_floats() * sizeof(float));
+      const auto scratch = scratch_of(memory, members, plan.scratch_bytes());
       run_in_pieces(rng, plan.items(), members, [&](const Tile& rows, std::size_t member, bool) {
         plan.run_items(image, packed, packed_bias, out, {false, relu ? &kReluClamp : nullptr},
                        reinterpret_cast<float*>(scratch[member]), rows);

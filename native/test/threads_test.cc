@@ -43,14 +43,15 @@ TEST(threads_convolution) {
         const FeatureMap out = memory.map(grad_out.shape);
 
         const TapConvolution forward = TapConvolution::forward(shape, *kernels);
-        float *packed = memory.floats(forward.weight_floats()), *packed_bias = memory.floats(forward.bias_floats());
+        float *packed = memory.floats(forward.weight_bytes() / sizeof(float)),
+              *packed_bias = memory.floats(shape.groups * forward.panels().padded());
         forward.pack_weights(weights, packed, threads);
-        forward.pack_bias(memory.floats(bias), packed_bias);
+        forward.panels().spread(memory.floats(bias), shape.groups, packed_bias);
         forward.run(in, packed, packed_bias, out, {false, &kReluClamp}, threads);
         append(all, read(out).data);
 
         const TapConvolution backward = TapConvolution::data_gradient(shape, *kernels);
-        float* packed_back = memory.floats(backward.weight_floats());
+        float* packed_back = memory.floats(backward.weight_bytes() / sizeof(float));
         backward.pack_weights(weights, packed_back, threads);
         backward.run(grad_out, packed_back, nullptr, grad_x, {}, threads);
         append(all, read(grad_x).data);

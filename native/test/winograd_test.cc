@@ -52,13 +52,13 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
                       bool with_bias, ConvOptions options) {
   GuardedMemory memory(rng);
   const std::size_t halo = rng.between(1, 2), out_halo = rng.between(0, 2);
-  const Panels panels = WinogradConvolution::choose(c.shape, kernels);
+  const Panels panels = FloatWinograd::choose(c.shape, kernels);
   ConvShape nominal = c.shape;
   nominal.n = 1;
   nominal.in_h = nominal.in_w = rng.between(1, 30);
-  const WinogradConvolution packer(nominal, panels, 1, kernels), plan(c.shape, panels, planned, kernels);
+  const FloatWinograd packer(nominal, panels, 1, kernels), plan(c.shape, panels, planned, kernels);
 
-  float* packed = memory.floats(plan.weight_floats());
+  float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
   const float* weight = memory.floats(c.weight);
   const int threads = static_cast<int>(rng.between(1, 2));
   if (c.transposed)
@@ -66,7 +66,7 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
   else
     packer.pack_weights(weight, packed, threads);
   float* bias = nullptr;
-  if (with_bias) packer.pack_bias(memory.floats(c.bias), bias = memory.floats(packer.bias_floats()));
+  if (with_bias) panels.spread(memory.floats(c.bias), c.shape.groups, bias = memory.floats(c.shape.out_c));
 
   const FeatureMap in = memory.map(c.x, halo);
   const MapShape out_shape{c.shape.n, c.shape.out_c, c.shape.out_h(), c.shape.out_w(), out_halo};
@@ -74,9 +74,9 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
   const FeatureMap addend = memory.map(c.before, elsewhere ? rng.between(0, 2) : out_halo);
   options.addend = &addend;
   const FeatureMap out = options.accumulate && !elsewhere ? addend : memory.map(out_shape);
-  const auto scratch = scratch_of(memory, members, plan.scratch_floats() * sizeof(float));
+  const auto scratch = scratch_of(memory, members, plan.scratch_bytes());
   run_in_pieces(rng, plan.items(), members, [&](const Tile& items, std::size_t member, bool first) {
-    plan.run_items(in, packed, bias, out, options, reinterpret_cast<float*>(scratch[member]), items, first);
+    plan.run_items(in, packed, {bias, options}, out, scratch[member], items, first);
   });
   CHECK(zero_border(out), describe(c, kernels));
   return read(out).data;
@@ -186,18 +186,18 @@ TEST(winograd_nan_stays_in_group_and_image) {
 
 TEST(winograd_supports) {
   const ConvShape good{1, 32, 5, 5, 48, 3, 1, 1, 1, 1};
-  CHECK(WinogradConvolution::supports(good), good);
+  CHECK(FloatWinograd::supports(good), good);
   const auto changed = [&](std::size_t ConvShape::* member, std::size_t value) {
     ConvShape shape = good;
     shape.*member = value;
     return shape;
   };
-  CHECK(WinogradConvolution::supports(changed(&ConvShape::stride, 2)), "stride 2");
+  CHECK(FloatWinograd::supports(changed(&ConvShape::stride, 2)), "stride 2");
   for (const ConvShape& shape :
        {changed(&ConvShape::kernel, 5), changed(&ConvShape::kernel, 1), changed(&ConvShape::stride, 3),
         changed(&ConvShape::padding, 0), changed(&ConvShape::padding, 2), changed(&ConvShape::dilation, 2),
         changed(&ConvShape::in_c, 40), changed(&ConvShape::out_c, 8), changed(&ConvShape::groups, 4)})
-    CHECK(!WinogradConvolution::supports(shape), shape);
+    CHECK(!FloatWinograd::supports(shape), shape);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ test('verify compares with the quantised form on images', () => {
   const verify = (...args: string[]) => run('verify', file('theirs.onnx'), '--dims', '1x3x32x48', ...args);
   const quantized = ['--deploy', file('int8.onnx')];
   const all = verify(...quantized, '--data', file('photos'), '--skip-unreadable');
-  expect([all.status, all.stdout]).toEqual([0, expect.stringMatching(/on 2 images\n[^]* {2}y +\d\d\.\d dB\n/)]);
+  expect([all.status, all.stdout]).toEqual([0, expect.stringMatching(/on 2 images\n[\s\S]* {2}y +\d\d\.\d dB\n/)]);
   const one = JSON.parse(verify(...quantized, file('photos/1.ppm'), '--json').stdout);
   expect(one).toMatchObject({ images: 1, passed: true, outputs: [{ name: 'y', passed: true }] });
   expect(verify(...quantized)).toMatchObject({ status: 2, stderr: expect.stringContaining('name files, or a folder') });

@@ -30,18 +30,18 @@ struct Direct {
     return plan;
   }
   static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
-  static std::size_t scratch_floats(const Plan&) { return 0; }
+  static std::size_t scratch_bytes(const Plan&) { return 0; }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
     plan.pack_weights(node.weight, packed, threads);
   }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights, const float* bias,
-                  const FeatureMap& out, ConvOptions options, float*, const Tile& items, bool) {
-    plan.run_items(at.input_map(0, in), weights, bias, out, options, items);
+  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
+                  const FloatOutput& output, const FeatureMap& out, std::byte*, const Tile& items, bool) {
+    plan.run_items(at.input_map(0, in), weights, output.bias, out, output.options, items);
   }
 };
 
-struct Winograd {
-  using Plan = WinogradConvolution;
+struct WinogradMethod {
+  using Plan = FloatWinograd;
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = kWinogradPieceMacs;
   static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t members) {
@@ -49,7 +49,7 @@ struct Winograd {
     return Plan(shape, panels != nullptr ? *panels : Plan::choose(shape, active_kernels()), members, active_kernels());
   }
   static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
-  static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
+  static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
     const ConvShape shape = node.in_whole_lines(node.in);
     const std::size_t from = node.in.c / node.groups * 9, to = shape.in_c / node.groups * 9;
@@ -58,9 +58,9 @@ struct Winograd {
     for (std::size_t out = 0; out < node.out_c; ++out) std::copy_n(node.weight + out * from, from, &weight[out * to]);
     plan.pack_weights(weight.data(), packed, threads);
   }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights, const float* bias,
-                  const FeatureMap& out, ConvOptions options, float* scratch, const Tile& items, bool first) {
-    plan.run_items(at.input_map(0, in), weights, bias, out, options, scratch, items, first);
+  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
+                  const FloatOutput& output, const FeatureMap& out, std::byte* scratch, const Tile& items, bool first) {
+    plan.run_items(at.input_map(0, in), weights, output, out, scratch, items, first);
   }
 };
 
@@ -74,22 +74,23 @@ struct Stem {
                              : Plan(in, node.out_c, node.window, active_kernels());
   }
   static std::size_t items(const Plan& plan, std::size_t images) { return plan.items() * images; }
-  static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
+  static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int) {
     plan.pack_weights(node.weight, packed);
   }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights, const float* bias,
-                  const FeatureMap& out, ConvOptions options, float* scratch, const Tile& items, bool) {
+  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
+                  const FloatOutput& output, const FeatureMap& out, std::byte* scratch, const Tile& items, bool) {
     const std::size_t end = items.first + items.length;
     for (std::size_t item = items.first; item < end;) {
       const std::size_t n = item / out.shape.h, next = std::min(end, (n + 1) * out.shape.h);
       const FeatureMap image{out.data + n * out.shape.image(), out.shape};
-      const FeatureMap& all = options.addend_for(out);
+      const FeatureMap& all = output.options.addend_for(out);
       const FeatureMap addend{all.data + n * all.shape.image(), all.shape};
-      ConvOptions own = options;
+      ConvOptions own = output.options;
       own.addend = &addend;
       const Image source = at.image.bytes != nullptr ? at.image : Image{at.input(0) + n * in.c * in.h * in.w};
-      plan.run_items(source, weights, bias, image, own, scratch, {item - n * out.shape.h, next - item});
+      plan.run_items(source, weights, output.bias, image, own, reinterpret_cast<float*>(scratch),
+                     {item - n * out.shape.h, next - item});
       item = next;
     }
   }
@@ -103,7 +104,7 @@ class ConvStep final : public Step {
   ConvStep(Plan plan, const ConvNode& node, std::size_t members, const MapShape& in, const MapShape& addend,
            const MapShape& out, const float* weights, const float* bias)
       : Step({Method::items(plan, in.n), members,
-              std::max(node.macs() / Method::kMacs, bytes_size(plan.weight_floats() * sizeof(float)))}),
+              std::max(node.macs() / Method::kMacs, bytes_size(plan.weight_bytes()))}),
         plan_(std::move(plan)),
         in_(in),
         addend_(addend),
@@ -111,12 +112,12 @@ class ConvStep final : public Step {
         weights_(weights),
         bias_(bias),
         node_(node) {}
-  std::size_t scratch_bytes() const override { return checked_mul(Method::scratch_floats(plan_), sizeof(float)); }
+  std::size_t scratch_bytes() const override { return Method::scratch_bytes(plan_); }
 
  private:
   void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool first) const override {
-    Method::run(plan_, at, in_, weights_, bias_, at.output_map(out_), node_.options(node_.addend_at(at, addend_)),
-                reinterpret_cast<float*>(scratch), items, first);
+    const FeatureMap addend = node_.addend_at(at, addend_);
+    Method::run(plan_, at, in_, weights_, {bias_, node_.options(addend)}, at.output_map(out_), scratch, items, first);
   }
 
   Plan plan_;
@@ -144,15 +145,15 @@ class ConvOp final : public Op {
   bool applies_activation() const override { return node_.activation.any(); }
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
   std::size_t weight_bytes() const override {
-    return checked_mul(checked_add(bias_offset(), nominal_.bias_floats()), sizeof(float));
+    return checked_add(bias_offset(), checked_product({node_.groups, panels_.padded(), sizeof(float)}));
   }
   void pack(std::byte* packed, int threads) override {
     weights_ = reinterpret_cast<float*>(packed);
-    bias_ = weights_ + bias_offset();
+    bias_ = reinterpret_cast<float*>(packed + bias_offset());
     Method::pack(nominal_, node_, weights_, threads);
-    std::vector<float> bias(nominal_.bias_floats(), 0.0f);
+    std::vector<float> bias(node_.groups * panels_.channels, 0.0f);
     if (node_.bias != nullptr) std::copy_n(node_.bias, node_.out_c, bias.data());
-    nominal_.pack_bias(bias.data(), bias_);
+    panels_.spread(bias.data(), node_.groups, bias_);
   }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<ConvOp>(*this);
@@ -168,7 +169,7 @@ class ConvOp final : public Op {
   }
 
  private:
-  std::size_t bias_offset() const { return round_up(nominal_.weight_floats(), kAlignedFloats); }
+  std::size_t bias_offset() const { return round_up(nominal_.weight_bytes(), kAlignment); }
 
   ConvNode node_;
   typename Method::Plan nominal_;
@@ -221,8 +222,7 @@ bool is_winograd(const ConvNode& node, Algorithm algorithm) {
   const ConvShape shape = node.in_whole_lines(node.in);
   // Not if padding lanes, which are computed, too, would be more than half of the work.
   if (algorithm == Algorithm::kAuto && 2 * node.in.c * node.out_c < shape.in_c * shape.out_c) return false;
-  return WinogradConvolution::supports(shape) &&
-         (algorithm == Algorithm::kWinograd || WinogradConvolution::pays(shape));
+  return FloatWinograd::supports(shape) && (algorithm == Algorithm::kWinograd || FloatWinograd::pays(shape));
 }
 
 }  // namespace
@@ -232,7 +232,7 @@ std::unique_ptr<Op> make_conv(const OpContext& context) {
   const bool from_image =
       context.inputs[0].layout == Layout::kPlain && node.groups == 1 && node.in.c <= StemConvolution::kMaxChannels;
   if (from_image) return std::make_unique<ConvOp<Stem>>(node);
-  if (is_winograd(node, context.algorithm)) return std::make_unique<ConvOp<Winograd>>(node);
+  if (is_winograd(node, context.algorithm)) return std::make_unique<ConvOp<WinogradMethod>>(node);
   if (DepthwiseConvolution::supports(node.in.c, node.out_c, node.groups, node.window))
     return std::make_unique<DepthwiseOp>(node);
   return std::make_unique<ConvOp<Direct>>(node);

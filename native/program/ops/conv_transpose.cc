@@ -48,17 +48,15 @@ class ConvTransposeOp final : public Op {
   double macs() const override { return node_.macs(); }
   bool applies_activation() const override { return node_.activation.any(); }
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
-  std::size_t weight_bytes() const override {
-    return checked_mul(checked_add(bias_offset(), nominal_.bias_floats()), sizeof(float));
-  }
+  std::size_t weight_bytes() const override { return checked_add(bias_offset(), bias_floats() * sizeof(float)); }
   void pack(std::byte* packed, int threads) override {
     weights_ = reinterpret_cast<float*>(packed);
-    bias_ = weights_ + bias_offset();
+    bias_ = reinterpret_cast<float*>(packed + bias_offset());
     nominal_.pack_weights(node_.weight, weights_, threads);
     if (node_.bias != nullptr)
-      nominal_.pack_bias(node_.bias, bias_);
+      nominal_.panels().spread(node_.bias, node_.groups, bias_);
     else
-      std::fill_n(bias_, nominal_.bias_floats(), 0.0f);
+      std::fill_n(bias_, bias_floats(), 0.0f);
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
@@ -73,7 +71,8 @@ class ConvTransposeOp final : public Op {
   TapConvolution plan_for(const MapShape& in) const {
     return TapConvolution::transposed(in, node_.out, node_.groups, node_.window, active_kernels());
   }
-  std::size_t bias_offset() const { return round_up(nominal_.weight_floats(), kAlignedFloats); }
+  std::size_t bias_offset() const { return round_up(nominal_.weight_bytes(), kAlignment); }
+  std::size_t bias_floats() const { return checked_mul(node_.groups, nominal_.panels().padded()); }
 
   ConvNode node_;
   TapConvolution nominal_;
@@ -158,18 +157,18 @@ class NarrowTransposeOp final : public Op {
   double macs() const override { return node_.macs(); }
   bool applies_activation() const override { return node_.activation.any(); }
   std::size_t weight_bytes() const override {
-    return checked_mul(checked_add(bias_offset(), plan_.bias_floats()), sizeof(float));
+    return checked_add(bias_offset(), plan_.panels().padded() * sizeof(float));
   }
   void pack(std::byte* packed, int threads) override {
     weights_ = reinterpret_cast<float*>(packed);
-    bias_ = weights_ + bias_offset();
+    bias_ = reinterpret_cast<float*>(packed + bias_offset());
     // [in][channel and tap] -> [channel and tap][in]
     const std::size_t taps = node_.window.taps(), blocks = node_.out_c * taps;
     std::vector<float> matrix(blocks * node_.in.c), bias(blocks, 0.0f);
     for (std::size_t i = 0; i < matrix.size(); ++i) matrix[i % blocks * node_.in.c + i / blocks] = node_.weight[i];
     for (std::size_t i = 0; node_.bias != nullptr && i < blocks; ++i) bias[i] = node_.bias[i / taps];
     plan_.pack_weights(matrix.data(), weights_, threads);
-    plan_.pack_bias(bias.data(), bias_);
+    plan_.panels().spread(bias.data(), 1, bias_);
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>&,
                              std::size_t members) const override {
@@ -181,7 +180,7 @@ class NarrowTransposeOp final : public Op {
     return TapConvolution::forward(MapShape{1, node.in.c, 1, node.in.w}, node.out_c * node.window.taps(), 1, Window{},
                                    active_kernels());
   }
-  std::size_t bias_offset() const { return round_up(plan_.weight_floats(), kAlignedFloats); }
+  std::size_t bias_offset() const { return round_up(plan_.weight_bytes(), kAlignment); }
 
   ConvNode node_;
   TapConvolution plan_;

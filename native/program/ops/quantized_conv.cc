@@ -9,7 +9,7 @@
 #include "ops/integer_convolution.h"
 #include "ops/integer_depthwise.h"
 #include "ops/integer_stem.h"
-#include "ops/integer_winograd.h"
+#include "ops/winograd.h"
 #include "program/ops/quantized_parts.h"
 #include "program/ops/table.h"
 
@@ -62,7 +62,7 @@ struct Whole {
   }
 };
 
-struct Winograd : Whole {
+struct WinogradMethod : Whole {
   using Plan = IntegerWinograd;
   static constexpr double kMacs = kWinogradPieceMacs;
   static Plan plan(const QuantizedNode& node, const Panels* panels, std::size_t members) {
@@ -218,7 +218,7 @@ bool is_winograd(const QuantizedNode& node, Algorithm algorithm) {
   if (algorithm == Algorithm::kGemm || !node.dims.is_square()) return false;
   const ConvShape shape = node.dims.square(node.dims.in);
   return IntegerWinograd::supports(shape) && (algorithm == Algorithm::kWinograd || IntegerWinograd::pays(shape)) &&
-         IntegerWinograd::is_exact(shape, node.weights.weight.data());
+         is_exact_winograd(shape, node.weights.weight.data());
 }
 
 }  // namespace
@@ -229,7 +229,7 @@ std::unique_ptr<Op> make_quantized_conv(const OpContext& context) {
   const ConvDims& dims = node.dims;
   if (IntegerDepthwise::supports(dims.in.c, dims.out_c, dims.groups, dims.window))
     return std::make_unique<QuantizedConvOp<Depthwise>>(std::move(node));
-  if (is_winograd(node, context.algorithm)) return std::make_unique<QuantizedConvOp<Winograd>>(std::move(node));
+  if (is_winograd(node, context.algorithm)) return std::make_unique<QuantizedConvOp<WinogradMethod>>(std::move(node));
   return std::make_unique<QuantizedConvOp<Direct>>(std::move(node));
 }
 

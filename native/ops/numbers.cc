@@ -1,0 +1,35 @@
+#include "ops/numbers.h"
+
+namespace qarepvgg {
+namespace {
+
+constexpr std::size_t kSide = kWinogradSide;
+
+// Winograd's weight transform with each row scaled to whole numbers. Its results are at most 7 times the largest
+// weight.
+void transform_side(int g0, int g1, int g2, int (&u)[kSide]) {
+  u[0] = g0;
+  u[1] = -(g0 + g1 + g2);
+  u[2] = -(g0 - g1 + g2);
+  u[3] = g0 + 2 * g1 + 4 * g2;
+  u[4] = g0 - 2 * g1 + 4 * g2;
+  u[5] = g2;
+}
+
+}  // namespace
+
+void IntegerNumbers::transform(const IntegerKernels&, const WinogradWeights& call) {
+  for (std::size_t lane = 0; lane < static_cast<std::size_t>(call.lanes); ++lane) {
+    const std::int8_t* kernel = call.weight + lane * call.step;
+    const auto g = [&](std::size_t tap) { return kernel[call.turned ? 8 - tap : tap]; };
+    std::int16_t* out = call.out + lane * kStepWords;
+    int half[3][kSide], u[kSide];
+    for (std::size_t x = 0; x < 3; ++x) transform_side(g(x), g(3 + x), g(6 + x), half[x]);
+    for (std::size_t p = 0; p < kSide; ++p) {
+      transform_side(half[0][p], half[1][p], half[2][p], u);
+      for (std::size_t q = 0; q < kSide; ++q) out[(p * kSide + q) * call.point] = static_cast<std::int16_t>(u[q]);
+    }
+  }
+}
+
+}  // namespace qarepvgg
