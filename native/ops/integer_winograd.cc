@@ -22,14 +22,15 @@ std::size_t block_limit(std::size_t channels) {
                     WinogradTiles::kMaxBlockTiles);
 }
 
-// The weight transform with each row scaled to whole numbers. Its results are at most 7 times the largest weight.
+// The weight transform times 24, the last point only times 12, so that results are at most 12 times the largest weight:
+// of both sides together, 16 bits.
 void transform_side(int g0, int g1, int g2, int (&u)[kSide]) {
-  u[0] = g0;
-  u[1] = -(g0 + g1 + g2);
-  u[2] = -(g0 - g1 + g2);
+  u[0] = 6 * g0;
+  u[1] = -4 * (g0 + g1 + g2);
+  u[2] = -4 * (g0 - g1 + g2);
   u[3] = g0 + 2 * g1 + 4 * g2;
   u[4] = g0 - 2 * g1 + 4 * g2;
-  u[5] = g2;
+  u[5] = 12 * g2;
 }
 
 // Transforms a 3x3 kernel to out[point].
