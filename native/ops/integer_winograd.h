@@ -20,7 +20,7 @@ class IntegerWinograd {
   // Whether the algorithm can compute this shape, as in ops/winograd.h.
   static bool supports(const ConvShape& shape);
   // Whether it is faster than the direct form: a fixed rule.
-  static bool pays(const ConvShape& shape);
+  static bool pays(const ConvShape& shape, const IntegerKernels& kernels);
   // Whether sums of these weights stay below 2^25 for every output channel and any input. weight:
   // [out][in / groups][3][3].
   static bool is_exact(const ConvShape& shape, const std::int8_t* weight);

@@ -219,7 +219,8 @@ class QuantizedConvOp final : public Op {
 bool is_winograd(const QuantizedNode& node, Algorithm algorithm) {
   if (algorithm == Algorithm::kGemm || !node.dims.is_square()) return false;
   const ConvShape shape = node.dims.square(node.dims.in);
-  return IntegerWinograd::supports(shape) && (algorithm == Algorithm::kWinograd || IntegerWinograd::pays(shape)) &&
+  return IntegerWinograd::supports(shape) &&
+         (algorithm == Algorithm::kWinograd || IntegerWinograd::pays(shape, kernels())) &&
          IntegerWinograd::is_exact(shape, node.weights.weight.data());
 }
 
