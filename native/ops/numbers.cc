@@ -5,18 +5,26 @@ namespace {
 
 constexpr std::size_t kSide = kWinogradSide;
 
-// Winograd's weight transform with each row scaled to whole numbers. Its results are at most 7 times the largest
-// weight.
+// Winograd's weight transform times 24, the last point only times 12, so that results are at most 12 times the largest
+// weight: of both sides together, 16 bits.
 void transform_side(int g0, int g1, int g2, int (&u)[kSide]) {
-  u[0] = g0;
-  u[1] = -(g0 + g1 + g2);
-  u[2] = -(g0 - g1 + g2);
+  u[0] = 6 * g0;
+  u[1] = -4 * (g0 + g1 + g2);
+  u[2] = -4 * (g0 - g1 + g2);
   u[3] = g0 + 2 * g1 + 4 * g2;
   u[4] = g0 - 2 * g1 + 4 * g2;
-  u[5] = g2;
+  u[5] = 12 * g2;
 }
 
+constexpr std::size_t kFewProducts = 32 * 64, kFewPixels = 12 * 12;
+
 }  // namespace
+
+bool IntegerNumbers::winograd_pays(const ConvShape& shape, const IntegerKernels& kernels) {
+  if (kernels.element_bytes > 1) return true;
+  const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
+  return in * out >= kFewProducts && shape.n * shape.out_h() * shape.out_w() >= kFewPixels;
+}
 
 void IntegerNumbers::transform(const IntegerKernels&, const WinogradWeights& call) {
   for (std::size_t lane = 0; lane < static_cast<std::size_t>(call.lanes); ++lane) {

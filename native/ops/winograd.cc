@@ -47,13 +47,14 @@ bool Winograd<Numbers>::supports(const ConvShape& shape) {
 }
 
 template <class Numbers>
-bool Winograd<Numbers>::pays(const ConvShape& shape) {
+bool Winograd<Numbers>::pays(const ConvShape& shape, const Kernels& kernels) {
   const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
   const std::size_t pixels = shape.out_h() * shape.out_w();
   // Weights are four times those of the direct form. With many channels they exceed the caches and stream from memory
   // for every image, which takes longer than computing a small map.
   const bool streams = in * out >= kStreamedChannels && pixels < kStreamedPixels;
-  if (shape.stride == 1) return in >= 32 && out >= 32 && pixels >= 36 && !streams;
+  if (shape.stride == 1)
+    return in >= 32 && out >= 32 && pixels >= 36 && !streams && Numbers::winograd_pays(shape, kernels);
   // With stride 2 the transforms take longer, because maps are four times as large, and weights are still four times
   // those of the direct form.
   return in >= 32 && out >= 96 && pixels >= 196;

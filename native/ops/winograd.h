@@ -32,7 +32,7 @@ class Winograd {
   static bool supports(const ConvShape& shape);
   // Whether it is faster than the direct form: there must be enough channels for the multiplications to outweigh the
   // transforms. A fixed rule, so that results can be reproduced.
-  static bool pays(const ConvShape& shape);
+  static bool pays(const ConvShape& shape, const Kernels& kernels);
 
   // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan with the same
   // channels, groups and panels.

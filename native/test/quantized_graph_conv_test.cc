@@ -19,7 +19,7 @@ struct Conv {
 };
 
 Conv random_conv(Rng& rng) {
-  const std::size_t shape = rng.between(0, 4), sides[]{1, 2, 3, 3, 5, 7};
+  const std::size_t shape = rng.between(0, 5), sides[]{1, 2, 3, 3, 5, 7};
   const auto draw = [&] { return rng.between(1, rng.chance(0.5) ? 6 : 40); };
   reference::Dims in{rng.between(1, 3), draw(), rng.between(1, 14), rng.between(1, 14)};
   std::size_t out_c = draw(), groups = 1;
@@ -38,12 +38,17 @@ Conv random_conv(Rng& rng) {
   } else if (shape == 3) {
     y = x = {1, 1, 0, 1};
     after[0] = after[1] = 0;
+  } else if (shape == 4) {  // transposed, kernels do not overlap
+    out_c = rng.between(1, 5);
+    for (Window::Side* side : {&y, &x}) side->kernel = side->stride = rng.between(1, 3);
+    for (Window::Side* side : {&y, &x}) side->before = 0, side->dilation = 1;
+    after[0] = after[1] = 0;
   } else if (rng.chance(0.3)) {
     groups = rng.between(1, 4);
     in.c *= groups;
     out_c *= groups;
   }
-  const bool transposed = shape == 4;
+  const bool transposed = shape >= 4;
   const auto length = [&](Window::Side& side, std::size_t& last, std::size_t& from) {
     const std::size_t reach = side.dilation * (side.kernel - 1);
     if (transposed) {

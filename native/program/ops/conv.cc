@@ -222,7 +222,8 @@ bool is_winograd(const ConvNode& node, Algorithm algorithm) {
   const ConvShape shape = node.in_whole_lines(node.in);
   // Not if padding lanes, which are computed, too, would be more than half of the work.
   if (algorithm == Algorithm::kAuto && 2 * node.in.c * node.out_c < shape.in_c * shape.out_c) return false;
-  return FloatWinograd::supports(shape) && (algorithm == Algorithm::kWinograd || FloatWinograd::pays(shape));
+  return FloatWinograd::supports(shape) &&
+         (algorithm == Algorithm::kWinograd || FloatWinograd::pays(shape, active_kernels()));
 }
 
 }  // namespace

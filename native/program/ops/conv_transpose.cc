@@ -3,9 +3,8 @@
 #include <algorithm>
 
 #include "kernels/dispatch.h"
-#include "program/ops/conv_parts.h"
+#include "program/ops/narrow_transpose.h"
 #include "program/ops/table.h"
-#include "program/ops/unary.h"
 
 namespace qarepvgg {
 namespace {
@@ -81,67 +80,23 @@ class ConvTransposeOp final : public Op {
 
 // ---- few output channels ------------------------------------------------------------------------------------------
 
-// If kernels do not overlap, a block of output pixels is a matrix times an input pixel. With few channels, such a block
-// fits into a vector, and a map would be mostly padding, so the output is a plain tensor.
-bool is_narrow(const ConvNode& node) {
-  const auto covers = [](const Side& side) {
-    return side.kernel == side.stride && side.before == 0 && side.after == 0 && side.dilation == 1;
-  };
-  const Window& w = node.window;
-  return covers(w.y) && covers(w.x) && node.groups == 1 && !node.has_addend && node.out_c <= 4 &&
-         node.out_c * w.taps() <= kAlignedFloats && node.out.h == node.in.h * w.y.kernel &&
-         node.out.w == node.in.w * w.x.kernel;
-}
-
-// An item is a row of the input.
-class NarrowStep final : public Step {
+class NarrowFloatStep final : public NarrowStep {
  public:
-  NarrowStep(TapConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in, const float* weights,
-             const float* bias)
-      : Step({in.n * in.h, members, map_size(in)}),
-        plan_(std::move(plan)),
-        window_(node.window),
-        in_(in),
-        out_(node.out),
-        weights_(weights),
-        bias_(bias),
-        activation_(node.activation) {}
-  std::size_t scratch_bytes() const override { return row_of_blocks().floats() * sizeof(float); }
-
- private:
-  MapShape row_of_blocks() const { return {1, out_.c * window_.taps(), 1, in_.w}; }
-
-  void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool) const override {
-    const FeatureMap x = at.input_map(0, in_), blocks{reinterpret_cast<float*>(scratch), row_of_blocks()};
-    ConvOptions options;
-    options.clamp = activation_.clamp();
-    for (std::size_t line = items.first; line < items.first + items.length; ++line) {
-      const std::size_t image = line / in_.h, y = line % in_.h;
-      const FeatureMap row{x.at(image, signed_size(y), 0), {1, in_.c, 1, in_.w}};
-      plan_.run_items(row, weights_, bias_, blocks, options, {0, plan_.items()});
-      for (std::size_t c = 0; c < out_.c; ++c)
-        for (std::size_t ky = 0; ky < window_.y.kernel; ++ky) {
-          float* to = at.output() + ((image * out_.c + c) * out_.h + y * window_.y.kernel + ky) * out_.w;
-          scatter(blocks, (c * window_.y.kernel + ky) * window_.x.kernel, to);
-          if (activation_.then() != nullptr) apply(*activation_.then(), to, out_.w, to);
-        }
-    }
+  NarrowFloatStep(TapConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in,
+                  const float* weights, const float* bias)
+      : NarrowStep(node, members, in, node.activation), plan_(std::move(plan)), weights_(weights), bias_(bias) {
+    options_.clamp = activation().clamp();
   }
 
-  // Copies one line of every block, so that they form a line of the output.
-  void scatter(const FeatureMap& blocks, std::size_t first, float* to) const {
-    const std::size_t pixel = blocks.shape.pixel(), kernel = window_.x.kernel;
-    for (std::size_t kx = 0; kx < kernel; ++kx) {
-      const float* from = blocks.data + first + kx;
-      for (std::size_t x = 0; x < in_.w; ++x) to[x * kernel + kx] = from[x * pixel];
-    }
+ private:
+  void multiply(const Operands& at, std::size_t image, std::size_t y, const FeatureMap& blocks) const override {
+    const FeatureMap row{at.input_map(0, in()).at(image, signed_size(y), 0), row_of_input()};
+    plan_.run_items(row, weights_, bias_, blocks, options_, {0, plan_.items()});
   }
 
   TapConvolution plan_;
-  Window window_;
-  MapShape in_, out_;
   const float *weights_, *bias_;
-  Activation activation_;
+  ConvOptions options_;
 };
 
 class NarrowTransposeOp final : public Op {
@@ -172,7 +127,7 @@ class NarrowTransposeOp final : public Op {
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>&,
                              std::size_t members) const override {
-    return std::make_unique<NarrowStep>(plan_, node_, members, inputs[0].map(), weights_, bias_);
+    return std::make_unique<NarrowFloatStep>(plan_, node_, members, inputs[0].map(), weights_, bias_);
   }
 
  private:
@@ -191,7 +146,7 @@ class NarrowTransposeOp final : public Op {
 
 std::unique_ptr<Op> make_conv_transpose(const OpContext& context) {
   const ConvNode node = read_conv_transpose(context);
-  if (is_narrow(node)) return std::make_unique<NarrowTransposeOp>(node);
+  if (!node.has_addend && is_narrow(node)) return std::make_unique<NarrowTransposeOp>(node);
   return std::make_unique<ConvTransposeOp>(node);
 }
 

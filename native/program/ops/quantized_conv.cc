@@ -10,6 +10,7 @@
 #include "ops/integer_depthwise.h"
 #include "ops/integer_stem.h"
 #include "ops/winograd.h"
+#include "program/ops/narrow_transpose.h"
 #include "program/ops/quantized_parts.h"
 #include "program/ops/table.h"
 
@@ -217,7 +218,8 @@ class QuantizedConvOp final : public Op {
 bool is_winograd(const QuantizedNode& node, Algorithm algorithm) {
   if (algorithm == Algorithm::kGemm || !node.dims.is_square()) return false;
   const ConvShape shape = node.dims.square(node.dims.in);
-  return IntegerWinograd::supports(shape) && (algorithm == Algorithm::kWinograd || IntegerWinograd::pays(shape)) &&
+  return IntegerWinograd::supports(shape) &&
+         (algorithm == Algorithm::kWinograd || IntegerWinograd::pays(shape, kernels())) &&
          is_exact_winograd(shape, node.weights.weight.data());
 }
 
@@ -234,7 +236,9 @@ std::unique_ptr<Op> make_quantized_conv(const OpContext& context) {
 }
 
 std::unique_ptr<Op> make_quantized_conv_transpose(const OpContext& context) {
-  return std::make_unique<QuantizedConvOp<Direct>>(read_quantized_conv(context, true));
+  QuantizedNode node = read_quantized_conv(context, true);
+  if (!node.to && is_narrow(node.dims)) return make_narrow_quantized_transpose(std::move(node));
+  return std::make_unique<QuantizedConvOp<Direct>>(std::move(node));
 }
 
 }  // namespace qarepvgg

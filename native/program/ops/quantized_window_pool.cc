@@ -30,6 +30,15 @@ void for_each_tap(const PoolWindow& pool, const ByteMap& in, std::size_t image, 
   }
 }
 
+// Raises numbers to those of three pixels, which may be the same one.
+template <class T>
+void raise(const std::byte* const (&pixels)[3], std::size_t lanes, T* __restrict most) {
+  const T* const a = reinterpret_cast<const T*>(pixels[0]);
+  const T* const b = reinterpret_cast<const T*>(pixels[1]);
+  const T* const c = reinterpret_cast<const T*>(pixels[2]);
+  for (std::size_t i = 0; i < lanes; ++i) most[i] = std::max(std::max(most[i], a[i]), std::max(b[i], c[i]));
+}
+
 class IntegerMaxPool final : public Op {
  public:
   explicit IntegerMaxPool(const OpContext& context)
@@ -60,10 +69,17 @@ class IntegerMaxPool final : public Op {
     T* most = reinterpret_cast<T*>(out.at(image, signed_size(y), 0));
     for (std::size_t x = 0; x < out.shape.w; ++x, most += lanes) {
       std::fill_n(most, lanes, T{0});
+      const std::byte* pixels[3];
+      std::size_t count = 0;
       for_each_tap(pool_, in, image, y, x, [&](const std::byte* pixel) {
-        const T* from = reinterpret_cast<const T*>(pixel);
-        for (std::size_t c = 0; c < lanes; ++c) most[c] = std::max(most[c], from[c]);
+        pixels[count++] = pixel;
+        if (count < 3) return;
+        raise(pixels, lanes, most);
+        count = 0;
       });
+      if (count == 0) continue;
+      std::fill(pixels + count, pixels + 3, pixels[0]);
+      raise(pixels, lanes, most);
     }
   }
 
