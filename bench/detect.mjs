@@ -66,7 +66,6 @@ async function timeSteps(detector, file, threshold) {
     session,
     { size: undefined, preprocessing: undefined },
     { side: Number(side), scaling: [0, 1] },
-    'bench',
   );
   const clock = [performance.now()];
   const pixels = await readImage(file, { channels });

@@ -76,7 +76,7 @@ export class QARepVGGError extends Error {
  */
 const placeOfError = Symbol.for('qarepvgg.place');
 
-type Travelling = QARepVGGError & { [placeOfError]: string };
+type Travelling = QARepVGGError & { [placeOfError]?: string };
 
 /** An error whose message says what is wrong. Callers say where: see {@link within} and {@link boundary}. */
 export function failure(code: ErrorCode, message: string, options?: ErrorOptions): QARepVGGError {
@@ -86,8 +86,8 @@ export function failure(code: ErrorCode, message: string, options?: ErrorOptions
 
 /** The same failure under another code, of which an option is not the cause. */
 export function recoded(code: ErrorCode, error: QARepVGGError): QARepVGGError {
-  const made = failure(code, error.message, { cause: error }) as Travelling;
-  if (isTravelling(error)) made[placeOfError] = error[placeOfError];
+  const made: Travelling = failure(code, error.message, { cause: error });
+  if (isTravelling(error)) made[placeOfError] = error[placeOfError] ?? '';
   return made;
 }
 
@@ -110,9 +110,8 @@ export function mismatch(code: ErrorCode, ...what: Mismatch): QARepVGGError {
  */
 export function placed<T>(place: string, error: T): T {
   if (!isTravelling(error)) return error;
-  const inner = error[placeOfError];
+  const { message, stack, [placeOfError]: inner = '' } = error;
   const joint = inner === '' ? ': ' : /^[ .[]/.test(inner) ? '' : ', ';
-  const { message, stack } = error;
   error.message = place + joint + message;
   // The engine wrote the message into the stack, too.
   if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
@@ -144,10 +143,10 @@ export function boundary<T>(name: string, call: () => T): T {
 
 /** What {@link boundary} does to an error, for functions that catch it themselves. */
 export function leaving(name: string, error: unknown): unknown {
-  if (isOutOfMemory(error)) return leaving(name, failure('ERR_OUT_OF_MEMORY', 'out of memory', { cause: error }));
-  const own: { [placeOfError]?: string } = Object(placed(name, error));
-  delete own[placeOfError];
-  return error;
+  const own = isOutOfMemory(error) ? failure('ERR_OUT_OF_MEMORY', 'out of memory', { cause: error }) : error;
+  placed(name, own);
+  if (isTravelling(own)) delete own[placeOfError];
+  return own;
 }
 
 function catching<T>(call: () => T, change: (error: unknown) => unknown): T {

@@ -77,7 +77,7 @@ export async function loadModel<M extends Network | QuantizedModel | Model = Net
 }
 
 /** Same as {@link loadModel}, without expecting a kind. */
-export function readModel(path: FileSource): Promise<Network | QuantizedModel | Model> {
+export async function readModel(path: FileSource): Promise<Network | QuantizedModel | Model> {
   return withinFile(path, async () => {
     const file = await readRawFile(path);
     const graph = readGraphBytes(file.metadata);
@@ -107,7 +107,7 @@ export async function saveModelWith(model: Network, extras: Extras, path: string
 }
 
 /** Same as {@link loadModel}, with the extras in the file; not for quantised networks. */
-export function loadModelWith(path: FileSource): Promise<{ model: Network; extras: Extras }> {
+export async function loadModelWith(path: FileSource): Promise<{ model: Network; extras: Extras }> {
   return withinFile(path, async () => {
     const file = await readRawFile(path);
     const description = readDescription(file.metadata);

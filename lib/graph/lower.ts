@@ -55,7 +55,7 @@ interface Named extends Pick<NativeNode, 'op' | 'name' | 'attributes'> {
 function lowerNode(node: GraphNode, graph: Graph): Named {
   const view = nodeView(node, graph.values, graph.tensors);
   const lowered = opOf(node).lower?.(view);
-  if (!lowered) throw mismatch('ERR_MODEL_INCOMPATIBLE', view.where, 'a node that the engine computes', 'another one');
+  if (!lowered) throw mismatch('ERR_MODEL_INCOMPATIBLE', view.place, 'a node that the engine computes', 'another one');
   const { op, inputs = node.inputs.map((_, i) => i), attributes } = lowered;
   return {
     op,

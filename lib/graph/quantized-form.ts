@@ -133,14 +133,14 @@ export class QuantizedForm {
     const least = isConstant ? 0 : minNormal;
     const odd = listOf(scale).find((value) => !(value >= least && value < Number.POSITIVE_INFINITY));
     if (odd === undefined) return;
-    const place = nodeView(node, new Map(), new Map()).where;
+    const { place } = nodeView(node, new Map(), new Map());
     const expected = isConstant ? 'scales from 0' : 'a scale that is positive and not denormal';
     throw mismatch('ERR_QUANT_PARAM', place, expected, String(odd));
   }
 
   /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming the node. */
   refuse(node: GraphNode, expected: string, received: string): never {
-    const place = nodeView(node, new Map(), new Map()).where;
+    const { place } = nodeView(node, new Map(), new Map());
     throw mismatch('ERR_MODEL_INCOMPATIBLE', place, expected, received);
   }
 

@@ -39,7 +39,7 @@ export function* specializeSteps(graph: Graph, inputs: InputDims): Steps<Graph> 
     const view = nodeView(node, values, tensors);
     const outputs = opOf(node).infer(view);
     outputs.forEach((output, i) => {
-      within(view.where, () => checkSize(output));
+      within(view.place, () => checkSize(output));
       if (node.outputs[i]) values.set(node.outputs[i], output);
     });
     const folded = fold(view, outputs, left);
@@ -66,7 +66,7 @@ export function nodeView(
     return values.get(name) as ValueType<number>;
   };
   const place = `node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
-  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), where: place };
+  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), place };
 }
 
 /** @throws {QARepVGGError} ERR_LIMIT if the outputs must be constants but have more than `left` elements. */
@@ -78,7 +78,7 @@ function fold(view: OpNode, outputs: readonly ValueType<number>[], left: number)
   if (count > Math.max(smallConstant, 4 * elementsOf(view.inputs))) return undefined;
   if (count <= left) return evaluate(view);
   if (lower) return undefined;
-  throw mismatch('ERR_LIMIT', view.where, `at most ${left} more elements in computed constants`, String(count));
+  throw mismatch('ERR_LIMIT', view.place, `at most ${left} more elements in computed constants`, String(count));
 }
 
 function elementsOf(types: readonly (ValueType<number> | undefined)[]): number {

@@ -66,7 +66,7 @@ export function computeTail(
   const { nodes, tensors } = specialize({ ...graph, tensors: new Map([...graph.tensors, ...given]) }, new Map());
   const [left] = nodes;
   if (left) {
-    const place = nodeView(left, new Map(), new Map()).where;
+    const { place } = nodeView(left, new Map(), new Map());
     throw mismatch(
       'ERR_MODEL_INCOMPATIBLE',
       place,

@@ -30,7 +30,7 @@ const maxChunk = 8;
 /** Largest number of pixels that run together, so that values between layers stay in the caches and are cheap to allocate. */
 const chunkPixels = 2 ** 17;
 
-/** Checks a batch of the caller, named `place` in messages, and divides it. */
+/** Checks a batch of the caller and divides it. */
 export type Split = (batch: unknown) => Generator<FeedChunk>;
 
 /** How many images of `pixels` pixels go through a network together. */

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { failure, mismatch, QARepVGGError, quote, within } from '../errors';
 
 /** The text of a file in UTF-8. @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that cannot be read; ERR_LIMIT */
-export function readText(path: string, maxBytes: number): Promise<string> {
+export async function readText(path: string, maxBytes: number): Promise<string> {
   return within(quote(path), async () => decodeText(await readBytes(path, maxBytes)));
 }
 

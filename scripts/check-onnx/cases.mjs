@@ -55,7 +55,7 @@ function tensors(folder, kind) {
   const order = files.sort((a, b) => numberOf(a) - numberOf(b));
   return order.map((file) => {
     const message = decode(tensorFields, readFileSync(join(folder, file)));
-    return atOnce(readTensor(message, () => undefined, file));
+    return atOnce(readTensor(message, () => undefined));
   });
 }
 

@@ -148,7 +148,7 @@ describe('what is no model is refused', () => {
     expectRefusal(
       () => new (QuantizedModel as never as new (parts: unknown) => unknown)({}),
       'ERR_INVALID_ARG',
-      'QuantizedModel',
+      'layers: expected an array of layers',
     );
   });
 });

@@ -211,7 +211,7 @@ function activate({ data }: GraphTensor, { kind, ...parameters }: Activation): F
     node,
     attributes: parameters as never,
     inputs: [{ ...tensor, tensor }],
-    where: '',
+    place: '',
   }) as readonly [GraphTensor];
   return Float64Array.from(numbersOf(result));
 }

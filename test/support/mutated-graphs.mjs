@@ -29,7 +29,7 @@ for (let seed = first; seed < first + count; seed++) {
     let outcome = 'computed';
     try {
       const model = /** @type {import('qarepvgg').Model} */ (await importOnnx(changed));
-      const { values } = specialize(model.graph, new Map(model.inputs.map(({ name }) => [name, dims])), 'mutated');
+      const { values } = specialize(model.graph, new Map(model.inputs.map(({ name }) => [name, dims])));
       const count = [...values.values()].reduce((sum, value) => sum + sizeOf(/** @type {number[]} */ (value.dims)), 0);
       if (count > maxElements) throw Object.assign(new Error(`${count} elements`), { code: 'ERR_LARGE' });
       const session = await InferenceSession.create(model);

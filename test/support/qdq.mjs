@@ -35,9 +35,9 @@ const computed = new Set([...moving, ...others, ...functions]);
  * @returns {Promise<Uint8Array>} the file of the quantised graph
  */
 export async function quantizedFile(bytes, feeds, options = {}) {
-  const graph = foldNorms(withTensors(atOnce(modelOf(atOnce(decodeFile(bytes, 'qdq')), () => undefined, 'qdq')).graph));
+  const graph = foldNorms(withTensors(atOnce(modelOf(atOnce(decodeFile(bytes)), () => undefined)).graph));
   const ranges = await rangesOf(graph, feeds);
-  return serializeOnnx(new Model(new Quantizer(graph, ranges, options).run()), 'qdq');
+  return serializeOnnx(new Model(new Quantizer(graph, ranges, options).run()));
 }
 
 /** What nodes called Constant make as tensors. @param {Graph} graph @returns {Graph} */
@@ -87,7 +87,7 @@ function foldNorms(graph) {
 /** Smallest and largest number of every value. @param {Graph} graph @param {Record<string, any>} feeds */
 async function rangesOf(graph, feeds) {
   const names = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => name !== '');
-  const session = await InferenceSession.create(serializeOnnx(new Model({ ...graph, outputs: names }), 'qdq'));
+  const session = await InferenceSession.create(serializeOnnx(new Model({ ...graph, outputs: names })));
   const results = /** @type {Record<string, any>} */ (await session.run(feeds));
   session.dispose();
   /** @type {Map<string, [number, number]>} */

@@ -20,8 +20,8 @@ import { relativeL2 } from './random-network.mjs';
 
 /** @param {Uint8Array} file @param {Record<string, number[]>} shapes */
 function convolutionsOf(file, shapes) {
-  const { graph } = atOnce(modelOf(atOnce(decodeFile(file, 'test')), () => undefined, 'test'));
-  const { nodes } = atOnce(optimize(graph, new Map(Object.entries(shapes)), 'test'));
+  const { graph } = atOnce(modelOf(atOnce(decodeFile(file)), () => undefined));
+  const { nodes } = atOnce(optimize(graph, new Map(Object.entries(shapes))));
   const count = (/** @type {string[]} */ ops) => nodes.filter(({ op }) => ops.includes(op)).length;
   return { integer: count(['quantizedConv', 'quantizedConvTranspose']), float: count(['conv', 'convTranspose']) };
 }

@@ -59,7 +59,7 @@ export async function importOnnx<M extends Network | QuantizedModel | Model = Ne
 }
 
 /** Same as {@link importOnnx}, without expecting a kind. */
-export function readOnnx(source: string | Uint8Array): Promise<Network | QuantizedModel | Model> {
+export async function readOnnx(source: string | Uint8Array): Promise<Network | QuantizedModel | Model> {
   return withinFile(source, async () => {
     const reading = useFile(source, (file) => {
       if (file.size <= maxBytes) return file.read(file.size);

@@ -38,7 +38,7 @@ export interface SafetensorsFile<T> {
  * const { tensors, metadata } = await readSafetensors('model.safetensors');
  * tensors['stage0.rbr_dense.conv.weight']; // { data: Float32Array, dims: [48, 3, 3, 3] }
  */
-export function readSafetensors(path: FileSource): Promise<SafetensorsFile<Tensor>> {
+export async function readSafetensors(path: FileSource): Promise<SafetensorsFile<Tensor>> {
   return withinFile(path, async () => inFloat32(await readRawSafetensors(path)));
 }
 

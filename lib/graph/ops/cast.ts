@@ -24,7 +24,7 @@ function target(node: OpNode<typeof attributes>): DataType {
   const { to } = node.attributes;
   const type = dataTypeOf(to);
   if (type) return type;
-  throw mismatch('ERR_MODEL_INCOMPATIBLE', node.where, 'a type of numbers', `type ${describe(to)}`);
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', node.place, 'a type of numbers', `type ${describe(to)}`);
 }
 
 /** Casts to the type of the second input. */

@@ -49,8 +49,8 @@ export interface OpNode<A extends AttributeTable = AttributeTable> {
   readonly node: GraphNode;
   readonly attributes: AttributesOf<A>;
   readonly inputs: readonly (Operand | undefined)[];
-  /** Place for messages. */
-  readonly where: string;
+  /** What messages call the node. */
+  readonly place: string;
 }
 
 export interface Operand extends ValueType<number> {
@@ -131,10 +131,10 @@ export function defineOp<const A extends AttributeTable>(op: Op<A>): Op {
 }
 
 /** Returns an input. @throws {QARepVGGError} ERR_MODEL_FORMAT if it is absent. */
-export function operand({ inputs, where }: OpNode, index: number): Operand {
+export function operand({ inputs, place }: OpNode, index: number): Operand {
   const found = inputs[index];
   if (found) return found;
-  throw mismatch('ERR_MODEL_FORMAT', where, `an input ${index}`, 'none');
+  throw mismatch('ERR_MODEL_FORMAT', place, `an input ${index}`, 'none');
 }
 
 /** Returns an input of `evaluate`, whose inputs are all constants. */
@@ -148,7 +148,7 @@ export function constantList(node: OpNode, index: number): number[] | undefined 
   if (!input) return undefined;
   if (input.tensor) return listOf(input.tensor);
   const expected = `input ${index} (${quote(node.node.inputs[index] as string)}) to follow from the dims of the inputs`;
-  throw mismatch('ERR_MODEL_INCOMPATIBLE', node.where, expected, 'one that is computed from data');
+  throw mismatch('ERR_MODEL_INCOMPATIBLE', node.place, expected, 'one that is computed from data');
 }
 
 /** Same as {@link constantList}, for one number. */
@@ -159,13 +159,13 @@ export function constantNumber(node: OpNode, index: number): number | undefined 
 }
 
 /** An error for dims, or for attributes that do not fit them. */
-export function unfit({ where }: OpNode, expected: string, received: string): QARepVGGError {
-  return mismatch('ERR_SHAPE', where, expected, received);
+export function unfit({ place }: OpNode, expected: string, received: string): QARepVGGError {
+  return mismatch('ERR_SHAPE', place, expected, received);
 }
 
 /** An error for what no kernel computes. */
-export function unsupported({ where }: OpNode, expected: string, received: string): QARepVGGError {
-  return mismatch('ERR_MODEL_INCOMPATIBLE' satisfies ErrorCode, where, expected, received);
+export function unsupported({ place }: OpNode, expected: string, received: string): QARepVGGError {
+  return mismatch('ERR_MODEL_INCOMPATIBLE' satisfies ErrorCode, place, expected, received);
 }
 
 /** Resolves an axis: negative ones count from the end. @throws {QARepVGGError} ERR_SHAPE */
