@@ -5,7 +5,7 @@
 #include "kernels/dispatch.h"
 #include "ops/convolution.h"
 #include "ops/depthwise.h"
-#include "ops/stem_convolution.h"
+#include "ops/stem.h"
 #include "ops/winograd.h"
 #include "program/ops/conv_parts.h"
 #include "program/ops/map_step.h"
@@ -20,8 +20,8 @@ constexpr double kPieceMacs = 4e6, kWinogradPieceMacs = 8e6;
 
 // ---- algorithms: each plans a convolution, packs its weights and runs a part of it --------------------------------
 
-struct Direct {
-  using Plan = TapConvolution;
+struct DirectMethod {
+  using Plan = FloatConvolution;
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = kPieceMacs;
   static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t members) {
@@ -29,14 +29,13 @@ struct Direct {
     if (panels != nullptr) plan.share(*panels, members);
     return plan;
   }
-  static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
   static std::size_t scratch_bytes(const Plan&) { return 0; }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
     plan.pack_weights(node.weight, packed, threads);
   }
   static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
                   const FloatOutput& output, const FeatureMap& out, std::byte*, const Tile& items, bool) {
-    plan.run_items(at.input_map(0, in), weights, output.bias, out, output.options, items);
+    plan.run_items(at.input_map(0, in), weights, &output, out, items);
   }
 };
 
@@ -48,7 +47,6 @@ struct WinogradMethod {
     const ConvShape shape = node.in_whole_lines(in);
     return Plan(shape, panels != nullptr ? *panels : Plan::choose(shape, active_kernels()), members, active_kernels());
   }
-  static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
   static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
   static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
     const ConvShape shape = node.in_whole_lines(node.in);
@@ -65,34 +63,22 @@ struct WinogradMethod {
 };
 
 // Reads a row-major image.
-struct Stem {
-  using Plan = StemConvolution;
+struct StemMethod {
+  using Plan = FloatStem;
   static constexpr bool kReadsImage = true;
   static constexpr double kMacs = kPieceMacs;
   static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t) {
-    return panels != nullptr ? Plan(in, node.window, *panels, active_kernels())
-                             : Plan(in, node.out_c, node.window, active_kernels());
+    const FloatLines lines(in, active_kernels());
+    return Plan(lines, node.window, panels != nullptr ? *panels : Plan::choose(lines, node.window, node.out_c));
   }
-  static std::size_t items(const Plan& plan, std::size_t images) { return plan.items() * images; }
   static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
-  static void pack(const Plan& plan, const ConvNode& node, float* packed, int) {
-    plan.pack_weights(node.weight, packed);
+  static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
+    plan.pack_weights(node.weight, packed, threads);
   }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
-                  const FloatOutput& output, const FeatureMap& out, std::byte* scratch, const Tile& items, bool) {
-    const std::size_t end = items.first + items.length;
-    for (std::size_t item = items.first; item < end;) {
-      const std::size_t n = item / out.shape.h, next = std::min(end, (n + 1) * out.shape.h);
-      const FeatureMap image{out.data + n * out.shape.image(), out.shape};
-      const FeatureMap& all = output.options.addend_for(out);
-      const FeatureMap addend{all.data + n * all.shape.image(), all.shape};
-      ConvOptions own = output.options;
-      own.addend = &addend;
-      const Image source = at.image.bytes != nullptr ? at.image : Image{at.input(0) + n * in.c * in.h * in.w};
-      plan.run_items(source, weights, output.bias, image, own, reinterpret_cast<float*>(scratch),
-                     {item - n * out.shape.h, next - item});
-      item = next;
-    }
+  static void run(const Plan& plan, const Operands& at, const MapShape&, const float* weights,
+                  const FloatOutput& output, const FeatureMap& out, std::byte* scratch, const Tile& items, bool first) {
+    const Image image = at.image.bytes != nullptr ? at.image : Image{at.input(0)};
+    plan.run_items(image, weights, output, out, scratch, items, first);
   }
 };
 
@@ -103,8 +89,7 @@ class ConvStep final : public Step {
 
   ConvStep(Plan plan, const ConvNode& node, std::size_t members, const MapShape& in, const MapShape& addend,
            const MapShape& out, const float* weights, const float* bias)
-      : Step({Method::items(plan, in.n), members,
-              std::max(node.macs() / Method::kMacs, bytes_size(plan.weight_bytes()))}),
+      : Step({plan.items(), members, std::max(node.macs() / Method::kMacs, bytes_size(plan.weight_bytes()))}),
         plan_(std::move(plan)),
         in_(in),
         addend_(addend),
@@ -230,12 +215,12 @@ bool is_winograd(const ConvNode& node, Algorithm algorithm) {
 std::unique_ptr<Op> make_conv(const OpContext& context) {
   const ConvNode node = read_conv(context);
   const bool from_image =
-      context.inputs[0].layout == Layout::kPlain && node.groups == 1 && node.in.c <= StemConvolution::kMaxChannels;
-  if (from_image) return std::make_unique<ConvOp<Stem>>(node);
+      context.inputs[0].layout == Layout::kPlain && node.groups == 1 && node.in.c <= kMaxImageChannels;
+  if (from_image) return std::make_unique<ConvOp<StemMethod>>(node);
   if (is_winograd(node, context.algorithm)) return std::make_unique<ConvOp<WinogradMethod>>(node);
   if (DepthwiseConvolution::supports(node.in.c, node.out_c, node.groups, node.window))
     return std::make_unique<DepthwiseOp>(node);
-  return std::make_unique<ConvOp<Direct>>(node);
+  return std::make_unique<ConvOp<DirectMethod>>(node);
 }
 
 }  // namespace qarepvgg

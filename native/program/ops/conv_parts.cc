@@ -19,9 +19,9 @@ Window read_window(const Attributes& attributes) {
         std::max({s.stride, s.before, s.after, s.dilation}) > kMaxSide)
       fail(code::kInvalidArg, "expected a kernel, strides and dilations of at least 1, none of them nor pads above ",
            kMaxSide);
-  if (checked_mul(window.y.kernel, window.x.kernel) > TapConvolution::kMaxTaps)
-    fail(code::kInvalidArg, "expected a kernel of at most ", TapConvolution::kMaxTaps, " taps, received ",
-         window.y.kernel, " x ", window.x.kernel);
+  if (checked_mul(window.y.kernel, window.x.kernel) > ConvTaps::kMaxTaps)
+    fail(code::kInvalidArg, "expected a kernel of at most ", ConvTaps::kMaxTaps, " taps, received ", window.y.kernel,
+         " x ", window.x.kernel);
   return window;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/dispatch.h"
+#include "ops/convolution.h"
 #include "program/ops/conv_parts.h"
 #include "program/ops/table.h"
 #include "program/ops/unary.h"
@@ -12,7 +13,7 @@ namespace {
 
 class TransposedStep final : public Step {
  public:
-  TransposedStep(TapConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in,
+  TransposedStep(FloatConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in,
                  const MapShape& addend, const MapShape& out, const float* weights, const float* bias)
       : Step({plan.items(), members, node.macs() / kPieceMacs}),
         plan_(std::move(plan)),
@@ -28,11 +29,12 @@ class TransposedStep final : public Step {
   static constexpr double kPieceMacs = 4e6;
 
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    plan_.run_items(at.input_map(0, in_), weights_, bias_, at.output_map(out_),
-                    node_.options(node_.addend_at(at, addend_)), items);
+    const FeatureMap addend = node_.addend_at(at, addend_);
+    const FloatOutput output{bias_, node_.options(addend)};
+    plan_.run_items(at.input_map(0, in_), weights_, &output, at.output_map(out_), items);
   }
 
-  TapConvolution plan_;
+  FloatConvolution plan_;
   MapShape in_, addend_, out_;
   const float *weights_, *bias_;
   ConvNode node_;
@@ -52,7 +54,7 @@ class ConvTransposeOp final : public Op {
   void pack(std::byte* packed, int threads) override {
     weights_ = reinterpret_cast<float*>(packed);
     bias_ = reinterpret_cast<float*>(packed + bias_offset());
-    nominal_.pack_weights(node_.weight, weights_, threads);
+    nominal_.pack_transposed_weights(node_.weight, weights_, threads);
     if (node_.bias != nullptr)
       nominal_.panels().spread(node_.bias, node_.groups, bias_);
     else
@@ -61,21 +63,21 @@ class ConvTransposeOp final : public Op {
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = inputs[0].map();
-    TapConvolution plan = plan_for(in);
+    FloatConvolution plan = plan_for(in);
     plan.share(nominal_.panels(), members);
     return std::make_unique<TransposedStep>(std::move(plan), node_, members, in, node_.addend_of(inputs),
                                             outputs[0].map(), weights_, bias_);
   }
 
  private:
-  TapConvolution plan_for(const MapShape& in) const {
-    return TapConvolution::transposed(in, node_.out, node_.groups, node_.window, active_kernels());
+  FloatConvolution plan_for(const MapShape& in) const {
+    return FloatConvolution::transposed(in, node_.out, node_.groups, node_.window, active_kernels());
   }
   std::size_t bias_offset() const { return round_up(nominal_.weight_bytes(), kAlignment); }
   std::size_t bias_floats() const { return checked_mul(node_.groups, nominal_.panels().padded()); }
 
   ConvNode node_;
-  TapConvolution nominal_;
+  FloatConvolution nominal_;
   float *weights_ = nullptr, *bias_ = nullptr;
 };
 
@@ -96,7 +98,7 @@ bool is_narrow(const ConvNode& node) {
 // An item is a row of the input.
 class NarrowStep final : public Step {
  public:
-  NarrowStep(TapConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in, const float* weights,
+  NarrowStep(FloatConvolution plan, const ConvNode& node, std::size_t members, const MapShape& in, const float* weights,
              const float* bias, std::optional<UnaryFunction> activation)
       : Step({in.n * in.h, members, map_size(in)}),
         plan_(std::move(plan)),
@@ -115,13 +117,13 @@ class NarrowStep final : public Step {
 
   void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool) const override {
     const FeatureMap x = at.input_map(0, in_), blocks{reinterpret_cast<float*>(scratch), row_of_blocks()};
-    ConvOptions options;
-    options.relu = relu_;
-    options.ceiling = ceiling_;
+    FloatOutput output{bias_, {}};
+    output.options.relu = relu_;
+    output.options.ceiling = ceiling_;
     for (std::size_t line = items.first; line < items.first + items.length; ++line) {
       const std::size_t image = line / in_.h, y = line % in_.h;
       const FeatureMap row{x.at(image, signed_size(y), 0), {1, in_.c, 1, in_.w}};
-      plan_.run_items(row, weights_, bias_, blocks, options, {0, plan_.items()});
+      plan_.run_items(row, weights_, &output, blocks, {0, plan_.items()});
       for (std::size_t c = 0; c < out_.c; ++c)
         for (std::size_t ky = 0; ky < window_.y.kernel; ++ky) {
           float* to = at.output() + ((image * out_.c + c) * out_.h + y * window_.y.kernel + ky) * out_.w;
@@ -140,7 +142,7 @@ class NarrowStep final : public Step {
     }
   }
 
-  TapConvolution plan_;
+  FloatConvolution plan_;
   Window window_;
   MapShape in_, out_;
   const float *weights_, *bias_;
@@ -181,14 +183,14 @@ class NarrowTransposeOp final : public Op {
   }
 
  private:
-  static TapConvolution plan_for(const ConvNode& node) {
-    return TapConvolution::forward(MapShape{1, node.in.c, 1, node.in.w}, node.out_c * node.window.taps(), 1, Window{},
-                                   active_kernels());
+  static FloatConvolution plan_for(const ConvNode& node) {
+    return FloatConvolution::forward(MapShape{1, node.in.c, 1, node.in.w}, node.out_c * node.window.taps(), 1, Window{},
+                                     active_kernels());
   }
   std::size_t bias_offset() const { return round_up(plan_.weight_bytes(), kAlignment); }
 
   ConvNode node_;
-  TapConvolution plan_;
+  FloatConvolution plan_;
   float *weights_ = nullptr, *bias_ = nullptr;
 };
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "kernels/dispatch.h"
-#include "ops/integer_convolution.h"
+#include "ops/convolution.h"
 #include "ops/integer_depthwise.h"
-#include "ops/integer_stem.h"
+#include "ops/stem.h"
 #include "ops/winograd.h"
 #include "program/ops/quantized_parts.h"
 #include "program/ops/table.h"
@@ -23,7 +23,7 @@ const IntegerKernels& kernels() { return *active_kernels().integer; }
 // Multiply-adds of a piece, so that pieces take about the right time.
 constexpr double kPieceMacs = 16e6, kWinogradPieceMacs = 20e6;
 
-struct Direct {
+struct DirectMethod {
   using Plan = IntegerConvolution;
   static constexpr double kMacs = kPieceMacs;
   static Plan plan(const QuantizedNode& node, const Panels* panels, std::size_t members) {
@@ -80,7 +80,7 @@ struct WinogradMethod : Whole {
   }
 };
 
-struct Depthwise : Whole {
+struct DepthwiseMethod : Whole {
   using Plan = IntegerDepthwise;
   static constexpr double kMacs = kPieceMacs / 8;
   static Plan plan(const QuantizedNode& node, const Panels*, std::size_t) {
@@ -98,16 +98,17 @@ struct Depthwise : Whole {
 };
 
 // Reads a row-major image of floats or bytes.
-struct Stem : Whole {
+struct StemMethod : Whole {
   using Plan = IntegerStem;
   static constexpr double kMacs = kPieceMacs / 2;
   static Plan plan(const QuantizedNode& node, const Panels* panels, std::size_t) {
-    const ConvShape shape = node.dims.square(node.dims.in);
-    return panels != nullptr ? Plan(shape, *panels, node.from, kernels()) : Plan(shape, node.from, kernels());
+    const ConvDims& dims = node.dims;
+    const IntegerLines lines(dims.in, node.from, kernels());
+    return Plan(lines, dims.window, panels != nullptr ? *panels : Plan::choose(lines, dims.window, dims.out_c));
   }
   static std::size_t halo(const QuantizedNode&, const Plan&) { return 0; }
-  static void pack(const Plan& plan, const std::int8_t* weight, std::byte* packed, int) {
-    plan.pack_weights(weight, packed);
+  static void pack(const Plan& plan, const std::int8_t* weight, std::byte* packed, int threads) {
+    plan.pack_weights(weight, packed, threads);
   }
   static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
   static void run(const Plan& plan, const Operands& at, const ByteMap&, const std::byte* weights, const SumStore* sums,
@@ -227,16 +228,16 @@ bool is_winograd(const QuantizedNode& node, Algorithm algorithm) {
 
 std::unique_ptr<Op> make_quantized_conv(const OpContext& context) {
   QuantizedNode node = read_quantized_conv(context, false);
-  if (node.from_image) return std::make_unique<QuantizedConvOp<Stem>>(std::move(node));
+  if (node.from_image) return std::make_unique<QuantizedConvOp<StemMethod>>(std::move(node));
   const ConvDims& dims = node.dims;
   if (IntegerDepthwise::supports(dims.in.c, dims.out_c, dims.groups, dims.window))
-    return std::make_unique<QuantizedConvOp<Depthwise>>(std::move(node));
+    return std::make_unique<QuantizedConvOp<DepthwiseMethod>>(std::move(node));
   if (is_winograd(node, context.algorithm)) return std::make_unique<QuantizedConvOp<WinogradMethod>>(std::move(node));
-  return std::make_unique<QuantizedConvOp<Direct>>(std::move(node));
+  return std::make_unique<QuantizedConvOp<DirectMethod>>(std::move(node));
 }
 
 std::unique_ptr<Op> make_quantized_conv_transpose(const OpContext& context) {
-  return std::make_unique<QuantizedConvOp<Direct>>(read_quantized_conv(context, true));
+  return std::make_unique<QuantizedConvOp<DirectMethod>>(read_quantized_conv(context, true));
 }
 
 }  // namespace qarepvgg
