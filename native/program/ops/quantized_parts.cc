@@ -54,7 +54,7 @@ std::optional<ByteTable> read_table(const OpContext& context, std::size_t input)
 }
 
 ValueType QuantizedNode::output() const {
-  const MapShape map{dims.out.n, dims.out_c, dims.out.h, dims.out.w};
+  const MapShape map{out.n, out_c, out.h, out.w};
   if (!to) return float_map(map);
   return integer_map(map, table ? table->to : *to);
 }
@@ -68,7 +68,6 @@ QuantizedNode read_quantized_conv(const OpContext& context, bool transposed) {
   const bool from_image = !is_integer && reads_image(context, dims);
   QuantizedNode node{
       dims,
-      transposed,
       from_image,
       from_image ? read_quantization(context, "input") : read_input_quantization(context),
       {},
