@@ -7,6 +7,7 @@
 
 #include "bench/bench.h"
 #include "ops/convolution.h"
+#include "ops/weight_gradient.h"
 #include "reference/convolution.h"
 #include "reference/im2col_gemm.h"
 
@@ -38,13 +39,13 @@ class LayerBench {
       : shape_{kBatch, layer.in_c, layer.in_size, layer.in_size, layer.out_c, 3, layer.stride, 1, 1, 1},
         kernels_(kernels),
         threads_(threads),
-        forward_(TapConvolution::forward(shape_, kernels)),
-        data_gradient_(TapConvolution::data_gradient(shape_, kernels)),
+        forward_(FloatConvolution::forward(shape_, kernels)),
+        data_gradient_(FloatConvolution::data_gradient(shape_, kernels)),
         weight_gradient_(shape_, kernels),
         in_({kBatch, shape_.in_c, shape_.in_h, shape_.in_w, 1}),
         out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), 0}),
         grad_in_(in_.map.shape),
-        grad_out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), TapConvolution::data_gradient_halo(shape_)}),
+        grad_out_({kBatch, shape_.out_c, shape_.out_h(), shape_.out_w(), FloatConvolution::data_gradient_halo(shape_)}),
         forward_stride_(round_up(forward_.weight_bytes() / sizeof(float), kAlignedFloats)),
         gradient_stride_(round_up(data_gradient_.weight_bytes() / sizeof(float), kAlignedFloats)),
         forward_weights_(forward_stride_ * kWeightSets),
@@ -52,6 +53,9 @@ class LayerBench {
         bias_(forward_.panels().padded()),
         workspace_(weight_gradient_.workspace_floats()),
         grad_weight_(shape_.weight_elements()) {
+    const auto members = static_cast<std::size_t>(threads);
+    forward_.share(forward_.panels(), members);
+    data_gradient_.share(data_gradient_.panels(), members);
     Noise noise;
     x_ = noise.fill(in_.map.shape.elements());
     weight_ = noise.fill(shape_.weight_elements());
@@ -61,7 +65,7 @@ class LayerBench {
     forward_.panels().spread(bias_source_.data(), 1, bias_.data());
     for (std::size_t set = 0; set < kWeightSets; ++set) {
       forward_.pack_weights(weight_.data(), forward_weights_.data() + set * forward_stride_, 1);
-      data_gradient_.pack_weights(weight_.data(), gradient_weights_.data() + set * gradient_stride_, 1);
+      data_gradient_.pack_transposed_weights(weight_.data(), gradient_weights_.data() + set * gradient_stride_, 1);
     }
   }
 
@@ -83,12 +87,12 @@ class LayerBench {
   }
 
   void forward() {
-    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, bias_.data(), out_.map,
-                 {false, &kReluClamp}, threads_);
+    forward_.run(in_.map, forward_weights_.data() + next_set() * forward_stride_, {bias_.data(), {false, &kReluClamp}},
+                 out_.map, threads_);
   }
   void data_gradient() {
-    data_gradient_.run(grad_out_.map, gradient_weights_.data() + next_set() * gradient_stride_, nullptr, grad_in_.map,
-                       {}, threads_);
+    data_gradient_.run(grad_out_.map, gradient_weights_.data() + next_set() * gradient_stride_, {}, grad_in_.map,
+                       threads_);
   }
   void weight_gradient() {
     weight_gradient_.run(in_.map, grad_out_.map, workspace_.data(), grad_weight_.data(), threads_);
@@ -108,7 +112,7 @@ class LayerBench {
   ConvShape shape_;
   const KernelTable& kernels_;
   int threads_;
-  TapConvolution forward_, data_gradient_;
+  FloatConvolution forward_, data_gradient_;
   WeightGradient weight_gradient_;
   Map in_, out_, grad_in_, grad_out_;
   std::size_t forward_stride_, gradient_stride_, set_ = 0;

@@ -7,7 +7,7 @@
 
 #include "base/parallel.h"
 #include "bench/bench.h"
-#include "ops/integer_convolution.h"
+#include "ops/convolution.h"
 #include "ops/winograd.h"
 #include "reference/quantized.h"
 #include "test/chain_program.h"
@@ -30,7 +30,7 @@ class IntegerLayerBench {
   IntegerLayerBench(const Layer& layer, const IntegerKernels& kernels, int threads)
       : shape_{1, layer.in_c, layer.in_size, layer.in_size, layer.out_c, 3, layer.stride, 1, 1, 1},
         threads_(threads),
-        direct_(shape_, kernels),
+        direct_(IntegerConvolution::forward(shape_, kernels)),
         element_(static_cast<std::size_t>(kernels.element_bytes)),
         in_shape_{1, shape_.in_c, shape_.in_h, shape_.in_w, 1},
         out_shape_{1, shape_.out_c, shape_.out_h(), shape_.out_w(), 0},

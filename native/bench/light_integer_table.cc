@@ -9,7 +9,7 @@
 
 #include "base/parallel.h"
 #include "bench/light_layers.h"
-#include "ops/integer_convolution.h"
+#include "ops/convolution.h"
 #include "ops/integer_depthwise.h"
 #include "reference/quantized.h"
 
@@ -65,7 +65,8 @@ class LightIntegerBench {
   // Seconds of the dots and of the conversion of all sums, at a peak in operations per second.
   double computing(double peak, const IntegerKernels& kernels) const {
     const double outputs = static_cast<double>(out_pixels() * layer_.out_c), terms = operations() / 2 / outputs;
-    const double elements = static_cast<double>(step_elements(kernels)), dots = std::ceil(terms / elements);
+    const double elements = static_cast<double>(IntegerNumbers::step_elements(kernels)),
+                 dots = std::ceil(terms / elements);
     return outputs * (dots + kConversion) * 2 * elements / peak;
   }
   // Bytes of the maps, without halos, and of the weights.

@@ -31,8 +31,9 @@ class LightBench {
         out_({1, layer.out_c, layer.out_size(), layer.out_size()}),
         depthwise_({side_, side_}, layer.in_c, kernels),
         taps_(layer.kind == LightKind::kTransposed
-                  ? TapConvolution::transposed(in_.map.shape, out_.map.shape, 1, {side_, side_}, kernels)
-                  : TapConvolution::forward(in_.map.shape, layer.out_c, 1, {side_, side_}, kernels)) {
+                  ? FloatConvolution::transposed(in_.map.shape, out_.map.shape, 1, {side_, side_}, kernels)
+                  : FloatConvolution::forward(in_.map.shape, layer.out_c, 1, {side_, side_}, kernels)) {
+    taps_.share(taps_.panels(), static_cast<std::size_t>(threads));
     Noise noise;
     x_ = noise.fill(in_.map.shape.elements());
     weight_ = noise.fill(layer.in_c * (is_depthwise() ? 1 : layer.out_c) * layer.kernel * layer.kernel);
@@ -42,6 +43,8 @@ class LightBench {
     bias_ = AlignedBuffer(is_depthwise() ? depthwise_.bias_floats() : taps_.panels().padded());
     if (is_depthwise())
       depthwise_.pack_weights(weight_.data(), packed_.data());
+    else if (layer.kind == LightKind::kTransposed)
+      taps_.pack_transposed_weights(weight_.data(), packed_.data(), 1);
     else
       taps_.pack_weights(weight_.data(), packed_.data(), 1);
   }
@@ -58,7 +61,7 @@ class LightBench {
 
   void run() {
     if (!is_depthwise())
-      return taps_.run(in_.map, packed_.data(), bias_.data(), out_.map, {false, &kReluClamp}, threads_);
+      return taps_.run(in_.map, packed_.data(), {bias_.data(), {false, &kReluClamp}}, out_.map, threads_);
     parallel_ranges(threads_, out_.map.shape.h, kPiecesPerThread * static_cast<std::size_t>(threads_),
                     [&](std::size_t first, std::size_t end) {
                       depthwise_.run_rows(in_.map, packed_.data(), bias_.data(), out_.map, {false, &kReluClamp}, first,
@@ -102,7 +105,7 @@ class LightBench {
   Side side_;
   Map in_, out_;
   DepthwiseConvolution depthwise_;
-  TapConvolution taps_;
+  FloatConvolution taps_;
   std::vector<float> x_, weight_;
   AlignedBuffer packed_, bias_;
 };

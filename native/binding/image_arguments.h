@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "binding/arguments.h"
-#include "ops/stem_convolution.h"
+#include "ops/input_image.h"
 
 namespace qarepvgg::binding {
 

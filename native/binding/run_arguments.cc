@@ -24,7 +24,7 @@ std::vector<InputMemory> RunArguments::borrow_inputs(const Borrow& borrow) const
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const bool is_image = i == 0 && types[i] == Dtype::kFloat32 && is_bytes(inputs[i]);
     if (is_image && !takes_bytes)
-      fail(code::kDtype, "expected a Float32Array: bytes are for networks of at most ", StemConvolution::kMaxChannels,
+      fail(code::kDtype, "expected a Float32Array: bytes are for networks of at most ", kMaxImageChannels,
            " input channels, received bytes");
     const std::size_t elements = checked_mul(count, elements_of(dims[i]));
     const napi_typedarray_type type = is_image ? napi_uint8_array : array_type_of(types[i]).type;

@@ -20,7 +20,7 @@ struct Clamp {
 inline constexpr Clamp kReluClamp{0.0f, __builtin_inff()};
 
 // One tile of a convolution, accumulated in registers over the whole reduction:
-//   out[m][lane] = bias[lane] + sum over taps t and depth k of input[m * input_pixel + taps[t] + k] *
+//   out[m][lane] = bias[lane] + sum over taps t and steps k of input[m * input_pixel + taps[t] + k] *
 //   weights[t][k][lane]
 // for m = 0..MR-1 pixels and NV vectors of lanes. This is im2col x weights without the patch matrix: a tap is a
 // pointer offset into the padded image.
@@ -29,8 +29,8 @@ struct ConvTile {
   std::ptrdiff_t input_pixel;  // from one pixel of the tile to the next, in the input
   const std::ptrdiff_t* taps;  // [tap_count] offsets into the input
   std::size_t tap_count;
-  std::size_t depth;     // input channels of the group, >= 1
-  const float* weights;  // [tap_count][depth][NV * lanes]
+  std::size_t steps;     // of each tap: input channels of the group, >= 1
+  const float* weights;  // [tap_count][steps][NV * lanes]
   const float* bias;     // [NV * lanes], or null for zero
   float* out;
   std::ptrdiff_t out_pixel;
@@ -38,7 +38,7 @@ struct ConvTile {
   const float* addend;  // added before the clamp, or null; may be out
   std::ptrdiff_t addend_pixel;
   const Clamp* clamp;  // of the result, or null
-  // For conv_prefetch: memory that the next tiles will stream. Each step of depth prefetches NV cache lines of it and
+  // For conv_prefetch: memory that the next tiles will stream. Each step prefetches NV cache lines of it and
   // advances by prefetch_step floats.
   const float* prefetch;
   std::size_t prefetch_step;

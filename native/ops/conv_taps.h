@@ -59,6 +59,15 @@ struct ConvTaps {
     std::ptrdiff_t first, last;
   };
   Reach reach(const Class& cls) const;
+  // From one pixel of a row to the next, in maps of the input and the output.
+  template <class Map>
+  std::size_t in_pixel(const Map& map) const {
+    return product ? map.image() : in_step.x * map.pixel();
+  }
+  template <class Map>
+  std::size_t out_pixel(const Map& map) const {
+    return product ? map.image() : out_step.x * map.pixel();
+  }
   // Offsets of the taps of a class, at most kMaxTaps, in an input with these distances between rows and between pixels.
   void offsets(const Class& cls, std::size_t row, std::size_t pixel, std::ptrdiff_t* out) const;
 

@@ -1,76 +1,86 @@
-// 2-D convolution and its two gradients as implicit im2col GEMM: a tap of the kernel is a pointer offset into the
-// padded image, so no patch matrix is ever written.
+// 2-D convolution, and its gradient with respect to the input, as implicit im2col GEMM: a tap of the kernel is a
+// pointer offset into the padded image, so no patch matrix is ever written. Sums of integers are exact, and have the
+// same bits on every instruction set.
 //
-// A plan holds what depends only on shapes; running it allocates nothing. Weights come in PyTorch's layout
-// [out][in / groups][kernel][kernel] and are packed into panels before use.
+// A plan holds what depends only on shapes; running it allocates nothing. Weights are packed into panels before use.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
 #include "base/parallel.h"
-#include "kernels/kernel_table.h"
 #include "ops/conv_shape.h"
 #include "ops/conv_taps.h"
-#include "ops/feature_map.h"
-#include "ops/float_output.h"
+#include "ops/numbers.h"
 #include "ops/panels.h"
 
 namespace qarepvgg {
 
-// A convolution over an explicit list of taps: the forward pass, or the gradient with respect to the input, which is
-// one such convolution for each residue class of the stride.
-class TapConvolution {
+// A convolution over an explicit list of taps. The transposed convolution, and so the gradient of the input, is one
+// convolution for each residue class of the stride.
+template <class Numbers>
+class Convolution {
  public:
-  // Input needs a halo of `shape.padding`. Weights packed by one plan fit any other plan with the same channels, groups
-  // and panels. `members`: size of the team that will share the items.
-  static TapConvolution forward(const ConvShape& shape, const KernelTable& kernels);
-  static TapConvolution forward(const ConvShape& shape, const Panels& panels, std::size_t members,
-                                const KernelTable& kernels);
-  // Computes the gradient of the input from that of the output, which needs a halo of data_gradient_halo().
-  static TapConvolution data_gradient(const ConvShape& shape, const KernelTable& kernels);
-  static std::size_t data_gradient_halo(const ConvShape& shape);
-  // For any window with at most kMaxTaps taps. `in` may have any halo; weight: [out_c][in.c / groups][kernel y][kernel
-  // x].
-  static TapConvolution forward(const MapShape& in, std::size_t out_c, std::size_t groups, const Window& window,
-                                const KernelTable& kernels);
-  // The transposed convolution from `in` to `out`: the window must take the sides of `out` to those of `in`. weight:
-  // [in.c][out.c / groups][kernel y][kernel x].
-  static TapConvolution transposed(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window,
-                                   const KernelTable& kernels);
-  static constexpr std::size_t kMaxTaps = ConvTaps::kMaxTaps;
-  // Halo that the input needs.
-  std::size_t halo() const { return layout_.halo(); }
+  using Kernels = typename Numbers::Kernels;
+  using Map = typename Numbers::Map;
+  using Output = typename Numbers::Output;
+  using Weight = typename Numbers::Weight;
+  using Packed = typename Numbers::Packed;
 
-  const Panels& panels() const { return panels_; }
+  // For any window with at most kMaxTaps taps. Weights packed by one plan fit any other plan with the same channels,
+  // groups and panels.
+  static constexpr std::size_t kMaxTaps = ConvTaps::kMaxTaps;
+  static Convolution forward(const MapShape& in, std::size_t out_c, std::size_t groups, const Window& window,
+                             const Kernels& kernels);
+  static Convolution forward(const ConvShape& shape, const Kernels& kernels);
+  // The transposed convolution from `in` to `out`: the window must take the sides of `out` to those of `in`.
+  static Convolution transposed(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window,
+                                const Kernels& kernels);
+  // Computes the gradient of the input from that of the output, which needs a halo of data_gradient_halo().
+  static Convolution data_gradient(const ConvShape& shape, const Kernels& kernels);
+  static std::size_t data_gradient_halo(const ConvShape& shape);
   // Takes over the panels of another plan, whose packed weights this one will read, and cuts items for a team of that
   // size.
   void share(const Panels& panels, std::size_t members) {
     panels_ = panels;
     members_ = members;
   }
-  std::size_t weight_bytes() const;
-  // weight: that of the forward convolution for both directions, [out][in / groups][kernel][kernel].
-  void pack_weights(const float* weight, float* packed, int threads) const;
+  // Halo that the input needs; any larger one will do.
+  std::size_t halo() const { return layout_.halo(); }
 
-  // bias: packed, or null. Writes the interior of `out`.
-  void run(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out, ConvOptions options,
-           int threads) const;
-  // The same work as independent items, of which run_items runs some.
+  const Panels& panels() const { return panels_; }
+  std::int32_t offset() const { return Numbers::offset(*kernels_); }  // subtracted from integers in their sums
+  std::size_t weight_bytes() const;
+  // weight: [out][in / groups][kernel y][kernel x].
+  void pack_weights(const Weight* weight, Packed* packed, int threads) const;
+  // weight: [in][out / groups][kernel y][kernel x], which are the weights of the forward convolution if this is its
+  // gradient.
+  void pack_transposed_weights(const Weight* weight, Packed* packed, int threads) const;
+
+  // Number of classes of output pixels, which differ in the taps that reach them: one, except for a transposed
+  // convolution. weights_of returns the weights of a class, [out][in / groups][taps of the class], from those of all,
+  // [out][in / groups][kernel y][kernel x].
+  std::size_t classes() const { return layout_.classes.size(); }
+  std::vector<Weight> weights_of(std::size_t number, const std::vector<Weight>& weight) const;
+
+  // The work as independent items, of which run_items runs some. Writes the interior of `out`. outputs: for integers
+  // one for each class.
   std::size_t items() const;
-  void run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                 ConvOptions options, const Tile& items) const;
+  void run_items(const Map& in, const Packed* weights, const Output* outputs, const Map& out, const Tile& items) const;
+  // All items.
+  void run(const Map& in, const Packed* weights, const Output& output, const Map& out, int threads) const;
 
  private:
   using Class = ConvTaps::Class;
 
   // The halos of `in` and `out` do not count.
-  TapConvolution(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window, bool transposed,
-                 const KernelTable& kernels);
-  // The work of one class in one call, as numbered items.
+  Convolution(const MapShape& in, const MapShape& out, std::size_t groups, const Window& window, bool transposed,
+              const Kernels& kernels);
+  void pack(const Weight* weight, Packed* packed, bool transposed, int threads) const;
+  // The work of one class in one call.
   struct Pass;
-  Pass pass(const Class& cls, const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-            ConvOptions options, std::size_t blocks) const;
+  Pass pass(const Class& cls, const Map& in, const Packed* weights, const Output& output, const Map& out,
+            std::size_t blocks) const;
   void run_item(const Pass& pass, std::size_t item) const;
   // All panels of a group, or one.
   std::size_t panels_per_item() const;
@@ -79,31 +89,17 @@ class TapConvolution {
     return (layout_.product ? 1 : layout_.in.n) * groups_ * (panels_.count() / panels_per_item());
   }
   // How many blocks to cut a class's rows into: small enough for the cache, and enough for the members.
-  std::size_t row_blocks(const Class& cls, std::size_t members) const;
+  std::size_t row_blocks(const Class& cls) const;
 
   ConvTaps layout_;
   std::size_t groups_;
-  const KernelTable* kernels_;
+  const Kernels* kernels_;
   std::size_t members_ = 1;
-  std::size_t depth_;  // input channels of a group
+  std::size_t depth_, steps_;  // input channels of a group, and how many steps they make for each tap
   Panels panels_;
 };
 
-// Gradient with respect to the weights: for each tap, an outer product summed over pixels. One thread sums each
-// element, in a fixed order.
-class WeightGradient {
- public:
-  WeightGradient(const ConvShape& shape, const KernelTable& kernels);
-
-  std::size_t workspace_floats() const;
-  // Adds to grad_weight, [out][in / groups][kernel][kernel].
-  void run(const FeatureMap& in, const FeatureMap& grad_out, float* workspace, float* grad_weight, int threads) const;
-
- private:
-  ConvShape shape_;
-  const KernelTable* kernels_;
-  Panels panels_;
-  std::size_t rows_per_chunk_, images_per_chunk_;
-};
+using FloatConvolution = Convolution<FloatNumbers>;
+using IntegerConvolution = Convolution<IntegerNumbers>;
 
 }  // namespace qarepvgg

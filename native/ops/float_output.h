@@ -27,6 +27,13 @@ struct FloatOutput {
     call.bias = bias != nullptr ? bias + lane : nullptr;
     call.clamp = options.clamp;
   }
+  // The map that is added to the sums of an output.
+  const FeatureMap& addend_for(const FeatureMap& out) const { return options.addend_for(out); }
+  // Where this map holds what is added to a channel of a pixel; null if nothing is added.
+  const float* addend_at(const FeatureMap& out, std::size_t n, std::ptrdiff_t y, std::ptrdiff_t x,
+                         std::size_t channel) const {
+    return options.accumulate ? addend_for(out).at(n, y, x) + channel : nullptr;
+  }
   // Applies the function, if there is one, to stored pixels of a row, `channels` of each. The `padding` lanes after
   // these become zero.
   void finish(const KernelTable& kernels, float* row, std::size_t pixels, std::ptrdiff_t pixel, std::size_t channels,

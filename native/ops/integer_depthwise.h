@@ -1,5 +1,8 @@
 // Depthwise convolution of integers. Sums are exact, also in floats: at most kMaxTaps products below 2^15 are added,
 // and floats hold whole numbers up to 2^24.
+//
+// It shares no driver with ops/depthwise.h: where bytes are multiplied, blocks of neighbouring pixels and pairs of rows
+// take the place of rows, and what is left in common is a loop over rows.
 #pragma once
 
 #include <cstddef>

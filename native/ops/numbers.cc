@@ -1,5 +1,9 @@
 #include "ops/numbers.h"
 
+#include <algorithm>
+
+#include "ops/denormals.h"
+
 namespace qarepvgg {
 namespace {
 
@@ -18,12 +22,35 @@ void transform_side(int g0, int g1, int g2, int (&u)[kSide]) {
 
 constexpr std::size_t kFewProducts = 32 * 64, kFewPixels = 12 * 12;
 
+template <class T>
+void pack_integers(const std::int8_t* weight, Strided lanes, Strided elements, std::size_t width, T* out) {
+  constexpr std::size_t kElements = kStepBytes / sizeof(T);
+  std::fill_n(out, width * kElements, T{0});
+  for (std::size_t lane = 0; lane < lanes.count; ++lane)
+    for (std::size_t e = 0; e < elements.count; ++e)
+      out[lane * kElements + e] = weight[lane * lanes.distance + e * elements.distance];
+}
+
 }  // namespace
 
 bool IntegerNumbers::winograd_pays(const ConvShape& shape, const IntegerKernels& kernels) {
   if (kernels.element_bytes > 1) return true;
   const std::size_t in = shape.in_c / shape.groups, out = shape.out_c / shape.groups;
   return in * out >= kFewProducts && shape.n * shape.out_h() * shape.out_w() >= kFewPixels;
+}
+
+void FloatNumbers::pack_step(const KernelTable&, const float* weight, Strided lanes, Strided, std::size_t width,
+                             float* out) {
+  for (std::size_t lane = 0; lane < lanes.count; ++lane) out[lane] = without_denormal(weight[lane * lanes.distance]);
+  std::fill(out + lanes.count, out + width, 0.0f);
+}
+
+void IntegerNumbers::pack_step(const IntegerKernels& kernels, const std::int8_t* weight, Strided lanes,
+                               Strided elements, std::size_t width, std::byte* out) {
+  if (kernels.element_bytes == 1)
+    pack_integers(weight, lanes, elements, width, reinterpret_cast<std::int8_t*>(out));
+  else
+    pack_integers(weight, lanes, elements, width, reinterpret_cast<std::int16_t*>(out));
 }
 
 void IntegerNumbers::transform(const IntegerKernels&, const WinogradWeights& call) {

@@ -2,6 +2,7 @@
 // the kernels that they call, and constants, which were measured.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,6 +14,15 @@
 
 namespace qarepvgg {
 
+// Packed weights, elements of integers, and lines of a stem come in steps of 32 bits, which are multiplied at once: a
+// float, or several integers of consecutive channels.
+inline constexpr std::size_t kStepBytes = 4;
+
+// Weights that are a distance apart.
+struct Strided {
+  std::size_t count, distance;
+};
+
 struct FloatNumbers {
   using Kernels = KernelTable;
   using Map = FeatureMap;
@@ -20,6 +30,46 @@ struct FloatNumbers {
   static constexpr bool kAdds = true;  // whether a map can be added to the sums
   using Weight = float;                // before it is packed
   using Packed = float;                // what pointers to packed weights and into maps point to
+  static constexpr std::size_t kLane = kStepBytes / sizeof(Packed);  // how far pointers move over a step
+
+  static const KernelTable& kernels(const KernelTable& table) { return table; }
+  static FeatureMap map(std::byte* memory, const MapShape& shape, std::size_t) {
+    return {reinterpret_cast<float*>(memory), shape};
+  }
+  // Multiply-adds of a piece, so that pieces take about the right time. Winograd's algorithm computes more of them in
+  // that time.
+  static constexpr double kPieceMacs = 4e6, kWinogradPieceMacs = 8e6, kStemPieceMacs = 4e6;
+
+  static std::size_t step_elements(const KernelTable&) { return 1; }
+  static std::size_t element_bytes(const KernelTable&) { return sizeof(float); }
+  static std::int32_t offset(const KernelTable&) { return 0; }
+  // Packs a step of weights for the lanes of a panel, `width` of them. elements: of the step. Missing ones are zero.
+  static void pack_step(const KernelTable& kernels, const float* weight, Strided lanes, Strided elements,
+                        std::size_t width, float* out);
+
+  // ---- direct -----------------------------------------------------------------------------------------------------
+
+  using ConvTile = qarepvgg::ConvTile;
+  // Whether outputs of the classes of a transposed convolution differ.
+  static constexpr bool kOutputOfClass = false;
+  // The weights of a group stay in the cache, while each tile of pixels uses all of them, up to this size.
+  static constexpr std::size_t kFewBytes = 128 * 1024;
+  // Larger weights do not stay in the second-level cache.
+  static constexpr std::size_t kStreamedBytes = 1024 * 1024;
+  // Larger images may exceed the second-level cache together with what else uses it, so their rows are prefetched.
+  static constexpr std::size_t kFarBytes = 256 * 1024;
+  // Whether a team shares an image by rows rather than by panels.
+  static constexpr bool kSharesRows = false;
+  // Whether there is time to prefetch a panel: a single row of tiles leaves none.
+  static bool can_stream(std::size_t rows, std::size_t, std::size_t) { return rows > 1; }
+  // Makes a tile prefetch memory, of which `steps` steps take this length. Returns how much a step prefetches.
+  static std::size_t prefetch(ConvTile& tile, const float* first, std::size_t length, std::size_t steps) {
+    tile.prefetch = first;
+    tile.prefetch_step = ceil_div(length, std::max<std::size_t>(1, steps));  // no steps: no tap reaches the outputs
+    return tile.prefetch_step;
+  }
+
+  // ---- Winograd ---------------------------------------------------------------------------------------------------
 
   // Winograd's transformed inputs and weights; how many of them are multiplied in a step; sums of their products.
   using Word = float;
@@ -44,7 +94,7 @@ struct FloatNumbers {
     tile.input_pixel = signed_size(pixel);
     tile.taps = &kTap;
     tile.tap_count = 1;
-    tile.depth = steps;
+    tile.steps = steps;
     tile.out_pixel = signed_size(width);
     tile.valid = width;
     return tile;
@@ -59,6 +109,40 @@ struct IntegerNumbers {
   static constexpr bool kAdds = false;
   using Weight = std::int8_t;
   using Packed = std::byte;
+  static constexpr std::size_t kLane = kStepBytes / sizeof(Packed);
+
+  static const IntegerKernels& kernels(const KernelTable& table) { return *table.integer; }
+  static ByteMap map(std::byte* memory, const MapShape& shape, std::size_t element) { return {memory, shape, element}; }
+  static constexpr double kPieceMacs = 16e6, kWinogradPieceMacs = 20e6, kStemPieceMacs = 8e6, kDepthwisePieceMacs = 2e6;
+
+  static std::size_t step_elements(const IntegerKernels& kernels) { return kStepBytes / element_bytes(kernels); }
+  static std::size_t element_bytes(const IntegerKernels& kernels) {
+    return static_cast<std::size_t>(kernels.element_bytes);
+  }
+  static std::int32_t offset(const IntegerKernels& kernels) { return kernels.conv_offset; }
+  static void pack_step(const IntegerKernels& kernels, const std::int8_t* weight, Strided lanes, Strided elements,
+                        std::size_t width, std::byte* out);
+
+  // ---- direct -----------------------------------------------------------------------------------------------------
+
+  using ConvTile = IntegerTile;
+  // What sums start from depends on the weights of the class.
+  static constexpr bool kOutputOfClass = true;
+  static constexpr std::size_t kFewBytes = 0;  // a panel at a time: see kSharesRows
+  static constexpr std::size_t kStreamedBytes = 256 * 1024;
+  static constexpr std::size_t kFarBytes = kMaxSize;  // images are a quarter of those of floats
+  // Members that share rows never write to the same cache line: a panel of bytes is less than a line.
+  static constexpr bool kSharesRows = true;
+  // A step prefetches one cache line, so the tiles of all rows must have as many steps as the panel has lines.
+  static bool can_stream(std::size_t rows, std::size_t tiles, std::size_t width) {
+    return rows * tiles * kAlignment >= width * kStepBytes;
+  }
+  static std::size_t prefetch(IntegerTile& tile, const std::byte* first, std::size_t, std::size_t) {
+    tile.prefetch = first;
+    return kAlignment;
+  }
+
+  // ---- Winograd ---------------------------------------------------------------------------------------------------
 
   using Word = std::int16_t;
   using Product = std::int32_t;

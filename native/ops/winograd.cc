@@ -219,7 +219,7 @@ void Winograd<Numbers>::transform_output(const TileRef& tile, const Product* m, 
   }
   if constexpr (Numbers::kAdds) {
     if (output.options.accumulate) {
-      const Map& addend = output.options.addend_for(out);
+      const Map& addend = output.addend_for(out);
       call.addend = start_of(addend);
       call.addend_pixel = signed_size(addend.pixel());
       call.addend_row = signed_size(addend.row());

@@ -4,6 +4,7 @@
 #include "kernels/dispatch.h"
 #include "ops/convolution.h"
 #include "ops/elementwise.h"
+#include "ops/weight_gradient.h"
 #include "ops/winograd.h"
 #include "ops/winograd_gradient.h"
 #include "program/node.h"
@@ -46,8 +47,9 @@ class Direction {
       const ConvShape seen = gradient ? turned(shape) : shape;
       winograd_.emplace(seen, FloatWinograd::choose(seen, kernels), 1, kernels);
     } else {
-      direct_.emplace(gradient ? TapConvolution::data_gradient(shape, kernels)
-                               : TapConvolution::forward(shape, kernels));
+      direct_.emplace(gradient ? FloatConvolution::data_gradient(shape, kernels)
+                               : FloatConvolution::forward(shape, kernels));
+      direct_->share(direct_->panels(), members_);
     }
   }
 
@@ -61,15 +63,15 @@ class Direction {
            float* scratch, int team) const {
     float* packed_bias = bias != nullptr ? scratch + bias_offset() : nullptr;
     if (bias != nullptr) panels().spread(bias, groups_, packed_bias);
+    const auto pack = [&](const auto& plan) {
+      gradient_ ? plan.pack_transposed_weights(weight, scratch, team) : plan.pack_weights(weight, scratch, team);
+    };
     if (direct_) {
-      direct_->pack_weights(weight, scratch, team);
-      direct_->run(in, scratch, packed_bias, out, options, team);
+      pack(*direct_);
+      direct_->run(in, scratch, {packed_bias, options}, out, team);
       return;
     }
-    if (gradient_)
-      winograd_->pack_transposed_weights(weight, scratch, team);
-    else
-      winograd_->pack_weights(weight, scratch, team);
+    pack(*winograd_);
     auto* member_scratch = reinterpret_cast<std::byte*>(scratch + bias_offset() + bias_floats());
     const std::size_t items = winograd_->items();
     const std::size_t pieces = std::min(items, kPiecesPerThread * static_cast<std::size_t>(team));
@@ -90,7 +92,7 @@ class Direction {
 
   bool gradient_;
   std::size_t members_, groups_;
-  std::optional<TapConvolution> direct_;
+  std::optional<FloatConvolution> direct_;
   std::optional<FloatWinograd> winograd_;
 };
 
@@ -136,7 +138,7 @@ class ConvNode final : public Node {
   }
 
   std::size_t input_halo() const override { return shape_.padding; }
-  std::size_t output_gradient_halo() const override { return TapConvolution::data_gradient_halo(shape_); }
+  std::size_t output_gradient_halo() const override { return FloatConvolution::data_gradient_halo(shape_); }
   bool backward_reads_input() const override { return true; }
   bool overwrites_output_gradient() const override { return spec_.activation.any(); }
   double work() const override { return shape_.macs() / 8; }

@@ -11,10 +11,9 @@
 #include "base/parallel.h"
 #include "kernels/kernel_table.h"
 #include "ops/byte_map.h"
-#include "ops/convolution.h"
 #include "ops/feature_map.h"
+#include "ops/input_image.h"
 #include "ops/quantization.h"
-#include "ops/stem_convolution.h"
 #include "program/graph.h"
 #include "program/share.h"
 

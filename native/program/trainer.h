@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "ops/input_image.h"
 #include "ops/loss.h"
 #include "ops/optimizer.h"
-#include "ops/stem_convolution.h"
 #include "program/program.h"
 
 namespace qarepvgg {

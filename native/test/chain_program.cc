@@ -1,7 +1,5 @@
 #include "test/chain_program.h"
 
-#include "ops/integer_stem.h"
-
 namespace qarepvgg {
 namespace {
 
@@ -64,7 +62,7 @@ class ChainGraph {
       // The first convolution quantises the image that it reads.
       const bool is_part_of_stem = i == 0 && op.kind == OpKind::kQuantize && spec_.ops.size() > 1 &&
                                    spec_.ops[1].kind == OpKind::kQuantizedConv && spec_.ops[1].groups == 1 &&
-                                   spec_.c <= IntegerStem::kMaxChannels;
+                                   spec_.c <= kMaxImageChannels;
       if (!is_part_of_stem) add(op, i);
     }
     // Inputs, then constants, then outputs of nodes.

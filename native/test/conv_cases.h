@@ -5,7 +5,7 @@
 #include <ostream>
 #include <vector>
 
-#include "ops/convolution.h"
+#include "ops/conv_shape.h"
 #include "reference/convolution.h"
 #include "test/harness.h"
 #include "test/random.h"

@@ -1,6 +1,7 @@
 // Convolution, fused with bias and ReLU, on every instruction set against the reference.
 #include <algorithm>
 
+#include "ops/convolution.h"
 #include "reference/elementwise.h"
 #include "reference/im2col_gemm.h"
 #include "test/conv_cases.h"
@@ -30,7 +31,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
 
   for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
-    const TapConvolution plan = TapConvolution::forward(shape, *kernels);
+    const FloatConvolution plan = FloatConvolution::forward(shape, *kernels);
     float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
     plan.pack_weights(memory.floats(weight), packed, 1);
     float* packed_bias = nullptr;
@@ -42,7 +43,7 @@ void forward_case(Rng& rng, const ConvShape& shape, Data data) {
     const FeatureMap addend = memory.map(before, elsewhere ? rng.between(0, 2) : out_halo);
     options.addend = &addend;
     const FeatureMap out = options.accumulate && !elsewhere ? addend : memory.map(out_shape);
-    plan.run(in, packed, packed_bias, out, options, 1);
+    plan.run(in, packed, {packed_bias, options}, out, 1);
     CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape);
     CHECK(zero_border(out), kernels->isa, ", ", shape);
   }
@@ -53,9 +54,9 @@ const bool registered = register_convolution_sweep("conv_forward", forward_case)
 // An item is one panel over a block of rows.
 TEST(conv_reads_streamed_weights_once) {
   for (const KernelTable* kernels : float_kernels()) {
-    const TapConvolution deep = TapConvolution::forward({1, 1024, 14, 14, 1024, 3, 2, 1, 1, 1}, *kernels);
+    const FloatConvolution deep = FloatConvolution::forward({1, 1024, 14, 14, 1024, 3, 2, 1, 1, 1}, *kernels);
     CHECK(deep.items() == deep.panels().count(), kernels->isa, ": ", deep.items());
-    const TapConvolution wide = TapConvolution::forward({1, 256, 64, 64, 64, 3, 1, 1, 1, 1}, *kernels);
+    const FloatConvolution wide = FloatConvolution::forward({1, 256, 64, 64, 64, 3, 1, 1, 1, 1}, *kernels);
     CHECK(wide.items() > wide.panels().count(), kernels->isa, ": ", wide.items());
   }
 }

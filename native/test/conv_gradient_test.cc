@@ -1,5 +1,7 @@
 // The three gradients of a convolution on every instruction set against the reference.
+#include "ops/convolution.h"
 #include "ops/elementwise.h"
+#include "ops/weight_gradient.h"
 #include "reference/elementwise.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
@@ -25,13 +27,13 @@ void data_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
 
   for (const KernelTable* kernels : float_kernels()) {
     GuardedMemory memory(rng);
-    const TapConvolution plan = TapConvolution::data_gradient(shape, *kernels);
+    const FloatConvolution plan = FloatConvolution::data_gradient(shape, *kernels);
     float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
-    plan.pack_weights(memory.floats(weight), packed, 1);
-    const FeatureMap in = memory.map(grad_y, TapConvolution::data_gradient_halo(shape) + extra_halo);
+    plan.pack_transposed_weights(memory.floats(weight), packed, 1);
+    const FeatureMap in = memory.map(grad_y, FloatConvolution::data_gradient_halo(shape) + extra_halo);
     const MapShape out_shape{shape.n, shape.in_c, shape.in_h, shape.in_w, out_halo};
     const FeatureMap out = accumulate ? memory.map(before, out_halo) : memory.map(out_shape);
-    plan.run(in, packed, nullptr, out, {accumulate}, 1);
+    plan.run(in, packed, {nullptr, {accumulate}}, out, 1);
     CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape);
     CHECK(zero_border(out), kernels->isa, ", ", shape);
   }
@@ -65,6 +67,11 @@ void weight_gradient_case(Rng& rng, const ConvShape& shape, Data data) {
 }
 
 const bool data_registered = register_convolution_sweep("conv_data_gradient", data_gradient_case);
+
+// No tap reaches three quarters of the input's pixels, and the gradient is large enough to be prefetched.
+TEST(conv_data_gradient_of_large_map_without_taps) {
+  test.repeat(2, [](Rng& rng) { data_gradient_case(rng, {1, 16, 96, 96, 32, 1, 2, 0, 1, 1}, Data::kReals); });
+}
 const bool weight_registered = register_convolution_sweep("conv_weight_gradient", weight_gradient_case);
 
 }  // namespace

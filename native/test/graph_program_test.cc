@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/conv_taps.h"
 #include "test/graph_maker.h"
 #include "test/harness.h"
 #include "test/use_kernels.h"

@@ -142,8 +142,7 @@ TEST(inference_of_bytes) {
     chain.spec.threads = rng.pick(kTeams);
     InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, rng.pick(kMinMacs));
     const OpSpec& first = chain.spec.ops.front();
-    const bool takes =
-        first.kind == OpKind::kConv && first.groups == 1 && chain.spec.c <= StemConvolution::kMaxChannels;
+    const bool takes = first.kind == OpKind::kConv && first.groups == 1 && chain.spec.c <= kMaxImageChannels;
     CHECK_EQUAL(program.takes_bytes(), takes, describe(chain));
     if (!takes) return;
 

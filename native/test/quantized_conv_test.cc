@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "kernels/dispatch.h"
-#include "ops/integer_convolution.h"
+#include "ops/convolution.h"
 #include "ops/integer_depthwise.h"
-#include "ops/integer_stem.h"
+#include "ops/stem.h"
 #include "ops/winograd.h"
 #include "test/guarded_memory.h"
 #include "test/pieces.h"
@@ -54,9 +54,11 @@ void check_direct(Rng& rng, const QuantizedCase& c, const reference::Tensor& x, 
   for (const KernelTable* table : available_kernels()) {
     const IntegerKernels& kernels = *table->integer;
     GuardedMemory memory(rng);
-    const IntegerConvolution nominal(is_matrix_product(c.shape) ? c.shape : resized(rng, c.shape), kernels);
+    const IntegerConvolution nominal =
+        IntegerConvolution::forward(is_matrix_product(c.shape) ? c.shape : resized(rng, c.shape), kernels);
     const std::size_t members = rng.pick(kTeams);
-    const IntegerConvolution plan(c.shape, nominal.panels(), members, kernels);
+    IntegerConvolution plan = IntegerConvolution::forward(c.shape, kernels);
+    plan.share(nominal.panels(), members);
     const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { nominal.pack_weights(weight, out, 1); });
     const ByteMap in = memory.byte_map(x, c.shape.padding + rng.between(0, 1),
                                        static_cast<std::size_t>(kernels.element_bytes), c.from.zero_point());
@@ -202,9 +204,11 @@ void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
   for (const KernelTable* table : available_kernels()) {
     const IntegerKernels& kernels = *table->integer;
     GuardedMemory memory(rng);
-    const IntegerStem packer(resized(rng, c.shape), c.from, kernels);
-    const IntegerStem plan(c.shape, packer.panels(), c.from, kernels);
-    const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { packer.pack_weights(weight, out); });
+    const Window window = c.shape.window();
+    const IntegerLines nominal(resized(rng, c.shape).input(), c.from, kernels);
+    const IntegerStem packer(nominal, window, IntegerStem::choose(nominal, window, c.shape.out_c));
+    const IntegerStem plan({c.shape.input(), c.from, kernels}, window, packer.panels());
+    const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { packer.pack_weights(weight, out, 1); });
     const Image image = image_in(memory);
     const std::size_t members = rng.pick(kTeams);
     const ByteMap out = output_map(memory, rng, c, kernels);
@@ -218,7 +222,7 @@ void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
 
 TEST(quantized_stem_of_floats) {
   test.repeat(2000, [](Rng& rng) {
-    const ConvShape shape = random_stem_shape(rng, IntegerStem::kMaxChannels, rng.chance(0.7) ? 1 : rng.between(2, 3));
+    const ConvShape shape = random_stem_shape(rng, kMaxImageChannels, rng.chance(0.7) ? 1 : rng.between(2, 3));
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), false);
     reference::Tensor x(input_dims(shape));
     for (double& value : x.data) {
@@ -239,7 +243,7 @@ TEST(quantized_stem_of_floats) {
 
 TEST(quantized_stem_of_bytes) {
   test.repeat(2000, [](Rng& rng) {
-    const ConvShape shape = random_stem_shape(rng, IntegerStem::kMaxChannels, rng.chance(0.7) ? 1 : rng.between(2, 3));
+    const ConvShape shape = random_stem_shape(rng, kMaxImageChannels, rng.chance(0.7) ? 1 : rng.between(2, 3));
     const QuantizedCase c = random_quantized_case(rng, shape, random_quantization(rng), false);
     std::vector<float> scale, shift;
     for (std::size_t channel = 0; channel < shape.in_c; ++channel) {

@@ -32,11 +32,11 @@ TEST(denormals_pass_a_convolution) {
   check_keeps_denormals(
       test, [](GuardedMemory& memory, const KernelTable& kernels, const FeatureMap& x, const FeatureMap& out) {
         const std::size_t channels = x.shape.c;
-        const TapConvolution plan =
-            TapConvolution::forward({1, channels, x.shape.h, x.shape.w, channels, 1, 1, 0, 1, channels}, kernels);
+        const FloatConvolution plan =
+            FloatConvolution::forward({1, channels, x.shape.h, x.shape.w, channels, 1, 1, 0, 1, channels}, kernels);
         float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
         plan.pack_weights(memory.floats(reference::Values(channels, 1.0)), packed, 1);
-        plan.run(x, packed, nullptr, out, {}, 1);
+        plan.run(x, packed, {}, out, 1);
       });
 }
 

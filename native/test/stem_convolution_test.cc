@@ -1,6 +1,5 @@
 // The first convolution, from floats and from bytes, on every instruction set against the reference.
-#include "ops/stem_convolution.h"
-
+#include "ops/stem.h"
 #include "reference/elementwise.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
@@ -54,10 +53,13 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
     // Panels come from the plan for another width of image, as in a session that runs several sizes.
     ConvShape nominal = shape;
     nominal.in_w = rng.between(shape.reach() + 1, shape.reach() + 60);
-    const StemConvolution packer(nominal, *kernels), plan(shape, packer.panels(), *kernels);
+    const FloatLines lines(shape.input(), *kernels);
+    const FloatStem plan(lines, shape.window(),
+                         FloatStem::choose({nominal.input(), *kernels}, shape.window(), shape.out_c));
+    const FloatStem packer({nominal.input(), *kernels}, shape.window(), plan.panels());
     float *packed = memory.floats(packer.weight_bytes() / sizeof(float)),
           *packed_bias = memory.floats(packer.panels().padded());
-    packer.pack_weights(memory.floats(weight), packed);
+    packer.pack_weights(memory.floats(weight), packed, 1);
     packer.panels().spread(memory.floats(bias), 1, packed_bias);
     Image image;
     if (bytes != nullptr)
@@ -68,9 +70,9 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
     for (std::size_t members : {1u, 2u, 3u, 7u}) {
       const FeatureMap out = memory.map(out_shape);
       const auto scratch = scratch_of(memory, members, plan.scratch_bytes());
-      run_in_pieces(rng, plan.items(), members, [&](const Tile& rows, std::size_t member, bool) {
-        plan.run_items(image, packed, packed_bias, out, {false, relu ? &kReluClamp : nullptr},
-                       reinterpret_cast<float*>(scratch[member]), rows);
+      run_in_pieces(rng, plan.items(), members, [&](const Tile& rows, std::size_t member, bool first) {
+        plan.run_items(image, packed, {packed_bias, {false, relu ? &kReluClamp : nullptr}}, out, scratch[member], rows,
+                       first);
       });
       CHECK_VALUES(read(out).data, expected.data, tolerance, kernels->isa, ", ", shape, ", ", members, " members");
       CHECK(zero_border(out), kernels->isa, ", ", shape);
@@ -80,7 +82,7 @@ void check(Rng& rng, const ConvShape& shape, const reference::Tensor& x, const B
 
 TEST(stem_convolution_of_floats) {
   test.repeat(1500, [](Rng& rng) {
-    const ConvShape shape = random_stem_shape(rng, StemConvolution::kMaxChannels, rng.between(1, 3));
+    const ConvShape shape = random_stem_shape(rng, kMaxImageChannels, rng.between(1, 3));
     const Data data = rng.chance(0.8) ? Data::kIntegers : Data::kReals;
     check(rng, shape, random_tensor(rng, input_dims(shape), data), nullptr, data);
   });
@@ -88,7 +90,7 @@ TEST(stem_convolution_of_floats) {
 
 TEST(stem_convolution_of_bytes) {
   test.repeat(1500, [](Rng& rng) {
-    const ConvShape shape = random_stem_shape(rng, StemConvolution::kMaxChannels, rng.between(1, 3));
+    const ConvShape shape = random_stem_shape(rng, kMaxImageChannels, rng.between(1, 3));
     const Bytes bytes = random_bytes(rng, input_dims(shape));
     check(rng, shape, bytes.values, &bytes, Data::kIntegers);
   });

@@ -2,7 +2,9 @@
 #include <vector>
 
 #include "ops/batch_norm.h"
+#include "ops/convolution.h"
 #include "ops/elementwise.h"
+#include "ops/weight_gradient.h"
 #include "test/conv_cases.h"
 #include "test/guarded_memory.h"
 #include "test/use_kernels.h"
@@ -39,21 +41,21 @@ TEST(threads_convolution) {
         reference::Values all;
         float* weights = memory.floats(weight);
         const FeatureMap in = memory.map(x, shape.padding), grad_x = memory.map(in.shape);
-        const FeatureMap grad_out = memory.map(grad_y, TapConvolution::data_gradient_halo(shape));
+        const FeatureMap grad_out = memory.map(grad_y, FloatConvolution::data_gradient_halo(shape));
         const FeatureMap out = memory.map(grad_out.shape);
 
-        const TapConvolution forward = TapConvolution::forward(shape, *kernels);
+        const FloatConvolution forward = FloatConvolution::forward(shape, *kernels);
         float *packed = memory.floats(forward.weight_bytes() / sizeof(float)),
               *packed_bias = memory.floats(shape.groups * forward.panels().padded());
         forward.pack_weights(weights, packed, threads);
         forward.panels().spread(memory.floats(bias), shape.groups, packed_bias);
-        forward.run(in, packed, packed_bias, out, {false, &kReluClamp}, threads);
+        forward.run(in, packed, {packed_bias, {false, &kReluClamp}}, out, threads);
         append(all, read(out).data);
 
-        const TapConvolution backward = TapConvolution::data_gradient(shape, *kernels);
+        const FloatConvolution backward = FloatConvolution::data_gradient(shape, *kernels);
         float* packed_back = memory.floats(backward.weight_bytes() / sizeof(float));
-        backward.pack_weights(weights, packed_back, threads);
-        backward.run(grad_out, packed_back, nullptr, grad_x, {}, threads);
+        backward.pack_transposed_weights(weights, packed_back, threads);
+        backward.run(grad_out, packed_back, {}, grad_x, threads);
         append(all, read(grad_x).data);
 
         const WeightGradient plan(shape, *kernels);

@@ -1,130 +1,18 @@
 // conv: [x, weight, bias?]; kernel, strides, pads [top, left, bottom, right], dilations, group; activation. The
-// algorithm depends only on the shape and the instruction set, so that results can be reproduced.
+// algorithm depends only on the shape and the instruction set, so that results can be reproduced. convTranspose: the
+// same with a weight of [in, out / group, kh, kw], and outputPadding [bottom, right]. It is one convolution for each
+// residue class of the strides, so nothing is multiplied by zero.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
-#include "ops/convolution.h"
 #include "ops/depthwise.h"
-#include "ops/stem_convolution.h"
-#include "ops/winograd.h"
+#include "program/ops/conv_methods.h"
 #include "program/ops/conv_parts.h"
 #include "program/ops/map_step.h"
 #include "program/ops/table.h"
 
 namespace qarepvgg {
 namespace {
-
-// Multiply-adds of a piece, so that pieces take about the right time. Winograd's algorithm computes more of them in
-// that time.
-constexpr double kPieceMacs = 4e6, kWinogradPieceMacs = 8e6;
-
-// ---- algorithms: each plans a convolution, packs its weights and runs a part of it --------------------------------
-
-struct Direct {
-  using Plan = TapConvolution;
-  static constexpr bool kReadsImage = false;
-  static constexpr double kMacs = kPieceMacs;
-  static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t members) {
-    Plan plan = Plan::forward(in, node.out_c, node.groups, node.window, active_kernels());
-    if (panels != nullptr) plan.share(*panels, members);
-    return plan;
-  }
-  static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
-  static std::size_t scratch_bytes(const Plan&) { return 0; }
-  static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
-    plan.pack_weights(node.weight, packed, threads);
-  }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
-                  const FloatOutput& output, const FeatureMap& out, std::byte*, const Tile& items, bool) {
-    plan.run_items(at.input_map(0, in), weights, output.bias, out, output.options, items);
-  }
-};
-
-struct WinogradMethod {
-  using Plan = FloatWinograd;
-  static constexpr bool kReadsImage = false;
-  static constexpr double kMacs = kWinogradPieceMacs;
-  static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t members) {
-    const ConvShape shape = node.in_whole_lines(in);
-    return Plan(shape, panels != nullptr ? *panels : Plan::choose(shape, active_kernels()), members, active_kernels());
-  }
-  static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
-  static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
-  static void pack(const Plan& plan, const ConvNode& node, float* packed, int threads) {
-    const ConvShape shape = node.in_whole_lines(node.in);
-    const std::size_t from = node.in.c / node.groups * 9, to = shape.in_c / node.groups * 9;
-    if (from == to && node.out_c == shape.out_c) return plan.pack_weights(node.weight, packed, threads);
-    std::vector<float> weight(checked_mul(shape.out_c, to), 0.0f);
-    for (std::size_t out = 0; out < node.out_c; ++out) std::copy_n(node.weight + out * from, from, &weight[out * to]);
-    plan.pack_weights(weight.data(), packed, threads);
-  }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
-                  const FloatOutput& output, const FeatureMap& out, std::byte* scratch, const Tile& items, bool first) {
-    plan.run_items(at.input_map(0, in), weights, output, out, scratch, items, first);
-  }
-};
-
-// Reads a row-major image.
-struct Stem {
-  using Plan = StemConvolution;
-  static constexpr bool kReadsImage = true;
-  static constexpr double kMacs = kPieceMacs;
-  static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t) {
-    return panels != nullptr ? Plan(in, node.window, *panels, active_kernels())
-                             : Plan(in, node.out_c, node.window, active_kernels());
-  }
-  static std::size_t items(const Plan& plan, std::size_t images) { return plan.items() * images; }
-  static std::size_t scratch_bytes(const Plan& plan) { return plan.scratch_bytes(); }
-  static void pack(const Plan& plan, const ConvNode& node, float* packed, int) {
-    plan.pack_weights(node.weight, packed);
-  }
-  static void run(const Plan& plan, const Operands& at, const MapShape& in, const float* weights,
-                  const FloatOutput& output, const FeatureMap& out, std::byte* scratch, const Tile& items, bool) {
-    const std::size_t end = items.first + items.length;
-    for (std::size_t item = items.first; item < end;) {
-      const std::size_t n = item / out.shape.h, next = std::min(end, (n + 1) * out.shape.h);
-      const FeatureMap image{out.data + n * out.shape.image(), out.shape};
-      const FeatureMap& all = output.options.addend_for(out);
-      const FeatureMap addend{all.data + n * all.shape.image(), all.shape};
-      ConvOptions own = output.options;
-      own.addend = &addend;
-      const Image source = at.image.bytes != nullptr ? at.image : Image{at.input(0) + n * in.c * in.h * in.w};
-      plan.run_items(source, weights, output.bias, image, own, reinterpret_cast<float*>(scratch),
-                     {item - n * out.shape.h, next - item});
-      item = next;
-    }
-  }
-};
-
-template <class Method>
-class ConvStep final : public Step {
- public:
-  using Plan = typename Method::Plan;
-
-  ConvStep(Plan plan, const ConvNode& node, std::size_t members, const MapShape& in, const MapShape& addend,
-           const MapShape& out, const float* weights, const float* bias)
-      : Step({Method::items(plan, in.n), members,
-              std::max(node.macs() / Method::kMacs, bytes_size(plan.weight_bytes()))}),
-        plan_(std::move(plan)),
-        in_(in),
-        addend_(addend),
-        out_(out),
-        weights_(weights),
-        bias_(bias),
-        node_(node) {}
-  std::size_t scratch_bytes() const override { return Method::scratch_bytes(plan_); }
-
- private:
-  void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool first) const override {
-    const FeatureMap addend = node_.addend_at(at, addend_);
-    Method::run(plan_, at, in_, weights_, {bias_, node_.options(addend)}, at.output_map(out_), scratch, items, first);
-  }
-
-  Plan plan_;
-  MapShape in_, addend_, out_;
-  const float *weights_, *bias_;
-  ConvNode node_;
-};
 
 template <class Method>
 class ConvOp final : public Op {
@@ -136,10 +24,7 @@ class ConvOp final : public Op {
     if (input > 0) return input == 3 ? Access::kMap : Access::kNone;
     return Method::kReadsImage ? Access::kPlain : Access::kMap;
   }
-  // All pads count: how many of them the last kernel reaches depends on the size of the image.
-  std::size_t halo(std::size_t input) const override {
-    return input == 0 && !Method::kReadsImage ? node_.input_halo() : 0;
-  }
+  std::size_t halo(std::size_t input) const override { return input == 0 ? Method::halo(node_, nominal_) : 0; }
   std::vector<ValueType> outputs() const override { return {node_.output()}; }
   double macs() const override { return node_.macs(); }
   bool applies_activation() const override { return node_.activation.any(); }
@@ -157,15 +42,16 @@ class ConvOp final : public Op {
   }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<ConvOp>(*this);
-    op->node_.resize(inputs[0].map());
+    if (!op->node_.resize(inputs[0].map())) return nullptr;
     return op;
   }
   bool takes_bytes() const override { return Method::kReadsImage && node_.in.n == 1; }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = Method::kReadsImage ? node_.in : inputs[0].map();
-    return std::make_unique<ConvStep<Method>>(Method::plan(node_, in, &panels_, members), node_, members, in,
-                                              node_.addend_of(inputs), outputs[0].map(), weights_, bias_);
+    return std::make_unique<ConvStep<Method, ConvNode>>(Method::plan(node_, in, &panels_, members), macs(), members,
+                                                        inputs[0], outputs[0], weights_,
+                                                        ConvNode::Outputs{node_, bias_, node_.addend_of(inputs)});
   }
 
  private:
@@ -231,12 +117,18 @@ bool is_winograd(const ConvNode& node, Algorithm algorithm) {
 std::unique_ptr<Op> make_conv(const OpContext& context) {
   const ConvNode node = read_conv(context);
   const bool from_image =
-      context.inputs[0].layout == Layout::kPlain && node.groups == 1 && node.in.c <= StemConvolution::kMaxChannels;
-  if (from_image) return std::make_unique<ConvOp<Stem>>(node);
-  if (is_winograd(node, context.algorithm)) return std::make_unique<ConvOp<WinogradMethod>>(node);
+      context.inputs[0].layout == Layout::kPlain && node.groups == 1 && node.in.c <= kMaxImageChannels;
+  if (from_image) return std::make_unique<ConvOp<StemMethod<ConvNode>>>(node);
+  if (is_winograd(node, context.algorithm)) return std::make_unique<ConvOp<WinogradMethod<ConvNode>>>(node);
   if (DepthwiseConvolution::supports(node.in.c, node.out_c, node.groups, node.window))
     return std::make_unique<DepthwiseOp>(node);
-  return std::make_unique<ConvOp<Direct>>(node);
+  return std::make_unique<ConvOp<DirectMethod<ConvNode>>>(node);
+}
+
+std::unique_ptr<Op> make_conv_transpose(const OpContext& context) {
+  const ConvNode node = read_conv_transpose(context);
+  if (auto narrow = make_narrow_transpose(node)) return narrow;
+  return std::make_unique<ConvOp<DirectMethod<ConvNode>>>(node);
 }
 
 }  // namespace qarepvgg

@@ -19,9 +19,9 @@ Window read_window(const Attributes& attributes) {
         std::max({s.stride, s.before, s.after, s.dilation}) > kMaxSide)
       fail(code::kInvalidArg, "expected a kernel, strides and dilations of at least 1, none of them nor pads above ",
            kMaxSide);
-  if (checked_mul(window.y.kernel, window.x.kernel) > TapConvolution::kMaxTaps)
-    fail(code::kInvalidArg, "expected a kernel of at most ", TapConvolution::kMaxTaps, " taps, received ",
-         window.y.kernel, " x ", window.x.kernel);
+  if (checked_mul(window.y.kernel, window.x.kernel) > ConvTaps::kMaxTaps)
+    fail(code::kInvalidArg, "expected a kernel of at most ", ConvTaps::kMaxTaps, " taps, received ", window.y.kernel,
+         " x ", window.x.kernel);
   return window;
 }
 
@@ -91,7 +91,11 @@ ConvShape ConvDims::square(const MapShape& input) const {
   return {input.n, input.c, input.h, input.w, out_c, side.kernel, side.stride, side.before, side.dilation, groups};
 }
 
-void ConvDims::resize(const MapShape& input) {
+bool ConvDims::resize(const MapShape& input) {
+  if (transposed) {
+    in.n = out.n = input.n;
+    return in.h == input.h && in.w == input.w;
+  }
   const auto fits = [](const Side& side, std::size_t length) {
     return length + side.before + side.after > side.reach();
   };
@@ -100,6 +104,7 @@ void ConvDims::resize(const MapShape& input) {
          " pixels with its padding, received ", input.h, " x ", input.w);
   in = {input.n, input.c, input.h, input.w};
   out = {in.n, out_c, window.y.positions(in.h), window.x.positions(in.w)};
+  return true;
 }
 
 ConvShape ConvDims::in_whole_lines(const MapShape& input) const {
@@ -115,6 +120,7 @@ ConvDims read_conv_dims(const OpContext& context, bool transposed) {
   if (in.size() != 4) fail(code::kShape, "expected an input of 4 dims, received ", text_of(in));
   if (elements_of(in) == 0) fail(code::kShape, "expected no dim of 0, received ", text_of(in));
   ConvDims dims;
+  dims.transposed = transposed;
   dims.in = {in[0], in[1], in[2], in[3]};
   dims.groups = context.attributes().size("group");
   dims.window = read_window(context.attributes());

@@ -1,8 +1,12 @@
 // The common part of conv and convTranspose: a node's window, weights and shapes.
 #pragma once
 
+#include <memory>
+
+#include "kernels/dispatch.h"
 #include "ops/activation.h"
-#include "ops/convolution.h"
+#include "ops/conv_shape.h"
+#include "ops/stem_lines.h"
 #include "program/op.h"
 
 namespace qarepvgg {
@@ -13,9 +17,11 @@ struct ConvDims {
   std::size_t out_c = 0, groups = 1;
   Window window;
   MapShape out;
+  bool transposed = false;
 
-  // Changes the number or size of images. Throws ERR_SHAPE if the kernel does not fit.
-  void resize(const MapShape& input);
+  // Changes the number or size of images. Throws ERR_SHAPE if the kernel does not fit. Returns false if it cannot: the
+  // size of a transposed convolution's output depends on attributes, too.
+  bool resize(const MapShape& input);
   double macs() const;
   // Zero pixels around the input that the forward convolution reads.
   std::size_t input_halo() const;
@@ -31,11 +37,18 @@ ConvDims read_conv_dims(const OpContext& context, bool transposed);
 
 // A convolution of floats, read from its node and checked.
 struct ConvNode : ConvDims {
+  using Numbers = FloatNumbers;
+  using Lines = FloatLines;
+  struct Outputs;
+
   const float *weight = nullptr, *bias = nullptr;  // bias: may be null
   bool has_addend = false;                         // operand 3, which the output may overwrite
   Activation activation;                           // that the kernel applies
 
   ValueType output() const { return {{Dtype::kFloat32, {out.n, out.c, out.h, out.w}}, Layout::kMap, 0}; }
+  const float* first_weight() const { return weight; }
+  bool has_transposed_weight() const { return transposed; }
+  FloatLines lines(const MapShape& image) const { return {image, active_kernels()}; }
   // Options of a run; they point into this node.
   ConvOptions options(const FeatureMap& addend) const {
     return {has_addend, activation.clamp(), activation.then(), has_addend ? &addend : nullptr};
@@ -47,8 +60,25 @@ struct ConvNode : ConvDims {
   MapShape addend_of(const std::vector<ValueType>& inputs) const { return has_addend ? inputs[3].map() : MapShape{}; }
 };
 
+// What a step does with its sums.
+struct ConvNode::Outputs {
+  ConvNode node;
+  const float* bias;  // packed
+  MapShape addend;
+
+  template <class Body>
+  void use(const Operands& at, const Body& body) const {
+    const FeatureMap map = node.addend_at(at, addend);
+    const FloatOutput output{bias, node.options(map)};
+    body(&output);
+  }
+};
+
 // Throw ERR_MODEL_INCOMPATIBLE if weights are not constant.
 ConvNode read_conv(const OpContext& context);
 ConvNode read_conv_transpose(const OpContext& context);
+
+// A transposed convolution with few output channels whose kernels do not overlap; null if this is none.
+std::unique_ptr<Op> make_narrow_transpose(const ConvNode& node);
 
 }  // namespace qarepvgg

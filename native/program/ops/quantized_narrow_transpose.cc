@@ -1,6 +1,6 @@
 // quantizedConvTranspose (quantized_conv.cc) to few channels of floats.
 #include "kernels/dispatch.h"
-#include "ops/integer_convolution.h"
+#include "ops/convolution.h"
 #include "program/ops/narrow_transpose.h"
 #include "program/ops/quantized_parts.h"
 
@@ -11,7 +11,7 @@ class NarrowIntegerStep final : public NarrowStep {
  public:
   NarrowIntegerStep(IntegerConvolution plan, const QuantizedNode& node, std::size_t members, const ValueType& in,
                     const std::byte* weights, const SumStore& sums)
-      : NarrowStep(node.dims, members, in.map(), node.activation),
+      : NarrowStep(node, members, in.map(), node.activation),
         plan_(std::move(plan)),
         element_(in.element),
         weights_(weights),
@@ -34,7 +34,7 @@ class NarrowIntegerOp final : public Op {
  public:
   explicit NarrowIntegerOp(QuantizedNode node)
       : node_(std::move(node)),
-        plan_(plan_for(node_.dims)),
+        plan_(plan_for(node_)),
         sums_(node_.from, std::nullopt, node_.activation.then() != nullptr ? Activation() : node_.activation) {}
 
   Access access(std::size_t input) const override { return input == 0 ? Access::kMap : Access::kNone; }
@@ -43,7 +43,7 @@ class NarrowIntegerOp final : public Op {
     type.layout = Layout::kPlain;
     return {type};
   }
-  double macs() const override { return node_.dims.macs(); }
+  double macs() const override { return node_.macs(); }
   bool applies_activation() const override { return node_.activation.any(); }
   std::size_t weight_bytes() const override {
     return checked_add(lanes_offset(), checked_product({2, plan_.panels().padded(), sizeof(float)}));
@@ -51,7 +51,7 @@ class NarrowIntegerOp final : public Op {
   void pack(std::byte* packed, int threads) override {
     weights_ = packed;
     // [channel][in][tap] -> [channel and tap][in]
-    const std::size_t taps = node_.dims.window.taps(), depth = node_.dims.in.c, blocks = node_.dims.out_c * taps;
+    const std::size_t taps = node_.window.taps(), depth = node_.in.c, blocks = node_.out_c * taps;
     QuantizedWeights matrix{std::vector<std::int8_t>(blocks * depth), std::vector<std::int32_t>(blocks),
                             std::vector<float>(blocks)};
     for (std::size_t block = 0; block < blocks; ++block) {

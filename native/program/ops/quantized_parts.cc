@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/integer_stem.h"
+#include "ops/input_image.h"
 #include "program/ops/activation.h"
 #include "program/ops/image_parts.h"
 
@@ -30,9 +30,9 @@ std::vector<std::int8_t> turned(const std::vector<std::int8_t>& weight, const Co
 
 bool reads_image(const OpContext& context, const ConvDims& dims) {
   if (context.inputs[0].quantization) return false;
-  if (dims.in.n != 1 || dims.in.c > IntegerStem::kMaxChannels || dims.groups != 1 || !dims.is_square() ||
+  if (dims.in.n != 1 || dims.in.c > kMaxImageChannels || dims.groups != 1 || !dims.is_square() ||
       context.inputs[0].layout != Layout::kPlain)
-    fail(code::kInvalidArg, "expected to read integers, or one image of at most ", IntegerStem::kMaxChannels,
+    fail(code::kInvalidArg, "expected to read integers, or one image of at most ", kMaxImageChannels,
          " channels in one group under a square kernel, received floats");
   dims.square(dims.in).validate();
   return true;
@@ -54,7 +54,7 @@ std::optional<ByteTable> read_table(const OpContext& context, std::size_t input)
 }
 
 ValueType QuantizedNode::output() const {
-  const MapShape map{dims.out.n, dims.out_c, dims.out.h, dims.out.w};
+  const MapShape map{out.n, out_c, out.h, out.w};
   if (!to) return float_map(map);
   return integer_map(map, table ? table->to : *to);
 }
@@ -68,7 +68,6 @@ QuantizedNode read_quantized_conv(const OpContext& context, bool transposed) {
   const bool from_image = !is_integer && reads_image(context, dims);
   QuantizedNode node{
       dims,
-      transposed,
       from_image,
       from_image ? read_quantization(context, "input") : read_input_quantization(context),
       {},

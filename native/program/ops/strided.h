@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "ops/convolution.h"
+#include "ops/conv_taps.h"
 #include "program/graph.h"
 
 namespace qarepvgg {
