@@ -230,7 +230,7 @@ TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in
     pass.out_pixel = out.shape.image();
   }
   layout_.offsets(cls, in.shape.row(), in.shape.pixel(), pass.offsets);
-  if (cls.rows > 1 && in.shape.image() * sizeof(float) >= kFarBytes) {
+  if (cls.tap_count > 0 && cls.rows > 1 && in.shape.image() * sizeof(float) >= kFarBytes) {
     const ConvTaps::Reach reach = layout_.reach(cls);
     const std::size_t rows = std::min(layout_.in_step.y, static_cast<std::size_t>(reach.last - reach.first) + 1);
     pass.next_first = reach.last + 1 + signed_size(layout_.in_step.y - rows);
