@@ -4,6 +4,7 @@
 #include "ops/activation.h"
 #include "ops/convolution.h"
 #include "program/op.h"
+#include "program/ops/image_parts.h"
 
 namespace qarepvgg {
 
@@ -26,8 +27,8 @@ struct ConvDims {
   ConvShape in_whole_lines(const MapShape& input) const;
 };
 
-// Reads and checks a node's attributes and the dims of its input and weight. `transposed`: for convTranspose.
-ConvDims read_conv_dims(const OpContext& context, bool transposed);
+// Reads and checks a node's attributes and the dims of its weight. `transposed`: for convTranspose.
+ConvDims read_conv_dims(const OpContext& context, const MapShape& in, bool transposed);
 
 // A convolution of floats, read from its node and checked.
 struct ConvNode : ConvDims {
@@ -35,7 +36,7 @@ struct ConvNode : ConvDims {
   bool has_addend = false;                         // operand 3, which the output may overwrite
   Activation activation;                           // that the kernel applies
 
-  ValueType output() const { return {{Dtype::kFloat32, {out.n, out.c, out.h, out.w}}, Layout::kMap, 0}; }
+  ValueType output() const { return float_map(out); }
   // Options of a run; they point into this node.
   ConvOptions options(const FeatureMap& addend) const {
     return {has_addend, activation.clamp(), activation.then(), has_addend ? &addend : nullptr};

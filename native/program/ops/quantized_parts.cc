@@ -4,7 +4,6 @@
 
 #include "ops/integer_stem.h"
 #include "program/ops/activation.h"
-#include "program/ops/image_parts.h"
 
 namespace qarepvgg {
 namespace {
@@ -54,17 +53,15 @@ std::optional<ByteTable> read_table(const OpContext& context, std::size_t input)
 }
 
 ValueType QuantizedNode::output() const {
-  const MapShape map{dims.out.n, dims.out_c, dims.out.h, dims.out.w};
-  if (!to) return float_map(map);
-  return integer_map(map, table ? table->to : *to);
+  return to ? integer_map(dims.out, table ? table->to : *to) : float_map(dims.out);
 }
 
 QuantizedNode read_quantized_conv(const OpContext& context, bool transposed) {
   context.expect_inputs(4, 5);
   const Attributes& attributes = context.attributes();
   const bool is_integer = transposed || context.inputs[0].quantization;
-  read_image(context, is_integer ? Dtype::kUint8 : Dtype::kFloat32);
-  const ConvDims dims = read_conv_dims(context, transposed);
+  const MapShape in = read_image(context, is_integer ? Dtype::kUint8 : Dtype::kFloat32);
+  const ConvDims dims = read_conv_dims(context, in, transposed);
   const bool from_image = !is_integer && reads_image(context, dims);
   QuantizedNode node{
       dims,
