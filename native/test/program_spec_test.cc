@@ -6,7 +6,7 @@
 
 #include "kernels/dispatch.h"
 #include "ops/elementwise.h"
-#include "program/program.h"
+#include "program/train/program.h"
 #include "test/harness.h"
 
 namespace qarepvgg::test {

@@ -1,6 +1,6 @@
 // Whole programs, forward and backward, several times: memory that ops share, gradients that are summed or shared,
 // halos that are cleared.
-#include "program/program.h"
+#include "program/train/program.h"
 
 #include <algorithm>
 #include <limits>

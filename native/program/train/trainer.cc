@@ -1,4 +1,4 @@
-#include "program/trainer.h"
+#include "program/train/trainer.h"
 
 #include <algorithm>
 #include <cmath>

@@ -8,7 +8,7 @@
 
 #include "ops/feature_map.h"
 #include "ops/squeeze_excite.h"
-#include "program/spec.h"
+#include "program/train/spec.h"
 
 namespace qarepvgg {
 

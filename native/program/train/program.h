@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/arena.h"
-#include "program/node.h"
-#include "program/spec.h"
+#include "program/train/node.h"
+#include "program/train/spec.h"
 
 namespace qarepvgg {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "program/node.h"
+#include "program/train/node.h"
 
 namespace qarepvgg {
 

@@ -1,4 +1,4 @@
-#include "program/memory_plan.h"
+#include "program/train/memory_plan.h"
 
 #include <algorithm>
 

@@ -9,7 +9,7 @@
 #include "ops/loss.h"
 #include "ops/optimizer.h"
 #include "ops/stem_convolution.h"
-#include "program/program.h"
+#include "program/train/program.h"
 
 namespace qarepvgg {
 

@@ -1,10 +1,10 @@
-#include "program/program.h"
+#include "program/train/program.h"
 
 #include <algorithm>
 
 #include "base/threads.h"
 #include "kernels/dispatch.h"
-#include "program/memory_plan.h"
+#include "program/train/memory_plan.h"
 
 namespace qarepvgg {
 Program::Program(const ProgramSpec& spec) : spec_(spec) {

@@ -6,7 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/winograd.h"
 #include "ops/winograd_gradient.h"
-#include "program/node.h"
+#include "program/train/node.h"
 
 namespace qarepvgg {
 namespace {
