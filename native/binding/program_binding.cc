@@ -9,7 +9,7 @@
 #include "binding/guard.h"
 #include "binding/program_spec.h"
 #include "binding/results.h"
-#include "program/program.h"
+#include "program/train/program.h"
 
 namespace qarepvgg::binding {
 namespace {

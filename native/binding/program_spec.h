@@ -3,7 +3,7 @@
 
 #include <napi.h>
 
-#include "program/spec.h"
+#include "program/train/spec.h"
 
 namespace qarepvgg::binding {
 

@@ -10,7 +10,7 @@
 #include "binding/image_arguments.h"
 #include "binding/program_spec.h"
 #include "binding/results.h"
-#include "program/trainer.h"
+#include "program/train/trainer.h"
 
 namespace qarepvgg::binding {
 namespace {

@@ -175,7 +175,7 @@ typename Convolution<Numbers>::Pass Convolution<Numbers>::pass(const Class& cls,
                                                                std::size_t blocks) const {
   Pass pass{cls, in, out, weights, output, {}, blocks, 0, 0};
   layout_.offsets(cls, in.row(), in.pixel(), pass.offsets);
-  if (cls.rows > 1 && in.image() * sizeof(Packed) >= Numbers::kFarBytes) {
+  if (cls.tap_count > 0 && cls.rows > 1 && in.image() * sizeof(Packed) >= Numbers::kFarBytes) {
     const ConvTaps::Reach reach = layout_.reach(cls);
     const std::size_t rows = std::min(layout_.in_step.y, static_cast<std::size_t>(reach.last - reach.first) + 1);
     pass.next_first = reach.last + 1 + signed_size(layout_.in_step.y - rows);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "program/infer/graph_program.h"
-#include "program/spec.h"
+#include "program/train/spec.h"
 
 namespace qarepvgg {
 

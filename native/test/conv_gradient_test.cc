@@ -74,5 +74,13 @@ TEST(conv_data_gradient_of_large_map_without_taps) {
 }
 const bool weight_registered = register_convolution_sweep("conv_weight_gradient", weight_gradient_case);
 
+// Of four pixels, one gets a gradient through the kernel, so three of the four sums have no terms. The gradient of the
+// output is larger than the caches, so that its next rows are prefetched.
+TEST(conv_data_gradient_of_a_large_image_in_steps) {
+  test.repeat(4, [](Rng& rng) {
+    data_gradient_case(rng, {1, rng.between(1, 20), 130, 131, rng.between(1, 20), 1, 2, 0, 1, 1}, Data::kIntegers);
+  });
+}
+
 }  // namespace
 }  // namespace qarepvgg::test

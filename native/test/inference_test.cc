@@ -6,7 +6,7 @@
 #include <limits>
 #include <thread>
 
-#include "program/program.h"
+#include "program/train/program.h"
 #include "test/chain_program.h"
 #include "test/random_chain.h"
 #include "test/tensors.h"

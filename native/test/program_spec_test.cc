@@ -6,7 +6,7 @@
 
 #include "kernels/dispatch.h"
 #include "ops/elementwise.h"
-#include "program/program.h"
+#include "program/train/program.h"
 #include "test/harness.h"
 
 namespace qarepvgg::test {
@@ -201,6 +201,10 @@ TEST(program_memory_of_a_convolution) {
     const Program made(spec);
     CHECK(made.memory_bytes() <= (input + output + weights) * sizeof(float), made.memory_bytes(), " bytes for [",
           spec.n, ", ", spec.c, ", ", spec.h, ", ", spec.w, "] to ", op.out_channels, " channels");
+    spec.gradients = true;
+    const std::size_t with_input = Program(spec).memory_bytes();
+    spec.input_gradient = false;
+    CHECK(Program(spec).memory_bytes() < with_input, "a gradient of the input that is not asked for");
   });
 }
 

@@ -1,6 +1,6 @@
 // Whole programs, forward and backward, several times: memory that ops share, gradients that are summed or shared,
 // halos that are cleared.
-#include "program/program.h"
+#include "program/train/program.h"
 
 #include <algorithm>
 #include <limits>
@@ -38,9 +38,10 @@ Results run(Program& program, Rng& rng, const reference::Tensor& input, const re
   program.forward(memory.floats(input.data), state_data, output);
   Results results{read(output, grad_output.data.size()), read(state_data, state.size()), {}, {}};
   if (!program.spec().gradients) return results;
-  float *gradients = memory.floats(gradients_before), *grad_input = memory.floats(input.data.size());
+  float* gradients = memory.floats(gradients_before);
+  float* grad_input = program.spec().input_gradient ? memory.floats(input.data.size()) : nullptr;
   program.backward(memory.floats(grad_output.data), state_data, gradients, grad_input);
-  results.grad_input = read(grad_input, input.data.size());
+  if (grad_input != nullptr) results.grad_input = read(grad_input, input.data.size());
   results.gradients = read(gradients, gradients_before.size());
   return results;
 }
@@ -116,18 +117,24 @@ TEST(program_forgets_nan) {
   });
 }
 
-// Without gradients more memory is shared, but the numbers are the same.
+// Without gradients, or that of the input, more memory is shared, but the numbers are the same.
 TEST(program_without_gradients) {
   test.repeat(500, [](Rng& rng) {
     RandomProgram random = any_program(rng);
     const reference::Tensor input = random.random_input(rng), grad_output = random.random_output_gradient(rng);
     const reference::Values zeros(random.state.size(), 0.0);
     Program with(random.spec);
+    random.spec.input_gradient = false;
+    Program parameters(random.spec);
     random.spec.gradients = false;
     Program without(random.spec);
-    CHECK(without.memory_bytes() <= with.memory_bytes(), describe(random));
+    CHECK(without.memory_bytes() <= parameters.memory_bytes(), describe(random));
+    CHECK(parameters.memory_bytes() <= with.memory_bytes(), describe(random));
     const Results expected = run(with, rng, input, random.state, grad_output, zeros);
     for (int i = 0; i < 2; ++i) {
+      Results of_parameters = run(parameters, rng, input, random.state, grad_output, zeros);
+      of_parameters.grad_input = expected.grad_input;
+      check_identical(of_parameters, expected, describe(random));
       const Results received = run(without, rng, input, random.state, grad_output, zeros);
       CHECK_VALUES(received.output, expected.output, 0.0, describe(random));
       CHECK_VALUES(received.state, expected.state, 0.0, describe(random));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "program/program.h"
+#include "program/train/program.h"
 #include "test/chain_program.h"
 #include "test/quantized_cases.h"
 #include "test/quantized_chain.h"

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "ops/feature_map.h"
-#include "program/spec.h"
+#include "program/train/spec.h"
 #include "reference/tensor.h"
 #include "test/chain_program.h"
 #include "test/guarded_memory.h"

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "program/spec.h"
+#include "program/train/spec.h"
 #include "reference/tensor.h"
 #include "test/random.h"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "program/spec.h"
+#include "program/train/spec.h"
 #include "reference/batch_norm.h"
 #include "reference/tensor.h"
 

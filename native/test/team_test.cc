@@ -12,7 +12,7 @@
 #include <sched.h>
 #endif
 
-#include "program/program.h"
+#include "program/train/program.h"
 #include "test/harness.h"
 #include "test/quantized_chain.h"
 #include "test/random_chain.h"

@@ -1,6 +1,6 @@
 // Training steps of small classifiers: against the same step in double, on any number of threads, and after batches
 // that are not finite.
-#include "program/trainer.h"
+#include "program/train/trainer.h"
 
 #include <algorithm>
 #include <cmath>

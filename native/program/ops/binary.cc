@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernels/dispatch.h"
+#include "program/ops/image_parts.h"
 #include "program/ops/map_step.h"
 #include "program/ops/strided.h"
 #include "program/ops/table.h"
@@ -302,9 +303,7 @@ class MapBinary final : public Op {
   Access access(std::size_t input) const override {
     return input == map_ || form_ == Form::kMap || form_ == Form::kPixel ? Access::kMap : Access::kNone;
   }
-  std::vector<ValueType> outputs() const override {
-    return {{{Dtype::kFloat32, {shape_.n, shape_.c, shape_.h, shape_.w}}, Layout::kMap, 0}};
-  }
+  std::vector<ValueType> outputs() const override { return {float_map(shape_)}; }
   bool applies_activation() const override { return true; }
   std::size_t weight_bytes() const override {
     return form_ == Form::kNumber || form_ == Form::kChannels ? shape_.pixel() * sizeof(float) : 0;

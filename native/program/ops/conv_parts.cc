@@ -3,22 +3,14 @@
 #include <algorithm>
 
 #include "program/ops/activation.h"
+#include "program/ops/window.h"
 
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kMaxSide = 1 << 16;  // limit of strides, pads and dilations
-
-Window read_window(const Attributes& attributes) {
-  const auto kernel = attributes.sizes("kernel", 2), strides = attributes.sizes("strides", 2),
-             pads = attributes.sizes("pads", 4), dilations = attributes.sizes("dilations", 2);
-  const auto side = [&](std::size_t i) { return Side{kernel[i], strides[i], pads[i], pads[i + 2], dilations[i]}; };
-  const Window window{side(0), side(1)};
-  for (const Side& s : {window.y, window.x})
-    if (s.kernel == 0 || s.stride == 0 || s.dilation == 0 ||
-        std::max({s.stride, s.before, s.after, s.dilation}) > kMaxSide)
-      fail(code::kInvalidArg, "expected a kernel, strides and dilations of at least 1, none of them nor pads above ",
-           kMaxSide);
+// The window, which has few enough taps for a convolution.
+Window read_taps(const Attributes& attributes) {
+  const Window window = read_window(attributes);
   if (checked_mul(window.y.kernel, window.x.kernel) > ConvTaps::kMaxTaps)
     fail(code::kInvalidArg, "expected a kernel of at most ", ConvTaps::kMaxTaps, " taps, received ", window.y.kernel,
          " x ", window.x.kernel);
@@ -47,9 +39,8 @@ MapShape transposed_output(const ConvDims& dims, const std::vector<std::size_t>&
 
 ConvNode read_common(const OpContext& context, bool transposed) {
   context.expect_inputs(2, 4);
-  context.floats(0);
   ConvNode node;
-  static_cast<ConvDims&>(node) = read_conv_dims(context, transposed);
+  static_cast<ConvDims&>(node) = read_conv_dims(context, read_image(context, Dtype::kFloat32), transposed);
   const Dims& weight = context.inputs[1].dims();
   node.weight = constant_of(context, 1, weight, "the weight");
   node.activation = stored_activation_of(context.attributes());
@@ -115,15 +106,12 @@ ConvShape ConvDims::in_whole_lines(const MapShape& input) const {
   return shape;
 }
 
-ConvDims read_conv_dims(const OpContext& context, bool transposed) {
-  const Dims& in = context.inputs.at(0).dims();
-  if (in.size() != 4) fail(code::kShape, "expected an input of 4 dims, received ", text_of(in));
-  if (elements_of(in) == 0) fail(code::kShape, "expected no dim of 0, received ", text_of(in));
+ConvDims read_conv_dims(const OpContext& context, const MapShape& in, bool transposed) {
   ConvDims dims;
   dims.transposed = transposed;
-  dims.in = {in[0], in[1], in[2], in[3]};
+  dims.in = in;
   dims.groups = context.attributes().size("group");
-  dims.window = read_window(context.attributes());
+  dims.window = read_taps(context.attributes());
   if (dims.groups == 0 || dims.in.c % dims.groups != 0)
     fail(code::kInvalidArg, "expected groups that divide ", dims.in.c, " channels, received ", dims.groups);
   const Dims& weight = context.inputs[1].dims();

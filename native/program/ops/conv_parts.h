@@ -8,6 +8,7 @@
 #include "ops/conv_shape.h"
 #include "ops/stem_lines.h"
 #include "program/op.h"
+#include "program/ops/image_parts.h"
 
 namespace qarepvgg {
 
@@ -32,8 +33,8 @@ struct ConvDims {
   ConvShape in_whole_lines(const MapShape& input) const;
 };
 
-// Reads and checks a node's attributes and the dims of its input and weight. `transposed`: for convTranspose.
-ConvDims read_conv_dims(const OpContext& context, bool transposed);
+// Reads and checks a node's attributes and the dims of its weight. `transposed`: for convTranspose.
+ConvDims read_conv_dims(const OpContext& context, const MapShape& in, bool transposed);
 
 // A convolution of floats, read from its node and checked.
 struct ConvNode : ConvDims {
@@ -45,7 +46,7 @@ struct ConvNode : ConvDims {
   bool has_addend = false;                         // operand 3, which the output may overwrite
   Activation activation;                           // that the kernel applies
 
-  ValueType output() const { return {{Dtype::kFloat32, {out.n, out.c, out.h, out.w}}, Layout::kMap, 0}; }
+  ValueType output() const { return float_map(out); }
   const float* first_weight() const { return weight; }
   bool has_transposed_weight() const { return transposed; }
   FloatLines lines(const MapShape& image) const { return {image, active_kernels()}; }

@@ -1,5 +1,7 @@
 #include "program/ops/pool_parts.h"
 
+#include "program/ops/window.h"
+
 namespace qarepvgg {
 namespace {
 
@@ -31,15 +33,10 @@ std::vector<Span> spans_of(const Side& side, std::size_t length, std::size_t pos
 
 PoolWindow read_pool_window(const OpContext& context, const MapShape& in) {
   const Attributes& attributes = context.attributes();
-  const auto kernel = attributes.sizes("kernel", 2), strides = attributes.sizes("strides", 2),
-             pads = attributes.sizes("pads", 4), dilations = attributes.sizes("dilations", 2),
-             size = attributes.sizes("outputSize", 2);
-  for (std::size_t i = 0; i < 2; ++i)
-    if (kernel[i] == 0 || strides[i] == 0 || dilations[i] == 0 || size[i] == 0)
-      fail(code::kInvalidArg, "expected a kernel, strides, dilations and output size of at least 1");
+  const auto size = attributes.sizes("outputSize", 2);
+  if (size[0] == 0 || size[1] == 0) fail(code::kInvalidArg, "expected an output size of at least 1");
   const bool count_pads = attributes.flag("countIncludePad");
-  const auto side = [&](std::size_t i) { return Side{kernel[i], strides[i], pads[i], pads[i + 2], dilations[i]}; };
-  PoolWindow pool{{side(0), side(1)}, {in.n, in.c, size[0], size[1]}, {}, {}};
+  PoolWindow pool{read_window(attributes), {in.n, in.c, size[0], size[1]}, {}, {}};
   pool.out.elements();
   pool.rows = spans_of(pool.window.y, in.h, size[0], count_pads);
   pool.columns = spans_of(pool.window.x, in.w, size[1], count_pads);

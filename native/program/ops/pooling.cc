@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/dispatch.h"
+#include "program/ops/image_parts.h"
 #include "program/ops/map_step.h"
 #include "program/ops/pool_parts.h"
 #include "program/ops/table.h"
@@ -11,28 +12,21 @@
 namespace qarepvgg {
 namespace {
 
-MapShape map_of(const OpContext& context) {
+MapShape image_of(const OpContext& context) {
   context.expect_inputs(1, 1);
-  const Dims& dims = context.floats(0).dims();
-  if (dims.size() != 4 || elements_of(dims) == 0)
-    fail(code::kShape, "expected an input of 4 dims of at least 1, received ", text_of(dims));
-  return {dims[0], dims[1], dims[2], dims[3]};
-}
-
-ValueType map_type(const MapShape& shape) {
-  return {{Dtype::kFloat32, {shape.n, shape.c, shape.h, shape.w}}, Layout::kMap, 0};
+  return read_image(context, Dtype::kFloat32);
 }
 
 class WindowPool final : public Op {
  public:
   WindowPool(const OpContext& context, bool is_max)
-      : in_(map_of(context)),
+      : in_(image_of(context)),
         pool_(read_pool_window(context, in_)),
         is_max_(is_max),
         activation_(activation_of(context.attributes())) {}
 
   Access access(std::size_t) const override { return Access::kMap; }
-  std::vector<ValueType> outputs() const override { return {map_type(pool_.out)}; }
+  std::vector<ValueType> outputs() const override { return {float_map(pool_.out)}; }
   bool applies_activation() const override { return true; }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
@@ -100,7 +94,7 @@ void global_max(const FeatureMap& x, std::size_t image, float* most) {
 class GlobalPool final : public Op {
  public:
   explicit GlobalPool(const OpContext& context)
-      : in_(map_of(context)), activation_(activation_of(context.attributes())) {
+      : in_(image_of(context)), activation_(activation_of(context.attributes())) {
     const std::string& kind = context.attributes().text("kind");
     if (kind != "average" && kind != "max")
       fail(code::kInvalidArg, "expected kind average or max, received '", kind, "'");
@@ -108,7 +102,7 @@ class GlobalPool final : public Op {
   }
 
   Access access(std::size_t) const override { return Access::kMap; }
-  std::vector<ValueType> outputs() const override { return {map_type({in_.n, in_.c, 1, 1})}; }
+  std::vector<ValueType> outputs() const override { return {float_map({in_.n, in_.c, 1, 1})}; }
   bool applies_activation() const override { return true; }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<GlobalPool>(*this);

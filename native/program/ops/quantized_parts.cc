@@ -4,7 +4,6 @@
 
 #include "ops/input_image.h"
 #include "program/ops/activation.h"
-#include "program/ops/image_parts.h"
 
 namespace qarepvgg {
 namespace {
@@ -53,18 +52,14 @@ std::optional<ByteTable> read_table(const OpContext& context, std::size_t input)
   return ByteTable{read_entries(context, input), read_quantization(context, "table")};
 }
 
-ValueType QuantizedNode::output() const {
-  const MapShape map{out.n, out_c, out.h, out.w};
-  if (!to) return float_map(map);
-  return integer_map(map, table ? table->to : *to);
-}
+ValueType QuantizedNode::output() const { return to ? integer_map(out, table ? table->to : *to) : float_map(out); }
 
 QuantizedNode read_quantized_conv(const OpContext& context, bool transposed) {
   context.expect_inputs(4, 5);
   const Attributes& attributes = context.attributes();
   const bool is_integer = transposed || context.inputs[0].quantization;
-  read_image(context, is_integer ? Dtype::kUint8 : Dtype::kFloat32);
-  const ConvDims dims = read_conv_dims(context, transposed);
+  const MapShape in = read_image(context, is_integer ? Dtype::kUint8 : Dtype::kFloat32);
+  const ConvDims dims = read_conv_dims(context, in, transposed);
   const bool from_image = !is_integer && reads_image(context, dims);
   QuantizedNode node{
       dims,

@@ -1,4 +1,4 @@
-#include "program/node.h"
+#include "program/train/node.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "program/spec.h"
+#include "program/train/spec.h"
 
 #include "base/checked.h"
 #include "ops/feature_map.h"

@@ -9,7 +9,7 @@
 #include "ops/input_image.h"
 #include "ops/loss.h"
 #include "ops/optimizer.h"
-#include "program/program.h"
+#include "program/train/program.h"
 
 namespace qarepvgg {
 
@@ -58,7 +58,7 @@ class Trainer {
   LossResult step(const Batch& batch, double learning_rate, double weight_decay);
 
  private:
-  void import(const Batch& batch);
+  void import(const Batch& batch, const FeatureMap& map, int threads) const;
   void remember_statistics();
   void restore_statistics();
   LossResult compute_gradients(const Batch& batch);
@@ -70,7 +70,7 @@ class Trainer {
   Program program_;
   int threads_;
   std::vector<float> state_, gradients_, optimizer_state_;
-  std::vector<float> input_, logits_, grad_logits_, grad_input_;
+  std::vector<float> logits_, grad_logits_;
   std::vector<StateRange> statistics_;  // running statistics, which a failed step must not change
   std::vector<float> remembered_;
   std::size_t step_count_ = 0;

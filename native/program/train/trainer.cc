@@ -1,4 +1,4 @@
-#include "program/trainer.h"
+#include "program/train/trainer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -42,11 +42,16 @@ float pixel_of(const Image& image, const ProgramSpec& spec, std::size_t c, std::
 // The value of a pixel outside the image: black if pixels are bytes, else zero.
 float outside_of(const Image& image, std::size_t c) { return image.bytes == nullptr ? 0.0f : image.shift[c]; }
 
+ProgramSpec without_input_gradient(ProgramSpec spec) {
+  spec.input_gradient = false;
+  return spec;
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainerSpec& spec, const float* state)
     : spec_(spec),
-      program_(spec.program),
+      program_(without_input_gradient(spec.program)),
       threads_(spec.program.threads > 0 ? spec.program.threads : thread_budget().count) {
   const std::size_t length = spec.program.state_length;
   const MapShape& output = program_.output_shape();
@@ -65,23 +70,19 @@ Trainer::Trainer(const TrainerSpec& spec, const float* state)
   state_.assign(state, state + length);
   gradients_.resize(length);
   optimizer_state_.resize(checked_mul(length, spec.optimizer == OptimizerKind::kAdamW ? 2 : 1));
-  input_.resize(program_.input_shape().elements());
   logits_.resize(output.elements());
   grad_logits_.resize(logits_.size());
-  grad_input_.resize(input_.size());
   remembered_.resize(total_length(statistics_));
 }
 
 std::size_t Trainer::memory_bytes() const {
   std::size_t floats = 0;
-  for (const auto* array : {&state_, &gradients_, &optimizer_state_, &input_, &logits_, &grad_logits_, &grad_input_})
-    floats += array->size();
+  for (const auto* array : {&state_, &gradients_, &optimizer_state_, &logits_, &grad_logits_}) floats += array->size();
   return program_.memory_bytes() + floats * sizeof(float);
 }
 
 LossResult Trainer::step(const Batch& batch, double learning_rate, double weight_decay) {
   require_whole();
-  import(batch);
   remember_statistics();
   LossResult result;
   try {
@@ -101,14 +102,15 @@ void Trainer::require_whole() const {
 }
 
 LossResult Trainer::compute_gradients(const Batch& batch) {
-  program_.forward(input_.data(), state_.data(), logits_.data());
+  program_.forward([&](const FeatureMap& map, int threads) { import(batch, map, threads); }, state_.data(),
+                   logits_.data());
   const LossResult result = cross_entropy(logits_.data(), batch.labels, spec_.program.n, classes(),
                                           spec_.label_smoothing, grad_logits_.data());
   require_finite("loss", result.loss);
   // A variance may overflow though the loss is finite: numbers divided by it are zero.
   require_finite("norm of the running statistics", norm(statistics_, state_));
   std::fill(gradients_.begin(), gradients_.end(), 0.0f);
-  program_.backward(grad_logits_.data(), state_.data(), gradients_.data(), grad_input_.data());
+  program_.backward(grad_logits_.data(), state_.data(), gradients_.data(), nullptr);
   const double length = norm(spec_.parameters, gradients_);
   require_finite("norm of the gradients", length);
   // Like torch.nn.utils.clip_grad_norm_.
@@ -118,24 +120,24 @@ LossResult Trainer::compute_gradients(const Batch& batch) {
   return result;
 }
 
-// Converts images to NCHW floats, shifted and mirrored.
-void Trainer::import(const Batch& batch) {
+// Writes the images into the map, shifted and mirrored.
+void Trainer::import(const Batch& batch, const FeatureMap& map, int threads) const {
   const ProgramSpec& spec = spec_.program;
-  parallel_for(threads_, spec.n * spec.c, [&](std::size_t item) {
-    const std::size_t n = item / spec.c, c = item % spec.c;
+  parallel_for(threads, spec.n * spec.h, [&](std::size_t row) {
+    const std::size_t n = row / spec.h, y = row % spec.h, pixel = map.shape.pixel();
+    const Image& image = batch.images[n];
     const Augmentation augment = batch.augment != nullptr ? batch.augment[n] : Augmentation{0, 0, 0};
-    float* out = input_.data() + item * spec.h * spec.w;
-    for (std::size_t y = 0; y < spec.h; ++y)
-      for (std::size_t x = 0; x < spec.w; ++x) {
-        const std::ptrdiff_t from_y = static_cast<std::ptrdiff_t>(y) - augment.down;
-        const std::size_t mirrored = augment.mirror != 0 ? spec.w - 1 - x : x;
-        const std::ptrdiff_t from_x = static_cast<std::ptrdiff_t>(mirrored) - augment.right;
-        const bool inside = from_y >= 0 && from_y < static_cast<std::ptrdiff_t>(spec.h) && from_x >= 0 &&
-                            from_x < static_cast<std::ptrdiff_t>(spec.w);
-        *out++ = inside ? pixel_of(batch.images[n], spec, c, static_cast<std::size_t>(from_y),
-                                   static_cast<std::size_t>(from_x))
-                        : outside_of(batch.images[n], c);
-      }
+    const std::ptrdiff_t from_y = signed_size(y) - augment.down;
+    float* const out = map.at(n, signed_size(y), 0);
+    for (std::size_t x = 0; x < spec.w; ++x) {
+      const std::ptrdiff_t from_x = signed_size(augment.mirror != 0 ? spec.w - 1 - x : x) - augment.right;
+      const bool inside = from_y >= 0 && from_y < signed_size(spec.h) && from_x >= 0 && from_x < signed_size(spec.w);
+      for (std::size_t c = 0; c < spec.c; ++c)
+        out[x * pixel + c] =
+            inside ? pixel_of(image, spec, c, static_cast<std::size_t>(from_y), static_cast<std::size_t>(from_x))
+                   : outside_of(image, c);
+    }
+    clear_lanes(out + spec.c, spec.w, signed_size(pixel), pixel - spec.c);
   });
 }
 

@@ -8,7 +8,7 @@
 
 #include "ops/feature_map.h"
 #include "ops/squeeze_excite.h"
-#include "program/spec.h"
+#include "program/train/spec.h"
 
 namespace qarepvgg {
 
@@ -47,6 +47,8 @@ class Node {
   // What backward reads besides the gradient of the output.
   virtual bool backward_reads_input() const { return false; }
   virtual bool backward_reads_output() const { return spec_.activation.any(); }
+  // Whether backward can leave out the gradient of its input, whose map then has no data.
+  virtual bool may_omit_input_gradient() const { return false; }
   // Whether backward masks the gradient of the output in place.
   virtual bool overwrites_output_gradient() const { return false; }
   // Whether the gradient of the first input may overwrite that of the output.

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "base/arena.h"
-#include "program/node.h"
-#include "program/spec.h"
+#include "program/train/node.h"
+#include "program/train/spec.h"
 
 namespace qarepvgg {
 
@@ -29,8 +30,11 @@ class Program {
 
   // input, output: NCHW. state: running statistics are updated when training.
   void forward(const float* input, float* state, float* output);
-  // Writes the gradient of the last forward's input and adds to parameter gradients. Throws ERR_INVALID_STATE without a
-  // forward before it.
+  // The same with an input that `import` writes: the interior of the map, with its padding lanes.
+  using Import = std::function<void(const FeatureMap& input, int threads)>;
+  void forward(const Import& import, float* state, float* output);
+  // Writes the gradient of the last forward's input, unless `grad_input` is null, and adds to parameter gradients.
+  // Throws ERR_INVALID_STATE without a forward before it.
   void backward(const float* grad_output, const float* state, float* gradients, float* grad_input);
 
  private:

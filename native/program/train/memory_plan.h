@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "program/node.h"
+#include "program/train/node.h"
 
 namespace qarepvgg {
 
@@ -34,7 +34,8 @@ struct MemoryPlan {
   };
 
   std::size_t floats = 0, steps = 0;
-  std::vector<Placed> maps, grads;  // by value
+  std::vector<Placed> maps, grads;    // by value
+  bool omits_input_gradient = false;  // then it has no place
   std::vector<std::vector<bool>>
       accumulate;  // by node and input: whether a later reader has written the gradient already
   std::vector<std::size_t> saved, forward_scratch, backward_scratch;  // offsets, by node
@@ -42,6 +43,6 @@ struct MemoryPlan {
 };
 
 MemoryPlan plan_memory(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values,
-                       bool gradients);
+                       const ProgramSpec& spec);
 
 }  // namespace qarepvgg

@@ -1,7 +1,7 @@
 #include "kernels/dispatch.h"
 #include "ops/batch_norm.h"
 #include "ops/elementwise.h"
-#include "program/node.h"
+#include "program/train/node.h"
 
 namespace qarepvgg {
 namespace {

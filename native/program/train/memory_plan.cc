@@ -1,4 +1,4 @@
-#include "program/memory_plan.h"
+#include "program/train/memory_plan.h"
 
 #include <algorithm>
 
@@ -23,8 +23,12 @@ struct Placement {
 
 class Planner {
  public:
-  Planner(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values, bool gradients)
-      : nodes_(nodes), values_(values), gradients_(gradients), steps_{nodes.size()} {}
+  Planner(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values, const ProgramSpec& spec)
+      : nodes_(nodes), values_(values), gradients_(spec.gradients), steps_{nodes.size()} {
+    plan_.omits_input_gradient = !spec.input_gradient;
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+      if (reads(i, 0) && !nodes_[i]->may_omit_input_gradient()) plan_.omits_input_gradient = false;
+  }
 
   MemoryPlan plan() {
     plan_.steps = steps_.count();
@@ -115,7 +119,7 @@ class Planner {
                                         const std::vector<std::size_t>& halos, bool grad) {
     std::vector<MemoryPlan::Placed> placed(root.size());
     for (std::size_t id = 0; id < root.size(); ++id) {
-      if (root[id] != id) continue;
+      if (root[id] != id || (grad && id == 0 && plan_.omits_input_gradient)) continue;
       MapShape shape = values_[id].map.shape;
       shape.halo = halos[id];
       placed[id] = {reserve(shape, lives[id], id, grad), halos[id]};
@@ -177,8 +181,8 @@ class Planner {
 }  // namespace
 
 MemoryPlan plan_memory(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values,
-                       bool gradients) {
-  return Planner(nodes, values, gradients).plan();
+                       const ProgramSpec& spec) {
+  return Planner(nodes, values, spec).plan();
 }
 
 }  // namespace qarepvgg

@@ -7,7 +7,7 @@
 #include "ops/weight_gradient.h"
 #include "ops/winograd.h"
 #include "ops/winograd_gradient.h"
-#include "program/node.h"
+#include "program/train/node.h"
 
 namespace qarepvgg {
 namespace {
@@ -140,6 +140,7 @@ class ConvNode final : public Node {
   std::size_t input_halo() const override { return shape_.padding; }
   std::size_t output_gradient_halo() const override { return FloatConvolution::data_gradient_halo(shape_); }
   bool backward_reads_input() const override { return true; }
+  bool may_omit_input_gradient() const override { return true; }
   bool overwrites_output_gradient() const override { return spec_.activation.any(); }
   double work() const override { return shape_.macs() / 8; }
 
@@ -167,6 +168,7 @@ class ConvNode final : public Node {
     if (spec_.activation.any()) relu_backward(grad_y(), y(), false, grad_y(), kernels, team);
     if (spec_.bias != kNoTensor) add_channel_sums(grad_y(), scratch, run.gradients + spec_.bias, kernels, team);
     weight_gradient_->run(x(), grad_y(), scratch, run.gradients + spec_.weight, team);
+    if (grad_x().data == nullptr) return;
     data_gradient_->run(weights(run, scratch), nullptr, grad_y(), grad_x(), {wiring_.accumulate[0]},
                         scratch + identity_floats(), team);
   }

@@ -1,7 +1,7 @@
 #include "kernels/dispatch.h"
 #include "ops/elementwise.h"
 #include "ops/pooling.h"
-#include "program/node.h"
+#include "program/train/node.h"
 
 namespace qarepvgg {
 namespace {

@@ -71,9 +71,10 @@ struct ProgramSpec {
   std::size_t n = 0, c = 0, h = 0, w = 0;
   std::vector<OpSpec> ops;
   std::size_t state_length = 0;
-  bool training = false;   // batch norm uses and updates batch statistics
-  bool gradients = false;  // keep activations for a backward pass
-  int threads = 0;         // upper limit; 0: the process's budget
+  bool training = false;       // batch norm uses and updates batch statistics
+  bool gradients = false;      // keep activations for a backward pass
+  bool input_gradient = true;  // whether the backward pass computes the gradient of the input
+  int threads = 0;             // upper limit; 0: the process's budget
 };
 
 struct MapShape;

@@ -1,10 +1,10 @@
-#include "program/program.h"
+#include "program/train/program.h"
 
 #include <algorithm>
 
 #include "base/threads.h"
 #include "kernels/dispatch.h"
-#include "program/memory_plan.h"
+#include "program/train/memory_plan.h"
 
 namespace qarepvgg {
 Program::Program(const ProgramSpec& spec) : spec_(spec) {
@@ -48,14 +48,15 @@ void Program::build() {
 }
 
 void Program::place() {
-  const MemoryPlan plan = plan_memory(nodes_, values_, spec_.gradients);
+  const MemoryPlan plan = plan_memory(nodes_, values_, spec_);
   arena_ = AlignedBuffer(plan.floats);
   const auto at = [this](std::size_t offset) { return arena_.data() + offset; };
   for (std::size_t id = 0; id < values_.size(); ++id) {
     values_[id].map.data = at(plan.maps[id].offset);
     values_[id].map.shape.halo = plan.maps[id].halo;
     if (!spec_.gradients) continue;
-    values_[id].grad = {at(plan.grads[id].offset), values_[id].map.shape};
+    const bool omitted = id == 0 && plan.omits_input_gradient;
+    values_[id].grad = {omitted ? nullptr : at(plan.grads[id].offset), values_[id].map.shape};
     values_[id].grad.shape.halo = plan.grads[id].halo;
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
@@ -98,13 +99,18 @@ void Program::clear_for(std::size_t step, int threads) const {
 }
 
 void Program::forward(const float* input, float* state, float* output) {
+  forward([&](const FeatureMap& map, int threads) { import_nchw(input, map, {}, active_kernels(), threads); }, state,
+          output);
+}
+
+void Program::forward(const Import& import, float* state, float* output) {
   graph_kept_ = false;
   output_ = output;
   const Run run{state, spec_.training ? state : nullptr, nullptr, threads_};
   const StepNumbers steps{nodes_.size()};
   const int edge_team = serial_ ? 1 : threads_;
   clear_for(steps.import_input(), edge_team);
-  import_nchw(input, values_.front().map, {}, active_kernels(), edge_team);
+  import(values_.front().map, edge_team);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     clear_for(steps.forward(i), edge_team);
     nodes_[i]->forward(run);
@@ -126,7 +132,7 @@ void Program::backward(const float* grad_output, const float* state, float* grad
     clear_for(steps.backward(i), edge_team);
     nodes_[i]->backward(run);
   }
-  export_nchw(values_.front().grad, grad_input, active_kernels(), edge_team);
+  if (grad_input != nullptr) export_nchw(values_.front().grad, grad_input, active_kernels(), edge_team);
 }
 
 }  // namespace qarepvgg
