@@ -18,20 +18,22 @@ class IntegerStem {
  public:
   static constexpr std::size_t kMaxChannels = StemConvolution::kMaxChannels;
 
-  // shape.n is ignored: one image per run. groups must be 1. `input`: quantisation of the image.
-  IntegerStem(const ConvShape& shape, const Quantization& input, const IntegerKernels& kernels);
-  IntegerStem(const ConvShape& shape, const Panels& panels, const Quantization& input, const IntegerKernels& kernels);
+  // in.n is ignored: one image per run. `input`: quantisation of the image.
+  IntegerStem(const MapShape& in, std::size_t out_c, const Window& window, const Quantization& input,
+              const IntegerKernels& kernels);
+  IntegerStem(const MapShape& in, const Window& window, const Panels& panels, const Quantization& input,
+              const IntegerKernels& kernels);
 
   const Panels& panels() const { return panels_; }
   std::int32_t offset() const { return kernels_->conv_offset; }  // subtracted from elements in its sums
-  std::size_t weight_bytes() const { return planes_ * shape_.kernel * shape_.kernel * panels_.padded() * 4; }
+  std::size_t weight_bytes() const { return planes_ * window_.taps() * panels_.padded() * 4; }
   void pack_weights(const std::int8_t* weight, std::byte* packed) const;
 
   // Scratch of one member of the team.
   std::size_t scratch_bytes() const;
   // One image as independent items, its output rows, of which run_items runs some. `first`: the scratch holds nothing
   // of this image yet.
-  std::size_t items() const { return shape_.out_h(); }
+  std::size_t items() const { return window_.y.positions(in_.h); }
   void run_items(const Image& image, const std::byte* weights, const SumStore& sums, const ByteMap& out,
                  std::byte* scratch, const Tile& rows, bool first) const;
 
@@ -43,13 +45,14 @@ class IntegerStem {
   template <class PlaneOf>
   void quantize_plane(std::size_t plane, std::size_t pixels, const PlaneOf& plane_of, std::byte* out) const;
 
-  ConvShape shape_;
+  MapShape in_;
+  Window window_;
   Panels panels_;
   Quantization input_;
   const IntegerKernels* kernels_;
   std::size_t planes_;
-  std::size_t line_;              // bytes of a padded row of one plane
-  std::size_t taps_, tap_steps_;  // per plane
+  std::size_t line_;                  // bytes of a padded row of one plane
+  std::size_t row_taps_, tap_steps_;  // of a kernel row in one plane
 };
 
 }  // namespace qarepvgg

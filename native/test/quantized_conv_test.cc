@@ -202,8 +202,9 @@ void check_stem(Rng& rng, const QuantizedCase& c, const reference::Tensor& x,
   for (const KernelTable* table : available_kernels()) {
     const IntegerKernels& kernels = *table->integer;
     GuardedMemory memory(rng);
-    const IntegerStem packer(resized(rng, c.shape), c.from, kernels);
-    const IntegerStem plan(c.shape, packer.panels(), c.from, kernels);
+    const Window window = c.shape.window();
+    const IntegerStem packer(resized(rng, c.shape).input(), c.shape.out_c, window, c.from, kernels);
+    const IntegerStem plan(c.shape.input(), window, packer.panels(), c.from, kernels);
     const Packed packed(memory, c, plan, [&](auto* weight, auto* out) { packer.pack_weights(weight, out); });
     const Image image = image_in(memory);
     const std::size_t members = rng.pick(kTeams);

@@ -102,8 +102,9 @@ struct Stem : Whole {
   using Plan = IntegerStem;
   static constexpr double kMacs = kPieceMacs / 2;
   static Plan plan(const QuantizedNode& node, const Panels* panels, std::size_t) {
-    const ConvShape shape = node.dims.square(node.dims.in);
-    return panels != nullptr ? Plan(shape, *panels, node.from, kernels()) : Plan(shape, node.from, kernels());
+    const ConvDims& dims = node.dims;
+    return panels != nullptr ? Plan(dims.in, dims.window, *panels, node.from, kernels())
+                             : Plan(dims.in, dims.out_c, dims.window, node.from, kernels());
   }
   static std::size_t halo(const QuantizedNode&, const Plan&) { return 0; }
   static void pack(const Plan& plan, const std::int8_t* weight, std::byte* packed, int) {
