@@ -72,3 +72,84 @@ test('first convolutions of any window', () => {
   };
   expectIntegers(compare(sketches), 1);
 });
+
+type Tensors = NonNullable<ModelSketch['tensors']>;
+
+/** conv, the nodes between, conv again. */
+function around(
+  between: readonly NodeSketch[],
+  dims: { input: readonly number[]; first: readonly number[]; second: readonly number[] },
+  integers: Readonly<Record<string, readonly number[]>> = {},
+): ModelSketch {
+  const [first, second] = [conv('x', 'a', dims.first), conv('b', 'y', dims.second)];
+  const tensors: Tensors = { ...first.tensors, ...second.tensors };
+  const inputs = { x: ['n', ...dims.input] };
+  return { inputs, outputs: ['y'], nodes: [first.node, ...between, second.node], tensors, integers };
+}
+
+test('convolutions behind what moves numbers', () => {
+  const map = { input: [5, 8, 8], first: [8, 5, 3, 3], second: [4, 8, 1, 1] };
+  const shuffle: NodeSketch[] = [
+    ['Reshape', ['a', 'five'], ['a5']],
+    ['Transpose', ['a5'], ['t5'], { perm: [0, 2, 1, 3, 4] }],
+    ['Reshape', ['t5', 'four'], ['b']],
+  ];
+  const sketches = {
+    Transpose: around([['Transpose', ['a'], ['b'], { perm: [0, 1, 3, 2] }]], map),
+    DepthToSpace: around([['DepthToSpace', ['a'], ['b'], { blocksize: 2 }]], { ...map, second: [4, 2, 3, 3] }),
+    SpaceToDepth: around([['SpaceToDepth', ['a'], ['b'], { blocksize: 2 }]], { ...map, second: [4, 32, 3, 3] }),
+    'channel shuffle': around(shuffle, map, { five: [0, 2, 4, 6, 6], four: [0, 8, 6, 6] }),
+    'channels last': around(
+      [
+        ['Transpose', ['a'], ['last'], { perm: [0, 2, 3, 1] }],
+        ['Slice', ['last', 'from', 'to', 'axis'], ['part']],
+        ['Transpose', ['part'], ['b'], { perm: [0, 3, 1, 2] }],
+      ],
+      map,
+      { from: [1], to: [5], axis: [1] },
+    ),
+    'concatenation of rows': around([['Concat', ['a', 'a'], ['b'], { axis: 2 }]], map),
+    'split of columns': around(
+      [
+        ['Split', ['a', 'halves'], ['left', 'right'], { axis: 3 }],
+        ['Concat', ['right', 'left'], ['b'], { axis: -1 }],
+      ],
+      map,
+      { halves: [2, 4] },
+    ),
+    Gather: around([['Gather', ['a', 'order'], ['b'], { axis: 1 }]], map, { order: [3, 1, 0, 2, 7, 6, 5, 4] }),
+  };
+  expectIntegers(compare(sketches), 2);
+});
+
+test.each(['uint8', 'int8'] as const)('graphs from %s to %s', (type) => {
+  const zero = type === 'int8' ? -5 : 123;
+  const bytes: ModelSketch['bytes'] = {
+    w: ['int8', [8, 3, 3, 3], Array.from({ length: 216 }, (_, i) => ((i * 37) % 121) - 60)],
+    z: [type, [], [zero]],
+    wz: ['int8', [], [0]],
+  };
+  const tensors: Tensors = { s: [[], [0.03]], t: [[], [0.2]], ws: [[], [0.01]] };
+  const common = {
+    inputs: { x: ['n', 3, 9, 9] },
+    types: { x: type, y: type },
+    outputs: ['y'],
+    bytes,
+    tensors,
+  } as const;
+  const sketches = {
+    QLinearConv: { ...common, nodes: [['QLinearConv', ['x', 's', 'z', 'w', 'ws', 'wz', 't', 'z'], ['y']]] },
+    pairs: {
+      ...common,
+      nodes: [
+        ['DequantizeLinear', ['x', 's', 'z'], ['xd']],
+        ['DequantizeLinear', ['w', 'ws', 'wz'], ['wd']],
+        ['Conv', ['xd', 'wd'], ['c']],
+        ['QuantizeLinear', ['c', 't', 'z'], ['y']],
+      ],
+    },
+  } satisfies Record<string, ModelSketch>;
+  const results = compare(sketches);
+  expectIntegers(results, 1);
+  expect(Object.values(results).map(({ different }) => different)).toEqual([0, 0]);
+});

@@ -39,16 +39,20 @@ function smallDetector() {
   return { file, numbers, shapes: /** @type {[Record<string, number[]>]} */ ([{ images: [1, 3, 96, 96] }]) };
 }
 
-/** A file of one input, with batches of 1 and 3 where it takes them. @param {string} file */
+/** A file, with batches of 1 and 3 where it takes them. @param {string} file */
 function ownFile(file) {
-  const numbers = (/** @type {number[]} */ dims) => randn(dims, { seed: 7 }).data;
-  const shapes = [1, 3].map((batch) =>
-    Object.fromEntries(
-      graphOf(readFileSync(file)).inputs.map(({ name, dims }) => [
-        name,
-        dims.map((dim) => (typeof dim === 'number' ? dim : batch)),
-      ]),
-    ),
+  const { inputs } = graphOf(readFileSync(file));
+  const numbers = (/** @type {number[]} */ dims) => {
+    const { data } = randn(dims, { seed: 7 });
+    if (inputs[0]?.type === 'uint8') return Uint8Array.from(data, (value) => 128 + 40 * value);
+    return inputs[0]?.type === 'int8' ? Int8Array.from(data, (value) => 40 * value) : data;
+  };
+  const shapes = /** @type {[Record<string, number[]>]} */ (
+    [1, 3].map((batch) =>
+      Object.fromEntries(
+        inputs.map(({ name, dims }) => [name, dims.map((dim) => (typeof dim === 'number' ? dim : batch))]),
+      ),
+    )
   );
   return { file, numbers, shapes };
 }
@@ -59,15 +63,19 @@ function networkOf(name) {
   return name === 'yolov6n-small' ? smallDetector() : networkNamed(name, folder);
 }
 
+/** @param {Float32Array | Uint8Array | Int8Array} data @param {number[]} dims */
+function tensorOf(data, dims) {
+  if (data instanceof Float32Array) return new ort.Tensor('float32', data, dims);
+  return data instanceof Int8Array ? new ort.Tensor('int8', data, dims) : new ort.Tensor('uint8', data, dims);
+}
+
 process.on('exit', () => rmSync(folder, { recursive: true }));
 /** @type {Record<string, { different: number, relativeL2: number, integer: number, float: number }>} */
 const results = {};
 for (const name of JSON.parse(String(process.argv[2]))) {
   const { file, numbers, shapes } = networkOf(name);
   const feedsOf = (/** @type {Record<string, number[]>} */ inputs) =>
-    Object.fromEntries(
-      Object.entries(inputs).map(([input, dims]) => [input, new ort.Tensor('float32', numbers(dims), dims)]),
-    );
+    Object.fromEntries(Object.entries(inputs).map(([input, dims]) => [input, tensorOf(numbers(dims), dims)]));
   const bytes = readFileSync(file);
   const quantized = isQuantized(graphOf(bytes)) ? bytes : await quantizedFile(bytes, feedsOf(shapes[0]));
   const theirs = await ort.InferenceSession.create(quantized, { logSeverityLevel: 4, intraOpNumThreads: 2 });

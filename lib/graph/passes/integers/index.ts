@@ -32,6 +32,7 @@ const families: Families = {
   },
   readings: {
     concat: readConcat,
+    identity: readReshape,
     maxPool: readMoved,
     pad: readMoved,
     relu: readRelu,
