@@ -122,6 +122,29 @@ test('convolutions behind what moves numbers', () => {
   expectIntegers(compare(sketches), 2);
 });
 
+test('convolutions of lines', () => {
+  const lines = { input: [5, 40], first: [8, 5, 3], second: [4, 8, 5] };
+  const both = (dims: readonly number[]): ModelSketch => {
+    const nodes: NodeSketch[] = [['Concat', ['a', 'r'], ['b'], { axis: 1 }]];
+    return around([['Relu', ['a'], ['r']], ...nodes], { ...lines, second: dims });
+  };
+  const sketches = {
+    plain: around([['Relu', ['a'], ['b']]], lines),
+    'max pool': around([['MaxPool', ['a'], ['b'], { kernel_shape: [2], strides: [2] }]], lines),
+    concatenation: both([4, 16, 3]),
+    'channel shuffle': around(
+      [
+        ['Reshape', ['a', 'four'], ['a4']],
+        ['Transpose', ['a4'], ['t4'], { perm: [0, 2, 1, 3] }],
+        ['Reshape', ['t4', 'three'], ['b']],
+      ],
+      lines,
+      { four: [0, 2, 4, 38], three: [0, 8, 38] },
+    ),
+  };
+  expectIntegers(compare(sketches), 2);
+});
+
 test.each(['uint8', 'int8'] as const)('graphs from %s to %s', (type) => {
   const zero = type === 'int8' ? -5 : 123;
   const bytes: ModelSketch['bytes'] = {
