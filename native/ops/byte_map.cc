@@ -14,6 +14,10 @@ void for_each_byte(const ByteMap& map, Byte* nchw, std::size_t first, std::size_
   for (std::size_t line = first; line < end; ++line) {
     const std::size_t image = line / s.h, y = line % s.h;
     T* row = reinterpret_cast<T*>(map.at(image, signed_size(y), 0));
+    if (s.h * s.w == 1) {  // consecutive on both sides
+      for (std::size_t c = 0; c < s.c; ++c) visit(row[c], nchw[image * s.c + c]);
+      continue;
+    }
     for (std::size_t c = 0; c < s.c; ++c) {
       Byte* bytes = nchw + ((image * s.c + c) * s.h + y) * s.w;
       for (std::size_t x = 0; x < s.w; ++x) visit(row[x * pixel + c], bytes[x]);

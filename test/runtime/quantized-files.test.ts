@@ -176,3 +176,27 @@ test.each(['uint8', 'int8'] as const)('graphs from %s to %s', (type) => {
   expectIntegers(results, 1);
   expect(Object.values(results).map(({ different }) => different)).toEqual([0, 0]);
 });
+
+test('products of tensors of any dims with constants', () => {
+  const matrix = (rows: number, columns: number) =>
+    [[rows, columns], [...randn([rows, columns], { seed: rows, std: 0.3 }).data]] as const;
+  const tensors: Tensors = { w: matrix(12, 16), v: matrix(16, 7) };
+  const two: NodeSketch[] = [
+    ['MatMul', ['x', 'w'], ['a']],
+    ['Relu', ['a'], ['b']],
+    ['MatMul', ['b', 'v'], ['y']],
+  ];
+  const sketchOf = (...dims: number[]): ModelSketch => ({
+    ...{ inputs: { x: ['n', ...dims, 12] }, outputs: ['y'], nodes: two, tensors },
+  });
+  const pooled: ModelSketch = {
+    ...sketchOf(4, 6),
+    nodes: [
+      ['MatMul', ['x', 'w'], ['a']],
+      ['MaxPool', ['a'], ['b'], { kernel_shape: [2, 1] }],
+      ['Concat', ['b', 'b'], ['c'], { axis: 1 }],
+      ['MatMul', ['c', 'v'], ['y']],
+    ],
+  };
+  expectIntegers(compare({ two: sketchOf(), three: sketchOf(5), four: sketchOf(3, 5), pooled }), 2);
+});

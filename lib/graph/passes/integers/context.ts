@@ -3,7 +3,7 @@ import { roundedByte } from '../../ops/quantization';
 import { nodeOf, Rewriter } from '../../rewriter';
 import { tensorOf } from '../../tensors';
 import { regrid } from './grid';
-import { movedRows, movesRows, readRows } from './moves';
+import { movedRows, movesRows, readRows, sameMap } from './moves';
 import { type Bytes, mapDims, maxDepth, named, type Scale, sameScale, scaleNamed, scaleOf } from './parameters';
 
 /** Computes a node in integers, its output rounded to a scale, with new nodes before `at`. Returns nothing if it cannot. */
@@ -91,9 +91,14 @@ export class Integers {
     return this.#rows.get(value);
   }
 
+  /** Same as {@link read}, as a map with these dims. */
+  readAs(value: string, dims: readonly number[], at: GraphNode): Bytes | undefined {
+    const source = sameMap(value, dims, this);
+    return source === undefined ? this.#mapOf(this.rows(value), at, dims) : this.read(source);
+  }
+
   /** The bytes of {@link rows} as a map. */
-  #mapOf(rows: Bytes | undefined, at: GraphNode): Bytes | undefined {
-    const dims = rows && mapDims(this.dims(rows));
+  #mapOf(rows: Bytes | undefined, at: GraphNode, dims = rows && mapDims(this.dims(rows))): Bytes | undefined {
     if (!rows || !dims) return undefined;
     const name = this.add(
       at,
@@ -135,7 +140,18 @@ export class Integers {
     return { ...scale, dims: tensor.dims, integers };
   }
 
-  /** Rounds a value to bytes of this scale, if the node that makes it can compute in integers. */
+  /** Same as {@link tryRound}, as a map with the dims of the value. */
+  tryRoundMap(value: string, to: Scale, at: GraphNode): Bytes | undefined {
+    const bytes = this.tryRound(value, to, at);
+    const dims = this.rewriter.dims(value);
+    const isMap = bytes && sameDims(this.dims(bytes), mapDims(dims) ?? []);
+    return !bytes || isMap ? bytes : this.#mapOf(this.reshaped(bytes, dims, at), at);
+  }
+
+  /**
+   * Rounds a value to bytes of this scale, if the node that makes it can compute in integers. The elements of the map are in the
+   * order of the value's.
+   */
   tryRound(value: string, to: Scale, at: GraphNode): Bytes | undefined {
     return this.#within(() => this.#roundNew(value, to, at));
   }
@@ -162,9 +178,9 @@ export class Integers {
     return bytes && this.reshaped(bytes, this.rewriter.dims(value), at);
   }
 
-  /** Same as {@link tryRound}; if the node cannot compute in integers, rounds its floats. */
+  /** Same as {@link tryRoundMap}; if the node cannot compute in integers, rounds its floats. */
   round(value: string, to: Scale, at: GraphNode): Bytes {
-    return this.tryRound(value, to, at) ?? this.#quantize(value, to, at);
+    return this.tryRoundMap(value, to, at) ?? this.#quantize(value, to, at);
   }
 
   /** The same integers with another scale. */
@@ -231,7 +247,7 @@ export class Integers {
     const { rewriter } = this;
     const dims = rewriter.dims(node.outputs[0]);
     const attributes = named('input', bytes);
-    if (dims.length === 4) {
+    if (sameDims(dims, this.dims(bytes))) {
       rewriter.replace(node, {
         name: node.name,
         outputs: node.outputs,

@@ -1,4 +1,4 @@
-import type { GraphNode } from '../../graph';
+import { type GraphNode, sameDims } from '../../graph';
 import { isMover, movedInputs } from '../../movers';
 import { constantNumber } from '../../ops/op';
 import { nodeOf } from '../../rewriter';
@@ -22,7 +22,7 @@ const moving: Readonly<Record<string, (node: GraphNode, integers: Integers) => b
 /** Rounds the input, then moves its bytes. */
 export const roundMoved: Rounding = (node, to, at, integers) => {
   if (!isMoving(node, integers)) return undefined;
-  const bytes = integers.tryRound(node.inputs[0] as string, to, at);
+  const bytes = integers.tryRoundMap(node.inputs[0] as string, to, at);
   return bytes && moved(node, bytes, at, integers);
 };
 
@@ -47,7 +47,7 @@ function moved(node: GraphNode, bytes: Bytes, at: GraphNode, integers: Integers)
 /** Rounds each operand and joins the bytes, if one of the operands is bytes already or a sum of products. */
 export const roundConcat: Rounding = (node, to, at, integers) => {
   if (!joinsChannels(node, integers)) return undefined;
-  const tried = node.inputs.map((name) => integers.tryRound(name, to, at));
+  const tried = node.inputs.map((name) => integers.tryRoundMap(name, to, at));
   if (!tried.some((part) => part)) return undefined;
   const parts = tried.map((part, i) => part ?? integers.round(node.inputs[i] as string, to, at));
   return joined(node, parts, at, integers);
@@ -98,8 +98,9 @@ function part({ name, attributes, inputs, outputs }: GraphNode, value: string, b
 
 /** What a reshape has as a map may be a map already: [n, c, 1, 1] and [n, c] are the same bytes. */
 export const readReshape: Reading = (_, integers, value) => {
-  const source = sameMap(value, integers);
-  return source === value ? undefined : integers.read(source);
+  const dims = mapDims(integers.rewriter.dims(value));
+  const source = dims && sameMap(value, dims, integers);
+  return source === undefined || source === value ? undefined : integers.read(source);
 };
 
 export const roundReshape: Rounding = ({ inputs: [from = ''], outputs: [into] }, to, at, integers) => {
@@ -107,13 +108,13 @@ export const roundReshape: Rounding = ({ inputs: [from = ''], outputs: [into] },
   return a === b ? integers.tryRound(from, to, at) : undefined;
 };
 
-/** The first of the values that it was reshaped from that is the same as a map. */
-function sameMap(value: string, { rewriter }: Integers): string {
-  const wanted = `${mapDims(rewriter.dims(value))}`;
-  let found = value;
-  for (let node = rewriter.maker(value); node && isReshape(node); node = rewriter.maker(node.inputs[0])) {
-    const [source = ''] = node.inputs;
-    if (`${mapDims(rewriter.dims(source))}` === wanted) found = source;
+/** Of a value and those that it was reshaped from, the first one that has these dims as a map. */
+export function sameMap(value: string, dims: readonly number[], { rewriter }: Integers): string | undefined {
+  let found: string | undefined;
+  for (let name: string | undefined = value; name !== undefined; ) {
+    if (sameDims(mapDims(rewriter.dims(name)) ?? [], dims)) found = name;
+    const node = rewriter.maker(name);
+    name = node && isReshape(node) ? node.inputs[0] : undefined;
   }
   return found;
 }
