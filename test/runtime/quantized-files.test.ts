@@ -145,7 +145,7 @@ test('convolutions of lines', () => {
   expectIntegers(compare(sketches), 2);
 });
 
-test.each(['uint8', 'int8'] as const)('graphs from %s to %s', (type) => {
+test.each(['uint8', 'int8'] as const)('graphs from and to %s', (type) => {
   const zero = type === 'int8' ? -5 : 123;
   const bytes: ModelSketch['bytes'] = {
     w: ['int8', [8, 3, 3, 3], Array.from({ length: 216 }, (_, i) => ((i * 37) % 121) - 60)],
