@@ -286,9 +286,9 @@ export class Integers {
     const isUsed = readers.length > 0 || (rewriter.isRead(output) && rewriter.value(output).type === 'uint8');
     if (!to || !isUsed || dims.includes(0)) return;
     const isMap = mapDims(dims) !== undefined;
-    // What only moves numbers moves bytes for those who read them.
+    // Tensors of three dims stay what they are for readers in floats; others move the bytes themselves.
     const maker = rewriter.maker(value);
-    const isMoved = maker !== undefined && movesRows(maker, this);
+    const isMoved = maker !== undefined && dims.length === 3 && movesRows(maker, this);
     const tried = isMap && !isMoved ? this.tryRound(value, to, node) : undefined;
     if (!tried && readers.every(({ scale }) => sameScale(scale, to))) {
       const moved = regrid(value, to, node, this);
