@@ -228,16 +228,17 @@ export type GraphValue = number;
 /**
  * The files in native/program/ops/ say which operands and attributes each op has.
  *
- * Integers. A value of integers is `uint8` with 4 dims. Only `quantize` and ops on integers make it, and only ops on integers and
- * `dequantize` read it. An integer q represents (q - zeroPoint) * scale, as the attributes of the node that writes it say. Readers
+ * Integers. A value of integers is `uint8` with 4 dims. Only `quantize`, `integerMap` and ops on integers make it, and ops on integers
+ * and `dequantize` read it. An integer q represents (q - zeroPoint) * scale, as the attributes of the node that writes it say. Readers
  * repeat these attributes; a difference is ERR_QUANT_PARAM. Scales are positive normal float32 values, zero points whole numbers from
- * 0 to 255.
+ * 0 to 255. Ops that move elements of any type take a value of integers as plain bytes; their output is no value of integers.
  * - `quantize` [x]: outputScale, outputZeroPoint. `dequantize` [x]: inputScale, inputZeroPoint.
+ * - `integerMap` [x uint8 or int8]: outputScale, outputZeroPoint; takes plain bytes as integers. Signed ones are raised by 128.
  * - `quantizedConv` [x, weight int8, bias int32, weightScale float32, table?]: all are constant except x; kernel, strides, pads,
  *   dilations, group as in `conv`; inputScale, inputZeroPoint; outputScale, outputZeroPoint, or neither for an output of floats;
  *   activation relu or none. Sums are exact, and bits are those of onnxruntime's QLinearConv. ERR_QUANT_PARAM if a sum could
- *   exceed 32 bits. With a square kernel, x may be an image of floats with at most four channels, which the op quantises itself.
- *   table, uint8 [256], is applied to the output; tableScale and tableZeroPoint are those of its entries.
+ *   exceed 32 bits. In one group, x may be an image of floats with at most four channels, which the op quantises itself. table,
+ *   uint8 [256], is applied to the output; tableScale and tableZeroPoint are those of its entries.
  * - `quantizedConvTranspose`: the same operands and attributes, with the weight of `convTranspose`, and outputPadding.
  * - `quantizedTable` [x, table uint8 [256]]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; y = table[x].
  * - `quantizedBinary` [a, b, table?]: kind add, mul or sub; aScale, aZeroPoint, bScale, bZeroPoint, outputScale, outputZeroPoint,
@@ -246,7 +247,7 @@ export type GraphValue = number;
  *   x86-64, bits of sub those of DequantizeLinear, Sub, QuantizeLinear.
  * - `quantizedGlobalAverage` [x]: inputScale, inputZeroPoint, outputScale, outputZeroPoint; bits of QLinearGlobalAveragePool.
  * - `quantizedAveragePool` [x]: the same, and the attributes of `averagePool`; bits of QLinearAveragePool.
- * - `maxPool`, `concat` and `split` along axis 1, `slice`, `pad` with value 0, and `resize` with mode nearest take integers, too.
+ * - `maxPool`, `concat` and `split` along axis 1, `slice`, `pad` with value 0, and `resize` with mode nearest keep integers integers.
  *   Their output has the scale and zero point of the operand. Operands of concat must have the same ones.
  */
 export interface GraphNode {

@@ -1,4 +1,5 @@
 import type { GraphNode } from './graph';
+import { movers } from './movers';
 import type { QuantizedForm } from './quantized-form';
 import { nodeOf } from './rewriter';
 
@@ -89,12 +90,9 @@ function unary(op: string): Form {
   };
 }
 
-/** Operators that move integers: their input and output have the same scale. */
+/** Operators of one operand that move integers: their input and output have the same scale. */
 export const movedOps: Readonly<Record<string, Form>> = Object.fromEntries(
-  [
-    ...['maxPool', 'reshape', 'flatten', 'transpose', 'squeeze', 'unsqueeze', 'slice', 'gather', 'resize', 'identity'],
-    ...['split', 'expand', 'tile', 'depthToSpace', 'spaceToDepth', 'dropout'],
-  ].map((op) => [op, moved]),
+  [...movers.filter((op) => op !== 'concat'), 'maxPool', 'resize', 'dropout'].map((op) => [op, moved]),
 );
 
 function moved(node: GraphNode, form: QuantizedForm): void {

@@ -1,11 +1,9 @@
 import type { Graph, GraphNode, GraphTensor, ValueType } from './graph';
+import { movedInputs, movers } from './movers';
 import { tensorOf } from './tensors';
 
 /** Operators that move integers, all or some of them. */
-const moves: ReadonlySet<string> = new Set([
-  ...['maxPool', 'concat', 'split', 'slice', 'reshape', 'flatten', 'squeeze', 'unsqueeze', 'transpose', 'identity'],
-  ...['gather', 'expand', 'tile', 'depthToSpace', 'spaceToDepth', 'dropout'],
-]);
+const moves: ReadonlySet<string> = new Set([...movers, 'maxPool', 'dropout']);
 
 type Constants = ReadonlyMap<string, GraphTensor>;
 
@@ -50,7 +48,7 @@ function signedValues(graph: Graph, constants: Constants): Set<string> {
   const signed = new Set<string>();
   for (const node of graph.nodes) {
     if (node.op === 'quantizeLinear' && isSigned(node.inputs[2])) signed.add(node.outputs[0] as string);
-    else if (moves.has(node.op) && dataInputs(node).every((name) => signed.has(name)))
+    else if (moves.has(node.op) && movedInputs(node).every((name) => signed.has(name)))
       for (const name of node.outputs) signed.add(name);
   }
   // If integers must stay signed, so must those that they are moved from, and those that are moved from them.
@@ -61,7 +59,7 @@ function signedValues(graph: Graph, constants: Constants): Set<string> {
     };
     drop(graph.outputs);
     for (const node of graph.nodes) {
-      const all = [...dataInputs(node), ...node.outputs];
+      const all = [...movedInputs(node), ...node.outputs];
       if (node.op === 'dequantizeLinear') {
         const [x = '', , zero] = node.inputs;
         if (zero && !isSigned(zero)) drop([x]);
@@ -70,11 +68,6 @@ function signedValues(graph: Graph, constants: Constants): Set<string> {
     }
   }
   return signed;
-}
-
-/** Inputs that are data, not parameters such as lists of dims. */
-function dataInputs({ op, inputs }: GraphNode): readonly string[] {
-  return op === 'concat' ? inputs : inputs.slice(0, 1);
 }
 
 /** Zero points raised by 128. */

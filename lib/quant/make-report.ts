@@ -4,11 +4,12 @@ import type { QuantizationRecipe } from '../model/quantized-model';
 import { letOthersRun } from '../runtime/abort';
 import { inSlices, type Steps } from '../slices';
 import type { AssembledGraph } from './assemble';
+import { integerNodes } from './computed';
 import { coarse, Histogram } from './histogram';
 import { floatOutputs, judgedBy } from './judged';
 import type { CheckedQuantizeOptions } from './options';
 import type { Choice } from './parameters';
-import { type IntegerPlan, isTable } from './plan';
+import { type IntegerPlan, isTable, reasons } from './plan';
 import { dequantizeWeights, type IntegerWeights, magnitude, rowsOf } from './quantize-weights';
 import { saturationOf } from './ranges';
 import {
@@ -53,10 +54,13 @@ export async function reportNodes<M>(
   const seen = (name: string): Histogram => histograms.get(name) ?? (choices.get(name)?.histogram as Histogram);
   const sqnrOf = (name: string): number => noise.get(name) ?? Number.POSITIVE_INFINITY;
   const layers: LayerReport[] = [];
+  const computed = await inSlices(integerNodes(assembled));
   for (const { node, kind, output, reason } of subject.rows(plan)) {
     await letOthersRun(options.signal);
     const [input = ''] = dataInputs(node, graph);
-    const isInteger = plan.nodes.has(node) || isTable(node, plan);
+    const isRefused = assembled.weights.has(node) && !computed.has(node);
+    const isInteger = !isRefused && (plan.nodes.has(node) || isTable(node, plan));
+    const why = isRefused ? reasons.engine : reason;
     const from = isTable(node, plan) ? plan.wiring.rootOf(input) : input;
     const weights = await inSlices(stepsWithin(plan.float.placeOf(node), reportNodeWeights(node, assembled)));
     layers.push({
@@ -64,7 +68,7 @@ export async function reportNodes<M>(
       ...reportActivations(seen(from), isInteger ? choices.get(from) : undefined),
       sqnr: sqnrOf(output),
       ...(weights && { weights }),
-      ...(!isInteger && reason !== undefined && { reason }),
+      ...(!isInteger && why !== undefined && { reason: why }),
     });
   }
   const outputs = floatOutputs(graph).map((name): OutputReport => {

@@ -4,7 +4,7 @@ import { opOf } from '../graph/ops';
 import { Model } from '../model/model';
 import type { AssembledGraph } from './assemble';
 import { completed, type FloatGraph } from './float-graph';
-import { keptNames } from './keep-float';
+import { keptNodes } from './keep-float';
 import { type IntegerPlan, isTable, planIntegers, reasons } from './plan';
 import { isFloat } from './roles';
 import type { Quantized, Row, Subject } from './subject';
@@ -28,8 +28,7 @@ export class ModelSubject implements Subject<Model> {
   }
 
   keptIn({ graph }: FloatGraph): (node: GraphNode) => boolean {
-    const isNamed = keptNames(this.#keepFloat, [graph, this.model.graph]);
-    return ({ name }) => isNamed(name);
+    return keptNodes(this.#keepFloat, graph, this.model.graph);
   }
 
   /** Nodes that compute in integers or could do so, and tables. */

@@ -31,6 +31,7 @@ export const reasons = {
   kept: 'named in keepFloat',
   gate: 'a gate of squeeze-and-excitation: too small to gain',
   neighbours: 'no neighbour in integers on both sides',
+  engine: 'no kernel computes it in integers',
   cost: 'rounding at the borders would cost more than integers save',
 } as const;
 

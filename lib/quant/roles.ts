@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { type Graph, type GraphNode, type GraphTensor, sameDims, sizeOf } from '../graph/graph';
+import { isMover } from '../graph/movers';
 import { clipBounds } from '../graph/ops/clip';
 import { nodeView } from '../graph/specialize';
 
@@ -20,10 +21,7 @@ const functions: ReadonlySet<string> = new Set([
 
 const arithmetic: ReadonlySet<string> = new Set(['add', 'sub', 'mul', 'div', 'min', 'max']);
 
-const movers: ReadonlySet<string> = new Set([
-  ...['maxPool', 'globalMaxPool', 'concat', 'split', 'slice', 'depthToSpace', 'spaceToDepth'],
-  ...['transpose', 'reshape', 'flatten', 'squeeze', 'unsqueeze'],
-]);
+const pools: ReadonlySet<string> = new Set(['maxPool', 'globalMaxPool']);
 
 export function roleOf(node: GraphNode, graph: Graph): Role | undefined {
   const [x = ''] = node.inputs;
@@ -52,7 +50,7 @@ export function roleOf(node: GraphNode, graph: Graph): Role | undefined {
         ? 'mover'
         : undefined;
     default:
-      return movers.has(node.op) ? 'mover' : undefined;
+      return isMover(node) || pools.has(node.op) ? 'mover' : undefined;
   }
 }
 

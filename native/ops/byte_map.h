@@ -41,4 +41,10 @@ void fill_elements(std::byte* data, std::size_t count, std::size_t element, std:
 // Fills the padding lanes of rows [first, end), numbered through all images.
 void clear_padding(const ByteMap& map, std::uint8_t value, std::size_t first, std::size_t end);
 
+// Rows [first, end) of maps of integers, numbered through all images, from and to bytes [n][c][h][w]. `flipped`: bits
+// that are inverted on the way. Padding lanes are left.
+void import_rows(const std::uint8_t* nchw, std::uint8_t flipped, const ByteMap& map, std::size_t first,
+                 std::size_t end);
+void export_rows(const ByteMap& map, std::uint8_t* nchw, std::size_t first, std::size_t end);
+
 }  // namespace qarepvgg

@@ -111,7 +111,7 @@ ConvShape random_stem_shape(Rng& rng, std::size_t max_channels, std::size_t dila
                     random_extent(rng, 40),
                     random_extent(rng, 40),
                     random_channels(rng),
-                    rng.between(1, 7),
+                    rng.between(1, rng.chance(0.8) ? 7 : 16),
                     rng.between(1, 4),
                     0,
                     dilation,

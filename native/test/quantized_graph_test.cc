@@ -228,6 +228,30 @@ TEST(quantized_graph_moves) {
   });
 }
 
+// Bytes of a map are transposed as a tensor, and become a map again.
+TEST(quantized_graph_tensors_of_bytes) {
+  test.repeat(200, [](Rng& rng) {
+    const reference::Dims in = rng.chance(0.2) ? reference::Dims{3, 20, 1, 1} : small_dims(rng, 40);
+    const reference::Dims out{in.n, in.w, in.h, in.c};
+    const Quantization as = random_quantization(rng);
+    const reference::Tensor q = random_integers(rng, in);
+    reference::Tensor expected(out);
+    reference::for_each_element(out,
+                                [&](auto n, auto c, auto y, auto x) { expected.at(n, c, y, x) = q.at(n, x, y, c); });
+    Attributes turned, scale;
+    turned.set("perm", List{0, 3, 2, 1});
+    scale.set("outputScale", as.scale());
+    scale.set("outputZeroPoint", static_cast<double>(as.zero_point()));
+    Maker maker;
+    const ValueId x = maker.input(dims_of(in));
+    const TensorType type{Dtype::kUint8, dims_of(out)};
+    const ValueId bytes = maker.node("transpose", {maker.quantize(x, as)}, type, turned);
+    maker.finish(maker.node("integerMap", {bytes}, type, scale), dims_of(out), as);
+    check_graph(maker.spec(), {floats_of(q, as)}, reference::dequantize(expected, plain(as)).data,
+                text_of("transposed ", in));
+  });
+}
+
 // Splits a map and concatenates the parts in another order.
 TEST(quantized_graph_concat_and_split) {
   test.repeat(200, [](Rng& rng) {

@@ -140,6 +140,14 @@ describe('refused, with every node at fault', () => {
     await expectRejection(answer, 'ERR_MODEL_INCOMPATIBLE', '"nms" (EfficientNMS_TRT of domain TRT), "b" (Loop)');
   });
 
+  test('dynamic quantisation, with what to do instead', async () => {
+    const nodes: ModelSketch['nodes'] = [
+      ['DynamicQuantizeLinear', ['x'], ['q', 's', 'z']],
+      ['DequantizeLinear', ['q', 's', 'z'], ['y']],
+    ];
+    await expectRejection(refused(nodes), 'ERR_MODEL_INCOMPATIBLE', 'quantise the float model with images instead');
+  });
+
   test.each<[string, ModelSketch['nodes'], string]>([
     ['an attribute of another name', [['Relu', ['x'], ['y'], { axis: 1 }]], 'attribute axis, which is not known'],
     ['one of another type', [['Concat', ['x'], ['y'], { axis: 'a' }]], 'attribute axis: expected int, received "a"'],

@@ -6,14 +6,14 @@ import {
   InferenceSession,
   importOnnx,
   loadModel,
-  type Model,
+  Model,
   quantize,
   randn,
   renderReport,
   saveModel,
   sensitivity,
 } from '../../lib';
-import { type ModelSketch, type NodeSketch, onnxFile } from '../support/onnx-files';
+import { graphOf, type ModelSketch, type NodeSketch, onnxFile } from '../support/onnx-files';
 import { expectRejection } from '../support/refusal';
 
 const numbers = (
@@ -116,6 +116,35 @@ test('files keep it', async () => {
   for (const back of [await loadModel<Model>(own), await importOnnx<Model>(theirs)]) {
     expect(await decibels(quantized, back)).toBe(Number.POSITIVE_INFINITY);
   }
+});
+
+test.each([
+  ['a batch norm', 'bn', 'first'],
+  ['the sigmoid of a SiLU', 'gate', 'act'],
+  ['the convolution of a branch', 'narrow', 'wide'],
+  ['the sum of the branches', 'sum', 'wide'],
+])('keepFloat: %s stands for the node that absorbs it', async (_, name, absorber) => {
+  const list = (dims: number[], seed: number) => [dims, [...randn(dims, { seed, std: 0.3 }).data]] as const;
+  const ones = [[8], Array(8).fill(1)] as const;
+  const graph = await graphOf({
+    inputs: { x: ['n', 3, 16, 16] },
+    outputs: ['last'],
+    nodes: [
+      ['Conv', ['x', 'w'], ['first']],
+      ['BatchNormalization', ['first', 'one', 'one', 'one', 'one'], ['bn']],
+      ['Sigmoid', ['bn'], ['gate']],
+      ['Mul', ['bn', 'gate'], ['act']],
+      ['Conv', ['act', 'v'], ['wide'], { pads: [1, 1, 1, 1] }],
+      ['Conv', ['act', 'u'], ['narrow']],
+      ['Add', ['wide', 'narrow'], ['sum']],
+      ['Conv', ['sum', 'v'], ['last']],
+    ],
+    tensors: { w: list([8, 3, 3, 3], 1), v: list([8, 8, 3, 3], 2), u: list([8, 8, 1, 1], 3), one: ones },
+  });
+  const images = [randn([2, 3, 16, 16], { seed: 4 })];
+  const { report } = await quantize(new Model(graph), images, { keepFloat: [name] });
+  const kept = report.layers.filter(({ reason }) => reason === 'named in keepFloat');
+  expect(kept.map((layer) => [layer.name, layer.precision])).toEqual([[absorber, 'float32']]);
 });
 
 test('keepFloat: names and patterns of nodes; others are refused', async () => {

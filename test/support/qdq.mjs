@@ -153,14 +153,15 @@ class Quantizer {
   }
 
   /** @param {GraphNode} node */
-  #isComputed({ op, attributes }) {
+  #isComputed({ op, attributes, inputs }) {
+    if (op === 'matMul') return this.#graph.tensors.has(String(inputs[1]));
     return computed.has(op) && (op !== 'resize' || attributes.mode === 'nearest');
   }
 
   /** @param {GraphNode} node */
   #add(node) {
     const inputs = node.inputs.map((name) => this.#names.get(name) ?? name);
-    if (['conv', 'convTranspose', 'gemm'].includes(node.op)) this.#weights(node, inputs);
+    if (['conv', 'convTranspose', 'gemm', 'matMul'].includes(node.op)) this.#weights(node, inputs);
     if (node.op === 'add' || node.op === 'mul') {
       inputs.forEach((name, i) => {
         const tensor = this.#tensors.get(name);
@@ -181,7 +182,8 @@ class Quantizer {
     const [tensor, shift] = [this.#graph.tensors.get(weight), this.#graph.tensors.get(bias)];
     const input = this.#scales.get(x);
     if (!tensor || !input) return;
-    const axis = node.op === 'convTranspose' || (node.op === 'gemm' && !node.attributes.transB) ? 1 : 0;
+    const axis =
+      node.op === 'convTranspose' || node.op === 'matMul' || (node.op === 'gemm' && !node.attributes.transB) ? 1 : 0;
     const { dims } = tensor;
     const stride = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
     const length = this.#options.perChannel ? Number(dims[axis]) : 1;

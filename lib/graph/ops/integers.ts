@@ -62,6 +62,12 @@ export const integerOps = {
     infer: (node) => sameAs(node, 'float32'),
     lower: (node) => lowered('dequantize', node),
   }),
+  /** Bytes of a tensor, which may be signed, as a map. */
+  integerMap: integerOp({
+    inputs: [1, 1],
+    infer: (node) => sameAs(node, 'uint8'),
+    lower: (node) => lowered('integerMap', node),
+  }),
   /** Inputs: x, bytes or an image of floats; weight (int8), bias (int32), scales of the weight; a table of 256 bytes. */
   quantizedConv: withWindow('quantizedConv', conv, (node) => convDims(asFloats(node))),
   /** Inputs of quantizedConv, with a weight [c, out / group, ...]. */

@@ -22,7 +22,7 @@ import { residualIntoConv } from './residual-into-conv';
 import { roundTensors } from './round-tensors';
 import { writeOut, writeOutConversions } from './write-out';
 
-export { countProducts, type Products } from './integers';
+export { countProducts, isIntegerProduct, type Products } from './integers';
 
 /** Folds nodes whose inputs the passes before have made constant. */
 const fold: Pass = (graph) => {

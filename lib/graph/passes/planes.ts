@@ -79,6 +79,8 @@ function reshaped(name: string, node: GraphNode, rewriter: Rewriter): string {
   if (made) return made.outputs[0] as string;
   const tensor = rewriter.tensor(name);
   if (tensor) return rewriter.addTensor(`${name}/plane`, { ...tensor, dims: value.dims });
+  const rounded = widenedIntegers(name, node, rewriter);
+  if (rounded) return rounded;
   const dims = rewriter.addTensor(`${name}/dims`, tensorOf('int64', [4], value.dims));
   return rewriter.insert(
     node,
@@ -86,6 +88,19 @@ function reshaped(name: string, node: GraphNode, rewriter: Rewriter): string {
     nodeOf({ name: '', outputs: [] }, 'reshape', [name, dims], { allowzero: 1 }),
     value,
   );
+}
+
+/** A constant of integers stays one in front of its DequantizeLinear. */
+function widenedIntegers(name: string, node: GraphNode, rewriter: Rewriter): string | undefined {
+  const maker = rewriter.maker(name);
+  const integers = maker?.op === 'dequantizeLinear' ? rewriter.tensor(maker.inputs[0]) : undefined;
+  if (!maker || !integers) return undefined;
+  const { dims } = widened(integers);
+  const axis = maker.attributes.axis as number;
+  // Of three axes, the last one becomes the fourth. Those that count from the end keep their number, but for the others.
+  const places: Readonly<Record<number, number>> = { 2: 3, [-2]: -3, [-3]: -4 };
+  const inputs = [rewriter.addTensor(`${name}/integers`, { ...integers, dims }), ...maker.inputs.slice(1)];
+  return rewriter.compute(node, 'dequantizeLinear', inputs, { ...maker.attributes, axis: places[axis] ?? axis });
 }
 
 const planeOf = (name: string): string => `${name}/plane`;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/dispatch.h"
+#include "program/ops/map_step.h"
 
 namespace qarepvgg {
 namespace {
@@ -49,11 +50,22 @@ class CopyStep final : public Step {
 
 }  // namespace
 
+ValueType in_layout(ValueType type, Layout layout) {
+  type.layout = layout;
+  type.halo = 0;
+  if (layout == Layout::kPlain) type.quantization.reset();
+  return type;
+}
+
 std::unique_ptr<Step> make_import_step(const MapShape& map, std::size_t members) {
   return std::make_unique<ConversionStep>(map, true, members);
 }
-std::unique_ptr<Step> make_export_step(const MapShape& map, std::size_t members) {
-  return std::make_unique<ConversionStep>(map, false, members);
+std::unique_ptr<Step> make_export_step(const ValueType& map, std::size_t members) {
+  if (!map.quantization) return std::make_unique<ConversionStep>(map.map(), false, members);
+  const auto rows = [map](const Operands& at, std::size_t first, std::size_t end) {
+    export_rows(at.input_bytes(0, map), reinterpret_cast<std::uint8_t*>(at.outputs[0]), first, end);
+  };
+  return make_row_step(map.map(), members, std::nullopt, 1, rows);
 }
 std::unique_ptr<Step> make_copy_step(std::size_t bytes, std::size_t members) {
   return std::make_unique<CopyStep>(bytes, members);

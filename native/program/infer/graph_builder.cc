@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "program/infer/conversion.h"
 #include "program/infer/graph_layout.h"
 #include "program/ops/activation.h"
 
@@ -112,13 +113,11 @@ class Builder {
     if (constant_of(value) != nullptr) constant_used_[value - spec_.inputs.size()] = true;
     if (wanted != kNoBuffer) return wanted;
     const BufferId there = layout == Layout::kMap ? places.plain : places.map;
-    ValueType type = layout_.buffers[there].type;
-    if (type.quantization) fail(code::kInvalidArg, "expected floats, received integers");
+    const ValueType& type = layout_.buffers[there].type;
     if (layout == Layout::kMap && (type.dims().size() != 4 || type.type() != Dtype::kFloat32))
       fail(code::kShape, "expected float32 of 4 dims, received ", name_of(type.type()), " ", text_of(type.dims()));
-    type.layout = layout;
-    type.halo = 0;
-    const BufferId made = add_stage(layout == Layout::kMap ? Job::kImport : Job::kExport, there, type);
+    const BufferId made =
+        add_stage(layout == Layout::kMap ? Job::kImport : Job::kExport, there, in_layout(type, layout));
     (layout == Layout::kMap ? places_[value].map : places_[value].plain) = made;
     return made;
   }

@@ -49,10 +49,9 @@ std::vector<ValueType> outputs_of(const StageLayout& stage, const std::vector<Va
       fail(code::kShape, "expected inputs of the dims that the graph was compiled for (", layout.names[stage.op], ")");
     return op->outputs();
   }
-  ValueType type = types[stage.inputs[0]];
-  if (stage.job == Job::kImport) type.layout = Layout::kMap;
-  if (stage.job == Job::kExport) type.layout = Layout::kPlain;
-  return {type};
+  const ValueType type = types[stage.inputs[0]];
+  if (stage.job == Job::kImport) return {in_layout(type, Layout::kMap)};
+  return {stage.job == Job::kExport ? in_layout(type, Layout::kPlain) : type};
 }
 
 // Only heights and widths of images may differ from the dims that weights were packed for.
@@ -235,7 +234,7 @@ std::unique_ptr<Step> GraphPlan::step_of(const StageLayout& draft, const Op* op,
     case Job::kImport:
       return make_import_step(buffers_[draft.outputs[0]].type.map(), members);
     case Job::kExport:
-      return make_export_step(buffers_[draft.inputs[0]].type.map(), members);
+      return make_export_step(buffers_[draft.inputs[0]].type, members);
     case Job::kCopy:
       return make_copy_step(buffers_[draft.inputs[0]].type.tensor.bytes(), members);
     case Job::kActivation:

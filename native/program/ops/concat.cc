@@ -1,6 +1,6 @@
 // concat: [parts...]; axis. split: [x]; axis, sizes, one for each output. pad: [x]; mode constant, edge or reflect;
 // before, after, one for each axis; value, which is zero for integers. Maps are concatenated and split along channels
-// without a change of layout; maps of integers only if all have the same scale and zero point.
+// without a change of layout; maps of integers only if all have the same scale and zero point, and otherwise as bytes.
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -26,7 +26,8 @@ bool is_map(const Source& source) { return source.layout == Layout::kMap && sour
 
 // The type of an output that has the elements of an operand.
 ValueType type_like(const Source& source, const Dims& dims, Layout layout) {
-  if (source.quantization) return integer_map({dims[0], dims[1], dims[2], dims[3]}, *source.quantization);
+  if (source.quantization && layout == Layout::kMap)
+    return integer_map({dims[0], dims[1], dims[2], dims[3]}, *source.quantization);
   return {{source.tensor.type, dims}, layout, 0};
 }
 
@@ -107,7 +108,7 @@ class ConcatOp final : public Op {
     axis_ = axis_of(context, first.dims.size());
     result_ = first;
     result_.dims[axis_] = 0;
-    bool any_map = false, all_maps = axis_ == 1 && first.dims.size() == 4;
+    bool alike = true, any_map = false, all_maps = axis_ == 1 && first.dims.size() == 4;
     for (const Source& source : context.inputs) {
       Dims rest = source.dims();
       if (rest.size() == first.dims.size()) rest[axis_] = first.dims[axis_];
@@ -119,11 +120,11 @@ class ConcatOp final : public Op {
       any_map |= is_map(source);
       all_maps &= source.constant == nullptr && (source.tensor.type == Dtype::kFloat32 || is_map(source)) &&
                   source.tensor.elements() > 0;
-      if (!(source.quantization == like_.quantization))
-        fail(code::kQuantParam, "expected operands with one scale and zero point, received several");
+      alike &= source.quantization == like_.quantization;
     }
-    if (like_.quantization && !all_maps) fail(code::kInvalidArg, "expected axis 1 of maps of integers");
     layout_ = any_map && all_maps ? Layout::kMap : Layout::kPlain;
+    if (layout_ == Layout::kMap && !alike)
+      fail(code::kQuantParam, "expected operands with one scale and zero point, received several");
   }
   Access access(std::size_t) const override { return layout_ == Layout::kMap ? Access::kMap : Access::kPlain; }
   std::vector<ValueType> outputs() const override { return {type_like(like_, result_.dims, layout_)}; }
@@ -174,8 +175,6 @@ class SplitOp final : public Op {
       fail(code::kShape, "expected sizes that sum to ", whole_.dims[axis_], ", received ", sum);
     const bool empty = std::find(sizes_.begin(), sizes_.end(), std::size_t{0}) != sizes_.end();
     layout_ = is_map(like_) && axis_ == 1 && !empty ? Layout::kMap : Layout::kPlain;
-    if (like_.quantization && layout_ != Layout::kMap)
-      fail(code::kInvalidArg, "expected parts of at least one channel of a map of integers");
   }
   Access access(std::size_t) const override { return layout_ == Layout::kMap ? Access::kMap : Access::kPlain; }
   std::vector<ValueType> outputs() const override {

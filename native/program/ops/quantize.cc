@@ -1,5 +1,6 @@
 // quantize: [x]; outputScale, outputZeroPoint: converts a map of floats to integers. dequantize: [x]; inputScale,
-// inputZeroPoint: the reverse.
+// inputZeroPoint: the reverse. integerMap: [x]; outputScale, outputZeroPoint: takes a plain tensor of bytes as a map of
+// integers. Signed ones are raised by 128.
 #include "kernels/dispatch.h"
 #include "ops/byte_map.h"
 #include "program/ops/image_parts.h"
@@ -77,6 +78,37 @@ class DequantizeOp final : public Op {
   MapShape in_;
 };
 
+class IntegerMapOp final : public Op {
+ public:
+  explicit IntegerMapOp(const OpContext& context)
+      : signed_(context.inputs[0].tensor.type == Dtype::kInt8),
+        in_(read_image(context, signed_ ? Dtype::kInt8 : Dtype::kUint8)),
+        as_(read_quantization(context, "output")) {}
+
+  Access access(std::size_t) const override { return Access::kPlain; }
+  std::vector<ValueType> outputs() const override { return {integer_map(in_, as_)}; }
+  std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
+    auto op = std::make_unique<IntegerMapOp>(*this);
+    op->in_ = inputs[0].map();
+    return op;
+  }
+  std::unique_ptr<Step> plan(const std::vector<ValueType>&, const std::vector<ValueType>& outputs,
+                             std::size_t members) const override {
+    const std::uint8_t flipped = signed_ ? 128 : 0;
+    const auto rows = [flipped, out = outputs[0]](const Operands& at, std::size_t first, std::size_t end) {
+      const ByteMap y = at.output_bytes(0, out);
+      import_rows(reinterpret_cast<const std::uint8_t*>(at.inputs[0]), flipped, y, first, end);
+      clear_padding(y, out.zero_point(), first, end);
+    };
+    return make_row_step(outputs[0].map(), members, std::nullopt, 1, rows);
+  }
+
+ private:
+  bool signed_;
+  MapShape in_;
+  Quantization as_;
+};
+
 }  // namespace
 
 std::unique_ptr<Op> make_quantize(const OpContext& context) {
@@ -86,6 +118,10 @@ std::unique_ptr<Op> make_quantize(const OpContext& context) {
 std::unique_ptr<Op> make_dequantize(const OpContext& context) {
   context.expect_inputs(1, 1);
   return std::make_unique<DequantizeOp>(context);
+}
+std::unique_ptr<Op> make_integer_map(const OpContext& context) {
+  context.expect_inputs(1, 1);
+  return std::make_unique<IntegerMapOp>(context);
 }
 
 }  // namespace qarepvgg

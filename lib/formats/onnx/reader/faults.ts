@@ -7,9 +7,11 @@ const maxNamed = 200;
 export class Faults {
   readonly #found: string[] = [];
   #isDamage = false;
+  #isDynamic = false;
 
-  /** Adds a node that this package does not compute. */
+  /** Adds a node that this package does not compute. @param problem begins with its operator */
   unsupported(node: string, problem: string): void {
+    this.#isDynamic ||= problem.startsWith('DynamicQuantize');
     this.#found.push(`${quote(node)} (${problem})`);
   }
 
@@ -26,7 +28,10 @@ export class Faults {
     const code: ErrorCode = this.#isDamage ? 'ERR_MODEL_FORMAT' : 'ERR_MODEL_INCOMPATIBLE';
     const named = this.#found.slice(0, maxNamed).join(', ');
     const rest = count > maxNamed ? `, and ${count - maxNamed} more` : '';
-    const help = this.#isDamage ? '' : '; docs/onnx.md lists the operators';
+    const other = this.#isDynamic
+      ? 'a file of dynamic quantisation; quantise the float model with images instead, as docs/quantization.md shows'
+      : 'docs/onnx.md lists the operators';
+    const help = this.#isDamage ? '' : `; ${other}`;
     const nodes = count === 1 ? 'one that is not' : `${count} that are not`;
     throw failure(code, `expected nodes that can be computed, received ${nodes}: ${named}${rest}${help}`);
   }

@@ -1,7 +1,7 @@
 import type { GraphNode } from '../../graph';
 import { tensorOf } from '../../tensors';
 import type { Integers, Rounding } from './context';
-import { type Bytes, named, type Scale } from './parameters';
+import { type Bytes, mapDims, named, type Scale } from './parameters';
 
 const kinds: Readonly<Record<string, boolean>> = { add: true, mul: true, sub: false };
 
@@ -29,6 +29,9 @@ function hasRoom(op: string, a: Scale, b: Scale, to: Scale): boolean {
 
 /** The operands in the order that the engine needs. */
 function paired(a: Bytes, b: Bytes, node: GraphNode, integers: Integers): readonly [Bytes, Bytes] | undefined {
+  // Operands of fewer dims are broadcast along other axes than their maps would be.
+  const [rank, ...ranks] = [...node.outputs, ...node.inputs].map((name) => integers.rewriter.dims(name).length);
+  if (ranks.some((other) => other !== rank)) return undefined;
   const fits = ([large, small]: readonly [Bytes, Bytes]): boolean => {
     const [dims, other] = [integers.dims(large), integers.dims(small)];
     const gate = [dims[0], dims[1], 1, 1];
@@ -58,7 +61,9 @@ function withConstant(
   if (!bytes || !constant || !dims || !(first || kinds[node.op])) return undefined;
   const perChannel = [1, dims[1], 1, 1].slice(-Math.max(constant.dims.length, 3));
   if (!hasRoom(node.op, bytes, constant, to)) return undefined;
-  if (constant.integers.length > 1 && `${constant.dims}` !== `${perChannel}`) return undefined;
+  const result = integers.rewriter.dims(node.outputs[0]);
+  const isOne = constant.integers.length === 1 && `${mapDims(result)}` === `${dims}`;
+  if (!isOne && !(result.length === 4 && `${constant.dims}` === `${perChannel}`)) return undefined;
   const name = integers.rewriter.addTensor(
     `${node.name}/constant`,
     tensorOf('uint8', constant.dims, constant.integers),

@@ -1,10 +1,10 @@
-import { isNormal } from '../../data-types';
-import type { AttributeValue, Graph, GraphNode } from '../../graph';
+import { type AttributeValue, type Graph, type GraphNode, sameDims } from '../../graph';
 import { roundedByte } from '../../ops/quantization';
 import { nodeOf, Rewriter } from '../../rewriter';
 import { tensorOf } from '../../tensors';
 import { regrid } from './grid';
-import { type Bytes, maxDepth, named, type Scale, sameScale, scaleNamed, scaleOf } from './parameters';
+import { movedRows, movesRows, readRows, sameMap } from './moves';
+import { type Bytes, mapDims, maxDepth, named, type Scale, sameScale, scaleNamed, scaleOf } from './parameters';
 
 /** Computes a node in integers, its output rounded to a scale, with new nodes before `at`. Returns nothing if it cannot. */
 export type Rounding = (node: GraphNode, to: Scale, at: GraphNode, integers: Integers) => Bytes | undefined;
@@ -34,6 +34,7 @@ export class Integers {
   readonly rewriter: Rewriter;
   readonly #families: Families;
   readonly #read = new Map<string, Bytes | undefined>();
+  readonly #rows = new Map<string, Bytes | undefined>();
   #depth = 0;
 
   constructor(graph: Graph, families: Families) {
@@ -71,7 +72,50 @@ export class Integers {
   #readNew(value: string): Bytes | undefined {
     const node = this.rewriter.maker(value);
     if (!node || node.activation) return undefined;
-    return node.op === 'dequantize' ? bytesOf(node) : this.#families.readings[node.op]?.(node, this, value);
+    if (node.op === 'dequantize') return bytesOf(node);
+    const found = this.#families.readings[node.op]?.(node, this, value);
+    const isGiven = node.op === 'dequantizeLinear' && !this.rewriter.tensor(node.inputs[0]);
+    return found ?? (isGiven || movesRows(node, this) ? this.#mapOf(this.rows(value), node) : undefined);
+  }
+
+  /** Same as {@link read}, as a tensor that has the dims of the value, which may be any: operators that move bytes read it. */
+  rows(value: string): Bytes | undefined {
+    if (!this.#rows.has(value))
+      this.#rows.set(
+        value,
+        this.#within(() => {
+          const node = this.rewriter.maker(value);
+          return node && !node.activation ? readRows(node, this, value) : undefined;
+        }),
+      );
+    return this.#rows.get(value);
+  }
+
+  /** Same as {@link read}, as a map with these dims. */
+  readAs(value: string, dims: readonly number[], at: GraphNode): Bytes | undefined {
+    const source = sameMap(value, dims, this);
+    return source === undefined ? this.#mapOf(this.rows(value), at, dims) : this.read(source);
+  }
+
+  /** The bytes of {@link rows} as a map. */
+  #mapOf(rows: Bytes | undefined, at: GraphNode, dims = rows && mapDims(this.dims(rows))): Bytes | undefined {
+    if (!rows || !dims) return undefined;
+    const name = this.add(
+      at,
+      `${at.name}/map`,
+      'integerMap',
+      [this.reshaped(rows, dims, at).name],
+      named('output', rows),
+      dims,
+    );
+    return { ...rows, name };
+  }
+
+  /** The same bytes with other dims. */
+  reshaped(bytes: Bytes, dims: readonly number[], at: GraphNode): Bytes {
+    if (sameDims(this.dims(bytes), dims)) return bytes;
+    const name = this.rewriter.compute(at, 'reshape', [bytes.name, this.#shape(dims, at)], { allowzero: 1 });
+    return { ...bytes, name };
   }
 
   /** Stops the recursion, with nothing, in chains of operators that are too long for the stack. */
@@ -90,17 +134,24 @@ export class Integers {
     const { rewriter } = this;
     const node = rewriter.maker(value);
     const tensor = node?.op === 'dequantizeLinear' ? rewriter.tensor(node.inputs[0]) : undefined;
-    const parameters = node?.inputs.slice(1).map((name) => rewriter.tensor(name)) ?? [];
-    if (!tensor || (tensor.type !== 'uint8' && tensor.type !== 'int8')) return undefined;
-    if (parameters.some((parameter) => parameter?.data.length !== 1)) return undefined;
-    const offset = tensor.type === 'int8' ? 128 : 0;
-    const [scale = 0, zeroPoint = 0] = parameters.map((parameter) => Number(parameter?.data[0]));
-    if (!isNormal(scale)) return undefined;
-    const integers = Uint8Array.from(tensor.data as Int8Array, (byte) => byte + offset);
-    return { scale, zeroPoint: zeroPoint + offset, dims: tensor.dims, integers };
+    const scale = node && tensor && scaleOf(node, rewriter);
+    if (!scale) return undefined;
+    const integers = Uint8Array.from(tensor.data as Int8Array, (byte) => byte + (tensor.type === 'int8' ? 128 : 0));
+    return { ...scale, dims: tensor.dims, integers };
   }
 
-  /** Rounds a value to bytes of this scale, if the node that makes it can compute in integers. */
+  /** Same as {@link tryRound}, as a map with the dims of the value. */
+  tryRoundMap(value: string, to: Scale, at: GraphNode): Bytes | undefined {
+    const bytes = this.tryRound(value, to, at);
+    const dims = this.rewriter.dims(value);
+    const isMap = bytes && sameDims(this.dims(bytes), mapDims(dims) ?? []);
+    return !bytes || isMap ? bytes : this.#mapOf(this.reshaped(bytes, dims, at), at);
+  }
+
+  /**
+   * Rounds a value to bytes of this scale, if the node that makes it can compute in integers. The elements of the map are in the
+   * order of the value's.
+   */
   tryRound(value: string, to: Scale, at: GraphNode): Bytes | undefined {
     return this.#within(() => this.#roundNew(value, to, at));
   }
@@ -114,12 +165,22 @@ export class Integers {
     // Clamps come first: rounding is monotonic, so a clamp applies to the rounded bytes.
     const found = clamps[node.op]?.(node, to, at, this) ?? functions(node, to, at, this);
     if (found || !this.rewriter.isReadOnce(value)) return found;
-    return roundings[node.op]?.(node, to, at, this);
+    const rounded = roundings[node.op]?.(node, to, at, this);
+    return rounded ?? (movesRows(node, this) ? this.#mapOf(this.#roundRows(value, to, at), at) : undefined);
   }
 
-  /** Same as {@link tryRound}; if the node cannot compute in integers, rounds its floats. */
+  /** Rounds what is moved, then moves the bytes. */
+  #roundRows(value: string, to: Scale, at: GraphNode): Bytes | undefined {
+    const node = this.rewriter.maker(value);
+    const isFound = node && movesRows(node, this) && this.rewriter.isReadOnce(value);
+    if (isFound) return this.#within(() => movedRows(node, value, (name) => this.#roundRows(name, to, at), at, this));
+    const bytes = this.tryRound(value, to, at);
+    return bytes && this.reshaped(bytes, this.rewriter.dims(value), at);
+  }
+
+  /** Same as {@link tryRoundMap}; if the node cannot compute in integers, rounds its floats. */
   round(value: string, to: Scale, at: GraphNode): Bytes {
-    return this.tryRound(value, to, at) ?? this.#quantize(value, to, at);
+    return this.tryRoundMap(value, to, at) ?? this.#quantize(value, to, at);
   }
 
   /** The same integers with another scale. */
@@ -181,12 +242,12 @@ export class Integers {
     return rewriter.compute(at, 'dequantizeLinear', [integers, ...parameters]);
   }
 
-  /** Replaces a node by one that outputs the floats that bytes represent, with the node's dims: [n, c, h, w] or [n, c]. */
+  /** Replaces a node by one that outputs the floats that bytes represent, with the node's dims. */
   dequantizeAs(node: GraphNode, bytes: Bytes): void {
     const { rewriter } = this;
     const dims = rewriter.dims(node.outputs[0]);
     const attributes = named('input', bytes);
-    if (dims.length === 4) {
+    if (sameDims(dims, this.dims(bytes))) {
       rewriter.replace(node, {
         name: node.name,
         outputs: node.outputs,
@@ -222,31 +283,36 @@ export class Integers {
       const scale = reader.op === 'dequantizeLinear' ? scaleOf(reader, rewriter) : undefined;
       return scale ? [{ reader, scale }] : [];
     });
-    if (!to || readers.length === 0 || dims.includes(0)) return;
-    const isMap = dims.length === 4 || dims.length === 2;
-    const tried = isMap ? this.tryRound(value, to, node) : undefined;
+    const isUsed = readers.length > 0 || (rewriter.isRead(output) && rewriter.value(output).type === 'uint8');
+    if (!to || !isUsed || dims.includes(0)) return;
+    const isMap = mapDims(dims) !== undefined;
+    // Tensors of three dims stay what they are for readers in floats; others move the bytes themselves.
+    const maker = rewriter.maker(value);
+    const isMoved = maker !== undefined && dims.length === 3 && movesRows(maker, this);
+    const tried = isMap && !isMoved ? this.tryRound(value, to, node) : undefined;
     if (!tried && readers.every(({ scale }) => sameScale(scale, to))) {
       const moved = regrid(value, to, node, this);
       if (moved !== undefined) {
         for (const { reader } of readers) rewriter.replace(reader, nodeOf(reader, 'identity', [moved]));
-        this.#finish(node, moved);
+        if (rewriter.isRead(output)) this.#feed(node, moved);
+        else this.removeUnread(output);
         return;
       }
     }
     if (!isMap) return;
-    const bytes = tried ?? this.#quantize(value, to, node);
+    const bytes = tried ?? ((isMoved && this.tryRound(value, to, node)) || this.#quantize(value, to, node));
     for (const { reader, scale } of readers) this.dequantizeAs(reader, this.reinterpret(bytes, scale, node));
-    this.#finish(node, rewriter.isRead(output) ? this.#floatsLike(value, bytes, node) : value);
+    if (!rewriter.isRead(output)) this.removeUnread(output);
+    else if (rewriter.value(output).type === 'uint8') {
+      rewriter.replace(node, nodeOf(node, 'identity', [this.reshaped(bytes, dims, node).name]));
+      this.removeUnread(value);
+    } else this.#feed(node, this.#floatsLike(value, bytes, node));
   }
 
-  /** Removes a conversion. If something reads its integers, keeps it and feeds it the floats that represent them. */
-  #finish(node: GraphNode, floats: string): void {
-    const [output = ''] = node.outputs;
-    if (!this.rewriter.isRead(output)) this.removeUnread(output);
-    else {
-      this.rewriter.replace(node, { ...node, inputs: [floats, ...node.inputs.slice(1)] });
-      this.removeUnread(node.inputs[0] as string);
-    }
+  /** Keeps a conversion whose integers something reads, and feeds it the floats that represent them. */
+  #feed(node: GraphNode, floats: string): void {
+    this.rewriter.replace(node, { ...node, inputs: [floats, ...node.inputs.slice(1)] });
+    this.removeUnread(node.inputs[0] as string);
   }
 
   #floatsLike(value: string, bytes: Bytes, node: GraphNode): string {
@@ -259,10 +325,10 @@ export class Integers {
   #quantize(value: string, to: Scale, at: GraphNode): Bytes {
     const { rewriter } = this;
     const dims = rewriter.dims(value);
-    const mapDims = dims.length === 4 ? dims : [...dims, 1, 1];
+    const image = mapDims(dims) as readonly number[];
     const map =
-      dims.length === 4 ? value : rewriter.compute(at, 'reshape', [value, this.#shape(mapDims, at)], { allowzero: 1 });
-    const name = this.add(at, `${at.name}/bytes`, 'quantize', [map], named('output', to), mapDims);
+      dims.length === 4 ? value : rewriter.compute(at, 'reshape', [value, this.#shape(image, at)], { allowzero: 1 });
+    const name = this.add(at, `${at.name}/bytes`, 'quantize', [map], named('output', to), image);
     return { name, scale: to.scale, zeroPoint: to.zeroPoint };
   }
 

@@ -1,4 +1,4 @@
-import { type GraphNode, sizeOf } from '../../graph';
+import { type GraphNode, sameDims, sizeOf } from '../../graph';
 import { nodeOf } from '../../rewriter';
 import { tensorOf } from '../../tensors';
 import type { Integers, Rounding } from './context';
@@ -37,7 +37,7 @@ export function productInFloats(node: GraphNode, integers: Integers): boolean {
   const { rewriter } = integers;
   const dims = rewriter.dims(node.outputs[0]);
   const made = { op: found.op, inputs: operandsOf(found, node, integers), attributes: attributesOf(found) };
-  if (dims.length === 4) rewriter.replace(node, { ...made, name: node.name, outputs: node.outputs });
+  if (sameDims(dims, found.dims)) rewriter.replace(node, { ...made, name: node.name, outputs: node.outputs });
   else {
     const map = integers.add(node, `${node.name}/map`, made.op, made.inputs, made.attributes, found.dims, 'float32');
     const shape = rewriter.addTensor(`${node.name}/dims`, tensorOf('int64', [dims.length], dims));
@@ -78,7 +78,7 @@ const layouts: Readonly<
   },
   matMul(node, { rewriter }) {
     const [a, b] = [rewriter.dims(node.inputs[0]), rewriter.dims(node.inputs[1])];
-    return a.length === 2 && b.length === 2 ? ofColumns(b[0] as number, b[1] as number) : undefined;
+    return a.length >= 2 && b.length === 2 ? ofColumns(b[0] as number, b[1] as number) : undefined;
   },
 };
 
@@ -106,12 +106,21 @@ function productOf(node: GraphNode, integers: Integers): IntegerProduct | undefi
   const { rewriter } = integers;
   const layout = hasIntegerWeights(node, rewriter) ? layouts[node.op]?.(node, integers) : undefined;
   if (!layout) return undefined;
-  const x = integers.read(node.inputs[0] as string);
+  const [input = ''] = node.inputs;
+  const dims = rewriter.dims(node.outputs[0]);
+  // All rows of a product count as images.
+  const asRows = (whole: readonly number[]): readonly number[] => [
+    sizeOf(whole.slice(0, -1)),
+    whole.at(-1) as number,
+    1,
+    1,
+  ];
+  const isRows = layout.op === 'quantizedConv' && node.op !== 'conv';
+  const x = isRows ? integers.readAs(input, asRows(rewriter.dims(input)), node) : integers.read(input);
   const weights = x && integerWeights(node, layout, x, rewriter);
   if (!weights) return undefined;
-  const dims = rewriter.dims(node.outputs[0]);
   const { op, attributes } = layout as typeof layout & IntegerProduct;
-  return { op, x, weights, attributes, dims: dims.length === 4 ? dims : [...dims, 1, 1] };
+  return { op, x, weights, attributes, dims: isRows ? asRows(dims) : dims };
 }
 
 function operandsOf({ x, weights }: IntegerProduct, { name }: GraphNode, { rewriter }: Integers): readonly string[] {

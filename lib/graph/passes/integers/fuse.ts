@@ -1,5 +1,4 @@
 import type { Graph, GraphNode, GraphTensor } from '../../graph';
-import { convWindow } from '../../ops/conv';
 import { Rewriter } from '../../rewriter';
 import { tensorOf } from '../../tensors';
 import { imageChannels, named, type Scale, sameScale, scaleNamed } from './parameters';
@@ -72,9 +71,7 @@ function fuseImage(node: GraphNode, inputs: ReadonlySet<string>, rewriter: Rewri
   const [count, channels] = rewriter.dims(image) as [number, number];
   const isGiven = inputs.has(image) || isTurned(image, rewriter);
   if (bytes?.op !== 'quantize' || !isGiven || count !== 1 || channels > imageChannels) return;
-  const { kernel, strides, dilations, pads } = convWindow(rewriter.view(node));
-  const isSquare = [kernel, strides, dilations, pads].every((list) => list.every((value) => value === list[0]));
-  if (node.attributes.group !== 1 || !isSquare) return;
+  if (node.attributes.group !== 1) return;
   rewriter.replace(node, { ...node, inputs: [image, ...node.inputs.slice(1)] });
   rewriter.remove(bytes);
 }

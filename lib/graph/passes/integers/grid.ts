@@ -1,21 +1,7 @@
 import type { GraphNode } from '../../graph';
+import { isMover, movedInputs } from '../../movers';
 import type { Integers } from './context';
 import { maxDepth, type Scale, sameScale } from './parameters';
-
-/** Operators that only move floats, and their inputs that are data. */
-const moves: Readonly<Record<string, (node: GraphNode) => readonly string[]>> = {
-  concat: ({ inputs }) => inputs,
-  depthToSpace: ({ inputs }) => inputs.slice(0, 1),
-  flatten: ({ inputs }) => inputs.slice(0, 1),
-  gather: ({ inputs }) => inputs.slice(0, 1),
-  identity: ({ inputs }) => inputs.slice(0, 1),
-  reshape: ({ inputs }) => inputs.slice(0, 1),
-  slice: ({ inputs }) => inputs.slice(0, 1),
-  spaceToDepth: ({ inputs }) => inputs.slice(0, 1),
-  squeeze: ({ inputs }) => inputs.slice(0, 1),
-  transpose: ({ inputs }) => inputs.slice(0, 1),
-  unsqueeze: ({ inputs }) => inputs.slice(0, 1),
-};
 
 /**
  * Rounds a value in floats that consists of moved bytes to a scale, without a conversion after the moves. Bytes of that scale
@@ -52,7 +38,8 @@ class MovedValues {
       node !== undefined &&
       !node.activation &&
       this.#known.size <= maxDepth &&
-      (node.op === 'dequantize' || (moves[node.op]?.(node).some((name) => this.isMoved(name)) ?? false));
+      (node.op === 'dequantize' ||
+        (isMover(node) && node.outputs.length === 1 && movedInputs(node).some((name) => this.isMoved(name))));
     this.#known.set(value, isFound);
     return isFound;
   }
@@ -72,7 +59,7 @@ class MovedValues {
       const bytes = integers.read(value);
       return !bytes || sameScale(bytes, to) ? value : integers.floats(integers.requantize(bytes, to, at), at);
     }
-    const made = new Map((moves[node.op]?.(node) ?? []).map((name) => [name, this.of(name)]));
+    const made = new Map(movedInputs(node).map((name) => [name, this.of(name)]));
     if ([...made].every(([name, other]) => name === other)) return value;
     const inputs = node.inputs.map((name) => made.get(name) ?? name);
     const like = { op: node.op, inputs, attributes: node.attributes };

@@ -1,4 +1,4 @@
-import type { Graph } from '../../graph';
+import type { Graph, GraphNode } from '../../graph';
 import { removeDead } from '../remove-dead';
 import { binary } from './binary';
 import { clamp, readRelu } from './clamps';
@@ -32,6 +32,7 @@ const families: Families = {
   },
   readings: {
     concat: readConcat,
+    identity: readReshape,
     maxPool: readMoved,
     pad: readMoved,
     relu: readRelu,
@@ -47,7 +48,8 @@ const families: Families = {
  * become attributes of native nodes. Other conversions stay, and so does a graph without conversions.
  */
 export function computeIntegers(graph: Graph): Graph {
-  if (!graph.nodes.some(({ op }) => op === 'quantizeLinear')) return graph;
+  const isGiven = ({ op, inputs: [x = ''] }: GraphNode): boolean => op === 'dequantizeLinear' && !graph.tensors.has(x);
+  if (!graph.nodes.some((node) => node.op === 'quantizeLinear' || isGiven(node))) return graph;
   const integers = new Integers(graph, families);
   const { rewriter } = integers;
   for (const node of rewriter.nodes()) if (node.op === 'quantizeLinear') integers.convert(node);
@@ -58,6 +60,11 @@ export function computeIntegers(graph: Graph): Graph {
 const products = ['quantizedConv', 'quantizedConvTranspose'];
 const floatProducts = ['conv', 'convTranspose', 'matMul'];
 
+/** Whether a node of an optimised graph is a convolution or matrix product in integers. Its weights are its second input. */
+export function isIntegerProduct({ op }: GraphNode): boolean {
+  return products.includes(op);
+}
+
 /** How many convolutions and matrix products with weights a graph has, and how many of them compute in integers. */
 export interface Products {
   readonly integer: number;
@@ -66,7 +73,7 @@ export interface Products {
 
 /** Counts those of an optimised graph. */
 export function countProducts({ nodes, tensors }: Graph): Products {
-  const integer = nodes.filter(({ op }) => products.includes(op)).length;
+  const integer = nodes.filter(isIntegerProduct).length;
   const float = nodes.filter(({ op, inputs }) => floatProducts.includes(op) && tensors.has(inputs[1] as string)).length;
   return { integer, all: integer + float };
 }

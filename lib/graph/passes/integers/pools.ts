@@ -12,15 +12,16 @@ const maxRatio = 2 ** 20;
 export const globalAverage: Rounding = (node, to, at, integers) => {
   const { rewriter } = integers;
   const [value = ''] = node.inputs;
-  const [, , height = 0, width = 0, ...others] = rewriter.dims(value);
+  const dims = rewriter.dims(value);
+  const [, , height = 0, width = 0] = dims;
   const isAll = node.op !== 'reduceMean' || `${reducedAxes(rewriter.view(node) as never)}` === '2,3';
   const kept = node.op !== 'reduceMean' || node.attributes.keepdims === 1;
-  if (!isAll || !kept || others.length > 0 || height * width > maxPixels) return undefined;
+  if (!isAll || !kept || dims.length !== 4 || height * width > maxPixels) return undefined;
   const bytes = integers.read(value);
   if (!bytes || !(bytes.scale / to.scale < maxRatio)) return undefined;
   const attributes = { ...named('input', bytes), ...named('output', to) };
-  const dims = [...integers.dims(bytes).slice(0, 2), 1, 1];
-  return { ...to, name: integers.add(at, node.name, 'quantizedGlobalAverage', [bytes.name], attributes, dims) };
+  const result = [...dims.slice(0, 2), 1, 1];
+  return { ...to, name: integers.add(at, node.name, 'quantizedGlobalAverage', [bytes.name], attributes, result) };
 };
 
 export const average: Rounding = (node, to, at, integers) => {

@@ -1,4 +1,4 @@
-import type { GraphNode, GraphTensor } from '../../graph';
+import { type GraphNode, type GraphTensor, sameDims } from '../../graph';
 import { opOf, ops } from '../../ops';
 import { roundedByte } from '../../ops/quantization';
 import { unaryOps } from '../../ops/unary';
@@ -55,12 +55,13 @@ function newFunction(value: string, integers: Integers, known: Known): ByteFunct
     const bytes = integers.read(value);
     return bytes && dequantized(bytes);
   }
+  const dims = rewriter.dims(value);
   const operands = node.inputs.map((name): ByteFunction | GraphTensor | undefined => {
     if (name === '') return undefined;
     const tensor = rewriter.tensor(name);
-    if (tensor)
-      return tensor.data.length === 1 && tensor.dims.length <= rewriter.dims(value).length ? tensor : undefined;
-    return functionOf(name, integers, known);
+    if (tensor) return tensor.data.length === 1 && tensor.dims.length <= dims.length ? tensor : undefined;
+    // The same bytes with other dims are broadcast.
+    return sameDims(rewriter.dims(name), dims) ? functionOf(name, integers, known) : undefined;
   });
   if (node.inputs.some((name, i) => name !== '' && !operands[i])) return undefined;
   const given = operands.filter((operand): operand is ByteFunction => operand !== undefined && 'bytes' in operand);
@@ -123,7 +124,8 @@ interface Term extends Scale {
  */
 function arithmetic(node: GraphNode, to: Scale, integers: Integers) {
   const compute = arithmetics[node.op];
-  const terms = compute ? node.inputs.map((name) => termOf(name, integers)) : [];
+  const dims = integers.rewriter.dims(node.outputs[0]);
+  const terms = compute ? node.inputs.map((name) => termOf(name, dims, integers)) : [];
   if (!compute || terms.length === 0 || terms.includes(undefined)) return undefined;
   const known = terms as Term[];
   const given = known.flatMap(({ bytes, integers: values }) =>
@@ -143,8 +145,8 @@ function arithmetic(node: GraphNode, to: Scale, integers: Integers) {
   return { bytes: (common[0] as ByteFunction).bytes, table };
 }
 
-function termOf(name: string, integers: Integers): Term | undefined {
-  const bytes = integers.read(name);
+function termOf(name: string, dims: readonly number[], integers: Integers): Term | undefined {
+  const bytes = sameDims(integers.rewriter.dims(name), dims) ? integers.read(name) : undefined;
   if (bytes) return { ...bytes, bytes, integers: Uint8Array.from({ length: 256 }, (_, q) => q) };
   const constant = integers.constant(name);
   return constant?.integers.length === 1 ? constant : undefined;
