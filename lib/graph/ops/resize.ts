@@ -23,7 +23,8 @@ export const resize = defineOp({
   attributes,
   upgrade(node, opset) {
     if (opset > 10) return [node];
-    // Opset 10 has no region and only one way to compute coordinates.
+    // Opset 10 has no region and only one way to compute coordinates. It does not say how to round them: PyTorch, which writes
+    // such files, means floor. (onnxruntime takes the ceiling on axes that shrink.)
     const [x = '', scales = ''] = node.inputs;
     const given = new Map(node.attributes)
       .set('coordinate_transformation_mode', 'asymmetric')
@@ -75,8 +76,8 @@ function read(node: ResizeNode): { dims: number[]; scales: number[]; roi: number
       roi[axis + dims.length] = regions[i + axes.length] as number;
     }
     const length = (dims[axis] as number) * (crops ? (roi[axis + dims.length] as number) - (roi[axis] as number) : 1);
-    scales[axis] = factors ? (factors[i] as number) : (lengths?.[i] as number) / (dims[axis] as number);
-    // Scales are float32 in the file, and runtimes compute the product in float32.
+    // Scales are float32 in the file, and runtimes compute with them in float32.
+    scales[axis] = Math.fround(factors ? (factors[i] as number) : (lengths?.[i] as number) / (dims[axis] as number));
     result[axis] = factors
       ? Math.floor(Math.fround(Math.fround(length) * (factors[i] as number)))
       : (lengths?.[i] as number);
@@ -99,7 +100,11 @@ function keepAspect(
   const own = axes.map((axis) => scales[axis] as number);
   const scale = policy === 'not_larger' ? Math.min(...own) : Math.max(...own);
   for (const axis of axes) scales[axis] = scale;
-  return { dims: dims.map((dim, axis) => (axes.includes(axis) ? Math.round(dim * scale) : dim)), scales, roi };
+  return {
+    dims: dims.map((dim, axis) => (axes.includes(axis) ? Math.round(Math.fround(dim * scale)) : dim)),
+    scales,
+    roi,
+  };
 }
 
 function nonEmpty(list: number[] | undefined): number[] | undefined {
