@@ -33,12 +33,12 @@ test('inputs, outputs and open dims', async () => {
   expect(graph.nodes).toEqual([{ name: 'y', op: 'relu', inputs: ['x'], outputs: ['y'], attributes: {} }]);
 });
 
-test('an initializer that is also an input is a constant; of two of one name the later counts', async () => {
-  const graph = await graphOf({
+test('an initializer that is also an input is a constant; two of one name are refused', async () => {
+  const file = (...values: number[]) => ({
     opsets: [{ version: 13 }],
     graph: {
       nodes: [{ opType: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
-      initializers: [1, 2].map((value) => ({
+      initializers: values.map((value) => ({
         name: 'w',
         dims: [1],
         dataType: 1,
@@ -48,8 +48,10 @@ test('an initializer that is also an input is a constant; of two of one name the
       outputs: [{ name: 'y' }],
     },
   });
+  const graph = await graphOf(file(1));
   expect(graph.inputs.map(({ name }) => name)).toEqual(['x']);
-  expect(graph.tensors.get('w')?.data[0]).toBe(2);
+  expect(graph.tensors.get('w')?.data[0]).toBe(1);
+  await expectRejection(graphOf(file(1, 2)), 'ERR_MODEL_FORMAT', 'names, each once, received "w"');
 });
 
 test('nodes of any order are put in order', async () => {

@@ -79,9 +79,11 @@ function readOpset({ opsets: given }: ModelFile, where: string): number {
   );
 }
 
-/** If two tensors have the same name, the later one counts, as in onnxruntime. */
+/** Two tensors of one name are refused: in onnxruntime, the first counts if they are large, and the second if they are small. */
 function* readTensors(graph: GraphFields, external: ExternalBytes, where: string): Steps<Map<string, GraphTensor>> {
   if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', where, 'dense tensors', 'sparse ones');
+  const odd = repeated(graph.initializers.map(({ name = '' }) => name));
+  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', `${where}, tensors`, 'names, each once', quote(odd));
   const tensors = new Map<string, GraphTensor>();
   for (const [i, fields] of graph.initializers.entries()) {
     if (i % stepNodes === stepNodes - 1) yield;
