@@ -1,28 +1,18 @@
 import { describeList } from '../../errors';
-import { onnxTypeOf } from '../data-types';
-import type { DataType, GraphNode } from '../graph';
+import { dataTypeOf, onnxTypeOf } from '../data-types';
+import type { GraphNode } from '../graph';
 import { numbersOf, stridesOf, tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
 import { convDims } from './conv';
 import { roundEven } from './elementwise';
 import { matMulDims } from './mat-mul';
-import {
-  attribute,
-  axisOf,
-  defineOp,
-  type OpNode,
-  operand,
-  optionalAttribute,
-  tensorAt,
-  unfit,
-  unsupported,
-} from './op';
+import { attribute, axisOf, defineOp, type OpNode, operand, tensorAt, unfit, unsupported } from './op';
 import { windowAttributes } from './window';
 
 const attributes = {
   axis: attribute('int', 1),
   block_size: attribute('int', 0),
-  output_dtype: optionalAttribute('int'),
+  output_dtype: attribute('int', 0),
   saturate: attribute('int', 1),
 };
 
@@ -39,13 +29,22 @@ export const quantizeLinear = defineOp({
   onnx: 'QuantizeLinear',
   inputs: [2, 3],
   attributes,
+  /** A zero point alone says which integers. */
+  upgrade(node, _, additions) {
+    const type = dataTypeOf(Number(node.attributes.get('output_dtype') ?? 0));
+    const [x = '', scale = '', zero = ''] = node.inputs;
+    if (zero || (type !== 'uint8' && type !== 'int8')) return [node];
+    const attributes = new Map(node.attributes);
+    attributes.delete('output_dtype');
+    return [{ ...node, attributes, inputs: [x, scale, additions.tensor(tensorOf(type, [], [0]))] }];
+  },
   infer(node) {
     checkParameters(node);
-    return [{ type: byteType(node, 2), dims: operand(node, 0).dims }];
+    return [{ type: roundedType(node), dims: operand(node, 0).dims }];
   },
   evaluate(node) {
     checkParameters(node);
-    const type = byteType(node, 2);
+    const type = roundedType(node);
     const { dims } = operand(node, 0);
     const position = positions(node);
     const [x, scale, zero] = [0, 1, 2].map((i) => (node.inputs[i] ? numbersOf(tensorAt(node, i)) : [0]));
@@ -58,7 +57,7 @@ export const quantizeLinear = defineOp({
   },
   writeOut(node, builder) {
     const { write, scale, zero } = parametersOf(node, builder);
-    return quantized(write, node.node.inputs[0] as string, scale, zero, byteType(node, 2));
+    return quantized(write, node.node.inputs[0] as string, scale, zero, roundedType(node));
   },
 });
 
@@ -193,9 +192,22 @@ function floats(write: Writer, name: string): string {
   return name ? write.add('cast', [name], { to: onnxTypeOf('float32') }) : '';
 }
 
+/** Type of the integers that a QuantizeLinear makes. */
+function roundedType(node: QuantizationNode): 'uint8' | 'int8' {
+  const { output_dtype: number } = node.attributes;
+  const type = byteType(node, 2);
+  if (number === 0 || dataTypeOf(number) === type) return type;
+  const asked = byte(node, dataTypeOf(number) ?? `type ${number} of ONNX`);
+  throw unfit(node, `output_dtype ${onnxTypeOf(type)}, as the zero point is ${type}`, `that of ${asked}`);
+}
+
 /** Type of a zero point, and so of the output. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for 16 bits */
 function byteType(node: OpNode, index: number): 'uint8' | 'int8' {
-  const type: DataType = node.inputs[index]?.type ?? 'uint8';
+  return byte(node, node.inputs[index]?.type ?? 'uint8');
+}
+
+function byte(node: OpNode, type: string): 'uint8' | 'int8' {
   if (type === 'uint8' || type === 'int8') return type;
-  throw unsupported(node, 'integers of 8 bits', type);
+  // A graph has integers of 16 bits in wider types.
+  throw unsupported(node, 'integers of 8 bits', type === 'int32' ? 'wider ones' : type);
 }
