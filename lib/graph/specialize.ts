@@ -33,7 +33,7 @@ export function* specializeSteps(graph: Graph, inputs: InputDims, where: string)
   const values = new Map<string, ValueType<number>>();
   for (const { name, type } of graph.inputs) values.set(name, { type, dims: inputs.get(name) as readonly number[] });
   const nodes: GraphNode[] = [];
-  let left = maxComputed + 8 * elementsOf([...graph.tensors.values()]);
+  let left = constantsLimit(graph);
   for (const node of graph.nodes) {
     yield;
     const view = nodeView(node, values, tensors, where);
@@ -66,8 +66,12 @@ export function nodeView(
     if (tensor) return { type: tensor.type, dims: tensor.dims, tensor };
     return values.get(name) as ValueType<number>;
   };
-  const place = `${where}, node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
-  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), where: place };
+  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), where: placeOf(node, where) };
+}
+
+/** Place of a node for messages. */
+export function placeOf(node: GraphNode, where: string): string {
+  return `${where}, node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
 }
 
 /** @throws {QARepVGGError} ERR_LIMIT if the outputs must be constants but have more than `left` elements. */
@@ -82,7 +86,12 @@ function fold(view: OpNode, outputs: readonly ValueType<number>[], left: number)
   throw mismatch('ERR_LIMIT', view.where, `at most ${left} more elements in computed constants`, String(count));
 }
 
-function elementsOf(types: readonly (ValueType<number> | undefined)[]): number {
+/** How many elements all computed constants of a graph may have. */
+export function constantsLimit({ tensors }: Graph): number {
+  return maxComputed + 8 * elementsOf([...tensors.values()]);
+}
+
+export function elementsOf(types: readonly (ValueType<number> | undefined)[]): number {
   return types.reduce((sum, type) => sum + (type ? sizeOf(type.dims) : 0), 0);
 }
 

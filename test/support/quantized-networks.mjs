@@ -19,8 +19,8 @@ import { quantizedFile } from './qdq.mjs';
 import { relativeL2 } from './random-network.mjs';
 
 /** @param {Uint8Array} file @param {Record<string, number[]>} shapes */
-function convolutionsOf(file, shapes) {
-  const { graph } = atOnce(modelOf(atOnce(decodeFile(file, 'test')), () => undefined, 'test'));
+async function convolutionsOf(file, shapes) {
+  const { graph } = await modelOf(atOnce(decodeFile(file, 'test')), () => undefined, 'test');
   const { nodes } = atOnce(optimize(graph, new Map(Object.entries(shapes)), 'test'));
   const count = (/** @type {string[]} */ ops) => nodes.filter(({ op }) => ops.includes(op)).length;
   return { integer: count(['quantizedConv', 'quantizedConvTranspose']), float: count(['conv', 'convTranspose']) };
@@ -47,7 +47,7 @@ for (const name of JSON.parse(String(process.argv[2]))) {
     );
   const quantized = await quantizedFile(readFileSync(file), feedsOf(shapes[0]));
   const theirs = await ort.InferenceSession.create(quantized, { logSeverityLevel: 4, intraOpNumThreads: 2 });
-  const result = { different: 0, relativeL2: 0, ...convolutionsOf(quantized, shapes[0]) };
+  const result = { different: 0, relativeL2: 0, ...(await convolutionsOf(quantized, shapes[0])) };
   for (const threads of [1, 2]) {
     const ours = await InferenceSession.create(quantized, { threads });
     for (const inputs of shapes) {

@@ -1,5 +1,6 @@
 import { describeList, mismatch, quote } from '../../errors';
 import { onnxTypeOf } from '../../graph/data-types';
+import { foldConstants } from '../../graph/fold-constants';
 import type { GraphTensor, Graph as ModelGraph } from '../../graph/graph';
 import { quantizedForm } from '../../graph/quantized-form';
 import { bytesOf } from '../../graph/tensors';
@@ -69,7 +70,7 @@ export async function importModel(
 ): Promise<Network | QuantizedModel | Model> {
   const file = await inSlices(decodeFile(bytes, where));
   if (isOwn(file)) return inSlices(parseOwn(file, where));
-  return inSlices(modelOf(await inSlices(inPlace(file)), await readExternal(file, folder, where), where));
+  return modelOf(await inSlices(inPlace(file)), await readExternal(file, folder, where), where);
 }
 
 function* inPlace(file: ModelFile): Steps<ModelFile> {
@@ -89,9 +90,10 @@ function* inPlace(file: ModelFile): Steps<ModelFile> {
 }
 
 /** A model of other origin. */
-export function* modelOf(file: ModelFile, external: ExternalBytes, where: string): Steps<Model> {
+export async function modelOf(file: ModelFile, external: ExternalBytes, where: string): Promise<Model> {
   const metadata = new Map(file.metadata.map(({ key = '', value = '' }) => [key, value]));
-  const graph = quantizedForm(yield* readGraph(file, external, where), where);
+  const read = await inSlices(readGraph(file, external, where));
+  const graph = quantizedForm(await foldConstants(read, where), where);
   return new Model(graph, readTraits(metadata, where));
 }
 
