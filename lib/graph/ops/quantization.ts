@@ -3,10 +3,10 @@ import { dataTypeOf, onnxTypeOf } from '../data-types';
 import type { GraphNode } from '../graph';
 import { numbersOf, stridesOf, tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
-import { convDims } from './conv';
+import { checkConv, convDims } from './conv';
 import { roundEven } from './elementwise';
 import { matMulDims } from './mat-mul';
-import { attribute, axisOf, defineOp, type OpNode, operand, tensorAt, unfit, unsupported } from './op';
+import { attribute, axisOf, defineOp, type OpNode, operand, type SketchNode, tensorAt, unfit, unsupported } from './op';
 import { windowAttributes } from './window';
 
 const attributes = {
@@ -38,6 +38,10 @@ export const quantizeLinear = defineOp({
     attributes.delete('output_dtype');
     return [{ ...node, attributes, inputs: [x, scale, additions.tensor(tensorOf(type, [], [0]))] }];
   },
+  check(node) {
+    checkBlocks(node);
+    if (!node.node.inputs[2] || node.inputs[2]) roundedType(node);
+  },
   infer(node) {
     checkParameters(node);
     return [{ type: roundedType(node), dims: operand(node, 0).dims }];
@@ -66,6 +70,9 @@ export const dequantizeLinear = defineOp({
   onnx: 'DequantizeLinear',
   inputs: [2, 3],
   attributes,
+  check(node) {
+    checkBlocks(node);
+  },
   infer(node) {
     checkParameters(node);
     const [x, zero] = [operand(node, 0), node.inputs[2]];
@@ -93,6 +100,8 @@ export const convInteger = defineOp({
   inputs: [2, 4],
   parameters: [1, 3],
   attributes: convAttributes,
+  // The other inputs are zero points.
+  check: (node) => checkConv({ ...node, inputs: node.inputs.slice(0, 2) }),
   infer: (node) => [{ type: 'int32', dims: convDims(node) }],
   writeOut: (node, builder) => sumsOf(node, 'conv', builder),
 });
@@ -118,6 +127,10 @@ export const qLinearConv = defineOp({
   onnx: 'QLinearConv',
   inputs: [8, 9],
   attributes: convAttributes,
+  check(node) {
+    byteType(node, 7);
+    checkConv({ ...node, inputs: [node.inputs[0], node.inputs[3], node.inputs[8]] });
+  },
   infer: (node) => [{ type: byteType(node, 7), dims: convDims({ ...node, inputs: [node.inputs[0], node.inputs[3]] }) }],
 });
 
@@ -126,21 +139,23 @@ export const qLinearMatMul = defineOp({
   onnx: 'QLinearMatMul',
   inputs: [8, 8],
   attributes: {},
+  check(node) {
+    byteType(node, 7);
+  },
   infer: (node) => [
     { type: byteType(node, 7), dims: matMulDims({ ...node, inputs: [node.inputs[0], node.inputs[3]] }) },
   ],
 });
 
+function checkBlocks(node: SketchNode<typeof attributes>): void {
+  const { block_size: size } = node.attributes;
+  if (size !== 0) throw unsupported(node, 'one scale, or one for each position of an axis', `blocks of ${size}`);
+}
+
 /** There must be one scale and zero point, or one for each position of the axis. */
 function checkParameters(node: QuantizationNode): void {
   const { dims } = operand(node, 0);
-  if (node.attributes.block_size !== 0) {
-    throw unsupported(
-      node,
-      'one scale, or one for each position of an axis',
-      `blocks of ${node.attributes.block_size}`,
-    );
-  }
+  checkBlocks(node);
   for (const parameter of node.inputs.slice(1)) {
     if (!parameter || parameter.dims.length === 0 || (parameter.dims.length === 1 && parameter.dims[0] === 1)) continue;
     const length = dims[axisOf(node, node.attributes.axis, dims.length)];
@@ -193,7 +208,7 @@ function floats(write: Writer, name: string): string {
 }
 
 /** Type of the integers that a QuantizeLinear makes. */
-function roundedType(node: QuantizationNode): 'uint8' | 'int8' {
+function roundedType(node: SketchNode<typeof attributes>): 'uint8' | 'int8' {
   const { output_dtype: number } = node.attributes;
   const type = byteType(node, 2);
   if (number === 0 || dataTypeOf(number) === type) return type;
@@ -202,11 +217,11 @@ function roundedType(node: QuantizationNode): 'uint8' | 'int8' {
 }
 
 /** Type of a zero point, and so of the output. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for 16 bits */
-function byteType(node: OpNode, index: number): 'uint8' | 'int8' {
+function byteType(node: Pick<SketchNode, 'inputs' | 'where'>, index: number): 'uint8' | 'int8' {
   return byte(node, node.inputs[index]?.type ?? 'uint8');
 }
 
-function byte(node: OpNode, type: string): 'uint8' | 'int8' {
+function byte(node: Pick<OpNode, 'where'>, type: string): 'uint8' | 'int8' {
   if (type === 'uint8' || type === 'int8') return type;
   // A graph has integers of 16 bits in wider types.
   throw unsupported(node, 'integers of 8 bits', type === 'int32' ? 'wider ones' : type);

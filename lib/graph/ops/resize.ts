@@ -1,5 +1,15 @@
 import { describeList } from '../../errors';
-import { attribute, axisOf, constantList, defineOp, type OpNode, operand, optionalAttribute, unfit } from './op';
+import {
+  attribute,
+  axisOf,
+  constantList,
+  defineOp,
+  type OpNode,
+  operand,
+  optionalAttribute,
+  unfit,
+  unsupported,
+} from './op';
 
 const attributes = {
   antialias: attribute('int', 0),
@@ -11,6 +21,17 @@ const attributes = {
   keep_aspect_ratio_policy: attribute('text', 'stretch'),
   mode: attribute('text', 'nearest'),
   nearest_mode: attribute('text', 'round_prefer_floor'),
+};
+
+/** What some attributes may be. */
+const choices = {
+  coordinate_transformation_mode: [
+    ...['half_pixel', 'half_pixel_symmetric', 'pytorch_half_pixel', 'align_corners', 'asymmetric'],
+    ...['tf_half_pixel_for_nn', 'tf_crop_and_resize'],
+  ],
+  keep_aspect_ratio_policy: ['stretch', 'not_larger', 'not_smaller'],
+  mode: ['nearest', 'linear', 'cubic'],
+  nearest_mode: ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'],
 };
 
 type ResizeNode = OpNode<typeof attributes>;
@@ -31,11 +52,17 @@ export const resize = defineOp({
       .set('nearest_mode', 'floor');
     return [{ ...node, inputs: [x, '', scales], attributes: given }];
   },
+  check({ attributes: given, where }) {
+    if (given.antialias !== 0) throw unsupported({ where }, 'antialias 0', '1');
+    for (const [name, values] of Object.entries(choices)) {
+      const value = given[name as keyof typeof choices];
+      if (!values.includes(value)) throw unsupported({ where }, `${name} ${values.join(', ')}`, value);
+    }
+  },
   infer: (node) => [{ type: operand(node, 0).type, dims: read(node).dims }],
   lower(node) {
     const { dims, scales, roi } = read(node);
     const { attributes: given } = node;
-    if (given.antialias !== 0) throw unfit(node, 'antialias 0', '1');
     return {
       op: 'resize',
       inputs: [0],
@@ -95,8 +122,6 @@ function keepAspect(
   roi: number[],
 ) {
   const { keep_aspect_ratio_policy: policy } = node.attributes;
-  if (policy !== 'not_larger' && policy !== 'not_smaller')
-    throw unfit(node, 'policy stretch, not_larger or not_smaller', policy);
   const own = axes.map((axis) => scales[axis] as number);
   const scale = policy === 'not_larger' ? Math.min(...own) : Math.max(...own);
   for (const axis of axes) scales[axis] = scale;

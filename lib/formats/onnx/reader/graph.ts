@@ -1,6 +1,8 @@
 import { describeList, mismatch, quote } from '../../../errors';
+import { checkNodes } from '../../../graph/check-nodes';
 import { dataTypeOf } from '../../../graph/data-types';
-import type { Dim, Graph, GraphTensor, Value } from '../../../graph/graph';
+import type { Dim, Graph, GraphNode, GraphTensor, Value } from '../../../graph/graph';
+import { opOf } from '../../../graph/ops';
 import type { Additions } from '../../../graph/ops/op';
 import type { Steps } from '../../../slices';
 import type { GraphFields, ModelFile, ValueFields } from '../schema';
@@ -40,14 +42,18 @@ export function* readGraph(file: ModelFile, external: ExternalBytes, where: stri
       yield* reader.add(plain);
     }
   }
-  faults.check(where);
+  yield;
   const given = new Set([...inputs.map(({ name }) => name), ...tensors.keys()]);
+  const outputs = graph.outputs.map(({ name = '' }) => name);
+  const described = [...graph.values, ...graph.outputs].flatMap((value) => tryValue(value));
+  const known = new Map([...described, ...inputs].map((value) => [value.name, value]));
+  // What a node that is not known makes is missing: its readers are not at fault.
+  const ordered = faults.count > 0 ? reader.nodes : inOrder(reader.nodes, given, faults);
   yield;
-  const nodes = inOrder(reader.nodes, given, faults);
-  yield;
+  const nodes = withComputedOutputs(ordered, outputs, faults);
+  checkNodes({ inputs, outputs, nodes, tensors, values: known }, faults, where);
   faults.check(where);
   const made = new Set([...given, ...nodes.flatMap((node) => node.outputs)]);
-  const outputs = graph.outputs.map(({ name = '' }) => name);
   const odd = repeated(outputs) ?? outputs.find((name) => !made.has(name));
   if (odd !== undefined || outputs.length === 0) {
     throw mismatch(
@@ -57,14 +63,18 @@ export function* readGraph(file: ModelFile, external: ExternalBytes, where: stri
       describeList(odd === undefined ? [] : [odd]),
     );
   }
-  const described = [...graph.values, ...graph.outputs].flatMap((value) => tryValue(value));
-  return {
-    inputs,
-    outputs,
-    nodes,
-    tensors,
-    values: new Map([...described, ...inputs].map((value) => [value.name, value])),
-  };
+  return { inputs, outputs, nodes, tensors, values: known };
+}
+
+/** Drops outputs that are not computed; they are faults if something reads them. */
+function withComputedOutputs(nodes: readonly GraphNode[], outputs: readonly string[], faults: Faults): GraphNode[] {
+  const read = new Set([...outputs, ...nodes.flatMap(({ inputs }) => inputs)]);
+  return nodes.map((node) => {
+    const { computed = node.outputs.length, onnx } = opOf(node);
+    const odd = node.outputs.findIndex((name, i) => i >= computed && name !== '' && read.has(name));
+    if (odd >= 0) faults.unsupported(node.name, `${onnx}, output ${odd} of which is read`);
+    return node.outputs.length > computed ? { ...node, outputs: node.outputs.slice(0, computed) } : node;
+  });
 }
 
 function readOpset({ opsets: given }: ModelFile, where: string): number {

@@ -1,0 +1,64 @@
+import { mismatch, QARepVGGError, quote } from '../errors';
+import { constantNodes } from './fold-constants';
+import type { Graph, ValueType } from './graph';
+import { opOf } from './ops';
+import type { SketchNode } from './ops/op';
+import { placeOf } from './specialize';
+
+/** Where faults go. */
+export interface NodeFaults {
+  refused(node: string, op: string, error: QARepVGGError, place: string): void;
+}
+
+/**
+ * Reports nodes that cannot be computed whatever the dims of a run are, as far as attributes, constants and inputs show it:
+ * attributes that contradict the weights, forms that the engine does not have, parameters that are computed from data.
+ */
+export function checkNodes(graph: Graph, faults: NodeFaults, where: string): void {
+  const constants = constantNodes(graph);
+  const data = dataValues(graph);
+  // What a file says of other values may be wrong, and onnxruntime runs it nevertheless.
+  const known = new Map<string, ValueType>([
+    ...graph.inputs.map((value) => [value.name, value] as const),
+    ...graph.tensors,
+  ]);
+  for (const node of graph.nodes) {
+    if (constants.has(node)) continue;
+    const place = placeOf(node, where);
+    const { check, parameters = [], onnx } = opOf(node);
+    const inputs = node.inputs.map((name) => known.get(name));
+    const sketch: SketchNode = { node, attributes: node.attributes, inputs, where: place };
+    try {
+      check?.(sketch);
+      for (const i of parameters) {
+        const name = node.inputs[i];
+        if (name === undefined || !data.has(name)) continue;
+        const expected = `input ${i} (${quote(name)}) to follow from constants and from the dims of the inputs`;
+        throw mismatch('ERR_MODEL_INCOMPATIBLE', place, expected, 'one that is computed from data');
+      }
+    } catch (error) {
+      if (!(error instanceof QARepVGGError)) throw error;
+      faults.refused(node.name, onnx, error, place);
+    }
+  }
+}
+
+/**
+ * Values that only the engine can compute, in a run: those of operators that are neither folded nor expressed by such, and what
+ * follows from their numbers. Nodes after NonMaxSuppression are computed when all numbers are known.
+ */
+function dataValues(graph: Graph): ReadonlySet<string> {
+  const [data, late] = [new Set<string>(), new Set<string>()];
+  const constants = constantNodes(graph);
+  for (const node of graph.nodes) {
+    const { evaluate, writeOut, dimsOnly, afterRun } = opOf(node);
+    const isLate = afterRun || node.inputs.some((name) => late.has(name));
+    const isData = !(evaluate || writeOut) || node.inputs.some((name) => data.has(name));
+    if (constants.has(node) || dimsOnly) continue;
+    for (const name of node.outputs) {
+      if (isLate) late.add(name);
+      else if (isData) data.add(name);
+    }
+  }
+  return data;
+}
