@@ -17,6 +17,7 @@ export interface NodeFaults {
 export function checkNodes(graph: Graph, faults: NodeFaults, where: string): void {
   const constants = constantNodes(graph);
   const data = dataValues(graph);
+  const sources = sourcesOf(graph);
   // What a file says of other values may be wrong, and onnxruntime runs it nevertheless.
   const known = new Map<string, ValueType>([
     ...graph.inputs.map((value) => [value.name, value] as const),
@@ -32,7 +33,10 @@ export function checkNodes(graph: Graph, faults: NodeFaults, where: string): voi
       check?.(sketch);
       for (const i of parameters) {
         const name = node.inputs[i];
-        if (name === undefined || !data.has(name)) continue;
+        if (name === undefined) continue;
+        // Weights that depend on the image that they are for would need a new plan for every image.
+        const isDynamic = weighted.has(node.op) && sources(name) & sources(node.inputs[0] as string);
+        if (!data.has(name) && !isDynamic) continue;
         const expected = `input ${i} (${quote(name)}) to follow from constants and from the dims of the inputs`;
         throw mismatch('ERR_MODEL_INCOMPATIBLE', place, expected, 'one that is computed from data');
       }
@@ -61,4 +65,20 @@ function dataValues(graph: Graph): ReadonlySet<string> {
     }
   }
   return data;
+}
+
+/** Operators whose parameters are weights. */
+const weighted: ReadonlySet<string> = new Set(['batchNormalization', 'conv', 'convInteger', 'convTranspose']);
+
+/** Returns on which inputs of floats the numbers of a value depend, as bits. */
+function sourcesOf({ inputs, nodes }: Graph): (name: string) => number {
+  const floats = inputs.filter(({ type }) => type === 'float32').slice(0, 32);
+  const bits = new Map(floats.map(({ name }, i) => [name, 1 << i]));
+  const bitsOf = (name: string): number => bits.get(name) ?? 0;
+  for (const node of nodes) {
+    if (opOf(node).dimsOnly) continue;
+    const all = node.inputs.reduce((sum, name) => sum | bitsOf(name), 0);
+    if (all !== 0) for (const name of node.outputs) bits.set(name, all);
+  }
+  return bitsOf;
 }

@@ -94,6 +94,26 @@ test('one error names all nodes that cannot be computed, whatever the dims of a 
   );
 });
 
+test('weights may be inputs, but must not depend on the image that they are for', async () => {
+  const inputs = { x: ['n', 3, 'h', 'w'], scale: [4, 1, 1, 1] } as const;
+  const tensors = { w: [[4, 3, 1, 1], Array(12).fill(1)] } as const;
+  const of = (source: string) =>
+    graphOf({
+      ...{ inputs, outputs: ['y'], tensors, integers: { axes: [0, 2, 3] } },
+      nodes: [
+        ['ReduceMean', ['x', 'axes'], ['mean']],
+        ['Mul', ['w', source], ['product']],
+        ['Conv', ['x', 'product'], ['y']],
+      ],
+    });
+  expect((await of('scale')).nodes).toHaveLength(3);
+  await expectRejection(
+    of('mean'),
+    'ERR_MODEL_INCOMPATIBLE',
+    '"y" (Conv): expected input 1 ("product") to follow from',
+  );
+});
+
 test('a single node at fault is an error of its own; an output that nothing reads is none', async () => {
   const pool = ['MaxPool', ['x'], ['y', 'indices'], { kernel_shape: [2, 2] }] as const;
   const sketch = { inputs: { x: ['n', 3, 'h', 'w'] }, outputs: ['y'], nodes: [pool] } satisfies ModelSketch;
