@@ -10,6 +10,9 @@ export type InputDims = ReadonlyMap<string, readonly number[]>;
 /** A value has at most this many elements, so that sizes in bytes cannot overflow. */
 const maxElements = 2 ** 31 - 1;
 
+/** A value has at most this many elements plus 1,024 times those of the inputs and the file: a small file must not fill memory. */
+const maxMade = 2 ** 26;
+
 /** Constants with at most this many elements are computed even if they are much larger than their inputs. */
 const smallConstant = 2 ** 20;
 
@@ -21,7 +24,7 @@ const maxComputed = 2 ** 24;
  * constants are constants. Values of removed nodes may stay in the maps.
  *
  * @throws {QARepVGGError} ERR_SHAPE naming the node whose inputs do not fit; ERR_MODEL_INCOMPATIBLE where a shape depends on
- * data; ERR_LIMIT for values of 2^31 elements or more, and for constants that are much larger than the file.
+ * data; ERR_LIMIT for values that are much larger than inputs and file or have 2^31 elements, and for such constants.
  */
 export function specialize(graph: Graph, inputs: InputDims, where: string): Graph {
   return atOnce(specializeSteps(graph, inputs, where));
@@ -34,12 +37,14 @@ export function* specializeSteps(graph: Graph, inputs: InputDims, where: string)
   for (const { name, type } of graph.inputs) values.set(name, { type, dims: inputs.get(name) as readonly number[] });
   const nodes: GraphNode[] = [];
   let left = constantsLimit(graph);
+  const given = [...values.values(), ...tensors.values()];
+  const most = Math.min(maxElements, maxMade + 1024 * elementsOf(given));
   for (const node of graph.nodes) {
     yield;
     const view = nodeView(node, values, tensors, where);
     const outputs = opOf(node).infer(view);
     outputs.forEach((output, i) => {
-      checkSize(output, view.where);
+      checkSize(output, most, view.where);
       if (node.outputs[i]) values.set(node.outputs[i], output);
     });
     const folded = fold(view, outputs, left);
@@ -95,8 +100,8 @@ export function elementsOf(types: readonly (ValueType<number> | undefined)[]): n
   return types.reduce((sum, type) => sum + (type ? sizeOf(type.dims) : 0), 0);
 }
 
-function checkSize({ dims }: ValueType<number>, where: string): void {
-  if (sizeOf(dims) > maxElements) {
-    throw mismatch('ERR_LIMIT', where, `at most ${maxElements} elements in a value`, `dims ${describeList(dims)}`);
-  }
+function checkSize({ dims }: ValueType<number>, most: number, where: string): void {
+  if (dims.some((dim) => !(dim >= 0))) throw mismatch('ERR_SHAPE', where, 'dims from 0', describeList(dims));
+  if (sizeOf(dims) <= most) return;
+  throw mismatch('ERR_LIMIT', where, `at most ${most} elements in a value`, `dims ${describeList(dims)}`);
 }

@@ -103,6 +103,16 @@ describe('sizes that no machine has are refused before memory is taken', () => {
     ['Expand', [['Expand', ['x', 'to'], ['y']]], { to: [2 ** 20, 2, 2 ** 10, 2 ** 10] }],
     ['Tile', [['Tile', ['x', 'to'], ['y']]], { to: [2 ** 15, 2 ** 15, 1, 1] }],
     [
+      'Tile',
+      [
+        ['Tile', ['x', 'to'], ['t']],
+        ['Tile', ['t', 'to'], ['y']],
+      ],
+      { to: [2 ** 5, 2 ** 5, 2 ** 4, 1] },
+    ],
+    ['Expand', [['Expand', ['b', 'to'], ['y']]], { to: [2 ** 13, 2 ** 13, 3] }],
+    ['Resize', [['Resize', ['x', '', '', 'to'], ['y']]], { to: [1, 2, 2 ** 14, 2 ** 13] }],
+    [
       'ConstantOfShape',
       [
         ['ConstantOfShape', ['to'], ['c']],
@@ -120,6 +130,18 @@ describe('sizes that no machine has are refused before memory is taken', () => {
       message: expect.stringContaining(name),
     });
     expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
+  });
+
+  test('a region of Resize that ends before it begins', async () => {
+    const nodes: NodeSketch[] = [
+      ['Resize', ['x', 'region', 'scales'], ['y'], { coordinate_transformation_mode: 'tf_crop_and_resize' }],
+    ];
+    const tensors = { region: [[8], [0, 0, 1, 0, 1, 1, 0, 1]], scales: [[4], [1, 1, 2, 2]] } as const;
+    await expectRejection(
+      run({ tensors, nodes }),
+      'ERR_SHAPE',
+      '"y" (Resize): expected dims from 1, received [1, 2, -12',
+    );
   });
 
   test('Range', async () => {

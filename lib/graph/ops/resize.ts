@@ -109,6 +109,8 @@ function read(node: ResizeNode): { dims: number[]; scales: number[]; roi: number
       ? Math.floor(Math.fround(Math.fround(length) * (factors[i] as number)))
       : (lengths?.[i] as number);
   });
+  if (result.some((dim, axis) => !(dim > 0) && dims[axis] !== 0))
+    throw unfit(node, 'dims from 1', describeList(result));
   if (!factors && policy !== 'stretch') return keepAspect(node, dims, axes, scales, roi);
   return { dims: result, scales, roi };
 }
