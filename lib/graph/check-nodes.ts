@@ -1,6 +1,9 @@
+import { types } from 'node:util';
 import { mismatch, QARepVGGError, quote } from '../errors';
+import { checkFinite } from '../finite';
+import type { Steps } from '../slices';
 import { constantNodes } from './fold-constants';
-import type { Graph, ValueType } from './graph';
+import type { Graph, GraphNode, ValueType } from './graph';
 import { opOf } from './ops';
 import type { SketchNode } from './ops/op';
 import { placeOf } from './specialize';
@@ -12,9 +15,10 @@ export interface NodeFaults {
 
 /**
  * Reports nodes that cannot be computed whatever the dims of a run are, as far as attributes, constants and inputs show it:
- * attributes that contradict the weights, forms that the engine does not have, parameters that are computed from data.
+ * attributes that contradict the weights, forms that the engine does not have, parameters that are computed from data, weights that
+ * are not finite.
  */
-export function checkNodes(graph: Graph, faults: NodeFaults, where: string): void {
+export function* checkNodes(graph: Graph, faults: NodeFaults, where: string): Steps<void> {
   const constants = constantNodes(graph);
   const data = dataValues(graph);
   const sources = sourcesOf(graph);
@@ -25,17 +29,19 @@ export function checkNodes(graph: Graph, faults: NodeFaults, where: string): voi
   ]);
   for (const node of graph.nodes) {
     if (constants.has(node)) continue;
+    if (node.op in weights) yield;
     const place = placeOf(node, where);
     const { check, parameters = [], onnx } = opOf(node);
     const inputs = node.inputs.map((name) => known.get(name));
     const sketch: SketchNode = { node, attributes: node.attributes, inputs, where: place };
     try {
       check?.(sketch);
+      checkWeights(node, graph.tensors, place);
       for (const i of parameters) {
         const name = node.inputs[i];
         if (name === undefined) continue;
         // Weights that depend on the image that they are for would need a new plan for every image.
-        const isDynamic = weighted.has(node.op) && sources(name) & sources(node.inputs[0] as string);
+        const isDynamic = node.op in weights && sources(name) & sources(node.inputs[0] as string);
         if (!data.has(name) && !isDynamic) continue;
         const expected = `input ${i} (${quote(name)}) to follow from constants and from the dims of the inputs`;
         throw mismatch('ERR_MODEL_INCOMPATIBLE', place, expected, 'one that is computed from data');
@@ -67,8 +73,23 @@ function dataValues(graph: Graph): ReadonlySet<string> {
   return data;
 }
 
-/** Operators whose parameters are weights. */
-const weighted: ReadonlySet<string> = new Set(['batchNormalization', 'conv', 'convInteger', 'convTranspose']);
+/** Operators with weights, and the inputs that have them. */
+const weights: Readonly<Record<string, readonly number[]>> = {
+  batchNormalization: [1, 2, 3, 4],
+  conv: [1],
+  convInteger: [1],
+  convTranspose: [1],
+  gemm: [1],
+};
+
+/** A network whose training diverged has weights that are not; its results would be NaN. Other constants may be: masks. */
+function checkWeights({ op, inputs }: GraphNode, tensors: Graph['tensors'], place: string): void {
+  for (const i of weights[op] ?? []) {
+    const name = inputs[i] ?? '';
+    const data = tensors.get(name)?.data;
+    if (types.isFloat32Array(data) && data.length > 0) checkFinite(data, `${place}, ${quote(name)}`);
+  }
+}
 
 /** Returns on which inputs of floats the numbers of a value depend, as bits. */
 function sourcesOf({ inputs, nodes }: Graph): (name: string) => number {

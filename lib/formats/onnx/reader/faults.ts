@@ -4,7 +4,12 @@ import { type ErrorCode, QARepVGGError, quote } from '../../../errors';
 const maxNamed = 200;
 
 /** The code of several problems is the first of these that one of them has. */
-const codes = ['ERR_MODEL_FORMAT', 'ERR_SHAPE', 'ERR_MODEL_INCOMPATIBLE'] as const satisfies ErrorCode[];
+const codes = [
+  'ERR_MODEL_FORMAT',
+  'ERR_SHAPE',
+  'ERR_MODEL_INCOMPATIBLE',
+  'ERR_NON_FINITE',
+] as const satisfies ErrorCode[];
 
 /** Collects all problems with the nodes of a file, and throws them as one error. */
 export class Faults {

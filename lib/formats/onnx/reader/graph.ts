@@ -51,7 +51,7 @@ export function* readGraph(file: ModelFile, external: ExternalBytes, where: stri
   const ordered = faults.count > 0 ? reader.nodes : inOrder(reader.nodes, given, faults);
   yield;
   const nodes = withComputedOutputs(ordered, outputs, faults);
-  checkNodes({ inputs, outputs, nodes, tensors, values: known }, faults, where);
+  yield* checkNodes({ inputs, outputs, nodes, tensors, values: known }, faults, where);
   faults.check(where);
   const made = new Set([...given, ...nodes.flatMap((node) => node.outputs)]);
   const odd = repeated(outputs) ?? outputs.find((name) => !made.has(name));
