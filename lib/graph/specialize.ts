@@ -10,6 +10,9 @@ export type InputDims = ReadonlyMap<string, readonly number[]>;
 /** A value has at most this many elements, so that sizes in bytes cannot overflow. */
 const maxElements = 2 ** 31 - 1;
 
+/** A value has at most this many elements plus 1,024 times those of the inputs and the file: a small file must not fill memory. */
+const maxMade = 2 ** 26;
+
 /** Constants with at most this many elements are computed even if they are much larger than their inputs. */
 const smallConstant = 2 ** 20;
 
@@ -21,7 +24,7 @@ const maxComputed = 2 ** 24;
  * constants are constants. Values of removed nodes may stay in the maps.
  *
  * @throws {QARepVGGError} ERR_SHAPE naming the node whose inputs do not fit; ERR_MODEL_INCOMPATIBLE where a shape depends on
- * data; ERR_LIMIT for values of 2^31 elements or more, and for constants that are much larger than the file.
+ * data; ERR_LIMIT for values that are much larger than inputs and file or have 2^31 elements, and for such constants.
  */
 export function specialize(graph: Graph, inputs: InputDims): Graph {
   return atOnce(specializeSteps(graph, inputs));
@@ -33,13 +36,15 @@ export function* specializeSteps(graph: Graph, inputs: InputDims): Steps<Graph> 
   const values = new Map<string, ValueType<number>>();
   for (const { name, type } of graph.inputs) values.set(name, { type, dims: inputs.get(name) as readonly number[] });
   const nodes: GraphNode[] = [];
-  let left = maxComputed + 8 * elementsOf([...graph.tensors.values()]);
+  let left = constantsLimit(graph);
+  const given = [...values.values(), ...tensors.values()];
+  const most = Math.min(maxElements, maxMade + 1024 * elementsOf(given));
   for (const node of graph.nodes) {
     yield;
     const view = nodeView(node, values, tensors);
     const outputs = opOf(node).infer(view);
     outputs.forEach((output, i) => {
-      within(view.place, () => checkSize(output));
+      within(view.place, () => checkSize(output, most));
       if (node.outputs[i]) values.set(node.outputs[i], output);
     });
     const folded = fold(view, outputs, left);
@@ -65,8 +70,12 @@ export function nodeView(
     if (tensor) return { type: tensor.type, dims: tensor.dims, tensor };
     return values.get(name) as ValueType<number>;
   };
-  const place = `node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
-  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), place };
+  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), place: placeOf(node) };
+}
+
+/** What messages call a node. */
+export function placeOf(node: GraphNode): string {
+  return `node ${quote(node.name)} (${opOf(node).onnx || node.op})`;
 }
 
 /** @throws {QARepVGGError} ERR_LIMIT if the outputs must be constants but have more than `left` elements. */
@@ -81,12 +90,17 @@ function fold(view: OpNode, outputs: readonly ValueType<number>[], left: number)
   throw mismatch('ERR_LIMIT', view.place, `at most ${left} more elements in computed constants`, String(count));
 }
 
-function elementsOf(types: readonly (ValueType<number> | undefined)[]): number {
+/** How many elements all computed constants of a graph may have. */
+export function constantsLimit({ tensors }: Graph): number {
+  return maxComputed + 8 * elementsOf([...tensors.values()]);
+}
+
+export function elementsOf(types: readonly (ValueType<number> | undefined)[]): number {
   return types.reduce((sum, type) => sum + (type ? sizeOf(type.dims) : 0), 0);
 }
 
-function checkSize({ dims }: ValueType<number>): void {
-  if (sizeOf(dims) > maxElements) {
-    throw mismatch('ERR_LIMIT', `at most ${maxElements} elements in a value`, `dims ${describeList(dims)}`);
-  }
+function checkSize({ dims }: ValueType<number>, most: number): void {
+  if (dims.some((dim) => !(dim >= 0))) throw mismatch('ERR_SHAPE', 'dims from 0', describeList(dims));
+  if (sizeOf(dims) <= most) return;
+  throw mismatch('ERR_LIMIT', `at most ${most} elements in a value`, `dims ${describeList(dims)}`);
 }

@@ -167,7 +167,8 @@ export class GraphPlans implements Plans {
 
   #specOf(graph: Graph, independent: boolean): GraphSpec {
     const { algorithm, threads = 0, maxBatch: together, preprocessing } = this.#options;
-    const bytes = preprocessing && byteScaling(preprocessing);
+    // An input that weights depend on is a constant of the plan.
+    const bytes = preprocessing && graph.inputs.length > 0 ? byteScaling(preprocessing) : {};
     return { ...lowerGraph(graph), independent, algorithm, threads, together, ...bytes };
   }
 }

@@ -103,6 +103,16 @@ describe('sizes that no machine has are refused before memory is taken', () => {
     ['Expand', [['Expand', ['x', 'to'], ['y']]], { to: [2 ** 20, 2, 2 ** 10, 2 ** 10] }],
     ['Tile', [['Tile', ['x', 'to'], ['y']]], { to: [2 ** 15, 2 ** 15, 1, 1] }],
     [
+      'Tile',
+      [
+        ['Tile', ['x', 'to'], ['t']],
+        ['Tile', ['t', 'to'], ['y']],
+      ],
+      { to: [2 ** 5, 2 ** 5, 2 ** 4, 1] },
+    ],
+    ['Expand', [['Expand', ['b', 'to'], ['y']]], { to: [2 ** 13, 2 ** 13, 3] }],
+    ['Resize', [['Resize', ['x', '', '', 'to'], ['y']]], { to: [1, 2, 2 ** 14, 2 ** 13] }],
+    [
       'ConstantOfShape',
       [
         ['ConstantOfShape', ['to'], ['c']],
@@ -122,6 +132,18 @@ describe('sizes that no machine has are refused before memory is taken', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
   });
 
+  test('a region of Resize that ends before it begins', async () => {
+    const nodes: NodeSketch[] = [
+      ['Resize', ['x', 'region', 'scales'], ['y'], { coordinate_transformation_mode: 'tf_crop_and_resize' }],
+    ];
+    const tensors = { region: [[8], [0, 0, 1, 0, 1, 1, 0, 1]], scales: [[4], [1, 1, 2, 2]] } as const;
+    await expectRejection(
+      run({ tensors, nodes }),
+      'ERR_SHAPE',
+      '"y" (Resize): expected dims from 1, received [1, 2, -12',
+    );
+  });
+
   test('Range', async () => {
     const tensors = { low: [[], [0]], high: [[], [1e30]], step: [[], [1]] } as ModelSketch['tensors'];
     const nodes: NodeSketch[] = [
@@ -132,16 +154,24 @@ describe('sizes that no machine has are refused before memory is taken', () => {
   });
 });
 
-test('weights that are NaN make results that are, and nothing else', async () => {
+test('weights that are not finite are refused by the name of the node', async () => {
   const values = Array<number>(54).fill(0.5);
-  values[20] = Number.NaN; // of the second channel
-  const { y } = await run({ tensors: { ...base.tensors, w: [[3, 2, 3, 3], values] } });
-  const areNaN = [0, 1, 2].map((channel) =>
-    Array.from(y?.data ?? [], Number)
-      .slice(36 * channel, 36 * channel + 36)
-      .some(Number.isNaN),
+  values[20] = Number.NaN;
+  await expectRejection(
+    run({ tensors: { ...base.tensors, w: [[3, 2, 3, 3], values] } }),
+    'ERR_NON_FINITE',
+    'node "y" (Conv), "w": expected finite numbers, received NaN at 20',
   );
-  expect(areNaN).toEqual([false, true, false]);
+});
+
+test('other constants may be infinite', async () => {
+  const tensors = { mask: [[6], [0, 0, 0, 0, 0, Number.NEGATIVE_INFINITY]] } as const;
+  const nodes: NodeSketch[] = [
+    ['Add', ['x', 'mask'], ['masked']],
+    ['Softmax', ['masked'], ['y']],
+  ];
+  const { y } = await run({ tensors, nodes });
+  expect(Array.from(y?.data ?? [], Number).slice(4, 6)).toEqual([expect.closeTo(0.2), 0]);
 });
 
 test('a small file does not fill the memory with constants', async () => {

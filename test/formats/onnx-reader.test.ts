@@ -34,12 +34,12 @@ test('inputs, outputs and open dims', async () => {
   expect(graph.nodes).toEqual([{ name: 'y', op: 'relu', inputs: ['x'], outputs: ['y'], attributes: {} }]);
 });
 
-test('an initializer that is also an input is a constant; of two of one name the later counts', async () => {
-  const graph = await graphOf({
+test('an initializer that is also an input is a constant; two of one name are refused', async () => {
+  const file = (...values: number[]) => ({
     opsets: [{ version: 13 }],
     graph: {
       nodes: [{ opType: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
-      initializers: [1, 2].map((value) => ({
+      initializers: values.map((value) => ({
         name: 'w',
         dims: [1],
         dataType: 1,
@@ -49,8 +49,84 @@ test('an initializer that is also an input is a constant; of two of one name the
       outputs: [{ name: 'y' }],
     },
   });
+  const graph = await graphOf(file(1));
   expect(graph.inputs.map(({ name }) => name)).toEqual(['x']);
-  expect(graph.tensors.get('w')?.data[0]).toBe(2);
+  expect(graph.tensors.get('w')?.data[0]).toBe(1);
+  await expectRejection(graphOf(file(1, 2)), 'ERR_MODEL_FORMAT', 'names, each once, received "w"');
+});
+
+test('one error names all nodes that cannot be computed, whatever the dims of a run are', async () => {
+  const tensors = {
+    w: [[2, 3, 1, 1], Array(6).fill(1)],
+    volume: [[2, 3, 1, 1, 1], Array(6).fill(1)],
+    wide: [[2, 5, 1, 1], Array(10).fill(1)],
+    three: [[3], [1, 1, 1]],
+    scales: [[4], [1, 1, 2, 2]],
+    one: [[], [1]],
+  } as const;
+  const nodes = [
+    ['Conv', ['x', 'w'], ['stride'], { strides: [0, 1] }],
+    ['Conv', ['x', 'w', 'three'], ['bias']],
+    ['Conv', ['x', 'wide'], ['channels']],
+    ['Conv', ['z', 'volume'], ['three axes']],
+    ['ConvTranspose', ['x', 'three_by'], ['group'], { group: 2 }],
+    ['BatchNormalization', ['x', 'three', 'three', 'three', 'three'], ['training'], { training_mode: 1 }],
+    ['Resize', ['x', '', 'scales'], ['antialias'], { mode: 'linear', antialias: 1 }],
+    ['QuantizeLinear', ['x', 'one', 'words'], ['words of 16 bits']],
+    ['Pad', ['x', 'pads'], ['mode'], { mode: 'wrap' }],
+    ['GlobalAveragePool', ['x'], ['mean']],
+    ['Conv', ['x', 'mean'], ['computed weight']],
+    ['MaxPool', ['x'], ['places', 'indices'], { kernel_shape: [2, 2] }],
+    ['Foo', ['x'], ['unknown']],
+  ] as const;
+  const ends = nodes.map(([, , [output]]) => output);
+  const sketch: ModelSketch = {
+    ...{ inputs: { x: ['n', 3, 'h', 'w'], z: ['n', 3, 'd', 'h', 'w'] }, outputs: [...ends, 'indices'], nodes },
+    ...{ tensors: { ...tensors, three_by: [[3, 2, 1, 1], Array(6).fill(1)] } as never, opset: 21 },
+    ...{ bytes: { words: ['int32', [], [0]] } as const, integers: { pads: [0, 0, 1, 1, 0, 0, 1, 1] } },
+  };
+  const error = (await graphOf(sketch).catch((reason: unknown) => reason)) as Error;
+  const named = ends.filter((name) => name !== 'mean');
+  expect(error).toMatchObject({ code: 'ERR_SHAPE', message: expect.stringContaining(`${named.length} that are not`) });
+  expect([...error.message.matchAll(/"([^"]*)" \([A-Z]/g)].map(([, name]) => name).sort()).toEqual(named.sort());
+  expect(error.message).toContain('"antialias" (Resize: expected antialias 0, received 1)');
+  expect(error.message).toContain(
+    '"words of 16 bits" (QuantizeLinear: expected integers of 8 bits, received wider ones)',
+  );
+});
+
+test('weights may be inputs, but must not depend on the image that they are for', async () => {
+  const inputs = { x: ['n', 3, 'h', 'w'], scale: [4, 1, 1, 1] } as const;
+  const tensors = { w: [[4, 3, 1, 1], Array(12).fill(1)] } as const;
+  const of = (source: string) =>
+    graphOf({
+      ...{ inputs, outputs: ['y'], tensors, integers: { axes: [0, 2, 3] } },
+      nodes: [
+        ['ReduceMean', ['x', 'axes'], ['mean']],
+        ['Mul', ['w', source], ['product']],
+        ['Conv', ['x', 'product'], ['y']],
+      ],
+    });
+  expect((await of('scale')).nodes).toHaveLength(3);
+  await expectRejection(
+    of('mean'),
+    'ERR_MODEL_INCOMPATIBLE',
+    '"y" (Conv): expected input 1 ("product") to follow from',
+  );
+});
+
+test('a single node at fault is an error of its own; an output that nothing reads is none', async () => {
+  const pool = ['MaxPool', ['x'], ['y', 'indices'], { kernel_shape: [2, 2] }] as const;
+  const sketch = { inputs: { x: ['n', 3, 'h', 'w'] }, outputs: ['y'], nodes: [pool] } satisfies ModelSketch;
+  expect((await graphOf(sketch)).nodes[0]?.outputs).toEqual(['y']);
+  const read = graphOf({ ...sketch, outputs: ['y', 'indices'] });
+  await expectRejection(read, 'ERR_MODEL_INCOMPATIBLE', '"y" (MaxPool, output 1 of which is read)');
+  const wide = graphOf({ ...sketch, nodes: [['AveragePool', ['x'], ['y'], { kernel_shape: [2, 2, 2] }]] });
+  await expectRejection(
+    wide,
+    'ERR_MODEL_INCOMPATIBLE',
+    'test, node "y" (AveragePool): expected one or two spatial axes',
+  );
 });
 
 test('nodes of any order are put in order', async () => {
@@ -206,7 +282,11 @@ test('every truncation of a file is read or refused, and so is every changed byt
     for (const flip of [1, 0x80, 0xff])
       outcomes.add(await outcome(bytes.map((byte, at) => (at === i ? byte ^ flip : byte))));
   }
-  expect([...outcomes].filter((code) => code !== 'read' && !code?.startsWith('ERR_MODEL_'))).toEqual([]);
+  expect(
+    [...outcomes].filter(
+      (code) => !['read', 'ERR_MODEL_FORMAT', 'ERR_MODEL_INCOMPATIBLE', 'ERR_SHAPE'].includes(code ?? ''),
+    ),
+  ).toEqual([]);
 });
 
 test('importOnnx reads a file of any origin, a block of ours as well', async () => {

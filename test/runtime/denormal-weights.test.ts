@@ -34,7 +34,5 @@ describe.each(Object.keys(convolutions))('a convolution %s', (name) => {
     const denormal = numbers.map((value, i) => (i % 3 === 0 ? Math.sign(value) * 1e-39 : value));
     const flushed = numbers.map((value, i) => (i % 3 === 0 ? 0 : value));
     expect(await run(denormal, algorithm)).toEqual(await run(flushed, algorithm));
-    const nan = await run([Number.NaN, ...numbers.slice(1)], algorithm);
-    expect(nan).toContainEqual(Number.NaN);
   });
 });

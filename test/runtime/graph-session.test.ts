@@ -170,6 +170,25 @@ test('a session that is disposed of while its runs wait: they finish', async () 
   }
 });
 
+test('an input of images whose numbers are dims', async () => {
+  const file = onnxFile({
+    inputs: { x: [1, 1, 1, 2] },
+    outputs: ['y'],
+    tensors: { six: [[6], [1, 2, 3, 4, 5, 6]] },
+    integers: { flat: [-1] },
+    nodes: [
+      ['Reshape', ['x', 'flat'], ['list']],
+      ['Cast', ['list'], ['dims'], { to: 7 }],
+      ['Reshape', ['six', 'dims'], ['y']],
+    ],
+  });
+  const session = await InferenceSession.create(file);
+  const feed = (...values: number[]) => ({ x: { data: Float32Array.from(values), dims: [1, 1, 1, 2] } });
+  expect((await session.run(feed(2, 3))).y?.dims).toEqual([2, 3]);
+  expect(session.runSync(feed(3, 2)).y?.dims).toEqual([3, 2]);
+  session.dispose();
+});
+
 describe('refused', () => {
   test('feeds that do not fit', async () => {
     const session = await create();

@@ -1,5 +1,6 @@
 import { InferenceSession } from '../../lib';
 import { type ModelSketch, type NodeSketch, onnxFile } from '../support/onnx-files';
+import { expectRejection } from '../support/refusal';
 
 /** The first output for x, through the engine. */
 async function run(node: NodeSketch, x: number[], more: Partial<ModelSketch> = {}) {
@@ -54,6 +55,20 @@ test('QuantizeLinear rounds to even and saturates; DequantizeLinear undoes it', 
     ['DequantizeLinear', ['q', 'scale'], ['y']],
   ];
   expect(await run(['Relu', ['x'], ['y']], [0.3, 3], { tensors, nodes })).toEqual([0.5, 3]);
+});
+
+test('QuantizeLinear without a zero point makes integers of its output_dtype', async () => {
+  const tensors = { scale: [[], [0.5]] } as const;
+  const of = (output_dtype: number, more: Partial<ModelSketch> = {}) =>
+    run(['QuantizeLinear', ['x', 'scale', ...Object.keys(more.bytes ?? {})], ['y'], { output_dtype }], [-1, 3, 500], {
+      ...{ tensors, opset: 21, ...more },
+    });
+  expect(await of(0)).toEqual([0, 6, 255]);
+  expect(await of(2)).toEqual([0, 6, 255]);
+  expect(await of(3)).toEqual([-2, 6, 127]);
+  await expectRejection(of(5), 'ERR_MODEL_INCOMPATIBLE', 'expected integers of 8 bits, received wider ones');
+  await expectRejection(of(17), 'ERR_MODEL_INCOMPATIBLE', 'expected integers of 8 bits, received type 17 of ONNX');
+  await expectRejection(of(3, { bytes: { zero: ['uint8', [], [1]] } }), 'ERR_SHAPE', 'as the zero point is uint8');
 });
 
 test.each([

@@ -35,7 +35,7 @@ const computed = new Set([...moving, ...others, ...functions]);
  * @returns {Promise<Uint8Array>} the file of the quantised graph
  */
 export async function quantizedFile(bytes, feeds, options = {}) {
-  const graph = foldNorms(withTensors(atOnce(modelOf(atOnce(decodeFile(bytes)), () => undefined)).graph));
+  const graph = foldNorms(withTensors((await modelOf(atOnce(decodeFile(bytes)), () => undefined)).graph));
   const ranges = await rangesOf(graph, feeds);
   return serializeOnnx(new Model(new Quantizer(graph, ranges, options).run()));
 }

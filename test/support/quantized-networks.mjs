@@ -21,11 +21,11 @@ import { quantizedFile } from './qdq.mjs';
 import { relativeL2 } from './random-network.mjs';
 
 /** @param {Uint8Array} file */
-const graphOf = (file) => atOnce(modelOf(atOnce(decodeFile(file)), () => undefined)).graph;
+const graphOf = async (file) => (await modelOf(atOnce(decodeFile(file)), () => undefined)).graph;
 
 /** @param {Uint8Array} file @param {Record<string, number[]>} shapes */
-function productsOf(file, shapes) {
-  const { integer, all } = countProducts(atOnce(optimize(graphOf(file), new Map(Object.entries(shapes)))));
+async function productsOf(file, shapes) {
+  const { integer, all } = countProducts(atOnce(optimize(await graphOf(file), new Map(Object.entries(shapes)))));
   return { integer, float: all - integer };
 }
 
@@ -40,8 +40,8 @@ function smallDetector() {
 }
 
 /** A file, with batches of 1 and 3 where it takes them. @param {string} file */
-function ownFile(file) {
-  const { inputs } = graphOf(readFileSync(file));
+async function ownFile(file) {
+  const { inputs } = await graphOf(readFileSync(file));
   const numbers = (/** @type {number[]} */ dims) => {
     const { data } = randn(dims, { seed: 7 });
     if (inputs[0]?.type === 'uint8') return Uint8Array.from(data, (value) => 128 + 40 * value);
@@ -73,13 +73,13 @@ process.on('exit', () => rmSync(folder, { recursive: true }));
 /** @type {Record<string, { different: number, relativeL2: number, integer: number, float: number }>} */
 const results = {};
 for (const name of JSON.parse(String(process.argv[2]))) {
-  const { file, numbers, shapes } = networkOf(name);
+  const { file, numbers, shapes } = await networkOf(name);
   const feedsOf = (/** @type {Record<string, number[]>} */ inputs) =>
     Object.fromEntries(Object.entries(inputs).map(([input, dims]) => [input, tensorOf(numbers(dims), dims)]));
   const bytes = readFileSync(file);
-  const quantized = isQuantized(graphOf(bytes)) ? bytes : await quantizedFile(bytes, feedsOf(shapes[0]));
+  const quantized = isQuantized(await graphOf(bytes)) ? bytes : await quantizedFile(bytes, feedsOf(shapes[0]));
   const theirs = await ort.InferenceSession.create(quantized, { logSeverityLevel: 4, intraOpNumThreads: 2 });
-  const result = { different: 0, relativeL2: 0, ...productsOf(quantized, shapes[0]) };
+  const result = { different: 0, relativeL2: 0, ...(await productsOf(quantized, shapes[0])) };
   for (const threads of [1, 2]) {
     const ours = await InferenceSession.create(quantized, { threads });
     for (const inputs of shapes) {

@@ -1,5 +1,6 @@
 import { describeList, mismatch, quote } from '../../errors';
 import { onnxTypeOf } from '../../graph/data-types';
+import { foldConstants } from '../../graph/fold-constants';
 import type { GraphTensor, Graph as ModelGraph } from '../../graph/graph';
 import { quantizedForm } from '../../graph/quantized-form';
 import { bytesOf } from '../../graph/tensors';
@@ -68,7 +69,7 @@ export async function importModel(
 ): Promise<Network | QuantizedModel | Model> {
   const file = await inSlices(decodeFile(bytes));
   if (isOwn(file)) return inSlices(parseOwn(file));
-  return inSlices(modelOf(await inSlices(inPlace(file)), await readExternal(file, folder)));
+  return modelOf(await inSlices(inPlace(file)), await readExternal(file, folder));
 }
 
 function* inPlace(file: ModelFile): Steps<ModelFile> {
@@ -88,9 +89,10 @@ function* inPlace(file: ModelFile): Steps<ModelFile> {
 }
 
 /** A model of other origin. */
-export function* modelOf(file: ModelFile, external: ExternalBytes): Steps<Model> {
+export async function modelOf(file: ModelFile, external: ExternalBytes): Promise<Model> {
   const metadata = new Map(file.metadata.map(({ key = '', value = '' }) => [key, value]));
-  const graph = quantizedForm(yield* readGraph(file, external));
+  const read = await inSlices(readGraph(file, external));
+  const graph = quantizedForm(await foldConstants(read));
   return new Model(graph, readTraits(metadata));
 }
 

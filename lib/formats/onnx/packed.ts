@@ -53,7 +53,7 @@ export async function unpackModel({ graph, tensors }: PackedModel): Promise<Mode
     const received = found ? `${found.dtype}, ${describeList(found.dims)}` : 'none';
     throw mismatch('ERR_MODEL_FORMAT', `${expected}, as the graph says`, received);
   };
-  const model = await inSlices(modelOf(await inSlices(decodeFile(graph)), bytes));
+  const model = await modelOf(await inSlices(decodeFile(graph)), bytes);
   const odd = Object.keys(tensors).find((name) => !read.has(name));
   if (odd === undefined) return model;
   throw mismatch('ERR_MODEL_FORMAT', 'the tensors that the graph names', `also ${quote(odd)}`);

@@ -1,7 +1,7 @@
 import { describeList } from '../../errors';
 import { sizeOf } from '../graph';
-import { attribute, defineOp, type OpNode, operand, optionalAttribute, unfit } from './op';
-import { planeWindow, splitPads, type Window, windowAttributes, windowOf } from './window';
+import { attribute, defineOp, knownDims, type OpNode, operand, optionalAttribute, type SketchNode, unfit } from './op';
+import { checkWindow, planeWindow, splitPads, type Window, windowAttributes, windowOf } from './window';
 
 const attributes = {
   ...windowAttributes,
@@ -18,16 +18,14 @@ export const convTranspose = defineOp({
   inputs: [2, 3],
   parameters: [1, 2],
   attributes,
+  check(node) {
+    checkWindow(node, knownDims(node, 1)?.slice(2));
+    checkChannels(node);
+  },
   infer(node) {
+    checkChannels(node);
     const [x, weight] = [operand(node, 0), operand(node, 1)];
-    const { group } = node.attributes;
-    if (weight.dims.length !== x.dims.length || weight.dims[0] !== x.dims[1] || (x.dims[1] as number) % group !== 0) {
-      const expected = `weights [${x.dims[1]}, outputs / group, ...kernel] for an input of dims ${describeList(x.dims)}`;
-      throw unfit(node, expected, describeList(weight.dims));
-    }
-    const outputs = (weight.dims[1] as number) * group;
-    const [, , bias] = node.inputs;
-    if (bias && sizeOf(bias.dims) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias.dims));
+    const outputs = (weight.dims[1] as number) * node.attributes.group;
     return [{ type: x.type, dims: [x.dims[0] as number, outputs, ...read(node).lengths] }];
   },
   isPerImage: true,
@@ -42,6 +40,19 @@ export const convTranspose = defineOp({
     };
   },
 });
+
+function checkChannels(node: SketchNode<typeof attributes>): void {
+  const [weight, bias, x] = [knownDims(node, 1), knownDims(node, 2), node.inputs[0]?.dims];
+  if (!weight) return;
+  const { group } = node.attributes;
+  const channels = typeof x?.[1] === 'number' ? x[1] : (weight[0] as number);
+  if (weight.length !== (x?.length ?? weight.length) || weight[0] !== channels || !(channels % group === 0)) {
+    const given = x ? ` for an input of dims ${describeList(x)}` : '';
+    throw unfit(node, `weights [${channels}, outputs / group, ...kernel]${given}`, describeList(weight));
+  }
+  const outputs = (weight[1] as number) * group;
+  if (bias && sizeOf(bias) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias));
+}
 
 /** Reads the window. If the file asks for an output shape or automatic padding, the surplus is cut off as padding. */
 function read(node: TransposeNode): { window: Window; outputPadding: readonly number[]; lengths: number[] } {

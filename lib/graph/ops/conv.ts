@@ -2,8 +2,8 @@ import { describeList } from '../../errors';
 import { type GraphNode, sizeOf } from '../graph';
 import { tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
-import { attribute, defineOp, type OpNode, operand, unfit } from './op';
-import { planeWindow, slide, type Window, windowAttributes, windowOf } from './window';
+import { attribute, defineOp, knownDims, type OpNode, operand, type SketchNode, unfit } from './op';
+import { checkWindow, planeWindow, slide, type Window, windowAttributes, windowOf } from './window';
 
 const attributes = { ...windowAttributes, group: attribute('int', 1) };
 
@@ -21,6 +21,7 @@ export const conv = defineOp({
   inputs: [2, 3],
   parameters: [1, 2],
   attributes,
+  check: checkConv,
   infer(node) {
     checkChannels(node);
     return [{ type: operand(node, 0).type, dims: outputDims(node) }];
@@ -91,13 +92,27 @@ function outputDims(node: ConvNode): number[] {
   return [dims[0] as number, weight.dims[0] as number, ...slide(node, dims, read(node))];
 }
 
-function checkChannels(node: ConvNode): void {
-  const [{ dims }, weight, bias] = [operand(node, 0), operand(node, 1), node.inputs[2]];
+/** The `check` of a convolution whose weights are its second input. */
+export function checkConv(node: SketchNode<typeof attributes>): void {
+  checkWindow(node, knownDims(node, 1)?.slice(2));
+  checkChannels(node);
+}
+
+function checkChannels(node: SketchNode<typeof attributes>): void {
+  const [weight, bias, x] = [knownDims(node, 1), knownDims(node, 2), node.inputs[0]?.dims];
+  if (!weight) return;
   const { group } = node.attributes;
-  const [outputs, depth] = weight.dims as [number, number];
-  if (weight.dims.length !== dims.length || group < 1 || depth * group !== dims[1] || outputs % group !== 0) {
-    const expected = `weights [outputs, ${(dims[1] ?? 0) / group}, ...kernel] for an input of dims ${describeList(dims)}`;
-    throw unfit(node, `${expected} in ${group} groups`, describeList(weight.dims));
+  const [outputs, depth] = weight as [number, number];
+  const channels = x?.[1] ?? depth * group;
+  const isOpen = typeof channels === 'string';
+  if (
+    weight.length !== (x?.length ?? weight.length) ||
+    !(group >= 1 && outputs % group === 0) ||
+    !(isOpen || depth * group === channels)
+  ) {
+    const expected = `weights [outputs, ${isOpen ? channels : channels / group}, ...kernel]`;
+    const given = x ? ` for an input of dims ${describeList(x)}` : '';
+    throw unfit(node, `${expected}${given} in ${group} groups`, describeList(weight));
   }
-  if (bias && sizeOf(bias.dims) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias.dims));
+  if (bias && sizeOf(bias) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias));
 }

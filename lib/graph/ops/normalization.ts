@@ -1,7 +1,7 @@
-import { sizeOf } from '../graph';
+import { type GraphNode, sizeOf } from '../graph';
 import { tensorOf } from '../tensors';
-import { Writer } from './builder';
-import { attribute, defineOp, namedAxis, operand } from './op';
+import { type Builder, Writer } from './builder';
+import { attribute, defineOp, namedAxis, type OpNode, operand } from './op';
 
 /** Normalises over all axes from `axis` on. Inputs: x, scale, bias. */
 export const layerNormalization = defineOp({
@@ -28,19 +28,27 @@ export const instanceNormalization = defineOp({
   attributes: { epsilon: attribute('float', 1e-5) },
   isPerImage: true,
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
-  writeOut(node, builder) {
-    const write = new Writer(node.node, builder);
-    const { dims } = operand(node, 0);
-    const shape = [sizeOf(operand(node, 1).dims), ...dims.slice(2).map(() => 1)];
-    const [x = '', ...lists] = node.node.inputs;
-    const [scale = '', bias = ''] = lists.map((name) =>
-      write.add('reshape', [name, write.tensor(tensorOf('int64', [shape.length], shape))], { allowzero: 0 }),
-    );
-    const axes = dims.slice(2).map((_, i) => i + 2);
-    const normal = normalized(write, x, axes, node.attributes.epsilon);
-    return write.last('add', [write.add('mul', [normal, scale]), bias]);
-  },
+  writeOut: (node, builder) => channelNorm(node, spatialAxes(node), node.attributes.epsilon, builder),
 });
+
+/** Axes behind the channels. */
+export function spatialAxes(node: OpNode): number[] {
+  return operand(node, 0)
+    .dims.slice(2)
+    .map((_, i) => i + 2);
+}
+
+/** Normalises over some axes; scale and bias, inputs 1 and 2, are those of channels. */
+export function channelNorm(node: OpNode, axes: readonly number[], epsilon: number, builder: Builder): GraphNode {
+  const write = new Writer(node.node, builder);
+  const shape = [sizeOf(operand(node, 1).dims), ...spatialAxes(node).map(() => 1)];
+  const [x = '', ...lists] = node.node.inputs.slice(0, 3);
+  const [scale = '', bias = ''] = lists.map((name) =>
+    write.add('reshape', [name, write.tensor(tensorOf('int64', [shape.length], shape))], { allowzero: 0 }),
+  );
+  const normal = normalized(write, x, axes, epsilon);
+  return write.last('add', [write.add('mul', [normal, scale]), bias]);
+}
 
 /** (x - mean) / sqrt(variance + epsilon) */
 function normalized(write: Writer, x: string, axes: readonly number[], epsilon: number): string {

@@ -23,6 +23,10 @@ export interface Op<A extends AttributeTable = AttributeTable> {
   readonly parameters?: readonly number[];
   /** Turns a node from a file of an older opset into the newest form, which may be several nodes. */
   upgrade?(node: FileNode, opset: number, additions: Additions): readonly FileNode[];
+  /** How many outputs are computed, if not all: nothing may read the others. */
+  readonly computed?: number;
+  /** Refuses what cannot be computed for any dims of a run, so that all such nodes of a file are named in one error. */
+  check?(node: SketchNode<A>): void;
   /** Types and dims of the outputs. */
   infer(node: OpNode<A>): readonly ValueType<number>[];
   /** Computes the outputs if all inputs are constants. */
@@ -52,6 +56,11 @@ export interface OpNode<A extends AttributeTable = AttributeTable> {
   /** What messages call the node. */
   readonly place: string;
 }
+
+/** A node of a file, before the dims of a run are known: of its inputs only what the file tells. */
+export type SketchNode<A extends AttributeTable = AttributeTable> = Omit<OpNode<A>, 'inputs'> & {
+  readonly inputs: readonly (ValueType | undefined)[];
+};
 
 export interface Operand extends ValueType<number> {
   /** Its numbers, if it is a constant. */
@@ -130,6 +139,12 @@ export function defineOp<const A extends AttributeTable>(op: Op<A>): Op {
   return op as unknown as Op;
 }
 
+/** The dims of an input, if all are known. */
+export function knownDims({ inputs }: SketchNode, index: number): readonly number[] | undefined {
+  const dims = inputs[index]?.dims;
+  return dims?.every((dim) => typeof dim === 'number') ? (dims as readonly number[]) : undefined;
+}
+
 /** Returns an input. @throws {QARepVGGError} ERR_MODEL_FORMAT if it is absent. */
 export function operand({ inputs, place }: OpNode, index: number): Operand {
   const found = inputs[index];
@@ -159,12 +174,12 @@ export function constantNumber(node: OpNode, index: number): number | undefined 
 }
 
 /** An error for dims, or for attributes that do not fit them. */
-export function unfit({ place }: OpNode, expected: string, received: string): QARepVGGError {
+export function unfit({ place }: Pick<OpNode, 'place'>, expected: string, received: string): QARepVGGError {
   return mismatch('ERR_SHAPE', place, expected, received);
 }
 
 /** An error for what no kernel computes. */
-export function unsupported({ place }: OpNode, expected: string, received: string): QARepVGGError {
+export function unsupported({ place }: Pick<OpNode, 'place'>, expected: string, received: string): QARepVGGError {
   return mismatch('ERR_MODEL_INCOMPATIBLE' satisfies ErrorCode, place, expected, received);
 }
 

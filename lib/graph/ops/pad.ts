@@ -15,6 +15,8 @@ import {
 
 const attributes = { mode: attribute('text', 'constant') };
 
+const modes = ['constant', 'reflect', 'edge'];
+
 /** Inputs: x, all beginnings then all ends (negative ones crop), value, axes (default: all). */
 export const pad = defineOp({
   onnx: 'Pad',
@@ -25,6 +27,10 @@ export const pad = defineOp({
     { attribute: 'pads', input: 1, opset: 11 },
     { attribute: 'value', input: 2, opset: 11 },
   ],
+  check(node) {
+    const { mode } = node.attributes;
+    if (!modes.includes(mode)) throw unsupported(node, `mode ${modes.join(', ')}`, mode);
+  },
   infer(node) {
     const { type, dims } = operand(node, 0);
     const { begins, ends } = padsOf(node);
@@ -51,8 +57,6 @@ export const pad = defineOp({
   lower(node) {
     const { begins, ends } = padsOf(node);
     const { mode } = node.attributes;
-    if (!['constant', 'reflect', 'edge'].includes(mode))
-      throw unsupported(node, 'mode constant, reflect or edge', mode);
     const value = constantNumber(node, 2) ?? 0;
     return { op: 'pad', inputs: [0], attributes: { mode, before: begins, after: ends, value } };
   },

@@ -1,7 +1,7 @@
 import { onnxTypeOf } from '../data-types';
 import { Writer } from './builder';
-import { attribute, defineOp, type OpNode, operand } from './op';
-import { planeWindow, slide, windowAttributes, windowOf } from './window';
+import { attribute, defineOp, type OpNode, operand, type SketchNode, unfit } from './op';
+import { checkWindow, planeWindow, slide, windowAttributes, windowOf } from './window';
 
 const shared = { ...windowAttributes, ceil_mode: attribute('int', 0) };
 
@@ -10,16 +10,23 @@ function pooledDims(node: OpNode<typeof shared>): number[] {
   return [...dims.slice(0, 2), ...slide(node, dims, windowOf(node, dims), node.attributes.ceil_mode !== 0)];
 }
 
+function checkPool(node: SketchNode<typeof shared>): void {
+  if (!node.attributes.kernel_shape) throw unfit(node, 'the attribute kernel_shape', 'none');
+  checkWindow(node);
+}
+
 function window(node: OpNode<typeof shared>) {
   return { ...planeWindow(node, windowOf(node, operand(node, 0).dims)), outputSize: pooledDims(node).slice(2) };
 }
 
-/** The second output, the positions of the maxima, is not supported. */
+/** The second output, the positions of the maxima, is not computed. */
 export const maxPool = defineOp({
   onnx: 'MaxPool',
   inputs: [1, 1],
-  outputs: [1, 1],
+  outputs: [1, 2],
+  computed: 1,
   attributes: { ...shared, storage_order: attribute('int', 0) },
+  check: (node) => checkPool(node),
   infer: (node) => [{ type: operand(node, 0).type, dims: pooledDims(node) }],
   writeOut(node, builder) {
     const { type } = operand(node, 0);
@@ -37,6 +44,7 @@ export const averagePool = defineOp({
   onnx: 'AveragePool',
   inputs: [1, 1],
   attributes: { ...shared, count_include_pad: attribute('int', 0) },
+  check: (node) => checkPool(node),
   infer: (node) => [{ type: 'float32', dims: pooledDims(node) }],
   isPerImage: true,
   lower: (node) => ({

@@ -1,28 +1,18 @@
 import { describeList } from '../../errors';
-import { onnxTypeOf } from '../data-types';
-import type { DataType, GraphNode } from '../graph';
+import { dataTypeOf, onnxTypeOf } from '../data-types';
+import type { GraphNode } from '../graph';
 import { numbersOf, stridesOf, tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
-import { convDims } from './conv';
+import { checkConv, convDims } from './conv';
 import { roundEven } from './elementwise';
 import { matMulDims } from './mat-mul';
-import {
-  attribute,
-  axisOf,
-  defineOp,
-  type OpNode,
-  operand,
-  optionalAttribute,
-  tensorAt,
-  unfit,
-  unsupported,
-} from './op';
+import { attribute, axisOf, defineOp, type OpNode, operand, type SketchNode, tensorAt, unfit, unsupported } from './op';
 import { windowAttributes } from './window';
 
 const attributes = {
   axis: attribute('int', 1),
   block_size: attribute('int', 0),
-  output_dtype: optionalAttribute('int'),
+  output_dtype: attribute('int', 0),
   saturate: attribute('int', 1),
 };
 
@@ -40,13 +30,26 @@ export const quantizeLinear = defineOp({
   inputs: [2, 3],
   attributes,
   isPerImage: hasFixedParameters,
+  /** A zero point alone says which integers. */
+  upgrade(node, _, additions) {
+    const type = dataTypeOf(Number(node.attributes.get('output_dtype') ?? 0));
+    const [x = '', scale = '', zero = ''] = node.inputs;
+    if (zero || (type !== 'uint8' && type !== 'int8')) return [node];
+    const attributes = new Map(node.attributes);
+    attributes.delete('output_dtype');
+    return [{ ...node, attributes, inputs: [x, scale, additions.tensor(tensorOf(type, [], [0]))] }];
+  },
+  check(node) {
+    checkBlocks(node);
+    if (!node.node.inputs[2] || node.inputs[2]) roundedType(node);
+  },
   infer(node) {
     checkParameters(node);
-    return [{ type: byteType(node, 2), dims: operand(node, 0).dims }];
+    return [{ type: roundedType(node), dims: operand(node, 0).dims }];
   },
   evaluate(node) {
     checkParameters(node);
-    const type = byteType(node, 2);
+    const type = roundedType(node);
     const { dims } = operand(node, 0);
     const position = positions(node);
     const [x, scale, zero] = [0, 1, 2].map((i) => (node.inputs[i] ? numbersOf(tensorAt(node, i)) : [0]));
@@ -59,7 +62,7 @@ export const quantizeLinear = defineOp({
   },
   writeOut(node, builder) {
     const { write, scale, zero } = parametersOf(node, builder);
-    return quantized(write, node.node.inputs[0] as string, scale, zero, byteType(node, 2));
+    return quantized(write, node.node.inputs[0] as string, scale, zero, roundedType(node));
   },
 });
 
@@ -69,6 +72,9 @@ export const dequantizeLinear = defineOp({
   inputs: [2, 3],
   attributes,
   isPerImage: hasFixedParameters,
+  check(node) {
+    checkBlocks(node);
+  },
   infer(node) {
     checkParameters(node);
     const [x, zero] = [operand(node, 0), node.inputs[2]];
@@ -96,6 +102,8 @@ export const convInteger = defineOp({
   inputs: [2, 4],
   parameters: [1, 3],
   attributes: convAttributes,
+  // The other inputs are zero points.
+  check: (node) => checkConv({ ...node, inputs: node.inputs.slice(0, 2) }),
   infer: (node) => [{ type: 'int32', dims: convDims(node) }],
   writeOut: (node, builder) => sumsOf(node, 'conv', builder),
 });
@@ -121,6 +129,10 @@ export const qLinearConv = defineOp({
   onnx: 'QLinearConv',
   inputs: [8, 9],
   attributes: convAttributes,
+  check(node) {
+    byteType(node, 7);
+    checkConv({ ...node, inputs: [node.inputs[0], node.inputs[3], node.inputs[8]] });
+  },
   infer: (node) => [{ type: byteType(node, 7), dims: convDims({ ...node, inputs: [node.inputs[0], node.inputs[3]] }) }],
 });
 
@@ -129,6 +141,9 @@ export const qLinearMatMul = defineOp({
   onnx: 'QLinearMatMul',
   inputs: [8, 8],
   attributes: {},
+  check(node) {
+    byteType(node, 7);
+  },
   infer: (node) => [
     { type: byteType(node, 7), dims: matMulDims({ ...node, inputs: [node.inputs[0], node.inputs[3]] }) },
   ],
@@ -138,16 +153,15 @@ function hasFixedParameters({ inputs }: QuantizationNode): boolean {
   return inputs.slice(1).every((input) => input === undefined || input.tensor !== undefined);
 }
 
+function checkBlocks(node: SketchNode<typeof attributes>): void {
+  const { block_size: size } = node.attributes;
+  if (size !== 0) throw unsupported(node, 'one scale, or one for each position of an axis', `blocks of ${size}`);
+}
+
 /** There must be one scale and zero point, or one for each position of the axis. */
 function checkParameters(node: QuantizationNode): void {
   const { dims } = operand(node, 0);
-  if (node.attributes.block_size !== 0) {
-    throw unsupported(
-      node,
-      'one scale, or one for each position of an axis',
-      `blocks of ${node.attributes.block_size}`,
-    );
-  }
+  checkBlocks(node);
   for (const parameter of node.inputs.slice(1)) {
     if (!parameter || parameter.dims.length === 0 || (parameter.dims.length === 1 && parameter.dims[0] === 1)) continue;
     const length = dims[axisOf(node, node.attributes.axis, dims.length)];
@@ -199,9 +213,22 @@ function floats(write: Writer, name: string): string {
   return name ? write.add('cast', [name], { to: onnxTypeOf('float32') }) : '';
 }
 
+/** Type of the integers that a QuantizeLinear makes. */
+function roundedType(node: SketchNode<typeof attributes>): 'uint8' | 'int8' {
+  const { output_dtype: number } = node.attributes;
+  const type = byteType(node, 2);
+  if (number === 0 || dataTypeOf(number) === type) return type;
+  const asked = byte(node, dataTypeOf(number) ?? `type ${number} of ONNX`);
+  throw unfit(node, `output_dtype ${onnxTypeOf(type)}, as the zero point is ${type}`, `that of ${asked}`);
+}
+
 /** Type of a zero point, and so of the output. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for 16 bits */
-function byteType(node: OpNode, index: number): 'uint8' | 'int8' {
-  const type: DataType = node.inputs[index]?.type ?? 'uint8';
+function byteType(node: Pick<SketchNode, 'inputs' | 'place'>, index: number): 'uint8' | 'int8' {
+  return byte(node, node.inputs[index]?.type ?? 'uint8');
+}
+
+function byte(node: Pick<OpNode, 'place'>, type: string): 'uint8' | 'int8' {
   if (type === 'uint8' || type === 'int8') return type;
-  throw unsupported(node, 'integers of 8 bits', type);
+  // A graph has integers of 16 bits in wider types.
+  throw unsupported(node, 'integers of 8 bits', type === 'int32' ? 'wider ones' : type);
 }

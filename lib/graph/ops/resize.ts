@@ -1,5 +1,15 @@
 import { describeList } from '../../errors';
-import { attribute, axisOf, constantList, defineOp, type OpNode, operand, optionalAttribute, unfit } from './op';
+import {
+  attribute,
+  axisOf,
+  constantList,
+  defineOp,
+  type OpNode,
+  operand,
+  optionalAttribute,
+  unfit,
+  unsupported,
+} from './op';
 
 const attributes = {
   antialias: attribute('int', 0),
@@ -13,6 +23,17 @@ const attributes = {
   nearest_mode: attribute('text', 'round_prefer_floor'),
 };
 
+/** What some attributes may be. */
+const choices = {
+  coordinate_transformation_mode: [
+    ...['half_pixel', 'half_pixel_symmetric', 'pytorch_half_pixel', 'align_corners', 'asymmetric'],
+    ...['tf_half_pixel_for_nn', 'tf_crop_and_resize'],
+  ],
+  keep_aspect_ratio_policy: ['stretch', 'not_larger', 'not_smaller'],
+  mode: ['nearest', 'linear', 'cubic'],
+  nearest_mode: ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'],
+};
+
 type ResizeNode = OpNode<typeof attributes>;
 
 /** Inputs: x, region (for tf_crop_and_resize), and either scales or sizes. */
@@ -23,19 +44,26 @@ export const resize = defineOp({
   attributes,
   upgrade(node, opset) {
     if (opset > 10) return [node];
-    // Opset 10 has no region and only one way to compute coordinates.
+    // Opset 10 has no region and only one way to compute coordinates. It does not say how to round them: PyTorch, which writes
+    // such files, means floor. (onnxruntime takes the ceiling on axes that shrink.)
     const [x = '', scales = ''] = node.inputs;
     const given = new Map(node.attributes)
       .set('coordinate_transformation_mode', 'asymmetric')
       .set('nearest_mode', 'floor');
     return [{ ...node, inputs: [x, '', scales], attributes: given }];
   },
+  check({ attributes: given, place }) {
+    if (given.antialias !== 0) throw unsupported({ place }, 'antialias 0', '1');
+    for (const [name, values] of Object.entries(choices)) {
+      const value = given[name as keyof typeof choices];
+      if (!values.includes(value)) throw unsupported({ place }, `${name} ${values.join(', ')}`, value);
+    }
+  },
   infer: (node) => [{ type: operand(node, 0).type, dims: read(node).dims }],
   isPerImage: (node) => read(node).scales[0] === 1,
   lower(node) {
     const { dims, scales, roi } = read(node);
     const { attributes: given } = node;
-    if (given.antialias !== 0) throw unfit(node, 'antialias 0', '1');
     return {
       op: 'resize',
       inputs: [0],
@@ -76,12 +104,14 @@ function read(node: ResizeNode): { dims: number[]; scales: number[]; roi: number
       roi[axis + dims.length] = regions[i + axes.length] as number;
     }
     const length = (dims[axis] as number) * (crops ? (roi[axis + dims.length] as number) - (roi[axis] as number) : 1);
-    scales[axis] = factors ? (factors[i] as number) : (lengths?.[i] as number) / (dims[axis] as number);
-    // Scales are float32 in the file, and runtimes compute the product in float32.
+    // Scales are float32 in the file, and runtimes compute with them in float32.
+    scales[axis] = Math.fround(factors ? (factors[i] as number) : (lengths?.[i] as number) / (dims[axis] as number));
     result[axis] = factors
       ? Math.floor(Math.fround(Math.fround(length) * (factors[i] as number)))
       : (lengths?.[i] as number);
   });
+  if (result.some((dim, axis) => !(dim > 0) && dims[axis] !== 0))
+    throw unfit(node, 'dims from 1', describeList(result));
   if (!factors && policy !== 'stretch') return keepAspect(node, dims, axes, scales, roi);
   return { dims: result, scales, roi };
 }
@@ -95,12 +125,14 @@ function keepAspect(
   roi: number[],
 ) {
   const { keep_aspect_ratio_policy: policy } = node.attributes;
-  if (policy !== 'not_larger' && policy !== 'not_smaller')
-    throw unfit(node, 'policy stretch, not_larger or not_smaller', policy);
   const own = axes.map((axis) => scales[axis] as number);
   const scale = policy === 'not_larger' ? Math.min(...own) : Math.max(...own);
   for (const axis of axes) scales[axis] = scale;
-  return { dims: dims.map((dim, axis) => (axes.includes(axis) ? Math.round(dim * scale) : dim)), scales, roi };
+  return {
+    dims: dims.map((dim, axis) => (axes.includes(axis) ? Math.round(Math.fround(dim * scale)) : dim)),
+    scales,
+    roi,
+  };
 }
 
 function nonEmpty(list: number[] | undefined): number[] | undefined {

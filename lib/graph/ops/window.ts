@@ -1,5 +1,5 @@
 import { describeList } from '../../errors';
-import { attribute, type OpNode, optionalAttribute, unfit, unsupported } from './op';
+import { attribute, type OpNode, optionalAttribute, type SketchNode, unfit, unsupported } from './op';
 
 /** Attributes of convolutions and pooling. Lists have an entry for each spatial axis. */
 export const windowAttributes = {
@@ -12,6 +12,7 @@ export const windowAttributes = {
 };
 
 type WindowNode = OpNode<typeof windowAttributes>;
+type WindowSketch = SketchNode<typeof windowAttributes>;
 
 /** A window that slides over the spatial axes; the lists are complete. */
 export interface Window {
@@ -24,33 +25,44 @@ export interface Window {
 /** Largest padding, and largest distance between two taps, in pixels. */
 const maxReach = 2 ** 16;
 
+/** The part of {@link windowOf} that needs no dims of the input. @param kernelOf Dims of a kernel in the weights, where they are known */
+export function checkWindow(node: WindowSketch, kernelOf?: readonly number[]): void {
+  const { kernel_shape: kernelShape = kernelOf } = node.attributes;
+  if (kernelShape) checkAxes(node, listsOf(node, kernelShape.length, kernelShape, kernelOf).kernel);
+}
+
 /** Reads the attributes; computes automatic padding for the input's dims. */
 export function windowOf(node: WindowNode, dims: readonly number[], kernelOf?: readonly number[]): Window {
   const rank = dims.length - 2;
   const { auto_pad: auto, kernel_shape: kernelShape = kernelOf } = node.attributes;
   if (rank < 1) throw unfit(node, 'an input of 3 dims or more', describeList(dims));
   if (!kernelShape) throw unfit(node, 'the attribute kernel_shape', 'none');
-  const list = (name: 'strides' | 'dilations', low: number): readonly number[] =>
-    checked(node, name, node.attributes[name] ?? Array(rank).fill(1), rank, low);
-  const kernel = checked(node, 'kernel_shape', kernelShape, rank, 1);
-  if (kernelOf && !kernel.every((size, i) => size === kernelOf[i])) {
-    throw unfit(node, `kernel_shape ${describeList(kernelOf)}, as the weights have`, describeList(kernel));
-  }
-  const [strides, dilations] = [list('strides', 1), list('dilations', 1)];
-  const window = { kernel, strides, dilations };
-  if (auto === 'NOTSET') {
-    return { ...window, pads: checked(node, 'pads', node.attributes.pads ?? Array(2 * rank).fill(0), 2 * rank, 0) };
-  }
-  if (auto === 'VALID') return { ...window, pads: Array(2 * rank).fill(0) };
-  if (auto !== 'SAME_UPPER' && auto !== 'SAME_LOWER') {
-    throw unfit(node, 'auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER', auto);
-  }
+  const { pads, ...window } = listsOf(node, rank, kernelShape, kernelOf);
+  if (pads) return { ...window, pads };
+  const { kernel, strides, dilations } = window;
   const totals = kernel.map((size, i) => {
     const [stride, length] = [strides[i] as number, dims[i + 2] as number];
     const reach = (size - 1) * (dilations[i] as number) + 1;
     return Math.max(0, (Math.ceil(length / stride) - 1) * stride + reach - length);
   });
   return { ...window, pads: splitPads(totals, auto) };
+}
+
+/** The lists of the attributes; no padding where it follows from the dims of the input. */
+function listsOf(node: WindowSketch, rank: number, kernelShape: readonly number[], kernelOf?: readonly number[]) {
+  const { auto_pad: auto, pads } = node.attributes;
+  const list = (name: 'strides' | 'dilations'): readonly number[] =>
+    checked(node, name, node.attributes[name] ?? Array(rank).fill(1), rank, 1);
+  const kernel = checked(node, 'kernel_shape', kernelShape, rank, 1);
+  if (kernelOf && !(kernel.length === kernelOf.length && kernel.every((size, i) => size === kernelOf[i]))) {
+    throw unfit(node, `kernel_shape ${describeList(kernelOf)}, as the weights have`, describeList(kernel));
+  }
+  const window = { kernel, strides: list('strides'), dilations: list('dilations') };
+  if (auto === 'NOTSET')
+    return { ...window, pads: checked(node, 'pads', pads ?? Array(2 * rank).fill(0), 2 * rank, 0) };
+  if (auto === 'VALID') return { ...window, pads: Array<number>(2 * rank).fill(0) };
+  if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') return { ...window, pads: undefined };
+  throw unfit(node, 'auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER', auto);
 }
 
 /** Splits padding in halves. If it is odd, the end gets one pixel more (SAME_UPPER), or the beginning. */
@@ -60,7 +72,13 @@ export function splitPads(totals: readonly number[], auto: string): number[] {
   return auto === 'SAME_UPPER' ? [...smaller, ...larger] : [...larger, ...smaller];
 }
 
-function checked(node: OpNode, name: string, list: readonly number[], length: number, low: number): readonly number[] {
+function checked(
+  node: WindowSketch,
+  name: string,
+  list: readonly number[],
+  length: number,
+  low: number,
+): readonly number[] {
   const fits = list.length === length && list.every((entry) => entry >= low && entry <= maxReach);
   if (fits) return list;
   throw unfit(node, `${length} integers from ${low} to ${maxReach} as ${name}`, describeList(list));
@@ -86,6 +104,11 @@ export function slide(node: OpNode, dims: readonly number[], window: Window, cei
 
 /** Attributes of a window on images, as the engine takes them. */
 export function planeWindow(node: OpNode, { kernel, strides, dilations, pads }: Window) {
-  if (kernel.length === 2) return { kernel, strides, dilations, pads };
-  throw unsupported(node, 'one or two spatial axes', String(kernel.length));
+  checkAxes(node, kernel);
+  return { kernel, strides, dilations, pads };
+}
+
+/** Passes turn one spatial axis into two. */
+function checkAxes(node: Pick<OpNode, 'place'>, kernel: readonly number[]): void {
+  if (kernel.length > 2) throw unsupported(node, 'one or two spatial axes', String(kernel.length));
 }

@@ -29,31 +29,35 @@ struct Rule {
   bool exclude_outside;
 };
 
-double coordinate(const Rule& rule, double index, double scale, std::size_t length, std::size_t result, double start,
-                  double end) {
-  const double in = static_cast<double>(length), out = static_cast<double>(result);
-  const std::string& mode = rule.coordinate_mode;
+// The place in the input, with the operations of onnxruntime in their order: in float32, so that a scale such as 1/3
+// leads to the same pixels. Where that computes in double, so does this.
+float coordinate(const std::string& mode, float index, float scale, float in, float out, float start, float end) {
   if (mode == "asymmetric") return index / scale;
-  if (mode == "align_corners") return result > 1 ? index * (in - 1) / (out - 1) : 0;
-  if (mode == "half_pixel") return (index + 0.5) / scale - 0.5;
-  if (mode == "pytorch_half_pixel") return result > 1 ? (index + 0.5) / scale - 0.5 : 0;
+  if (mode == "align_corners") return out > 1 ? index * (in - 1) / (out - 1) : 0;
+  if (mode == "half_pixel") return (index + 0.5f) / scale - 0.5f;
+  if (mode == "pytorch_half_pixel") return out > 1 ? (index + 0.5f) / scale - 0.5f : 0;
   if (mode == "half_pixel_symmetric") {
-    const double adjusted = out / (scale * in), centre = in / 2;
-    return centre * (1 - adjusted) + (index + 0.5) / scale - 0.5;
+    const float offset = in / 2 * (1 - out / (scale * in));
+    return static_cast<float>(offset + (index + 0.5) / scale - 0.5);
   }
-  if (mode == "tf_half_pixel_for_nn") return (index + 0.5) / scale;
+  if (mode == "tf_half_pixel_for_nn") return (index + 0.5f) / scale;
   if (mode == "tf_crop_and_resize")
-    return result > 1 ? start * (in - 1) + index * (end - start) * (in - 1) / (out - 1)
-                      : 0.5 * (start + end) * (in - 1);
+    return out > 1 ? start * (in - 1) + index * (end - start) * (in - 1) / (out - 1)
+                   : static_cast<float>(0.5 * (start + end) * (in - 1));
   fail(code::kInvalidArg, "expected a coordinate mode of ONNX, received '", mode, "'");
 }
 
-double nearest(const Rule& rule, double x) {
-  if (rule.nearest_mode == "floor") return std::floor(x);
-  if (rule.nearest_mode == "ceil") return std::ceil(x);
-  if (rule.nearest_mode == "round_prefer_floor") return std::ceil(x - 0.5);
-  if (rule.nearest_mode == "round_prefer_ceil") return std::floor(x + 0.5);
-  fail(code::kInvalidArg, "expected a nearest mode of ONNX, received '", rule.nearest_mode, "'");
+// As in onnxruntime, what is this close to the middle between two pixels counts as the middle: the rounding of the
+// coordinate decides nothing.
+constexpr float kMiddle = 1e-6f;
+
+float nearest(const std::string& mode, float x) {
+  const float low = std::floor(x), past = x - low - 0.5f;
+  if (mode == "floor") return low;
+  if (mode == "ceil") return std::ceil(x);
+  if (mode == "round_prefer_floor") return past > kMiddle ? low + 1 : low;
+  if (mode == "round_prefer_ceil") return past < -kMiddle ? low : low + 1;
+  fail(code::kInvalidArg, "expected a nearest mode of ONNX, received '", mode, "'");
 }
 
 // Keys' kernel, with its parameter a.
@@ -64,12 +68,12 @@ double cubic_weight(double a, double distance) {
   return 0;
 }
 
-Taps taps_at(const Rule& rule, double x, std::size_t length) {
+Taps taps_at(const Rule& rule, float x, std::size_t length) {
   const std::ptrdiff_t last = signed_size(length) - 1;
   const auto clamped = [last](double at) {
     return static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(last)));
   };
-  if (rule.mode == "nearest") return {{clamped(nearest(rule, x)), 1.0f}};
+  if (rule.mode == "nearest") return {{clamped(nearest(rule.nearest_mode, x)), 1.0f}};
   const double low = std::floor(x);
   if (rule.mode == "linear") {
     const double t = x - low;
@@ -117,15 +121,17 @@ class ResizeOp final : public Op {
       if (!(scales[axis] > 0)) fail(code::kInvalidArg, "expected scales above 0, received ", scales[axis]);
       taps_.emplace_back();
       const std::size_t length = in_.dims[axis];
-      const bool moves = length != out_[axis] || crops;
+      const auto scale = static_cast<float>(scales[axis]);
+      const bool moves = scale != 1 || length != out_[axis] || crops;
       for (std::size_t i = 0; i < out_[axis]; ++i) {
         if (!moves) {
           taps_.back().push_back({{i, 1.0f}});
           continue;
         }
-        const double at =
-            coordinate(rule, static_cast<double>(i), scales[axis], length, out_[axis], roi[axis], roi[rank + axis]);
-        if (crops && (at < 0 || at > static_cast<double>(length - 1))) {
+        const float at = coordinate(rule.coordinate_mode, static_cast<float>(i), scale, static_cast<float>(length),
+                                    static_cast<float>(out_[axis]), static_cast<float>(roi[axis]),
+                                    static_cast<float>(roi[rank + axis]));
+        if (crops && (at < 0 || at > static_cast<float>(length - 1))) {
           taps_.back().emplace_back();
           has_outside_ = true;
         } else {

@@ -1,6 +1,8 @@
 import { describeList, mismatch, quote } from '../../../errors';
+import { checkNodes } from '../../../graph/check-nodes';
 import { dataTypeOf } from '../../../graph/data-types';
-import type { Dim, Graph, GraphTensor, Value } from '../../../graph/graph';
+import type { Dim, Graph, GraphNode, GraphTensor, Value } from '../../../graph/graph';
+import { opOf } from '../../../graph/ops';
 import type { Additions } from '../../../graph/ops/op';
 import type { Steps } from '../../../slices';
 import type { GraphFields, ModelFile, ValueFields } from '../schema';
@@ -40,14 +42,18 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Grap
       yield* reader.add(plain);
     }
   }
-  faults.check();
+  yield;
   const given = new Set([...inputs.map(({ name }) => name), ...tensors.keys()]);
+  const outputs = graph.outputs.map(({ name = '' }) => name);
+  const described = [...graph.values, ...graph.outputs].flatMap((value) => tryValue(value));
+  const known = new Map([...described, ...inputs].map((value) => [value.name, value]));
+  // What a node that is not known makes is missing: its readers are not at fault.
+  const ordered = faults.count > 0 ? reader.nodes : inOrder(reader.nodes, given, faults);
   yield;
-  const nodes = inOrder(reader.nodes, given, faults);
-  yield;
+  const nodes = withComputedOutputs(ordered, outputs, faults);
+  yield* checkNodes({ inputs, outputs, nodes, tensors, values: known }, faults);
   faults.check();
   const made = new Set([...given, ...nodes.flatMap((node) => node.outputs)]);
-  const outputs = graph.outputs.map(({ name = '' }) => name);
   const odd = repeated(outputs) ?? outputs.find((name) => !made.has(name));
   if (odd !== undefined || outputs.length === 0) {
     throw mismatch(
@@ -57,14 +63,18 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Grap
       describeList(odd === undefined ? [] : [odd]),
     );
   }
-  const described = [...graph.values, ...graph.outputs].flatMap((value) => tryValue(value));
-  return {
-    inputs,
-    outputs,
-    nodes,
-    tensors,
-    values: new Map([...described, ...inputs].map((value) => [value.name, value])),
-  };
+  return { inputs, outputs, nodes, tensors, values: known };
+}
+
+/** Drops outputs that are not computed; they are faults if something reads them. */
+function withComputedOutputs(nodes: readonly GraphNode[], outputs: readonly string[], faults: Faults): GraphNode[] {
+  const read = new Set([...outputs, ...nodes.flatMap(({ inputs }) => inputs)]);
+  return nodes.map((node) => {
+    const { computed = node.outputs.length, onnx } = opOf(node);
+    const odd = node.outputs.findIndex((name, i) => i >= computed && name !== '' && read.has(name));
+    if (odd >= 0) faults.unsupported(node.name, `${onnx}, output ${odd} of which is read`);
+    return node.outputs.length > computed ? { ...node, outputs: node.outputs.slice(0, computed) } : node;
+  });
 }
 
 function readOpset({ opsets: given }: ModelFile): number {
@@ -74,9 +84,11 @@ function readOpset({ opsets: given }: ModelFile): number {
   throw mismatch('ERR_MODEL_INCOMPATIBLE', `an ONNX file of opset ${opsets[0]} to ${opsets[1]}`, String(version));
 }
 
-/** If two tensors have the same name, the later one counts, as in onnxruntime. */
+/** Two tensors of one name are refused: in onnxruntime, the first counts if they are large, and the second if they are small. */
 function* readTensors(graph: GraphFields, external: ExternalBytes): Steps<Map<string, GraphTensor>> {
   if (graph.sparse.length > 0) throw mismatch('ERR_MODEL_INCOMPATIBLE', 'dense tensors', 'sparse ones');
+  const odd = repeated(graph.initializers.map(({ name = '' }) => name));
+  if (odd !== undefined) throw mismatch('ERR_MODEL_FORMAT', 'tensors', 'names, each once', quote(odd));
   const tensors = new Map<string, GraphTensor>();
   for (const [i, fields] of graph.initializers.entries()) {
     if (i % stepNodes === stepNodes - 1) yield;
