@@ -275,16 +275,21 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
                   cls.first_tap * depth_ * panel_width + steps * panel_width;
   tile.prefetch_step =
       looks_ahead ? ceil_div(pass.next_floats, tiles * class_steps) : ceil_div(panel_width, rows.length * tiles);
-  const std::size_t padding = pass.out.shape.pixel() - pass.out.shape.c;
-  const bool is_last = group + 1 == groups_ && first_panel + per_item == panels_.count();  // of the channels
+  // The last channels of a pixel are followed by its padding lanes. Tiles clear those that their vectors cover.
+  const bool is_last = group + 1 == groups_ && first_panel + per_item == panels_.count();
+  const std::size_t pixel = pass.out.shape.pixel(), covered = group * panels_.channels + panels_.padded();
+  tile.pads = is_last && covered <= pixel;
+  const std::size_t padding = tile.pads ? covered : pass.out.shape.c;
+  const std::size_t least = cls.columns / tiles, longer = cls.columns % tiles;  // tiles of even lengths
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const std::ptrdiff_t out_y = signed_size(cls.first_y + row * layout_.out_step.y), out_x = signed_size(cls.first_x);
     const float* in_row = pass.in.at(image, signed_size(row * layout_.in_step.y), 0) + group * depth_;
     float* out_row = pass.out.at(image, out_y, out_x) + channel;
     const float* addend_row = addend.at(image, out_y, out_x) + channel;
     if (looks_ahead) tile.prefetch = pass.in.at(image, signed_size(row * layout_.in_step.y) + pass.next_first, 0);
-    for (std::size_t t = 0; t < tiles; ++t) {
-      const Tile columns = even_tile(cls.columns, tiles, t);
+    Tile columns{0, 0};
+    for (std::size_t t = 0; t < tiles; ++t, columns.first += columns.length) {
+      columns.length = least + (t < longer);
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
       for (std::size_t panel = first_panel; panel < first_panel + per_item; ++panel) {
         const std::size_t lane = panel * panels_.width(), skipped = lane - first_panel * panels_.width();
@@ -306,7 +311,7 @@ void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
       const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
       kernels_->tensor->activate(*pass.options.then, cls.columns, lanes, out_row, tile.out_pixel);
     }
-    if (is_last) clear_lanes(pass.out.at(image, out_y, out_x) + pass.out.shape.c, cls.columns, tile.out_pixel, padding);
+    if (is_last) clear_lanes(pass.out.at(image, out_y, out_x) + padding, cls.columns, tile.out_pixel, pixel - padding);
   }
 }
 

@@ -94,6 +94,7 @@ void StemConvolution::run_items(const Image& image, const float* weights, const 
   tile.tap_count = taps_.size();
   tile.depth = depth_;
   tile.out_pixel = signed_size(out.shape.pixel());
+  tile.pads = true;
   tile.relu = options.relu;
   tile.ceiling = options.ceiling;
   const FeatureMap& addend = options.addend_for(out);
@@ -106,11 +107,13 @@ void StemConvolution::run_items(const Image& image, const float* weights, const 
       const std::size_t first = panel * panels_.width();
       const int vectors = panels_.panel_vectors(panel);
       const std::size_t cuts = ceil_div(columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
+      const std::size_t least = columns / cuts, longer = columns % cuts;  // tiles of even lengths
       tile.weights = weights + first * taps_.size() * depth_;
       tile.bias = bias + first;
       tile.valid = panels_.valid(panel);
-      for (std::size_t cut = 0; cut < cuts; ++cut) {
-        const Tile part = even_tile(columns, cuts, cut);
+      Tile part{0, 0};
+      for (std::size_t cut = 0; cut < cuts; ++cut, part.first += part.length) {
+        part.length = least + (cut < longer);
         tile.input = scratch + part.first * stride;
         tile.out = out_row + part.first * out.shape.pixel() + first;
         if (options.accumulate) tile.addend = addend_row + part.first * addend.shape.pixel() + first;
@@ -119,7 +122,8 @@ void StemConvolution::run_items(const Image& image, const float* weights, const 
       if (options.then != nullptr)
         kernels_->tensor->activate(*options.then, columns, tile.valid, out_row + first, tile.out_pixel);
     }
-    clear_padding(out, row, row + 1);
+    const std::size_t pixel = out.shape.pixel();
+    clear_lanes(out_row + panels_.padded(), columns, signed_size(pixel), pixel - panels_.padded());
   }
 }
 
