@@ -69,6 +69,7 @@ class Builder {
     for (const NodeSpec& node : spec_.nodes)
       for (ValueId value : node.inputs) check(value);
     for (ValueId value : spec_.outputs) check(value);
+    unread_ = readers_;
   }
 
   std::size_t value_count() const {
@@ -150,10 +151,13 @@ class Builder {
     }
     const std::vector<ValueType> types = op.outputs();
     const std::size_t addend = op.replaces();
+    // Nothing else reads the addend from now on, not even another operand of this node.
+    const bool overwrites = addend != kNoValue && unread_[node.inputs[addend]] == 1;
+    for (ValueId value : node.inputs)
+      if (value != kNoValue) --unread_[value];
     const std::optional<UnaryFunction> activation = activation_of(node.attributes);
     for (const ValueType& type : types) {
-      const BufferId buffer =
-          addend != kNoValue && readers_[node.inputs[addend]] == 1 ? draft.inputs[addend] : add_buffer({type});
+      const BufferId buffer = overwrites ? draft.inputs[addend] : add_buffer({type});
       (type.layout == Layout::kMap ? places_[first + draft.outputs.size()].map
                                    : places_[first + draft.outputs.size()].plain) = buffer;
       draft.outputs.push_back(buffer);
@@ -270,6 +274,7 @@ class Builder {
   std::vector<Places> places_;  // by value
   std::vector<bool> constant_used_;
   std::vector<std::size_t> readers_;  // by value: how many operands and outputs it is
+  std::vector<std::size_t> unread_;   // the same without operands of nodes that have their stage
 };
 
 }  // namespace
