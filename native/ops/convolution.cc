@@ -17,8 +17,6 @@ constexpr std::size_t kBlockBytes = 192 * 1024;
 constexpr std::size_t kStreamedBytes = 1024 * 1024;
 // Larger images may exceed the second-level cache together with what else uses it.
 constexpr std::size_t kFarBytes = 256 * 1024;
-// The weights of a group stay in the cache, while each tile of pixels uses all of them, up to this size.
-constexpr std::size_t kFewBytes = 128 * 1024;
 // So many pixels are summed in registers before the sum is added to memory, which keeps rounding errors of long sums
 // small.
 constexpr std::size_t kPixelsPerChunk = 256;
@@ -243,17 +241,27 @@ TapConvolution::Pass TapConvolution::pass(const Class& cls, const FeatureMap& in
 // for all panels. If weights are few, an item is all panels of a group, which each tile of pixels uses one after the
 // other, so that writes to memory are contiguous.
 void TapConvolution::run_item(const Pass& pass, std::size_t item) const {
-  const Class& cls = pass.cls;
-  const std::size_t steps = layout_.taps.size() * depth_, per_item = panels_per_item(),
-                    sets = panels_.count() / per_item;
-  const std::size_t first_panel = item % sets * per_item;
-  const std::size_t group = item / sets % groups_;
+  const std::size_t per_item = panels_per_item(), sets = panels_.count() / per_item;
   const std::size_t block = item / (sets * groups_) % pass.blocks;
-  const std::size_t image = item / (sets * groups_ * pass.blocks);
+  run_part(pass, item / (sets * groups_ * pass.blocks), item / sets % groups_, item % sets * per_item,
+           even_tile(pass.cls.rows, pass.blocks, block));
+}
+
+void TapConvolution::run_rows(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                              ConvOptions options, const Tile& rows) const {
+  const Pass work = pass(layout_.classes.front(), in, weights, bias, out, options, 1);
+  for (std::size_t group = 0; group < groups_; ++group)
+    for (std::size_t panel = 0; panel < panels_.count(); panel += panels_per_item())
+      run_part(work, 0, group, panel, rows);
+}
+
+void TapConvolution::run_part(const Pass& pass, std::size_t image, std::size_t group, std::size_t first_panel,
+                              const Tile& rows) const {
+  const Class& cls = pass.cls;
+  const std::size_t steps = layout_.taps.size() * depth_, per_item = panels_per_item();
   const std::size_t channel = group * panels_.channels + first_panel * panels_.width();
   const std::size_t tiles =
       ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[panels_.panel_vectors(first_panel) - 1]));
-  const Tile rows = even_tile(cls.rows, pass.blocks, block);
 
   ConvTile tile{};
   tile.input_pixel = signed_size(pass.in_pixel);

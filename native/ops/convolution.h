@@ -116,6 +116,12 @@ class TapConvolution {
   std::size_t items() const;
   void run_items(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
                  ConvOptions options, const Tile& items) const;
+  // Some rows of the first image, where every output pixel reads the same taps. in, out: may have fewer rows than the
+  // plan.
+  void run_rows(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                ConvOptions options, const Tile& rows) const;
+  // The weights of a group stay in the cache, while each tile of pixels uses all of them, up to this size.
+  static constexpr std::size_t kFewBytes = 128 * 1024;
 
  private:
   using Class = ConvTaps::Class;
@@ -128,6 +134,8 @@ class TapConvolution {
   Pass pass(const Class& cls, const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
             ConvOptions options, std::size_t blocks) const;
   void run_item(const Pass& pass, std::size_t item) const;
+  void run_part(const Pass& pass, std::size_t image, std::size_t group, std::size_t first_panel,
+                const Tile& rows) const;
   // All panels of a group, or one.
   std::size_t panels_per_item() const;
   // Items of a block of rows.
