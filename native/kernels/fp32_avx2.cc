@@ -20,6 +20,7 @@ struct Vec {
   static Reg load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
   static void store(float* p, Reg r) { _mm256_storeu_ps(p, r); }
   static void store_first(float* p, Reg r, std::size_t n) { _mm256_maskstore_ps(p, first(n), r); }
+  static Reg keep_first(Reg r, std::size_t n) { return _mm256_and_ps(r, _mm256_castsi256_ps(first(n))); }
   static Reg broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static Reg set(float x) { return _mm256_set1_ps(x); }
   static Reg zero() { return _mm256_setzero_ps(); }

@@ -17,6 +17,7 @@ struct Vec {
   static Reg load_first(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
   static void store(float* p, Reg r) { _mm512_storeu_ps(p, r); }
   static void store_first(float* p, Reg r, std::size_t n) { _mm512_mask_storeu_ps(p, first(n), r); }
+  static Reg keep_first(Reg r, std::size_t n) { return _mm512_maskz_mov_ps(first(n), r); }
   static Reg broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static Reg set(float x) { return _mm512_set1_ps(x); }
   static Reg zero() { return _mm512_setzero_ps(); }

@@ -28,6 +28,11 @@ struct Vec {
     if (n >= 2) vst1_f32(p, vget_low_f32(r));
     if (n == 3) vst1q_lane_f32(p + 2, r, 2);
   }
+  static Reg keep_first(Reg r, std::size_t n) {
+    static constexpr std::uint32_t kIndex[]{0, 1, 2, 3};
+    const uint32x4_t kept = vcltq_u32(vld1q_u32(kIndex), vdupq_n_u32(static_cast<std::uint32_t>(n)));
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(r), kept));
+  }
   static Reg broadcast(const float* p) { return vld1q_dup_f32(p); }
   static Reg set(float x) { return vdupq_n_f32(x); }
   static Reg zero() { return set(0); }

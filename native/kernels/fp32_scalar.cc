@@ -27,6 +27,7 @@ struct Vec {
   static void store_first(float* p, Reg r, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) p[i] = r.v[i];
   }
+  static Reg keep_first(Reg r, std::size_t n) { return load_first(r.v, n); }
   static Reg broadcast(const float* p) { return set(*p); }
   static Reg set(float x) { return {{x, x, x, x}}; }
   static Reg zero() { return set(0.0f); }

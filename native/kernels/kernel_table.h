@@ -34,7 +34,8 @@ struct ConvTile {
   const float* bias;     // [NV * lanes], or null for zero
   float* out;
   std::ptrdiff_t out_pixel;
-  std::size_t valid;    // lanes to store, 1..NV * lanes
+  std::size_t valid;    // lanes to store, the last vector having at least one
+  bool pads;            // the other lanes are padding: stores zero there, and may read the addend's
   const float* addend;  // added before the clamp, or null; may be out
   std::ptrdiff_t addend_pixel;
   const Clamp* clamp;  // of the result, or null

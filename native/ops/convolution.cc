@@ -189,17 +189,30 @@ typename Convolution<Numbers>::Pass Convolution<Numbers>::pass(const Class& cls,
 // other, so that writes to memory are contiguous.
 template <class Numbers>
 void Convolution<Numbers>::run_item(const Pass& pass, std::size_t item) const {
-  const Class& cls = pass.cls;
   const std::size_t per_item = panels_per_item(), sets = panels_.count() / per_item;
-  const std::size_t first_panel = item % sets * per_item;
-  const std::size_t group = item / sets % groups_;
   const std::size_t block = item / (sets * groups_) % pass.blocks;
-  const std::size_t image = item / (sets * groups_ * pass.blocks);
+  run_part(pass, item / (sets * groups_ * pass.blocks), item / sets % groups_, item % sets * per_item,
+           even_tile(pass.cls.rows, pass.blocks, block));
+}
+
+template <class Numbers>
+void Convolution<Numbers>::run_rows(const Map& in, const Packed* weights, const Output& output, const Map& out,
+                                    const Tile& rows) const {
+  const Pass work = pass(layout_.classes.front(), in, weights, output, out, 1);
+  for (std::size_t group = 0; group < groups_; ++group)
+    for (std::size_t panel = 0; panel < panels_.count(); panel += panels_per_item())
+      run_part(work, 0, group, panel, rows);
+}
+
+template <class Numbers>
+void Convolution<Numbers>::run_part(const Pass& pass, std::size_t image, std::size_t group, std::size_t first_panel,
+                                    const Tile& rows) const {
+  const Class& cls = pass.cls;
+  const std::size_t per_item = panels_per_item();
   const std::size_t channel = group * panels_.channels + first_panel * panels_.width();
   int vectors = panels_.panel_vectors(first_panel);
   const std::size_t tiles = ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
   const std::size_t least = cls.columns / tiles, longer = cls.columns % tiles;  // tiles of even lengths
-  const Tile rows = even_tile(cls.rows, pass.blocks, block);
   // What one lane takes in packed weights, and how many steps the taps of this class have.
   const std::size_t lane_length = layout_.taps.size() * steps_ * Numbers::kLane;
   const std::size_t class_steps = cls.tap_count * steps_;
@@ -235,7 +248,13 @@ void Convolution<Numbers>::run_item(const Pass& pass, std::size_t item) const {
                                       class_steps * first_width * Numbers::kLane, rows.length * tiles * class_steps);
   const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
   const bool is_last = group + 1 == groups_ && first_panel + per_item == panels_.count();  // of the channels
-  const std::size_t padding = is_last ? pass.out.shape.pixel() - pass.out.shape.c : 0;
+  // The last channels of a pixel are followed by its padding lanes. Tiles clear those that their vectors cover.
+  std::size_t padding = is_last ? pass.out.shape.pixel() - pass.out.shape.c : 0;
+  if constexpr (Numbers::kClears) {
+    const std::size_t covered = group * panels_.channels + panels_.padded();
+    tile.pads = is_last && covered <= pass.out.shape.pixel();
+    if (tile.pads && covered == pass.out.shape.pixel()) padding = 0;
+  }
   for (std::size_t row = rows.first; row < rows.first + rows.length; ++row) {
     const std::ptrdiff_t in_y = signed_size(row * layout_.in_step.y);
     const std::ptrdiff_t out_y = signed_size(cls.first_y + row * layout_.out_step.y), out_x = signed_size(cls.first_x);

@@ -69,6 +69,9 @@ class Convolution {
   void run_items(const Map& in, const Packed* weights, const Output* outputs, const Map& out, const Tile& items) const;
   // All items.
   void run(const Map& in, const Packed* weights, const Output& output, const Map& out, int threads) const;
+  // Some rows of the first image, where every output pixel reads the same taps. in, out: may have fewer rows than the
+  // plan.
+  void run_rows(const Map& in, const Packed* weights, const Output& output, const Map& out, const Tile& rows) const;
 
  private:
   using Class = ConvTaps::Class;
@@ -82,6 +85,8 @@ class Convolution {
   Pass pass(const Class& cls, const Map& in, const Packed* weights, const Output& output, const Map& out,
             std::size_t blocks) const;
   void run_item(const Pass& pass, std::size_t item) const;
+  void run_part(const Pass& pass, std::size_t image, std::size_t group, std::size_t first_panel,
+                const Tile& rows) const;
   // All panels of a group, or one.
   std::size_t panels_per_item() const;
   // Items of a block of rows.

@@ -27,9 +27,10 @@ struct FloatNumbers {
   using Kernels = KernelTable;
   using Map = FeatureMap;
   using Output = FloatOutput;
-  static constexpr bool kAdds = true;  // whether a map can be added to the sums
-  using Weight = float;                // before it is packed
-  using Packed = float;                // what pointers to packed weights and into maps point to
+  static constexpr bool kAdds = true;    // whether a map can be added to the sums
+  static constexpr bool kClears = true;  // whether kernels can clear the lanes that pad the last vector
+  using Weight = float;                  // before it is packed
+  using Packed = float;                  // what pointers to packed weights and into maps point to
   static constexpr std::size_t kLane = kStepBytes / sizeof(Packed);  // how far pointers move over a step
 
   static const KernelTable& kernels(const KernelTable& table) { return table; }
@@ -107,6 +108,7 @@ struct IntegerNumbers {
   using Map = ByteMap;
   using Output = SumStore;
   static constexpr bool kAdds = false;
+  static constexpr bool kClears = false;
   using Weight = std::int8_t;
   using Packed = std::byte;
   static constexpr std::size_t kLane = kStepBytes / sizeof(Packed);

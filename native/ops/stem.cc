@@ -97,6 +97,7 @@ void Stem<Lines>::run_row(const Packed* lines, const std::ptrdiff_t* taps, const
   tile.tap_count = planes * window_.y.kernel * row_taps_;
   tile.steps = tap_steps_;
   tile.out_pixel = signed_size(out.pixel());
+  if constexpr (Numbers::kClears) tile.pads = true;
   if constexpr (Numbers::kAdds) tile.addend_pixel = signed_size(output.addend_for(out).pixel());
   Packed* out_row = out.at(n, signed_size(row), 0);
   for (std::size_t panel = 0; panel < panels_.count(); ++panel) {
@@ -106,8 +107,10 @@ void Stem<Lines>::run_row(const Packed* lines, const std::ptrdiff_t* taps, const
     tile.weights = weights + first * planes * window_.taps() * Numbers::kLane;
     tile.valid = panels_.valid(panel);
     output.store_by(tile, first);
-    for (std::size_t cut = 0; cut < cuts; ++cut) {
-      const Tile part = even_tile(columns, cuts, cut);
+    const std::size_t least = columns / cuts, longer = columns % cuts;  // tiles of even lengths
+    Tile part{0, 0};
+    for (std::size_t cut = 0; cut < cuts; ++cut, part.first += part.length) {
+      part.length = least + (cut < longer);
       tile.input = lines + part.first * pixel;
       tile.out = out_row + part.first * out.pixel() + first * out.element;
       if constexpr (Numbers::kAdds)
@@ -115,8 +118,9 @@ void Stem<Lines>::run_row(const Packed* lines, const std::ptrdiff_t* taps, const
       lines_.kernels().conv[vectors - 1][part.length - 1](tile);
     }
   }
+  const bool clears = Numbers::kClears && panels_.padded() == out.shape.pixel();
   output.finish(lines_.kernels(), out_row, columns, tile.out_pixel, panels_.channels,
-                out.shape.pixel() - panels_.channels);
+                clears ? 0 : out.shape.pixel() - panels_.channels);
 }
 
 template class Stem<FloatLines>;

@@ -123,6 +123,10 @@ class Op {
   // The same op, with the same packed weights, for operands with another size or number of images. Null if it can only
   // be used for the dims that it was made for.
   virtual std::unique_ptr<Op> resized(const std::vector<ValueType>& /*inputs*/) const { return nullptr; }
+  // An op that computes operand 0 itself, part by part, instead of reading the output of `front`, which nothing else
+  // reads. It has the operands of this op, but instead of operand 0 that of `front`. Null if there is none. `front` is
+  // packed as before and outlives the new op.
+  virtual std::unique_ptr<Op> behind(const Op& /*front*/) const { return nullptr; }
   // Whether its step can read an image of bytes.
   virtual bool takes_bytes() const { return false; }
   // `inputs` and `outputs` have their final halos.

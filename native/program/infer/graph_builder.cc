@@ -70,6 +70,7 @@ class Builder {
     for (const NodeSpec& node : spec_.nodes)
       for (ValueId value : node.inputs) check(value);
     for (ValueId value : spec_.outputs) check(value);
+    unread_ = readers_;
   }
 
   std::size_t value_count() const {
@@ -139,20 +140,25 @@ class Builder {
   // `first`: the value that is the node's first output.
   void add_stage_of(std::size_t index, ValueId first) {
     const NodeSpec& node = spec_.nodes[index];
-    const Op& op = *layout_.ops[index];
     StageLayout draft{Job::kOp, index, {}, {}, {}};
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      const Op::Access access = node.inputs[i] == kNoValue ? Op::Access::kNone : op.access(i);
+      const Op::Access access = node.inputs[i] == kNoValue ? Op::Access::kNone : layout_.ops[index]->access(i);
       draft.inputs.push_back(access == Op::Access::kNone
                                  ? kNoBuffer
                                  : place(node.inputs[i], access == Op::Access::kMap ? Layout::kMap : Layout::kPlain));
     }
+    take_front(index, draft);
+    const Op& op = *layout_.ops[index];
     const std::vector<ValueType> types = op.outputs();
     const std::size_t addend = op.replaces();
+    // Nothing else reads the addend from now on, not even another operand of this stage.
+    const bool overwrites = addend != kNoValue && unread_[node.inputs[addend]] == 1 &&
+                            std::count(draft.inputs.begin(), draft.inputs.end(), draft.inputs[addend]) == 1;
+    for (ValueId value : node.inputs)
+      if (value != kNoValue) --unread_[value];
     const std::optional<UnaryFunction> activation = activation_of(node.attributes);
     for (const ValueType& type : types) {
-      const BufferId buffer =
-          addend != kNoValue && readers_[node.inputs[addend]] == 1 ? draft.inputs[addend] : add_buffer({type});
+      const BufferId buffer = overwrites ? draft.inputs[addend] : add_buffer({type});
       (type.layout == Layout::kMap ? places_[first + draft.outputs.size()].map
                                    : places_[first + draft.outputs.size()].plain) = buffer;
       draft.outputs.push_back(buffer);
@@ -166,6 +172,21 @@ class Builder {
         fail(code::kInvalidArg, "node '", node.name, "': expected an activation of one result of float32");
       layout_.stages.push_back({Job::kActivation, 0, *activation, outputs, outputs});
     }
+  }
+
+  // Lets the stage do the work of the last one, too, if that is better and only this one reads its output.
+  void take_front(std::size_t index, StageLayout& stage) {
+    if (layout_.stages.empty() || spec_.nodes[index].inputs.empty()) return;
+    const StageLayout& front = layout_.stages.back();
+    if (front.job != Job::kOp || front.is_done || front.outputs.size() != 1 || front.outputs[0] != stage.inputs[0] ||
+        readers_[spec_.nodes[index].inputs[0]] != 1)
+      return;
+    std::unique_ptr<Op> both = layout_.ops[index]->behind(*layout_.ops[front.op]);
+    if (both == nullptr) return;
+    layout_.ops[index] = std::move(both);
+    layout_.names[index] += " behind " + layout_.names[front.op];
+    stage.inputs[0] = front.inputs[0];
+    layout_.stages.pop_back();
   }
 
   // Makes the outputs parts of the operand, if they can be. Returns whether all are.
@@ -269,6 +290,7 @@ class Builder {
   std::vector<Places> places_;  // by value
   std::vector<bool> constant_used_;
   std::vector<std::size_t> readers_;  // by value: how many operands and outputs it is
+  std::vector<std::size_t> unread_;   // the same without operands of nodes that have their stage
 };
 
 }  // namespace

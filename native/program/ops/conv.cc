@@ -3,12 +3,13 @@
 // same with a weight of [in, out / group, kh, kw], and outputPadding [bottom, right]. It is one convolution for each
 // residue class of the strides, so nothing is multiplied by zero.
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/dispatch.h"
-#include "ops/depthwise.h"
 #include "program/ops/conv_methods.h"
 #include "program/ops/conv_parts.h"
-#include "program/ops/map_step.h"
+#include "program/ops/depthwise_op.h"
+#include "program/ops/separable_op.h"
 #include "program/ops/table.h"
 
 namespace qarepvgg {
@@ -45,6 +46,9 @@ class ConvOp final : public Op {
     if (!op->node_.resize(inputs[0].map())) return nullptr;
     return op;
   }
+  std::unique_ptr<Op> behind(const Op& front) const override {
+    return std::is_same_v<Method, DirectMethod<ConvNode>> ? make_separable(front, node_) : nullptr;
+  }
   bool takes_bytes() const override { return Method::kReadsImage && node_.in.n == 1; }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
@@ -60,46 +64,6 @@ class ConvOp final : public Op {
   ConvNode node_;
   typename Method::Plan nominal_;
   Panels panels_;
-  float *weights_ = nullptr, *bias_ = nullptr;
-};
-
-class DepthwiseOp final : public Op {
- public:
-  explicit DepthwiseOp(const ConvNode& node) : node_(node), plan_(node.window, node.in.c, active_kernels()) {}
-
-  Access access(std::size_t input) const override { return input == 0 || input == 3 ? Access::kMap : Access::kNone; }
-  std::size_t halo(std::size_t input) const override { return input == 0 ? node_.input_halo() : 0; }
-  std::vector<ValueType> outputs() const override { return {node_.output()}; }
-  double macs() const override { return node_.macs(); }
-  bool applies_activation() const override { return node_.activation.any(); }
-  std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
-  std::size_t weight_bytes() const override {
-    return checked_mul(checked_add(plan_.weight_floats(), plan_.bias_floats()), sizeof(float));
-  }
-  void pack(std::byte* packed, int) override {
-    weights_ = reinterpret_cast<float*>(packed);
-    bias_ = weights_ + plan_.weight_floats();
-    plan_.pack_weights(node_.weight, weights_);
-    plan_.pack_bias(node_.bias, bias_);
-  }
-  std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
-    auto op = std::make_unique<DepthwiseOp>(*this);
-    op->node_.resize(inputs[0].map());
-    return op;
-  }
-  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
-                             std::size_t members) const override {
-    const MapShape in = inputs[0].map(), addend = node_.addend_of(inputs), out = outputs[0].map();
-    const auto rows = [this, in, addend, out](const Operands& at, std::size_t first, std::size_t end) {
-      plan_.run_rows(at.input_map(0, in), weights_, bias_, at.output_map(out),
-                     node_.options(node_.addend_at(at, addend)), first, end);
-    };
-    return make_row_step(out, members, std::nullopt, static_cast<double>(node_.window.taps()) / 4, rows);
-  }
-
- private:
-  ConvNode node_;
-  DepthwiseConvolution plan_;
   float *weights_ = nullptr, *bias_ = nullptr;
 };
 

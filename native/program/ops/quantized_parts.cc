@@ -29,8 +29,7 @@ std::vector<std::int8_t> turned(const std::vector<std::int8_t>& weight, const Co
 
 bool reads_image(const OpContext& context, const ConvDims& dims) {
   if (context.inputs[0].quantization) return false;
-  if (dims.in.n != 1 || dims.in.c > kMaxImageChannels || dims.groups != 1 ||
-      context.inputs[0].layout != Layout::kPlain)
+  if (dims.in.n != 1 || dims.in.c > kMaxImageChannels || dims.groups != 1 || context.inputs[0].layout != Layout::kPlain)
     fail(code::kInvalidArg, "expected to read integers, or one image of at most ", kMaxImageChannels,
          " channels in one group, received floats");
   return true;
