@@ -1,5 +1,6 @@
 // Depthwise convolutions that run together with the pointwise one after them: the bits are those of the two run one
 // after the other, which an output between them enforces.
+#include "ops/conv_taps.h"
 #include "test/graph_maker.h"
 #include "test/harness.h"
 #include "test/use_kernels.h"
