@@ -109,6 +109,20 @@ struct WinogradOutput {
   float ceiling = kNoCeiling;
 };
 
+// The rows of points that are computed together, of the six rows of a kernel: two that share a part, or one.
+inline constexpr int kWinogradRows[2][kWinogradSide] = {{1, 2, 0, 2, 0, 1}, {2, 0, 2, 0, 1, 1}};  // by stride - 1, row
+
+// The nine taps of `count` kernels of 3x3, each `tap` floats after the one before -> kWinogradRows rows of their points
+// from `row` on, computed in float.
+struct WinogradTaps {
+  const float* weight;
+  std::ptrdiff_t tap;
+  std::size_t count;  // a multiple of the lanes
+  int row, rows;
+  float* out;  // [point][count]
+  std::ptrdiff_t point;
+};
+
 // A row of output pixels of a depthwise convolution:
 //   out[p][c] = bias[c] + sum over rows r and columns t of
 //       input[r * input_row + (p * stride + t) * pixel + c] * weights[(r * side + t) * channels + c]
@@ -174,6 +188,7 @@ struct KernelTable {
   void (*winograd_input[2][2][2])(const WinogradInput&);
   void (*winograd_output[2][2][2])(const WinogradOutput&);
   void (*winograd_gradient[2][2])(const WinogradInput&);
+  void (*winograd_taps[2])(const WinogradTaps&);  // indexed by stride - 1
 
   // Depthwise convolutions, 3x3 and 5x5: indexed by [5x5][stride - 1].
   void (*depthwise[2][2])(const DepthwiseRow&);

@@ -5,7 +5,7 @@
 namespace qarepvgg {
 namespace {
 
-constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;  // kTaps: of the weights
+constexpr std::size_t kPoints = kWinogradPoints, kSide = kWinogradSide, kTaps = 9;  // of the weights
 
 // The transformed input of a block should stay in the second-level cache.
 constexpr std::size_t kBlockBytes = 1024 * 1024;
@@ -20,11 +20,8 @@ std::size_t block_limit(const ConvShape& shape) {
 
 constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
 
-// The weights that a point uses: with stride 2 the even pixels of a side share the last ones.
-std::size_t weight_point(std::size_t point, std::size_t stride) {
-  const std::size_t side = WinogradTiles::side_points(stride);
-  return std::min(point / side, kSide - 1) * kSide + std::min(point % side, kSide - 1);
-}
+// The weights along a side that a point uses: with stride 2 the even pixels share the last ones.
+std::size_t weight_side(std::size_t side) { return std::min(side, kSide - 1); }
 
 }  // namespace
 
@@ -45,6 +42,10 @@ bool WinogradConvolution::pays(const ConvShape& shape) {
   return in >= 32 && out >= 96 && pixels >= 196;
 }
 
+WinogradConvolution::Weights WinogradConvolution::keeps(const ConvShape& shape) {
+  return WinogradTiles::per_image(shape) <= WinogradTiles::kMinBlockTiles ? Weights::kTaps : Weights::kPoints;
+}
+
 Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& kernels) {
   const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
   // Prefers wide panels, which read the transformed input less often.
@@ -52,15 +53,17 @@ Panels WinogradConvolution::choose(const ConvShape& shape, const KernelTable& ke
 }
 
 WinogradConvolution::WinogradConvolution(const ConvShape& shape, const Panels& panels, std::size_t members,
-                                         const KernelTable& kernels)
+                                         const KernelTable& kernels, Weights kept)
     : shape_(shape),
       panels_(panels),
       kernels_(&kernels),
+      kept_(kept),
       pixel_(shape.in_c),
       tiles_(shape, block_limit(shape), members) {}
 
 std::size_t WinogradConvolution::weight_floats() const {
-  return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded()});
+  const std::size_t each = kept_ == Weights::kPoints ? kPoints : kTaps;
+  return checked_product({shape_.groups, each, shape_.in_c / shape_.groups, panels_.padded()});
 }
 
 // source_of(group, output channel in the group, input channel in the group) is the place of a kernel in the weights.
@@ -93,6 +96,8 @@ void WinogradConvolution::pack(float* packed, std::size_t step, bool turned, int
 }
 
 void WinogradConvolution::pack_weights(const float* weight, float* packed, int threads) const {
+  if (kept_ == Weights::kTaps)
+    return TapConvolution::forward(shape_, panels_, 1, *kernels_).pack_weights(weight, packed, threads);
   const std::size_t depth = shape_.in_c / shape_.groups;
   pack(packed, depth * kTaps, false, threads, [&](std::size_t group, std::size_t out, std::size_t in) {
     return weight + ((group * panels_.channels + out) * depth + in) * kTaps;
@@ -108,6 +113,10 @@ void WinogradConvolution::pack_transposed_weights(const float* weight, float* pa
 
 void WinogradConvolution::pack_bias(const float* bias, float* packed) const { std::copy_n(bias, shape_.out_c, packed); }
 
+std::size_t WinogradConvolution::row_point() const {
+  return kept_ == Weights::kPoints ? 0 : shape_.in_c / shape_.groups * panels_.width() + kAlignedFloats;
+}
+
 std::size_t WinogradConvolution::v_point() const { return tiles_.largest_block() * pixel_ + kAlignedFloats; }
 
 std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block() * panels_.width() + kAlignedFloats; }
@@ -115,7 +124,8 @@ std::size_t WinogradConvolution::m_point() const { return tiles_.largest_block()
 std::size_t WinogradConvolution::scratch_floats() const {
   // The spare cache line keeps the rows of the points out of the same set of the first-level cache.
   const std::size_t patch = points() * std::max(pixel_, panels_.width());
-  return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), kAlignedFloats + patch);
+  const std::size_t computed = checked_add(patch, checked_mul(2 * kSide, row_point()));
+  return checked_add(checked_mul(points(), checked_add(v_point(), m_point())), checked_add(kAlignedFloats, computed));
 }
 
 void WinogradConvolution::run_items(const FeatureMap& in, const float* weights, const float* bias,
@@ -145,20 +155,21 @@ void WinogradConvolution::run_panel(const Block& block, std::size_t index, const
   const std::size_t group = index / panels_.count(), panel = index % panels_.count();
   const std::size_t first = group * panels_.channels + panel * panels_.width();
   const std::size_t width = static_cast<std::size_t>(panels_.panel_vectors(panel)) * panels_.lanes;
-  multiply(block, group, panel, v, weights, m);
+  multiply(block, group, panel, v, weights, m, patch + points() * std::max(pixel_, panels_.width()));
   for (std::size_t t = 0; t < block.count; ++t)
     transform_output(block.tiles[t], m + t * width, bias != nullptr ? bias + first : nullptr, first, width, out,
                      options, patch);
 }
 
 void WinogradConvolution::multiply(const Block& block, std::size_t group, std::size_t panel, const float* v,
-                                   const float* weights, float* m) const {
+                                   const float* weights, float* m, float* row) const {
   const std::size_t depth = shape_.in_c / shape_.groups;
   const int vectors = panels_.panel_vectors(panel);
   const std::size_t width = static_cast<std::size_t>(vectors) * panels_.lanes;
   const std::size_t most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
   const std::ptrdiff_t tap = 0;
-  weights += (group * panels_.channels + panel * panels_.width()) * kPoints * depth;
+  const bool computes = kept_ == Weights::kTaps;
+  weights += (group * panels_.channels + panel * panels_.width()) * (computes ? kTaps : kPoints) * depth;
 
   ConvTile tile{};
   tile.input_pixel = signed_size(pixel_);
@@ -167,21 +178,40 @@ void WinogradConvolution::multiply(const Block& block, std::size_t group, std::s
   tile.depth = depth;
   tile.out_pixel = signed_size(width);
   tile.valid = width;
+  const std::size_t side = WinogradTiles::side_points(shape_.stride), count = width * depth;
+  const std::size_t next = computes ? count + kAlignedFloats : count;
+  std::size_t first_row = 0, rows = 0;  // of the points that are computed
   for (std::size_t point = 0; point < points(); ++point) {
     const Tile range = block.with_point(point);
     if (range.length == 0) continue;
-    tile.weights = weights + weight_point(point, shape_.stride) * width * depth;
+    const std::size_t wanted = weight_side(point / side);
+    if (computes && wanted >= first_row + rows) {
+      first_row = wanted;
+      rows = compute_rows(weights, wanted, count, row);
+    }
+    tile.weights = (computes ? row : weights) + ((wanted - first_row) * kSide + weight_side(point % side)) * next;
+    // Weights stream from memory: each cut prefetches its part of those of the next point; if they are computed, of the
+    // next panel's taps.
+    const float* ahead = tile.weights + next;
+    if (computes && point + kTaps >= points()) ahead = weights + (kTaps + kTaps + point - points()) * count;
     const std::size_t cuts = ceil_div(range.length, most);
-    // Weights stream from memory: each cut prefetches its part of the next point's weights.
     tile.prefetch_step = ceil_div(width, cuts);
     for (std::size_t cut = 0; cut < cuts; ++cut) {
       const Tile part = even_tile(range.length, cuts, cut);
-      tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * depth;
+      tile.prefetch = ahead + cut * tile.prefetch_step * depth;
       tile.input = v + point * v_point() + (range.first + part.first) * pixel_ + group * depth;
       tile.out = m + point * m_point() + (range.first + part.first) * width;
       kernels_->conv_prefetch[vectors - 1][part.length - 1](tile);
     }
   }
+}
+
+std::size_t WinogradConvolution::compute_rows(const float* taps, std::size_t row, std::size_t count,
+                                              float* points) const {
+  const int rows = kWinogradRows[shape_.stride - 1][row];
+  kernels_->winograd_taps[shape_.stride - 1](
+      {taps, signed_size(count), count, static_cast<int>(row), rows, points, signed_size(count + kAlignedFloats)});
+  return static_cast<std::size_t>(rows);
 }
 
 void WinogradConvolution::transform_output(const TileRef& tile, const float* m, const float* bias, std::size_t channel,

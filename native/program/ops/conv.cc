@@ -19,14 +19,15 @@ namespace {
 constexpr double kPieceMacs = 4e6, kWinogradPieceMacs = 8e6;
 
 // ---- algorithms: each plans a convolution, packs its weights and runs a part of it --------------------------------
+// A plan reads the weights that its nominal one has packed.
 
 struct Direct {
   using Plan = TapConvolution;
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = kPieceMacs;
-  static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t members) {
+  static Plan plan(const ConvNode& node, const MapShape& in, const Plan* nominal, std::size_t members) {
     Plan plan = Plan::forward(in, node.out_c, node.groups, node.window, active_kernels());
-    if (panels != nullptr) plan.share(*panels, members);
+    if (nominal != nullptr) plan.share(nominal->panels(), members);
     return plan;
   }
   static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
@@ -44,9 +45,11 @@ struct Winograd {
   using Plan = WinogradConvolution;
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = kWinogradPieceMacs;
-  static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t members) {
+  static Plan plan(const ConvNode& node, const MapShape& in, const Plan* nominal, std::size_t members) {
     const ConvShape shape = node.in_whole_lines(in);
-    return Plan(shape, panels != nullptr ? *panels : Plan::choose(shape, active_kernels()), members, active_kernels());
+    if (nominal == nullptr)
+      return Plan(shape, Plan::choose(shape, active_kernels()), members, active_kernels(), Plan::keeps(shape));
+    return Plan(shape, nominal->panels(), members, active_kernels(), nominal->kept());
   }
   static std::size_t items(const Plan& plan, std::size_t) { return plan.items(); }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
@@ -69,9 +72,9 @@ struct Stem {
   using Plan = StemConvolution;
   static constexpr bool kReadsImage = true;
   static constexpr double kMacs = kPieceMacs;
-  static Plan plan(const ConvNode& node, const MapShape& in, const Panels* panels, std::size_t) {
-    return panels != nullptr ? Plan(in, node.window, *panels, active_kernels())
-                             : Plan(in, node.out_c, node.window, active_kernels());
+  static Plan plan(const ConvNode& node, const MapShape& in, const Plan* nominal, std::size_t) {
+    return nominal != nullptr ? Plan(in, node.window, nominal->panels(), active_kernels())
+                              : Plan(in, node.out_c, node.window, active_kernels());
   }
   static std::size_t items(const Plan& plan, std::size_t images) { return plan.items() * images; }
   static std::size_t scratch_floats(const Plan& plan) { return plan.scratch_floats(); }
@@ -128,8 +131,7 @@ class ConvStep final : public Step {
 template <class Method>
 class ConvOp final : public Op {
  public:
-  explicit ConvOp(const ConvNode& node)
-      : node_(node), nominal_(Method::plan(node, node.in, nullptr, 1)), panels_(nominal_.panels()) {}
+  explicit ConvOp(const ConvNode& node) : node_(node), nominal_(Method::plan(node, node.in, nullptr, 1)) {}
 
   Access access(std::size_t input) const override {
     if (input > 0) return input == 3 ? Access::kMap : Access::kNone;
@@ -163,7 +165,7 @@ class ConvOp final : public Op {
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = Method::kReadsImage ? node_.in : inputs[0].map();
-    return std::make_unique<ConvStep<Method>>(Method::plan(node_, in, &panels_, members), node_, members, in,
+    return std::make_unique<ConvStep<Method>>(Method::plan(node_, in, &nominal_, members), node_, members, in,
                                               node_.addend_of(inputs), outputs[0].map(), weights_, bias_);
   }
 
@@ -172,7 +174,6 @@ class ConvOp final : public Op {
 
   ConvNode node_;
   typename Method::Plan nominal_;
-  Panels panels_;
   float *weights_ = nullptr, *bias_ = nullptr;
 };
 
