@@ -10,11 +10,17 @@ import { type FileSource, ownSource, placeOfSource } from './sources';
 /**
  * Reads a model from a file of any kind. The ending of a path decides (.onnx is ONNX, anything else safetensors); for bytes, their
  * beginning decides.
+ *
+ * @param meanwhile Called while an ONNX file is read.
  */
-export async function openModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
+export async function openModel(
+  source: FileSource,
+  where: string,
+  meanwhile?: () => void,
+): Promise<Network | QuantizedModel | Model> {
   const own = ownSource(source, where);
   const format = typeof own === 'string' ? formatOf(own) : recognize(own);
-  return format === 'ONNX' ? readOnnx(own, where) : readModel(own, where);
+  return format === 'ONNX' ? readOnnx(own, where, meanwhile) : readModel(own, where);
 }
 
 /** Same as {@link openModel}, for networks of this package only. @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for others */
@@ -26,8 +32,12 @@ export async function openOwnModel(source: FileSource, where: string): Promise<N
 }
 
 /** Same as {@link openModel}; a network of this package is in deploy form. */
-export async function openDeployModel(source: FileSource, where: string): Promise<Network | QuantizedModel | Model> {
-  const model = await openModel(source, where);
+export async function openDeployModel(
+  source: FileSource,
+  where: string,
+  meanwhile?: () => void,
+): Promise<Network | QuantizedModel | Model> {
+  const model = await openModel(source, where, meanwhile);
   return model instanceof Model ? model : fuseInMemory(model, where);
 }
 

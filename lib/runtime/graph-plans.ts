@@ -12,7 +12,7 @@ import type { CheckedSessionOptions } from './options';
 import { Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
 /** Loaded with the first graph of a file: networks of this package have no need of them. */
-const passes = (): typeof import('../graph/passes') => require('../graph/passes');
+export const passes = (): typeof import('../graph/passes') => require('../graph/passes');
 
 interface Entry {
   readonly promise: Promise<Plan>;

@@ -14,6 +14,7 @@ import { signalField, withSignal } from './abort';
 import type { Engine } from './engine';
 import { checkFetches, type Feeds, type Fetches } from './feeds';
 import { GraphEngine } from './graph-engine';
+import { passes } from './graph-plans';
 import type { ValueMetadata } from './metadata';
 import { type CheckedSessionOptions, type SessionOptions, sessionFields } from './options';
 import type { SessionStats } from './stats';
@@ -108,7 +109,7 @@ export class InferenceSession {
     const where = 'InferenceSession.create';
     const checked = parseOptions(where, sessionFields, options);
     const isFile = isFileSource(modelOrFile, where);
-    const model = isFile ? await openDeployModel(modelOrFile, where) : modelOrFile;
+    const model = isFile ? await openDeployModel(modelOrFile, where, passes) : modelOrFile;
     if (model instanceof Model)
       return new InferenceSession(key, await GraphEngine.create(model, checked, isFile, where));
     refuseInputs(checked, where);

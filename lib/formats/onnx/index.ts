@@ -58,17 +58,27 @@ export async function importOnnx<M extends Network | QuantizedModel | Model = Ne
   return (await readOnnx(ownSource(source, where), where)) as M;
 }
 
-/** Same as {@link importOnnx}, without expecting a kind. */
-export async function readOnnx(source: string | Uint8Array, where: string): Promise<Network | QuantizedModel | Model> {
+/**
+ * Same as {@link importOnnx}, without expecting a kind.
+ *
+ * @param meanwhile Called while other threads read the file.
+ */
+export async function readOnnx(
+  source: string | Uint8Array,
+  where: string,
+  meanwhile?: () => void,
+): Promise<Network | QuantizedModel | Model> {
   const place = placeOfSource(source, where);
-  const reading = withFile(source, where, (file) => {
-    if (file.size <= maxBytes) return file.read(file.size);
-    throw mismatch('ERR_LIMIT', file.where, `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
+  const bytes = await withFile(source, where, (file) => {
+    const limit = `at most ${maxBytes} bytes, the limit of protocol buffers`;
+    if (file.size > maxBytes) throw mismatch('ERR_LIMIT', file.where, limit, `${file.size}`);
+    const reading = file.read(file.size);
+    later();
+    meanwhile?.();
+    return reading;
   });
-  const { importModel } = later(); // while the file is read
-  const bytes = await reading;
   checkStart(bytes, 'ONNX', place);
-  return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined, place);
+  return later().importModel(bytes, typeof source === 'string' ? dirname(source) : undefined, place);
 }
 
 /** The graph and the tensors of a model as `saveModel` writes them. */
