@@ -263,7 +263,7 @@ export interface GraphNode {
 export interface GraphConstant extends TensorType {
   /** Copied, unless it is taken. */
   readonly data: GraphArray;
-  /** Of floats, which are copied: what the numbers of each row are multiplied by, in double, before they are rounded. */
+  /** Of floats: what the numbers of each row are multiplied by, in double, before they are rounded. */
   readonly factors?: Float64Array;
   /** The buffer that it lies in is given away if it has 64 KiB or more: all arrays in it are empty at once. */
   readonly take?: boolean;

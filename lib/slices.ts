@@ -12,15 +12,28 @@ const sliceMilliseconds = 10;
 /** Bytes or elements that a loop handles in one step. */
 export const stepSize = 2 ** 20;
 
-/** Does the work in slices, between which the event loop runs. */
+/** Does the work in slices, between which the event loop runs. Work that follows other work continues its slice. */
 export async function inSlices<T>(steps: Steps<T>): Promise<T> {
-  for (let start = performance.now(); ; ) {
+  for (;;) {
+    // Before the step, which belongs to this turn, and after it.
+    heldFor();
     const { done, value } = steps.next();
     if (done) return value;
-    if (performance.now() - start < sliceMilliseconds) continue;
-    await setImmediate();
-    start = performance.now();
+    if (heldFor() >= sliceMilliseconds) await setImmediate();
   }
+}
+
+/** When the first work of this turn of the event loop began. */
+let beginning: number | undefined;
+
+/** Milliseconds since then. */
+function heldFor(): number {
+  if (beginning !== undefined) return performance.now() - beginning;
+  beginning = performance.now();
+  setImmediate().then(() => {
+    beginning = undefined;
+  });
+  return 0;
 }
 
 /** Does the work without a pause. */

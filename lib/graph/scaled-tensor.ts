@@ -13,7 +13,7 @@ const scalings = new WeakMap<GraphTensor, Scaling>();
 
 /**
  * Products of a tensor of floats, in double. Those of a file's numbers are computed when something reads them. Mostly nothing does:
- * the engine multiplies while it copies, which saves two copies of a network's weights.
+ * the engine multiplies the weights that it was given, which saves two copies of them.
  */
 export function scaledTensor(tensor: GraphTensor, factors: Float64Array): GraphTensor {
   const source = numbersOf(tensor);

@@ -78,18 +78,37 @@ struct Given {
   bool is_taken;
 };
 
-// Rows of floats times a factor for each row, rounded once.
-void multiply_rows(const Span<std::byte>& floats, const Span<double>& factors, std::byte* out) {
-  const std::size_t count = floats.size / sizeof(float);
+// The factors of floats, copied.
+ScaledRows scaled_rows(const Borrow& borrow, const Given& given, const Span<std::byte>& elements, Dtype type) {
+  if (type != Dtype::kFloat32) fail(code::kDtype, "expected factors of floats, and of no others");
+  const Span<double> factors = borrow.array<double>(given.factors, "factors");
+  const std::size_t count = elements.size / sizeof(float);
   if (factors.size == 0 || count % factors.size != 0)
     fail(code::kBufferSize, "expected factors for rows of equal length, received ", factors.size, " for ", count,
          " elements");
-  const std::size_t length = count / factors.size;
-  const auto* from = reinterpret_cast<const float*>(floats.data);
-  auto* to = reinterpret_cast<float*>(out);
-  for (std::size_t row = 0; row < factors.size; ++row)
-    for (const float* end = from + length; from < end; ++from, ++to)
-      *to = static_cast<float>(static_cast<double>(*from) * factors.data[row]);
+  return {reinterpret_cast<float*>(elements.data), count / factors.size, {factors.data, factors.data + factors.size}};
+}
+
+// Floats that are multiplied where they are must be those of one constant: the others of two that overlap are copied.
+void part_overlaps(std::vector<Given>& given, const std::vector<Constant>& constants) {
+  struct Range {
+    const std::byte *begin, *end;
+    Given* given;
+  };
+  std::vector<Range> ranges;
+  const Borrow borrow;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (!given[i].is_taken) continue;
+    const Span<std::byte> elements = elements_of(borrow, given[i].array, constants[i].type);
+    ranges.push_back({elements.data, elements.data + elements.size, &given[i]});
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  const std::byte* end = nullptr;  // of all ranges so far
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    const bool overlaps = ranges[i].begin < end || (i + 1 < ranges.size() && ranges[i + 1].begin < ranges[i].end);
+    end = std::max(end, ranges[i].end);
+    if (overlaps && !ranges[i].given->factors.IsUndefined()) ranges[i].given->is_taken = false;
+  }
 }
 
 // Copies the constants that are not taken into one block, which can have huge pages and returns to the system when the
@@ -104,20 +123,20 @@ AlignedBuffer copy_constants(const std::vector<Given>& given, std::vector<Consta
   for (std::size_t i = 0; i < given.size(); ++i) {
     if (given[i].is_taken) continue;
     const Span<std::byte> elements = elements_of(borrow, given[i].array, constants[i].type);
-    if (given[i].factors.IsUndefined()) {
+    if (given[i].factors.IsUndefined())
       std::copy_n(elements.data, elements.size, next);
-    } else {
-      if (constants[i].type.type != Dtype::kFloat32) fail(code::kDtype, "expected factors of floats, and of no others");
-      multiply_rows(elements, borrow.array<double>(given[i].factors, "factors"), next);
-    }
+    else
+      scaled_rows(borrow, given[i], elements, constants[i].type.type).multiply_into(reinterpret_cast<float*>(next));
     constants[i].data = next;
     next += round_up(elements.size, kAlignment);
   }
   return memory;
 }
 
-// Takes the memory of constants. The returned buffers must live while the constants are read.
-Napi::Array take_constants(Napi::Env env, const std::vector<Given>& given, std::vector<Constant>& constants) {
+// Takes the memory of constants; those with factors are added to `scaled`. The returned buffers must live while the
+// constants are read.
+Napi::Array take_constants(Napi::Env env, const std::vector<Given>& given, std::vector<Constant>& constants,
+                           std::vector<ScaledRows>& scaled) {
   std::vector<std::size_t> taken_ones;
   std::vector<Napi::Value> list;
   for (std::size_t i = 0; i < given.size(); ++i)
@@ -127,13 +146,34 @@ Napi::Array take_constants(Napi::Env env, const std::vector<Given>& given, std::
     }
   if (list.empty()) return Napi::Array::New(env);
   const TakenMemory taken = take_memory(env, list, [&](const Borrow& borrow, std::size_t i) {
-    elements_of(borrow, list[i], constants[taken_ones[i]].type);
+    const TensorType& type = constants[taken_ones[i]].type;
+    const Span<std::byte> elements = elements_of(borrow, list[i], type);
+    const Given& one = given[taken_ones[i]];
+    if (!one.factors.IsUndefined()) scaled.push_back(scaled_rows(borrow, one, elements, type.type));
   });
-  for (std::size_t i = 0; i < list.size(); ++i) constants[taken_ones[i]].data = taken.data[i];
+  auto rows = scaled.begin();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    constants[taken_ones[i]].data = taken.data[i];
+    if (given[taken_ones[i]].factors.IsUndefined()) continue;
+    rows->floats = reinterpret_cast<float*>(const_cast<std::byte*>(taken.data[i]));
+    ++rows;
+  }
   return taken.buffers;
 }
 
 }  // namespace
+
+void ScaledRows::multiply_into(float* out) const {
+  const float* from = floats;
+  for (const double factor : factors)
+    for (const float* end = from + length; from < end; ++from, ++out)
+      *out = static_cast<float>(static_cast<double>(*from) * factor);
+}
+
+void OwnedGraph::finish() {
+  for (const ScaledRows& rows : scaled) rows.multiply_into(rows.floats);
+  scaled.clear();
+}
 
 GivenGraph read_graph(const Napi::Object& object) {
   OwnedGraph graph;
@@ -160,11 +200,12 @@ GivenGraph read_graph(const Napi::Object& object) {
     spec.constants.push_back({read_type(constant), nullptr, true});
     const Napi::Value array = get(constant, "data"), factors = get(constant, "factors");
     const bool take = flag_of(constant, "take");
-    given.push_back({array, factors, take && factors.IsUndefined() && is_in_large_buffer(array)});
+    given.push_back({array, factors, take && is_in_large_buffer(array)});
   });
+  part_overlaps(given, spec.constants);
   // First: constants of both kinds may lie in one buffer.
   graph.memory = copy_constants(given, spec.constants);
-  const Napi::Array taken = take_constants(object.Env(), given, spec.constants);
+  const Napi::Array taken = take_constants(object.Env(), given, spec.constants, graph.scaled);
   return {std::move(graph), taken};
 }
 

@@ -11,9 +11,23 @@
 
 namespace qarepvgg::binding {
 
+// Rows of floats, each to be multiplied by its factor.
+struct ScaledRows {
+  float* floats;
+  std::size_t length;  // of a row
+  std::vector<double> factors;
+
+  // In double, rounded once.
+  void multiply_into(float* out) const;
+};
+
 // A graph and its constants, copied or taken: the caller's arrays are not read again.
 struct OwnedGraph {
+  // On any thread, once, before the spec is used: taken constants are multiplied where they are.
+  void finish();
+
   GraphSpec spec;
+  std::vector<ScaledRows> scaled;
   std::shared_ptr<const ByteScale> bytes;  // null if images are floats only
   AlignedBuffer memory;
 };

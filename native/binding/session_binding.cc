@@ -236,8 +236,9 @@ Napi::Value new_session(Napi::Env env, Made& made) {
   return environment(env).session_class.New({Napi::External<Made>::New(env, &made)});
 }
 
-std::shared_ptr<GraphQueue> queue_of(const GraphSpec& spec) {
-  return std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(spec));
+std::shared_ptr<GraphQueue> queue_of(OwnedGraph& graph) {
+  graph.finish();
+  return std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(graph.spec));
 }
 
 // Creates a session. Constants that were taken are in JavaScript's memory, which is freed when the environment ends.
@@ -249,7 +250,7 @@ class Creation final : public AsyncRun {
   void compute() override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (abandoned_) return;
-    made_.queue = queue_of(graph_.spec);
+    made_.queue = queue_of(graph_);
     graph_ = {};
   }
 
@@ -282,9 +283,9 @@ Napi::Value create_session(const Napi::CallbackInfo& info) {
 
 Napi::Value create_session_sync(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const GivenGraph given = read_graph(object_of(info[0], "the graph"));
+    GivenGraph given = read_graph(object_of(info[0], "the graph"));
     Made made{nullptr, given.graph.bytes};
-    compute_now([&] { made.queue = queue_of(given.graph.spec); });
+    compute_now([&] { made.queue = queue_of(given.graph); });
     return new_session(info.Env(), made);
   });
 }

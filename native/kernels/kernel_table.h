@@ -127,10 +127,25 @@ struct DepthwiseRow {
   const Clamp* clamp;  // of the result, or null
 };
 
-// Indexed by [two rows instead of four][two columns instead of four].
+// The rows of points that are computed together, of the six rows of a kernel: two that share a part, or one.
+inline constexpr int kWinogradRows[2][kWinogradSide] = {{1, 2, 0, 2, 0, 1}, {2, 0, 2, 0, 1, 1}};  // by stride - 1, row
+
+// The nine taps of `count` kernels of 3x3, each `tap` floats after the one before -> kWinogradRows rows of their points
+// from `row` on, computed in float.
+struct WinogradTaps {
+  const float* weight;
+  std::ptrdiff_t tap;
+  std::size_t count;  // a multiple of the lanes
+  int row, rows;
+  float* out;  // [point][count]
+  std::ptrdiff_t point;
+};
+
+// Input and output are indexed by [two rows instead of four][two columns instead of four].
 struct WinogradKernels {
   void (*input[2][2])(const WinogradInput&);
   void (*output[2][2])(const WinogradOutput&);
+  void (*taps)(const WinogradTaps&);
 };
 
 struct KernelTable {

@@ -77,6 +77,7 @@ struct FloatNumbers {
   using Product = float;
   static constexpr std::size_t kStepWords = 1;
   static constexpr std::size_t kWinogradStrides = 2;  // the largest stride
+  static constexpr bool kKeepsTaps = true;            // whether a kernel computes points from taps
   using WinogradWeights = qarepvgg::WinogradWeights;
   using WinogradOutput = qarepvgg::WinogradOutput;
 
@@ -150,6 +151,7 @@ struct IntegerNumbers {
   using Product = std::int32_t;
   static constexpr std::size_t kStepWords = 2;
   static constexpr std::size_t kWinogradStrides = 1;
+  static constexpr bool kKeepsTaps = false;
   struct WinogradWeights {
     const std::int8_t* weight;
     std::size_t step;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "ops/convolution.h"
 
 namespace qarepvgg {
 namespace {
@@ -25,10 +26,13 @@ std::size_t block_limit(const ConvShape& shape, std::size_t word) {
                     WinogradTiles::kMinBlockTiles, WinogradTiles::kMaxBlockTiles);
 }
 
-// The weights that a point uses: with stride 2 the even pixels of a side share the last ones.
-std::size_t weight_point(std::size_t point, std::size_t stride) {
-  const std::size_t side = WinogradTiles::side_points(stride);
-  return std::min(point / side, kSide - 1) * kSide + std::min(point % side, kSide - 1);
+// The weights along a side that a point uses: with stride 2 the even pixels share the last ones.
+std::size_t weight_side(std::size_t side) { return std::min(side, kSide - 1); }
+
+// From one computed point to the next. The spare cache line keeps points out of the same set of the first-level cache.
+template <class Word>
+std::size_t spaced(std::size_t count) {
+  return count + kAlignment / sizeof(Word);
 }
 
 }  // namespace
@@ -61,6 +65,12 @@ bool Winograd<Numbers>::pays(const ConvShape& shape, const Kernels& kernels) {
 }
 
 template <class Numbers>
+typename Winograd<Numbers>::Weights Winograd<Numbers>::keeps(const ConvShape& shape) {
+  const bool is_one_block = WinogradTiles::per_image(shape) <= WinogradTiles::kMinBlockTiles;
+  return Numbers::kKeepsTaps && is_one_block ? Weights::kTaps : Weights::kPoints;
+}
+
+template <class Numbers>
 Panels Winograd<Numbers>::choose(const ConvShape& shape, const Kernels& kernels) {
   const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
   // Prefers wide panels, which read the transformed input less often.
@@ -68,12 +78,18 @@ Panels Winograd<Numbers>::choose(const ConvShape& shape, const Kernels& kernels)
 }
 
 template <class Numbers>
-Winograd<Numbers>::Winograd(const ConvShape& shape, const Panels& panels, std::size_t members, const Kernels& kernels)
-    : shape_(shape), panels_(panels), kernels_(&kernels), tiles_(shape, block_limit(shape, sizeof(Word)), members) {}
+Winograd<Numbers>::Winograd(const ConvShape& shape, const Panels& panels, std::size_t members, const Kernels& kernels,
+                            Weights kept)
+    : shape_(shape),
+      panels_(panels),
+      kernels_(&kernels),
+      kept_(kept),
+      tiles_(shape, block_limit(shape, sizeof(Word)), members) {}
 
 template <class Numbers>
 std::size_t Winograd<Numbers>::weight_bytes() const {
-  return checked_product({shape_.groups, kPoints, shape_.in_c / shape_.groups, panels_.padded(), sizeof(Word)});
+  const std::size_t each = kept_ == Weights::kPoints ? kPoints : kTaps;
+  return checked_product({shape_.groups, each, shape_.in_c / shape_.groups, panels_.padded(), sizeof(Word)});
 }
 
 // source_of(group, output channel in the group, input channel in the group) is the place of a kernel in the weights.
@@ -106,6 +122,11 @@ void Winograd<Numbers>::pack(Packed* packed, std::size_t step, bool turned, int 
 
 template <class Numbers>
 void Winograd<Numbers>::pack_weights(const Weight* weight, Packed* packed, int threads) const {
+  if (kept_ == Weights::kTaps) {
+    Convolution<Numbers> direct = Convolution<Numbers>::forward(shape_, *kernels_);
+    direct.share(panels_, 1);
+    return direct.pack_weights(weight, packed, threads);
+  }
   const std::size_t depth = shape_.in_c / shape_.groups;
   pack(packed, depth * kTaps, false, threads, [&](std::size_t group, std::size_t out, std::size_t in) {
     return weight + ((group * panels_.channels + out) * depth + in) * kTaps;
@@ -133,9 +154,15 @@ std::size_t Winograd<Numbers>::m_point() const {
 
 template <class Numbers>
 std::size_t Winograd<Numbers>::scratch_bytes() const {
-  const std::size_t pixel = std::max(shape_.in_c, panels_.width()) * sizeof(float);
   const std::size_t point = checked_add(v_point() * sizeof(Word), m_point() * sizeof(Product));
-  return checked_add(checked_mul(points(), checked_add(point, pixel)), kAlignment);
+  const std::size_t depth = shape_.in_c / shape_.groups;
+  const std::size_t rows = kept_ == Weights::kTaps ? 2 * kSide * spaced<Word>(depth * panels_.width()) : 0;
+  return checked_add(checked_add(checked_mul(points(), point), patch_bytes() + rows * sizeof(Word)), kAlignment);
+}
+
+template <class Numbers>
+std::size_t Winograd<Numbers>::patch_bytes() const {
+  return points() * std::max(shape_.in_c, panels_.width()) * sizeof(float);
 }
 
 template <class Numbers>
@@ -145,7 +172,8 @@ void Winograd<Numbers>::run_items(const Map& in, const Packed* weights, const Ou
   HeldBlock held(memory, first);
   Word* v = reinterpret_cast<Word*>(memory + kAlignment);
   Product* m = reinterpret_cast<Product*>(v + points() * v_point());
-  const Scratch scratch{v, m, reinterpret_cast<Packed*>(m + points() * m_point())};
+  std::byte* patch = reinterpret_cast<std::byte*>(m + points() * m_point());
+  const Scratch scratch{v, m, reinterpret_cast<Packed*>(patch), reinterpret_cast<Word*>(patch + patch_bytes())};
   const auto& kernels = Numbers::winograd(*kernels_, shape_.stride).input;
   for (std::size_t item = items.first; item < last;) {
     const std::size_t index = item / panels, end = std::min(last, (index + 1) * panels);
@@ -164,7 +192,8 @@ void Winograd<Numbers>::run_panel(const Block& block, std::size_t index, const P
   // Channels fill their lanes, so this is also the first channel.
   const std::size_t lane = group * panels_.padded() + panel * panels_.width();
   const std::size_t width = panels_.panel_width(panel), depth = shape_.in_c / shape_.groups;
-  multiply(block, group, panel, reinterpret_cast<const Word*>(weights) + lane * kPoints * depth, scratch);
+  const std::size_t each = kept_ == Weights::kPoints ? kPoints : kTaps;
+  multiply(block, group, panel, reinterpret_cast<const Word*>(weights) + lane * each * depth, scratch);
   for (std::size_t t = 0; t < block.count; ++t)
     transform_output(block.tiles[t], scratch.m + t * width, output, lane, width, out, scratch.patch);
 }
@@ -178,21 +207,41 @@ void Winograd<Numbers>::multiply(const Block& block, std::size_t group, std::siz
   const std::size_t width = panels_.panel_width(panel),
                     most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
   auto tile = Numbers::product_tile(shape_.in_c, steps, width);
+  const bool computes = kept_ == Weights::kTaps;
+  const std::size_t side = WinogradTiles::side_points(shape_.stride), count = width * depth;
+  const std::size_t next = computes ? spaced<Word>(count) : count;
+  std::size_t first_row = 0, rows = 0;  // of the points that are computed
   for (std::size_t point = 0; point < points(); ++point) {
     const Tile range = block.with_point(point);
     if (range.length == 0) continue;
-    tile.weights = weights + weight_point(point, shape_.stride) * width * depth;
+    const std::size_t row = weight_side(point / side);
+    if (computes && row >= first_row + rows) {
+      first_row = row;
+      rows = compute_rows(weights, row, count, scratch.rows);
+    }
+    tile.weights = (computes ? scratch.rows : weights) + ((row - first_row) * kSide + weight_side(point % side)) * next;
     const std::size_t cuts = ceil_div(range.length, most);
     // Weights stream from memory: each cut prefetches its part of the next point's weights.
     tile.prefetch_step = kStep * ceil_div(width, cuts);
     for (std::size_t cut = 0; cut < cuts; ++cut) {
       const Tile part = even_tile(range.length, cuts, cut);
-      tile.prefetch = tile.weights + width * depth + cut * tile.prefetch_step * steps;
+      tile.prefetch = tile.weights + next + cut * tile.prefetch_step * steps;
       tile.input = scratch.v + point * v_point() + (range.first + part.first) * shape_.in_c + group * depth;
       tile.out = scratch.m + point * m_point() + (range.first + part.first) * width;
       Numbers::products(*kernels_)[vectors - 1][part.length - 1](tile);
     }
   }
+}
+
+template <class Numbers>
+std::size_t Winograd<Numbers>::compute_rows(const Word* taps, std::size_t row, std::size_t count, Word* points) const {
+  if constexpr (Numbers::kKeepsTaps) {
+    const int rows = kWinogradRows[shape_.stride - 1][row];
+    Numbers::winograd(*kernels_, shape_.stride)
+        .taps({taps, signed_size(count), count, static_cast<int>(row), rows, points, signed_size(spaced<Word>(count))});
+    return static_cast<std::size_t>(rows);
+  }
+  return 0;
 }
 
 template <class Numbers>

@@ -6,6 +6,9 @@
 // Integers, with stride 1: in whole numbers, of 16 bits once transformed, so that the bits are those of the direct form
 // (kernels/integer_kernels.h has the points and the proof).
 //
+// Weights are kept at their 36 points, or as the nine taps of the direct form, from which each block of tiles computes
+// the points again.
+//
 // A plan holds what depends only on shapes; running it allocates nothing.
 #pragma once
 
@@ -34,12 +37,19 @@ class Winograd {
   // transforms. A fixed rule, so that results can be reproduced.
   static bool pays(const ConvShape& shape, const Kernels& kernels);
 
+  enum class Weights { kPoints, kTaps };
+  // Taps where an image is one block of tiles, which uses every weight once: computing the points of a quarter of the
+  // numbers takes about as long as waiting for all of them. A fixed rule, too.
+  static Weights keeps(const ConvShape& shape);
+
   // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan with the same
-  // channels, groups and panels.
-  Winograd(const ConvShape& shape, const Panels& panels, std::size_t members, const Kernels& kernels);
+  // channels, groups and panels that keeps the same.
+  Winograd(const ConvShape& shape, const Panels& panels, std::size_t members, const Kernels& kernels,
+           Weights kept = Weights::kPoints);
   static Panels choose(const ConvShape& shape, const Kernels& kernels);
 
   const Panels& panels() const { return panels_; }
+  Weights kept() const { return kept_; }
   std::int32_t offset() const { return 0; }  // subtracted from integers in their sums
   std::size_t weight_bytes() const;
   // weight: [out][in / groups][3][3].
@@ -63,11 +73,13 @@ class Winograd {
   using Block = WinogradTiles::Block;
   using Word = typename Numbers::Word;
   using Product = typename Numbers::Product;
-  // Scratch: transformed input, products of one panel, and the pixels of a tile that overhangs the border.
+  // Scratch: transformed input, products of one panel, the pixels of a tile that overhangs the border, and rows of
+  // points that are computed.
   struct Scratch {
     Word* v;
     Product* m;
     Packed* patch;
+    Word* rows;
   };
 
   std::size_t points() const { return WinogradTiles::points(shape_.stride); }
@@ -78,14 +90,18 @@ class Winograd {
   // Computes the products of one panel: v -> m.
   void multiply(const Block& block, std::size_t group, std::size_t panel, const Word* weights,
                 const Scratch& scratch) const;
+  // Computes rows of points, from `row` on, of `count` kernels of a panel. Returns how many.
+  std::size_t compute_rows(const Word* taps, std::size_t row, std::size_t count, Word* points) const;
   void transform_output(const TileRef& tile, const Product* m, const Output& output, std::size_t channel,
                         std::size_t width, const Map& out, Packed* patch) const;
   std::size_t v_point() const;  // words from one point to the next in the transformed input
   std::size_t m_point() const;  // products from one point to the next
+  std::size_t patch_bytes() const;
 
   ConvShape shape_;
   Panels panels_;
   const Kernels* kernels_;
+  Weights kept_;
   WinogradTiles tiles_;
 };
 

@@ -13,7 +13,7 @@
 
 namespace qarepvgg {
 
-// For shapes that WinogradConvolution supports. The number of chunks of tiles depends only on the shape, one thread
+// For shapes that Winograd supports. The number of chunks of tiles depends only on the shape, one thread
 // sums each point of a chunk, and chunks are added in order, so the bits are the same for any number of threads.
 class WinogradWeightGradient {
  public:

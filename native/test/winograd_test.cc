@@ -26,6 +26,7 @@ ConvShape turned(ConvShape shape) {
 struct Case {
   ConvShape shape;  // of the convolution that Winograd computes
   bool transposed;  // whether it is the data gradient of a convolution, whose weight it has
+  FloatWinograd::Weights kept;
   reference::Tensor x;
   reference::Values weight, bias;
   reference::Tensor before;  // the addend, if there is one
@@ -34,8 +35,11 @@ struct Case {
 Case random_case(Rng& rng) {
   const std::size_t stride = rng.chance(0.5) ? 1 : 2;
   const ConvShape shape = random_winograd_shape(rng, 600e3, stride);
+  using Weights = FloatWinograd::Weights;
+  const bool transposed = stride == 1 && rng.chance(0.5);
   return {shape,
-          stride == 1 && rng.chance(0.5),
+          transposed,
+          !transposed && rng.chance(0.5) ? Weights::kTaps : Weights::kPoints,
           random_tensor(rng, input_dims(shape), Data::kReals),
           random_values(rng, shape.weight_elements(), Data::kReals),
           random_values(rng, shape.out_c, Data::kReals),
@@ -43,7 +47,8 @@ Case random_case(Rng& rng) {
 }
 
 std::string describe(const Case& c, const KernelTable& kernels) {
-  return text_of(kernels.isa, ", ", c.transposed ? "transposed " : "", c.shape);
+  const bool taps = c.kept == FloatWinograd::Weights::kTaps;
+  return text_of(kernels.isa, ", ", c.transposed ? "transposed " : "", taps ? "taps, " : "", c.shape);
 }
 
 // Runs the parts of a team of `members` one after the other. `planned`: size of the team that the plan is made for.
@@ -56,7 +61,7 @@ reference::Values run(Rng& rng, const Case& c, const KernelTable& kernels, std::
   ConvShape nominal = c.shape;
   nominal.n = 1;
   nominal.in_h = nominal.in_w = rng.between(1, 30);
-  const FloatWinograd packer(nominal, panels, 1, kernels), plan(c.shape, panels, planned, kernels);
+  const FloatWinograd packer(nominal, panels, 1, kernels, c.kept), plan(c.shape, panels, planned, kernels, c.kept);
 
   float* packed = memory.floats(plan.weight_bytes() / sizeof(float));
   const float* weight = memory.floats(c.weight);

@@ -129,7 +129,8 @@ describe('work is done in slices', () => {
     ).toBeGreaterThanOrEqual(least);
   });
 
-  test('the event loop turns between slices', async () => {
+  /** How often the event loop turns during the work. */
+  async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
     let turns = 0;
     let done = false;
     const turn = (): void => {
@@ -137,16 +138,29 @@ describe('work is done in slices', () => {
       if (!done) setImmediate(turn);
     };
     setImmediate(turn);
-    function* busy(): Steps<string> {
-      // Each step takes longer than a slice.
-      for (let step = 0; step < 5; step++) {
-        for (const start = performance.now(); performance.now() - start < 11; );
-        yield;
-      }
-      return 'done';
-    }
-    expect(await inSlices(busy())).toBe('done');
+    await work();
     done = true;
+    return turns;
+  }
+
+  function* busy(steps: number, milliseconds: number): Steps<string> {
+    for (let step = 0; step < steps; step++) {
+      for (const start = performance.now(); performance.now() - start < milliseconds; );
+      yield;
+    }
+    return 'done';
+  }
+
+  test('the event loop turns between slices', async () => {
+    // Each step takes longer than a slice.
+    const turns = await turnsDuring(async () => expect(await inSlices(busy(5, 11))).toBe('done'));
+    expect(turns).toBeGreaterThanOrEqual(4);
+  });
+
+  test('work that follows other work continues its slice', async () => {
+    const turns = await turnsDuring(async () => {
+      for (let i = 0; i < 20; i++) await inSlices(busy(1, 4));
+    });
     expect(turns).toBeGreaterThanOrEqual(4);
   });
 });

@@ -302,6 +302,35 @@ describe('weights times numbers for each channel', () => {
     });
     expect(y?.data).toEqual(expected);
   });
+
+  test('weights of a file are multiplied where they are; those that several nodes read, in copies', async () => {
+    const dims = [64, 64, 3, 3];
+    const numbers = (dims: number[], seed: number) => randn(dims, { seed }).data as unknown as number[];
+    const scaled = (weight: string, scale: string, output: string): ModelSketch['nodes'] => [
+      ['Conv', ['x', weight], [`${output}/c`], { pads: [1, 1, 1, 1] }],
+      ['Mul', [`${output}/c`, scale], [output]],
+    ];
+    const file = onnxFile({
+      inputs: { x: [1, 64, 4, 4] },
+      outputs: ['a', 'b', 'c', 'd'],
+      tensors: {
+        v: [dims, numbers(dims, 5)],
+        w: [dims, numbers(dims, 6)],
+        s: [[64, 1, 1], numbers([64, 1, 1], 7)],
+        t: [[64, 1, 1], numbers([64, 1, 1], 8)],
+      },
+      nodes: [
+        ...scaled('v', 's', 'a'),
+        ...scaled('w', 's', 'b'),
+        ...scaled('w', 't', 'c'),
+        ['Conv', ['x', 'w'], ['d'], { pads: [1, 1, 1, 1] }],
+      ],
+    });
+    const feeds = { x: randn([1, 64, 4, 4], { seed: 9 }) };
+    // A model keeps its tensors, so they are copied.
+    const [ofFile, ofModel] = [await create({}, file), await create({}, await importOnnx<Model>(file))];
+    expect(await ofFile.run(feeds)).toEqual(await ofModel.run(feeds));
+  });
 });
 
 test('a session for one size keeps packed weights alone, and takes any number of images', async () => {

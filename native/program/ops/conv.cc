@@ -18,8 +18,7 @@ namespace {
 template <class Method>
 class ConvOp final : public Op {
  public:
-  explicit ConvOp(const ConvNode& node)
-      : node_(node), nominal_(Method::plan(node, node.in, nullptr, 1)), panels_(nominal_.panels()) {}
+  explicit ConvOp(const ConvNode& node) : node_(node), nominal_(Method::plan(node, node.in, nullptr, 1)) {}
 
   Access access(std::size_t input) const override {
     if (input > 0) return input == 3 ? Access::kMap : Access::kNone;
@@ -31,15 +30,15 @@ class ConvOp final : public Op {
   bool applies_activation() const override { return node_.activation.any(); }
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
   std::size_t weight_bytes() const override {
-    return checked_add(bias_offset(), checked_product({node_.groups, panels_.padded(), sizeof(float)}));
+    return checked_add(bias_offset(), checked_product({node_.groups, nominal_.panels().padded(), sizeof(float)}));
   }
   void pack(std::byte* packed, int threads) override {
     weights_ = reinterpret_cast<float*>(packed);
     bias_ = reinterpret_cast<float*>(packed + bias_offset());
     Method::pack(nominal_, node_, weights_, threads);
-    std::vector<float> bias(node_.groups * panels_.channels, 0.0f);
+    std::vector<float> bias(node_.groups * nominal_.panels().channels, 0.0f);
     if (node_.bias != nullptr) std::copy_n(node_.bias, node_.out_c, bias.data());
-    panels_.spread(bias.data(), node_.groups, bias_);
+    nominal_.panels().spread(bias.data(), node_.groups, bias_);
   }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<ConvOp>(*this);
@@ -53,7 +52,7 @@ class ConvOp final : public Op {
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = Method::kReadsImage ? node_.in : inputs[0].map();
-    return std::make_unique<ConvStep<Method, ConvNode>>(Method::plan(node_, in, &panels_, members), macs(), members,
+    return std::make_unique<ConvStep<Method, ConvNode>>(Method::plan(node_, in, &nominal_, members), macs(), members,
                                                         inputs[0], outputs[0], weights_,
                                                         ConvNode::Outputs{node_, bias_, node_.addend_of(inputs)});
   }
@@ -63,7 +62,6 @@ class ConvOp final : public Op {
 
   ConvNode node_;
   typename Method::Plan nominal_;
-  Panels panels_;
   float *weights_ = nullptr, *bias_ = nullptr;
 };
 

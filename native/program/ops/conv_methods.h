@@ -20,11 +20,12 @@ struct DirectMethod {
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = Numbers::kPieceMacs;
 
-  static Plan plan(const Node& node, const MapShape& in, const Panels* panels, std::size_t members) {
+  // A plan reads the weights that its nominal one has packed.
+  static Plan plan(const Node& node, const MapShape& in, const Plan* nominal, std::size_t members) {
     const auto& kernels = Numbers::kernels(active_kernels());
     Plan plan = node.transposed ? Plan::transposed(in, node.out, node.groups, node.window, kernels)
                                 : Plan::forward(in, node.out_c, node.groups, node.window, kernels);
-    if (panels != nullptr) plan.share(*panels, members);
+    if (nominal != nullptr) plan.share(nominal->panels(), members);
     return plan;
   }
   // All pads count: how many of them the last kernel reaches depends on the size of the image.
@@ -52,10 +53,11 @@ struct WinogradMethod {
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = Numbers::kWinogradPieceMacs;
 
-  static Plan plan(const Node& node, const MapShape& in, const Panels* panels, std::size_t members) {
+  static Plan plan(const Node& node, const MapShape& in, const Plan* nominal, std::size_t members) {
     const auto& kernels = Numbers::kernels(active_kernels());
     const ConvShape shape = node.in_whole_lines(in);
-    return Plan(shape, panels != nullptr ? *panels : Plan::choose(shape, kernels), members, kernels);
+    if (nominal == nullptr) return Plan(shape, Plan::choose(shape, kernels), members, kernels, Plan::keeps(shape));
+    return Plan(shape, nominal->panels(), members, kernels, nominal->kept());
   }
   static std::size_t halo(const Node& node, const Plan&) { return node.input_halo(); }
   static void pack(const Plan& plan, const Node& node, typename Plan::Packed* packed, int threads) {
@@ -83,9 +85,10 @@ struct StemMethod {
   static constexpr bool kReadsImage = true;
   static constexpr double kMacs = Numbers::kStemPieceMacs;
 
-  static Plan plan(const Node& node, const MapShape& in, const Panels* panels, std::size_t) {
+  static Plan plan(const Node& node, const MapShape& in, const Plan* nominal, std::size_t) {
     const auto lines = node.lines(in);
-    return Plan(lines, node.window, panels != nullptr ? *panels : Plan::choose(lines, node.window, node.out_c));
+    return Plan(lines, node.window,
+                nominal != nullptr ? nominal->panels() : Plan::choose(lines, node.window, node.out_c));
   }
   static std::size_t halo(const Node&, const Plan&) { return 0; }
   static void pack(const Plan& plan, const Node& node, typename Plan::Packed* packed, int threads) {

@@ -20,7 +20,7 @@ struct DepthwiseMethod {
   using Plan = IntegerDepthwise;
   static constexpr bool kReadsImage = false;
   static constexpr double kMacs = IntegerNumbers::kDepthwisePieceMacs;
-  static Plan plan(const QuantizedNode& node, const MapShape&, const Panels*, std::size_t) {
+  static Plan plan(const QuantizedNode& node, const MapShape&, const Plan*, std::size_t) {
     return Plan(node.window, node.out, *active_kernels().integer);
   }
   static std::size_t halo(const QuantizedNode& node, const Plan&) { return node.input_halo(); }
@@ -87,7 +87,7 @@ class QuantizedConvOp final : public Op {
   }
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
-    return std::make_unique<ConvStep<Method, QuantizedNode>>(Method::plan(node_, node_.in, &panels_, members), macs(),
+    return std::make_unique<ConvStep<Method, QuantizedNode>>(Method::plan(node_, node_.in, &nominal_, members), macs(),
                                                              members, inputs[0], outputs[0], weights_,
                                                              QuantizedNode::Outputs{sums_});
   }
