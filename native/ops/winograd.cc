@@ -19,6 +19,9 @@ constexpr std::size_t kPackedDepth = 64;
 
 constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
 
+// So many tiles share the points that a block computes from taps.
+constexpr std::size_t kManyTiles = 24;
+
 constexpr std::int64_t kExactBelow = 1 << 25;
 
 std::size_t block_limit(const ConvShape& shape, std::size_t word) {
@@ -66,8 +69,9 @@ bool Winograd<Numbers>::pays(const ConvShape& shape, const Kernels& kernels) {
 
 template <class Numbers>
 typename Winograd<Numbers>::Weights Winograd<Numbers>::keeps(const ConvShape& shape) {
-  const bool is_one_block = WinogradTiles::per_image(shape) <= WinogradTiles::kMinBlockTiles;
-  return Numbers::kKeepsTaps && is_one_block ? Weights::kTaps : Weights::kPoints;
+  const std::size_t tiles = WinogradTiles::per_image(shape);
+  const bool pays = tiles >= kManyTiles && tiles <= WinogradTiles::kMinBlockTiles;
+  return Numbers::kKeepsTaps && pays ? Weights::kTaps : Weights::kPoints;
 }
 
 template <class Numbers>

@@ -38,8 +38,8 @@ class Winograd {
   static bool pays(const ConvShape& shape, const Kernels& kernels);
 
   enum class Weights { kPoints, kTaps };
-  // Taps where an image is one block of tiles, which uses every weight once: computing the points of a quarter of the
-  // numbers takes about as long as waiting for all of them. A fixed rule, too.
+  // Taps where an image is one block of many tiles, which uses every weight once: computing the points from a quarter
+  // of the numbers then takes about as long as waiting for all of them. A fixed rule, too.
   static Weights keeps(const ConvShape& shape);
 
   // `members`: size of the team that will share a run. Weights packed by one plan fit any other plan with the same
