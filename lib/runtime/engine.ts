@@ -18,6 +18,8 @@ export interface SessionFacts {
   readonly inputSize: Size | undefined;
   /** Whether each image of a run is computed independently of the others; false where that is not known. */
   readonly independent: boolean;
+  /** Whether neither the model nor its user says the preprocessing. */
+  readonly assumesPreprocessing: boolean;
   /** Whether the engine takes the bytes of images; otherwise the JavaScript thread converts them to floats. */
   readonly takesBytes: boolean;
 }

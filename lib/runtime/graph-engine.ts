@@ -102,6 +102,7 @@ export class GraphEngine implements Engine {
       outputs: model.outputs.map(({ name, type, dims }) => valueMetadata(name, dims, type)),
       labels: model.labels,
       preprocessing,
+      assumesPreprocessing: options.preprocessing === undefined && model.preprocessing === undefined,
       inputSize: images && dims && (sidesOf(dims.get(images.name) ?? [], images) as unknown as Size),
       // A tail, such as non-maximum suppression, computes all images together.
       independent: split.tail === undefined && (plan?.independent ?? false),

@@ -50,7 +50,7 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
     ...byteScaling(preprocessing),
   };
   const facts = {
-    ...{ summary, preprocessing, labels, independent: true },
+    ...{ summary, preprocessing, assumesPreprocessing: false, labels, independent: true },
     inputSize: Object.freeze([...inputSize]) as Size,
     inputs: graph.inputs.map(({ name, dims }) => valueMetadata(name, dims)),
     outputs: [valueMetadata(outputName, graph.values.get(outputName)?.dims ?? [])],

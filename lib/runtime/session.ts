@@ -66,6 +66,8 @@ export class InferenceSession {
    */
   readonly independent: boolean;
   /** @internal */
+  readonly assumesPreprocessing: boolean;
+  /** @internal */
   readonly takesBytes: boolean;
   readonly #engine: Engine;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -76,7 +78,7 @@ export class InferenceSession {
       throw mismatch('ERR_INVALID_ARG', 'InferenceSession', 'a call of InferenceSession.create', 'a call of new');
     }
     this.#engine = engine;
-    const { inputs, outputs, labels, preprocessing, inputSize, independent, takesBytes } = engine.facts;
+    const { inputs, outputs, labels, preprocessing, inputSize, independent } = engine.facts;
     this.inputNames = Object.freeze(inputs.map(({ name }) => name));
     this.outputNames = Object.freeze(outputs.map(({ name }) => name));
     this.inputMetadata = Object.freeze([...inputs]);
@@ -85,7 +87,8 @@ export class InferenceSession {
     this.preprocessing = preprocessing;
     this.inputSize = inputSize;
     this.independent = independent;
-    this.takesBytes = takesBytes;
+    this.assumesPreprocessing = engine.facts.assumesPreprocessing;
+    this.takesBytes = engine.facts.takesBytes;
     refuseClones(this);
   }
 

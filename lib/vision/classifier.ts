@@ -89,10 +89,11 @@ export class Classifier {
     return boundary('Classifier.create', async () => {
       const checked = parseOptions(fields, options);
       const describe = (session: InferenceSession) => {
-        // Where a file of another origin names no preprocessing, ImageNet's is the likeliest.
-        const isOther = session.inputMetadata[0]?.shape.includes(3) && session.labels === undefined && isPlain(session);
-        const preprocessing = checked.preprocessing ?? (isOther ? imageNetPreprocessing : undefined);
-        return { size: checked.inputSize, preprocessing, side: 224, scaling: [0.5, 0.5] as const };
+        // Where neither a file nor its user says it, ImageNet's is the likeliest. Exporters that write labels divide by 255.
+        const isUnknown = session.assumesPreprocessing && session.labels === undefined;
+        const isImageNet = isUnknown && session.inputMetadata[0]?.shape.includes(3);
+        const preprocessing = checked.preprocessing ?? (isImageNet ? imageNetPreprocessing : undefined);
+        return { size: checked.inputSize, preprocessing, side: 224, scaling: [0, 1] as const };
       };
       return Recognizer.create(model, checked, describe, (frame) => new Classifier(key, frame, checked));
     });
@@ -167,14 +168,6 @@ export class Classifier {
     const received = count === 1 ? `one of dims ${describeList(dims)}` : `${count} outputs`;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', 'Classifier', 'a model with one output [n, classes]', received);
   }
-}
-
-/** Whether the session's preprocessing says no more than that bytes become numbers from 0 to 1. */
-function isPlain({ preprocessing }: InferenceSession): boolean {
-  return (
-    preprocessing === undefined ||
-    (preprocessing.mean.every((value) => value === 0) && preprocessing.std.every((value) => value === 1))
-  );
 }
 
 /** A network may end in a softmax of its own. */

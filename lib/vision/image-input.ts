@@ -59,8 +59,9 @@ export function imageInputOf(
   if (size && (size[0] !== height || size[1] !== width)) {
     throw wrongOption('inputSize', `[${height}, ${width}], as the model says`, describeList(size));
   }
+  const stated = session.assumesPreprocessing ? undefined : session.preprocessing;
   const [mean, std] = scaling.map((value) => Array<number>(channels).fill(value)) as [number[], number[]];
-  const wanted = preprocessing ?? session.preprocessing ?? { mean, std };
+  const wanted = preprocessing ?? stated ?? { mean, std };
   const chosen = checkOption('preprocessing', () => readPreprocessing(wanted, channels));
   const takesBytes = session.takesBytes && session.preprocessing && isSameScaling(chosen, session.preprocessing);
   return {

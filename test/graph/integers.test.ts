@@ -296,7 +296,7 @@ test('a quantised model is the same once saved and loaded, and once exported and
 test.each([
   ['z', 'quantizedConv, dequantize'],
   // Bytes of the engine are unsigned.
-  ['i', 'quantizedConv, dequantize, mul, round, add clip, cast, dequantize'],
+  ['i', 'quantizedConv, dequantize, mul round, add clip, cast, dequantize'],
 ])('integers that leave the graph: zero point %s', async (zero, expected) => {
   const nodes = [...quantize('x', 'a'), ...conv('a', 'b'), ...quantize('b', 'y', 's', zero)];
   expect(await ops(sketch(nodes, { outputs: ['y', 'yq'] }))).toBe(expected);

@@ -20,7 +20,7 @@ test('a convolution has as many outputs as its kernel has positions, and refuses
       const layer = new Conv2d({ inChannels: 2, outChannels: 5, ...options });
       const x = randn([3, 2, h, w]);
       if (positions(h) < 1 || positions(w) < 1) {
-        expectRefusal(() => layer.forward(x), 'ERR_SHAPE', `received $hx $w`);
+        expectRefusal(() => layer.forward(x), 'ERR_SHAPE', `received ${h} x ${w}`);
       } else {
         expect(layer.forward(x).dims).toEqual([3, 5, positions(h), positions(w)]);
       }

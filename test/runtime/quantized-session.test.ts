@@ -164,10 +164,6 @@ describe('what is refused', () => {
     await expectRejection(create(changed(2, change)), code, '');
   });
 
-  test('a network that ends with integers', async () => {
-    await expectRejection(create(specOf(networks.integers.slice(0, -1))), 'ERR_INVALID_ARG', 'floats');
-  });
-
   test('a program that is no session', () => {
     const program = {
       input: [1, 3, 4, 4],
