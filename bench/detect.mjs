@@ -126,7 +126,11 @@ async function measureDetection(folder) {
     const sum = medians.reduce((total, ms) => total + ms, 0);
     const run = Number(medians[2]);
     results.push({
-      ...{ width, height, whole: median(whole), amongOthers: median(among), besideRun: 1 - run / sum },
+      width,
+      height,
+      whole: median(whole),
+      amongOthers: median(among),
+      besideRun: 1 - run / sum,
       steps: Object.fromEntries(steps.map((step, i) => [step, { ms: medians[i], share: Number(medians[i]) / sum }])),
     });
   }

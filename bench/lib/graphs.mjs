@@ -93,12 +93,18 @@ async function contestsOf(name, file, model, peer, precisions, { feeds, folder }
   contests.push(
     {
       what: `${name}, INT8 / ${peer}, INT8`,
-      ...{ precision: 'int8', engines: ['qarepvgg', peer], files: [integers, integers], tolerance: integerTolerance },
+      precision: 'int8',
+      engines: ['qarepvgg', peer],
+      files: [integers, integers],
+      tolerance: integerTolerance,
     },
     {
       what: `${name}, INT8 / our float32`,
       // Rounding to integers is no rounding of floats: how near they are is for the report of `quantize` to say.
-      ...{ precision: 'int8', engines: ['qarepvgg', 'qarepvgg'], files: [integers, file], tolerance: 1 },
+      precision: 'int8',
+      engines: ['qarepvgg', 'qarepvgg'],
+      files: [integers, file],
+      tolerance: 1,
     },
   );
   return contests;

@@ -79,7 +79,10 @@ function layerFigures(groups) {
    */
   const figure = (title, text, value, options = { log: true }) =>
     lineFigure({
-      ...{ title, text: `${text} Mean over the seeds.`, names, ...options },
+      title,
+      text: `${text} Mean over the seeds.`,
+      names,
+      ...options,
       lines: linesOf(groups, (results) =>
         names.map((_, i) => {
           const values = results

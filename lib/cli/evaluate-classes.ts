@@ -109,7 +109,9 @@ class Confusion {
       const wrong = [...counts].filter(([prediction]) => prediction !== label);
       const [worst] = wrong.sort(([a, n], [b, m]) => m - n || a - b);
       return {
-        ...{ label: labels[label] as string, images, top1: (counts.get(label) ?? 0) / images },
+        label: labels[label] as string,
+        images,
+        top1: (counts.get(label) ?? 0) / images,
         ...(worst && { mistakenFor: labels[worst[0]] as string }),
       };
     });

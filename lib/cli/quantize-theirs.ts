@@ -69,7 +69,14 @@ function print(
   skipped: readonly Skipped[],
 ): void {
   const result = {
-    ...{ from, to, bytes, floatBytes, seconds, recipe, skipped, sqnr: output.sqnr },
+    from,
+    to,
+    bytes,
+    floatBytes,
+    seconds,
+    recipe,
+    skipped,
+    sqnr: output.sqnr,
     outputs: outputs.map(({ name, sqnr }) => ({ name, sqnr })),
     ...(advice && { advice }),
     ...(accuracy && { accuracy }),

@@ -104,7 +104,9 @@ async function compareSessions(
     });
   }
   return {
-    ...{ images, sqnr: ratio.decibels, agreement: same / images },
+    images,
+    sqnr: ratio.decibels,
+    agreement: same / images,
     ...(labelled > 0 && { accuracy: { float: right / labelled, quantized: rightQuantized / labelled } }),
   };
 }

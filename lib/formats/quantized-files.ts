@@ -115,15 +115,22 @@ export function buildQuantized(
     if (step.kind === 'globalAverage') return { ...step, precision: 'int8', input };
     const { weightName, biasName, weightDims, outChannels } = step;
     return {
-      ...{ ...step, precision: 'int8', input },
+      ...step,
+      precision: 'int8',
+      input,
       weight: source.take(weightName, 'I8', weightDims),
       weightScale: source.take(scaleName(weightName), 'F32', [outChannels]),
       bias: source.take(biasName, 'I32', [outChannels]),
     };
   });
   const parts = {
-    ...{ layers, output: quantizeLogits ? parameters(next) : undefined, recipe, inChannels: options.inChannels },
-    ...{ flat: true, preprocessing: options.preprocessing, network: options },
+    layers,
+    output: quantizeLogits ? parameters(next) : undefined,
+    recipe,
+    inChannels: options.inChannels,
+    flat: true,
+    preprocessing: options.preprocessing,
+    network: options,
   };
   return new QuantizedModel(parts);
 }

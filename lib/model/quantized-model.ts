@@ -180,7 +180,9 @@ function summarise(layer: QuantizedLayer): QuantizedLayerSummary {
   const tensors = stepTensors(layer).flatMap(({ key }) => own[key] ?? []);
   const scales = 'weightScale' in layer ? layer.weightScale.byteLength : 0;
   return {
-    ...{ name, kind, precision },
+    name,
+    kind,
+    precision,
     parameters: tensors.reduce((sum, { length }) => sum + length, 0),
     bytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, scales),
   };

@@ -45,8 +45,13 @@ const anyList =
 const bins = record({ low: numeric, high: numeric, counts: list(numeric) });
 const weights = record({ sqnr: decibels, channels: list(numeric), histogram: bins });
 const activations = {
-  ...{ min: numeric, max: numeric, scale: optional(numeric), zeroPoint: optional(numeric), saturation: numeric },
-  ...{ activations: bins, sqnr: decibels },
+  min: numeric,
+  max: numeric,
+  scale: optional(numeric),
+  zeroPoint: optional(numeric),
+  saturation: numeric,
+  activations: bins,
+  sqnr: decibels,
 };
 const layer = record({
   name: text,

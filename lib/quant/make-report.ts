@@ -64,7 +64,9 @@ export async function reportNodes<M>(
     const from = isTable(node, plan) ? plan.wiring.rootOf(input) : input;
     const weights = await inSlices(stepsWithin(plan.float.placeOf(node), reportNodeWeights(node, assembled)));
     layers.push({
-      ...{ name: subject.nameOf(node), kind, precision: isInteger ? 'int8' : 'float32' },
+      name: subject.nameOf(node),
+      kind,
+      precision: isInteger ? 'int8' : 'float32',
       ...reportActivations(seen(from), isInteger ? choices.get(from) : undefined),
       sqnr: sqnrOf(output),
       ...(weights && { weights }),

@@ -46,11 +46,18 @@ export function ownNetwork(model: unknown, options: CheckedSessionOptions, take:
   const spec = {
     ...lowered,
     constants: lowered.constants.map((constant) => ({ ...constant, take: take && own.canTake })),
-    ...{ independent: true, together, algorithm, threads },
+    independent: true,
+    together,
+    algorithm,
+    threads,
     ...byteScaling(preprocessing),
   };
   const facts = {
-    ...{ summary, preprocessing, assumesPreprocessing: false, labels, independent: true },
+    summary,
+    preprocessing,
+    assumesPreprocessing: false,
+    labels,
+    independent: true,
     inputSize: Object.freeze([...inputSize]) as Size,
     inputs: graph.inputs.map(({ name, dims }) => valueMetadata(name, dims)),
     outputs: [valueMetadata(outputName, graph.values.get(outputName)?.dims ?? [])],

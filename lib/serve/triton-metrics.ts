@@ -30,7 +30,10 @@ export function addTritonMetrics({ Counter, Gauge }: Prometheus, registry: Regis
   const labelNames = ['model', 'version'];
   for (const [name, help, read] of counters) {
     new Counter({
-      ...{ name, help, labelNames, registers },
+      name,
+      help,
+      labelNames,
+      registers,
       collect() {
         this.reset();
         for (const model of models.list())

@@ -88,7 +88,10 @@ const courseFields = { seed: seedField, images: count, batchSize: count, flip: b
 
 const positionFields = {
   course: (value: unknown) => parseOptions(courseFields, value),
-  ...{ epoch: count, batch: count, loss: number(0, Number.MAX_VALUE, 0), correct: count },
+  epoch: count,
+  batch: count,
+  loss: number(0, Number.MAX_VALUE, 0),
+  correct: count,
 };
 
 const readPosition: Field<Position | undefined> = (value) => {

@@ -135,8 +135,13 @@ export class Fit {
     const { epochs, batchSize } = this.#options;
     const { epoch, batch, loss, correct } = this.#position;
     return {
-      ...{ epoch: epoch + 1, epochs, step: epoch * this.#batches + batch, steps: epochs * this.#batches },
-      ...{ loss: loss / batch, accuracy: correct / (batch * batchSize), learningRate: this.#learningRateAfter(-1) },
+      epoch: epoch + 1,
+      epochs,
+      step: epoch * this.#batches + batch,
+      steps: epochs * this.#batches,
+      loss: loss / batch,
+      accuracy: correct / (batch * batchSize),
+      learningRate: this.#learningRateAfter(-1),
       imagesPerSecond: this.#speed.perSecond,
     };
   }

@@ -24,7 +24,13 @@ export function trainerSpec(
     ops,
     stateLength: store.values.length,
     ...(threads !== undefined && { threads }),
-    ...{ optimizer, momentum, nesterov, beta2, epsilon, labelSmoothing, clipNorm: clipNorm ?? 0 },
+    optimizer,
+    momentum,
+    nesterov,
+    beta2,
+    epsilon,
+    labelSmoothing,
+    clipNorm: clipNorm ?? 0,
     parameters: trained.map(rangeOf),
     decayed: decayed.map(rangeOf),
     customL2,
@@ -42,9 +48,15 @@ function customL2Of(layer: Layer, store: Store): CustomL2Block[] {
   const [dense, pointwise] = [branchOf(layer.block, 3, store), branchOf(layer.block, 1, store)];
   return [
     {
-      ...{ outChannels, depth: inChannels / groups, eps },
-      ...{ weight3x3: dense.weight, gamma3x3: dense.gamma, var3x3: dense.variance },
-      ...{ weight1x1: pointwise.weight, gamma1x1: pointwise.gamma, var1x1: pointwise.variance },
+      outChannels,
+      depth: inChannels / groups,
+      eps,
+      weight3x3: dense.weight,
+      gamma3x3: dense.gamma,
+      var3x3: dense.variance,
+      weight1x1: pointwise.weight,
+      gamma1x1: pointwise.gamma,
+      var1x1: pointwise.variance,
     },
   ];
 }

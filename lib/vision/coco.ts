@@ -118,7 +118,9 @@ export function checkDataset({
       return {
         image_id: known(annotation, 'image_id', imageIds),
         category_id: known(annotation, 'category_id', categoryIds),
-        ...{ bbox, area, iscrowd: crowd },
+        bbox,
+        area,
+        iscrowd: crowd,
       };
     }),
   };

@@ -92,7 +92,13 @@ async function transformBytes(
     throw mismatch('ERR_LIMIT', `an image of at most ${maxBytes} bytes`, `one of ${bytes}`);
   }
   const native: NativeTransform = {
-    ...{ height, width, channels, top, left, fill, filter },
+    height,
+    width,
+    channels,
+    top,
+    left,
+    fill,
+    filter,
     scaledHeight: size.height,
     scaledWidth: size.width,
     canvasHeight: room.height,

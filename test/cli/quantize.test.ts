@@ -51,8 +51,14 @@ test('every option reaches the model; ONNX straight away', async () => {
   const result = JSON.parse(ok('quantize', deploy, file('all.onnx'), ...data, ...flags)) as Record<string, unknown>;
   const { recipe, layers, output } = await importOnnx<QuantizedModel>(file('all.onnx'));
   expect(recipe).toEqual({
-    ...{ method: 'percentile', scheme: 'symmetric', perChannel: false, weightBits: 7, activationBits: 6 },
-    ...{ equalize: true, biasCorrection: true, images: 64 },
+    method: 'percentile',
+    scheme: 'symmetric',
+    perChannel: false,
+    weightBits: 7,
+    activationBits: 6,
+    equalize: true,
+    biasCorrection: true,
+    images: 64,
   });
   expect(result).toMatchObject({ recipe, to: file('all.onnx'), bytes: statSync(file('all.onnx')).size });
   expect(layers.filter(({ precision }) => precision === 'float32').map(({ name }) => name)).toEqual([

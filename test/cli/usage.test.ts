@@ -200,7 +200,9 @@ test('a reader that leaves does not end the work', () => {
   const command = [...['train', images, ...small, '--epochs', '3', '--json'], '--out', file('unwatched.safetensors')];
   const script = `"$NODE" dist/cli/index.js ${command.join(' ')} | head -n 1`;
   const { stderr } = spawnSync('bash', ['-c', `set -o pipefail; ${script}`], {
-    ...{ cwd: root, encoding: 'utf8', env: { ...process.env, NODE: process.execPath } },
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, NODE: process.execPath },
   });
   expect(stderr).toBe('');
   expect(existsSync(file('unwatched.safetensors'))).toBe(true);

@@ -8,7 +8,11 @@ type FunctionDraft = NonNullable<Draft<typeof modelFields>['functions']>[number]
 
 const domain = 'pkg.layers';
 const call = (opType: string, inputs: string[], outputs: string[], more: Partial<Node> = {}): Node => ({
-  ...{ opType, inputs, outputs, domain, name: outputs[0] as string },
+  opType,
+  inputs,
+  outputs,
+  domain,
+  name: outputs[0] as string,
   ...more,
 });
 const own = (...[opType, inputs, outputs]: NodeSketch): Node => ({ opType, inputs, outputs });

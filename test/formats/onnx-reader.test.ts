@@ -81,9 +81,13 @@ test('one error names all nodes that cannot be computed, whatever the dims of a 
   ] as const;
   const ends = nodes.map(([, , [output]]) => output);
   const sketch: ModelSketch = {
-    ...{ inputs: { x: ['n', 3, 'h', 'w'], z: ['n', 3, 'd', 'h', 'w'] }, outputs: [...ends, 'indices'], nodes },
-    ...{ tensors: { ...tensors, three_by: [[3, 2, 1, 1], Array(6).fill(1)] } as never, opset: 21 },
-    ...{ bytes: { words: ['int32', [], [0]] } as const, integers: { pads: [0, 0, 1, 1, 0, 0, 1, 1] } },
+    inputs: { x: ['n', 3, 'h', 'w'], z: ['n', 3, 'd', 'h', 'w'] },
+    outputs: [...ends, 'indices'],
+    nodes,
+    tensors: { ...tensors, three_by: [[3, 2, 1, 1], Array(6).fill(1)] } as never,
+    opset: 21,
+    bytes: { words: ['int32', [], [0]] } as const,
+    integers: { pads: [0, 0, 1, 1, 0, 0, 1, 1] },
   };
   const error = (await graphOf(sketch).catch((reason: unknown) => reason)) as Error;
   const named = ends.filter((name) => name !== 'mean');
@@ -100,7 +104,10 @@ test('weights may be inputs, but must not depend on the image that they are for'
   const tensors = { w: [[4, 3, 1, 1], Array(12).fill(1)] } as const;
   const of = (source: string) =>
     graphOf({
-      ...{ inputs, outputs: ['y'], tensors, integers: { axes: [0, 2, 3] } },
+      inputs,
+      outputs: ['y'],
+      tensors,
+      integers: { axes: [0, 2, 3] },
       nodes: [
         ['ReduceMean', ['x', 'axes'], ['mean']],
         ['Mul', ['w', source], ['product']],
@@ -158,7 +165,9 @@ test.each<[string, Initializer, number[]]>([
 
 describe('tensors in files of their own', () => {
   const external = (entries: Record<string, string>): Initializer => ({
-    ...{ dims: [2], dataType: 1, location: 1 },
+    dims: [2],
+    dataType: 1,
+    location: 1,
     external: Object.entries(entries).map(([key, value]) => ({ key, value })),
   });
   writeFileSync(path.join(folder, 'weights.bin'), Float32Array.of(1, 2, 3));

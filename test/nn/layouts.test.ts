@@ -120,8 +120,10 @@ describe.each(['S0', 'S1', 'S2', 'S3', 'S4'] as const)('round trips, %s', (varia
       expect(bits(to.forward(image))).toBe(expected);
     }
     const trained = {
-      ...{ S0: ['official', 'yolov6', 'repvgg', 'super-gradients', 'timm'], S2: ['official'] },
-      ...{ S3: ['official', 'super-gradients'], S4: ['official', 'yolov6', 'seed', 'super-gradients'] },
+      S0: ['official', 'yolov6', 'repvgg', 'super-gradients', 'timm'],
+      S2: ['official'],
+      S3: ['official', 'super-gradients'],
+      S4: ['official', 'yolov6', 'seed', 'super-gradients'],
     };
     const known = form === 'deploy' ? layouts : trained[variant === 'S1' ? 'S0' : variant];
     expect(able).toEqual(layouts.filter((layout) => known.includes(layout)));

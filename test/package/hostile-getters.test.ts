@@ -55,7 +55,10 @@ function fusion(): Call {
   const dense = { kernel: 3, weight: floats(36, 5), bias: floats(2, 6), scale: 1.5 };
   const norms = [norm(1), norm(7), norm(11)] as const;
   const spec: FuseSpec = {
-    ...{ inChannels: 2, outChannels: 2, groups: 1, postBatchNorm: norms[0] },
+    inChannels: 2,
+    outChannels: 2,
+    groups: 1,
+    postBatchNorm: norms[0],
     branches: [
       { kind: 'conv', ...dense, batchNorm: norms[1] },
       { kind: 'identity', batchNorm: norms[2] },
@@ -79,8 +82,11 @@ const sessionSpec = (state: Float32Array): GraphSpec => {
   return {
     ...chain,
     constants: chain.constants.map((constant) => ({ ...constant, take: true })),
-    ...{ independent: true, algorithm: 'auto', threads: 0 },
-    ...{ byteScale: floats(2, 2), byteShift: floats(2, 3) },
+    independent: true,
+    algorithm: 'auto',
+    threads: 0,
+    byteScale: floats(2, 2),
+    byteShift: floats(2, 3),
   };
 };
 
@@ -97,10 +103,21 @@ function session(): Call {
 function trainer(): Call {
   const state = floats(6, 1);
   const spec: TrainerSpec = {
-    ...{ input: [1, 2, 1, 1], ops, stateLength: 6, optimizer: 'sgd', momentum: 0 },
-    ...{ nesterov: false, beta2: 0, epsilon: 0, labelSmoothing: 0, clipNorm: 0 },
-    ...{ parameters: [{ offset: 0, length: 6 }], decayed: [], customL2: [] },
-    ...{ byteScale: floats(2, 2), byteShift: floats(2, 3) },
+    input: [1, 2, 1, 1],
+    ops,
+    stateLength: 6,
+    optimizer: 'sgd',
+    momentum: 0,
+    nesterov: false,
+    beta2: 0,
+    epsilon: 0,
+    labelSmoothing: 0,
+    clipNorm: 0,
+    parameters: [{ offset: 0, length: 6 }],
+    decayed: [],
+    customL2: [],
+    byteScale: floats(2, 2),
+    byteShift: floats(2, 3),
   };
   const images = new Uint8Array([1, 2]);
   return {
@@ -120,12 +137,17 @@ const graphSpec: GraphSpec = {
   constants: [],
   nodes: [
     {
-      ...{ op: 'binary', name: 'sum', inputs: [0, 1], outputs: [{ type: 'float32', dims: [1, 6] }] },
+      op: 'binary',
+      name: 'sum',
+      inputs: [0, 1],
+      outputs: [{ type: 'float32', dims: [1, 6] }],
       attributes: { kind: 'add' },
     },
   ],
   outputs: [2],
-  ...{ independent: true, algorithm: 'auto', threads: 0 },
+  independent: true,
+  algorithm: 'auto',
+  threads: 0,
 };
 
 function graph(): Call {

@@ -160,7 +160,9 @@ test('keepFloat: names and patterns of nodes; others are refused', async () => {
 
 test('bad weights and images are refused, naming the node or batch', async () => {
   const bad = modelFrom({
-    ...{ inputs: { x: ['n', 3, 'h', 'w'] }, outputs: ['y'], nodes },
+    inputs: { x: ['n', 3, 'h', 'w'] },
+    outputs: ['y'],
+    nodes,
     tensors: { ...tensors, w1: [[8, 8, 3, 3], Array(576).fill(Number.NaN)] },
   });
   await expectRejection(bad, 'ERR_NON_FINITE', 'node "c1"');
@@ -172,7 +174,9 @@ test('bad weights and images are refused, naming the node or batch', async () =>
 
 test('dead channels and values that are always zero have a scale all the same', async () => {
   const dead = await modelFrom({
-    ...{ inputs: { x: ['n', 3, 'h', 'w'] }, outputs: ['y'], nodes },
+    inputs: { x: ['n', 3, 'h', 'w'] },
+    outputs: ['y'],
+    nodes,
     tensors: { ...tensors, w0: [[8, 3, 3, 3], Array(216).fill(0)], b0: [[8], Array(8).fill(-1)] },
   });
   const { model: quantized } = await quantize(dead, images);

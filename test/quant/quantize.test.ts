@@ -59,8 +59,14 @@ describe('the quantised model', () => {
     expect(model.options).toBe(network.options);
     expect([model.form, model.labels, model.preprocessing]).toEqual(['int8', undefined, network.options.preprocessing]);
     expect(model.recipe).toEqual({
-      ...{ method: 'entropy', scheme: 'affine', perChannel: true, weightBits: 8, activationBits: 8 },
-      ...{ equalize: false, biasCorrection: false, images: 15 },
+      method: 'entropy',
+      scheme: 'affine',
+      perChannel: true,
+      weightBits: 8,
+      activationBits: 8,
+      equalize: false,
+      biasCorrection: false,
+      images: 15,
     });
     expect(`${model}`).toBe('QuantizedModel(qarepvgg_a0, 2 -> 5, int8 form, 7 of 8 layers)');
     const { layers, parameters, bytes, floatBytes } = model.summary();

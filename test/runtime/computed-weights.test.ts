@@ -9,7 +9,10 @@ const sketchOf = (
   tensors: NonNullable<ModelSketch['tensors']>,
   more: Partial<ModelSketch> = {},
 ) => ({
-  ...{ inputs: { x: ['n', 2, 'h', 'w'] }, outputs: ['y'], tensors, ...more },
+  inputs: { x: ['n', 2, 'h', 'w'] },
+  outputs: ['y'],
+  tensors,
+  ...more,
   nodes: [...nodes, ['Conv', ['x', 'w'], ['y']] as NodeSketch],
 });
 

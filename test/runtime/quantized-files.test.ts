@@ -49,7 +49,9 @@ function conv(from: string, to: string, dims: readonly number[], attributes: Nod
 /** All products in integers, and the same bits but for what both compute in floats behind them. */
 function expectIntegers(results: Readonly<Record<string, Compared>>, integer: number): void {
   const facts = Object.entries(results).map(([name, { relativeL2, ...counts }]) => ({
-    ...{ name, integer: counts.integer, float: counts.float },
+    name,
+    integer: counts.integer,
+    float: counts.float,
     isSame: relativeL2 < 1e-6,
   }));
   expect(facts).toEqual(Object.keys(results).map((name) => ({ name, integer, float: 0, isSame: true })));
@@ -187,7 +189,10 @@ test('products of tensors of any dims with constants', () => {
     ['MatMul', ['b', 'v'], ['y']],
   ];
   const sketchOf = (...dims: number[]): ModelSketch => ({
-    ...{ inputs: { x: ['n', ...dims, 12] }, outputs: ['y'], nodes: two, tensors },
+    inputs: { x: ['n', ...dims, 12] },
+    outputs: ['y'],
+    nodes: two,
+    tensors,
   });
   const pooled: ModelSketch = {
     ...sketchOf(4, 6),

@@ -18,7 +18,10 @@ const specOf = (
   image: readonly number[] = [3, height, width],
 ): GraphSpec => ({
   ...chainSpec(ops, new Float32Array(0), image),
-  ...{ independent: true, together: 4, algorithm, threads: 0 },
+  independent: true,
+  together: 4,
+  algorithm,
+  threads: 0,
 });
 
 const create = async (spec: GraphSpec) => addon.createSession(spec);

@@ -103,7 +103,9 @@ describe('abort', () => {
   test('by a signal that cannot be listened to: refused, and nothing stays pending', async () => {
     const cause = new Error('no listeners');
     const signal = {
-      ...{ aborted: false, reason: undefined, removeEventListener: () => undefined },
+      aborted: false,
+      reason: undefined,
+      removeEventListener: () => undefined,
       addEventListener: () => {
         throw cause;
       },

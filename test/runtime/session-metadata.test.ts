@@ -51,7 +51,9 @@ describe('a session knows', () => {
   test('what its options say instead', async () => {
     const other = { mean: [0, 0], std: [1, 1] };
     expect(await facts(model, { preprocessing: other, inputSize: [20, 30] })).toEqual({
-      ...{ labels, preprocessing: other, inputSize: [20, 30] },
+      labels,
+      preprocessing: other,
+      inputSize: [20, 30],
     });
     expect(await facts(model, { inputSize: 24 })).toMatchObject({ inputSize: [24, 24] });
   });
@@ -59,7 +61,9 @@ describe('a session knows', () => {
   test('of a model that says nothing: no labels, and what is used all the same', async () => {
     const conv = new Conv2d({ inChannels: 1, outChannels: 2 });
     expect(await facts(conv)).toEqual({
-      ...{ labels: undefined, preprocessing: { mean: [0.5], std: [0.5] }, inputSize: [32, 32] },
+      labels: undefined,
+      preprocessing: { mean: [0.5], std: [0.5] },
+      inputSize: [32, 32],
     });
   });
 

@@ -61,7 +61,9 @@ test('QuantizeLinear without a zero point makes integers of its output_dtype', a
   const tensors = { scale: [[], [0.5]] } as const;
   const of = (output_dtype: number, more: Partial<ModelSketch> = {}) =>
     run(['QuantizeLinear', ['x', 'scale', ...Object.keys(more.bytes ?? {})], ['y'], { output_dtype }], [-1, 3, 500], {
-      ...{ tensors, opset: 21, ...more },
+      tensors,
+      opset: 21,
+      ...more,
     });
   expect(await of(0)).toEqual([0, 6, 255]);
   expect(await of(2)).toEqual([0, 6, 255]);

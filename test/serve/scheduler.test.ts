@@ -8,7 +8,9 @@ function controlled(scheduler: Scheduler, options: Partial<LaneOptions<string, s
   const batches: { inputs: readonly string[]; signal: AbortSignal; finish(): void; fail(error: Error): void }[] = [];
   const reports: BatchReport[] = [];
   const lane = scheduler.lane<string, string>({
-    ...{ maxBatch: 4, queueDelay: 0, maxQueue: 100 },
+    maxBatch: 4,
+    queueDelay: 0,
+    maxQueue: 100,
     run: (inputs, signal) =>
       new Promise((resolve, reject) => {
         const finish = (): void => resolve(inputs.map((input) => input.toUpperCase()));
@@ -146,7 +148,9 @@ test('when a batch fails, its requests are computed alone, and only the one at f
   const scheduler = new Scheduler();
   const runs: string[] = [];
   const lane = scheduler.lane<string, string>({
-    ...{ maxBatch: 8, queueDelay: 0, maxQueue: 100 },
+    maxBatch: 8,
+    queueDelay: 0,
+    maxQueue: 100,
     run: async (inputs) => {
       runs.push(inputs.join(''));
       await sleep(1);
@@ -211,7 +215,9 @@ test('a slow model does not starve a fast one: both have their share of the engi
   const used = { slow: 0, fast: 0 };
   const lane = (name: 'slow' | 'fast', milliseconds: number) =>
     scheduler.lane<string, string>({
-      ...{ maxBatch: 1, queueDelay: 0, maxQueue: 100 },
+      maxBatch: 1,
+      queueDelay: 0,
+      maxQueue: 100,
       run: engine(milliseconds),
       onBatch: ({ computed }) => {
         used[name] += computed;
@@ -237,7 +243,9 @@ test('batches are short while models compete, and full again when they do not', 
   const sizes: number[] = [];
   const [slow, fast] = ['slow', 'fast'].map((name) =>
     scheduler.lane<string, string>({
-      ...{ maxBatch: 8, queueDelay: 0, maxQueue: 100 },
+      maxBatch: 8,
+      queueDelay: 0,
+      maxQueue: 100,
       run: (inputs) => engine(9 * inputs.length)(inputs),
       onBatch: ({ rows }) => name === 'slow' && sizes.push(rows),
     }),
@@ -261,7 +269,9 @@ test('a model that had nothing to do for long does not get all of the engine aft
   const order: string[] = [];
   const lane = (name: string) =>
     scheduler.lane<string, string>({
-      ...{ maxBatch: 1, queueDelay: 0, maxQueue: 100 },
+      maxBatch: 1,
+      queueDelay: 0,
+      maxQueue: 100,
       run: (inputs) => {
         order.push(name);
         return engine(5)(inputs);

@@ -43,7 +43,8 @@ test('a session that does not fit', async () => {
   const session = await InferenceSession.create(network.fuse());
   await expect(evaluate(session, images, { threads: 1 })).rejects.toMatchObject({ option: 'threads' });
   const colour = new Dataset({
-    ...{ images: new Uint8Array(12), dims: [2, 2, 3] },
+    images: new Uint8Array(12),
+    dims: [2, 2, 3],
     labels: Int32Array.of(0),
     classes: ['a'],
   });

@@ -28,7 +28,9 @@ describe('fit', () => {
     const events: ProgressEvent[] = [];
     const validation = patterns(30, 9);
     const { epochs } = await new Trainer(model, { lr: 0.05, schedule: 'cosine' }).fit(data, {
-      ...{ epochs: 10, batchSize: 16, validation },
+      epochs: 10,
+      batchSize: 16,
+      validation,
       onProgress: (event) => events.push(event),
     });
     expect(events).toHaveLength(10 * (3 + 1));
@@ -208,7 +210,8 @@ describe('fit', () => {
   test('images to judge on are of the same classes', async () => {
     const train = (classes: string[]) =>
       new Trainer(createModel('qarepvgg_a0', { ...patternOptions, numClasses: 4 })).fit(data, {
-        ...{ epochs: 1, batchSize: 16 },
+        epochs: 1,
+        batchSize: 16,
         validation: new Dataset({ ...patterns(30, 9), dims: data.dims, classes }),
       });
     const code = 'ERR_INVALID_ARG';

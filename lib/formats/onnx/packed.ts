@@ -30,7 +30,10 @@ export interface PackedModel {
 
 export function packModel(model: Model): PackedModel {
   const place = (name: string, { dims, type }: GraphTensor) => ({
-    ...{ name, dims, dataType: onnxTypeOf(type), location: external },
+    name,
+    dims,
+    dataType: onnxTypeOf(type),
+    location: external,
   });
   const { graph, opset, tensors } = writtenGraph(model.graph, place);
   const raw = [...tensors].map(

@@ -65,7 +65,10 @@ export function* findStateDict(checkpoint: TorchValue, { key }: FindStateDictOpt
   const unread = tensors.flatMap(([name, value]) => (value instanceof OpaqueTensor ? [name] : []));
   return {
     tensors: yield* tensorsToFloat32(readable),
-    ...{ key: found.key, candidates: candidates.map((candidate) => candidate.key), prefix, unread },
+    key: found.key,
+    candidates: candidates.map((candidate) => candidate.key),
+    prefix,
+    unread,
     traits: found.content.traits,
   };
 }

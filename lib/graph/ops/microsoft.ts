@@ -9,7 +9,10 @@ export const microsoft = 'com.microsoft';
 
 function quantizedOp(onnx: string, inputs: Op['inputs'], attributes: AttributeTable = {}): Op {
   return defineOp({
-    ...{ onnx, domain: microsoft, inputs, attributes },
+    onnx,
+    domain: microsoft,
+    inputs,
+    attributes,
     infer: (node) => [{ type: 'uint8', dims: operand(node, 0).dims }],
   });
 }

@@ -68,9 +68,15 @@ export const resize = defineOp({
       op: 'resize',
       inputs: [0],
       attributes: {
-        ...{ mode: given.mode, coordinateMode: given.coordinate_transformation_mode, nearestMode: given.nearest_mode },
-        ...{ scales, dims, cubicCoeff: given.cubic_coeff_a, excludeOutside: given.exclude_outside !== 0 },
-        ...{ extrapolation: given.extrapolation_value, roi },
+        mode: given.mode,
+        coordinateMode: given.coordinate_transformation_mode,
+        nearestMode: given.nearest_mode,
+        scales,
+        dims,
+        cubicCoeff: given.cubic_coeff_a,
+        excludeOutside: given.exclude_outside !== 0,
+        extrapolation: given.extrapolation_value,
+        roi,
       },
     };
   },

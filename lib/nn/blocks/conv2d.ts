@@ -88,7 +88,12 @@ function define(options: Parsed<typeof fields>): Definition {
   const names = { weightName: 'weight', weightDims: weight.dims, biasName: 'bias' };
   const step: Step = { kind: 'conv', name: 'conv', inChannels, ...geometry, ...names };
   return {
-    ...{ summary, inChannels, store, ops: [op], steps: [step], layouts: allLayouts },
+    summary,
+    inChannels,
+    store,
+    ops: [op],
+    steps: [step],
+    layouts: allLayouts,
     namings: () => [{ names: store.slots.map(({ name }) => name), layouts: allLayouts }],
     traits: traitsFrom({ stride, dilation, padding, activation }),
   };

@@ -32,7 +32,14 @@ export function structureOf(shape: BlockShape, form: Form, prefix = ''): BlockSt
   const { inChannels, outChannels, stride, dilation, groups, eps, momentum, activation } = shape;
   const keepPost = hasNorm(shape.variant, 'sum') && form !== 'deploy';
   return {
-    ...{ inChannels, outChannels, stride, dilation, groups, eps, momentum, activation },
+    inChannels,
+    outChannels,
+    stride,
+    dilation,
+    groups,
+    eps,
+    momentum,
+    activation,
     branches: form === 'train' ? trainBranches(shape, prefix) : [fusedBranch(prefix)],
     ...(keepPost && { postBatchNorm: `${prefix}bn` }),
     ...(shape.squeezeExcite && { squeezeExcite: { name: `${prefix}se`, reduced: reducedOf(outChannels) } }),

@@ -72,7 +72,8 @@ async function infer({ registry }: Context, request: Message<typeof modelInferRe
     });
     const deadlines = [deadlineOf(call, begun), ...(timeout ? [begun + timeout / 1000] : [])];
     const response = await model.infer({
-      ...{ inputs, outputs },
+      inputs,
+      outputs,
       deadline: Math.min(...deadlines),
       cancellation: cancellationOf(call),
     });
