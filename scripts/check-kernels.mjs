@@ -37,15 +37,15 @@ const build = join(dirname(dirname(fileURLToPath(import.meta.url))), foreign ? `
 /** @type {Record<string, Architecture>} */
 const ARCHITECTURES = {
   x64: {
-    kernels: /_avx\w*\.cc\.o$/,
-    perIsa: /_avx\w*\.cc\.o$/,
+    kernels: /[/_]avx\w*\.cc\.o$/,
+    perIsa: /[/_]avx\w*\.cc\.o$/,
     beyond: needsAvx,
     extension: 'AVX',
     binutils: 'x86_64-linux-gnu-',
   },
   arm64: {
-    kernels: /_neon\w*\.cc\.o$/,
-    perIsa: /_neon\w+\.cc\.o$/,
+    kernels: /[/_]neon\w*\.cc\.o$/,
+    perIsa: /[/_]neon\w+\.cc\.o$/,
     beyond: needsDot,
     extension: 'dot products',
     binutils: 'aarch64-linux-gnu-',

@@ -27,7 +27,7 @@ std::size_t chunk_count(std::size_t tiles, std::size_t blocks) {
   return chunks;
 }
 
-// The transpose of the weight transform (kernels/tensor_winograd.inc), for L output channels side by side.
+// The transpose of the weight transform (kernels/tensor/winograd.inc), for L output channels side by side.
 template <std::size_t L>
 void gradient_side(const double (&u)[kSide][L], double (&g)[3][L]) {
   constexpr double kA = 0.70710678118654752440, kB = 1.41421356237309504880;

@@ -91,7 +91,7 @@ describe('contents of the package', () => {
 
   test('complete', () => {
     expect(problems(complete)).toEqual([]);
-    expect(problems([...complete, 'native/kernels/fp32_neon.cc', 'native/toolchains/linux-arm64.cmake'])).toEqual([]);
+    expect(problems([...complete, 'native/kernels/float/neon.cc', 'native/toolchains/linux-arm64.cmake'])).toEqual([]);
   });
 
   test.each(complete)('without %s', (file) => {
