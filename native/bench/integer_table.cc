@@ -36,7 +36,7 @@ class IntegerLayerBench {
         out_shape_{1, shape_.out_c, shape_.out_h(), shape_.out_w(), 0},
         in_memory_(in_shape_.floats()),
         out_memory_(out_shape_.floats()),
-        sums_(quantization(kScale), quantization(kScale), true) {
+        sums_(quantization(kScale), quantization(kScale), Activation::relu()) {
     Noise noise;
     weights_ = random_weights(shape_, noise);
     x_.dims = {1, shape_.in_c, shape_.in_h, shape_.in_w};
