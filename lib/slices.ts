@@ -14,12 +14,13 @@ export const stepSize = 2 ** 20;
 
 /** Does the work in slices, between which the event loop runs. Work that follows other work continues its slice. */
 export async function inSlices<T>(steps: Steps<T>): Promise<T> {
+  heldFor(); // the first step belongs to this turn
   for (;;) {
-    // Before the step, which belongs to this turn, and after it.
-    heldFor();
     const { done, value } = steps.next();
     if (done) return value;
-    if (heldFor() >= sliceMilliseconds) await setImmediate();
+    if (heldFor() < sliceMilliseconds) continue;
+    await setImmediate();
+    heldFor();
   }
 }
 

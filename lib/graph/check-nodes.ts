@@ -20,7 +20,7 @@ export interface NodeFaults {
  */
 export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
   const constants = constantNodes(graph);
-  const data = dataValues(graph);
+  const data = dataValues(graph, constants);
   const sources = sourcesOf(graph);
   // What a file says of other values may be wrong, and onnxruntime runs it nevertheless.
   const known = new Map<string, ValueType>([
@@ -57,9 +57,8 @@ export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
  * Values that only the engine can compute, in a run: those of operators that are neither folded nor expressed by such, and what
  * follows from their numbers. Nodes after NonMaxSuppression are computed when all numbers are known.
  */
-function dataValues(graph: Graph): ReadonlySet<string> {
+function dataValues(graph: Graph, constants: ReadonlySet<GraphNode>): ReadonlySet<string> {
   const [data, late] = [new Set<string>(), new Set<string>()];
-  const constants = constantNodes(graph);
   for (const node of graph.nodes) {
     const { evaluate, writeOut, dimsOnly, afterRun } = opOf(node);
     const isLate = afterRun || node.inputs.some((name) => late.has(name));
