@@ -72,8 +72,8 @@ export function photoInputOf({ inputs, outputs, preprocessing }: Model, flags: P
 /** The layout of an input that takes image files: of 1, 3, or 4 channels. */
 export function photoLayout({ type, dims }: Pick<Value, 'type' | 'dims'>): PhotoLayout | undefined {
   if (type !== 'float32' && type !== 'uint8') return undefined;
-  const layout = imageLayout({ dims });
-  return layout && layout.channels !== 2 ? { ...layout, type } : undefined;
+  const layout = imageLayout({ dims }, [1, 3, 4]);
+  return layout && { ...layout, type };
 }
 
 /**

@@ -7,11 +7,17 @@ export interface ImageLayout {
   readonly isLast: boolean;
 }
 
-const mostChannels = 4;
-
-/** The layout of an input of images: four dims, of which the second, or else the last, is a number of at most four channels. */
-export function imageLayout({ dims }: Pick<Value, 'dims'>): ImageLayout | undefined {
+/**
+ * The layout of an input of images: four dims, of which the second, or else the last, is the number of channels.
+ *
+ * @param counts Numbers of channels that count as such.
+ */
+export function imageLayout<T extends number = 1 | 2 | 3 | 4>(
+  { dims }: Pick<Value, 'dims'>,
+  counts: readonly T[] = [1, 2, 3, 4] as T[],
+): (ImageLayout & { readonly channels: T }) | undefined {
   if (dims.length !== 4) return undefined;
+  const isChannels = (dim: Dim | undefined): dim is T => counts.includes(dim as T);
   const [, first, , last] = dims;
   if (isChannels(first)) return { channels: first, isLast: false };
   return isChannels(last) ? { channels: last, isLast: true } : undefined;
@@ -26,10 +32,6 @@ export interface ImagesInput extends ImageLayout {
 export function imagesInput([input, ...others]: readonly Value[]): ImagesInput | undefined {
   const layout = input?.type === 'float32' && others.length === 0 ? imageLayout(input) : undefined;
   return input && layout && { name: input.name, ...layout };
-}
-
-function isChannels(dim: Dim | undefined): dim is number {
-  return typeof dim === 'number' && dim >= 1 && dim <= mostChannels;
 }
 
 /** Height and width in dims of that layout. */

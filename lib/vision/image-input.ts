@@ -1,5 +1,6 @@
 import { describeList, mismatch, quote } from '../errors';
 import { type ByteImages, type InferenceSession, type Preprocessing, readImage, type Sides } from '../index';
+import { imageLayout, sidesOf } from '../model/image-layout';
 import { checkOption, wrongOption } from '../options';
 import { readPreprocessing } from '../preprocessing';
 import type { FloatLayout } from './transform';
@@ -42,20 +43,19 @@ export function imageInputOf(
   { side, scaling }: InputDefaults,
 ): ImageInput {
   const [input, ...others] = session.inputMetadata;
-  const shape = input?.shape ?? [];
-  const isPlanes = shape.length === 4 && isChannels(shape[1]);
-  const isPixels = shape.length === 4 && !isPlanes && isChannels(shape[3]);
-  if (!input || others.length > 0 || input.type !== 'float32' || !(isPlanes || isPixels)) {
+  const layout = input && imageLayout({ dims: input.shape }, [1, 3]);
+  if (!layout || others.length > 0 || input.type !== 'float32') {
     const expected = 'a model with one input of images, float32 [n, 3, h, w] or [n, h, w, 3], or of one channel';
     const received = session.inputMetadata.map(
       (value) => `${quote(value.name)} ${value.type} [${value.shape.join(', ')}]`,
     );
     throw mismatch('ERR_MODEL_INCOMPATIBLE', expected, received.join(', '));
   }
-  const channels = (isPlanes ? shape[1] : shape[3]) as 1 | 3;
-  const own = isPlanes ? shape.slice(2) : shape.slice(1, 3);
+  const { channels, isLast } = layout;
   const open = size ?? session.inputSize ?? [side, side];
-  const [height, width] = own.map((length, i) => (typeof length === 'number' ? length : open[i])) as [number, number];
+  const [height, width] = sidesOf(input.shape, layout).map((length, i) =>
+    typeof length === 'number' ? length : open[i],
+  ) as [number, number];
   if (size && (size[0] !== height || size[1] !== width)) {
     throw wrongOption('inputSize', `[${height}, ${width}], as the model says`, describeList(size));
   }
@@ -68,12 +68,8 @@ export function imageInputOf(
     name: input.name,
     size: { height, width },
     channels,
-    floats: takesBytes ? undefined : { layout: isPlanes ? 'planes' : 'pixels', table: tableOf(chosen) },
+    floats: takesBytes ? undefined : { layout: isLast ? 'pixels' : 'planes', table: tableOf(chosen) },
   };
-}
-
-function isChannels(length: number | string | undefined): boolean {
-  return length === 1 || length === 3;
 }
 
 function isSameScaling(a: Preprocessing, b: Preprocessing): boolean {
