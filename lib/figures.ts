@@ -7,3 +7,8 @@ export function countOf(value: number, what: string): string {
 export function bytesText(size: number): string {
   return size < 2 ** 20 ? `${(size / 2 ** 10).toFixed(1)} KiB` : `${(size / 2 ** 20).toFixed(1)} MiB`;
 }
+
+/** A share, as "98.50 %" */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}

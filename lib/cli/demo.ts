@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { styleText } from 'node:util';
+import { percent } from '../figures';
 import { type Dataset, info, loadFashionMnist, loadModel, type Network, type Tensor } from '../index';
 import { preprocess } from '../preprocessing';
 import { withSession } from '../runtime/with-session';
@@ -138,7 +139,7 @@ function table(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map(({ form, call, accuracy, imagesPerSecond }) => [
     form,
     call,
-    `${(100 * accuracy).toFixed(2)} %`,
+    percent(accuracy),
     thousands(Math.round(imagesPerSecond)),
     `${(imagesPerSecond / base).toFixed(2)}x`,
   ]);

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { percent } from '../figures';
 import { Tally } from '../train/tally';
 import { Classifier } from '../vision';
 import { listImages } from '../vision/list-images';
@@ -126,10 +127,6 @@ function classTable(classes: readonly ClassResult[]): string {
     mistakenFor,
   ]);
   return `\n${formatTable([[title, 'images', 'top-1', 'mistaken for'], ...rows], ['left', 'right', 'right', 'left'])}`;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
 }
 
 function thousands(count: number): string {

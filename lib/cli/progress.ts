@@ -1,4 +1,5 @@
 import { SingleBar } from 'cli-progress';
+import { percent } from '../figures';
 import type { EpochProgress, ProgressEvent, QuantizationProgress } from '../index';
 
 /** Shows the progress of a training: lines of JSON, or lines of text and, on a terminal, a bar. */
@@ -105,10 +106,6 @@ export class PhotoProgress {
   stop(): void {
     this.#bar?.stop();
   }
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
 }
 
 /** "1:02:03", "2:03" */

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { describe, within } from '../errors';
-import { bytesText, countOf } from '../figures';
+import { bytesText, countOf, percent } from '../figures';
 import { writeAtomically } from '../formats/atomic';
 import { formatOf } from '../formats/file-format';
 import { fuseInMemory, openModel } from '../formats/open-model';
@@ -163,6 +163,6 @@ function print(model: QuantizedModel, report: QuantizationReport, to: string, si
 
 export function accuracyText(accuracy: AccuracyReport | undefined): string {
   if (!accuracy) return '';
-  const [float, quantized] = [accuracy.float, accuracy.quantized].map((share) => `${(100 * share).toFixed(2)} %`);
+  const [float, quantized] = [accuracy.float, accuracy.quantized].map(percent);
   return `accuracy on ${accuracy.images.toLocaleString('en-US')} images: ${float} in float, ${quantized} quantised\n`;
 }

@@ -1,3 +1,4 @@
+import { percent } from '../figures';
 import type { Dataset, Images, InferenceSession, Network, QuantizedModel, Tensor } from '../index';
 import { Ratio } from '../quant/report';
 import { withSession } from '../runtime/with-session';
@@ -117,7 +118,6 @@ function predictions({ data, dims }: Tensor): number[] {
 }
 
 function print({ images, sqnr, agreement, accuracy }: Comparison, title: string, least: number, passed: boolean): void {
-  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
   const rows = [
     ['images', images.toLocaleString('en-US')],
     ['signal to quantisation noise of the logits', `${sqnr.toFixed(1)} dB`],

@@ -1,3 +1,4 @@
+import { percent } from '../figures';
 import type { InferenceSession, Model, Tensor } from '../index';
 import { leastDecibels } from '../quant/advice';
 import { Ratio } from '../quant/report';
@@ -75,7 +76,6 @@ async function compare(
 }
 
 function print(outputs: readonly OutputComparison[], title: string, agreement: number, passed: boolean): void {
-  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
   const rows = outputs.map(({ name, sqnr, agreement, passed }) => [
     name,
     `${sqnr.toFixed(1)} dB`,

@@ -1,5 +1,5 @@
 import { boundary } from '../errors';
-import { bytesText, countOf } from '../figures';
+import { bytesText, countOf, percent } from '../figures';
 import { dataTable, lineFigure, page } from '../html/page';
 import { escapeHtml, format, histogramPlot } from '../html/plots';
 import { checkReport } from './check-report';
@@ -163,11 +163,10 @@ function facts({ recipe, bytes, floatBytes, layers, output, outputs, accuracy }:
 }
 
 function accuracyFacts({ images, float, quantized, agreement }: AccuracyReport): [string, string][] {
-  const share = (value: number): string => `${(100 * value).toFixed(2)} %`;
   return [
-    ['accuracy in float', share(float)],
-    ['accuracy quantised', share(quantized)],
-    [`same predictions of ${images.toLocaleString('en-US')}`, share(agreement)],
+    ['accuracy in float', percent(float)],
+    ['accuracy quantised', percent(quantized)],
+    [`same predictions of ${images.toLocaleString('en-US')}`, percent(agreement)],
   ];
 }
 
@@ -191,7 +190,7 @@ function table({ layers, output, outputs }: QuantizationReport): string {
     ...[name, ...(isGraph ? [kind] : []), precision, format(tensor.min), format(tensor.max)],
     ...(tensor.scale === undefined
       ? ['', '', '']
-      : [format(tensor.scale), `${tensor.zeroPoint}`, percent(tensor.saturation)]),
+      : [format(tensor.scale), `${tensor.zeroPoint}`, saturationText(tensor.saturation)]),
     ...[weights, sqnr],
   ];
   const rows = layers.map((layer) =>
@@ -221,7 +220,7 @@ ${dataTable(['node', 'operator', 'reason'], rows)}
 </section>`;
 }
 
-function percent(share: number): string {
+function saturationText(share: number): string {
   return `${Number((100 * share).toPrecision(2))} %`;
 }
 

@@ -3,6 +3,18 @@ import { graphOf, type ModelSketch, type NodeSketch, onnxFile } from '../support
 
 const ones = (...dims: number[]) => [dims, Array(dims.reduce((a, b) => a * b)).fill(1)] as const;
 
+/** A row and a square. */
+const matrices: NonNullable<ModelSketch['tensors']> = {
+  a: [
+    [1, 2],
+    [2, 3],
+  ],
+  b: [
+    [2, 2],
+    [1, 2, 3, 4],
+  ],
+};
+
 /** A convolution whose weights the nodes compute, under the name w. */
 const sketchOf = (
   nodes: NodeSketch[],
@@ -23,16 +35,7 @@ test.each<[string, NodeSketch[], NonNullable<ModelSketch['tensors']>, Record<str
       ['MatMul', ['a', 'b'], ['ab']],
       ['Reshape', ['ab', 'dims'], ['w']],
     ],
-    {
-      a: [
-        [1, 2],
-        [2, 3],
-      ],
-      b: [
-        [2, 2],
-        [1, 2, 3, 4],
-      ],
-    },
+    matrices,
     { dims: [1, 2, 1, 1] },
     [11, 16],
   ],
@@ -43,14 +46,7 @@ test.each<[string, NodeSketch[], NonNullable<ModelSketch['tensors']>, Record<str
       ['Reshape', ['ab', 'dims'], ['w']],
     ],
     {
-      a: [
-        [1, 2],
-        [2, 3],
-      ],
-      b: [
-        [2, 2],
-        [1, 2, 3, 4],
-      ],
+      ...matrices,
       c: [[2], [1, 0]],
     },
     { dims: [1, 2, 1, 1] },
