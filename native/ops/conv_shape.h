@@ -34,9 +34,4 @@ struct ConvShape {
   void validate() const;
 };
 
-// Images of one pixel under a 1x1 kernel, as in a linear layer.
-inline bool is_matrix_product(const ConvShape& shape) {
-  return shape.kernel == 1 && shape.in_h == 1 && shape.in_w == 1 && shape.stride == 1 && shape.padding == 0;
-}
-
 }  // namespace qarepvgg

@@ -92,8 +92,12 @@ Winograd<Numbers>::Winograd(const ConvShape& shape, const Panels& panels, std::s
 
 template <class Numbers>
 std::size_t Winograd<Numbers>::weight_bytes() const {
-  const std::size_t each = kept_ == Weights::kPoints ? kPoints : kTaps;
-  return checked_product({shape_.groups, each, shape_.in_c / shape_.groups, panels_.padded(), sizeof(Word)});
+  return checked_product({shape_.groups, kept_numbers(), shape_.in_c / shape_.groups, panels_.padded(), sizeof(Word)});
+}
+
+template <class Numbers>
+std::size_t Winograd<Numbers>::kept_numbers() const {
+  return kept_ == Weights::kPoints ? kPoints : kTaps;
 }
 
 // source_of(group, output channel in the group, input channel in the group) is the place of a kernel in the weights.
@@ -196,8 +200,7 @@ void Winograd<Numbers>::run_panel(const Block& block, std::size_t index, const P
   // Channels fill their lanes, so this is also the first channel.
   const std::size_t lane = group * panels_.padded() + panel * panels_.width();
   const std::size_t width = panels_.panel_width(panel), depth = shape_.in_c / shape_.groups;
-  const std::size_t each = kept_ == Weights::kPoints ? kPoints : kTaps;
-  multiply(block, group, panel, reinterpret_cast<const Word*>(weights) + lane * each * depth, scratch);
+  multiply(block, group, panel, reinterpret_cast<const Word*>(weights) + lane * kept_numbers() * depth, scratch);
   for (std::size_t t = 0; t < block.count; ++t)
     transform_output(block.tiles[t], scratch.m + t * width, output, lane, width, out, scratch.patch);
 }

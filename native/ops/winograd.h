@@ -82,6 +82,7 @@ class Winograd {
     Word* rows;
   };
 
+  std::size_t kept_numbers() const;  // of a kernel
   std::size_t points() const { return WinogradTiles::points(shape_.stride); }
   template <class SourceOf>
   void pack(Packed* packed, std::size_t step, bool turned, int threads, const SourceOf& source_of) const;

@@ -14,6 +14,11 @@
 namespace qarepvgg::test {
 namespace {
 
+// Images of one pixel under a 1x1 kernel, as in a linear layer.
+bool is_matrix_product(const ConvShape& shape) {
+  return shape.kernel == 1 && shape.in_h == 1 && shape.in_w == 1 && shape.stride == 1 && shape.padding == 0;
+}
+
 constexpr std::size_t kTeams[]{1, 2, 3, 7};
 
 // Packed weights and constants of a case, between guard pages.
