@@ -9,6 +9,7 @@
 #include "program/ops/conv_methods.h"
 #include "program/ops/conv_parts.h"
 #include "program/ops/depthwise_op.h"
+#include "program/ops/narrow_transpose.h"
 #include "program/ops/separable_op.h"
 #include "program/ops/table.h"
 
@@ -36,9 +37,7 @@ class ConvOp final : public Op {
     weights_ = reinterpret_cast<float*>(packed);
     bias_ = reinterpret_cast<float*>(packed + bias_offset());
     Method::pack(nominal_, node_, weights_, threads);
-    std::vector<float> bias(node_.groups * nominal_.panels().channels, 0.0f);
-    if (node_.bias != nullptr) std::copy_n(node_.bias, node_.out_c, bias.data());
-    nominal_.panels().spread(bias.data(), node_.groups, bias_);
+    node_.pack_bias(nominal_.panels(), bias_);
   }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<ConvOp>(*this);

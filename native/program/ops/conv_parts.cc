@@ -137,6 +137,12 @@ ConvDims read_conv_dims(const OpContext& context, const MapShape& in, bool trans
   return dims;
 }
 
+void ConvNode::pack_bias(const Panels& panels, float* packed) const {
+  std::vector<float> all(groups * panels.channels, 0.0f);
+  if (bias != nullptr) std::copy_n(bias, out_c, all.data());
+  panels.spread(all.data(), groups, packed);
+}
+
 ConvNode read_conv(const OpContext& context) {
   ConvNode node = read_common(context, false);
   take_bias(context, node);

@@ -49,6 +49,8 @@ struct ConvNode : ConvDims {
   ValueType output() const { return float_map(out); }
   const float* first_weight() const { return weight; }
   bool has_transposed_weight() const { return transposed; }
+  // Packs the biases, or zeros, for all groups.
+  void pack_bias(const Panels& panels, float* packed) const;
   FloatLines lines(const MapShape& image) const { return {image, active_kernels()}; }
   // Options of a run; they point into this node.
   ConvOptions options(const FeatureMap& addend) const {
@@ -78,8 +80,5 @@ struct ConvNode::Outputs {
 // Throw ERR_MODEL_INCOMPATIBLE if weights are not constant.
 ConvNode read_conv(const OpContext& context);
 ConvNode read_conv_transpose(const OpContext& context);
-
-// A transposed convolution with few output channels whose kernels do not overlap; null if this is none.
-std::unique_ptr<Op> make_narrow_transpose(const ConvNode& node);
 
 }  // namespace qarepvgg

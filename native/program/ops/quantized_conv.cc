@@ -135,7 +135,7 @@ std::unique_ptr<Op> make_quantized_conv(const OpContext& context) {
 
 std::unique_ptr<Op> make_quantized_conv_transpose(const OpContext& context) {
   QuantizedNode node = read_quantized_conv(context, true);
-  if (!node.to && is_narrow(node)) return make_narrow_quantized_transpose(std::move(node));
+  if (auto narrow = make_narrow_transpose(node)) return narrow;
   return std::make_unique<QuantizedConvOp<DirectMethod<QuantizedNode>>>(std::move(node));
 }
 

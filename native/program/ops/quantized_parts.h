@@ -49,7 +49,4 @@ struct QuantizedNode : ConvDims {
 };
 QuantizedNode read_quantized_conv(const OpContext& context, bool transposed);
 
-// The transposed convolution to floats if is_narrow (narrow_transpose.h).
-std::unique_ptr<Op> make_narrow_quantized_transpose(QuantizedNode node);
-
 }  // namespace qarepvgg

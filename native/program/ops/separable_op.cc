@@ -9,7 +9,6 @@
 namespace qarepvgg {
 namespace {
 
-constexpr double kPieceMacs = 4e6;  // of a piece that takes about the right time
 // Rows between the two convolutions, at least one. They stay in the first-level cache.
 constexpr std::size_t kStripBytes = 24 * 1024;
 
@@ -25,7 +24,7 @@ class SeparableStep final : public Step {
                 const MapShape& in, const MapShape& addend, const MapShape& out, const float* weights,
                 const float* bias)
       : Step({out.n * out.h, members,
-              std::max((front.macs() + node.macs()) / kPieceMacs, map_size(in) + map_size(out))}),
+              std::max((front.macs() + node.macs()) / FloatNumbers::kPieceMacs, map_size(in) + map_size(out))}),
         front_(&front),
         plan_(std::move(plan)),
         node_(node),
@@ -63,8 +62,7 @@ class SeparableStep final : public Step {
 
 class SeparableOp final : public Op {
  public:
-  SeparableOp(const DepthwiseOp& front, const ConvNode& node)
-      : front_(&front), node_(node), nominal_(plan_for(node)), panels_(nominal_.panels()) {}
+  SeparableOp(const DepthwiseOp& front, const ConvNode& node) : front_(&front), node_(node), nominal_(plan_for(node)) {}
 
   Access access(std::size_t input) const override { return input == 0 || input == 3 ? Access::kMap : Access::kNone; }
   std::size_t halo(std::size_t input) const override { return input == 0 ? front_->halo(0) : 0; }
@@ -74,15 +72,13 @@ class SeparableOp final : public Op {
   // Rows of the first operand are read more than once, so the output may only overwrite another one.
   std::size_t replaces() const override { return node_.has_addend ? 3 : kNoValue; }
   std::size_t weight_bytes() const override {
-    return checked_add(bias_offset(), checked_mul(panels_.padded(), sizeof(float)));
+    return checked_add(bias_offset(), checked_mul(nominal_.panels().padded(), sizeof(float)));
   }
   void pack(std::byte* packed, int threads) override {
     weights_ = reinterpret_cast<float*>(packed);
     bias_ = reinterpret_cast<float*>(packed + bias_offset());
     nominal_.pack_weights(node_.weight, weights_, threads);
-    std::vector<float> bias(node_.out_c, 0.0f);
-    if (node_.bias != nullptr) std::copy_n(node_.bias, node_.out_c, bias.data());
-    panels_.spread(bias.data(), 1, bias_);
+    node_.pack_bias(nominal_.panels(), bias_);
   }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<SeparableOp>(*this);
@@ -94,7 +90,7 @@ class SeparableOp final : public Op {
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     FloatConvolution plan = plan_for(node_);
-    plan.share(panels_, 1);
+    plan.share(nominal_.panels(), 1);
     return std::make_unique<SeparableStep>(*front_, std::move(plan), node_, members, inputs[0].map(),
                                            node_.addend_of(inputs), outputs[0].map(), weights_, bias_);
   }
@@ -110,7 +106,6 @@ class SeparableOp final : public Op {
   std::shared_ptr<const DepthwiseOp> own_front_;  // null unless it was made for this op
   ConvNode node_;
   FloatConvolution nominal_;
-  Panels panels_;
   float *weights_ = nullptr, *bias_ = nullptr;
 };
 
