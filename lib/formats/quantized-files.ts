@@ -2,7 +2,8 @@ import { describe, describeList, mismatch, quote } from '../errors';
 import { scaleName } from '../model/quantized-graph';
 import { floatLayer, type QuantizationParameters, type QuantizedLayer, readerOf } from '../model/quantized-layers';
 import { type QuantizationRecipe, QuantizedModel } from '../model/quantized-model';
-import { integerSteps, type Step, stepsOf, stepTensors } from '../nn/networks/chain';
+import { layerGraph, layerSlots } from '../nn/blocks/layers';
+import { integerSteps, type Step, type StepTensor, stepsOf } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import type { Dtype, RawTensor } from './dtypes';
@@ -54,18 +55,18 @@ export function quantizedTensors({ layers, output }: QuantizedModel): Record<str
 function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
   if (layer.precision === 'float32') {
     const read = readerOf(layer);
-    const tensors = stepTensors(layer).map((tensor): [string, RawTensor] => {
+    const tensors = layer.tensors.map((tensor): [string, RawTensor] => {
       return [tensor.name, { dtype: 'F32', data: read(tensor) as Float32Array, dims: [...tensor.dims] }];
     });
     return Object.fromEntries(tensors);
   }
   if (layer.kind === 'globalAverage') return {};
-  const { weightName, biasName, outChannels } = layer;
-  const dims = [outChannels];
+  const [weight, bias] = layer.tensors as [StepTensor, StepTensor];
+  const dims = [...bias.dims];
   return {
-    [weightName]: { dtype: 'I8', data: layer.weight, dims: [...layer.weightDims] },
-    [scaleName(weightName)]: { dtype: 'F32', data: layer.weightScale, dims },
-    [biasName]: { dtype: 'I32', data: layer.bias, dims },
+    [weight.name]: { dtype: 'I8', data: layer.weight, dims: [...weight.dims] },
+    [scaleName(weight.name)]: { dtype: 'F32', data: layer.weightScale, dims },
+    [bias.name]: { dtype: 'I32', data: layer.bias, dims },
   };
 }
 
@@ -101,7 +102,9 @@ export function buildQuantized(
   read: (takers: readonly (string | undefined)[]) => ParametersOf,
 ): QuantizedModel {
   const { keepFloat, quantizeLogits, ...recipe } = readNotes(metadata);
-  const steps = stepsOf(new NetworkBlueprint(options).layers('deploy'));
+  const deploy = new NetworkBlueprint(options).layers('deploy');
+  const slots = layerSlots(deploy);
+  const steps = stepsOf(layerGraph(deploy, slots), slots);
   const isInteger = integerSteps(steps, keepFloat);
   const takers = steps.filter((_, i) => isInteger[i]).map(({ name }) => name);
   const parameters = read(quantizeLogits ? [...takers, undefined] : takers);
@@ -113,14 +116,14 @@ export function buildQuantized(
     if (!isInteger[i] || step.kind === 'squeezeExcite') return source.floatLayer(step);
     const input = parameters(next++);
     if (step.kind === 'globalAverage') return { ...step, precision: 'int8', input };
-    const { weightName, biasName, weightDims, outChannels } = step;
+    const [weight, bias] = step.tensors as [StepTensor, StepTensor];
     return {
       ...step,
       precision: 'int8',
       input,
-      weight: source.take(weightName, 'I8', weightDims),
-      weightScale: source.take(scaleName(weightName), 'F32', [outChannels]),
-      bias: source.take(biasName, 'I32', [outChannels]),
+      weight: source.take(weight.name, 'I8', weight.dims),
+      weightScale: source.take(scaleName(weight.name), 'F32', bias.dims),
+      bias: source.take(bias.name, 'I32', bias.dims),
     };
   });
   const parts = {

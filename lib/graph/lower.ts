@@ -47,12 +47,14 @@ function constantOf(tensor: GraphTensor): GraphConstant {
     : { type, dims, data: tensor.data as GraphArray };
 }
 
-interface Named extends Pick<NativeNode, 'op' | 'name' | 'attributes'> {
+/** A native node with the names of its values. */
+export interface NamedNode extends Pick<NativeNode, 'op' | 'name' | 'attributes'> {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }
 
-function lowerNode(node: GraphNode, graph: Graph): Named {
+/** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming a node that the engine does not compute. */
+export function lowerNode(node: GraphNode, graph: Pick<Graph, 'tensors' | 'values'>): NamedNode {
   const view = nodeView(node, graph.values, graph.tensors);
   const lowered = opOf(node).lower?.(view);
   if (!lowered) throw mismatch('ERR_MODEL_INCOMPATIBLE', view.place, 'a node that the engine computes', 'another one');

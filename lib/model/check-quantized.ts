@@ -1,7 +1,9 @@
 import { types } from 'node:util';
 import { describe, mismatch, within } from '../errors';
 import { isNormal } from '../graph/data-types';
+import { sizeOf } from '../graph/graph';
 import { excessiveSum } from '../graph/integer-sums';
+import type { StepTensor } from '../nn/networks/chain';
 import {
   type IntegerConv,
   outputParameters,
@@ -37,7 +39,7 @@ const kinds: readonly unknown[] = ['conv', 'globalAverage', 'squeezeExcite'];
 
 /** Checks that a value is a layer at all. */
 function checkForm(value: unknown): void {
-  const layer = objectOf<Partial<IntegerConv & { channels: number; reduced: number }>>(value, 'a layer');
+  const layer = objectOf<Partial<IntegerConv>>(value, 'a layer');
   const { name, kind, precision } = layer;
   if (typeof name !== 'string') throw mismatch('ERR_INVALID_ARG', 'name', 'text', describe(name));
   if (!kinds.includes(kind)) throw mismatch('ERR_INVALID_ARG', 'kind', kinds.join(' or '), describe(kind));
@@ -46,10 +48,17 @@ function checkForm(value: unknown): void {
     throw mismatch('ERR_INVALID_ARG', 'precision', precisions.join(' or '), describe(precision));
   }
   if (precision === 'int8') within('input', () => objectOf(layer.input, 'a scale and a zero point'));
-  const sizes = { conv: ['outChannels', 'inChannels', 'groups', 'kernel'], squeezeExcite: ['channels', 'reduced'] };
-  for (const size of sizes[kind as keyof typeof sizes] ?? []) {
-    within(size, () => checkSize(layer[size as 'kernel']));
-  }
+  within('attributes', () => objectOf(layer.attributes, 'those of a node'));
+  within('tensors', () => {
+    for (const tensor of listOf(layer.tensors)) {
+      for (const dim of listOf(objectOf<StepTensor>(tensor, 'a tensor').dims)) checkSize(dim);
+    }
+  });
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw mismatch('ERR_INVALID_ARG', 'a list', describe(value));
 }
 
 function objectOf<T>(value: unknown, expected: string): T {
@@ -70,22 +79,13 @@ const typeChecks = {
 
 type TensorSpec = readonly [name: string, type: keyof typeof typeChecks, count: number];
 
-function tensorSpecs(layer: QuantizedLayer): readonly TensorSpec[] {
-  if (layer.kind === 'globalAverage') return [];
-  if (layer.kind === 'squeezeExcite') {
-    const { channels, reduced } = layer;
-    const floats = (name: string, count: number): TensorSpec => [name, 'Float32Array', count];
-    const [down, up] = [floats('downWeight', reduced * channels), floats('upWeight', channels * reduced)];
-    return [down, floats('downBias', reduced), up, floats('upBias', channels)];
-  }
-  const { outChannels, inChannels, groups, kernel, precision } = layer;
-  const weights = outChannels * (inChannels / groups) * kernel ** 2;
-  const [weight, bias] = precision === 'int8' ? (['Int8Array', 'Int32Array'] as const) : [];
-  const specs: TensorSpec[] = [
-    ['weight', weight ?? 'Float32Array', weights],
-    ['bias', bias ?? 'Float32Array', outChannels],
-  ];
-  return precision === 'int8' ? [...specs, ['weightScale', 'Float32Array', outChannels]] : specs;
+function tensorSpecs({ precision, tensors }: QuantizedLayer): readonly TensorSpec[] {
+  const integers = { weight: 'Int8Array', bias: 'Int32Array' } as const;
+  const specs = tensors.map(({ key, dims }): TensorSpec => {
+    return [key, precision === 'int8' ? integers[key as 'weight'] : 'Float32Array', sizeOf(dims)];
+  });
+  const [, bias] = precision === 'int8' ? specs : [];
+  return bias ? [...specs, ['weightScale', 'Float32Array', bias[2]]] : specs;
 }
 
 function checkTensors(layer: QuantizedLayer): void {

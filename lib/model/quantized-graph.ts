@@ -1,7 +1,7 @@
 import type { Graph, GraphTensor } from '../graph/graph';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { isLinear } from '../nn/networks/chain';
+import { isLinear, type StepTensor } from '../nn/networks/chain';
 import { ChainGraph, moduleGraph } from '../nn/networks/graph';
 import {
   biasScale,
@@ -76,12 +76,13 @@ function addConv(
   next: string,
   output: QuantizationParameters | undefined,
 ): void {
-  const { weightName, weightDims, biasName, outChannels, weight, weightScale, bias, input, activation } = layer;
-  const dims = [outChannels];
+  const { weight, weightScale, bias, input, activation } = layer;
+  const [weightTensor, biasTensor] = layer.tensors as [StepTensor, StepTensor];
+  const { dims } = biasTensor;
   const biasScales = weightScale.map((_, channel) => biasScale(input, weightScale, channel));
   /** Dequantises integers with a scale for each output channel. */
   const dequantized = (name: string, tensor: GraphTensor, scales: Float32Array): string => {
-    const zeros = tensor.type === 'int8' ? new Int8Array(outChannels) : new Int32Array(outChannels);
+    const zeros = tensor.type === 'int8' ? new Int8Array(bias.length) : new Int32Array(bias.length);
     const inputs = [
       chain.tensor(name, tensor),
       chain.tensor(scaleName(name), { type: 'float32', dims, data: scales }),
@@ -90,10 +91,10 @@ function addConv(
     return chain.node(`${name}_DequantizeLinear`, 'dequantizeLinear', inputs, { axis: 0 });
   };
   chain.product(layer, [
-    dequantized(weightName, { type: 'int8', dims: weightDims, data: weight }, weightScale),
-    dequantized(biasName, { type: 'int32', dims, data: bias }, biasScales),
+    dequantized(weightTensor.name, { type: 'int8', dims: weightTensor.dims, data: weight }, weightScale),
+    dequantized(biasTensor.name, { type: 'int32', dims, data: bias }, biasScales),
   ]);
   if (activation !== 'none' && output !== undefined && output.zeroPoint !== 0)
     round(chain, next, output, '_before_relu');
-  chain.activate(layer, weightName);
+  chain.activate(layer);
 }

@@ -1,14 +1,6 @@
 import { sizeOf } from '../graph/graph';
 import type { SqueezeExciteTensors } from '../nn/blocks/squeeze-excite';
-import {
-  type ConvStep,
-  type GlobalAverageStep,
-  type SqueezeExciteStep,
-  type Step,
-  type StepTensor,
-  stepTensors,
-  type TensorReader,
-} from '../nn/networks/chain';
+import type { Step, StepOf, StepTensor, TensorReader } from '../nn/networks/chain';
 
 /** Maps integers q to numbers x: x = (q - zeroPoint) * scale. */
 export interface QuantizationParameters {
@@ -19,7 +11,7 @@ export interface QuantizationParameters {
 }
 
 /** A convolution or linear layer in integers: u8 x s8 -> s32. */
-export interface IntegerConv extends ConvStep {
+export interface IntegerConv extends StepOf<'conv'> {
   readonly precision: 'int8';
   /** Of the input. */
   readonly input: QuantizationParameters;
@@ -32,24 +24,24 @@ export interface IntegerConv extends ConvStep {
 }
 
 /** A convolution or linear layer that was kept in float. */
-export interface FloatConv extends ConvStep {
+export interface FloatConv extends StepOf<'conv'> {
   readonly precision: 'float32';
   readonly weight: Float32Array;
   readonly bias: Float32Array;
 }
 
 /** The mean over the pixels, on integers. */
-export interface IntegerAverage extends GlobalAverageStep {
+export interface IntegerAverage extends StepOf<'globalAverage'> {
   readonly precision: 'int8';
   readonly input: QuantizationParameters;
 }
 
-export interface FloatAverage extends GlobalAverageStep {
+export interface FloatAverage extends StepOf<'globalAverage'> {
   readonly precision: 'float32';
 }
 
 /** Squeeze-and-excitation always computes in float because its sigmoid does. */
-export interface FloatSqueezeExcite extends SqueezeExciteStep, SqueezeExciteTensors<Float32Array> {
+export interface FloatSqueezeExcite extends StepOf<'squeezeExcite'>, SqueezeExciteTensors<Float32Array> {
   readonly precision: 'float32';
 }
 
@@ -61,11 +53,11 @@ export type QuantizedLayer = FloatLayer | IntegerConv | IntegerAverage;
 
 /** The float layer of a step, with copies of its tensors; an absent bias is zeros. */
 export function floatLayer(step: Step, read: TensorReader): FloatLayer {
-  const tensors = stepTensors(step).map((tensor) => [
+  const numbers = step.tensors.map((tensor) => [
     tensor.key,
     read(tensor)?.slice() ?? new Float32Array(sizeOf(tensor.dims)),
   ]);
-  return { ...step, precision: 'float32', ...Object.fromEntries(tensors) };
+  return { ...step, precision: 'float32', ...Object.fromEntries(numbers) };
 }
 
 /** Reads the tensors of a float layer. */

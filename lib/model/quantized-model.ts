@@ -1,6 +1,5 @@
 import { inspect, types } from 'node:util';
 import { mismatch } from '../errors';
-import { stepTensors } from '../nn/networks/chain';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import { readForeign } from '../options';
 import type { Preprocessing } from '../preprocessing';
@@ -177,7 +176,7 @@ function mapValues(object: object, map: (value: unknown) => unknown): object {
 function summarise(layer: QuantizedLayer): QuantizedLayerSummary {
   const { name, kind, precision } = layer;
   const own = layer as unknown as Readonly<Record<string, Float32Array | Int8Array | Int32Array>>;
-  const tensors = stepTensors(layer).flatMap(({ key }) => own[key] ?? []);
+  const tensors = layer.tensors.flatMap(({ key }) => own[key] ?? []);
   const scales = 'weightScale' in layer ? layer.weightScale.byteLength : 0;
   return {
     name,

@@ -1,9 +1,10 @@
 import type { Graph } from '../graph/graph';
 import { imageChannels, named } from '../graph/passes/integers/parameters';
 import { coreOf } from '../nn/core';
+import { operandDims } from '../nn/graph';
 import type { Module } from '../nn/module';
-import { isLinear } from '../nn/networks/chain';
-import { ChainGraph, engineGraph, windowAttributes } from '../nn/networks/graph';
+import type { StepTensor } from '../nn/networks/chain';
+import { ChainGraph, engineGraph, flattened } from '../nn/networks/graph';
 import { outputLayer, scaleName } from './quantized-graph';
 import { type IntegerConv, outputParameters, readerOf } from './quantized-layers';
 import { QuantizedModel } from './quantized-model';
@@ -29,31 +30,25 @@ function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Gra
     const { name, input } = layer;
     const result = outputParameters(layers, i, output);
     const parameters = { ...named('input', input), ...(result && named('output', result)) };
-    const isImage = i === 0 && layer.kind === 'conv' && layer.groups === 1 && inChannels <= imageChannels;
+    const isImage = i === 0 && layer.kind === 'conv' && layer.attributes.group === 1 && inChannels <= imageChannels;
     if (!isInteger && !isImage) chain.step(`${name}.input`, 'quantize', [], named('output', input));
     if (layer.kind === 'globalAverage') chain.step(name, 'quantizedGlobalAverage', [], parameters);
-    else
-      chain.step(
-        name,
-        'quantizedConv',
-        integerTensors(chain, layer),
-        { ...windowAttributes(layer), ...parameters },
-        layer.activation,
-      );
+    else {
+      const attributes = { ...layer.attributes, ...parameters };
+      chain.step(name, 'quantizedConv', integerTensors(chain, layer), attributes, layer.activation);
+    }
     isInteger = result !== undefined;
   });
   if (isInteger && output) chain.step(outputLayer, 'dequantize', [], named('input', output));
-  const last = layers.at(-1);
-  if (last && isLinear(last)) chain.flat(last);
-  return chain.finish(layers, inChannels, flat);
+  const graph = chain.finish(layers, inChannels, false);
+  return flat ? flattened(graph, layers.at(-1)?.name) : graph;
 }
 
 function integerTensors(chain: ChainGraph, layer: IntegerConv): readonly string[] {
-  const { weightName, biasName, weight, bias, weightScale, outChannels, inChannels, groups, kernel } = layer;
-  const dims = [outChannels];
+  const [weight, bias] = layer.tensors as [StepTensor, StepTensor];
   return [
-    chain.tensor(weightName, { type: 'int8', dims: [outChannels, inChannels / groups, kernel, kernel], data: weight }),
-    chain.tensor(biasName, { type: 'int32', dims, data: bias }),
-    chain.tensor(scaleName(weightName), { type: 'float32', dims, data: weightScale }),
+    chain.tensor(weight.name, { type: 'int8', dims: operandDims('conv', weight.dims), data: layer.weight }),
+    chain.tensor(bias.name, { type: 'int32', dims: bias.dims, data: layer.bias }),
+    chain.tensor(scaleName(weight.name), { type: 'float32', dims: bias.dims, data: layer.weightScale }),
   ];
 }

@@ -1,18 +1,19 @@
 import type { Program, ProgramSpec } from '../../binding';
 import { addon } from '../binding';
+import type { Definition } from './core';
+import { nativeGraph } from './native-graph';
 
 /** A program owns native memory in proportion to its input, so only a few are kept. A server meets few input sizes. */
 const capacity = 4;
 
-/** Compiled programs by mode and input dims. The least recently used one is dropped first. */
+/** Compiled programs of a module by mode and input dims. The least recently used one is dropped first. */
 export class ProgramCache {
   readonly #programs = new Map<string, Program>();
 
-  /** Returns the program of a spec; only `input`, `training` and `gradients` tell specs apart. */
-  get(spec: ProgramSpec): Program {
-    const { input, training, gradients } = spec;
+  get(definition: Definition, mode: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>): Program {
+    const { input, training, gradients } = mode;
     const key = `${training} ${gradients} ${input.join(' ')}`;
-    const program = this.#programs.get(key) ?? create(spec);
+    const program = this.#programs.get(key) ?? create(definition, mode);
     // A Map iterates in order of insertion: inserting again makes this the most recent.
     this.#programs.delete(key);
     this.#programs.set(key, program);
@@ -25,4 +26,7 @@ export class ProgramCache {
   }
 }
 
-const create = (spec: ProgramSpec): Program => new addon.Program(spec);
+function create(definition: Definition, mode: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>): Program {
+  const stateLength = definition.store.values.length;
+  return new addon.Program({ ...mode, ...nativeGraph(definition, mode.input), stateLength });
+}

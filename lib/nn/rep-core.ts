@@ -2,10 +2,9 @@ import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
 import { checkSane, fuse } from './blocks/fuse';
 import { type Kind, kinds, lacksIdentity, sameNames } from './blocks/kinds';
-import { type Layer, layerSlots, lowerLayers } from './blocks/layers';
+import { inChannelsOf, type Layer, layerGraph, layerSlots } from './blocks/layers';
 import { type Form, type FusedBranch, formsOf } from './blocks/structure';
 import { type Definition, ModuleCore } from './core';
-import { stepsOf } from './networks/chain';
 import { findFit, type Naming, type OtherKind } from './state/fit';
 import { type Layout, layoutsOf } from './state/layouts';
 import { Store } from './state/state';
@@ -82,12 +81,11 @@ export class RepCore<B extends Blueprint = Blueprint> extends ModuleCore {
 
   override parts(): readonly ModuleCore[] {
     if (this.#layers.length === 1) return [this];
-    const { store } = this.definition;
     return this.#layers.map((layer) => {
       const part = new ModuleCore(layer.name, {
         ...this.definition,
-        inChannels: layer.kind === 'block' ? layer.block.inChannels : layer.features,
-        ...computation([layer], this.#form, store),
+        inChannels: inChannelsOf(layer),
+        ...computation([layer]),
       });
       part.training = this.training;
       return part;
@@ -127,7 +125,7 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
     ...(preprocessing !== undefined && { preprocessing }),
     ...(labels !== undefined && { labels }),
     store,
-    ...computation(layers, form, store),
+    ...computation(layers),
     form,
     layouts: layoutsOf(kind, form),
     namings: () => namingsOf(blueprint),
@@ -136,11 +134,7 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
   };
 }
 
-/** What layers compute on a state. */
-function computation(layers: readonly Layer[], form: Form, store: Store): Pick<Definition, 'ops' | 'steps' | 'flat'> {
-  return {
-    ops: lowerLayers(layers, store),
-    steps: form === 'deploy' ? stepsOf(layers) : undefined,
-    flat: layers.at(-1)?.kind === 'classifier',
-  };
+/** What layers compute. */
+function computation(layers: readonly Layer[]): Pick<Definition, 'graph' | 'flat'> {
+  return { graph: layerGraph(layers), flat: layers.at(-1)?.kind === 'classifier' };
 }

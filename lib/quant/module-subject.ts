@@ -6,9 +6,10 @@ import { Model } from '../model/model';
 import { type FloatLayer, floatLayer, type QuantizedLayer, readerOf } from '../model/quantized-layers';
 import { type QuantizationRecipe, QuantizedModel, type QuantizedParts } from '../model/quantized-model';
 import { coreOf } from '../nn/core';
+import { outputName } from '../nn/graph';
 import type { Module } from '../nn/module';
-import { deploySteps, integerSteps, type StepTensor, stateReader } from '../nn/networks/chain';
-import { ChainGraph, outputName } from '../nn/networks/graph';
+import { deploySteps, integerSteps, outChannelsOf, type StepTensor, stateReader } from '../nn/networks/chain';
+import { ChainGraph } from '../nn/networks/graph';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import { RepCore } from '../nn/rep-core';
 import { isArray, wrongOption } from '../options';
@@ -131,7 +132,7 @@ function readModules(model: Module | readonly Module[]): FloatParts {
   const parts = model.map((module: Module, i) => within(`model[${i}]`, () => readModule(module, `${i}.`)));
   parts.forEach(({ inChannels }, i) => {
     const before = parts[i - 1];
-    const outChannels = before?.layers.findLast((layer) => layer.kind === 'conv')?.outChannels;
+    const outChannels = outChannelsOf(before?.layers ?? []);
     if (i === 0 || (outChannels === inChannels && !before?.flat)) return;
     const expected = `a module for the ${outChannels} channels of the one before it`;
     throw mismatch('ERR_MODEL_INCOMPATIBLE', `model[${i}]`, expected, `one for ${inChannels}`);

@@ -1,19 +1,20 @@
 import type { CustomL2Block, StateRange, TrainerSpec } from '../../binding';
-import type { BlockStructure } from '../nn/blocks/branches';
 import type { Layer } from '../nn/blocks/layers';
+import type { BlockStructure } from '../nn/blocks/structure';
 import type { Definition } from '../nn/core';
+import type { NativeGraph } from '../nn/native-graph';
 import type { Slot, Store } from '../nn/state/state';
 import { wrongOption } from '../options';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import type { CheckedTrainerOptions } from './options';
 
-/** Describes a network to the native trainer, except for the dims of its input. */
+/** Describes to the native trainer how to train a network. */
 export function trainerSpec(
-  { store, ops }: Definition,
+  { store }: Definition,
   layers: readonly Layer[],
   options: CheckedTrainerOptions & { readonly customL2: boolean },
   preprocessing: Preprocessing,
-): Omit<TrainerSpec, 'input'> {
+): Omit<TrainerSpec, keyof NativeGraph> {
   const { optimizer, momentum, nesterov, beta2, epsilon, labelSmoothing, clipNorm, threads } = options;
   const trained = store.slots.filter(({ kind }) => kind === 'parameter');
   const customL2 = options.customL2 ? layers.flatMap((layer) => customL2Of(layer, store)) : [];
@@ -21,7 +22,6 @@ export function trainerSpec(
   // Weights have several dims; biases, batch norms and alpha have one.
   const decayed = trained.filter(({ dims, offset }) => dims.length > 1 && !excepted.has(offset));
   return {
-    ops,
     stateLength: store.values.length,
     ...(threads !== undefined && { threads }),
     optimizer,
@@ -44,7 +44,7 @@ function rangeOf({ offset, size }: Slot): StateRange {
 
 function customL2Of(layer: Layer, store: Store): CustomL2Block[] {
   if (layer.kind !== 'block') return [];
-  const { outChannels, inChannels, groups, eps } = layer.block;
+  const { outChannels, inChannels, groups, eps } = layer.block.shape;
   const [dense, pointwise] = [branchOf(layer.block, 3, store), branchOf(layer.block, 1, store)];
   return [
     {

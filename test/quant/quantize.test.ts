@@ -79,9 +79,9 @@ describe('the quantised model', () => {
 
   test('weights: the largest of a channel is 127; one scale for all, or one each; fewer bits', async () => {
     for (const [options, levels] of [[{}, 127] as const, [{ bits: { weights: 5 } }, 15] as const]) {
-      for (const { weight, outChannels } of integerLayers((await quantize(network, batches, options)).model)) {
-        const size = weight.length / outChannels;
-        for (let i = 0; i < outChannels; i++) {
+      for (const { weight, bias } of integerLayers((await quantize(network, batches, options)).model)) {
+        const size = weight.length / bias.length;
+        for (let i = 0; i < bias.length; i++) {
           expect(Math.max(...weight.subarray(i * size, (i + 1) * size).map(Math.abs))).toBe(levels);
         }
       }

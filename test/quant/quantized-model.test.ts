@@ -82,8 +82,8 @@ describe('what cannot be computed is refused when the model is made', () => {
   });
 
   test('sums that could leave 32 bits: exactly those that a native session refuses', async () => {
-    const { weight, bias, outChannels } = layerOf('stage1.0');
-    const first = weight.subarray(0, weight.length / outChannels);
+    const { weight, bias } = layerOf('stage1.0');
+    const first = weight.subarray(0, weight.length / bias.length);
     const side = (sign: number): number => first.reduce((sum, value) => sum + Math.max(0, sign * value), 0);
     const most = 2 ** 31 - 1 - 255 * Math.max(side(1), side(-1));
     const withBias = (value: number) => changed('stage1.0', { bias: bias.map((one, i) => (i === 0 ? value : one)) });
@@ -99,7 +99,7 @@ describe('what cannot be computed is refused when the model is made', () => {
         'layer stage1.0: expected sums below 2^31',
       );
       const ops = [{ op: 'quantize', input: 0, ...conv.input } as const, quantizedOp(conv)];
-      const chain = chainSpec(ops, new Float32Array(0), [conv.inChannels, 17, 17]);
+      const chain = chainSpec(ops, new Float32Array(0), [conv.tensors[0]?.dims[1] as number, 17, 17]);
       const native = addon.createSession({ ...chain, independent: true, algorithm: 'auto', threads: 0 });
       await expectRejection(native, 'ERR_QUANT_PARAM', 'output channel 0');
     }
@@ -119,9 +119,9 @@ describe('what cannot be computed is refused when the model is made', () => {
 });
 
 describe('what is no model is refused', () => {
-  const layer = { name: 'a', kind: 'globalAverage', precision: 'float32' };
-  const conv = { ...layer, kind: 'conv', outChannels: 1, inChannels: 1, groups: 1, kernel: 1 };
-  const excite = { ...layer, kind: 'squeezeExcite', channels: 1, reduced: 1 };
+  const layer = { name: 'a', kind: 'globalAverage', precision: 'float32', attributes: {}, tensors: [] as unknown[] };
+  const conv = { ...layer, kind: 'conv', tensors: [{ key: 'weight', name: 'a.weight', dims: [1, 1, 1, 1] }] };
+  const excite = { ...layer, kind: 'squeezeExcite', tensors: [{ key: 'downWeight', name: 'w', dims: [1, 1, 1, 1] }] };
 
   test.each<[unknown, string]>([
     [undefined, 'the parts of a quantised model, received undefined'],
@@ -136,7 +136,10 @@ describe('what is no model is refused', () => {
     [{ layers: [{ ...layer, precision: 'int4' }], recipe: {}, inChannels: 1 }, 'layers[0], precision'],
     [{ layers: [{ ...layer, precision: 'int8' }], recipe: {}, inChannels: 1 }, 'layers[0], input'],
     [{ layers: [{ ...excite, precision: 'int8' }], recipe: {}, inChannels: 1 }, 'layers[0], precision'],
-    [{ layers: [{ ...conv, groups: 0 }], recipe: {}, inChannels: 1 }, 'layers[0], groups'],
+    [{ layers: [{ ...conv, attributes: 1 }], recipe: {}, inChannels: 1 }, 'layers[0], attributes'],
+    [{ layers: [{ ...conv, tensors: [{ dims: [0] }] }], recipe: {}, inChannels: 1 }, 'layers[0], tensors'],
+    [{ layers: [{ ...conv, tensors: {} }], recipe: {}, inChannels: 1 }, 'layers[0], tensors'],
+    [{ layers: [{ ...conv, tensors: [{}] }], recipe: {}, inChannels: 1 }, 'layers[0], tensors'],
     [{ layers: [conv], recipe: {}, inChannels: 1 }, 'layer a, weight: expected values of type Float32Array'],
     [{ layers: [{ ...conv, weight: new Int8Array(1) }], recipe: {}, inChannels: 1 }, 'layer a, weight'],
     [{ layers: [excite], recipe: {}, inChannels: 1 }, 'layer a, downWeight'],

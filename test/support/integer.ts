@@ -1,12 +1,13 @@
+import type { ConvGeometry } from '../../binding';
 import type { QuantizedModel, Tensor } from '../../lib';
 import {
+  type FloatConv,
   type FloatLayer,
   type IntegerAverage,
   type IntegerConv,
   outputParameters,
   type QuantizationParameters,
 } from '../../lib/model/quantized-layers';
-import type { ConvShape } from '../../lib/nn/networks/chain';
 import { runQuantizedOp } from './quantized';
 import type { QuantizedOp } from './quantized-ops';
 
@@ -38,14 +39,26 @@ export function quantizedOp(layer: IntegerConv | IntegerAverage, output?: Quanti
   const inputs = { input: 0, inputScale: layer.input.scale, inputZeroPoint: layer.input.zeroPoint };
   const outputs = output && { outputScale: output.scale, outputZeroPoint: output.zeroPoint };
   return layer.kind === 'conv'
-    ? { ...layer, op: 'quantizedConv', ...inputs, ...outputs }
+    ? { ...layer, ...geometryOf(layer), op: 'quantizedConv', ...inputs, ...outputs }
     : { op: 'quantizedGlobalAverage', ...inputs, outputScale: 0, outputZeroPoint: 0, ...outputs };
+}
+
+function geometryOf({ attributes, tensors }: FloatConv | IntegerConv): ConvGeometry {
+  const first = (name: string): number => (attributes[name] as number[])[0] as number;
+  return {
+    outChannels: tensors[0]?.dims[0] as number,
+    kernel: first('kernel_shape'),
+    stride: first('strides'),
+    padding: first('pads'),
+    dilation: first('dilations'),
+    groups: attributes.group as number,
+  };
 }
 
 function runFloat(layer: FloatLayer, x: Tensor): Tensor {
   switch (layer.kind) {
     case 'conv':
-      return convolve(layer, x);
+      return convolve({ ...layer, ...geometryOf(layer) }, x);
     case 'globalAverage':
       return { data: means(x), dims: [...x.dims.slice(0, 2), 1, 1] };
     case 'squeezeExcite':
@@ -55,7 +68,7 @@ function runFloat(layer: FloatLayer, x: Tensor): Tensor {
 
 type Dims = [number, number, number, number];
 
-type Conv = Omit<ConvShape, 'inChannels'> & { readonly weight: Float32Array; readonly bias: Float32Array };
+type Conv = ConvGeometry & Pick<FloatConv, 'weight' | 'bias' | 'activation'>;
 
 function convolve(layer: Conv, { data, dims }: Tensor): Tensor {
   const [n, c, h, w] = dims as Dims;
@@ -97,7 +110,7 @@ function squeezeExcite(layer: Extract<FloatLayer, { kind: 'squeezeExcite' }>, x:
   const one = { activation: 'none' as const, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
   const down = {
     ...one,
-    outChannels: layer.reduced,
+    outChannels: layer.downBias.length,
     weight: layer.downWeight,
     bias: layer.downBias,
     activation: 'relu' as const,

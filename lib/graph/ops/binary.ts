@@ -142,11 +142,12 @@ function chain(node: FileNode, op: string, additions: Additions): FileNode[] {
   return nodes;
 }
 
-/** A file's Sum has any number of operands; in a graph it is a chain of additions. */
+/** That of a file becomes a chain of additions. In a graph for training, all operands have the same dims. */
 export const sum: Op = {
   ...manyOperands(binaryOps.add),
   onnx: 'Sum',
   upgrade: (node, _, add) => chain(node, 'Add', add),
+  lower: () => ({ op: 'sum' }),
 };
 
 /** The sum of any number of operands, divided by their number. */

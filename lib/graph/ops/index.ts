@@ -37,6 +37,7 @@ import { slice } from './slice';
 import { logSoftmax, softmax } from './softmax';
 import { split } from './split';
 import { squeezeExcite } from './squeeze-excite';
+import { batchNorm, scale } from './training';
 import { transpose, transposeAs } from './transpose';
 import { unaryOps } from './unary';
 
@@ -51,6 +52,7 @@ export const ops: Readonly<Record<string, Op>> = {
   argMax,
   argMin,
   averagePool,
+  batchNorm,
   batchNormalization,
   cast,
   castLike,
@@ -92,6 +94,7 @@ export const ops: Readonly<Record<string, Op>> = {
   range,
   reshape,
   resize,
+  scale,
   shape,
   size,
   slice,

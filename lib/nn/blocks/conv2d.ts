@@ -1,13 +1,13 @@
-import type { Op } from '../../../binding';
 import { boundary } from '../../errors';
+import { nodeOf } from '../../graph/rewriter';
 import { maxChannels, maxHalo } from '../../limits';
 import { boolean, integer, oneOf, type Parsed, parseOptions, seedField } from '../../options';
 import { Random } from '../../random';
 import { type Definition, ModuleCore } from '../core';
+import { graphOf, inputName, squareWindow } from '../graph';
 import { Module } from '../module';
-import type { Step } from '../networks/chain';
 import { allLayouts } from '../state/layouts';
-import { Store } from '../state/state';
+import { type SlotSpec, Store } from '../state/state';
 import { traitsFrom } from '../state/traits';
 import { checkGroups } from './options';
 
@@ -73,28 +73,20 @@ export class Conv2d extends Module {
 function define(options: Parsed<typeof fields>): Definition {
   const { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, activation } = options;
   const summary = `Conv2d(${inChannels} -> ${outChannels}, kernel ${kernelSize}, stride ${stride})`;
-  const weight = { name: 'weight', dims: [outChannels, inChannels / groups, kernelSize, kernelSize] };
-  const bias = { name: 'bias', dims: [outChannels] };
-  const slots = options.bias ? [weight, bias] : [weight];
-  const store = new Store(slots.map((slot) => ({ ...slot, kind: 'parameter' })));
-  const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, activation };
-  const op: Op = {
-    op: 'conv',
-    input: 0,
-    ...geometry,
-    weight: store.slot('weight').offset,
-    ...(options.bias && { bias: store.slot('bias').offset }),
-  };
-  const names = { weightName: 'weight', weightDims: weight.dims, biasName: 'bias' };
-  const step: Step = { kind: 'conv', name: 'conv', inChannels, ...geometry, ...names };
+  const dims = [outChannels, inChannels / groups, kernelSize, kernelSize];
+  const slots: SlotSpec[] = [{ name: 'weight', dims, kind: 'parameter' }];
+  if (options.bias) slots.push({ name: 'bias', dims: [outChannels], kind: 'parameter' });
+  const inputs = [inputName, ...slots.map(({ name }) => name)];
+  const attributes = { ...squareWindow({ kernel: kernelSize, stride, padding, dilation }), group: groups };
+  const node = nodeOf({ name: 'conv', outputs: ['conv'] }, 'conv', inputs, attributes);
+  const nodes = [activation === 'none' ? node : { ...node, activation: { kind: activation } }];
   return {
     summary,
     inChannels,
-    store,
-    ops: [op],
-    steps: [step],
+    store: new Store(slots),
+    graph: graphOf(nodes, inChannels, slots),
     layouts: allLayouts,
-    namings: () => [{ names: store.slots.map(({ name }) => name), layouts: allLayouts }],
+    namings: () => [{ names: slots.map(({ name }) => name), layouts: allLayouts }],
     traits: traitsFrom({ stride, dilation, padding, activation }),
   };
 }

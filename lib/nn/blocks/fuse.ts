@@ -1,7 +1,8 @@
+import type { FuseBatchNorm, FuseBranch, FuseSpec } from '../../../binding';
 import { addon } from '../../binding';
 import { mismatch, QARepVGGError } from '../../errors';
 import type { SlotSpec, Store } from '../state/state';
-import { type BlockStructure, fuseSpec, slotsOf } from './branches';
+import { type BlockStructure, type Branch, slotsOf } from './structure';
 
 /** Where a fused convolution goes: weight [outChannels, inChannels / groups, 3, 3] and bias [outChannels]. */
 export interface FusedConvolution {
@@ -30,6 +31,37 @@ export function fuse(block: BlockStructure, store: Store, foldPost: boolean, int
     if (error instanceof QARepVGGError && error.code === 'ERR_NON_FINITE') checkSane(slots, store);
     throw error;
   }
+}
+
+/** Without `foldPost` the post batch norm stays. */
+function fuseSpec({ shape, branches, postBatchNorm }: BlockStructure, store: Store, foldPost: boolean): FuseSpec {
+  const { inChannels, outChannels, groups, eps } = shape;
+  const batchNorm = (prefix: string): FuseBatchNorm => ({
+    weight: store.view(`${prefix}.weight`),
+    bias: store.view(`${prefix}.bias`),
+    runningMean: store.view(`${prefix}.running_mean`),
+    runningVar: store.view(`${prefix}.running_var`),
+    eps,
+  });
+  const branch = (from: Branch): FuseBranch => ({
+    ...(from.kind === 'conv'
+      ? {
+          kind: from.kind,
+          kernel: from.kernel,
+          weight: store.view(from.weight),
+          ...(from.bias !== undefined && { bias: store.view(from.bias) }),
+          ...(from.scale !== undefined && { scale: store.view(from.scale)[0] as number }),
+        }
+      : { kind: from.kind }),
+    ...(from.batchNorm !== undefined && { batchNorm: batchNorm(from.batchNorm) }),
+  });
+  return {
+    inChannels,
+    outChannels,
+    groups,
+    branches: branches.map(branch),
+    ...(foldPost && postBatchNorm !== undefined && { postBatchNorm: batchNorm(postBatchNorm) }),
+  };
 }
 
 /** @throws {QARepVGGError} ERR_NON_FINITE naming the tensors that are not finite or hold negative variances. */

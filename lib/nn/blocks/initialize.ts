@@ -1,8 +1,8 @@
 import type { Random } from '../../random';
 import type { Store } from '../state/state';
-import type { BlockStructure } from './branches';
 import type { Layer } from './layers';
 import type { SqueezeExcite } from './squeeze-excite';
+import type { BlockStructure } from './structure';
 
 /**
  * Fills the state of layers in train form; all tensors must be zero before.
@@ -25,13 +25,14 @@ export function initialize(layers: readonly Layer[], store: Store, random: Rando
 }
 
 function initializeBlock(block: BlockStructure, store: Store, random: Random): void {
+  const { inChannels, outChannels, groups } = block.shape;
   for (const branch of block.branches) {
     if (branch.kind !== 'conv') continue;
     const weight = store.view(branch.weight);
     if (branch.kernel === 3) {
-      random.fillNormal(weight, 0, Math.sqrt(2 / (9 * block.outChannels)));
+      random.fillNormal(weight, 0, Math.sqrt(2 / (9 * outChannels)));
     } else if (branch.batchNorm) {
-      const bound = 1 / Math.sqrt(block.inChannels / block.groups);
+      const bound = 1 / Math.sqrt(inChannels / groups);
       random.fillUniform(weight, -bound, bound);
     }
     if (branch.scale) random.fillNormal(store.view(branch.scale), 1, 0.01);
@@ -41,7 +42,7 @@ function initializeBlock(block: BlockStructure, store: Store, random: Random): v
     store.view(`${prefix}.weight`).fill(1);
     store.view(`${prefix}.running_var`).fill(1);
   }
-  if (block.squeezeExcite) initializeSqueezeExcite(block.squeezeExcite, block.outChannels, store, random);
+  if (block.squeezeExcite) initializeSqueezeExcite(block.squeezeExcite, outChannels, store, random);
 }
 
 function initializeSqueezeExcite({ name, reduced }: SqueezeExcite, channels: number, store: Store, random: Random) {

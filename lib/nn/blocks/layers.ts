@@ -1,6 +1,9 @@
-import type { ConvGeometry, Op } from '../../../binding';
-import type { SlotSpec, Store } from '../state/state';
-import { type BlockStructure, lower, slotsOf } from './branches';
+import type { Graph, GraphNode } from '../../graph/graph';
+import { nodeOf } from '../../graph/rewriter';
+import { graphOf, inputName, squareWindow } from '../graph';
+import type { SlotSpec } from '../state/state';
+import { blockNodes } from './nodes';
+import { type BlockStructure, slotsOf } from './structure';
 
 /** A module that can be re-parameterised is a row of layers: blocks, and at the end of a network its classifier. */
 export type Layer = BlockLayer | ClassifierLayer;
@@ -33,28 +36,28 @@ function classifierSlots({ name, features, classes }: ClassifierLayer): SlotSpec
   ];
 }
 
-/** The ops that compute layers one after the other, from value 0. */
-export function lowerLayers(layers: readonly Layer[], store: Store): Op[] {
-  const ops: Op[] = [];
+/** Channels of the images that a layer reads. */
+export function inChannelsOf(layer: Layer): number {
+  return layer.kind === 'block' ? layer.block.shape.inChannels : layer.features;
+}
+
+/** The graph that computes layers one after the other. It ends in [n, classes, 1, 1] where the last one is a classifier. */
+export function layerGraph(layers: readonly Layer[], slots = layerSlots(layers)): Graph {
+  const nodes: GraphNode[] = [];
   for (const layer of layers) {
-    if (layer.kind === 'block') lower(layer.block, store, ops);
-    else lowerClassifier(layer, store, ops);
+    const input = nodes.at(-1)?.name ?? inputName;
+    nodes.push(
+      ...(layer.kind === 'block' ? blockNodes(layer.name, layer.block, input) : classifierNodes(layer, input)),
+    );
   }
-  return ops;
+  return graphOf(nodes, inChannelsOf(layers[0] as Layer), slots);
 }
 
 /** A linear layer is a 1x1 convolution of one pixel. */
-export function linearGeometry(outChannels: number): ConvGeometry {
-  return { outChannels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
-}
-
-function lowerClassifier({ name, classes }: ClassifierLayer, store: Store, ops: Op[]): void {
-  const pooled = ops.push({ op: 'globalAverage', input: ops.length });
-  ops.push({
-    op: 'conv',
-    input: pooled,
-    ...linearGeometry(classes),
-    weight: store.slot(`${name}.weight`).offset,
-    bias: store.slot(`${name}.bias`).offset,
-  });
+function classifierNodes({ name }: ClassifierLayer, input: string): GraphNode[] {
+  const pool = 'pool';
+  return [
+    nodeOf({ name: pool, outputs: [pool] }, 'globalAveragePool', [input]),
+    nodeOf({ name, outputs: [name] }, 'conv', [pool, `${name}.weight`, `${name}.bias`], squareWindow({ kernel: 1 })),
+  ];
 }

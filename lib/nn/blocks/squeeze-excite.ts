@@ -1,5 +1,4 @@
-import type { SqueezeExciteOp, TrainedActivation, ValueId } from '../../../binding';
-import type { SlotSpec, Store } from '../state/state';
+import type { SlotSpec } from '../state/state';
 
 /** A squeeze-and-excitation (arXiv 1709.01507): every channel times a gate that depends on the means of all channels. */
 export interface SqueezeExcite {
@@ -15,42 +14,13 @@ export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias
 /** Something for each of the four tensors of a squeeze-and-excitation. */
 export type SqueezeExciteTensors<T> = Readonly<Record<(typeof squeezeExciteNames)[number], T>>;
 
-function eachTensor<T>(of: (name: (typeof squeezeExciteNames)[number]) => T): SqueezeExciteTensors<T> {
-  return Object.fromEntries(squeezeExciteNames.map((name) => [name, of(name)])) as SqueezeExciteTensors<T>;
-}
-
-/** The names of its tensors in the state. */
-export function squeezeExciteKeys({ name }: SqueezeExcite): SqueezeExciteTensors<string> {
-  return {
-    downWeight: `${name}.down.weight`,
-    downBias: `${name}.down.bias`,
-    upWeight: `${name}.up.weight`,
-    upBias: `${name}.up.bias`,
+export function squeezeExciteSlots({ name, reduced }: SqueezeExcite, channels: number): SlotSpec[] {
+  // The two linear layers are 1x1 convolutions in PyTorch.
+  const dims = {
+    'down.weight': [reduced, channels, 1, 1],
+    'down.bias': [reduced],
+    'up.weight': [channels, reduced, 1, 1],
+    'up.bias': [channels],
   };
-}
-
-/** PyTorch's dims: the two linear layers are 1x1 convolutions there. */
-export function squeezeExciteDims(channels: number, reduced: number): SqueezeExciteTensors<readonly number[]> {
-  return {
-    downWeight: [reduced, channels, 1, 1],
-    downBias: [reduced],
-    upWeight: [channels, reduced, 1, 1],
-    upBias: [channels],
-  };
-}
-
-export function squeezeExciteSlots(excite: SqueezeExcite, channels: number): SlotSpec[] {
-  const [keys, dims] = [squeezeExciteKeys(excite), squeezeExciteDims(channels, excite.reduced)];
-  return squeezeExciteNames.map((name) => ({ name: keys[name], dims: dims[name], kind: 'parameter' }));
-}
-
-export function squeezeExciteOp(
-  excite: SqueezeExcite,
-  store: Store,
-  input: ValueId,
-  activation: TrainedActivation,
-): SqueezeExciteOp {
-  const keys = squeezeExciteKeys(excite);
-  const offsets = eachTensor((name) => store.slot(keys[name]).offset);
-  return { op: 'squeezeExcite', input, reduced: excite.reduced, ...offsets, activation };
+  return Object.entries(dims).map(([key, of]) => ({ name: `${name}.${key}`, dims: of, kind: 'parameter' }));
 }

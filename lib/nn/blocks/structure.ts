@@ -1,5 +1,6 @@
-import type { BlockStructure, Branch } from './branches';
+import type { SlotSpec } from '../state/state';
 import type { CheckedBlockOptions } from './options';
+import { type SqueezeExcite, squeezeExciteSlots } from './squeeze-excite';
 import { hasNorm } from './variants';
 
 /**
@@ -20,8 +21,39 @@ export interface BlockShape extends CheckedBlockOptions {
   readonly squeezeExcite?: boolean;
 }
 
+/**
+ * What one block computes: a sum of branches, then perhaps a batch norm, a squeeze-and-excitation and an activation.
+ *
+ * Every form of a block is a structure: the train form has several branches, the deploy form a single plain convolution.
+ * State, graph and fusion are all derived from it, so they cannot disagree. Strings are tensor names in the 'official'
+ * layout.
+ */
+export interface BlockStructure {
+  readonly shape: BlockShape;
+  readonly branches: readonly Branch[];
+  /** Batch norm over the sum of the branches. */
+  readonly postBatchNorm?: string;
+  readonly squeezeExcite?: SqueezeExcite;
+}
+
+export type Branch =
+  | ConvBranch
+  | { readonly kind: 'identity'; readonly batchNorm?: string | undefined }
+  /** 3x3 average pool; zeros of the padding count in the mean. */
+  | { readonly kind: 'average'; readonly batchNorm?: undefined };
+
+export interface ConvBranch {
+  readonly kind: 'conv';
+  readonly kernel: 1 | 3;
+  readonly weight: string;
+  readonly bias?: string | undefined;
+  /** A learnable number that multiplies the convolution and its bias. */
+  readonly scale?: string | undefined;
+  readonly batchNorm?: string | undefined;
+}
+
 /** The convolution that the branches fold into. */
-export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: string };
+export type FusedBranch = ConvBranch & { readonly bias: string };
 
 /**
  * Returns what a block computes in the given form.
@@ -29,20 +61,12 @@ export type FusedBranch = Extract<Branch, { kind: 'conv' }> & { readonly bias: s
  * @param prefix Precedes the name of every tensor: "stage1.0.", or nothing.
  */
 export function structureOf(shape: BlockShape, form: Form, prefix = ''): BlockStructure {
-  const { inChannels, outChannels, stride, dilation, groups, eps, momentum, activation } = shape;
   const keepPost = hasNorm(shape.variant, 'sum') && form !== 'deploy';
   return {
-    inChannels,
-    outChannels,
-    stride,
-    dilation,
-    groups,
-    eps,
-    momentum,
-    activation,
+    shape,
     branches: form === 'train' ? trainBranches(shape, prefix) : [fusedBranch(prefix)],
     ...(keepPost && { postBatchNorm: `${prefix}bn` }),
-    ...(shape.squeezeExcite && { squeezeExcite: { name: `${prefix}se`, reduced: reducedOf(outChannels) } }),
+    ...(shape.squeezeExcite && { squeezeExcite: { name: `${prefix}se`, reduced: reducedOf(shape.outChannels) } }),
   };
 }
 
@@ -76,4 +100,39 @@ function trainBranches(options: BlockShape, prefix: string): Branch[] {
     if (averageBranch) branches.push({ kind: 'average' });
   }
   return branches;
+}
+
+/** The tensors of a block, in the order in which PyTorch lists them. */
+export function slotsOf({ shape, branches, postBatchNorm, squeezeExcite }: BlockStructure): SlotSpec[] {
+  return [
+    ...branches.flatMap((branch) => [
+      ...(branch.kind === 'conv' ? convSlots(shape, branch) : []),
+      ...batchNormSlots(shape, branch.batchNorm),
+    ]),
+    ...batchNormSlots(shape, postBatchNorm),
+    ...(squeezeExcite ? squeezeExciteSlots(squeezeExcite, shape.outChannels) : []),
+  ];
+}
+
+function convSlots(shape: BlockShape, { kernel, weight, bias, scale }: ConvBranch): SlotSpec[] {
+  const { inChannels, outChannels, groups } = shape;
+  const dims = [outChannels, inChannels / groups, kernel, kernel];
+  const slots: SlotSpec[] = [{ name: weight, dims, kind: 'parameter' }];
+  if (bias) slots.push({ name: bias, dims: [outChannels], kind: 'parameter' });
+  if (scale) slots.push({ name: scale, dims: [1], kind: 'parameter' });
+  return slots;
+}
+
+export function batchNormSlots(
+  { outChannels }: Pick<BlockShape, 'outChannels'>,
+  prefix: string | undefined,
+): SlotSpec[] {
+  if (!prefix) return [];
+  return [
+    { name: `${prefix}.weight`, dims: [outChannels], kind: 'parameter' },
+    { name: `${prefix}.bias`, dims: [outChannels], kind: 'parameter' },
+    { name: `${prefix}.running_mean`, dims: [outChannels], kind: 'buffer' },
+    { name: `${prefix}.running_var`, dims: [outChannels], kind: 'buffer' },
+    { name: `${prefix}.num_batches_tracked`, dims: [], kind: 'buffer' },
+  ];
 }

@@ -1,129 +1,85 @@
-import type { ConvGeometry, TrainedActivation } from '../../../binding';
+import type { TrainedActivation } from '../../../binding';
 import { mismatch } from '../../errors';
-import { convGeometry, weightDims } from '../blocks/branches';
-import { type BlockLayer, type ClassifierLayer, type Layer, linearGeometry } from '../blocks/layers';
-import {
-  type SqueezeExciteTensors,
-  squeezeExciteDims,
-  squeezeExciteKeys,
-  squeezeExciteNames,
-} from '../blocks/squeeze-excite';
-import type { FusedBranch } from '../blocks/structure';
+import type { Attributes, Graph, GraphNode } from '../../graph/graph';
+import { squeezeExciteNames } from '../blocks/squeeze-excite';
 import type { Definition } from '../core';
+import type { SlotSpec, Store } from '../state/state';
 
-/**
- * A model in deploy form is a chain of steps, each of which reads the output of the step before. Steps name their tensors
- * like the state dict.
- */
-export type Step = ConvStep | GlobalAverageStep | SqueezeExciteStep;
+export type StepKind = 'conv' | 'globalAverage' | 'squeezeExcite';
 
-/** Sizes of a convolution. A linear layer is a 1x1 convolution of one pixel. */
-export interface ConvShape extends ConvGeometry {
-  readonly inChannels: number;
-  readonly activation: TrainedActivation;
-}
-
-export interface ConvStep extends ConvShape {
-  readonly kind: 'conv';
+/** A node of a graph in deploy form, which reads the output of the node before. A linear layer is a convolution of one pixel. */
+export interface StepOf<K extends StepKind> {
+  readonly kind: K;
   /** Name of the block or layer: "stage1.0", "linear". */
   readonly name: string;
-  readonly weightName: string;
-  /** Dims of the weight in the state dict: two for a linear layer, else four. */
-  readonly weightDims: readonly number[];
-  /** The state dict may not have it. */
-  readonly biasName: string;
-}
-
-/** Mean over the pixels of each channel. */
-export interface GlobalAverageStep {
-  readonly kind: 'globalAverage';
-  readonly name: string;
-}
-
-export interface SqueezeExciteStep {
-  readonly kind: 'squeezeExcite';
-  /** "stage1.0.se" */
-  readonly name: string;
-  readonly channels: number;
-  readonly reduced: number;
+  /** Under their names in ONNX: strides, pads, dilations, group. */
+  readonly attributes: Attributes;
   readonly activation: TrainedActivation;
-  /** Names of the weights and biases of its two linear layers. */
-  readonly names: SqueezeExciteTensors<string>;
+  /** In the order of the node's inputs. */
+  readonly tensors: readonly StepTensor[];
 }
 
-/** Whether a step is a linear layer. */
-export function isLinear(step: Step): step is ConvStep {
-  return step.kind === 'conv' && step.weightDims.length === 2;
-}
+export type Step = { readonly [K in StepKind]: StepOf<K> }[StepKind];
 
 /** A tensor of a step. */
 export interface StepTensor {
-  /** What it is to the step; {@link SqueezeExciteTensors} has the others. */
-  readonly key: 'weight' | 'bias' | keyof SqueezeExciteTensors<unknown>;
-  /** In the state dict. */
+  /** What it is to the step. */
+  readonly key: 'weight' | 'bias' | (typeof squeezeExciteNames)[number];
+  /** In the state dict, which may not have the bias of a convolution. */
   readonly name: string;
+  /** In the state dict: the weight of a linear layer has two. */
   readonly dims: readonly number[];
 }
 
 /** Returns the numbers of a tensor, if it exists. */
 export type TensorReader = (tensor: StepTensor) => Float32Array | undefined;
 
-/** The tensors of a step, in the order of the op's arguments. */
-export function stepTensors(step: Step): readonly StepTensor[] {
-  if (step.kind === 'globalAverage') return [];
-  if (step.kind === 'conv') {
-    return [
-      { key: 'weight', name: step.weightName, dims: step.weightDims },
-      { key: 'bias', name: step.biasName, dims: [step.outChannels] },
-    ];
+/** Whether a step is a linear layer. */
+export function isLinear({ kind, tensors: [weight] }: Step): boolean {
+  return kind === 'conv' && weight?.dims.length === 2;
+}
+
+/** Channels of the output of steps; nothing without a convolution. */
+export function outChannelsOf(steps: readonly Step[]): number | undefined {
+  return steps.findLast(({ kind }) => kind === 'conv')?.tensors[0]?.dims[0];
+}
+
+/** The operator of the node of a step. */
+export function opOfStep({ kind }: Step): string {
+  return kind === 'globalAverage' ? 'globalAveragePool' : kind;
+}
+
+/** The steps of a graph in deploy form. @param slots Tensors of its state. */
+export function stepsOf({ nodes }: Graph, slots: readonly SlotSpec[]): Step[] {
+  const state = new Map(slots.map(({ name, dims }) => [name, dims]));
+  return nodes.map((node) => {
+    const kind = node.op === 'globalAveragePool' ? 'globalAverage' : (node.op as 'conv');
+    const { name, attributes } = node;
+    const activation = node.activation ? 'relu' : 'none';
+    return { kind, name, attributes, activation, tensors: tensorsOf(node, (of) => state.get(of) as readonly number[]) };
+  });
+}
+
+function tensorsOf({ op, inputs: [, ...names] }: GraphNode, dimsOf: (name: string) => readonly number[]): StepTensor[] {
+  if (op === 'squeezeExcite') {
+    return names.map((name, i) => ({ key: squeezeExciteNames[i] as StepTensor['key'], name, dims: dimsOf(name) }));
   }
-  const dims = squeezeExciteDims(step.channels, step.reduced);
-  return squeezeExciteNames.map((key) => ({ key, name: step.names[key], dims: dims[key] }));
-}
-
-/** The steps of layers that are in deploy form. */
-export function stepsOf(layers: readonly Layer[]): Step[] {
-  return layers.flatMap((layer) => (layer.kind === 'block' ? blockSteps(layer) : classifierSteps(layer)));
-}
-
-function blockSteps({ name, block }: BlockLayer): Step[] {
-  const { branches, inChannels, outChannels, activation, squeezeExcite } = block;
-  const [{ kernel, weight, bias }] = branches as [FusedBranch];
-  const conv: ConvStep = {
-    kind: 'conv',
-    name,
-    inChannels,
-    ...convGeometry(block, kernel),
-    activation: squeezeExcite ? 'none' : activation,
-    weightName: weight,
-    weightDims: weightDims(block, kernel),
-    biasName: bias,
-  };
-  if (!squeezeExcite) return [conv];
-  const { reduced, name: excite } = squeezeExcite;
-  const names = squeezeExciteKeys(squeezeExcite);
-  return [conv, { kind: 'squeezeExcite', name: excite, channels: outChannels, reduced, activation, names }];
-}
-
-function classifierSteps({ name, features, classes }: ClassifierLayer): Step[] {
-  const pool: GlobalAverageStep = { kind: 'globalAverage', name: 'pool' };
+  if (op !== 'conv') return [];
+  const [weight = '', bias = `${prefixOf(weight)}bias`] = names;
+  const dims = dimsOf(weight);
   return [
-    pool,
-    {
-      kind: 'conv',
-      name,
-      inChannels: features,
-      ...linearGeometry(classes),
-      activation: 'none',
-      weightName: `${name}.weight`,
-      weightDims: [classes, features],
-      biasName: `${name}.bias`,
-    },
+    { key: 'weight', name: weight, dims },
+    { key: 'bias', name: bias, dims: dims.slice(0, 1) },
   ];
 }
 
+/** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", nothing for "weight". */
+export function prefixOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('.') + 1);
+}
+
 /** Reads the tensors of a state, those that it has. */
-export function stateReader(store: Definition['store']): TensorReader {
+export function stateReader(store: Store): TensorReader {
   return ({ name }) => (store.has(name) ? store.view(name) : undefined);
 }
 
@@ -132,9 +88,15 @@ export function stateReader(store: Definition['store']): TensorReader {
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form, ERR_BUFFER_DETACHED
  */
-export function deploySteps({ steps, store }: Definition): readonly Step[] {
+export function deploySteps(definition: Definition): Step[] {
+  checkDeployed(definition);
+  return stepsOf(definition.graph, definition.store.slots);
+}
+
+/** @throws {QARepVGGError} the errors of {@link deploySteps} */
+export function checkDeployed({ form = 'deploy', store }: Definition): void {
   store.checkAttached();
-  if (steps) return steps;
+  if (form === 'deploy') return;
   const received = 'one with branches or batch norms; call model.eval().switchToDeploy() first';
   throw mismatch('ERR_MODEL_INCOMPATIBLE', 'a model in deploy form', received);
 }

@@ -3,25 +3,23 @@ import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { nodeOf } from '../../graph/rewriter';
 import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
+import { inputName, operandDims, outputName, withNumbers } from '../graph';
 import {
-  type ConvStep,
+  checkDeployed,
   deploySteps,
   isLinear,
-  type SqueezeExciteStep,
+  opOfStep,
+  outChannelsOf,
+  prefixOf,
   type Step,
   type StepTensor,
   stateReader,
-  stepTensors,
   type TensorReader,
 } from './chain';
 
-/** Names of the input and of the output of every network of this package. */
-export const inputName = 'input';
-export const outputName = 'logits';
-
 /**
- * Returns the graph of a module in deploy form, for any number and size of images. Its tensors have the names of the state
- * dict and are views of the module's memory.
+ * Returns the graph of a module in deploy form as files have it, in operators of ONNX, for any number and size of images. Its
+ * tensors have the names of the state dict and are views of the module's memory.
  *
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a module that is not in deploy form.
  */
@@ -35,13 +33,23 @@ export function moduleGraph(definition: Definition): Graph {
 
 /** Same as {@link moduleGraph}, as the engine computes it. */
 export function engineGraph(definition: Definition): Graph {
-  const { store, inChannels, flat = false } = definition;
-  const chain = new ChainGraph();
-  const steps = deploySteps(definition);
-  for (const step of steps) chain.addWhole(step, stateReader(store));
-  const last = steps.at(-1);
-  if (last && isLinear(last)) chain.flat(last);
-  return chain.finish(steps, inChannels, flat);
+  checkDeployed(definition);
+  const graph = withNumbers(definition.graph, definition.store);
+  return definition.flat ? flattened(graph) : graph;
+}
+
+/** Makes [n, c] of the output, [n, c, 1, 1]. @param layer The linear layer that makes it. */
+export function flattened(graph: Graph, layer = graph.nodes.at(-1)?.name): Graph {
+  const last = graph.nodes.at(-1) as GraphNode;
+  const dims = ['N', graph.values.get(outputName)?.dims[1] as number];
+  const shape = { type: 'int64' as const, dims: [2], data: BigInt64Array.of(-1n, BigInt(dims[1] as number)) };
+  const reshape = nodeOf({ name: `${layer}.flat`, outputs: [outputName] }, 'reshape', [last.name, `${layer}.dims`]);
+  return {
+    ...graph,
+    nodes: [...graph.nodes.slice(0, -1), { ...last, outputs: [last.name] }, reshape],
+    tensors: new Map([...graph.tensors, [`${layer}.dims`, shape]]),
+    values: new Map([[outputName, { type: 'float32', dims }]]),
+  };
 }
 
 /**
@@ -60,13 +68,13 @@ export class ChainGraph {
   /** Appends a step in float; returns the names of its nodes. @param read Returns the numbers of a tensor, if it exists. */
   add(step: Step, read: TensorReader): string[] {
     const { length } = this.#nodes;
-    const names = this.#floats(stepTensors(step), read);
+    const names = this.#floats(step.tensors, read);
     if (step.kind === 'globalAverage') this.average();
     else if (step.kind === 'squeezeExcite') this.#squeezeExcite(step, names);
     else {
       this.flatten(step);
       this.product(step, names);
-      this.activate(step, step.weightName);
+      this.activate(step);
     }
     return this.#nodes.slice(length).map(({ name }) => name);
   }
@@ -76,22 +84,9 @@ export class ChainGraph {
    * {@link add}, which takes several times as long.
    */
   addWhole(step: Step, read: TensorReader): void {
-    const tensors = stepTensors(step);
-    if (step.kind === 'globalAverage') this.step(step.name, 'globalAveragePool');
-    else if (step.kind === 'conv') {
-      const kernel = [step.outChannels, step.inChannels / step.groups, step.kernel, step.kernel];
-      const whole = tensors.map((tensor) => (tensor.key === 'weight' ? { ...tensor, dims: kernel } : tensor));
-      this.step(step.name, 'conv', this.#floats(whole, read), windowAttributes(step), step.activation);
-    } else {
-      const matrices = tensors.map((tensor) => ({ ...tensor, dims: tensor.dims.slice(0, 2) }));
-      this.step(step.name, 'squeezeExcite', this.#floats(matrices, read), {}, step.activation);
-    }
-  }
-
-  /** Makes [n, c] of [n, c, 1, 1] after a linear layer that is a convolution. */
-  flat({ name, outChannels }: ConvStep): void {
-    const data = BigInt64Array.of(-1n, BigInt(outChannels));
-    this.step(`${name}.flat`, 'reshape', [this.tensor(`${name}.dims`, { type: 'int64', dims: [2], data })]);
+    const op = opOfStep(step);
+    const tensors = step.tensors.map((tensor) => ({ ...tensor, dims: operandDims(op, tensor.dims) }));
+    this.step(step.name, op, this.#floats(tensors, read), step.attributes, step.activation);
   }
 
   average(): void {
@@ -99,20 +94,20 @@ export class ChainGraph {
   }
 
   /** Reshapes [n, c, 1, 1] to [n, c] where a linear layer follows. */
-  flatten(step: ConvStep): void {
-    if (isLinear(step)) this.step(`${prefixOf(step.weightName)}Flatten`, 'flatten');
+  flatten(step: Step): void {
+    if (isLinear(step)) this.step(`${prefixOfStep(step)}Flatten`, 'flatten');
   }
 
   /** Appends a convolution or linear layer without its activation. @param operands Weights, and biases if there are any. */
-  product(step: ConvStep, operands: readonly string[]): void {
-    const prefix = prefixOf(step.weightName);
+  product(step: Step, operands: readonly string[]): void {
+    const prefix = prefixOfStep(step);
     if (isLinear(step)) this.step(`${prefix}Gemm`, 'gemm', operands, { transB: 1 });
-    else this.step(`${prefix}Conv`, 'conv', operands, windowAttributes(step));
+    else this.step(`${prefix}Conv`, 'conv', operands, step.attributes);
   }
 
-  /** Appends the activation of a step, if it has one. @param tensor The node is named after its prefix. */
-  activate({ activation }: { readonly activation: TrainedActivation }, tensor: string): void {
-    if (activation === 'relu') this.step(`${prefixOf(tensor)}Relu`, activation);
+  /** Appends the activation of a step, if it has one. The node has the prefix of the step's last tensor. */
+  activate(step: Step): void {
+    if (step.activation === 'relu') this.step(`${prefixOf(step.tensors.at(-1)?.name ?? '')}Relu`, 'relu');
   }
 
   /** Quantises the output of the step before and dequantises it again. @param parameters Scale and zero point. */
@@ -160,8 +155,7 @@ export class ChainGraph {
   /** Returns the finished graph. @param steps All steps of the chain. */
   finish(steps: readonly Step[], inChannels: number, flat: boolean): Graph {
     const last = this.#nodes.pop() as GraphNode;
-    const channels = steps.findLast((step) => step.kind === 'conv')?.outChannels ?? inChannels;
-    const dims = ['N', channels, ...(flat ? [] : ['H_out', 'W_out'])];
+    const dims = ['N', outChannelsOf(steps) ?? inChannels, ...(flat ? [] : ['H_out', 'W_out'])];
     return {
       inputs: [{ name: inputName, type: 'float32', dims: ['N', inChannels, 'H', 'W'] }],
       outputs: [outputName],
@@ -180,17 +174,16 @@ export class ChainGraph {
     });
   }
 
-  #squeezeExcite({ names, activation }: SqueezeExciteStep, tensors: readonly string[]): void {
+  #squeezeExcite(step: Step, tensors: readonly string[]): void {
     const [downWeight, downBias, upWeight, upBias] = tensors as [string, string, string, string];
-    const [down, up] = [prefixOf(names.downWeight), prefixOf(names.upWeight)];
-    const input = this.#value;
-    const mean = this.node(`${down}GlobalAveragePool`, 'globalAveragePool', [input]);
+    const [down, , up] = step.tensors.map(({ name }) => prefixOf(name)) as [string, string, string];
+    const mean = this.node(`${down}GlobalAveragePool`, 'globalAveragePool', [this.#value]);
     const reduced = this.node(`${down}Conv`, 'conv', [mean, downWeight, downBias]);
     const active = this.node(`${down}Relu`, 'relu', [reduced]);
     const expanded = this.node(`${up}Conv`, 'conv', [active, upWeight, upBias]);
     const gate = this.node(`${up}Sigmoid`, 'sigmoid', [expanded]);
     this.step(`${up}Mul`, 'mul', [gate]);
-    this.activate({ activation }, names.upWeight);
+    this.activate(step);
   }
 
   #unique(wanted: string): string {
@@ -201,23 +194,11 @@ export class ChainGraph {
   }
 }
 
-/** Attributes of a convolution. */
-export function windowAttributes({ dilation, groups, kernel, padding, stride }: ConvStep): GraphNode['attributes'] {
-  return {
-    auto_pad: 'NOTSET',
-    dilations: [dilation, dilation],
-    group: groups,
-    kernel_shape: [kernel, kernel],
-    pads: [padding, padding, padding, padding],
-    strides: [stride, stride],
-  };
+/** What the names of a step's nodes begin with. */
+function prefixOfStep({ tensors: [weight] }: Step): string {
+  return prefixOf(weight?.name ?? '');
 }
 
 function isSame(a: GraphTensor, b: GraphTensor): boolean {
   return a.type === b.type && `${a.dims}` === `${b.dims}` && Buffer.compare(bytesOf(a), bytesOf(b)) === 0;
-}
-
-/** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", nothing for "weight". */
-function prefixOf(name: string): string {
-  return name.slice(0, name.lastIndexOf('.') + 1);
 }

@@ -1,8 +1,8 @@
 import { sizeOf } from '../../graph/graph';
-import { convMacs } from '../../graph/ops/conv';
-import type { Size } from '../../image-size';
-import { weightDims } from '../blocks/branches';
-import { type Layer, layerSlots } from '../blocks/layers';
+import { opOf } from '../../graph/ops';
+import { nodeView } from '../../graph/specialize';
+import { type Layer, layerGraph, layerSlots } from '../blocks/layers';
+import { outputName, valuesFor } from '../graph';
 import type { NetworkBlueprint } from './network-blueprint';
 
 /** Sizes of a layer: a block, or the classifier. */
@@ -30,20 +30,20 @@ export interface NetworkSummary extends Pick<LayerSummary, 'parameters' | 'deplo
 
 export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
   const deploy = blueprint.layers('deploy');
-  let size = blueprint.inputSize;
+  let image: readonly number[] = [1, blueprint.inChannels, ...blueprint.inputSize];
   const layers = blueprint.layers('train').map((layer, i): LayerSummary => {
-    size = outputSize(layer, size);
-    const fused = deploy[i] as Layer;
-    const output = layer.kind === 'block' ? [layer.block.outChannels, ...size] : [layer.classes];
+    const [train, fused] = [measure(layer, image), measure(deploy[i] as Layer, image)];
+    image = train.output;
+    const { stride, groups } = layer.kind === 'block' ? layer.block.shape : { stride: 1, groups: 1 };
     return {
       name: layer.name,
-      output,
-      stride: layer.kind === 'block' ? layer.block.stride : 1,
-      groups: layer.kind === 'block' ? layer.block.groups : 1,
-      parameters: parametersOf(layer),
-      deployParameters: parametersOf(fused),
-      macs: macsOf(layer, output),
-      deployMacs: macsOf(fused, output),
+      output: image.slice(1, layer.kind === 'block' ? 4 : 2),
+      stride,
+      groups,
+      parameters: train.parameters,
+      deployParameters: fused.parameters,
+      macs: train.macs,
+      deployMacs: fused.macs,
     };
   });
   const total = (key: 'parameters' | 'deployParameters' | 'macs' | 'deployMacs'): number =>
@@ -57,23 +57,15 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
   };
 }
 
-/** Every kernel of a block outputs as many pixels as a 1x1. */
-function outputSize(layer: Layer, [height, width]: Size): Size {
-  if (layer.kind === 'classifier') return [1, 1];
-  const { stride } = layer.block;
-  return [Math.ceil(height / stride), Math.ceil(width / stride)];
-}
-
-function parametersOf(layer: Layer): number {
-  const trained = layerSlots([layer]).filter(({ kind }) => kind === 'parameter');
-  return trained.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
-}
-
-function macsOf(layer: Layer, output: readonly number[]): number {
-  if (layer.kind === 'classifier') return convMacs(output, [layer.classes, layer.features]);
-  const { block } = layer;
-  return block.branches.reduce(
-    (sum, branch) => sum + (branch.kind === 'conv' ? convMacs(output, weightDims(block, branch.kernel)) : 0),
-    0,
-  );
+/** What a layer makes of images with these dims. */
+function measure(layer: Layer, image: readonly number[]) {
+  const slots = layerSlots([layer]);
+  const graph = layerGraph([layer], slots);
+  const values = valuesFor(graph, image);
+  const trained = slots.filter(({ kind }) => kind === 'parameter');
+  return {
+    output: values.get(outputName)?.dims as readonly number[],
+    parameters: trained.reduce((sum, { dims }) => sum + sizeOf(dims), 0),
+    macs: graph.nodes.reduce((sum, node) => sum + (opOf(node).macs?.(nodeView(node, values, graph.tensors)) ?? 0), 0),
+  };
 }
