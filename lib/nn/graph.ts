@@ -1,6 +1,4 @@
 import type { Attributes, Graph, GraphNode, ValueType } from '../graph/graph';
-import { opOf } from '../graph/ops';
-import { nodeView } from '../graph/specialize';
 import type { SlotSpec, Store } from './state/state';
 
 /** Names of the input and of the output of every module of this package. */
@@ -67,15 +65,4 @@ export function withNumbers(graph: Graph, store: Store): Graph {
   const own = [...values].filter(([name]) => store.has(name));
   const tensors = new Map(own.map(([name, { type, dims }]) => [name, { type, dims, data: store.view(name) }]));
   return { ...graph, tensors };
-}
-
-/** Types of all values for images [n, c, h, w]. @throws {QARepVGGError} ERR_SHAPE for images that are too small */
-export function valuesFor(graph: Graph, image: readonly number[]): Map<string, ValueType<number>> {
-  const values = new Map(graph.values as ReadonlyMap<string, ValueType<number>>);
-  values.set(inputName, { type: 'float32', dims: image });
-  for (const node of graph.nodes) {
-    const [type] = opOf(node).infer(nodeView(node, values, graph.tensors));
-    values.set(node.outputs[0] as string, type as ValueType<number>);
-  }
-  return values;
 }

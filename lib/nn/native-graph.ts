@@ -1,36 +1,38 @@
 import type { Op, ProgramSpec, ValueId } from '../../binding';
+import type { ValueType } from '../graph/graph';
 import { lowerNode, type NamedNode } from '../graph/lower';
 import type { Definition } from './core';
-import { inputName, valuesFor } from './graph';
+import { inputName } from './graph';
 import type { Store } from './state/state';
 
 /** The part of a program's spec that says what to compute. */
-export type NativeGraph = Pick<ProgramSpec, 'input' | 'ops'>;
+export type NativeGraph = Pick<ProgramSpec, 'ops'>;
 
-/** Describes to the native side what a module computes for images [n, c, h, w]. Its tensors are named by their offsets. */
-export function nativeGraph(
-  { graph, store }: Pick<Definition, 'graph' | 'store'>,
-  input: readonly number[],
-): NativeGraph {
-  const plan = { tensors: graph.tensors, values: valuesFor(graph, input) };
-  const ids = new Map<string, ValueId>([[inputName, 0]]);
-  const ops = graph.nodes.map((node, i) => {
-    ids.set(node.outputs[0] as string, i + 1);
-    return opOf(lowerNode(node, plan), ids, plan.values, store);
-  });
-  return { input, ops };
+type Values = ReadonlyMap<string, ValueType>;
+
+/** Lowering asks no more of an image than its rank, so the result serves images of any size. */
+const image: ValueType = { type: 'float32', dims: [1, 1, 1, 1] };
+
+/** Describes to the native side what a module computes. Its tensors are named by their offsets. */
+export function nativeGraph({ graph, store }: Pick<Definition, 'graph' | 'store'>): NativeGraph {
+  const names = [inputName, ...graph.nodes.flatMap(({ outputs }) => outputs)];
+  const ids = new Map(names.map((name, i) => [name, i]));
+  const values: Values = new Map([...graph.values, ...names.map((name) => [name, image] as const)]);
+  return {
+    ops: graph.nodes.map((node) => opOf(lowerNode(node, { tensors: graph.tensors, values }), ids, values, store)),
+  };
 }
 
 function opOf(
   { op, inputs, attributes }: NamedNode,
-  ids: Map<string, ValueId>,
-  values: ReturnType<typeof valuesFor>,
+  ids: ReadonlyMap<string, ValueId>,
+  values: Values,
   store: Store,
 ): Op {
   const [x = '', ...others] = inputs;
   const input = ids.get(x) as number;
   const offset = (i: number): number => store.slot(others[i] as string).offset;
-  const dims = (i: number): readonly number[] => values.get(others[i] as string)?.dims ?? [];
+  const rows = (): number => values.get(others[0] as string)?.dims[0] as number;
   const activation = attributes.activation === 'relu' ? 'relu' : 'none';
   const first = (name: string): number => (attributes[name] as number[])[0] as number;
   switch (op) {
@@ -38,7 +40,7 @@ function opOf(
       return {
         op: 'conv',
         input,
-        outChannels: dims(0)[0] as number,
+        outChannels: rows(),
         kernel: first('kernel'),
         stride: first('strides'),
         padding: first('pads'),
@@ -75,7 +77,7 @@ function opOf(
       return {
         op: 'squeezeExcite',
         input,
-        reduced: dims(0)[0] as number,
+        reduced: rows(),
         downWeight: offset(0),
         downBias: offset(1),
         upWeight: offset(2),

@@ -28,5 +28,5 @@ export class ProgramCache {
 
 function create(definition: Definition, mode: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>): Program {
   const stateLength = definition.store.values.length;
-  return new addon.Program({ ...mode, ...nativeGraph(definition, mode.input), stateLength });
+  return new addon.Program({ ...mode, ...nativeGraph(definition), stateLength });
 }

@@ -3,7 +3,6 @@ import { addon } from '../binding';
 import { mismatch } from '../errors';
 import { traitsOfVariant } from '../nn/blocks/variants';
 import type { Definition } from '../nn/core';
-import { nativeGraph } from '../nn/native-graph';
 import { type Network, networkCoreOf } from '../nn/networks/network';
 import type { CheckedTrainerOptions } from './options';
 import { trainerSpec } from './spec';
@@ -114,7 +113,7 @@ export class Engine {
     if (!this.#native || this.#dims !== dims.join()) {
       this.pull();
       this.restore(this.optimizerState());
-      this.#native = new addon.Trainer({ ...this.#spec, ...nativeGraph(this.#definition, dims) }, values);
+      this.#native = new addon.Trainer({ ...this.#spec, input: dims }, values);
       this.#native.writeOptimizer(this.#optimizer.memory);
       this.#native.stepCount = this.#optimizer.stepCount;
       this.#dims = dims.join();

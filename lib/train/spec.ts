@@ -2,19 +2,20 @@ import type { CustomL2Block, StateRange, TrainerSpec } from '../../binding';
 import type { Layer } from '../nn/blocks/layers';
 import type { BlockStructure } from '../nn/blocks/structure';
 import type { Definition } from '../nn/core';
-import type { NativeGraph } from '../nn/native-graph';
+import { nativeGraph } from '../nn/native-graph';
 import type { Slot, Store } from '../nn/state/state';
 import { wrongOption } from '../options';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import type { CheckedTrainerOptions } from './options';
 
-/** Describes to the native trainer how to train a network. */
+/** Describes a network to the native trainer, except for the dims of its input. */
 export function trainerSpec(
-  { store }: Definition,
+  definition: Definition,
   layers: readonly Layer[],
   options: CheckedTrainerOptions & { readonly customL2: boolean },
   preprocessing: Preprocessing,
-): Omit<TrainerSpec, keyof NativeGraph> {
+): Omit<TrainerSpec, 'input'> {
+  const { store } = definition;
   const { optimizer, momentum, nesterov, beta2, epsilon, labelSmoothing, clipNorm, threads } = options;
   const trained = store.slots.filter(({ kind }) => kind === 'parameter');
   const customL2 = options.customL2 ? layers.flatMap((layer) => customL2Of(layer, store)) : [];
@@ -22,6 +23,7 @@ export function trainerSpec(
   // Weights have several dims; biases, batch norms and alpha have one.
   const decayed = trained.filter(({ dims, offset }) => dims.length > 1 && !excepted.has(offset));
   return {
+    ...nativeGraph(definition),
     stateLength: store.values.length,
     ...(threads !== undefined && { threads }),
     optimizer,

@@ -1,8 +1,8 @@
-import { sizeOf } from '../../graph/graph';
+import { sizeOf, type ValueType } from '../../graph/graph';
 import { opOf } from '../../graph/ops';
 import { nodeView } from '../../graph/specialize';
 import { type Layer, layerGraph, layerSlots } from '../blocks/layers';
-import { outputName, valuesFor } from '../graph';
+import { inputName, outputName } from '../graph';
 import type { NetworkBlueprint } from './network-blueprint';
 
 /** Sizes of a layer: a block, or the classifier. */
@@ -57,15 +57,24 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
   };
 }
 
-/** What a layer makes of images with these dims. */
+/** Sizes of a layer for one image, [1, c, h, w]. */
 function measure(layer: Layer, image: readonly number[]) {
   const slots = layerSlots([layer]);
-  const graph = layerGraph([layer], slots);
-  const values = valuesFor(graph, image);
+  const { nodes, tensors, values: known } = layerGraph([layer], slots);
+  const values = new Map(known as ReadonlyMap<string, ValueType<number>>).set(inputName, {
+    type: 'float32',
+    dims: image,
+  });
+  let macs = 0;
+  for (const node of nodes) {
+    const [view, op] = [nodeView(node, values, tensors), opOf(node)];
+    values.set(node.outputs[0] as string, op.infer(view)[0] as ValueType<number>);
+    macs += op.macs?.(view) ?? 0;
+  }
   const trained = slots.filter(({ kind }) => kind === 'parameter');
   return {
     output: values.get(outputName)?.dims as readonly number[],
     parameters: trained.reduce((sum, { dims }) => sum + sizeOf(dims), 0),
-    macs: graph.nodes.reduce((sum, node) => sum + (opOf(node).macs?.(nodeView(node, values, graph.tensors)) ?? 0), 0),
+    macs,
   };
 }
