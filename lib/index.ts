@@ -35,6 +35,7 @@ export type { Form } from './nn/blocks/structure';
 export type { Variant } from './nn/blocks/variants';
 export type { BackwardOptions, ForwardOptions, LoadStateDictOptions, Module, StateDictOptions } from './nn/module';
 export type { ArchitectureName } from './nn/networks/architectures';
+export type { StepTensor } from './nn/networks/chain';
 export { createModel, type Network } from './nn/networks/network';
 export type { CheckedNetworkOptions, NetworkOptions } from './nn/networks/network-options';
 export type { LayerSummary, NetworkSummary } from './nn/networks/summary';

@@ -3,7 +3,7 @@ import { describe, mismatch, within } from '../errors';
 import { isNormal } from '../graph/data-types';
 import { sizeOf } from '../graph/graph';
 import { excessiveSum } from '../graph/integer-sums';
-import type { StepTensor } from '../nn/networks/chain';
+import { type StepKind, type StepTensor, stepKeys } from '../nn/networks/chain';
 import {
   type IntegerConv,
   outputParameters,
@@ -35,7 +35,7 @@ export function checkParts(parts: unknown): asserts parts is QuantizedParts {
   });
 }
 
-const kinds: readonly unknown[] = ['conv', 'globalAverage', 'squeezeExcite'];
+const kinds: readonly unknown[] = Object.keys(stepKeys);
 
 /** Checks that a value is a layer at all. */
 function checkForm(value: unknown): void {
@@ -50,9 +50,12 @@ function checkForm(value: unknown): void {
   if (precision === 'int8') within('input', () => objectOf(layer.input, 'a scale and a zero point'));
   within('attributes', () => objectOf(layer.attributes, 'those of a node'));
   within('tensors', () => {
-    for (const tensor of listOf(layer.tensors)) {
-      for (const dim of listOf(objectOf<StepTensor>(tensor, 'a tensor').dims)) checkSize(dim);
+    const tensors = listOf(layer.tensors).map((tensor) => objectOf<StepTensor>(tensor, 'a tensor'));
+    const keys: readonly string[] = stepKeys[kind as StepKind];
+    if (tensors.length !== keys.length || tensors.some(({ key }, i) => key !== keys[i])) {
+      throw mismatch('ERR_INVALID_ARG', `the tensors of a ${kind}`, 'others');
     }
+    for (const { dims } of tensors) listOf(dims).forEach(checkSize);
   });
 }
 

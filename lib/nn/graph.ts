@@ -1,4 +1,6 @@
+import type { TrainedActivation } from '../../binding';
 import type { Attributes, Graph, GraphNode, ValueType } from '../graph/graph';
+import { nodeOf } from '../graph/rewriter';
 import type { SlotSpec, Store } from './state/state';
 
 /** Names of the input and of the output of every module of this package. */
@@ -21,6 +23,18 @@ export function squareWindow({ kernel, stride = 1, padding = 0, dilation = 1 }: 
     pads: [padding, padding, padding, padding],
     strides: [stride, stride],
   };
+}
+
+/** A node with one output, which has its name. */
+export function namedNode(
+  name: string,
+  op: string,
+  inputs: readonly string[],
+  attributes?: Attributes,
+  activation: TrainedActivation = 'none',
+): GraphNode {
+  const node = nodeOf({ name, outputs: [name] }, op, inputs, attributes);
+  return activation === 'none' ? node : { ...node, activation: { kind: activation } };
 }
 
 /**

@@ -120,8 +120,10 @@ describe('what cannot be computed is refused when the model is made', () => {
 
 describe('what is no model is refused', () => {
   const layer = { name: 'a', kind: 'globalAverage', precision: 'float32', attributes: {}, tensors: [] as unknown[] };
-  const conv = { ...layer, kind: 'conv', tensors: [{ key: 'weight', name: 'a.weight', dims: [1, 1, 1, 1] }] };
-  const excite = { ...layer, kind: 'squeezeExcite', tensors: [{ key: 'downWeight', name: 'w', dims: [1, 1, 1, 1] }] };
+  const tensorsOf = (...keys: string[]) => keys.map((key) => ({ key, name: key, dims: [1] }));
+  const conv = { ...layer, kind: 'conv', tensors: tensorsOf('weight', 'bias') };
+  const keys = ['downWeight', 'downBias', 'upWeight', 'upBias'];
+  const excite = { ...layer, kind: 'squeezeExcite', tensors: tensorsOf(...keys) };
 
   test.each<[unknown, string]>([
     [undefined, 'the parts of a quantised model, received undefined'],
@@ -137,7 +139,19 @@ describe('what is no model is refused', () => {
     [{ layers: [{ ...layer, precision: 'int8' }], recipe: {}, inChannels: 1 }, 'layers[0], input'],
     [{ layers: [{ ...excite, precision: 'int8' }], recipe: {}, inChannels: 1 }, 'layers[0], precision'],
     [{ layers: [{ ...conv, attributes: 1 }], recipe: {}, inChannels: 1 }, 'layers[0], attributes'],
-    [{ layers: [{ ...conv, tensors: [{ dims: [0] }] }], recipe: {}, inChannels: 1 }, 'layers[0], tensors'],
+    [
+      { layers: [{ ...conv, tensors: [{ key: 'weight', dims: [1] }] }], recipe: {}, inChannels: 1 },
+      'the tensors of a conv',
+    ],
+    [{ layers: [{ ...excite, tensors: tensorsOf(...keys, 'bias') }], recipe: {}, inChannels: 1 }, 'tensors'],
+    [
+      {
+        layers: [{ ...conv, tensors: [{ ...conv.tensors[0], dims: [0] }, conv.tensors[1]] }],
+        recipe: {},
+        inChannels: 1,
+      },
+      'tensors: expected an integer from 1 on',
+    ],
     [{ layers: [{ ...conv, tensors: {} }], recipe: {}, inChannels: 1 }, 'layers[0], tensors'],
     [{ layers: [{ ...conv, tensors: [{}] }], recipe: {}, inChannels: 1 }, 'layers[0], tensors'],
     [{ layers: [conv], recipe: {}, inChannels: 1 }, 'layer a, weight: expected values of type Float32Array'],

@@ -1,10 +1,9 @@
 import { boundary } from '../../errors';
-import { nodeOf } from '../../graph/rewriter';
 import { maxChannels, maxHalo } from '../../limits';
 import { boolean, integer, oneOf, type Parsed, parseOptions, seedField } from '../../options';
 import { Random } from '../../random';
 import { type Definition, ModuleCore } from '../core';
-import { graphOf, inputName, squareWindow } from '../graph';
+import { graphOf, inputName, namedNode, squareWindow } from '../graph';
 import { Module } from '../module';
 import { allLayouts } from '../state/layouts';
 import { type SlotSpec, Store } from '../state/state';
@@ -78,13 +77,11 @@ function define(options: Parsed<typeof fields>): Definition {
   if (options.bias) slots.push({ name: 'bias', dims: [outChannels], kind: 'parameter' });
   const inputs = [inputName, ...slots.map(({ name }) => name)];
   const attributes = { ...squareWindow({ kernel: kernelSize, stride, padding, dilation }), group: groups };
-  const node = nodeOf({ name: 'conv', outputs: ['conv'] }, 'conv', inputs, attributes);
-  const nodes = [activation === 'none' ? node : { ...node, activation: { kind: activation } }];
   return {
     summary,
     inChannels,
     store: new Store(slots),
-    graph: graphOf(nodes, inChannels, slots),
+    graph: graphOf([namedNode('conv', 'conv', inputs, attributes, activation)], inChannels, slots),
     layouts: allLayouts,
     namings: () => [{ names: slots.map(({ name }) => name), layouts: allLayouts }],
     traits: traitsFrom({ stride, dilation, padding, activation }),

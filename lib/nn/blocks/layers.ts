@@ -1,6 +1,5 @@
 import type { Graph, GraphNode } from '../../graph/graph';
-import { nodeOf } from '../../graph/rewriter';
-import { graphOf, inputName, squareWindow } from '../graph';
+import { graphOf, inputName, namedNode, squareWindow } from '../graph';
 import type { SlotSpec } from '../state/state';
 import { blockNodes } from './nodes';
 import { type BlockStructure, slotsOf } from './structure';
@@ -42,7 +41,7 @@ export function inChannelsOf(layer: Layer): number {
 }
 
 /** The graph that computes layers one after the other. It ends in [n, classes, 1, 1] where the last one is a classifier. */
-export function layerGraph(layers: readonly Layer[], slots = layerSlots(layers)): Graph {
+export function layerGraph(layers: readonly Layer[], slots: readonly SlotSpec[] = layerSlots(layers)): Graph {
   const nodes: GraphNode[] = [];
   for (const layer of layers) {
     const input = nodes.at(-1)?.name ?? inputName;
@@ -57,7 +56,7 @@ export function layerGraph(layers: readonly Layer[], slots = layerSlots(layers))
 function classifierNodes({ name }: ClassifierLayer, input: string): GraphNode[] {
   const pool = 'pool';
   return [
-    nodeOf({ name: pool, outputs: [pool] }, 'globalAveragePool', [input]),
-    nodeOf({ name, outputs: [name] }, 'conv', [pool, `${name}.weight`, `${name}.bias`], squareWindow({ kernel: 1 })),
+    namedNode(pool, 'globalAveragePool', [input]),
+    namedNode(name, 'conv', [pool, `${name}.weight`, `${name}.bias`], squareWindow({ kernel: 1 })),
   ];
 }

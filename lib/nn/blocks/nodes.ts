@@ -1,6 +1,5 @@
 import type { Attributes, GraphNode } from '../../graph/graph';
-import { nodeOf } from '../../graph/rewriter';
-import { squareWindow } from '../graph';
+import { namedNode, squareWindow } from '../graph';
 import { squeezeExciteSlots } from './squeeze-excite';
 import { type BlockShape, type BlockStructure, type Branch, batchNormSlots, type ConvBranch } from './structure';
 
@@ -12,7 +11,7 @@ export function blockNodes(name: string, block: BlockStructure, input: string): 
   const { shape, branches, postBatchNorm, squeezeExcite } = block;
   const nodes: GraphNode[] = [];
   const add = (made: string, op: string, inputs: readonly string[], attributes?: Attributes): string => {
-    nodes.push(nodeOf({ name: made, outputs: [made] }, op, inputs, attributes));
+    nodes.push(namedNode(made, op, inputs, attributes));
     return made;
   };
   const carrier = carrierOf(branches);

@@ -1,11 +1,18 @@
 import type { TrainedActivation } from '../../../binding';
 import { mismatch } from '../../errors';
-import type { Attributes, Graph, GraphNode } from '../../graph/graph';
+import type { Attributes, Graph } from '../../graph/graph';
 import { squeezeExciteNames } from '../blocks/squeeze-excite';
 import type { Definition } from '../core';
 import type { SlotSpec, Store } from '../state/state';
 
-export type StepKind = 'conv' | 'globalAverage' | 'squeezeExcite';
+/** What the tensors of each kind of step are to it, in the order of the node's inputs. */
+export const stepKeys = {
+  conv: ['weight', 'bias'],
+  globalAverage: [],
+  squeezeExcite: squeezeExciteNames,
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type StepKind = keyof typeof stepKeys;
 
 /** A node of a graph in deploy form, which reads the output of the node before. A linear layer is a convolution of one pixel. */
 export interface StepOf<K extends StepKind> {
@@ -23,8 +30,7 @@ export type Step = { readonly [K in StepKind]: StepOf<K> }[StepKind];
 
 /** A tensor of a step. */
 export interface StepTensor {
-  /** What it is to the step. */
-  readonly key: 'weight' | 'bias' | (typeof squeezeExciteNames)[number];
+  readonly key: (typeof stepKeys)[StepKind][number];
   /** In the state dict, which may not have the bias of a convolution. */
   readonly name: string;
   /** In the state dict: the weight of a linear layer has two. */
@@ -52,25 +58,16 @@ export function opOfStep({ kind }: Step): string {
 /** The steps of a graph in deploy form. @param slots Tensors of its state. */
 export function stepsOf({ nodes }: Graph, slots: readonly SlotSpec[]): Step[] {
   const state = new Map(slots.map(({ name, dims }) => [name, dims]));
-  return nodes.map((node) => {
-    const kind = node.op === 'globalAveragePool' ? 'globalAverage' : (node.op as 'conv');
-    const { name, attributes } = node;
-    const activation = node.activation ? 'relu' : 'none';
-    return { kind, name, attributes, activation, tensors: tensorsOf(node, (of) => state.get(of) as readonly number[]) };
+  return nodes.map(({ name, op, attributes, activation, inputs: [, ...names] }) => {
+    const kind = op === 'globalAveragePool' ? 'globalAverage' : (op as 'conv');
+    const [first = ''] = names;
+    const tensors = stepKeys[kind].map((key, i): StepTensor => {
+      const tensor = names[i] ?? prefixOf(first) + key;
+      // An absent bias has the rows of the weight.
+      return { key, name: tensor, dims: state.get(tensor) ?? (state.get(first) as number[]).slice(0, 1) };
+    });
+    return { kind, name, attributes, activation: activation ? 'relu' : 'none', tensors };
   });
-}
-
-function tensorsOf({ op, inputs: [, ...names] }: GraphNode, dimsOf: (name: string) => readonly number[]): StepTensor[] {
-  if (op === 'squeezeExcite') {
-    return names.map((name, i) => ({ key: squeezeExciteNames[i] as StepTensor['key'], name, dims: dimsOf(name) }));
-  }
-  if (op !== 'conv') return [];
-  const [weight = '', bias = `${prefixOf(weight)}bias`] = names;
-  const dims = dimsOf(weight);
-  return [
-    { key: 'weight', name: weight, dims },
-    { key: 'bias', name: bias, dims: dims.slice(0, 1) },
-  ];
 }
 
 /** "stage1.0.rbr_reparam." for "stage1.0.rbr_reparam.weight", nothing for "weight". */

@@ -1,9 +1,8 @@
 import type { TrainedActivation } from '../../../binding';
-import type { Graph, GraphNode, GraphTensor } from '../../graph/graph';
-import { nodeOf } from '../../graph/rewriter';
+import type { Attributes, Graph, GraphNode, GraphTensor } from '../../graph/graph';
 import { bytesOf } from '../../graph/tensors';
 import type { Definition } from '../core';
-import { inputName, operandDims, outputName, withNumbers } from '../graph';
+import { inputName, namedNode, operandDims, outputName, withNumbers } from '../graph';
 import {
   checkDeployed,
   deploySteps,
@@ -43,10 +42,10 @@ export function flattened(graph: Graph, layer = graph.nodes.at(-1)?.name): Graph
   const last = graph.nodes.at(-1) as GraphNode;
   const dims = ['N', graph.values.get(outputName)?.dims[1] as number];
   const shape = { type: 'int64' as const, dims: [2], data: BigInt64Array.of(-1n, BigInt(dims[1] as number)) };
-  const reshape = nodeOf({ name: `${layer}.flat`, outputs: [outputName] }, 'reshape', [last.name, `${layer}.dims`]);
+  const reshape = namedNode(`${layer}.flat`, 'reshape', [last.name, `${layer}.dims`]);
   return {
     ...graph,
-    nodes: [...graph.nodes.slice(0, -1), { ...last, outputs: [last.name] }, reshape],
+    nodes: [...graph.nodes.slice(0, -1), { ...last, outputs: [last.name] }, { ...reshape, outputs: [outputName] }],
     tensors: new Map([...graph.tensors, [`${layer}.dims`, shape]]),
     values: new Map([[outputName, { type: 'float32', dims }]]),
   };
@@ -121,8 +120,8 @@ export class ChainGraph {
     wanted: string,
     op: string,
     operands: readonly string[] = [],
-    attributes?: GraphNode['attributes'],
-    activation: TrainedActivation = 'none',
+    attributes?: Attributes,
+    activation?: TrainedActivation,
   ): void {
     this.#value = this.node(wanted, op, [this.#value, ...operands], attributes, activation);
   }
@@ -132,12 +131,11 @@ export class ChainGraph {
     wanted: string,
     op: string,
     inputs: readonly string[],
-    attributes: GraphNode['attributes'] = {},
-    activation: TrainedActivation = 'none',
+    attributes?: Attributes,
+    activation?: TrainedActivation,
   ): string {
     const name = this.#unique(wanted);
-    const node = nodeOf({ name, outputs: [name] }, op, inputs, attributes);
-    this.#nodes.push(activation === 'none' ? node : { ...node, activation: { kind: activation } });
+    this.#nodes.push(namedNode(name, op, inputs, attributes, activation));
     return name;
   }
 
