@@ -1,4 +1,4 @@
-import type { Op, Program } from '../../binding';
+import type { Program, ProgramNode } from '../../binding';
 import { describeList, failure, mismatch, within } from '../errors';
 import type { Size } from '../image-size';
 import type { Preprocessing } from '../preprocessing';
@@ -6,19 +6,20 @@ import { asImages, asTensor, inThisRealm, type Tensor } from '../tensor';
 import { refuseClones } from '../uncloneable';
 import type { Form } from './blocks/structure';
 import type { Step } from './networks/chain';
+import { stateTensors } from './nodes';
 import { ProgramCache } from './programs';
 import type { Naming, OtherKind } from './state/fit';
 import type { Layout } from './state/layouts';
 import type { Store } from './state/state';
 import type { Traits } from './state/traits';
 
-/** What a module is: its tensors and the ops that compute it. A block gets a new definition when it changes its form. */
+/** What a module is: its tensors and the nodes that compute it. A block gets a new definition when it changes its form. */
 export interface Definition {
   /** For messages: "QARepVGGBlock(64 -> 64, stride 1)". */
   readonly summary: string;
   readonly inChannels: number;
   readonly store: Store;
-  readonly ops: readonly Op[];
+  readonly nodes: readonly ProgramNode[];
   /** The same without branches and batch norms; undefined unless in deploy form. */
   readonly steps: readonly Step[] | undefined;
   /** How far the branches are folded; nothing for a module without branches. */
@@ -135,10 +136,15 @@ export class ModuleCore {
   #prepare(x: unknown, training: boolean, gradients: boolean): { input: Tensor; program: Program } {
     const input = within('input', () => asImages(x, this.#definition.inChannels));
     // Read after x: reading x may run the caller's code, which may change the form.
-    const { ops, store } = this.#definition;
+    const { nodes, store } = this.#definition;
     store.checkAttached();
     const mode = { input: input.dims, training, gradients };
-    const program = this.#programs.get({ ...mode, ops, stateLength: store.values.length });
+    const program = this.#programs.get({
+      ...mode,
+      nodes,
+      tensors: stateTensors(store),
+      stateLength: store.values.length,
+    });
     return { input, program };
   }
 }

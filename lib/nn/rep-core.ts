@@ -137,9 +137,9 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
 }
 
 /** What layers compute on a state. */
-function computation(layers: readonly Layer[], form: Form, store: Store): Pick<Definition, 'ops' | 'steps' | 'flat'> {
+function computation(layers: readonly Layer[], form: Form, store: Store): Pick<Definition, 'nodes' | 'steps' | 'flat'> {
   return {
-    ops: lowerLayers(layers, store),
+    nodes: lowerLayers(layers, store),
     steps: form === 'deploy' ? stepsOf(layers) : undefined,
     flat: layers.at(-1)?.kind === 'classifier',
   };

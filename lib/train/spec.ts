@@ -2,6 +2,7 @@ import type { CustomL2Block, StateRange, TrainerSpec } from '../../binding';
 import type { BlockStructure } from '../nn/blocks/branches';
 import type { Layer } from '../nn/blocks/layers';
 import type { Definition } from '../nn/core';
+import { stateTensors } from '../nn/nodes';
 import type { Slot, Store } from '../nn/state/state';
 import { wrongOption } from '../options';
 import { byteScaling, type Preprocessing } from '../preprocessing';
@@ -9,7 +10,7 @@ import type { CheckedTrainerOptions } from './options';
 
 /** Describes a network to the native trainer, except for the dims of its input. */
 export function trainerSpec(
-  { store, ops }: Definition,
+  { store, nodes }: Definition,
   layers: readonly Layer[],
   options: CheckedTrainerOptions & { readonly customL2: boolean },
   preprocessing: Preprocessing,
@@ -21,7 +22,8 @@ export function trainerSpec(
   // Weights have several dims; biases, batch norms and alpha have one.
   const decayed = trained.filter(({ dims, offset }) => dims.length > 1 && !excepted.has(offset));
   return {
-    ops,
+    tensors: stateTensors(store),
+    nodes,
     stateLength: store.values.length,
     ...(threads !== undefined && { threads }),
     optimizer,

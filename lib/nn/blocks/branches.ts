@@ -1,20 +1,13 @@
-import type {
-  ConvGeometry,
-  FuseBatchNorm,
-  FuseBranch,
-  FuseSpec,
-  Op,
-  TrainedActivation,
-  ValueId,
-} from '../../../binding';
+import type { FuseBatchNorm, FuseBranch, FuseSpec, ProgramNode, TrainedActivation } from '../../../binding';
+import type { Nodes } from '../nodes';
 import type { SlotSpec, Store } from '../state/state';
-import { type SqueezeExcite, squeezeExciteOp, squeezeExciteSlots } from './squeeze-excite';
+import { lowerSqueezeExcite, type SqueezeExcite, squeezeExciteSlots } from './squeeze-excite';
 
 /**
  * What one block computes: a sum of branches, then perhaps a batch norm, a squeeze-and-excitation and an activation.
  *
  * Every form of a block is a structure: the train form has several branches, the deploy form a single plain convolution.
- * State, op list and fusion are all derived from it, so they cannot disagree. Strings are tensor names in the 'official'
+ * State, nodes and fusion are all derived from it, so they cannot disagree. Strings are tensor names in the 'official'
  * layout.
  */
 export interface BlockStructure {
@@ -65,6 +58,34 @@ export function weightDims(block: BlockStructure, kernel: number): number[] {
   return [block.outChannels, block.inChannels / block.groups, kernel, kernel];
 }
 
+/** Sizes of a convolution that do not depend on its input. */
+export interface ConvGeometry {
+  readonly outChannels: number;
+  /** Square kernel, 1 or 3. */
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  readonly groups: number;
+}
+
+/** The attributes of a node that slides a square window. */
+export function windowAttributes(geometry: Omit<ConvGeometry, 'outChannels'>): ProgramNode['attributes'] {
+  const { kernel, stride, padding, dilation, groups } = geometry;
+  return {
+    kernel: [kernel, kernel],
+    strides: [stride, stride],
+    pads: [padding, padding, padding, padding],
+    dilations: [dilation, dilation],
+    group: groups,
+  };
+}
+
+const averageWindow = {
+  ...windowAttributes({ kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1 }),
+  countIncludePad: true,
+};
+
 /** Keeps the centre tap of both kernels on the same pixel, so that their outputs can be added. */
 export function convGeometry({ outChannels, stride, dilation, groups }: BlockStructure, kernel: 1 | 3): ConvGeometry {
   const isPoint = kernel === 1;
@@ -89,32 +110,20 @@ function batchNormSlots({ outChannels }: BlockStructure, prefix: string | undefi
   ];
 }
 
-/** Appends the ops that compute a block from the value `source`, by default the output of the ops so far. */
-export function lower(block: BlockStructure, store: Store, ops: Op[], source: ValueId = ops.length): void {
-  const push = (op: Op): ValueId => ops.push(op);
-  const offset = (name: string): number => store.slot(name).offset;
-
+/** Appends the nodes that compute a block from the value `source`, by default the output of the nodes so far. */
+export function lower(block: BlockStructure, nodes: Nodes, source: number = nodes.last): void {
   const normalize = (
-    input: ValueId,
+    input: number,
     prefix: string | undefined,
     activation: TrainedActivation,
-    addend?: ValueId,
-  ): ValueId =>
-    prefix === undefined
-      ? input
-      : push({
-          op: 'batchNorm',
-          input,
-          ...(addend !== undefined && { addend }),
-          eps: block.eps,
-          momentum: block.momentum,
-          weight: offset(`${prefix}.weight`),
-          bias: offset(`${prefix}.bias`),
-          runningMean: offset(`${prefix}.running_mean`),
-          runningVar: offset(`${prefix}.running_var`),
-          batches: offset(`${prefix}.num_batches_tracked`),
-          activation,
-        });
+    addend?: number,
+  ): number => {
+    if (prefix === undefined) return input;
+    const tensors = ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'];
+    const inputs = [input, ...tensors.map((name) => nodes.tensor(`${prefix}.${name}`))];
+    if (addend !== undefined) inputs.push(addend);
+    return nodes.push('batchNorm', prefix, inputs, { epsilon: block.eps, momentum: block.momentum, activation });
+  };
 
   // A 1x1 branch without batch norm absorbs the identity, as ones on its diagonal: this saves a pass over the images.
   const carrier = block.branches.find(
@@ -124,32 +133,28 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const isCarried = (branch: Branch): boolean =>
     carrier !== undefined && branch.kind === 'identity' && branch.batchNorm === undefined;
 
-  const convolve = (branch: ConvBranch, activation: TrainedActivation): ValueId => {
+  const convolve = (branch: ConvBranch, activation: TrainedActivation): number => {
     const { kernel, weight, bias, scale } = branch;
-    const value = push({
-      op: 'conv',
-      input: source,
-      ...convGeometry(block, kernel),
-      weight: offset(weight),
-      ...(bias !== undefined && { bias: offset(bias) }),
-      ...(branch === carrier && block.branches.some(isCarried) && { identity: true }),
-      activation,
-    });
-    return scale === undefined ? value : push({ op: 'scale', input: value, factor: offset(scale) });
+    const inputs = [source, nodes.tensor(weight)];
+    if (bias !== undefined) inputs.push(nodes.tensor(bias));
+    const identity = branch === carrier && block.branches.some(isCarried);
+    const window = windowAttributes(convGeometry(block, kernel));
+    const value = nodes.push('conv', weight, inputs, { ...window, identity, activation });
+    return scale === undefined ? value : nodes.push('scale', scale, [value, nodes.tensor(scale)], {});
   };
 
-  // The last op applies the activation.
+  // The last node applies the activation.
   const computed = block.branches.filter((branch) => !isCarried(branch));
   const single = computed.length === 1;
   const afterPost = block.squeezeExcite === undefined ? block.activation : 'none';
   const afterSum = block.postBatchNorm === undefined ? afterPost : 'none';
-  const compute = (branch: Branch, addend?: ValueId): ValueId => {
-    if (branch.kind === 'average') return push({ op: 'averagePool', input: source });
+  const compute = (branch: Branch, addend?: number): number => {
+    if (branch.kind === 'average') return nodes.push('averagePool', 'average', [source], averageWindow);
     const value = branch.kind === 'conv' ? convolve(branch, single ? afterSum : 'none') : source;
     return normalize(value, branch.batchNorm, 'none', addend);
   };
-  const sumOf = (values: readonly ValueId[], activation: TrainedActivation): ValueId =>
-    values.length === 1 ? (values[0] as ValueId) : push({ op: 'add', inputs: values, activation });
+  const sumOf = (values: readonly number[], activation: TrainedActivation): number =>
+    values.length === 1 ? (values[0] as number) : nodes.push('sum', 'sum', values, { activation });
 
   const [last, ...others] = computed.filter((branch) => branch.batchNorm !== undefined);
   const plain = computed.filter((branch) => branch !== last);
@@ -158,7 +163,7 @@ export function lower(block: BlockStructure, store: Store, ops: Op[], source: Va
   const values = (absorbsSum ? plain : computed).map((branch) => compute(branch));
   const sum = absorbsSum ? compute(last, sumOf(values, 'none')) : sumOf(values, afterSum);
   const normalized = normalize(sum, block.postBatchNorm, afterPost);
-  if (block.squeezeExcite) push(squeezeExciteOp(block.squeezeExcite, store, normalized, block.activation));
+  if (block.squeezeExcite) lowerSqueezeExcite(block.squeezeExcite, nodes, normalized, block.activation);
 }
 
 /** Describes to the native fusion how to fold `block` into one convolution. Without `foldPost` the post batch norm stays. */

@@ -1,4 +1,3 @@
-import type { Op } from '../../../binding';
 import { boundary } from '../../errors';
 import { maxChannels, maxHalo } from '../../limits';
 import { boolean, integer, oneOf, type Parsed, parseOptions, seedField } from '../../options';
@@ -6,9 +5,11 @@ import { Random } from '../../random';
 import { type Definition, ModuleCore } from '../core';
 import { Module } from '../module';
 import type { Step } from '../networks/chain';
+import { Nodes } from '../nodes';
 import { allLayouts } from '../state/layouts';
 import { Store } from '../state/state';
 import { traitsFrom } from '../state/traits';
+import { windowAttributes } from './branches';
 import { checkGroups } from './options';
 
 /** Options of {@link Conv2d}. */
@@ -78,20 +79,16 @@ function define(options: Parsed<typeof fields>): Definition {
   const slots = options.bias ? [weight, bias] : [weight];
   const store = new Store(slots.map((slot) => ({ ...slot, kind: 'parameter' })));
   const geometry = { outChannels, kernel: kernelSize, stride, padding, dilation, groups, activation };
-  const op: Op = {
-    op: 'conv',
-    input: 0,
-    ...geometry,
-    weight: store.slot('weight').offset,
-    ...(options.bias && { bias: store.slot('bias').offset }),
-  };
+  const nodes = new Nodes(store);
+  const inputs = [nodes.last, ...slots.map(({ name }) => nodes.tensor(name))];
+  nodes.push('conv', 'conv', inputs, { ...windowAttributes(geometry), activation });
   const names = { weightName: 'weight', weightDims: weight.dims, biasName: 'bias' };
   const step: Step = { kind: 'conv', name: 'conv', inChannels, ...geometry, ...names };
   return {
     summary,
     inChannels,
     store,
-    ops: [op],
+    nodes: nodes.list,
     steps: [step],
     layouts: allLayouts,
     namings: () => [{ names: store.slots.map(({ name }) => name), layouts: allLayouts }],

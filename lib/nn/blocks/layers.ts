@@ -1,6 +1,7 @@
-import type { ConvGeometry, Op } from '../../../binding';
+import type { ProgramNode } from '../../../binding';
+import { Nodes } from '../nodes';
 import type { SlotSpec, Store } from '../state/state';
-import { type BlockStructure, lower, slotsOf } from './branches';
+import { type BlockStructure, type ConvGeometry, lower, slotsOf, windowAttributes } from './branches';
 
 /** A module that can be re-parameterised is a row of layers: blocks, and at the end of a network its classifier. */
 export type Layer = BlockLayer | ClassifierLayer;
@@ -33,14 +34,14 @@ function classifierSlots({ name, features, classes }: ClassifierLayer): SlotSpec
   ];
 }
 
-/** The ops that compute layers one after the other, from value 0. */
-export function lowerLayers(layers: readonly Layer[], store: Store): Op[] {
-  const ops: Op[] = [];
+/** The nodes that compute layers one after the other. */
+export function lowerLayers(layers: readonly Layer[], store: Store): readonly ProgramNode[] {
+  const nodes = new Nodes(store);
   for (const layer of layers) {
-    if (layer.kind === 'block') lower(layer.block, store, ops);
-    else lowerClassifier(layer, store, ops);
+    if (layer.kind === 'block') lower(layer.block, nodes);
+    else lowerClassifier(layer, nodes);
   }
-  return ops;
+  return nodes.list;
 }
 
 /** A linear layer is a 1x1 convolution of one pixel. */
@@ -48,13 +49,8 @@ export function linearGeometry(outChannels: number): ConvGeometry {
   return { outChannels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
 }
 
-function lowerClassifier({ name, classes }: ClassifierLayer, store: Store, ops: Op[]): void {
-  const pooled = ops.push({ op: 'globalAverage', input: ops.length });
-  ops.push({
-    op: 'conv',
-    input: pooled,
-    ...linearGeometry(classes),
-    weight: store.slot(`${name}.weight`).offset,
-    bias: store.slot(`${name}.bias`).offset,
-  });
+function lowerClassifier({ name, classes }: ClassifierLayer, nodes: Nodes): void {
+  const pooled = nodes.push('globalPool', `${name}.pool`, [nodes.last], { kind: 'average' });
+  const inputs = [pooled, nodes.tensor(`${name}.weight`), nodes.tensor(`${name}.bias`)];
+  nodes.push('conv', name, inputs, windowAttributes(linearGeometry(classes)));
 }

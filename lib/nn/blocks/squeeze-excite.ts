@@ -1,5 +1,6 @@
-import type { SqueezeExciteOp, TrainedActivation, ValueId } from '../../../binding';
-import type { SlotSpec, Store } from '../state/state';
+import type { TrainedActivation } from '../../../binding';
+import type { Nodes } from '../nodes';
+import type { SlotSpec } from '../state/state';
 
 /** A squeeze-and-excitation (arXiv 1709.01507): every channel times a gate that depends on the means of all channels. */
 export interface SqueezeExcite {
@@ -14,10 +15,6 @@ export const squeezeExciteNames = ['downWeight', 'downBias', 'upWeight', 'upBias
 
 /** Something for each of the four tensors of a squeeze-and-excitation. */
 export type SqueezeExciteTensors<T> = Readonly<Record<(typeof squeezeExciteNames)[number], T>>;
-
-function eachTensor<T>(of: (name: (typeof squeezeExciteNames)[number]) => T): SqueezeExciteTensors<T> {
-  return Object.fromEntries(squeezeExciteNames.map((name) => [name, of(name)])) as SqueezeExciteTensors<T>;
-}
 
 /** The names of its tensors in the state. */
 export function squeezeExciteKeys({ name }: SqueezeExcite): SqueezeExciteTensors<string> {
@@ -44,13 +41,13 @@ export function squeezeExciteSlots(excite: SqueezeExcite, channels: number): Slo
   return squeezeExciteNames.map((name) => ({ name: keys[name], dims: dims[name], kind: 'parameter' }));
 }
 
-export function squeezeExciteOp(
+export function lowerSqueezeExcite(
   excite: SqueezeExcite,
-  store: Store,
-  input: ValueId,
+  nodes: Nodes,
+  input: number,
   activation: TrainedActivation,
-): SqueezeExciteOp {
+): void {
   const keys = squeezeExciteKeys(excite);
-  const offsets = eachTensor((name) => store.slot(keys[name]).offset);
-  return { op: 'squeezeExcite', input, reduced: excite.reduced, ...offsets, activation };
+  const tensors = squeezeExciteNames.map((name) => nodes.tensor(keys[name]));
+  nodes.push('squeezeExcite', excite.name, [input, ...tensors], { activation });
 }

@@ -1,6 +1,6 @@
-import type { ConvGeometry, TrainedActivation } from '../../../binding';
+import type { TrainedActivation } from '../../../binding';
 import { mismatch } from '../../errors';
-import { convGeometry, weightDims } from '../blocks/branches';
+import { type ConvGeometry, convGeometry, weightDims } from '../blocks/branches';
 import { type BlockLayer, type ClassifierLayer, type Layer, linearGeometry } from '../blocks/layers';
 import {
   type SqueezeExciteTensors,
