@@ -3,7 +3,7 @@
  *
  * Conventions
  * - Images and gradients are NCHW, row-major, float32, exactly as long as their dims say.
- * - A network's parameters and buffers are in one flat Float32Array, the "state". Ops name their tensors by offset in it, in
+ * - A network's parameters and buffers are in one flat Float32Array, the "state". Tensors are named by offset in it, in
  *   floats. Gradients of parameters are in a second array with the same offsets.
  * - Errors are instances of the class passed to `setErrorClass`.
  */
@@ -11,104 +11,41 @@
 /** Offset of a tensor in the flat state, in floats. */
 export type StateOffset = number;
 
-/** Number of a value: 0 is the network's input; op number i of the list makes value i + 1. */
-export type ValueId = number;
-
-/** What an op of a program applies to its output before it stores it: an activation with a gradient. */
+/** An activation with a gradient. */
 export type TrainedActivation = 'relu' | 'none';
 
-/** Sizes of a convolution that do not depend on its input. */
-export interface ConvGeometry {
-  readonly outChannels: number;
-  /** Square kernel, 1 or 3. */
-  readonly kernel: number;
-  readonly stride: number;
-  readonly padding: number;
-  readonly dilation: number;
-  readonly groups: number;
+/** A tensor of the state. */
+export interface StateTensor {
+  readonly offset: StateOffset;
+  readonly dims: readonly number[];
 }
 
-export interface ConvOp extends ConvGeometry {
-  readonly op: 'conv';
-  readonly input: ValueId;
-  /** [outChannels, inChannels / groups, kernel, kernel] */
-  readonly weight: StateOffset;
-  /** [outChannels] */
-  readonly bias?: StateOffset;
-  /** Adds the input to the output: kernel 1, stride 1, as many output as input channels. */
-  readonly identity?: boolean;
-  readonly activation?: TrainedActivation;
-}
+/**
+ * A node of a program, like {@link GraphNode}; it has one output, whose type follows from its operands. Operands are maps, that is the
+ * input or outputs of nodes, and tensors of the state, whose trailing dims of 1 do not count. `activation` is none or relu.
+ * - `conv` [x, weight, bias?]: attributes as in inference, for a square kernel of at most 7x7 and the same sizes both ways.
+ *   `identity` adds x to the output of a 1x1 convolution of stride 1 that keeps the number of channels.
+ * - `batchNorm` [x, weight, bias, mean, variance, batches, addend?]: tensors of [channels], but batches has one number; epsilon,
+ *   momentum. addend is a map with the dims of x that is added to the output; then there is no activation.
+ * - `sum` [a, b, ...]: at most eight maps with the same dims.
+ * - `scale` [x, factor]: factor has one number. No activation.
+ * - `averagePool` [x]: attributes as in inference, for 3x3, stride 1 and padding 1, which counts; outputSize may be left out. No
+ *   activation.
+ * - `globalPool` [x]: kind average. No activation.
+ * - `squeezeExcite` [x, down, downBias, up, upBias]: as in inference.
+ */
+export type ProgramNode = Omit<GraphNode, 'outputs'>;
 
-export interface BatchNormOp {
-  readonly op: 'batchNorm';
-  readonly input: ValueId;
-  /** A value with the same dims that is added to the output. Not together with an activation. */
-  readonly addend?: ValueId;
-  readonly eps: number;
-  readonly momentum: number;
-  /** Each [channels]. */
-  readonly weight: StateOffset;
-  readonly bias: StateOffset;
-  readonly runningMean: StateOffset;
-  readonly runningVar: StateOffset;
-  /** One float: number of batches tracked. */
-  readonly batches: StateOffset;
-  readonly activation?: TrainedActivation;
-}
-
-/** Sum of two or more values with the same dims. */
-export interface AddOp {
-  readonly op: 'add';
-  readonly inputs: readonly ValueId[];
-  readonly activation?: TrainedActivation;
-}
-
-/** Value times one learnable number. */
-export interface ScaleOp {
-  readonly op: 'scale';
-  readonly input: ValueId;
-  readonly factor: StateOffset;
-}
-
-/** 3x3, stride 1, padding 1, padding counted: every output is the sum of nine taps divided by nine. */
-export interface AveragePoolOp {
-  readonly op: 'averagePool';
-  readonly input: ValueId;
-}
-
-/** Mean over the pixels of each channel: [n, c, h, w] -> [n, c, 1, 1]. */
-export interface GlobalAverageOp {
-  readonly op: 'globalAverage';
-  readonly input: ValueId;
-}
-
-/** Gates every channel: y = x * sigmoid(up(relu(down(mean of x)))), with two linear layers. */
-export interface SqueezeExciteOp {
-  readonly op: 'squeezeExcite';
-  readonly input: ValueId;
-  /** Outputs of the first linear layer. */
-  readonly reduced: number;
-  /** [reduced, channels] and [reduced] */
-  readonly downWeight: StateOffset;
-  readonly downBias: StateOffset;
-  /** [channels, reduced] and [channels] */
-  readonly upWeight: StateOffset;
-  readonly upBias: StateOffset;
-  readonly activation?: TrainedActivation;
-}
-
-export interface ReluOp {
-  readonly op: 'relu';
-  readonly input: ValueId;
-}
-
-export type Op = ConvOp | BatchNormOp | AddOp | ScaleOp | AveragePoolOp | GlobalAverageOp | SqueezeExciteOp | ReluOp;
-
+/**
+ * Values are numbered: 0 is the input, then come the tensors, then the outputs of the nodes in order. Throws ERR_MODEL_INCOMPATIBLE for
+ * an op that cannot be trained, ERR_INVALID_ARG or ERR_SHAPE for a node that does not fit its operands.
+ */
 export interface ProgramSpec {
-  /** Dims of the input, [n, c, h, w]. The output is the value of the last op. */
+  /** Dims of the input, [n, c, h, w]. The output is that of the last node. */
   readonly input: readonly number[];
-  readonly ops: readonly Op[];
+  readonly tensors: readonly StateTensor[];
+  /** In the order in which they run. */
+  readonly nodes: readonly ProgramNode[];
   /** Length of the state array that every run gets, in floats. */
   readonly stateLength: number;
   /** Batch norm uses and updates batch statistics (true) or running statistics (false). */
@@ -119,7 +56,7 @@ export interface ProgramSpec {
   readonly threads?: number;
 }
 
-/** A list of ops compiled for fixed dims: memory is planned once, and every run is one call. */
+/** Nodes compiled for fixed dims: memory is planned once, and every run is one call. */
 export interface Program {
   readonly outputDims: number[];
   /** Bytes of native memory that this program owns. */

@@ -1,88 +1,31 @@
-import type { Op, ProgramSpec, ValueId } from '../../binding';
+import type { ProgramNode, ProgramSpec } from '../../binding';
 import type { ValueType } from '../graph/graph';
 import { lowerNode, type NamedNode } from '../graph/lower';
 import type { Definition } from './core';
 import { inputName } from './graph';
-import type { Store } from './state/state';
 
-/** The part of a program's spec that says what to compute. */
-export type NativeGraph = Pick<ProgramSpec, 'ops'>;
-
-type Values = ReadonlyMap<string, ValueType>;
-
-/** Lowering asks no more of an image than its rank, so the result serves images of any size. */
+/** Lowering asks no more of an image than its rank. */
 const image: ValueType = { type: 'float32', dims: [1, 1, 1, 1] };
 
-/** Describes to the native side what a module computes. Its tensors are named by their offsets. */
-export function nativeGraph({ graph, store }: Pick<Definition, 'graph' | 'store'>): NativeGraph {
-  const names = [inputName, ...graph.nodes.flatMap(({ outputs }) => outputs)];
-  const ids = new Map(names.map((name, i) => [name, i]));
-  const values: Values = new Map([...graph.values, ...names.map((name) => [name, image] as const)]);
+/** Describes to the native side what a module computes for images of any size. Its tensors are named by their offsets. */
+export function nativeGraph({
+  graph: { nodes, tensors, values },
+  store,
+}: Pick<Definition, 'graph' | 'store'>): Pick<ProgramSpec, 'tensors' | 'nodes'> {
+  const state = [...values].filter(([name]) => store.has(name)) as [string, ValueType<number>][];
+  const images = nodes.flatMap(({ outputs }) => outputs);
+  const numbers = new Map([inputName, ...state.map(([name]) => name), ...images].map((name, i) => [name, i]));
+  const known = new Map([...state, ...[inputName, ...images].map((name) => [name, image] as const)]);
   return {
-    ops: graph.nodes.map((node) => opOf(lowerNode(node, { tensors: graph.tensors, values }), ids, values, store)),
+    tensors: state.map(([name, { dims }]) => ({ offset: store.slot(name).offset, dims })),
+    nodes: nodes.map((node) => trainedNode(lowerNode(node, { tensors, values: known }), numbers)),
   };
 }
 
-function opOf(
-  { op, inputs, attributes }: NamedNode,
-  ids: ReadonlyMap<string, ValueId>,
-  values: Values,
-  store: Store,
-): Op {
-  const [x = '', ...others] = inputs;
-  const input = ids.get(x) as number;
-  const offset = (i: number): number => store.slot(others[i] as string).offset;
-  const rows = (): number => values.get(others[0] as string)?.dims[0] as number;
-  const activation = attributes.activation === 'relu' ? 'relu' : 'none';
-  const first = (name: string): number => (attributes[name] as number[])[0] as number;
-  switch (op) {
-    case 'conv':
-      return {
-        op: 'conv',
-        input,
-        outChannels: rows(),
-        kernel: first('kernel'),
-        stride: first('strides'),
-        padding: first('pads'),
-        dilation: first('dilations'),
-        groups: attributes.group as number,
-        weight: offset(0),
-        ...(others[1] && { bias: offset(1) }),
-        ...(others[2] && { identity: true }),
-        activation,
-      };
-    case 'batchNorm':
-      return {
-        op: 'batchNorm',
-        input,
-        ...(others[5] && { addend: ids.get(others[5]) as number }),
-        eps: attributes.epsilon as number,
-        momentum: attributes.momentum as number,
-        weight: offset(0),
-        bias: offset(1),
-        runningMean: offset(2),
-        runningVar: offset(3),
-        batches: offset(4),
-        activation,
-      };
-    case 'sum':
-      return { op: 'add', inputs: inputs.map((name) => ids.get(name) as number), activation };
-    case 'scale':
-      return { op: 'scale', input, factor: offset(0) };
-    case 'averagePool':
-      return { op: 'averagePool', input };
-    case 'globalPool':
-      return { op: 'globalAverage', input };
-    default:
-      return {
-        op: 'squeezeExcite',
-        input,
-        reduced: rows(),
-        downWeight: offset(0),
-        downBias: offset(1),
-        upWeight: offset(2),
-        upBias: offset(3),
-        activation,
-      };
-  }
+function trainedNode({ op, name, inputs, attributes }: NamedNode, numbers: ReadonlyMap<string, number>): ProgramNode {
+  const { outputSize: _, ...own } = attributes ?? {};
+  // In a block, nothing but its input is added to a convolution.
+  const identity = op === 'conv' && inputs.length > 3;
+  const operands = inputs.slice(0, identity ? 3 : inputs.length).map((value) => numbers.get(value) ?? -1);
+  return { op, name, inputs: operands, attributes: identity ? { ...own, identity } : own };
 }

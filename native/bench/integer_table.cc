@@ -142,51 +142,39 @@ class IntegerLayerBench {
 
 // QARepVGG-A0 for 1000 classes.
 struct Network {
-  ProgramSpec spec;
+  Chain chain{3, {224, 224}};
   double operations = 0;  // per image
 
   explicit Network(int threads) {
-    spec.n = 4;
-    spec.c = 3;
-    spec.h = spec.w = 224;
-    spec.threads = threads;
-    OpSpec quantize;
-    quantize.kind = OpKind::kQuantize;
-    quantize.inputs = {0};
-    quantize.to = quantization(kScale);
-    spec.ops.push_back(quantize);
-    MapShape shape{1, spec.c, spec.h, spec.w};
+    chain.spec.together = 4;
+    chain.spec.threads = threads;
+    MapShape shape{1, 3, 224, 224};
     constexpr std::size_t kChannels[]{48, 48, 96, 192, 1280}, kDepths[]{1, 2, 4, 14, 1};
     for (std::size_t stage = 0; stage < 5; ++stage)
       for (std::size_t block = 0; block < kDepths[stage]; ++block)
-        add_conv(shape, kChannels[stage], 3, block == 0 ? 2 : 1);
-    OpSpec pool;
-    pool.kind = OpKind::kQuantizedGlobalAverage;
-    pool.inputs = {spec.ops.size()};
-    pool.from = pool.to = quantization(kScale);
-    spec.ops.push_back(pool);
+        shape = add_conv(shape, kChannels[stage], 3, block == 0 ? 2 : 1, true);
     shape.h = shape.w = 1;
-    add_conv(shape, 1000, 1, 1);
-    spec.ops.back().to.reset();
+    Attributes attributes;
+    for (const char* prefix : {"input", "output"}) set_quantization(attributes, prefix, quantization(kScale));
+    chain.add("quantizedGlobalAverage", {}, {Dtype::kUint8, {1, shape.c, 1, 1}}, attributes);
+    add_conv(shape, 1000, 1, 1, false);
   }
 
  private:
-  void add_conv(MapShape& shape, std::size_t channels, std::size_t kernel, std::size_t stride) {
-    OpSpec op;
-    op.kind = OpKind::kQuantizedConv;
-    op.inputs = {spec.ops.size()};
-    op.out_channels = channels;
-    op.kernel = kernel;
-    op.stride = stride;
-    op.padding = kernel / 2;
-    op.dilation = op.groups = 1;
-    op.activation = Activation::relu();
-    op.from = op.to = quantization(kScale);
-    const ConvShape conv = op.conv_shape(shape);
-    op.quantized = random_weights(conv, noise_);
+  MapShape add_conv(const MapShape& in, std::size_t channels, std::size_t kernel, std::size_t stride, bool integers) {
+    const ConvShape conv{1, in.c, in.h, in.w, channels, kernel, stride, kernel / 2, 1, 1};
+    const auto weights = random_weights(conv, noise_);
     operations += 2 * conv.macs();
-    shape = {1, channels, conv.out_h(), conv.out_w()};
-    spec.ops.push_back(op);
+    Attributes attributes = square_window(kernel, stride, kernel / 2);
+    attributes.set("activation", std::string("relu"));
+    set_quantization(attributes, "input", quantization(kScale));
+    if (integers) set_quantization(attributes, "output", quantization(kScale));
+    const ValueId weight = chain.constant(Dtype::kInt8, {channels, in.c, kernel, kernel}, weights->weight),
+                  bias = chain.constant(Dtype::kInt32, {channels}, weights->bias),
+                  scale = chain.constant(Dtype::kFloat32, {channels}, weights->scale);
+    const Dims dims{1, channels, conv.out_h(), conv.out_w()};
+    chain.add("quantizedConv", {weight, bias, scale}, {integers ? Dtype::kUint8 : Dtype::kFloat32, dims}, attributes);
+    return conv.output();
   }
 
   Noise noise_;
@@ -194,8 +182,7 @@ struct Network {
 
 Result measure_network(const Network& network, Algorithm algorithm, std::size_t batch, const KernelTable& kernels,
                        const Options& options) {
-  const float no_state = 0;
-  InferenceProgram program(network.spec, &no_state, algorithm);
+  InferenceProgram program(network.chain, algorithm);
   Noise noise;
   const std::vector<float> images = noise.fill(batch * 3 * 224 * 224);
   std::vector<float> logits(batch * 1000);
@@ -207,7 +194,7 @@ Result measure_network(const Network& network, Algorithm algorithm, std::size_t 
   const std::atomic<bool> stop{false};
   return measure(
       network.operations * static_cast<double>(batch), [&] { program.run({224, 224}, tasks.data(), batch, stop); },
-      kernels.integer->dot_peak, network.spec.threads, options);
+      kernels.integer->dot_peak, network.chain.spec.threads, options);
 }
 
 void print(const Result& result) {

@@ -103,6 +103,12 @@ bool flag_of(const Napi::Object& object, const char* name);
 std::string string_of(const Napi::Object& object, const char* name);
 Napi::Object object_of(const Napi::Value& value, const char* what);
 Napi::Array array_of(const Napi::Value& value, const char* what);
+// Calls visit(element) for each element of a property that is an array.
+template <class Visit>
+void for_each(const Napi::Object& object, const char* name, const Visit& visit) {
+  const Napi::Array array = array_of(get(object, name), name);
+  for (std::uint32_t i = 0; i < array.Length(); ++i) visit(get(array, i));
+}
 // The same for values that are not properties.
 std::size_t to_size(const Napi::Value& value, const char* what);
 double to_number(const Napi::Value& value, const char* what);

@@ -10,18 +10,9 @@ namespace qarepvgg::binding {
 namespace {
 
 TensorType read_type(const Napi::Object& object) {
-  TensorType type;
-  type.type = dtype_of(string_of(object, "type"));
-  const Napi::Array dims = array_of(get(object, "dims"), "dims");
-  for (std::uint32_t i = 0; i < dims.Length(); ++i) type.dims.push_back(to_size(get(dims, i), "a dim"));
+  const TensorType type{dtype_of(string_of(object, "type")), read_dims(object, "dims")};
   type.bytes();  // throws if the tensor is too large
   return type;
-}
-
-template <class Visit>
-void for_each(const Napi::Object& object, const char* name, const Visit& visit) {
-  const Napi::Array array = array_of(get(object, name), name);
-  for (std::uint32_t i = 0; i < array.Length(); ++i) visit(get(array, i));
 }
 
 Attributes::Value read_attribute(const Napi::Value& value, const char* name) {
@@ -32,25 +23,6 @@ Attributes::Value read_attribute(const Napi::Value& value, const char* name) {
   std::vector<double> numbers;
   for (std::uint32_t i = 0; i < array.Length(); ++i) numbers.push_back(to_number(get(array, i), name));
   return numbers;
-}
-
-NodeSpec read_node(const Napi::Object& object) {
-  NodeSpec node;
-  node.op = string_of(object, "op");
-  node.name = string_of(object, "name");
-  for_each(object, "inputs", [&](const Napi::Value& value) {
-    const bool absent = value.IsNumber() && value.As<Napi::Number>().DoubleValue() == -1;
-    node.inputs.push_back(absent ? kNoValue : to_size(value, "an operand"));
-  });
-  for_each(object, "outputs",
-           [&](const Napi::Value& value) { node.outputs.push_back(read_type(object_of(value, "a result"))); });
-  const Napi::Object attributes = object_of(get(object, "attributes"), "attributes");
-  const Napi::Array names = attributes.GetPropertyNames();
-  for (std::uint32_t i = 0; i < names.Length(); ++i) {
-    const std::string name = get(names, i).ToString().Utf8Value();
-    node.attributes.set(name, read_attribute(get(attributes, name.c_str()), name.c_str()));
-  }
-  return node;
 }
 
 Algorithm algorithm_of(const Napi::Object& object) {
@@ -163,6 +135,36 @@ Napi::Array take_constants(Napi::Env env, const std::vector<Given>& given, std::
 
 }  // namespace
 
+Dims read_dims(const Napi::Object& object, const char* name) {
+  Dims dims;
+  for_each(object, name, [&](const Napi::Value& value) { dims.push_back(to_size(value, "a dim")); });
+  return dims;
+}
+
+NodeSpec read_node(const Napi::Object& object) {
+  NodeSpec node;
+  node.op = string_of(object, "op");
+  node.name = string_of(object, "name");
+  for_each(object, "inputs", [&](const Napi::Value& value) {
+    const bool absent = value.IsNumber() && value.As<Napi::Number>().DoubleValue() == -1;
+    node.inputs.push_back(absent ? kNoValue : to_size(value, "an operand"));
+  });
+  const Napi::Object attributes = object_of(get(object, "attributes"), "attributes");
+  const Napi::Array names = attributes.GetPropertyNames();
+  for (std::uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = get(names, i).ToString().Utf8Value();
+    node.attributes.set(name, read_attribute(get(attributes, name.c_str()), name.c_str()));
+  }
+  return node;
+}
+
+int read_threads(const Napi::Object& object) {
+  const std::size_t threads = size_of(object, "threads", 0);
+  if (threads > static_cast<std::size_t>(kMaxThreads))
+    fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
+  return static_cast<int>(threads);
+}
+
 void ScaledRows::multiply_into(float* out) const {
   const float* from = floats;
   for (const double factor : factors)
@@ -180,8 +182,13 @@ GivenGraph read_graph(const Napi::Object& object) {
   GraphSpec& spec = graph.spec;
   for_each(object, "inputs",
            [&](const Napi::Value& value) { spec.inputs.push_back(read_type(object_of(value, "an input"))); });
-  for_each(object, "nodes",
-           [&](const Napi::Value& value) { spec.nodes.push_back(read_node(object_of(value, "a node"))); });
+  for_each(object, "nodes", [&](const Napi::Value& value) {
+    const Napi::Object node = object_of(value, "a node");
+    spec.nodes.push_back(read_node(node));
+    for_each(node, "outputs", [&](const Napi::Value& output) {
+      spec.nodes.back().outputs.push_back(read_type(object_of(output, "a result")));
+    });
+  });
   for_each(object, "outputs", [&](const Napi::Value& value) { spec.outputs.push_back(to_size(value, "an output")); });
   spec.independent = flag_of(object, "independent");
   spec.together = size_of(object, "together", 1);
@@ -190,10 +197,7 @@ GivenGraph read_graph(const Napi::Object& object) {
     const Dims& dims = spec.inputs.empty() ? Dims{} : spec.inputs[0].dims;
     graph.bytes = std::make_shared<ByteScale>(byte_scale_of(object, dims.size() < 2 ? 0 : dims[1]));
   }
-  const std::size_t threads = size_of(object, "threads", 0);
-  if (threads > static_cast<std::size_t>(kMaxThreads))
-    fail(code::kInvalidArg, "expected at most ", kMaxThreads, " threads, received ", threads);
-  spec.threads = static_cast<int>(threads);
+  spec.threads = read_threads(object);
   std::vector<Given> given;
   for_each(object, "constants", [&](const Napi::Value& value) {
     const Napi::Object constant = object_of(value, "a constant");

@@ -1,4 +1,4 @@
-// Reads a GraphSpec of binding.d.ts.
+// Reads a GraphSpec of binding.d.ts, and what programs for training have in common with it.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,13 @@
 #include "program/graph.h"
 
 namespace qarepvgg::binding {
+
+// A property that is dims.
+Dims read_dims(const Napi::Object& object, const char* name);
+// A node without the types of its outputs.
+NodeSpec read_node(const Napi::Object& object);
+// The property `threads`, if there is one.
+int read_threads(const Napi::Object& object);
 
 // Rows of floats, each to be multiplied by its factor.
 struct ScaledRows {

@@ -16,24 +16,22 @@ namespace qarepvgg::binding {
 namespace {
 
 std::vector<StateRange> read_ranges(const Napi::Object& object, const char* name) {
-  const Napi::Array array = array_of(get(object, name), name);
   std::vector<StateRange> ranges;
-  for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Object range = object_of(get(array, i), name);
+  for_each(object, name, [&](const Napi::Value& value) {
+    const Napi::Object range = object_of(value, name);
     ranges.push_back({size_of(range, "offset"), size_of(range, "length")});
-  }
+  });
   return ranges;
 }
 
 std::vector<CustomL2Block> read_custom_l2(const Napi::Object& object) {
-  const Napi::Array array = array_of(get(object, "customL2"), "customL2");
   std::vector<CustomL2Block> blocks;
-  for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Object block = object_of(get(array, i), "customL2");
+  for_each(object, "customL2", [&](const Napi::Value& value) {
+    const Napi::Object block = object_of(value, "customL2");
     blocks.push_back({size_of(block, "outChannels"), size_of(block, "depth"), number_of(block, "eps"),
                       size_of(block, "weight3x3"), size_of(block, "gamma3x3"), size_of(block, "var3x3"),
                       size_of(block, "weight1x1"), size_of(block, "gamma1x1"), size_of(block, "var1x1")});
-  }
+  });
   return blocks;
 }
 
@@ -72,7 +70,8 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
   explicit TrainerObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrainerObject>(info) {
     guard(info.Env(), [&] {
       const TrainerSpec spec = read_trainer_spec(info[0]);
-      bytes_ = byte_scale_of(info[0].As<Napi::Object>(), spec.program.c);
+      const Dims& dims = spec.program.input;
+      bytes_ = byte_scale_of(info[0].As<Napi::Object>(), dims.size() < 2 ? 0 : dims[1]);
       const Borrow borrow;
       trainer_ = std::make_shared<Trainer>(spec, borrow.floats(info[1], "state", spec.program.state_length));
     });
@@ -131,7 +130,7 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
 
   // Checks a copy, because other threads may write to shared memory.
   std::vector<std::int32_t> labels_of(const Napi::Value& value) const {
-    std::vector<std::int32_t> labels = copy_of<std::int32_t>(value, "labels", trainer_->program_spec().n);
+    std::vector<std::int32_t> labels = copy_of<std::int32_t>(value, "labels", trainer_->images());
     for (std::size_t i = 0; i < labels.size(); ++i)
       if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= trainer_->classes())
         fail(code::kInvalidArg, "expected labels from 0 to ", trainer_->classes() - 1, ", received ", labels[i],
@@ -141,7 +140,7 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
 
   std::vector<Augmentation> augmentation_of(const Napi::Value& value) const {
     if (value.IsUndefined()) return {};
-    const std::size_t count = trainer_->program_spec().n;
+    const std::size_t count = trainer_->images();
     const Borrow borrow;
     const std::int16_t* numbers = borrow.array<std::int16_t>(value, "augment", 3 * count);
     std::vector<Augmentation> result;
@@ -150,9 +149,8 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
   }
 
   ImageCopy images_of(const Napi::Value& value) const {
-    const ProgramSpec& spec = trainer_->program_spec();
     const Borrow borrow;
-    return ImageCopy(image_memory_of(borrow, value, spec.n * spec.c * spec.h * spec.w));
+    return ImageCopy(image_memory_of(borrow, value, trainer_->input_shape().elements()));
   }
 
   std::shared_ptr<Trainer> trainer_;

@@ -28,10 +28,6 @@ struct ConvShape {
   std::size_t weight_elements() const { return out_c * (in_c / groups) * kernel * kernel; }
   // Multiply-accumulates of one direction.
   double macs() const { return static_cast<double>(n * out_h() * out_w()) * static_cast<double>(weight_elements()); }
-  // Throws ERR_INVALID_ARG or ERR_SHAPE if the numbers do not describe a convolution, and ERR_SIZE_OVERFLOW if the
-  // number of elements of an operand overflows, so that products of dims cannot wrap later. Memory with halos and
-  // padding is checked where it is planned.
-  void validate() const;
 };
 
 }  // namespace qarepvgg

@@ -22,14 +22,12 @@ const Source& OpContext::floats(std::size_t input) const {
 }
 
 std::unique_ptr<Op> make_op(const OpContext& context) {
-  const NodeSpec& node = context.node;
-  try {
-    const OpEntry* entry = find_op(node.op);
-    if (entry == nullptr) fail(code::kModelIncompatible, "expected an op of this engine, received '", node.op, "'");
+  return at_node(context.node, [&] {
+    const OpEntry* entry = find_op(context.node.op);
+    if (entry == nullptr || entry->make == nullptr)
+      fail(code::kModelIncompatible, "expected an op of this engine, received '", context.node.op, "'");
     return entry->make(context);
-  } catch (const Error& error) {
-    throw Error(error.code(), "node '" + node.name + "' (" + node.op + "): " + error.what());
-  }
+  });
 }
 
 }  // namespace qarepvgg

@@ -144,9 +144,20 @@ struct OpContext {
   const Attributes& attributes() const { return node.attributes; }
   // Throws ERR_INVALID_ARG unless the node has from `least` to `most` operands and the first `least` are present.
   void expect_inputs(std::size_t least, std::size_t most) const;
+  bool is_given(std::size_t input) const { return input < inputs.size() && inputs[input].given; }
   // Returns an operand that must be floats.
   const Source& floats(std::size_t input) const;
 };
+
+// Calls `body` for a node; its errors name the node.
+template <class Body>
+auto at_node(const NodeSpec& node, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    throw Error(error.code(), "node '" + node.name + "' (" + node.op + "): " + error.what());
+  }
+}
 
 // Makes the op of a node. Throws ERR_MODEL_INCOMPATIBLE for an unknown op, ERR_INVALID_ARG or ERR_SHAPE for an
 // inconsistent node; all name the node.

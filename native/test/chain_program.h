@@ -1,13 +1,12 @@
-// A re-parameterised network for inference: a chain of ops as a graph with one input, images, and one output.
+// A network for inference that is a chain: a graph with one input, images, each node of which reads the one before it.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
+#include <string>
 #include <vector>
 
 #include "program/infer/graph_program.h"
-#include "program/train/spec.h"
 
 namespace qarepvgg {
 
@@ -22,19 +21,42 @@ struct ImageSize {
   bool operator==(const ImageSize& other) const { return h == other.h && w == other.w; }
 };
 
-// The constants of the graph point to tensors of the state and of the spec. Throws ERR_MODEL_INCOMPATIBLE for ops that
-// are not re-parameterised, and the errors of Program.
-GraphSpec chain_graph(const ProgramSpec& spec, const float* state, Algorithm algorithm);
+// The attributes of a square window.
+Attributes square_window(std::size_t kernel, std::size_t stride, std::size_t padding, std::size_t dilation = 1,
+                         std::size_t groups = 1);
+// Sets <prefix>Scale and <prefix>ZeroPoint.
+void set_quantization(Attributes& attributes, const std::string& prefix, const Quantization& quantization);
+
+struct Chain {
+  GraphSpec spec;
+  std::vector<std::vector<std::byte>> memory;  // of the constants
+
+  Chain() = default;
+  Chain(std::size_t c, ImageSize size);
+
+  ImageSize size() const { return {spec.inputs[0].dims[2], spec.inputs[0].dims[3]}; }
+  std::size_t channels() const { return spec.inputs[0].dims[1]; }
+  // Adds a constant, for a node that is added later.
+  template <class T>
+  ValueId constant(Dtype type, Dims dims, const std::vector<T>& values) {
+    const auto* first = reinterpret_cast<const std::byte*>(values.data());
+    memory.emplace_back(first, first + values.size() * sizeof(T));
+    spec.constants.push_back({{type, std::move(dims)}, nullptr});
+    return spec.constants.size();
+  }
+  // `constants`: the operands after the first.
+  void add(const std::string& op, const std::vector<ValueId>& constants, const TensorType& output,
+           const Attributes& attributes);
+  // The whole graph, whose constants point to this memory.
+  GraphSpec graph(Algorithm algorithm) const;
+};
 
 class InferenceProgram {
  public:
   static constexpr double kMinMacs = GraphProgram::kMinMacs;
 
-  // spec.n is the number of images that a thread takes through the network together. Training and gradients must be
-  // off.
-  InferenceProgram(const ProgramSpec& spec, const float* state, Algorithm algorithm, double min_macs = kMinMacs);
+  InferenceProgram(const Chain& chain, Algorithm algorithm, double min_macs = kMinMacs);
 
-  const MapShape& input_shape() const { return input_; }
   // Shape of one image's output. Throws ERR_SHAPE for images that are too small.
   MapShape output_shape(ImageSize size) const;
   std::size_t memory_bytes() const { return graph_.memory_bytes(); }
@@ -49,7 +71,7 @@ class InferenceProgram {
  private:
   std::vector<Dims> dims_of(ImageSize size) const;
 
-  MapShape input_;
+  std::size_t channels_;
   GraphProgram graph_;
 };
 

@@ -24,7 +24,7 @@ struct Call {
 
 // Images of two sizes with their expected results, and a size that the network does not accept.
 struct Work {
-  RandomChain chain;
+  Chain chain;
   std::shared_ptr<GraphQueue> queue;
   std::vector<ImageSize> sizes;
   std::vector<std::vector<float>> images;
@@ -32,21 +32,19 @@ struct Work {
 
   explicit Work(Rng& rng) : chain(random_chain(rng, 20)) {
     chain.spec.threads = static_cast<int>(rng.between(1, 3));
-    const auto make = [&] { return chain_graph(chain.spec, chain.state.data(), Algorithm::kAuto); };
-    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, 0);
+    InferenceProgram program(chain, Algorithm::kAuto, 0);
     while (sizes.size() < 2) {
-      const ImageSize size =
-          sizes.empty() ? ImageSize{chain.spec.h, chain.spec.w} : ImageSize{rng.between(1, 24), rng.between(1, 24)};
+      const ImageSize size = sizes.empty() ? chain.size() : ImageSize{rng.between(1, 24), rng.between(1, 24)};
       if (code_of([&] { program.output_shape(size); }) != "no error") continue;
-      const reference::Values image = chain.random_image(rng, size);
+      const reference::Values image = random_image(rng, chain, size);
       sizes.push_back(size);
       images.emplace_back(image.begin(), image.end());
       expected.push_back(infer(rng, program, size, {image}, 1).front());
     }
-    queue = std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(make(), 0));
+    queue = std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(chain.graph(Algorithm::kAuto), 0));
   }
 
-  std::vector<Dims> dims_of(ImageSize size) const { return {{1, chain.spec.c, size.h, size.w}}; }
+  std::vector<Dims> dims_of(ImageSize size) const { return {{1, chain.channels(), size.h, size.w}}; }
 
   void prepare(Call& call, Rng& rng) const {
     call.image = rng.between(0, 1);

@@ -21,23 +21,12 @@ constexpr int kTeams[]{1, 2, 3, 7};
 // These networks are small: 0 lets any team share an image.
 constexpr double kMinMacs[]{0, 3e3, InferenceProgram::kMinMacs};
 
-ImageSize nominal_size(const RandomChain& chain) { return {chain.spec.h, chain.spec.w}; }
-
-ProgramSpec with_size(const ProgramSpec& spec, ImageSize size) {
-  ProgramSpec changed = spec;
-  changed.n = 1;
-  changed.h = size.h;
-  changed.w = size.w;
-  return changed;
-}
-
 const KernelTable& random_kernels(Rng& rng) {
   return *available_kernels()[rng.between(0, available_kernels().size() - 1)];
 }
 
-reference::Values run_program(Rng& rng, Program& program, const RandomChain& chain, const reference::Values& image) {
+reference::Values run_program(Rng& rng, Program& program, std::vector<float> state, const reference::Values& image) {
   GuardedMemory memory(rng);
-  std::vector<float> state = chain.state;
   const std::size_t floats = program.output_shape().elements();
   float* output = memory.floats(floats);
   program.forward(memory.floats(image), state.data(), output);
@@ -47,15 +36,16 @@ reference::Values run_program(Rng& rng, Program& program, const RandomChain& cha
 // The nominal size and others, including sizes that are too small.
 TEST(inference_equals_program) {
   test.repeat(100, [](Rng& rng) {
-    const RandomChain chain = random_chain(rng, 30);
+    const Chain chain = random_chain(rng, 30);
     for (const KernelTable* kernels : available_kernels()) {
       const UseKernels use(*kernels);
       for (Algorithm algorithm : kAlgorithms) {
-        InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
+        InferenceProgram program(chain, algorithm, rng.pick(kMinMacs));
         for (int i = 0; i < 3; ++i) {
-          const ImageSize size = i == 0 ? nominal_size(chain) : ImageSize{rng.between(0, 24), rng.between(0, 24)};
+          const ImageSize size = i == 0 ? chain.size() : ImageSize{rng.between(0, 24), rng.between(0, 24)};
           const std::string where = text_of(kernels->isa, ", ", describe(chain), ", ", size.h, " x ", size.w);
-          const ProgramSpec spec = with_size(chain.spec, size);
+          std::vector<float> state;
+          const ProgramSpec spec = program_of(chain, size, state);
           const std::string code = code_of([&] { Program oracle(spec); });
           CHECK_EQUAL(code_of([&] { program.output_shape(size); }), code, where);
           if (code != "no error") {
@@ -64,10 +54,10 @@ TEST(inference_equals_program) {
           }
           Program oracle(spec);
           CHECK(program.output_shape(size).same_dims(oracle.output_shape()), where);
-          const std::vector<reference::Values> images{chain.random_image(rng, size), chain.random_image(rng, size)};
+          const std::vector<reference::Values> images{random_image(rng, chain, size), random_image(rng, chain, size)};
           const std::vector<reference::Values> outputs = infer(rng, program, size, images, images.size());
           for (std::size_t image = 0; image < images.size(); ++image) {
-            const double error = relative_l2(outputs[image], run_program(rng, oracle, chain, images[image]));
+            const double error = relative_l2(outputs[image], run_program(rng, oracle, state, images[image]));
             CHECK(error <= kTolerance, where, ", image ", image, ": relative error ", error);
           }
         }
@@ -79,18 +69,18 @@ TEST(inference_equals_program) {
 TEST(inference_of_any_batch_on_any_team) {
   test.repeat(50, [](Rng& rng) {
     const UseKernels use(random_kernels(rng));
-    RandomChain chain = random_chain(rng, 34);
+    Chain chain = random_chain(rng, 34);
     const Algorithm algorithm = rng.pick(kAlgorithms);
-    const ImageSize size = nominal_size(chain);
+    const ImageSize size = chain.size();
     std::vector<reference::Values> images, expected;
-    InferenceProgram single(chain.spec, chain.state.data(), algorithm);
+    InferenceProgram single(chain, algorithm);
     for (int i = 0; i < 9; ++i) {
-      images.push_back(chain.random_image(rng, size));
+      images.push_back(random_image(rng, chain, size));
       expected.push_back(infer(rng, single, size, {images.back()}, 1).front());
     }
     for (int threads : kTeams) {
       chain.spec.threads = threads;
-      InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
+      InferenceProgram program(chain, algorithm, rng.pick(kMinMacs));
       CHECK_EQUAL(program.threads(), threads, describe(chain));
       for (std::size_t count = 0; count <= images.size(); ++count) {
         const std::vector<reference::Values> outputs = infer(rng, program, size, images, count);
@@ -106,10 +96,10 @@ TEST(inference_of_any_batch_on_any_team) {
 TEST(inference_of_many_sizes) {
   test.repeat(60, [](Rng& rng) {
     const UseKernels use(random_kernels(rng));
-    RandomChain chain = random_chain(rng, 24);
+    Chain chain = random_chain(rng, 24);
     chain.spec.threads = rng.pick(kTeams);
     const Algorithm algorithm = rng.pick(kAlgorithms);
-    InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
+    InferenceProgram program(chain, algorithm, rng.pick(kMinMacs));
     struct Sized {
       ImageSize size;
       reference::Values image, expected;
@@ -119,8 +109,8 @@ TEST(inference_of_many_sizes) {
       const ImageSize size{rng.between(1, 24), rng.between(1, 24)};
       if (code_of([&] { program.output_shape(size); }) != "no error") continue;
       // A new program, packed for the same nominal size.
-      InferenceProgram fresh(chain.spec, chain.state.data(), algorithm);
-      const reference::Values image = chain.random_image(rng, size);
+      InferenceProgram fresh(chain, algorithm);
+      const reference::Values image = random_image(rng, chain, size);
       sized.push_back({size, image, infer(rng, fresh, size, {image}, 1).front()});
     }
     for (int i = 0; i < 20 && !sized.empty(); ++i) {
@@ -138,16 +128,17 @@ TEST(inference_of_many_sizes) {
 TEST(inference_of_bytes) {
   test.repeat(150, [](Rng& rng) {
     const UseKernels use(random_kernels(rng));
-    RandomChain chain = random_chain(rng, 24);
+    Chain chain = random_chain(rng, 24);
     chain.spec.threads = rng.pick(kTeams);
-    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, rng.pick(kMinMacs));
-    const OpSpec& first = chain.spec.ops.front();
-    const bool takes = first.kind == OpKind::kConv && first.groups == 1 && chain.spec.c <= kMaxImageChannels;
+    InferenceProgram program(chain, Algorithm::kAuto, rng.pick(kMinMacs));
+    const NodeSpec& first = chain.spec.nodes.front();
+    const bool takes =
+        first.op == "conv" && first.attributes.size("group") == 1 && chain.channels() <= kMaxImageChannels;
     CHECK_EQUAL(program.takes_bytes(), takes, describe(chain));
     if (!takes) return;
 
-    const ImageSize size = nominal_size(chain);
-    const std::size_t channels = chain.spec.c, pixels = size.h * size.w, count = rng.between(1, 4);
+    const ImageSize size = chain.size();
+    const std::size_t channels = chain.channels(), pixels = size.h * size.w, count = rng.between(1, 4);
     std::vector<float> scale(channels), shift(channels);
     for (std::size_t c = 0; c < channels; ++c) {
       scale[c] = static_cast<float>(rng.uniform(-0.02, 0.02));
@@ -177,12 +168,12 @@ TEST(inference_of_bytes) {
 TEST(inference_stops) {
   test.repeat(60, [](Rng& rng) {
     const UseKernels use(random_kernels(rng));
-    RandomChain chain = random_chain(rng, 30);
+    Chain chain = random_chain(rng, 30);
     chain.spec.threads = rng.pick(kTeams);
-    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, rng.pick(kMinMacs));
-    const ImageSize size = nominal_size(chain);
+    InferenceProgram program(chain, Algorithm::kAuto, rng.pick(kMinMacs));
+    const ImageSize size = chain.size();
     std::vector<reference::Values> images;
-    for (int i = 0; i < 5; ++i) images.push_back(chain.random_image(rng, size));
+    for (int i = 0; i < 5; ++i) images.push_back(random_image(rng, chain, size));
     const auto expected = infer(rng, program, size, images, images.size());
 
     std::vector<std::vector<float>> inputs, outputs(images.size(), std::vector<float>(expected.front().size()));
@@ -210,63 +201,47 @@ TEST(inference_stops) {
 
 TEST(inference_rejects) {
   test.repeat(100, [](Rng& rng) {
-    const RandomChain chain = random_chain(rng, 9);
+    const Chain chain = random_chain(rng, 9);
     const auto code_with = [&](const auto& change) {
-      ProgramSpec spec = chain.spec;
-      change(spec);
-      return code_of([&] { InferenceProgram program(spec, chain.state.data(), Algorithm::kAuto); });
+      Chain changed = chain;
+      change(changed.spec);
+      return code_of([&] { InferenceProgram program(changed, Algorithm::kAuto); });
     };
-    const std::size_t op = rng.between(0, chain.spec.ops.size() - 1);
-    CHECK_EQUAL(code_with([](ProgramSpec& spec) { spec.ops.clear(); }), code::kInvalidArg, "no op");
-    CHECK_EQUAL(code_with([](ProgramSpec& spec) { spec.c = 0; }), code::kShape, "no channel");
-    CHECK_EQUAL(code_with([](ProgramSpec& spec) { spec.w = 0; }), code::kShape, "no column");
-    for (OpKind kind : {OpKind::kBatchNorm, OpKind::kAdd, OpKind::kScale, OpKind::kAveragePool, OpKind::kRelu})
-      CHECK_EQUAL(code_with([&](ProgramSpec& spec) { spec.ops[op].kind = kind; }), code::kModelIncompatible,
-                  describe(chain));
-    CHECK_EQUAL(code_with([&](ProgramSpec& spec) { spec.ops[op].inputs = {op + 1}; }), code::kModelIncompatible,
-                "an op that reads itself");
-    CHECK_EQUAL(code_with([&](ProgramSpec& spec) { spec.ops[op].inputs.clear(); }), code::kModelIncompatible,
-                "an op without input");
-    CHECK_EQUAL(code_with([&](ProgramSpec& spec) {
-                  spec.ops[op].kind = OpKind::kGlobalAverage;
-                  spec.ops[op].activation = Activation::relu();
-                }),
-                code::kInvalidArg, "a ReLU that no global average has");
-    if (chain.spec.ops[op].kind != OpKind::kGlobalAverage) {
-      CHECK_EQUAL(code_with([&](ProgramSpec& spec) { spec.ops[op].weight = kNoTensor; }), code::kInvalidArg,
-                  "no weight");
-      CHECK_EQUAL(code_with([&](ProgramSpec& spec) { spec.ops[op].weight = spec.state_length; }), code::kInvalidArg,
-                  "a weight outside the state");
-    }
-    if (chain.spec.ops[op].kind == OpKind::kConv)
-      for (std::size_t OpSpec::* member :
-           {&OpSpec::kernel, &OpSpec::stride, &OpSpec::dilation, &OpSpec::groups, &OpSpec::out_channels})
-        CHECK_EQUAL(code_with([&](ProgramSpec& spec) { spec.ops[op].*member = 0; }), code::kInvalidArg,
-                    describe(chain));
+    const std::size_t at = rng.between(0, chain.spec.nodes.size() - 1);
+    for (std::size_t dim : {1u, 2u, 3u})
+      CHECK_EQUAL(code_with([&](GraphSpec& spec) { spec.inputs[0].dims[dim] = 0; }), code::kShape, describe(chain));
+    for (const char* op : {"batchNorm", "sum", "scale", "magic"})
+      CHECK_EQUAL(code_with([&](GraphSpec& spec) { spec.nodes[at].op = op; }), code::kModelIncompatible, op);
+    CHECK_EQUAL(code_with([&](GraphSpec& spec) { spec.nodes[at].outputs[0].dims[1] += 1; }), code::kShape,
+                "dims of an output that is not computed");
+    for (const char* name : {"kernel", "strides", "dilations"})
+      if (chain.spec.nodes[at].op == "conv")
+        CHECK_EQUAL(code_with([&](GraphSpec& spec) { spec.nodes[at].attributes.set(name, std::vector<double>{0, 0}); }),
+                    code::kInvalidArg, describe(chain));
   });
 }
 
 // Images too large for any memory: an error, never a crash.
 TEST(inference_of_huge_images) {
   test.repeat(2000, [](Rng& rng) {
-    RandomChain chain = random_chain(rng, 9);
+    Chain chain = random_chain(rng, 9);
     chain.spec.threads = rng.pick(kTeams);
     const auto side = [&] {
       return (std::size_t{1} << rng.between(0, 63)) + (rng.chance(0.3) ? rng.between(0, 40) : 0);
     };
     const ImageSize size{side(), side()};
-    const double floats = static_cast<double>(chain.spec.c) * static_cast<double>(size.h) * static_cast<double>(size.w);
+    const double floats =
+        static_cast<double>(chain.channels()) * static_cast<double>(size.h) * static_cast<double>(size.w);
     if (floats < 0x1p46) return;  // fits into an address space
     const Algorithm algorithm = rng.pick(kAlgorithms);
     const auto check = [&](const std::string& code) {
       CHECK(code == code::kSizeOverflow || code == code::kOutOfMemory || code == code::kShape, code, " for ",
             describe(chain), ", ", size.h, " x ", size.w);
     };
-    InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
+    InferenceProgram program(chain, algorithm, rng.pick(kMinMacs));
     check(code_of([&] { program.run(size, nullptr, 0, std::atomic<bool>{false}); }));
-    chain.spec.h = size.h;
-    chain.spec.w = size.w;
-    check(code_of([&] { InferenceProgram huge(chain.spec, chain.state.data(), algorithm); }));
+    chain.spec.inputs[0].dims = {1, chain.channels(), size.h, size.w};
+    check(code_of([&] { InferenceProgram huge(chain, algorithm); }));
   });
 }
 

@@ -52,7 +52,7 @@ RandomProgram any_program(Rng& rng) {
 }
 
 std::string describe(const RandomProgram& program) {
-  return text_of("a program of ", program.spec.ops.size(), " ops from ", program.input, " to ", program.output,
+  return text_of("a program of ", program.spec.nodes.size(), " nodes from ", program.input, " to ", program.output,
                  program.spec.training ? ", training" : ", evaluation");
 }
 

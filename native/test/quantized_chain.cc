@@ -1,115 +1,136 @@
 #include "test/quantized_chain.h"
 
 #include <cmath>
+#include <optional>
 
+#include "reference/quantized.h"
 #include "test/quantized_cases.h"
+#include "test/reference_program.h"
 
 namespace qarepvgg::test {
 namespace {
 
 class Builder {
  public:
-  Builder(Rng& rng, std::size_t max_side) : rng_(rng) {
-    ProgramSpec& spec = chain_.spec;
-    spec.n = rng.between(1, 10);  // also more than a thread takes together
-    spec.c = c_ = rng.chance(0.6) ? rng.between(1, 4) : rng.chance(0.5) ? 16 * rng.between(1, 3) : random_channels(rng);
-    spec.h = h_ = rng.between(1, max_side);
-    spec.w = w_ = rng.between(1, max_side);
-    spec.threads = 1;
+  Builder(Rng& rng, std::size_t max_side) : rng_(rng), chain_(random_start(rng, max_side)) {
+    shape_ = {1, chain_.channels(), chain_.size().h, chain_.size().w};
   }
 
-  RandomChain build() {
+  Chain build() {
     for (std::size_t count = rng_.between(1, 8); count > 0; --count) add();
     if (written_) add_dequantize();
-    chain_.spec.state_length = chain_.state.size();
+    // The first convolution quantises the image that it reads.
+    const std::vector<NodeSpec>& nodes = chain_.spec.nodes;
+    if (nodes.size() > 1 && nodes[0].op == "quantize" && nodes[1].op == "quantizedConv" &&
+        nodes[1].attributes.size("group") == 1 && chain_.channels() <= kMaxImageChannels)
+      chain_.spec.nodes.erase(chain_.spec.nodes.begin());
     return std::move(chain_);
   }
 
  private:
   void add() {
-    if (!written_) return rng_.chance(0.2) ? add_float_convolution() : add_quantize();
+    if (!written_)
+      return rng_.chance(0.2) ? add_float_convolution() : append("quantize", {}, random_quantization(rng_));
     if (rng_.chance(0.08)) return add_dequantize();
     if (rng_.chance(0.15)) return add_global_average();
     add_convolution();
   }
 
-  OpSpec& append(OpKind kind) {
-    OpSpec op;
-    op.kind = kind;
-    op.inputs = {chain_.spec.ops.size()};
-    op.from = written_;
-    chain_.spec.ops.push_back(op);
-    return chain_.spec.ops.back();
+  // Appends a node that reads what was written, and writes integers or floats.
+  void append(const std::string& op, const std::vector<ValueId>& constants, const std::optional<Quantization>& to,
+              Attributes attributes = {}) {
+    if (written_) set_quantization(attributes, "input", *written_);
+    if (to) set_quantization(attributes, "output", *to);
+    written_ = to;
+    const TensorType type{to ? Dtype::kUint8 : Dtype::kFloat32, {shape_.n, shape_.c, shape_.h, shape_.w}};
+    chain_.add(op, constants, type, attributes);
   }
 
-  void add_quantize() { write_integers(append(OpKind::kQuantize), random_quantization(rng_)); }
-
-  void write_integers(OpSpec& op, const std::optional<Quantization>& as) { op.to = written_ = as; }
-
-  void add_dequantize() {
-    append(OpKind::kDequantize);
-    written_.reset();
-  }
+  void add_dequantize() { append("dequantize", {}, std::nullopt); }
 
   void add_global_average() {
     // Half of the time, sums end exactly between two integers.
     const Quantization any = random_quantization(rng_);
-    const double ties = 2.0 * static_cast<double>(written_->scale()) / static_cast<double>(h_ * w_);
+    const double ties = 2.0 * static_cast<double>(written_->scale()) / static_cast<double>(shape_.h * shape_.w);
     const Quantization to(rng_.chance(0.5) ? ties : static_cast<double>(any.scale()),
                           static_cast<double>(any.zero_point()), "a test");
-    write_integers(append(OpKind::kQuantizedGlobalAverage), to);
-    h_ = w_ = 1;
+    shape_.h = shape_.w = 1;
+    append("quantizedGlobalAverage", {}, to);
   }
 
   // Its weights select channels, so no sum is rounded.
   void add_float_convolution() {
-    OpSpec& op = append(OpKind::kConv);
-    op.out_channels = rng_.between(1, 40);
-    op.kernel = op.stride = op.dilation = op.groups = 1;
-    op.weight = chain_.state.size();
-    for (std::size_t out = 0; out < op.out_channels; ++out)
-      for (std::size_t in = 0; in < c_; ++in) chain_.state.push_back(in == out % c_ ? 0.5f : 0.0f);
-    c_ = op.out_channels;
+    const std::size_t in_c = shape_.c, out_c = rng_.between(1, 40);
+    std::vector<float> weight;
+    for (std::size_t out = 0; out < out_c; ++out)
+      for (std::size_t in = 0; in < in_c; ++in) weight.push_back(in == out % in_c ? 0.5f : 0.0f);
+    shape_.c = out_c;
+    append("conv", {chain_.constant(Dtype::kFloat32, {out_c, in_c, 1, 1}, weight)}, std::nullopt,
+           square_window(1, 1, 0));
   }
 
   void add_convolution() {
-    for (;;) {
-      ConvShape shape{1, c_, h_, w_, 0, 0, 0, 0, 0, 0};
-      shape.out_c = rng_.chance(0.7) ? 16 * rng_.between(1, 4) : rng_.between(1, 40);
-      shape.kernel = h_ * w_ == 1 && rng_.chance(0.7) ? 1 : rng_.chance(0.8) ? 3 : rng_.between(1, 5);
-      shape.dilation = rng_.chance(0.1) ? 2 : 1;
-      shape.stride = rng_.chance(0.7) ? 1 : 2;
-      shape.padding = rng_.chance(0.9) ? shape.reach() / 2 : rng_.between(0, 2);
-      shape.groups = rng_.chance(0.7) ? 1 : rng_.between(2, 4);
-      if (c_ % shape.groups != 0 || shape.out_c % shape.groups != 0) shape.groups = 1;
-      if (h_ + 2 * shape.padding <= shape.reach() || w_ + 2 * shape.padding <= shape.reach()) continue;
-
-      const QuantizedCase c = random_quantized_case(rng_, shape, *written_, rng_.chance(0.8));
-      OpSpec& op = append(OpKind::kQuantizedConv);
-      op.out_channels = shape.out_c;
-      op.kernel = shape.kernel;
-      op.stride = shape.stride;
-      op.padding = shape.padding;
-      op.dilation = shape.dilation;
-      op.groups = shape.groups;
-      write_integers(op, c.to);
-      if (c.relu) op.activation = Activation::relu();
-      op.quantized = c.weights;
-      h_ = shape.out_h();
-      w_ = shape.out_w();
-      c_ = shape.out_c;
-      return;
-    }
+    const ConvShape conv = random_link(rng_, shape_);
+    const QuantizedCase c = random_quantized_case(rng_, conv, *written_, rng_.chance(0.8));
+    Attributes attributes = square_window(conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups);
+    if (c.relu) attributes.set("activation", std::string("relu"));
+    const Dims dims{conv.out_c, conv.in_c / conv.groups, conv.kernel, conv.kernel};
+    const ValueId weight = chain_.constant(Dtype::kInt8, dims, c.weights->weight),
+                  bias = chain_.constant(Dtype::kInt32, {conv.out_c}, c.weights->bias),
+                  scale = chain_.constant(Dtype::kFloat32, {conv.out_c}, c.weights->scale);
+    shape_ = conv.output();
+    append("quantizedConv", {weight, bias, scale}, c.to, attributes);
   }
 
   Rng& rng_;
-  RandomChain chain_;
+  Chain chain_;
   std::optional<Quantization> written_;
-  std::size_t c_, h_, w_;
+  MapShape shape_;
 };
+
+template <class T>
+std::vector<T> values_of(const Constant& constant) {
+  const auto* first = reinterpret_cast<const T*>(constant.data);
+  return {first, first + constant.type.elements()};
+}
 
 }  // namespace
 
-RandomChain random_quantized_chain(Rng& rng, std::size_t max_side) { return Builder(rng, max_side).build(); }
+Chain random_quantized_chain(Rng& rng, std::size_t max_side) { return Builder(rng, max_side).build(); }
+
+reference::Tensor run_reference(const Chain& chain, const reference::Tensor& image) {
+  const GraphSpec graph = chain.graph(Algorithm::kAuto);
+  reference::Tensor x = image;
+  bool integers = false;
+  for (const NodeSpec& node : graph.nodes) {
+    const auto quantized = [&](const char* prefix) {
+      const auto number = [&](const char* name) { return node.attributes.number(std::string(prefix) + name); };
+      return reference::Quantized{static_cast<float>(number("Scale")), static_cast<int>(number("ZeroPoint"))};
+    };
+    const auto constant = [&](std::size_t input) { return graph.constants[node.inputs[input] - 1]; };
+    if (node.op == "quantize") {
+      x = reference::quantize(x, quantized("output"));
+    } else if (node.op == "dequantize") {
+      x = reference::dequantize(x, quantized("input"));
+    } else if (node.op == "quantizedGlobalAverage") {
+      x = reference::quantized_global_average(x, quantized("input"), quantized("output"));
+    } else if (node.op == "conv") {
+      const std::vector<float> weight = values_of<float>(constant(1));
+      x = reference::convolve(x, {weight.begin(), weight.end()}, {}, convolution_of(node, constant(1).type.dims[0]));
+    } else {
+      reference::QuantizedConvolution conv{convolution_of(node, constant(1).type.dims[0]),
+                                           quantized("input"),
+                                           {},
+                                           node.attributes.has("activation"),
+                                           values_of<std::int8_t>(constant(1)),
+                                           values_of<std::int32_t>(constant(2)),
+                                           values_of<float>(constant(3))};
+      if (node.attributes.has("outputScale")) conv.to = quantized("output");
+      x = reference::quantized_convolve(integers ? x : reference::quantize(x, conv.from), conv);
+    }
+    integers = node.outputs[0].type == Dtype::kUint8;
+  }
+  return x;
+}
 
 }  // namespace qarepvgg::test

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "program/train/program.h"
 #include "test/chain_program.h"
 #include "test/quantized_cases.h"
 #include "test/quantized_chain.h"
-#include "test/reference_program.h"
 #include "test/use_kernels.h"
 
 namespace qarepvgg::test {
@@ -18,26 +16,24 @@ constexpr int kTeams[]{1, 2, 3, 7};
 // These networks are small: 0 lets any team share an image.
 constexpr double kMinMacs[]{0, 3e3, InferenceProgram::kMinMacs};
 
-reference::Values expected_of(const RandomChain& chain, ImageSize size, const reference::Values& image) {
-  reference::Values state(chain.state.begin(), chain.state.end());
-  ReferenceProgram oracle(chain.spec);
-  return oracle.forward({reference::Dims{1, chain.spec.c, size.h, size.w}, image}, state).data;
+reference::Values expected_of(const Chain& chain, ImageSize size, const reference::Values& image) {
+  return run_reference(chain, {reference::Dims{1, chain.channels(), size.h, size.w}, image}).data;
 }
 
 TEST(quantized_inference_equals_reference) {
   test.repeat(100, [](Rng& rng) {
-    RandomChain chain = random_quantized_chain(rng, 24);
-    const ImageSize nominal{chain.spec.h, chain.spec.w};
+    Chain chain = random_quantized_chain(rng, 24);
+    const ImageSize nominal = chain.size();
     std::vector<reference::Values> images, expected;
     for (int i = 0; i < 5; ++i) {
-      images.push_back(chain.random_image(rng, nominal));
+      images.push_back(random_image(rng, chain, nominal));
       expected.push_back(expected_of(chain, nominal, images.back()));
     }
     for (const KernelTable* kernels : available_kernels()) {
       const UseKernels use(*kernels);
       for (Algorithm algorithm : kAlgorithms) {
         chain.spec.threads = rng.pick(kTeams);
-        InferenceProgram program(chain.spec, chain.state.data(), algorithm, rng.pick(kMinMacs));
+        InferenceProgram program(chain, algorithm, rng.pick(kMinMacs));
         for (int run = 0; run < 2; ++run) {
           const std::size_t count = rng.between(1, images.size());
           const std::vector<reference::Values> outputs = infer(rng, program, nominal, images, count);
@@ -52,14 +48,14 @@ TEST(quantized_inference_equals_reference) {
 
 TEST(quantized_inference_of_other_sizes) {
   test.repeat(80, [](Rng& rng) {
-    RandomChain chain = random_quantized_chain(rng, 24);
+    Chain chain = random_quantized_chain(rng, 24);
     chain.spec.threads = rng.pick(kTeams);
     const UseKernels use(*available_kernels()[rng.between(0, available_kernels().size() - 1)]);
-    InferenceProgram program(chain.spec, chain.state.data(), rng.pick(kAlgorithms), rng.pick(kMinMacs));
+    InferenceProgram program(chain, rng.pick(kAlgorithms), rng.pick(kMinMacs));
     for (int i = 0; i < 6; ++i) {
       const ImageSize size{rng.between(1, 24), rng.between(1, 24)};
       if (code_of([&] { program.output_shape(size); }) != "no error") continue;
-      const reference::Values image = chain.random_image(rng, size);
+      const reference::Values image = random_image(rng, chain, size);
       const reference::Values expected = expected_of(chain, size, image);
       for (const reference::Values& output : infer(rng, program, size, {image, image, image}, rng.between(1, 3)))
         CHECK_VALUES(output, expected, kEitherZero, describe(chain), ", ", size.h, " x ", size.w);
@@ -82,84 +78,97 @@ TEST(quantization_parameters) {
   for (double scale : {1.2e-38, 3.4e38, 0.1}) CHECK_EQUAL(code(scale, 255), "no error", "scale ", scale);
 }
 
-// quantize, 3x3 convolution of 5 to 16 channels, global average, linear to 3, dequantize.
-ProgramSpec small_network() {
-  const Quantization a(0.1, 3, "a"), b(0.2, 0, "b"), c(0.05, 128, "c");
-  const auto op = [](OpKind kind, ValueId input, std::optional<Quantization> from, std::optional<Quantization> to) {
-    OpSpec made;
-    made.kind = kind;
-    made.inputs = {input};
-    made.from = from;
-    made.to = to;
-    return made;
+// A 3x3 convolution of 5 to 16 channels in integers, its global average, and a linear layer to 3.
+struct SmallNetwork {
+  struct Layer {
+    Attributes attributes;
+    QuantizedWeights weights;
   };
-  const auto conv = [&](ValueId input, const Quantization& from, const Quantization& to, std::size_t in,
-                        std::size_t out, std::size_t kernel) {
-    OpSpec made = op(OpKind::kQuantizedConv, input, from, to);
-    made.out_channels = out;
-    made.kernel = kernel;
-    made.stride = made.dilation = made.groups = 1;
-    made.padding = kernel / 2;
-    made.quantized = std::make_shared<QuantizedWeights>(
-        QuantizedWeights{std::vector<std::int8_t>(out * in * kernel * kernel, 1), std::vector<std::int32_t>(out),
-                         std::vector<float>(out, 0.01f)});
-    return made;
-  };
-  ProgramSpec spec;
-  spec.n = 1;
-  spec.c = 5;
-  spec.h = spec.w = 6;
-  spec.threads = 1;
-  spec.ops = {op(OpKind::kQuantize, 0, {}, a), conv(1, a, b, 5, 16, 3), op(OpKind::kQuantizedGlobalAverage, 2, b, b),
-              conv(3, b, c, 16, 3, 1), op(OpKind::kDequantize, 4, c, {})};
-  return spec;
-}
+  Attributes quantize, pool, dequantize;
+  Layer conv = layer(5, 16, 3), linear = layer(16, 3, 1);
+
+  SmallNetwork() {
+    const Quantization a(0.1, 3, "a"), b(0.2, 0, "b"), c(0.05, 128, "c");
+    set_quantization(quantize, "output", a);
+    set_quantization(conv.attributes, "input", a);
+    set_between(b);
+    set_quantization(pool, "output", b);
+    set_quantization(linear.attributes, "input", b);
+    set_quantization(linear.attributes, "output", c);
+    set_quantization(dequantize, "input", c);
+  }
+
+  void set_between(const Quantization& q) {
+    set_quantization(conv.attributes, "output", q);
+    set_quantization(pool, "input", q);
+  }
+
+  static Layer layer(std::size_t in, std::size_t out, std::size_t kernel) {
+    return {square_window(kernel, 1, kernel / 2),
+            {std::vector<std::int8_t>(out * in * kernel * kernel, 1), std::vector<std::int32_t>(out),
+             std::vector<float>(out, 0.01f)}};
+  }
+
+  Chain chain() const {
+    Chain chain(5, {6, 6});
+    const auto constants = [&](const Layer& layer, const Dims& weight) -> std::vector<ValueId> {
+      return {chain.constant(Dtype::kInt8, weight, layer.weights.weight),
+              chain.constant(Dtype::kInt32, {layer.weights.bias.size()}, layer.weights.bias),
+              chain.constant(Dtype::kFloat32, {layer.weights.scale.size()}, layer.weights.scale)};
+    };
+    const std::vector<ValueId> of_conv = constants(conv, {16, 5, 3, 3}), of_linear = constants(linear, {3, 16, 1, 1});
+    chain.add("quantize", {}, {Dtype::kUint8, {1, 5, 6, 6}}, quantize);
+    chain.add("quantizedConv", of_conv, {Dtype::kUint8, {1, 16, 6, 6}}, conv.attributes);
+    chain.add("quantizedGlobalAverage", {}, {Dtype::kUint8, {1, 16, 1, 1}}, pool);
+    chain.add("quantizedConv", of_linear, {Dtype::kUint8, {1, 3, 1, 1}}, linear.attributes);
+    chain.add("dequantize", {}, {Dtype::kFloat32, {1, 3, 1, 1}}, dequantize);
+    return chain;
+  }
+};
 
 TEST(quantized_inference_rejects) {
-  const auto code_with = [](const auto& change) {
-    ProgramSpec spec = small_network();
-    change(spec.ops);
-    const float state = 0;
-    return code_of([&] { InferenceProgram program(spec, &state, Algorithm::kAuto); });
+  const auto code_of_chain = [](const Chain& chain) {
+    return code_of([&] { InferenceProgram program(chain, Algorithm::kAuto); });
+  };
+  const auto code_with = [&](const auto& change) {
+    SmallNetwork network;
+    change(network);
+    return code_of_chain(network.chain());
+  };
+  const auto code_with_op = [&](std::size_t node, const char* op, const char* kind = "average") {
+    Chain chain = SmallNetwork().chain();
+    chain.spec.nodes[node].op = op;
+    chain.spec.nodes[node].attributes.set("kind", std::string(kind));
+    return code_of_chain(chain);
   };
   const auto code_with_weights = [&](const auto& change) {
-    return code_with([&](std::vector<OpSpec>& ops) {
-      QuantizedWeights weights = *ops[1].quantized;
-      change(weights);
-      ops[1].quantized = std::make_shared<QuantizedWeights>(weights);
-    });
+    return code_with([&](SmallNetwork& network) { change(network.conv.weights); });
   };
-  using Ops = std::vector<OpSpec>;
+  using Network = SmallNetwork;
   using Weights = QuantizedWeights;
-  CHECK_EQUAL(code_with([](Ops&) {}), "no error", "nothing wrong yet");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops.pop_back(); }), code::kInvalidArg, "integers as output");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[0].kind = OpKind::kGlobalAverage; }), code::kInvalidArg,
-              "integers from an op on floats");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[2].kind = OpKind::kGlobalAverage; }), code::kInvalidArg,
-              "integers into an op on floats");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[2].activation = Activation::relu(); }), code::kInvalidArg,
-              "a ReLU that no pooling has");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[2].from = Quantization(0.3, 0, "x"); }), code::kQuantParam, "another scale");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[2].from = Quantization(0.2, 1, "x"); }), code::kQuantParam,
-              "another zero point");
-  CHECK_EQUAL(code_with([](Ops& ops) { ops[1].groups = 0; }), code::kInvalidArg, "no groups");
-  CHECK_EQUAL(code_with_weights([](Weights& w) { w.weight.pop_back(); }), code::kBufferSize, "a weight less");
+  CHECK_EQUAL(code_with([](Network&) {}), "no error", "nothing wrong yet");
+  CHECK_EQUAL(code_with_op(0, "globalPool"), code::kShape, "integers from an op on floats");
+  CHECK_EQUAL(code_with_op(2, "globalPool"), code::kDtype, "integers into an op on floats");
+  CHECK_EQUAL(code_with([](Network& n) { set_quantization(n.pool, "input", Quantization(0.3, 0, "x")); }),
+              code::kQuantParam, "another scale");
+  CHECK_EQUAL(code_with([](Network& n) { set_quantization(n.pool, "input", Quantization(0.2, 1, "x")); }),
+              code::kQuantParam, "another zero point");
+  CHECK_EQUAL(code_with([](Network& n) { n.conv.attributes.set("group", 0.0); }), code::kInvalidArg, "no groups");
   CHECK_EQUAL(code_with_weights([](Weights& w) { w.bias.push_back(0); }), code::kBufferSize, "a bias more");
   CHECK_EQUAL(code_with_weights([](Weights& w) { w.scale.pop_back(); }), code::kQuantParam, "a scale less");
   for (float scale :
        {0.0f, -1.0f, 1e-40f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
     CHECK_EQUAL(code_with_weights([&](Weights& w) { w.scale[7] = scale; }), code::kQuantParam, "scale ", scale);
   CHECK_EQUAL(code_with_weights([](Weights& w) { w.scale[7] = 3e38f; }), "no error", "a large scale");
-  CHECK_EQUAL(code_with([](Ops& ops) {
-                Weights weights = *ops[1].quantized;
-                weights.scale[7] = 3e38f;
-                ops[1].quantized = std::make_shared<Weights>(weights);
-                ops[1].to = ops[2].from = Quantization(1e-3, 0, "x");
+  CHECK_EQUAL(code_with([](Network& n) {
+                n.conv.weights.scale[7] = 3e38f;
+                n.set_between(Quantization(1e-3, 0, "x"));
               }),
               code::kQuantParam, "a quotient of scales that is infinite");
-  CHECK_EQUAL(code_with([](Ops& ops) {
-                ops[1].to = ops[2].from = Quantization(3e38, 0, "x");
-                ops[2].to = ops[3].from = Quantization(1e-3, 0, "x");
+  CHECK_EQUAL(code_with([](Network& n) {
+                n.set_between(Quantization(3e38, 0, "x"));
+                set_quantization(n.pool, "output", Quantization(1e-3, 0, "x"));
+                set_quantization(n.linear.attributes, "input", Quantization(1e-3, 0, "x"));
               }),
               code::kQuantParam, "the same in a pooling");
   // 255 * 45 + bias
@@ -170,26 +179,21 @@ TEST(quantized_inference_rejects) {
   CHECK_EQUAL(code_with_weights([](Weights& w) { w.bias[3] = std::numeric_limits<std::int32_t>::min(); }),
               code::kQuantParam, "the least bias");
 
-  ProgramSpec spec = small_network();
-  CHECK_EQUAL(code_of([&] { Program program(spec); }), code::kModelIncompatible, "a program that is no session");
-  const float state = 0;
-  InferenceProgram program(small_network(), &state, Algorithm::kAuto);
+  InferenceProgram program(SmallNetwork().chain(), Algorithm::kAuto);
   CHECK_EQUAL(code_of([&] { program.output_shape({1 << 12, (1 << 11) + 1}); }), code::kShape,
               "a mean of too many pixels");
 }
 
-// An error names the op.
-TEST(quantized_errors_name_the_op) {
-  ProgramSpec spec = small_network();
-  QuantizedWeights weights = *spec.ops[3].quantized;
-  weights.scale.clear();
-  spec.ops[3].quantized = std::make_shared<QuantizedWeights>(weights);
-  const float state = 0;
+// An error names the node.
+TEST(quantized_errors_name_the_node) {
+  SmallNetwork network;
+  network.linear.weights.scale.pop_back();
   try {
-    InferenceProgram program(spec, &state, Algorithm::kAuto);
+    InferenceProgram program(network.chain(), Algorithm::kAuto);
     CHECK(false, "an error");
   } catch (const Error& error) {
-    CHECK_EQUAL(std::string(error.what()).rfind("op 3 (quantizedConv): expected 3 weight scales", 0), 0u, error.what());
+    const std::string expected = "node 'node 3' (quantizedConv): its weights: expected 3 weight scales";
+    CHECK_EQUAL(std::string(error.what()).rfind(expected, 0), 0u, error.what());
   }
 }
 

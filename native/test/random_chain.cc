@@ -10,19 +10,11 @@ namespace {
 
 class Builder {
  public:
-  Builder(Rng& rng, std::size_t max_side) : rng_(rng) {
-    c_ = rng.chance(0.6) ? rng.between(1, 4) : rng.chance(0.5) ? 16 * rng.between(1, 3) : random_channels(rng);
-    h_ = rng.between(1, max_side);
-    w_ = rng.between(1, max_side);
-    ProgramSpec& spec = chain_.spec;
-    spec.n = rng.between(1, 10);  // also more than a thread takes together
-    spec.c = c_;
-    spec.h = h_;
-    spec.w = w_;
-    spec.threads = 1;
+  Builder(Rng& rng, std::size_t max_side) : rng_(rng), chain_(random_start(rng, max_side)) {
+    shape_ = {1, chain_.channels(), chain_.size().h, chain_.size().w};
   }
 
-  RandomChain build() {
+  Chain build() {
     for (std::size_t count = rng_.between(1, 7); count > 0; --count) {
       if (rng_.chance(0.12))
         add_squeeze_excite();
@@ -31,90 +23,110 @@ class Builder {
       else
         add_convolution();
     }
-    chain_.spec.state_length = chain_.state.size();
     return std::move(chain_);
   }
 
  private:
-  // Mostly shapes for which algorithms are chosen: whole cache lines of channels, 3x3, and 1x1 on single pixels.
   void add_convolution() {
-    for (;;) {
-      OpSpec op = make(OpKind::kConv);
-      op.out_channels = rng_.chance(0.7) ? 16 * rng_.between(1, 4) : rng_.between(1, 40);
-      op.kernel = h_ * w_ == 1 && rng_.chance(0.7) ? 1 : rng_.chance(0.7) ? 3 : rng_.between(1, 5);
-      op.dilation = rng_.chance(0.1) ? 2 : 1;
-      op.stride = rng_.chance(0.7) ? 1 : 2;
-      op.padding = rng_.chance(0.9) ? op.dilation * (op.kernel - 1) / 2 : rng_.between(0, 2);
-      op.groups = rng_.chance(0.7) ? 1 : rng_.between(2, 4);
-      if (rng_.chance(0.6)) op.activation = Activation::relu();
-      if (c_ % op.groups != 0 || op.out_channels % op.groups != 0) op.groups = 1;
-      const std::size_t reach = op.dilation * (op.kernel - 1);
-      if (h_ + 2 * op.padding <= reach || w_ + 2 * op.padding <= reach) continue;
-
-      const std::size_t fan_in = c_ / op.groups * op.kernel * op.kernel;
-      op.weight = tensor(op.out_channels * fan_in, std::sqrt(6.0 / static_cast<double>(fan_in)));
-      if (rng_.chance(0.7)) op.bias = tensor(op.out_channels, 1);
-      h_ = (h_ + 2 * op.padding - reach - 1) / op.stride + 1;
-      w_ = (w_ + 2 * op.padding - reach - 1) / op.stride + 1;
-      c_ = op.out_channels;
-      chain_.spec.ops.push_back(std::move(op));
-      return;
-    }
+    const ConvShape conv = random_link(rng_, shape_);
+    Attributes attributes = square_window(conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups);
+    if (rng_.chance(0.6)) attributes.set("activation", std::string("relu"));
+    const std::size_t depth = conv.in_c / conv.groups;
+    const double fan_in = static_cast<double>(depth * conv.kernel * conv.kernel);
+    std::vector<ValueId> constants{tensor({conv.out_c, depth, conv.kernel, conv.kernel}, std::sqrt(6.0 / fan_in))};
+    if (rng_.chance(0.7)) constants.push_back(tensor({conv.out_c}, 1));
+    add("conv", constants, conv.output(), attributes);
   }
 
   void add_squeeze_excite() {
-    OpSpec op = make(OpKind::kSqueezeExcite);
-    op.reduced = rng_.between(1, 9);
-    if (rng_.chance(0.5)) op.activation = Activation::relu();
-    op.weight = tensor(op.reduced * c_, 1);
-    op.bias = tensor(op.reduced, 1);
-    op.up_weight = tensor(c_ * op.reduced, 1);
-    op.up_bias = tensor(c_, 1);
-    chain_.spec.ops.push_back(std::move(op));
+    const std::size_t reduced = rng_.between(1, 9), c = shape_.c;
+    Attributes attributes;
+    if (rng_.chance(0.5)) attributes.set("activation", std::string("relu"));
+    const ValueId down = tensor({reduced, c}, 1), down_bias = tensor({reduced}, 1), up = tensor({c, reduced}, 1),
+                  up_bias = tensor({c}, 1);
+    add("squeezeExcite", {down, down_bias, up, up_bias}, shape_, attributes);
   }
 
   void add_global_average() {
-    chain_.spec.ops.push_back(make(OpKind::kGlobalAverage));
-    h_ = w_ = 1;
+    Attributes attributes;
+    attributes.set("kind", std::string("average"));
+    add("globalPool", {}, {1, shape_.c, 1, 1}, attributes);
   }
 
-  OpSpec make(OpKind kind) const {
-    OpSpec op;
-    op.kind = kind;
-    op.inputs = {chain_.spec.ops.size()};
-    return op;
+  void add(const std::string& op, const std::vector<ValueId>& constants, const MapShape& out,
+           const Attributes& attributes) {
+    chain_.add(op, constants, {Dtype::kFloat32, {out.n, out.c, out.h, out.w}}, attributes);
+    shape_ = out;
   }
 
-  StateOffset tensor(std::size_t count, double bound) {
-    chain_.state.resize(chain_.state.size() + rng_.between(0, 3), std::numeric_limits<float>::quiet_NaN());
-    const StateOffset offset = chain_.state.size();
-    for (std::size_t i = 0; i < count; ++i) chain_.state.push_back(static_cast<float>(rng_.uniform(-bound, bound)));
-    return offset;
+  ValueId tensor(const Dims& dims, double bound) {
+    std::vector<float> values(elements_of(dims));
+    for (float& value : values) value = static_cast<float>(rng_.uniform(-bound, bound));
+    return chain_.constant(Dtype::kFloat32, dims, values);
   }
 
   Rng& rng_;
-  RandomChain chain_;
-  std::size_t c_, h_, w_;
+  Chain chain_;
+  MapShape shape_;
 };
 
 }  // namespace
 
-reference::Values RandomChain::random_image(Rng& rng, ImageSize size) const {
-  return random_values(rng, spec.c * size.h * size.w, Data::kReals);
+ConvShape random_link(Rng& rng, const MapShape& in) {
+  for (;;) {
+    ConvShape conv{1, in.c, in.h, in.w, 0, 0, 0, 0, 0, 0};
+    conv.out_c = rng.chance(0.7) ? 16 * rng.between(1, 4) : rng.between(1, 40);
+    conv.kernel = in.h * in.w == 1 && rng.chance(0.7) ? 1 : rng.chance(0.7) ? 3 : rng.between(1, 5);
+    conv.dilation = rng.chance(0.1) ? 2 : 1;
+    conv.stride = rng.chance(0.7) ? 1 : 2;
+    conv.padding = rng.chance(0.9) ? conv.reach() / 2 : rng.between(0, 2);
+    conv.groups = rng.chance(0.7) ? 1 : rng.between(2, 4);
+    if (conv.in_c % conv.groups != 0 || conv.out_c % conv.groups != 0) conv.groups = 1;
+    if (in.h + 2 * conv.padding > conv.reach() && in.w + 2 * conv.padding > conv.reach()) return conv;
+  }
 }
 
-RandomChain random_chain(Rng& rng, std::size_t max_side) { return Builder(rng, max_side).build(); }
+Chain random_start(Rng& rng, std::size_t max_side) {
+  const std::size_t c = rng.chance(0.6)   ? rng.between(1, 4)
+                        : rng.chance(0.5) ? 16 * rng.between(1, 3)
+                                          : random_channels(rng);
+  const std::size_t h = rng.between(1, max_side), w = rng.between(1, max_side);
+  Chain chain(c, {h, w});
+  chain.spec.together = rng.between(1, 10);  // also more than a thread takes together
+  return chain;
+}
 
-std::string describe(const RandomChain& chain) {
-  const ProgramSpec& spec = chain.spec;
-  std::string text = text_of("[", spec.n, ", ", spec.c, ", ", spec.h, ", ", spec.w, "]");
-  for (const OpSpec& op : spec.ops) {
-    text += text_of(" > ", name_of(op.kind));
-    if (op.kind == OpKind::kConv || op.kind == OpKind::kQuantizedConv)
-      text += text_of(" ", op.kernel, "x", op.kernel, " to ", op.out_channels, " /", op.stride, " +", op.padding, " x",
-                      op.dilation, " in ", op.groups, " groups");
+Chain random_chain(Rng& rng, std::size_t max_side) { return Builder(rng, max_side).build(); }
+
+reference::Values random_image(Rng& rng, const Chain& chain, ImageSize size) {
+  return random_values(rng, chain.channels() * size.h * size.w, Data::kReals);
+}
+
+std::string describe(const Chain& chain) {
+  std::string text = qarepvgg::text_of(chain.spec.inputs[0].dims);
+  for (const NodeSpec& node : chain.spec.nodes) {
+    text += text_of(" > ", node.op);
+    if (node.attributes.has("kernel"))
+      for (const char* name : {"kernel", "strides", "pads", "dilations"})
+        text += text_of(" ", name, " ", node.attributes.sizes(name)[0]);
+    text += " " + qarepvgg::text_of(node.outputs[0].dims);
   }
   return text;
+}
+
+ProgramSpec program_of(const Chain& chain, ImageSize size, std::vector<float>& state) {
+  ProgramSpec spec;
+  spec.input = {1, chain.channels(), size.h, size.w};
+  spec.threads = chain.spec.threads;
+  for (const Constant& constant : chain.graph(Algorithm::kAuto).constants) {
+    state.push_back(std::numeric_limits<float>::quiet_NaN());
+    spec.tensors.push_back({state.size(), constant.type.dims});
+    const auto* values = reinterpret_cast<const float*>(constant.data);
+    state.insert(state.end(), values, values + constant.type.elements());
+  }
+  spec.nodes = chain.graph(Algorithm::kAuto).nodes;
+  spec.state_length = state.size();
+  return spec;
 }
 
 std::vector<reference::Values> infer(Rng& rng, InferenceProgram& program, ImageSize size,

@@ -1,4 +1,4 @@
-// Random programs: directed graphs of every op, in which several ops, or one op twice, may read a value.
+// Random programs: directed graphs of every op, in which several nodes, or one node twice, may read a value.
 #pragma once
 
 #include <vector>

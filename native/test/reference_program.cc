@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "reference/convolution.h"
 #include "reference/elementwise.h"
-#include "reference/quantized.h"
 #include "reference/squeeze_excite.h"
 #include "test/tensors.h"
 
@@ -15,64 +13,67 @@ namespace {
 using reference::Tensor;
 using reference::Values;
 
-Values slice(const Values& state, StateOffset offset, std::size_t count) {
-  const auto first = state.begin() + static_cast<std::ptrdiff_t>(offset);
-  return {first, first + static_cast<std::ptrdiff_t>(count)};
+bool has_relu(const NodeSpec& node) { return node.attributes.has("activation"); }
+
+// The tensors that a node reads, in some array that is as long as the state.
+template <class Array>
+class Tensors {
+ public:
+  Tensors(const ProgramSpec& spec, const NodeSpec& node, Array& array) : spec_(spec), node_(node), array_(array) {}
+
+  // Of operand `input`; empty if there is none.
+  Values operator[](std::size_t input) const {
+    if (input >= node_.inputs.size()) return {};
+    const auto first = array_.begin() + signed_size(tensor(input).offset);
+    return {first, first + signed_size(elements_of(tensor(input).dims))};
+  }
+  void set(std::size_t input, const Values& values) const {
+    std::copy(values.begin(), values.end(), array_.begin() + signed_size(tensor(input).offset));
+  }
+  void add(std::size_t input, const Values& values) const {
+    for (std::size_t i = 0; i < values.size(); ++i) array_[tensor(input).offset + i] += values[i];
+  }
+
+ private:
+  const StateTensor& tensor(std::size_t input) const { return *spec_.tensor(node_.inputs[input]); }
+
+  const ProgramSpec& spec_;
+  const NodeSpec& node_;
+  Array& array_;
+};
+
+template <class Array>
+reference::BatchNorm batch_norm_of(const NodeSpec& node, const Tensors<Array>& state) {
+  return {state[1],
+          state[2],
+          state[3],
+          state[4],
+          state[5][0],
+          node.attributes.number("epsilon"),
+          node.attributes.number("momentum")};
 }
 
-void add_slice(Values& state, StateOffset offset, const Values& values) {
-  for (std::size_t i = 0; i < values.size(); ++i) state[offset + i] += values[i];
-}
-
-reference::Convolution convolution_of(const OpSpec& op) {
-  return {op.out_channels, op.kernel, op.stride, op.padding, op.dilation, op.groups};
-}
-
-Values weight_of(const OpSpec& op, const Tensor& x, const Values& state) {
-  return slice(state, op.weight, op.out_channels * (x.dims.c / op.groups) * op.kernel * op.kernel);
-}
-
-reference::BatchNorm batch_norm_of(const OpSpec& op, std::size_t channels, const Values& state) {
-  const auto tensor = [&](StateOffset offset) { return slice(state, offset, channels); };
-  return {
-      tensor(op.weight), tensor(op.bias), tensor(op.running_mean), tensor(op.running_var), state[op.batches], op.eps,
-      op.momentum};
-}
-
-reference::SqueezeExcite squeeze_excite_of(const OpSpec& op, std::size_t channels, const Values& state) {
-  return {slice(state, op.weight, op.reduced * channels), slice(state, op.bias, op.reduced),
-          slice(state, op.up_weight, op.reduced * channels), slice(state, op.up_bias, channels)};
-}
-
-reference::Quantized quantized_of(const Quantization& q) { return {q.scale(), q.zero_point()}; }
-
-reference::QuantizedConvolution quantized_convolution_of(const OpSpec& op) {
-  reference::QuantizedConvolution conv{convolution_of(op),  quantized_of(*op.from), {},
-                                       op.activation.any(), op.quantized->weight,   op.quantized->bias,
-                                       op.quantized->scale};
-  if (op.to) conv.to = quantized_of(*op.to);
-  return conv;
-}
-
-void store_statistics(const OpSpec& op, const reference::BatchNorm& norm, Values& state) {
-  std::copy(norm.running_mean.begin(), norm.running_mean.end(),
-            state.begin() + static_cast<std::ptrdiff_t>(op.running_mean));
-  std::copy(norm.running_var.begin(), norm.running_var.end(),
-            state.begin() + static_cast<std::ptrdiff_t>(op.running_var));
-  state[op.batches] = norm.batches;
+reference::SqueezeExcite squeeze_excite_of(const Tensors<const Values>& state) {
+  return {state[1], state[2], state[3], state[4]};
 }
 
 }  // namespace
+
+reference::Convolution convolution_of(const NodeSpec& node, std::size_t out_channels) {
+  const auto side = [&](const char* name) { return node.attributes.sizes(name)[0]; };
+  return {out_channels, side("kernel"),    side("strides"),
+          side("pads"), side("dilations"), node.attributes.size("group")};
+}
 
 const Tensor& ReferenceProgram::forward(const Tensor& input, Values& state) {
   margin_ = 1;
   largest_value_ = largest(input.data);
   values_ = {input};
-  statistics_.assign(spec_.ops.size(), {});
-  for (std::size_t i = 0; i < spec_.ops.size(); ++i) {
+  statistics_.assign(spec_.nodes.size(), {});
+  for (std::size_t i = 0; i < spec_.nodes.size(); ++i) {
     Tensor y = run(i, state);
     largest_value_ = std::max(largest_value_, largest(y.data));
-    values_.push_back(spec_.ops[i].activation.any() || spec_.ops[i].kind == OpKind::kRelu ? relu(y) : std::move(y));
+    values_.push_back(has_relu(spec_.nodes[i]) ? relu(y) : std::move(y));
   }
   return values_.back();
 }
@@ -84,61 +85,49 @@ Tensor ReferenceProgram::relu(const Tensor& x) {
   return reference::relu(x);
 }
 
-Tensor ReferenceProgram::run(std::size_t index, Values& state) {
-  const OpSpec& op = spec_.ops[index];
-  const Tensor& x = values_[op.inputs.front()];
-  switch (op.kind) {
-    case OpKind::kConv: {
-      const Values bias = op.bias == kNoTensor ? Values{} : slice(state, op.bias, op.out_channels);
-      return reference::convolve(x, weight_of(op, x, state), bias, convolution_of(op));
-    }
-    case OpKind::kBatchNorm: {
-      reference::BatchNorm norm = batch_norm_of(op, x.dims.c, state);
-      statistics_[index] = {norm.running_mean, norm.running_var};
-      if (spec_.training) {
-        statistics_[index] = reference::batch_statistics(x);
-        reference::update_running_statistics(norm, statistics_[index], x.dims);
-        store_statistics(op, norm, state);
-      }
-      const Tensor y = reference::normalize(x, norm, statistics_[index]);
-      return op.inputs.size() > 1 ? reference::add({&y, &values_[op.inputs[1]]}) : y;
-    }
-    case OpKind::kAdd: {
-      std::vector<const Tensor*> operands;
-      for (ValueId id : op.inputs) operands.push_back(&values_[id]);
-      return reference::add(operands);
-    }
-    case OpKind::kScale:
-      return reference::scale(x, state[op.weight]);
-    case OpKind::kAveragePool:
-      return reference::average3x3(x);
-    case OpKind::kGlobalAverage:
-      return reference::global_average(x);
-    case OpKind::kSqueezeExcite: {
-      const reference::SqueezeExcite weights = squeeze_excite_of(op, x.dims.c, state);
-      return reference::excite(x, relu(reference::squeeze(x, weights)), weights);
-    }
-    case OpKind::kQuantize:
-      return reference::quantize(x, quantized_of(*op.to));
-    case OpKind::kDequantize:
-      return reference::dequantize(x, quantized_of(*op.from));
-    case OpKind::kQuantizedConv:
-      return reference::quantized_convolve(x, quantized_convolution_of(op));
-    case OpKind::kQuantizedGlobalAverage:
-      return reference::quantized_global_average(x, quantized_of(*op.from), quantized_of(*op.to));
-    case OpKind::kRelu:
-      break;  // forward() does the rest
+Tensor ReferenceProgram::run(std::size_t index, Values& all) {
+  const NodeSpec& node = spec_.nodes[index];
+  const Tensor& x = values_[spec_.map(node.inputs[0])];
+  const Tensors<const Values> state(spec_, node, all);
+  if (node.op == "conv") {
+    const Values bias = state[2];
+    const std::size_t out_channels = spec_.tensor(node.inputs[1])->dims[0];
+    const Tensor y = reference::convolve(x, state[1], bias, convolution_of(node, out_channels));
+    return node.attributes.flag("identity") ? reference::add({&x, &y}) : y;
   }
-  return x;
+  if (node.op == "batchNorm") {
+    reference::BatchNorm norm = batch_norm_of(node, state);
+    statistics_[index] = {norm.running_mean, norm.running_var};
+    if (spec_.training) {
+      statistics_[index] = reference::batch_statistics(x);
+      reference::update_running_statistics(norm, statistics_[index], x.dims);
+      const Tensors<Values> changed(spec_, node, all);
+      changed.set(3, norm.running_mean);
+      changed.set(4, norm.running_var);
+      changed.set(5, {norm.batches});
+    }
+    const Tensor y = reference::normalize(x, norm, statistics_[index]);
+    return node.inputs.size() > 6 ? reference::add({&y, &values_[spec_.map(node.inputs[6])]}) : y;
+  }
+  if (node.op == "sum") {
+    std::vector<const Tensor*> operands;
+    for (ValueId id : node.inputs) operands.push_back(&values_[spec_.map(id)]);
+    return reference::add(operands);
+  }
+  if (node.op == "scale") return reference::scale(x, state[1][0]);
+  if (node.op == "averagePool") return reference::average3x3(x);
+  if (node.op == "globalPool") return reference::global_average(x);
+  const reference::SqueezeExcite weights = squeeze_excite_of(state);
+  return reference::excite(x, relu(reference::squeeze(x, weights)), weights);
 }
 
 Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state, Values& gradients) {
   std::vector<Tensor> grads;
   for (const Tensor& value : values_) grads.emplace_back(value.dims);
   grads.back() = grad_output;
-  for (std::size_t i = spec_.ops.size(); i-- > 0;) {
-    const bool relu = spec_.ops[i].activation.any() || spec_.ops[i].kind == OpKind::kRelu;
-    const Tensor grad_y = relu ? reference::relu_gradient(grads[i + 1], values_[i + 1]) : grads[i + 1];
+  for (std::size_t i = spec_.nodes.size(); i-- > 0;) {
+    const Tensor grad_y =
+        has_relu(spec_.nodes[i]) ? reference::relu_gradient(grads[i + 1], values_[i + 1]) : grads[i + 1];
     differentiate(i, grad_y, state, gradients, grads);
   }
   largest_gradient_ = largest(gradients);
@@ -146,53 +135,45 @@ Tensor ReferenceProgram::backward(const Tensor& grad_output, const Values& state
   return grads.front();
 }
 
-void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, const Values& state, Values& gradients,
+void ReferenceProgram::differentiate(std::size_t index, const Tensor& grad_y, const Values& all, Values& all_gradients,
                                      std::vector<Tensor>& grads) const {
-  const OpSpec& op = spec_.ops[index];
-  const Tensor& x = values_[op.inputs.front()];
-  const auto add_to = [&](ValueId id, const Tensor& grad) { grads[id] = reference::add({&grads[id], &grad}); };
-  const auto add_to_input = [&](const Tensor& grad) {
-    for (ValueId id : op.inputs) add_to(id, grad);
+  const NodeSpec& node = spec_.nodes[index];
+  const Tensor& x = values_[spec_.map(node.inputs[0])];
+  const Tensors<const Values> state(spec_, node, all);
+  const Tensors<Values> gradients(spec_, node, all_gradients);
+  const auto add_to = [&](std::size_t input, const Tensor& grad) {
+    Tensor& sum = grads[spec_.map(node.inputs[input])];
+    sum = reference::add({&sum, &grad});
   };
-  switch (op.kind) {
-    case OpKind::kConv: {
-      const reference::Convolution conv = convolution_of(op);
-      add_slice(gradients, op.weight, reference::convolution_weight_gradient(x, grad_y, conv));
-      if (op.bias != kNoTensor) add_slice(gradients, op.bias, reference::convolution_bias_gradient(grad_y));
-      return add_to_input(reference::convolution_data_gradient(grad_y, weight_of(op, x, state), conv, x.dims));
-    }
-    case OpKind::kBatchNorm: {
-      const auto grad = reference::batch_norm_gradients(x, grad_y, batch_norm_of(op, x.dims.c, state),
-                                                        statistics_[index], spec_.training);
-      add_slice(gradients, op.weight, grad.weight);
-      add_slice(gradients, op.bias, grad.bias);
-      add_to(op.inputs.front(), grad.x);
-      if (op.inputs.size() > 1) add_to(op.inputs[1], grad_y);
-      return;
-    }
-    case OpKind::kScale:
-      gradients[op.weight] += reference::dot(grad_y, x);
-      return add_to_input(reference::scale(grad_y, state[op.weight]));
-    case OpKind::kAveragePool:
-      return add_to_input(reference::average3x3(grad_y));
-    case OpKind::kGlobalAverage:
-      return add_to_input(reference::global_average_gradient(grad_y, x.dims));
-    case OpKind::kSqueezeExcite: {
-      const auto grad = reference::squeeze_excite_gradients(x, grad_y, squeeze_excite_of(op, x.dims.c, state));
-      add_slice(gradients, op.weight, grad.weights.down);
-      add_slice(gradients, op.bias, grad.weights.down_bias);
-      add_slice(gradients, op.up_weight, grad.weights.up);
-      add_slice(gradients, op.up_bias, grad.weights.up_bias);
-      return add_to_input(grad.x);
-    }
-    case OpKind::kAdd:
-    case OpKind::kRelu:
-      return add_to_input(grad_y);
-    case OpKind::kQuantize:
-    case OpKind::kDequantize:
-    case OpKind::kQuantizedConv:
-    case OpKind::kQuantizedGlobalAverage:
-      break;  // are not trained
+  if (node.op == "conv") {
+    const reference::Convolution conv = convolution_of(node, grad_y.dims.c);
+    gradients.add(1, reference::convolution_weight_gradient(x, grad_y, conv));
+    if (node.inputs.size() > 2) gradients.add(2, reference::convolution_bias_gradient(grad_y));
+    if (node.attributes.flag("identity")) add_to(0, grad_y);
+    add_to(0, reference::convolution_data_gradient(grad_y, state[1], conv, x.dims));
+  } else if (node.op == "batchNorm") {
+    const auto grad =
+        reference::batch_norm_gradients(x, grad_y, batch_norm_of(node, state), statistics_[index], spec_.training);
+    gradients.add(1, grad.weight);
+    gradients.add(2, grad.bias);
+    add_to(0, grad.x);
+    if (node.inputs.size() > 6) add_to(6, grad_y);
+  } else if (node.op == "sum") {
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) add_to(i, grad_y);
+  } else if (node.op == "scale") {
+    gradients.add(1, {reference::dot(grad_y, x)});
+    add_to(0, reference::scale(grad_y, state[1][0]));
+  } else if (node.op == "averagePool") {
+    add_to(0, reference::average3x3(grad_y));
+  } else if (node.op == "globalPool") {
+    add_to(0, reference::global_average_gradient(grad_y, x.dims));
+  } else {
+    const auto grad = reference::squeeze_excite_gradients(x, grad_y, squeeze_excite_of(state));
+    gradients.add(1, grad.weights.down);
+    gradients.add(2, grad.weights.down_bias);
+    gradients.add(3, grad.weights.up);
+    gradients.add(4, grad.weights.up_bias);
+    add_to(0, grad.x);
   }
 }
 

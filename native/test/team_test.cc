@@ -236,14 +236,14 @@ TEST(team_size_tries_again_less_and_less_often) {
 
 // ---- whole programs ----------------------------------------------------------------------------------------------
 
-void check_inference(Rng& rng, RandomChain chain) {
-  const ImageSize size{chain.spec.h, chain.spec.w};
+void check_inference(Rng& rng, Chain chain) {
+  const ImageSize size = chain.size();
   std::vector<reference::Values> images;
-  for (int i = 0; i < 5; ++i) images.push_back(chain.random_image(rng, size));
+  for (int i = 0; i < 5; ++i) images.push_back(random_image(rng, chain, size));
   const auto run = [&](int threads) {
     chain.spec.threads = threads;
     // The networks are small: 0 lets any team share an image.
-    InferenceProgram program(chain.spec, chain.state.data(), Algorithm::kAuto, 0);
+    InferenceProgram program(chain, Algorithm::kAuto, 0);
     reference::Values all;
     for (std::size_t count : {std::size_t{1}, images.size()})
       for (const reference::Values& output : infer(rng, program, size, images, count))
@@ -271,7 +271,7 @@ TEST(team_schedules_of_training) {
   test.repeat(20, [](Rng& rng) {
     // Enough work for a team to share.
     RandomProgram random = random_program(rng, kWinogradDims, {3, 40, 18, 18});
-    random.spec.gradients = random.spec.training = true;
+    while (!random.spec.training) random = random_program(rng, kWinogradDims, {3, 40, 18, 18});
     const reference::Tensor input = random.random_input(rng), gradient = random.random_output_gradient(rng);
     const std::vector<float> x(input.data.begin(), input.data.end()), dy(gradient.data.begin(), gradient.data.end());
     const auto run = [&](int threads) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "test/chain_program.h"
+#include "test/program_maker.h"
 #include "test/reference_program.h"
 #include "test/tensors.h"
 #include "test/use_kernels.h"
@@ -18,26 +20,23 @@ namespace {
 class Builder {
  public:
   explicit Builder(Rng& rng) : rng_(rng) {
-    ProgramSpec& spec = spec_.program;
-    spec = {rng.between(2, 5), rng.between(1, 4), rng.between(3, 9), rng.between(3, 9), {}, 0, true, true, 1};
-    const std::size_t channels = rng.between(1, 20), classes = rng.between(2, 6), stride = rng.between(1, 2);
-    channels_ = spec.c;
-    const ValueId wide = add_norm(add_convolution(0, channels, 3, stride), channels);
-    const ValueId narrow = add_norm(add_convolution(0, channels, 1, stride), channels);
-    OpSpec sum;
-    sum.kind = OpKind::kAdd;
-    sum.inputs = {wide, narrow};
-    sum.activation = Activation::relu();
-    ValueId last = push(sum);
+    const std::size_t n = rng.between(2, 5), in_channels = rng.between(1, 4);
+    maker_.spec.input = {n, in_channels, rng.between(3, 9), rng.between(3, 9)};
+    const std::size_t channels = rng.between(1, 20), stride = rng.between(1, 2);
+    channels_ = in_channels;
+    classes_ = rng.between(2, 6);
+    const MapId wide = add_norm(add_convolution(0, channels, 3, stride), channels);
+    const MapId narrow = add_norm(add_convolution(0, channels, 1, stride), channels);
+    MapId last = maker_.node("sum", {wide, narrow}, relu_if(true));
     channels_ = channels;
     if (rng.chance(0.3)) last = add_squeeze_excite(last);
-    OpSpec mean;
-    mean.kind = OpKind::kGlobalAverage;
-    mean.inputs = {last};
-    last = push(mean);
-    add_convolution(last, classes, 1, 1);
-    spec.ops.back().bias = tensor(classes, 0, 0, true);
-    spec.state_length = state_.size();
+    Attributes average;
+    average.set("kind", std::string("average"));
+    add_convolution(maker_.node("globalPool", {last}, average), classes_, 1, 1);
+    maker_.spec.nodes.back().inputs.push_back(tensor({classes_}, 0, 0, true));
+    spec_.program = maker_.finish(state_.size());
+    spec_.program.training = spec_.program.gradients = true;
+    spec_.program.threads = 1;
 
     spec_.optimizer = rng.chance(0.5) ? OptimizerKind::kSgd : OptimizerKind::kAdamW;
     spec_.momentum = 0.9;
@@ -47,72 +46,54 @@ class Builder {
     spec_.label_smoothing = rng.chance(0.5) ? 0.1 : 0;
     spec_.clip_norm = rng.chance(0.5) ? 0.5 : 0;
     if (spec_.optimizer == OptimizerKind::kSgd && rng.chance(0.5)) {
-      const auto& ops = spec.ops;
-      spec_.custom_l2.push_back({channels, spec.c, ops[1].eps, ops[0].weight, ops[1].weight, ops[1].running_var,
-                                 ops[2].weight, ops[3].weight, ops[3].running_var});
+      const auto offset = [&](std::size_t node, std::size_t input) {
+        return spec_.program.tensor(spec_.program.nodes[node].inputs[input])->offset;
+      };
+      spec_.custom_l2.push_back({channels, in_channels, kEpsilon, offset(0, 1), offset(1, 1), offset(1, 4),
+                                 offset(2, 1), offset(3, 1), offset(3, 4)});
     }
   }
 
   TrainerSpec spec_;
   std::vector<float> state_;
+  std::size_t classes_ = 0;
 
  private:
-  ValueId add_convolution(ValueId input, std::size_t out_channels, std::size_t kernel, std::size_t stride) {
-    OpSpec op;
-    op.kind = OpKind::kConv;
-    op.inputs = {input};
-    op.out_channels = out_channels;
-    op.kernel = kernel;
-    op.stride = stride;
-    op.padding = kernel / 2;
-    op.dilation = op.groups = 1;
+  static constexpr double kEpsilon = 1e-2;
+
+  MapId add_convolution(MapId input, std::size_t out_channels, std::size_t kernel, std::size_t stride) {
     const double bound = 1 / std::sqrt(static_cast<double>(channels_ * kernel * kernel));
-    op.weight = tensor(out_channels * channels_ * kernel * kernel, -bound, bound, true);
+    const ValueId weight = tensor({out_channels, channels_, kernel, kernel}, -bound, bound, true);
     spec_.decayed.push_back(spec_.parameters.back());
-    return push(op);
+    return maker_.node("conv", {input, weight}, square_window(kernel, stride, kernel / 2));
   }
 
-  ValueId add_norm(ValueId input, std::size_t channels) {
-    OpSpec op;
-    op.kind = OpKind::kBatchNorm;
-    op.inputs = {input};
-    op.eps = 1e-2;
-    op.momentum = 0.1;
-    op.weight = tensor(channels, 0.5, 1.5, true);
-    op.bias = tensor(channels, -0.5, 0.5, true);
-    op.running_mean = tensor(channels, 0, 0, false);
-    op.running_var = tensor(channels, 1, 1, false);
-    op.batches = tensor(1, 0, 0, false);
-    return push(op);
+  MapId add_norm(MapId input, std::size_t channels) {
+    const ValueId weight = tensor({channels}, 0.5, 1.5, true), bias = tensor({channels}, -0.5, 0.5, true),
+                  mean = tensor({channels}, 0, 0, false), variance = tensor({channels}, 1, 1, false),
+                  batches = tensor({1}, 0, 0, false);
+    return maker_.node("batchNorm", {input, weight, bias, mean, variance, batches},
+                       batch_norm_attributes(kEpsilon, 0.1));
   }
 
-  ValueId add_squeeze_excite(ValueId input) {
-    OpSpec op;
-    op.kind = OpKind::kSqueezeExcite;
-    op.inputs = {input};
-    op.reduced = 3;
-    op.weight = tensor(3 * channels_, -1, 1, true);
-    op.bias = tensor(3, -1, 1, true);
-    op.up_weight = tensor(3 * channels_, -1, 1, true);
-    op.up_bias = tensor(channels_, -1, 1, true);
-    return push(op);
-  }
-
-  ValueId push(OpSpec op) {
-    spec_.program.ops.push_back(std::move(op));
-    return spec_.program.ops.size();
+  MapId add_squeeze_excite(MapId input) {
+    const ValueId down = tensor({3, channels_}, -1, 1, true), down_bias = tensor({3}, -1, 1, true),
+                  up = tensor({channels_, 3}, -1, 1, true), up_bias = tensor({channels_}, -1, 1, true);
+    return maker_.node("squeezeExcite", {input, down, down_bias, up, up_bias});
   }
 
   // Sometimes leaves a gap before the tensor, which nothing may touch.
-  StateOffset tensor(std::size_t count, double low, double high, bool trainable) {
+  ValueId tensor(const Dims& dims, double low, double high, bool trainable) {
     state_.resize(state_.size() + rng_.between(0, 2), 7.0f);
     const StateOffset offset = state_.size();
+    const std::size_t count = elements_of(dims);
     for (std::size_t i = 0; i < count; ++i) state_.push_back(static_cast<float>(rng_.uniform(low, high)));
     if (trainable) spec_.parameters.push_back({offset, count});
-    return offset;
+    return maker_.tensor(offset, dims);
   }
 
   Rng& rng_;
+  ProgramMaker maker_;
   std::size_t channels_ = 0;
 };
 
@@ -136,16 +117,19 @@ struct Images {
   }
 };
 
-Images random_images(Rng& rng, const ProgramSpec& spec, std::size_t classes) {
+MapShape shape_of(const ProgramSpec& spec) { return {spec.input[0], spec.input[1], spec.input[2], spec.input[3]}; }
+
+Images random_images(Rng& rng, const Builder& built) {
   Images images;
-  const std::size_t elements = spec.c * spec.h * spec.w;
+  const MapShape shape = shape_of(built.spec_.program);
+  const std::size_t elements = shape.c * shape.h * shape.w;
   const bool as_bytes = rng.chance(0.3), augmented = rng.chance(0.5);
-  for (std::size_t c = 0; c < spec.c; ++c) {
+  for (std::size_t c = 0; c < shape.c; ++c) {
     images.scale.push_back(static_cast<float>(rng.uniform(0.005, 0.01)));
     images.shift.push_back(static_cast<float>(rng.uniform(-1, 0)));
   }
-  for (std::size_t i = 0; i < spec.n; ++i) {
-    images.labels.push_back(static_cast<std::int32_t>(rng.between(0, classes - 1)));
+  for (std::size_t i = 0; i < shape.n; ++i) {
+    images.labels.push_back(static_cast<std::int32_t>(rng.between(0, built.classes_ - 1)));
     const auto shift = [&] { return static_cast<std::int16_t>(rng.chance(0.1) ? rng.integer(30000) : rng.integer(3)); };
     if (augmented) images.augment.push_back({shift(), shift(), static_cast<std::int16_t>(rng.between(0, 1))});
     if (as_bytes) {
@@ -161,10 +145,11 @@ Images random_images(Rng& rng, const ProgramSpec& spec, std::size_t classes) {
 
 // The input of the program for a batch.
 reference::Tensor input_of(const Images& images, const ProgramSpec& spec) {
-  reference::Tensor input(reference::Dims{spec.n, spec.c, spec.h, spec.w});
+  const MapShape shape = shape_of(spec);
+  reference::Tensor input(reference::Dims{shape.n, shape.c, shape.h, shape.w});
   reference::for_each_element(input.dims, [&](std::size_t n, std::size_t c, std::size_t y, std::size_t x) {
     const Augmentation augment = images.augment.empty() ? Augmentation{} : images.augment[n];
-    const int from_x = static_cast<int>(augment.mirror != 0 ? spec.w - 1 - x : x) - augment.right;
+    const int from_x = static_cast<int>(augment.mirror != 0 ? shape.w - 1 - x : x) - augment.right;
     const int from_y = static_cast<int>(y) - augment.down;
     double& value = input.at(n, c, y, x);
     if (!input.inside(from_y, from_x)) {
@@ -173,9 +158,9 @@ reference::Tensor input_of(const Images& images, const ProgramSpec& spec) {
     }
     const std::size_t row = static_cast<std::size_t>(from_y), column = static_cast<std::size_t>(from_x);
     if (images.bytes.empty())
-      value = static_cast<double>(images.floats[n][(c * spec.h + row) * spec.w + column]);
+      value = static_cast<double>(images.floats[n][(c * shape.h + row) * shape.w + column]);
     else
-      value = static_cast<double>(images.bytes[n][(row * spec.w + column) * spec.c + c]) *
+      value = static_cast<double>(images.bytes[n][(row * shape.w + column) * shape.c + c]) *
                   static_cast<double>(images.scale[c]) +
               static_cast<double>(images.shift[c]);
   });
@@ -287,15 +272,14 @@ reference::Values read_all(const std::vector<float>& values) { return {values.be
 std::string describe(const TrainerSpec& spec) {
   const ProgramSpec& p = spec.program;
   return text_of(spec.optimizer == OptimizerKind::kSgd ? "SGD" : "AdamW", spec.custom_l2.empty() ? "" : ", customL2",
-                 ", [", p.n, ", ", p.c, ", ", p.h, ", ", p.w, "], ", p.ops.size(), " ops");
+                 ", ", qarepvgg::text_of(p.input), ", ", p.nodes.size(), " nodes");
 }
 
 TEST(trainer_equals_reference) {
   test.repeat(150, [](Rng& rng) {
     const Builder built(rng);
     std::vector<Images> batches;
-    const std::size_t classes = built.spec_.program.ops.back().out_channels;
-    for (int i = 0; i < 3; ++i) batches.push_back(random_images(rng, built.spec_.program, classes));
+    for (int i = 0; i < 3; ++i) batches.push_back(random_images(rng, built));
     const double rate = rng.uniform(0.001, 0.05), decay = rng.chance(0.3) ? 0.0 : rng.uniform(0, 0.1);
     ReferenceTrainer oracle(built.spec_, built.state_);
     std::vector<double> losses;
@@ -321,8 +305,7 @@ TEST(trainer_equals_reference) {
 TEST(trainer_loss_falls) {
   test.repeat(30, [](Rng& rng) {
     const Builder built(rng);
-    const std::size_t classes = built.spec_.program.ops.back().out_channels;
-    Images images = random_images(rng, built.spec_.program, classes);
+    Images images = random_images(rng, built);
     images.augment.clear();  // images that are shifted away completely would be equal
     TrainerSpec spec = built.spec_;
     spec.label_smoothing = spec.clip_norm = 0;
@@ -339,10 +322,9 @@ TEST(trainer_on_any_number_of_threads) {
   test.repeat(40, [](Rng& rng) {
     Builder built(rng);
     ProgramSpec& program = built.spec_.program;
-    program.n = rng.between(2, 9);
-    program.h = rng.between(10, 40);  // enough work to wake threads
-    program.w = rng.between(10, 40);
-    const Images images = random_images(rng, program, program.ops.back().out_channels);
+    program.input[0] = rng.between(2, 9);
+    for (std::size_t side : {2u, 3u}) program.input[side] = rng.between(10, 40);  // enough work to wake threads
+    const Images images = random_images(rng, built);
     reference::Values expected;
     for (int threads : {1, 2, 3, 7}) {
       program.threads = threads;
@@ -362,9 +344,7 @@ TEST(trainer_survives_what_is_not_finite) {
   test.repeat(150, [](Rng& rng) {
     const UseKernels use(*float_kernels()[rng.between(0, float_kernels().size() - 1)]);
     const Builder built(rng);
-    const ProgramSpec& program = built.spec_.program;
-    const std::size_t classes = program.ops.back().out_channels;
-    Images good = random_images(rng, program, classes), bad = random_images(rng, program, classes);
+    Images good = random_images(rng, built), bad = random_images(rng, built);
     if (bad.floats.empty()) return;
     bad.augment.clear();
     constexpr float kSpecials[]{std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
@@ -372,7 +352,7 @@ TEST(trainer_survives_what_is_not_finite) {
     std::vector<float>& image = bad.floats[rng.between(0, bad.floats.size() - 1)];
     const float special = rng.pick(kSpecials);
     const std::size_t tapped = rng.between(0, 3);  // even rows and columns are read for every stride
-    image[tapped % 2 * 2 * program.w + tapped / 2 * 2] = special;
+    image[tapped % 2 * 2 * built.spec_.program.input[3] + tapped / 2 * 2] = special;
 
     Trainer clean(built.spec_, built.state_.data()), trainer(built.spec_, built.state_.data());
     const std::string where = text_of(describe(built.spec_), ", ", special);
@@ -398,7 +378,7 @@ TEST(trainer_rejects) {
       return code_of([&] { Trainer trainer(spec, built.state_.data()); });
     };
     const std::size_t length = built.state_.size();
-    CHECK_EQUAL(code_with([](TrainerSpec& spec) { spec.program.ops.resize(5); }), code::kShape, "no classifier");
+    CHECK_EQUAL(code_with([](TrainerSpec& spec) { spec.program.nodes.resize(5); }), code::kShape, "no classifier");
     for (const StateRange& range : {StateRange{length, 1}, StateRange{0, length + 1}, StateRange{~std::size_t{0}, 2},
                                     StateRange{2, ~std::size_t{0}}}) {
       CHECK_EQUAL(code_with([&](TrainerSpec& spec) { spec.parameters.push_back(range); }), code::kInvalidArg,

@@ -4,7 +4,7 @@ import { runInThisContext } from 'node:vm';
 import type { FuseSpec, GraphSpec, TrainerSpec } from '../../binding';
 import { randn } from '../../lib';
 import { addon } from '../../lib/binding';
-import { chainSpec } from '../support/chain-spec';
+import { windowAttributes } from '../support/window';
 
 // The raw addon, given objects whose getters take the memory of arrays away. Memory that is transferred lives on in another
 // array, which is written to here: an addon that had kept its address would compute with what is written.
@@ -75,13 +75,23 @@ function fusion(): Call {
   };
 }
 
-const geometry = { outChannels: 2, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
-const ops = [{ op: 'conv', input: 0, ...geometry, weight: 0, bias: 4 }] as const;
+const conv = {
+  op: 'conv',
+  name: 'conv',
+  inputs: [0, 1, 2],
+  attributes: windowAttributes({ kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 }),
+};
+const [weightDims, biasDims] = [[2, 2, 1, 1], [2]];
 const sessionSpec = (state: Float32Array): GraphSpec => {
-  const chain = chainSpec(ops, state, [2, 3, 3]);
+  const image = { type: 'float32', dims: [1, 2, 3, 3] } as const;
   return {
-    ...chain,
-    constants: chain.constants.map((constant) => ({ ...constant, take: true })),
+    inputs: [image],
+    constants: [
+      { type: 'float32', dims: weightDims, data: state.subarray(0, 4), take: true },
+      { type: 'float32', dims: biasDims, data: state.subarray(4), take: true },
+    ],
+    nodes: [{ ...conv, outputs: [image] }],
+    outputs: [3],
     independent: true,
     algorithm: 'auto',
     threads: 0,
@@ -104,7 +114,11 @@ function trainer(): Call {
   const state = floats(6, 1);
   const spec: TrainerSpec = {
     input: [1, 2, 1, 1],
-    ops,
+    tensors: [
+      { offset: 0, dims: weightDims },
+      { offset: 4, dims: biasDims },
+    ],
+    nodes: [conv],
     stateLength: 6,
     optimizer: 'sgd',
     momentum: 0,

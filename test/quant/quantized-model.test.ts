@@ -99,7 +99,7 @@ describe('what cannot be computed is refused when the model is made', () => {
         'layer stage1.0: expected sums below 2^31',
       );
       const ops = [{ op: 'quantize', input: 0, ...conv.input } as const, quantizedOp(conv)];
-      const chain = chainSpec(ops, new Float32Array(0), [conv.tensors[0]?.dims[1] as number, 17, 17]);
+      const chain = chainSpec(ops, [conv.tensors[0]?.dims[1] as number, 17, 17]);
       const native = addon.createSession({ ...chain, independent: true, algorithm: 'auto', threads: 0 });
       await expectRejection(native, 'ERR_QUANT_PARAM', 'output channel 0');
     }

@@ -17,7 +17,7 @@ const specOf = (
   algorithm: GraphSpec['algorithm'] = 'auto',
   image: readonly number[] = [3, height, width],
 ): GraphSpec => ({
-  ...chainSpec(ops, new Float32Array(0), image),
+  ...chainSpec(ops, image),
   independent: true,
   together: 4,
   algorithm,
@@ -165,16 +165,5 @@ describe('what is refused', () => {
     ['an output zero point that is missing', { outputZeroPoint: undefined }, 'ERR_INVALID_ARG'],
   ] as const)('%s', async (_, change, code) => {
     await expectRejection(create(changed(2, change)), code, '');
-  });
-
-  test('a program that is no session', () => {
-    const program = {
-      input: [1, 3, 4, 4],
-      ops: networks.integers as never,
-      stateLength: 0,
-      training: false,
-      gradients: false,
-    };
-    expect(() => new addon.Program(program)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG' }));
   });
 });

@@ -1,5 +1,6 @@
-import type { ConvGeometry, GraphArray, GraphSpec, GraphNode as NativeNode, Op, TensorType } from '../../binding';
+import type { GraphArray, GraphSpec, GraphNode as NativeNode, TensorType } from '../../binding';
 import type { QuantizedOp } from './quantized-ops';
+import { type ConvGeometry, windowAttributes } from './window';
 
 function positions(length: number, { kernel, stride, padding, dilation }: ConvGeometry): number {
   return Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
@@ -9,13 +10,12 @@ function positions(length: number, { kernel, stride, padding, dilation }: ConvGe
 const maxStemChannels = 4;
 
 /**
- * A chain of ops, each of which reads the one before it, as the engine takes it: for one image [c, h, w] of floats.
+ * A chain of ops in integers, each of which reads the one before it, as the engine takes it: for one image [c, h, w] of floats.
  *
  * @param flat The result is [1, c] and not [1, c, 1, 1].
  */
 export function chainSpec(
-  ops: readonly (Op | QuantizedOp)[],
-  state: Float32Array,
+  ops: readonly QuantizedOp[],
   image: readonly number[],
   flat = false,
 ): Pick<GraphSpec, 'inputs' | 'constants' | 'nodes' | 'outputs'> {
@@ -25,43 +25,19 @@ export function chainSpec(
   const constant = (type: TensorType['type'], shape: readonly number[], data: GraphArray): void => {
     constants.push({ type, dims: shape, data });
   };
-  const ofState = (shape: readonly number[], offset: number): void => {
-    const length = shape.reduce((product, dim) => product * dim, 1);
-    constant('float32', shape, state.subarray(offset, offset + length));
-  };
   ops.forEach((op, i) => {
     if (i === 0 && isPartOfStem(ops, dims[1] as number)) return;
     const before = constants.length;
     const inChannels = dims[1] as number;
     let attributes: NativeNode['attributes'] = {};
-    let name: string = op.op;
     let isInteger = false;
     switch (op.op) {
-      case 'conv':
-      case 'quantizedConv': {
-        const weightDims = [op.outChannels, inChannels / op.groups, op.kernel, op.kernel];
-        attributes = window(op);
-        if (op.op === 'conv') {
-          ofState(weightDims, op.weight);
-          if (op.bias !== undefined) ofState([op.outChannels], op.bias);
-        } else {
-          constant('int8', weightDims, op.weight);
-          constant('int32', [op.outChannels], op.bias);
-          constant('float32', [op.outChannels], op.weightScale);
-        }
+      case 'quantizedConv':
+        attributes = windowAttributes(op);
+        constant('int8', [op.outChannels, inChannels / op.groups, op.kernel, op.kernel], op.weight);
+        constant('int32', [op.outChannels], op.bias);
+        constant('float32', [op.outChannels], op.weightScale);
         dims = [1, op.outChannels, ...dims.slice(2).map((length) => positions(length, op))];
-        break;
-      }
-      case 'squeezeExcite':
-        ofState([op.reduced, inChannels], op.downWeight);
-        ofState([op.reduced], op.downBias);
-        ofState([inChannels, op.reduced], op.upWeight);
-        ofState([inChannels], op.upBias);
-        break;
-      case 'globalAverage':
-        name = 'globalPool';
-        attributes = { kind: 'average' };
-        dims = [1, inChannels, 1, 1];
         break;
       case 'quantizedGlobalAverage':
         dims = [1, inChannels, 1, 1];
@@ -73,8 +49,6 @@ export function chainSpec(
       case 'dequantize':
         attributes = { inputScale: op.scale, inputZeroPoint: op.zeroPoint };
         break;
-      default:
-        throw new Error(`expected an op of a deploy form, received ${op.op}`);
     }
     if ('inputScale' in op) {
       const { inputScale, inputZeroPoint, outputScale, outputZeroPoint } = op;
@@ -84,7 +58,7 @@ export function chainSpec(
     }
     if ('activation' in op && op.activation === 'relu') attributes = { ...attributes, activation: 'relu' };
     const output: TensorType = { type: isInteger ? 'uint8' : 'float32', dims };
-    drafts.push({ op: name, name: `op ${i} (${op.op})`, attributes, constants: constants.length - before, output });
+    drafts.push({ op: op.op, name: `op ${i} (${op.op})`, attributes, constants: constants.length - before, output });
   });
   let next = 1;
   const nodes = drafts.map(({ constants: count, output, ...draft }, i): NativeNode => {
@@ -112,19 +86,8 @@ export function chainSpec(
 }
 
 /** The first convolution quantises the image that it reads. */
-function isPartOfStem([first, second]: readonly (Op | QuantizedOp)[], channels: number): boolean {
+function isPartOfStem([first, second]: readonly QuantizedOp[], channels: number): boolean {
   return (
     first?.op === 'quantize' && second?.op === 'quantizedConv' && second.groups === 1 && channels <= maxStemChannels
   );
-}
-
-function window({ kernel, stride, padding, dilation, groups }: ConvGeometry): NativeNode['attributes'] {
-  const sides = (value: number, count: number): number[] => Array<number>(count).fill(value);
-  return {
-    kernel: sides(kernel, 2),
-    strides: sides(stride, 2),
-    pads: sides(padding, 4),
-    dilations: sides(dilation, 2),
-    group: groups,
-  };
 }

@@ -1,4 +1,3 @@
-import type { ConvGeometry } from '../../binding';
 import type { QuantizedModel, Tensor } from '../../lib';
 import {
   type FloatConv,
@@ -10,6 +9,7 @@ import {
 } from '../../lib/model/quantized-layers';
 import { runQuantizedOp } from './quantized';
 import type { QuantizedOp } from './quantized-ops';
+import type { ConvGeometry } from './window';
 
 /**
  * What a quantised model computes, layer by layer in plain loops: those in integers by definition ({@link runQuantizedOp}), the

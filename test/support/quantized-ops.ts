@@ -1,4 +1,5 @@
-import type { ConvGeometry, TrainedActivation, ValueId } from '../../binding';
+import type { TrainedActivation } from '../../binding';
+import type { ConvGeometry } from './window';
 
 // Integers in a session. An integer q from 0 to 255 stands for (q - zeroPoint) * scale; scales are positive normal
 // float32 values, zero points whole numbers from 0 to 255. Each op states what its input stands for, and this must be
@@ -7,7 +8,7 @@ import type { ConvGeometry, TrainedActivation, ValueId } from '../../binding';
 /** float -> integer, as ONNX QuantizeLinear: clamp(round(x / scale) + zeroPoint, 0, 255), ties to even, NaN to 0. */
 export interface QuantizeOp {
   readonly op: 'quantize';
-  readonly input: ValueId;
+  readonly input: number;
   readonly scale: number;
   readonly zeroPoint: number;
 }
@@ -15,7 +16,7 @@ export interface QuantizeOp {
 /** integer -> float: (x - zeroPoint) * scale. */
 export interface DequantizeOp {
   readonly op: 'dequantize';
-  readonly input: ValueId;
+  readonly input: number;
   readonly scale: number;
   readonly zeroPoint: number;
 }
@@ -28,7 +29,7 @@ export interface DequantizeOp {
  */
 export interface QuantizedConvOp extends ConvGeometry {
   readonly op: 'quantizedConv';
-  readonly input: ValueId;
+  readonly input: number;
   /** [outChannels, inChannels / groups, kernel, kernel] */
   readonly weight: Int8Array;
   /** [outChannels], in units of inputScale * weightScale. */
@@ -46,7 +47,7 @@ export interface QuantizedConvOp extends ConvGeometry {
 /** Mean over the pixels of each channel, integer -> integer, as onnxruntime's QLinearGlobalAveragePool. */
 export interface QuantizedGlobalAverageOp {
   readonly op: 'quantizedGlobalAverage';
-  readonly input: ValueId;
+  readonly input: number;
   readonly inputScale: number;
   readonly inputZeroPoint: number;
   readonly outputScale: number;

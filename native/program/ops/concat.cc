@@ -102,7 +102,7 @@ void copy_channels(const ByteMap& from, std::size_t first, const ByteMap& to, st
 class ConcatOp final : public Op {
  public:
   explicit ConcatOp(const OpContext& context) : activation_(activation_of(context.attributes())) {
-    if (context.inputs.empty() || !context.inputs[0].given) fail(code::kInvalidArg, "expected operands, received none");
+    if (!context.is_given(0)) fail(code::kInvalidArg, "expected operands, received none");
     like_ = context.inputs[0];
     const TensorType& first = like_.tensor;
     axis_ = axis_of(context, first.dims.size());

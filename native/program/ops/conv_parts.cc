@@ -17,15 +17,6 @@ Window read_taps(const Attributes& attributes) {
   return window;
 }
 
-const float* constant_of(const OpContext& context, std::size_t input, const Dims& dims, const char* what) {
-  const Source& source = context.floats(input);
-  if (source.constant == nullptr)
-    fail(code::kModelIncompatible, "expected ", what, " to be constant, received one that is computed");
-  if (source.dims() != dims)
-    fail(code::kShape, "expected ", what, " of dims ", text_of(dims), ", received ", text_of(source.dims()));
-  return source.floats();
-}
-
 // Shape of the output of a transposed convolution.
 MapShape transposed_output(const ConvDims& dims, const std::vector<std::size_t>& extra) {
   const auto length = [](const Side& side, std::size_t in, std::size_t more) {
@@ -35,29 +26,6 @@ MapShape transposed_output(const ConvDims& dims, const std::vector<std::size_t>&
   };
   return {dims.in.n, dims.out_c, length(dims.window.y, dims.in.h, extra[0]),
           length(dims.window.x, dims.in.w, extra[1])};
-}
-
-ConvNode read_common(const OpContext& context, bool transposed) {
-  context.expect_inputs(2, 4);
-  ConvNode node;
-  static_cast<ConvDims&>(node) = read_conv_dims(context, read_image(context, Dtype::kFloat32), transposed);
-  const Dims& weight = context.inputs[1].dims();
-  node.weight = constant_of(context, 1, weight, "the weight");
-  node.activation = stored_activation_of(context.attributes());
-  return node;
-}
-
-void take_addend(const OpContext& context, ConvNode& node) {
-  node.has_addend = context.inputs.size() > 3 && context.inputs[3].given;
-  if (!node.has_addend) return;
-  const Dims dims{node.out.n, node.out.c, node.out.h, node.out.w};
-  if (context.floats(3).dims() != dims)
-    fail(code::kShape, "expected an addend of dims ", text_of(dims), ", received ", text_of(context.floats(3).dims()));
-}
-
-void take_bias(const OpContext& context, ConvNode& node) {
-  if (context.inputs.size() > 2 && context.inputs[2].given)
-    node.bias = constant_of(context, 2, {node.out_c}, "the bias");
 }
 
 }  // namespace
@@ -143,17 +111,18 @@ void ConvNode::pack_bias(const Panels& panels, float* packed) const {
   panels.spread(all.data(), groups, packed);
 }
 
-ConvNode read_conv(const OpContext& context) {
-  ConvNode node = read_common(context, false);
-  take_bias(context, node);
-  take_addend(context, node);
-  return node;
-}
-
-ConvNode read_conv_transpose(const OpContext& context) {
-  ConvNode node = read_common(context, true);
-  take_bias(context, node);
-  take_addend(context, node);
+ConvNode read_conv(const OpContext& context, bool transposed) {
+  context.expect_inputs(2, 4);
+  ConvNode node;
+  static_cast<ConvDims&>(node) = read_conv_dims(context, read_image(context, Dtype::kFloat32), transposed);
+  node.weight = read_floats(context, 1, context.inputs[1].dims());
+  if (context.is_given(2)) node.bias = read_floats(context, 2, {node.out_c});
+  node.activation = stored_activation_of(context.attributes());
+  node.has_addend = context.is_given(3);
+  if (!node.has_addend) return node;
+  const Dims dims{node.out.n, node.out.c, node.out.h, node.out.w};
+  if (context.floats(3).dims() != dims)
+    fail(code::kShape, "expected an addend of dims ", text_of(dims), ", received ", text_of(context.inputs[3].dims()));
   return node;
 }
 

@@ -77,8 +77,7 @@ struct ConvNode::Outputs {
   }
 };
 
-// Throw ERR_MODEL_INCOMPATIBLE if weights are not constant.
-ConvNode read_conv(const OpContext& context);
-ConvNode read_conv_transpose(const OpContext& context);
+// Throws ERR_MODEL_INCOMPATIBLE if weights are not constant. `transposed`: for convTranspose.
+ConvNode read_conv(const OpContext& context, bool transposed);
 
 }  // namespace qarepvgg

@@ -18,10 +18,11 @@ const std::byte* read_constant(const OpContext& context, std::size_t input, Dtyp
   const Source& source = context.inputs[input];
   if (source.constant == nullptr)
     fail(code::kModelIncompatible, "expected operand ", input, " to be constant, received one that is computed");
-  const TensorType expected{type, dims};
-  if (!(source.tensor == expected))
-    fail(code::kShape, "expected operand ", input, " to be ", name_of(type), " ", text_of(dims), ", received ",
-         name_of(source.tensor.type), " ", text_of(source.dims()));
+  if (source.tensor.type != type)
+    fail(code::kDtype, "expected operand ", input, " to be ", name_of(type), ", received ",
+         name_of(source.tensor.type));
+  if (source.dims() != dims)
+    fail(code::kShape, "expected operand ", input, " to be ", text_of(dims), ", received ", text_of(source.dims()));
   return source.constant;
 }
 

@@ -7,7 +7,8 @@ namespace qarepvgg {
 
 // Shape of operand 0. Throws ERR_DTYPE or ERR_SHAPE unless it is [n, c, h, w] of this type, with no dim of 0.
 MapShape read_image(const OpContext& context, Dtype type);
-// Elements of a constant operand with these dims. Throws ERR_MODEL_INCOMPATIBLE for a computed operand.
+// Elements of a constant operand with this type and these dims. Throws ERR_MODEL_INCOMPATIBLE for a computed operand,
+// ERR_DTYPE or ERR_SHAPE.
 const std::byte* read_constant(const OpContext& context, std::size_t input, Dtype type, const Dims& dims);
 inline const float* read_floats(const OpContext& context, std::size_t input, const Dims& dims) {
   return reinterpret_cast<const float*>(read_constant(context, input, Dtype::kFloat32, dims));

@@ -1,13 +1,18 @@
 // maxPool, averagePool: [x]; kernel, strides, pads, dilations, outputSize [height, width] (which depends on ceil_mode),
 // countIncludePad; maxPool also takes integers. globalPool: [x]; kind average or max.
+#include "ops/pooling.h"
+
 #include <algorithm>
 #include <limits>
 
 #include "kernels/dispatch.h"
+#include "ops/elementwise.h"
 #include "program/ops/image_parts.h"
 #include "program/ops/map_step.h"
 #include "program/ops/pool_parts.h"
 #include "program/ops/table.h"
+#include "program/ops/window.h"
+#include "program/train/trained_op.h"
 
 namespace qarepvgg {
 namespace {
@@ -75,13 +80,6 @@ class WindowPool final : public Op {
   std::optional<UnaryFunction> activation_;
 };
 
-void global_average(const FeatureMap& x, std::size_t image, float* mean) {
-  const MapShape& shape = x.shape;
-  active_kernels().sums({shape.h, shape.w, shape.pixel()}, {x.at(image, 0, 0), signed_size(shape.row())}, mean);
-  const float pixels = static_cast<float>(shape.h * shape.w);
-  for (std::size_t c = 0; c < shape.c; ++c) mean[c] /= pixels;
-}
-
 void global_max(const FeatureMap& x, std::size_t image, float* most) {
   const MapShape& shape = x.shape;
   std::fill_n(most, shape.c, -std::numeric_limits<float>::infinity());
@@ -91,15 +89,17 @@ void global_max(const FeatureMap& x, std::size_t image, float* most) {
                                        shape.pixel(), most, 0);
 }
 
+bool is_max(const OpContext& context) {
+  const std::string& kind = context.attributes().text("kind");
+  if (kind != "average" && kind != "max")
+    fail(code::kInvalidArg, "expected kind average or max, received '", kind, "'");
+  return kind == "max";
+}
+
 class GlobalPool final : public Op {
  public:
   explicit GlobalPool(const OpContext& context)
-      : in_(image_of(context)), activation_(activation_of(context.attributes())) {
-    const std::string& kind = context.attributes().text("kind");
-    if (kind != "average" && kind != "max")
-      fail(code::kInvalidArg, "expected kind average or max, received '", kind, "'");
-    is_max_ = kind == "max";
-  }
+      : in_(image_of(context)), is_max_(is_max(context)), activation_(activation_of(context.attributes())) {}
 
   Access access(std::size_t) const override { return Access::kMap; }
   std::vector<ValueType> outputs() const override { return {float_map({in_.n, in_.c, 1, 1})}; }
@@ -114,16 +114,57 @@ class GlobalPool final : public Op {
     const MapShape in = inputs[0].map(), out = outputs[0].map();
     const auto rows = [is_max = is_max_, in, out](const Operands& at, std::size_t first, std::size_t end) {
       const FeatureMap x = at.input_map(0, in), y = at.output_map(out);
-      for (std::size_t n = first; n < end; ++n)
-        is_max ? global_max(x, n, y.at(n, 0, 0)) : global_average(x, n, y.at(n, 0, 0));
+      if (!is_max) return global_average(x, y, active_kernels(), {first, end - first});
+      for (std::size_t n = first; n < end; ++n) global_max(x, n, y.at(n, 0, 0));
     };
     return make_row_step(out, members, activation_, static_cast<double>(in.h * in.w), rows);
   }
 
  private:
   MapShape in_;
-  bool is_max_ = false;
+  bool is_max_;
   std::optional<UnaryFunction> activation_;
+};
+
+// Ops for training take an image and have no activation.
+MapShape trained_image_of(const TrainingContext& context) {
+  context.expect_inputs(1, 1);
+  context.expect_no_activation();
+  return context.map();
+}
+
+// 3x3, stride 1, padding 1, which counts.
+class TrainedAveragePool final : public TrainedOp {
+ public:
+  using TrainedOp::TrainedOp;
+
+  std::size_t input_halo() const override { return 1; }
+  std::size_t output_gradient_halo() const override { return 1; }
+
+  void forward(const Run& run) override { average3x3(x(), false, y(), active_kernels(), run.team(9 * work())); }
+  void backward(const Run& run) override {
+    average3x3(grad_y(), wiring_.accumulate[0], grad_x(), active_kernels(), run.team(9 * work()));
+  }
+};
+
+class TrainedGlobalAverage final : public TrainedOp {
+ public:
+  TrainedGlobalAverage(const TrainingContext& context, const MapShape& in)
+      : TrainedOp(context, {in.n, in.c, 1, 1}), elements_(static_cast<double>(in.elements())) {}
+
+  double work() const override { return elements_; }
+
+  void forward(const Run& run) override {
+    parallel_ranges(run.team(work()), output().n, output().n, [&](std::size_t begin, std::size_t end) {
+      global_average(x(), y(), active_kernels(), {begin, end - begin});
+    });
+  }
+  void backward(const Run& run) override {
+    global_average_backward(grad_y(), wiring_.accumulate[0], grad_x(), run.team(work()));
+  }
+
+ private:
+  double elements_;
 };
 
 }  // namespace
@@ -134,5 +175,23 @@ std::unique_ptr<Op> make_max_pool(const OpContext& context) {
 }
 std::unique_ptr<Op> make_average_pool(const OpContext& context) { return std::make_unique<WindowPool>(context, false); }
 std::unique_ptr<Op> make_global_pool(const OpContext& context) { return std::make_unique<GlobalPool>(context); }
+
+// The output has the size of the input, whether the node says so or not.
+std::unique_ptr<TrainedOp> train_average_pool(const TrainingContext& context) {
+  const MapShape shape = trained_image_of(context);
+  const Attributes& attributes = context.attributes();
+  constexpr Side kSide{3, 1, 1, 1, 1};
+  const Window window = read_window(attributes);
+  const bool same_size = !attributes.has("outputSize") || attributes.sizes("outputSize") == Dims{shape.h, shape.w};
+  if (!(window.y == kSide && window.x == kSide && attributes.flag("countIncludePad") && same_size))
+    fail(code::kInvalidArg, "expected a 3x3 average of stride 1 and padding 1, which counts");
+  return std::make_unique<TrainedAveragePool>(context, shape);
+}
+
+std::unique_ptr<TrainedOp> train_global_pool(const TrainingContext& context) {
+  const MapShape shape = trained_image_of(context);
+  if (is_max(context)) fail(code::kInvalidArg, "expected kind average, received 'max'");
+  return std::make_unique<TrainedGlobalAverage>(context, shape);
+}
 
 }  // namespace qarepvgg

@@ -46,7 +46,7 @@ std::array<std::uint8_t, ByteTable::kBytes> read_entries(const OpContext& contex
 }
 
 std::optional<ByteTable> read_table(const OpContext& context, std::size_t input) {
-  if (context.inputs.size() <= input || !context.inputs[input].given) return std::nullopt;
+  if (!context.is_given(input)) return std::nullopt;
   return ByteTable{read_entries(context, input), read_quantization(context, "table")};
 }
 

@@ -3,14 +3,25 @@
 
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "kernels/dispatch.h"
 #include "ops/winograd_tiles.h"
 #include "program/ops/activation.h"
 #include "program/ops/image_parts.h"
 #include "program/ops/table.h"
+#include "program/train/trained_op.h"
 
 namespace qarepvgg {
 namespace {
+
+// Outputs of the first linear layer.
+std::size_t read_reduced(const OpContext& context) {
+  context.expect_inputs(5, 5);
+  const Dims& down = context.inputs[1].dims();
+  if (down.empty() || down[0] == 0)
+    fail(code::kShape, "expected weights [reduced, channels], received ", text_of(down));
+  return down[0];
+}
 
 class SqueezeExciteStep final : public Step {
  public:
@@ -49,16 +60,9 @@ class SqueezeExciteStep final : public Step {
 class SqueezeExciteOp final : public Op {
  public:
   explicit SqueezeExciteOp(const OpContext& context) : in_(read_image(context, Dtype::kFloat32)) {
-    context.expect_inputs(5, 5);
-    const Dims& down = context.inputs[1].dims();
-    if (down.size() != 2 || down[0] == 0)
-      fail(code::kShape, "expected weights [reduced, channels], received ", text_of(down));
-    weights_.reduced = down[0];
-    const std::size_t reduced = down[0], c = in_.c;
-    weights_.down = read_floats(context, 1, {reduced, c});
-    weights_.down_bias = read_floats(context, 2, {reduced});
-    weights_.up = read_floats(context, 3, {c, reduced});
-    weights_.up_bias = read_floats(context, 4, {c});
+    const std::size_t reduced = read_reduced(context), c = in_.c;
+    weights_ = {reduced, read_floats(context, 1, {reduced, c}), read_floats(context, 2, {reduced}),
+                read_floats(context, 3, {c, reduced}), read_floats(context, 4, {c})};
     activation_ = stored_activation_of(context.attributes());
   }
 
@@ -99,8 +103,53 @@ class SqueezeExciteOp final : public Op {
   Activation activation_;
 };
 
+class TrainedSqueezeExcite final : public TrainedOp {
+ public:
+  TrainedSqueezeExcite(const TrainingContext& context, const MapShape& shape)
+      : TrainedOp(context, shape),
+        reduced_(read_reduced(context)),
+        down_(context.tensor(1, {reduced_, shape.c})),
+        down_bias_(context.tensor(2, {reduced_})),
+        up_(context.tensor(3, {shape.c, reduced_})),
+        up_bias_(context.tensor(4, {shape.c})),
+        gate_(shape, reduced_, active_kernels()) {}
+
+  std::size_t saved_floats() const override { return gate_.saved_floats(); }
+  bool backward_reads_input() const override { return true; }
+  double work() const override { return 2 * TrainedOp::work(); }
+
+  void forward(const Run& run) override {
+    parallel_for(run.team(work()), output().n, [&](std::size_t image) {
+      float* saved = wiring_.saved + image * gate_.saved_per_image();
+      gate_.measure(x(), image, weights(run.state), saved);
+      gate_.apply(x(), image, saved, clamp(), y(), 0, output().h);
+    });
+  }
+
+  void backward(const Run& run) override {
+    const int team = run.team(work());
+    mask_gradient(team);
+    float* gradients = run.gradients;
+    gate_.backward(grad_y(), x(), weights(run.state), wiring_.saved, wiring_.accumulate[0], grad_x(),
+                   {gradients + down_, gradients + down_bias_, gradients + up_, gradients + up_bias_}, team);
+  }
+
+ private:
+  SqueezeExciteWeights weights(const float* state) const {
+    return {reduced_, state + down_, state + down_bias_, state + up_, state + up_bias_};
+  }
+
+  std::size_t reduced_;
+  StateOffset down_, down_bias_, up_, up_bias_;
+  SqueezeExcite gate_;
+};
+
 }  // namespace
 
 std::unique_ptr<Op> make_squeeze_excite(const OpContext& context) { return std::make_unique<SqueezeExciteOp>(context); }
+
+std::unique_ptr<TrainedOp> train_squeeze_excite(const TrainingContext& context) {
+  return std::make_unique<TrainedSqueezeExcite>(context, context.map());
+}
 
 }  // namespace qarepvgg

@@ -23,11 +23,11 @@ struct Placement {
 
 class Planner {
  public:
-  Planner(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values, const ProgramSpec& spec)
-      : nodes_(nodes), values_(values), gradients_(spec.gradients), steps_{nodes.size()} {
+  Planner(const std::vector<std::unique_ptr<TrainedOp>>& ops, const std::vector<Value>& values, const ProgramSpec& spec)
+      : ops_(ops), values_(values), gradients_(spec.gradients), steps_{ops.size()} {
     plan_.omits_input_gradient = !spec.input_gradient;
-    for (std::size_t i = 0; i < nodes_.size(); ++i)
-      if (reads(i, 0) && !nodes_[i]->may_omit_input_gradient()) plan_.omits_input_gradient = false;
+    for (std::size_t i = 0; i < ops_.size(); ++i)
+      if (reads(i, 0) && !ops_[i]->may_omit_input_gradient()) plan_.omits_input_gradient = false;
   }
 
   MemoryPlan plan() {
@@ -46,33 +46,33 @@ class Planner {
     std::vector<std::size_t> root(count), halos(count, 0);
     std::vector<Life> lives(count, Life{steps_.count(), 0});
     for (std::size_t id = 0; id < count; ++id) {
-      root[id] = sum_in_place(id) ? root[nodes_[id - 1]->spec().inputs.back()] : id;
+      root[id] = sum_in_place(id) ? root[ops_[id - 1]->inputs().back()] : id;
       Life& life = lives[root[id]];
-      life.reach(id);  // value i + 1 is written by node i at step i + 1, value 0 is imported at step 0
+      life.reach(id);  // value i + 1 is written by op i at step i + 1, value 0 is imported at step 0
       if (id + 1 == count) life.reach(steps_.export_output());
-      if (gradients_ && id > 0 && nodes_[id - 1]->backward_reads_output()) life.reach(steps_.backward(id - 1));
-      for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (gradients_ && id > 0 && ops_[id - 1]->backward_reads_output()) life.reach(steps_.backward(id - 1));
+      for (std::size_t i = 0; i < ops_.size(); ++i) {
         if (!reads(i, id)) continue;
         life.reach(steps_.forward(i));
-        if (gradients_ && nodes_[i]->backward_reads_input() && !only_adds(i, id)) life.reach(steps_.backward(i));
+        if (gradients_ && ops_[i]->backward_reads_input() && !only_adds(i, id)) life.reach(steps_.backward(i));
       }
       halos[root[id]] = std::max(halos[root[id]], values_[id].map.shape.halo);
     }
     plan_.maps = place(root, lives, halos, false);
   }
 
-  // The gradient of a summand is the gradient of the sum: unless something else writes it, no copy is made. A node may
+  // The gradient of a summand is the gradient of the sum: unless something else writes it, no copy is made. An op may
   // also overwrite the gradient of its output if nothing else reads that.
   void place_gradients() {
     const std::size_t count = values_.size();
     std::vector<std::size_t> root(count);
     for (std::size_t id = 0; id < count; ++id) root[id] = id;
-    for (std::size_t i = nodes_.size(); i-- > 0;) {
-      const OpSpec& op = nodes_[i]->spec();
-      for (std::size_t operand = op.first_addend(); operand < op.inputs.size(); ++operand)
-        if (may_alias(op.inputs[operand])) root[op.inputs[operand]] = root[i + 1];
-      const ValueId first = op.inputs.front();
-      if (nodes_[i]->backward_in_place() && root[i + 1] == i + 1 && may_alias(first)) root[first] = i + 1;
+    for (std::size_t i = ops_.size(); i-- > 0;) {
+      const std::vector<MapId>& inputs = ops_[i]->inputs();
+      for (std::size_t operand = ops_[i]->first_addend(); operand < inputs.size(); ++operand)
+        if (may_alias(inputs[operand])) root[inputs[operand]] = root[i + 1];
+      const MapId first = inputs.front();
+      if (ops_[i]->backward_in_place() && root[i + 1] == i + 1 && may_alias(first)) root[first] = i + 1;
     }
 
     std::vector<Life> lives(count, Life{steps_.count(), 0});
@@ -81,30 +81,30 @@ class Planner {
       Life& life = lives[root[id]];
       life.reach(id == 0 ? steps_.export_gradient() : steps_.backward(id - 1));
       if (id + 1 == count) life.reach(steps_.import_gradient());
-      for (std::size_t i = 0; i < nodes_.size(); ++i)
+      for (std::size_t i = 0; i < ops_.size(); ++i)
         if (reads(i, id)) life.reach(steps_.backward(i));
-      if (id > 0) halos[root[id]] = std::max(halos[root[id]], nodes_[id - 1]->output_gradient_halo());
+      if (id > 0) halos[root[id]] = std::max(halos[root[id]], ops_[id - 1]->output_gradient_halo());
     }
     plan_.grads = place(root, lives, halos, true);
 
     std::vector<bool> written(count);
-    plan_.accumulate.resize(nodes_.size());
-    for (std::size_t i = nodes_.size(); i-- > 0;)
-      for (ValueId id : nodes_[i]->spec().inputs) {
+    plan_.accumulate.resize(ops_.size());
+    for (std::size_t i = ops_.size(); i-- > 0;)
+      for (MapId id : ops_[i]->inputs()) {
         plan_.accumulate[i].push_back(written[id]);
         written[id] = true;
       }
   }
 
   void place_workspaces() {
-    plan_.accumulate.resize(nodes_.size());
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    plan_.accumulate.resize(ops_.size());
+    for (std::size_t i = 0; i < ops_.size(); ++i) {
       const std::size_t forward = steps_.forward(i), backward = steps_.backward(i);
-      // From one step earlier, because the node before may write there (hand_over_input_pass).
-      plan_.saved.push_back(arena_.reserve(nodes_[i]->saved_floats(), forward - 1, gradients_ ? backward : forward));
-      plan_.forward_scratch.push_back(arena_.reserve(nodes_[i]->forward_scratch_floats(), forward, forward));
+      // From one step earlier, because the op before may write there (hand_over_input_pass).
+      plan_.saved.push_back(arena_.reserve(ops_[i]->saved_floats(), forward - 1, gradients_ ? backward : forward));
+      plan_.forward_scratch.push_back(arena_.reserve(ops_[i]->forward_scratch_floats(), forward, forward));
       plan_.backward_scratch.push_back(
-          gradients_ ? arena_.reserve(nodes_[i]->backward_scratch_floats(), backward, backward) : 0);
+          gradients_ ? arena_.reserve(ops_[i]->backward_scratch_floats(), backward, backward) : 0);
     }
   }
 
@@ -134,42 +134,37 @@ class Planner {
     return offset;
   }
 
-  bool reads(std::size_t node, std::size_t value) const {
-    const auto& inputs = nodes_[node]->spec().inputs;
-    return std::find(inputs.begin(), inputs.end(), value) != inputs.end();
+  bool reads(std::size_t op, MapId map) const {
+    const std::vector<MapId>& inputs = ops_[op]->inputs();
+    return std::find(inputs.begin(), inputs.end(), map) != inputs.end();
   }
 
-  bool only_adds(std::size_t node, std::size_t value) const {
-    const OpSpec& op = nodes_[node]->spec();
-    return std::find(op.inputs.begin(), op.inputs.end(), value) - op.inputs.begin() >=
-           static_cast<std::ptrdiff_t>(op.first_addend());
+  bool only_adds(std::size_t op, MapId map) const {
+    const std::vector<MapId>& inputs = ops_[op]->inputs();
+    return std::find(inputs.begin(), inputs.end(), map) - inputs.begin() >= signed_size(ops_[op]->first_addend());
   }
 
-  // Whether a batch norm may overwrite its addend with its output: nothing else may read the addend.
-  bool sum_in_place(std::size_t id) const {
-    if (id == 0) return false;
-    const OpSpec& op = nodes_[id - 1]->spec();
-    if (op.kind != OpKind::kBatchNorm || op.inputs.size() < 2) return false;
-    const ValueId addend = op.inputs.back();
-    return addend > 0 && reader_count(addend) == 1 && !(gradients_ && nodes_[addend - 1]->backward_reads_output());
+  // Whether an op may overwrite its addend with its output: nothing else may read the addend.
+  bool sum_in_place(MapId id) const {
+    if (id == 0 || !ops_[id - 1]->overwrites_addend()) return false;
+    const MapId addend = ops_[id - 1]->inputs().back();
+    return addend > 0 && reader_count(addend) == 1 && !(gradients_ && ops_[addend - 1]->backward_reads_output());
   }
 
-  std::size_t reader_count(ValueId id) const {
+  std::size_t reader_count(MapId id) const {
     std::size_t readers = 0;
-    for (const auto& node : nodes_) {
-      const auto& inputs = node->spec().inputs;
-      readers += static_cast<std::size_t>(std::count(inputs.begin(), inputs.end(), id));
-    }
+    for (const auto& op : ops_)
+      readers += static_cast<std::size_t>(std::count(op->inputs().begin(), op->inputs().end(), id));
     return readers;
   }
 
   // Whether the gradient of an operand may be that of the sum: nothing else may read the value, and its producer must
   // not overwrite the gradient that it gets (a fused ReLU of a convolution or sum masks it in place).
-  bool may_alias(ValueId id) const {
-    return id > 0 && reader_count(id) == 1 && !nodes_[id - 1]->overwrites_output_gradient();
+  bool may_alias(MapId id) const {
+    return id > 0 && reader_count(id) == 1 && !ops_[id - 1]->overwrites_output_gradient();
   }
 
-  const std::vector<std::unique_ptr<Node>>& nodes_;
+  const std::vector<std::unique_ptr<TrainedOp>>& ops_;
   const std::vector<Value>& values_;
   bool gradients_;
   StepNumbers steps_;
@@ -180,9 +175,9 @@ class Planner {
 
 }  // namespace
 
-MemoryPlan plan_memory(const std::vector<std::unique_ptr<Node>>& nodes, const std::vector<Value>& values,
+MemoryPlan plan_memory(const std::vector<std::unique_ptr<TrainedOp>>& ops, const std::vector<Value>& values,
                        const ProgramSpec& spec) {
-  return Planner(nodes, values, spec).plan();
+  return Planner(ops, values, spec).plan();
 }
 
 }  // namespace qarepvgg

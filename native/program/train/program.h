@@ -1,4 +1,4 @@
-// A network compiled for fixed shapes: nodes in order, and every tensor placed in one arena. Running it allocates
+// A network compiled for fixed shapes: ops in order, and every tensor placed in one arena. Running it allocates
 // nothing.
 #pragma once
 
@@ -8,22 +8,23 @@
 #include <vector>
 
 #include "base/arena.h"
-#include "program/train/node.h"
 #include "program/train/spec.h"
+#include "program/train/trained_op.h"
 
 namespace qarepvgg {
 
 class Program {
  public:
-  // Throws ERR_INVALID_ARG, ERR_SHAPE, ERR_SIZE_OVERFLOW or ERR_OUT_OF_MEMORY. Checks shapes before it allocates
-  // memory.
+  // Throws ERR_INVALID_ARG, ERR_SHAPE, ERR_MODEL_INCOMPATIBLE, ERR_SIZE_OVERFLOW or ERR_OUT_OF_MEMORY. Checks shapes
+  // before it allocates memory.
   explicit Program(const ProgramSpec& spec);
 
   const ProgramSpec& spec() const { return spec_; }
   // Shapes of input and output; callers use only their dims, not their halos.
   const MapShape& input_shape() const { return values_.front().map.shape; }
   const MapShape& output_shape() const { return values_.back().map.shape; }
-  const MapShape& value_shape(ValueId id) const { return values_[id].map.shape; }
+  // The parts of the state that forward changes in training.
+  std::vector<StateRange> statistics() const;
   std::size_t memory_bytes() const { return arena_.bytes(); }
   // Whether there is too little work for a second thread.
   bool serial() const { return serial_; }
@@ -46,14 +47,15 @@ class Program {
 
   void build();
   void place();
-  ChunkTask pass_behind(std::size_t node);
-  // Whether the node reads the value as its first operand and not as another one.
-  bool reads_first(std::size_t node, ValueId value) const;
+  std::unique_ptr<TrainedOp> op_of(const NodeSpec& node) const;
+  ChunkTask pass_behind(std::size_t op);
+  // Whether the op reads the map as its first operand and not as another one.
+  bool reads_first(std::size_t op, MapId map) const;
   void clear_for(std::size_t step, int threads) const;
 
   ProgramSpec spec_;
-  std::vector<std::unique_ptr<Node>> nodes_;
-  std::vector<Value> values_;
+  std::vector<std::unique_ptr<TrainedOp>> ops_;
+  std::vector<Value> values_;  // by MapId
   AlignedBuffer arena_;
   std::vector<std::vector<Clear>> clears_;  // by step
   ChunkTask import_pass_;                   // pass over the gradient of the output, made during its import

@@ -34,9 +34,9 @@ void check_custom_l2(const CustomL2Block& block, std::size_t state_length) {
 }
 
 // The value of one pixel of an image of floats or bytes.
-float pixel_of(const Image& image, const ProgramSpec& spec, std::size_t c, std::size_t y, std::size_t x) {
-  if (image.bytes == nullptr) return image.floats[(c * spec.h + y) * spec.w + x];
-  return static_cast<float>(image.bytes[(y * spec.w + x) * spec.c + c]) * image.scale[c] + image.shift[c];
+float pixel_of(const Image& image, const MapShape& shape, std::size_t c, std::size_t y, std::size_t x) {
+  if (image.bytes == nullptr) return image.floats[(c * shape.h + y) * shape.w + x];
+  return static_cast<float>(image.bytes[(y * shape.w + x) * shape.c + c]) * image.scale[c] + image.shift[c];
 }
 
 // The value of a pixel outside the image: black if pixels are bytes, else zero.
@@ -52,7 +52,8 @@ ProgramSpec without_input_gradient(ProgramSpec spec) {
 Trainer::Trainer(const TrainerSpec& spec, const float* state)
     : spec_(spec),
       program_(without_input_gradient(spec.program)),
-      threads_(spec.program.threads > 0 ? spec.program.threads : thread_budget().count) {
+      threads_(spec.program.threads > 0 ? spec.program.threads : thread_budget().count),
+      statistics_(program_.statistics()) {
   const std::size_t length = spec.program.state_length;
   const MapShape& output = program_.output_shape();
   if (output.h != 1 || output.w != 1)
@@ -61,12 +62,6 @@ Trainer::Trainer(const TrainerSpec& spec, const float* state)
   check_ranges(spec.parameters, length);
   check_ranges(spec.decayed, length);
   for (const CustomL2Block& block : spec.custom_l2) check_custom_l2(block, length);
-  for (std::size_t i = 0; i < spec.program.ops.size(); ++i) {
-    const OpSpec& op = spec.program.ops[i];
-    if (op.kind != OpKind::kBatchNorm) continue;
-    const std::size_t channels = program_.value_shape(i + 1).c;
-    statistics_.insert(statistics_.end(), {{op.running_mean, channels}, {op.running_var, channels}, {op.batches, 1}});
-  }
   state_.assign(state, state + length);
   gradients_.resize(length);
   optimizer_state_.resize(checked_mul(length, spec.optimizer == OptimizerKind::kAdamW ? 2 : 1));
@@ -104,8 +99,8 @@ void Trainer::require_whole() const {
 LossResult Trainer::compute_gradients(const Batch& batch) {
   program_.forward([&](const FeatureMap& map, int threads) { import(batch, map, threads); }, state_.data(),
                    logits_.data());
-  const LossResult result = cross_entropy(logits_.data(), batch.labels, spec_.program.n, classes(),
-                                          spec_.label_smoothing, grad_logits_.data());
+  const LossResult result =
+      cross_entropy(logits_.data(), batch.labels, images(), classes(), spec_.label_smoothing, grad_logits_.data());
   require_finite("loss", result.loss);
   // A variance may overflow though the loss is finite: numbers divided by it are zero.
   require_finite("norm of the running statistics", norm(statistics_, state_));
@@ -122,22 +117,22 @@ LossResult Trainer::compute_gradients(const Batch& batch) {
 
 // Writes the images into the map, shifted and mirrored.
 void Trainer::import(const Batch& batch, const FeatureMap& map, int threads) const {
-  const ProgramSpec& spec = spec_.program;
-  parallel_for(threads, spec.n * spec.h, [&](std::size_t row) {
-    const std::size_t n = row / spec.h, y = row % spec.h, pixel = map.shape.pixel();
+  const MapShape& shape = map.shape;
+  parallel_for(threads, shape.n * shape.h, [&](std::size_t row) {
+    const std::size_t n = row / shape.h, y = row % shape.h, pixel = shape.pixel();
     const Image& image = batch.images[n];
     const Augmentation augment = batch.augment != nullptr ? batch.augment[n] : Augmentation{0, 0, 0};
     const std::ptrdiff_t from_y = signed_size(y) - augment.down;
     float* const out = map.at(n, signed_size(y), 0);
-    for (std::size_t x = 0; x < spec.w; ++x) {
-      const std::ptrdiff_t from_x = signed_size(augment.mirror != 0 ? spec.w - 1 - x : x) - augment.right;
-      const bool inside = from_y >= 0 && from_y < signed_size(spec.h) && from_x >= 0 && from_x < signed_size(spec.w);
-      for (std::size_t c = 0; c < spec.c; ++c)
+    for (std::size_t x = 0; x < shape.w; ++x) {
+      const std::ptrdiff_t from_x = signed_size(augment.mirror != 0 ? shape.w - 1 - x : x) - augment.right;
+      const bool inside = from_y >= 0 && from_y < signed_size(shape.h) && from_x >= 0 && from_x < signed_size(shape.w);
+      for (std::size_t c = 0; c < shape.c; ++c)
         out[x * pixel + c] =
-            inside ? pixel_of(image, spec, c, static_cast<std::size_t>(from_y), static_cast<std::size_t>(from_x))
+            inside ? pixel_of(image, shape, c, static_cast<std::size_t>(from_y), static_cast<std::size_t>(from_x))
                    : outside_of(image, c);
     }
-    clear_lanes(out + spec.c, spec.w, signed_size(pixel), pixel - spec.c);
+    clear_lanes(out + shape.c, shape.w, signed_size(pixel), pixel - shape.c);
   });
 }
 

@@ -41,7 +41,8 @@ class Trainer {
   // The program's output must be [n, classes, 1, 1]. Throws what Program throws.
   Trainer(const TrainerSpec& spec, const float* state);
 
-  const ProgramSpec& program_spec() const { return program_.spec(); }
+  const MapShape& input_shape() const { return program_.input_shape(); }
+  std::size_t images() const { return program_.input_shape().n; }
   std::size_t classes() const { return program_.output_shape().c; }
   std::size_t memory_bytes() const;
   std::vector<float>& state() { return state_; }
