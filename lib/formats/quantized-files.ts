@@ -3,7 +3,7 @@ import { scaleName } from '../model/quantized-graph';
 import { floatLayer, type QuantizationParameters, type QuantizedLayer, readerOf } from '../model/quantized-layers';
 import { type QuantizationRecipe, QuantizedModel } from '../model/quantized-model';
 import { layerGraph, layerSlots } from '../nn/blocks/layers';
-import { integerSteps, type Step, type StepTensor, stepsOf } from '../nn/networks/chain';
+import { integerSteps, type Step, stepsOf } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import type { Dtype, RawTensor } from './dtypes';
@@ -61,7 +61,7 @@ function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
     return Object.fromEntries(tensors);
   }
   if (layer.kind === 'globalAverage') return {};
-  const [weight, bias] = layer.tensors as [StepTensor, StepTensor];
+  const [weight, bias] = layer.tensors;
   const dims = [...bias.dims];
   return {
     [weight.name]: { dtype: 'I8', data: layer.weight, dims: [...weight.dims] },
@@ -116,7 +116,7 @@ export function buildQuantized(
     if (!isInteger[i] || step.kind === 'squeezeExcite') return source.floatLayer(step);
     const input = parameters(next++);
     if (step.kind === 'globalAverage') return { ...step, precision: 'int8', input };
-    const [weight, bias] = step.tensors as [StepTensor, StepTensor];
+    const [weight, bias] = step.tensors;
     return {
       ...step,
       precision: 'int8',

@@ -1,7 +1,7 @@
 import type { Graph, GraphTensor } from '../graph/graph';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
-import { isLinear, type StepTensor } from '../nn/networks/chain';
+import { isLinear } from '../nn/networks/chain';
 import { ChainGraph, moduleGraph } from '../nn/networks/graph';
 import {
   biasScale,
@@ -77,7 +77,7 @@ function addConv(
   output: QuantizationParameters | undefined,
 ): void {
   const { weight, weightScale, bias, input, activation } = layer;
-  const [weightTensor, biasTensor] = layer.tensors as [StepTensor, StepTensor];
+  const [weightTensor, biasTensor] = layer.tensors;
   const { dims } = biasTensor;
   const biasScales = weightScale.map((_, channel) => biasScale(input, weightScale, channel));
   /** Dequantises integers with a scale for each output channel. */

@@ -3,7 +3,6 @@ import { imageChannels, named } from '../graph/passes/integers/parameters';
 import { coreOf } from '../nn/core';
 import { operandDims } from '../nn/graph';
 import type { Module } from '../nn/module';
-import type { StepTensor } from '../nn/networks/chain';
 import { ChainGraph, engineGraph, flattened } from '../nn/networks/graph';
 import { outputLayer, scaleName } from './quantized-graph';
 import { type IntegerConv, outputParameters, readerOf } from './quantized-layers';
@@ -45,7 +44,7 @@ function integerGraph({ layers, output, inChannels, flat }: QuantizedModel): Gra
 }
 
 function integerTensors(chain: ChainGraph, layer: IntegerConv): readonly string[] {
-  const [weight, bias] = layer.tensors as [StepTensor, StepTensor];
+  const [weight, bias] = layer.tensors;
   return [
     chain.tensor(weight.name, { type: 'int8', dims: operandDims('conv', weight.dims), data: layer.weight }),
     chain.tensor(bias.name, { type: 'int32', dims: bias.dims, data: layer.bias }),

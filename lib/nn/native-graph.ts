@@ -8,10 +8,8 @@ import { inputName } from './graph';
 const image: ValueType = { type: 'float32', dims: [1, 1, 1, 1] };
 
 /** Describes to the native side what a module computes for images of any size. Its tensors are named by their offsets. */
-export function nativeGraph({
-  graph: { nodes, tensors, values },
-  store,
-}: Pick<Definition, 'graph' | 'store'>): Pick<ProgramSpec, 'tensors' | 'nodes'> {
+export function nativeGraph({ graph, store }: Definition): Pick<ProgramSpec, 'tensors' | 'nodes' | 'stateLength'> {
+  const { nodes, tensors, values } = graph;
   const state = [...values].filter(([name]) => store.has(name)) as [string, ValueType<number>][];
   const images = nodes.flatMap(({ outputs }) => outputs);
   const numbers = new Map([inputName, ...state.map(([name]) => name), ...images].map((name, i) => [name, i]));
@@ -19,6 +17,7 @@ export function nativeGraph({
   return {
     tensors: state.map(([name, { dims }]) => ({ offset: store.slot(name).offset, dims })),
     nodes: nodes.map((node) => trainedNode(lowerNode(node, { tensors, values: known }), numbers)),
+    stateLength: store.values.length,
   };
 }
 

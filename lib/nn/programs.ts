@@ -13,7 +13,7 @@ export class ProgramCache {
   get(definition: Definition, mode: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>): Program {
     const { input, training, gradients } = mode;
     const key = `${training} ${gradients} ${input.join(' ')}`;
-    const program = this.#programs.get(key) ?? create(definition, mode);
+    const program = this.#programs.get(key) ?? new addon.Program({ ...mode, ...nativeGraph(definition) });
     // A Map iterates in order of insertion: inserting again makes this the most recent.
     this.#programs.delete(key);
     this.#programs.set(key, program);
@@ -24,9 +24,4 @@ export class ProgramCache {
   clear(): void {
     this.#programs.clear();
   }
-}
-
-function create(definition: Definition, mode: Pick<ProgramSpec, 'input' | 'training' | 'gradients'>): Program {
-  const stateLength = definition.store.values.length;
-  return new addon.Program({ ...mode, ...nativeGraph(definition), stateLength });
 }

@@ -24,7 +24,6 @@ export function trainerSpec(
   const decayed = trained.filter(({ dims, offset }) => dims.length > 1 && !excepted.has(offset));
   return {
     ...nativeGraph(definition),
-    stateLength: store.values.length,
     ...(threads !== undefined && { threads }),
     optimizer,
     momentum,

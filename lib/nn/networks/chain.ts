@@ -22,11 +22,13 @@ export interface StepOf<K extends StepKind> {
   /** Under their names in ONNX: strides, pads, dilations, group. */
   readonly attributes: Attributes;
   readonly activation: TrainedActivation;
-  /** In the order of the node's inputs. */
-  readonly tensors: readonly StepTensor[];
+  /** In the order of the node's inputs: of a convolution, the weight and the bias. */
+  readonly tensors: TensorsFor<(typeof stepKeys)[K]>;
 }
 
 export type Step = { readonly [K in StepKind]: StepOf<K> }[StepKind];
+
+type TensorsFor<Keys extends readonly unknown[]> = { readonly [I in keyof Keys]: StepTensor };
 
 /** A tensor of a step. */
 export interface StepTensor {
@@ -59,14 +61,14 @@ export function opOfStep({ kind }: Step): string {
 export function stepsOf({ nodes }: Graph, slots: readonly SlotSpec[]): Step[] {
   const state = new Map(slots.map(({ name, dims }) => [name, dims]));
   return nodes.map(({ name, op, attributes, activation, inputs: [, ...names] }) => {
-    const kind = op === 'globalAveragePool' ? 'globalAverage' : (op as 'conv');
+    const kind = op === 'globalAveragePool' ? 'globalAverage' : (op as StepKind);
     const [first = ''] = names;
-    const tensors = stepKeys[kind].map((key, i): StepTensor => {
+    const tensors: readonly StepTensor[] = stepKeys[kind].map((key, i) => {
       const tensor = names[i] ?? prefixOf(first) + key;
       // An absent bias has the rows of the weight.
       return { key, name: tensor, dims: state.get(tensor) ?? (state.get(first) as number[]).slice(0, 1) };
     });
-    return { kind, name, attributes, activation: activation ? 'relu' : 'none', tensors };
+    return { kind, name, attributes, activation: activation ? 'relu' : 'none', tensors } as Step;
   });
 }
 
