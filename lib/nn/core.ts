@@ -18,8 +18,8 @@ export interface Definition {
   readonly summary: string;
   readonly inChannels: number;
   readonly store: Store;
-  /** Without numbers, which are in the store. */
-  readonly graph: Graph;
+  /** Makes the graph, without numbers, which are in the store. Not every module is run: many are fused. */
+  readonly graph: () => Graph;
   /** How far the branches are folded; nothing for a module without branches. */
   readonly form?: Form;
   /** Layouts that name the tensors. */

@@ -9,7 +9,7 @@ const image: ValueType = { type: 'float32', dims: [1, 1, 1, 1] };
 
 /** Describes to the native side what a module computes for images of any size. Its tensors are named by their offsets. */
 export function nativeGraph({ graph, store }: Definition): Pick<ProgramSpec, 'tensors' | 'nodes' | 'stateLength'> {
-  const { nodes, tensors, values } = graph;
+  const { nodes, tensors, values } = graph();
   const state = [...values].filter(([name]) => store.has(name)) as [string, ValueType<number>][];
   const images = nodes.flatMap(({ outputs }) => outputs);
   const numbers = new Map([inputName, ...state.map(([name]) => name), ...images].map((name, i) => [name, i]));

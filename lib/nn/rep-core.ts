@@ -7,7 +7,7 @@ import { type Form, type FusedBranch, formsOf } from './blocks/structure';
 import { type Definition, ModuleCore } from './core';
 import { findFit, type Naming, type OtherKind } from './state/fit';
 import { type Layout, layoutsOf } from './state/layouts';
-import { type SlotSpec, Store } from './state/state';
+import { Store } from './state/state';
 import type { Traits } from './state/traits';
 
 /** What a module that can be re-parameterised is, in each of its forms. */
@@ -117,15 +117,14 @@ function otherKind(blueprint: Blueprint, keys: readonly string[], layout: Layout
 
 function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], values?: Float32Array): Definition {
   const { inChannels, inputSize, preprocessing, labels, kind } = blueprint;
-  const slots = layerSlots(layers);
   return {
     summary: blueprint.summary(form),
     inChannels,
     ...(inputSize !== undefined && { inputSize }),
     ...(preprocessing !== undefined && { preprocessing }),
     ...(labels !== undefined && { labels }),
-    store: new Store(slots, values),
-    ...computation(layers, slots),
+    store: new Store(layerSlots(layers), values),
+    ...computation(layers),
     form,
     layouts: layoutsOf(kind, form),
     namings: () => namingsOf(blueprint),
@@ -135,6 +134,6 @@ function define(blueprint: Blueprint, form: Form, layers: readonly Layer[], valu
 }
 
 /** What layers compute. */
-function computation(layers: readonly Layer[], slots?: readonly SlotSpec[]): Pick<Definition, 'graph' | 'flat'> {
-  return { graph: layerGraph(layers, slots), flat: layers.at(-1)?.kind === 'classifier' };
+function computation(layers: readonly Layer[]): Pick<Definition, 'graph' | 'flat'> {
+  return { graph: () => layerGraph(layers), flat: layers.at(-1)?.kind === 'classifier' };
 }

@@ -81,7 +81,7 @@ function define(options: Parsed<typeof fields>): Definition {
     summary,
     inChannels,
     store: new Store(slots),
-    graph: graphOf([namedNode('conv', 'conv', inputs, attributes, activation)], inChannels, slots),
+    graph: () => graphOf([namedNode('conv', 'conv', inputs, attributes, activation)], inChannels, slots),
     layouts: allLayouts,
     namings: () => [{ names: slots.map(({ name }) => name), layouts: allLayouts }],
     traits: traitsFrom({ stride, dilation, padding, activation }),

@@ -89,7 +89,7 @@ export function stateReader(store: Store): TensorReader {
  */
 export function deploySteps(definition: Definition): Step[] {
   checkDeployed(definition);
-  return stepsOf(definition.graph, definition.store.slots);
+  return stepsOf(definition.graph(), definition.store.slots);
 }
 
 /** @throws {QARepVGGError} the errors of {@link deploySteps} */

@@ -33,7 +33,7 @@ export function moduleGraph(definition: Definition): Graph {
 /** Same as {@link moduleGraph}, as the engine computes it. */
 export function engineGraph(definition: Definition): Graph {
   checkDeployed(definition);
-  const graph = withNumbers(definition.graph, definition.store);
+  const graph = withNumbers(definition.graph(), definition.store);
   return definition.flat ? flattened(graph) : graph;
 }
 
