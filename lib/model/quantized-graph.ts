@@ -1,4 +1,5 @@
 import type { Graph, GraphTensor } from '../graph/graph';
+import { emptyData } from '../graph/tensors';
 import { coreOf } from '../nn/core';
 import type { Module } from '../nn/module';
 import { isLinear } from '../nn/networks/chain';
@@ -76,13 +77,13 @@ function addConv(
   next: string,
   output: QuantizationParameters | undefined,
 ): void {
-  const { weight, weightScale, bias, input, activation } = layer;
-  const [weightTensor, biasTensor] = layer.tensors;
-  const { dims } = biasTensor;
+  const { weightScale, input, activation } = layer;
+  const [weight, bias] = layer.tensors;
+  const { dims } = bias;
   const biasScales = weightScale.map((_, channel) => biasScale(input, weightScale, channel));
   /** Dequantises integers with a scale for each output channel. */
   const dequantized = (name: string, tensor: GraphTensor, scales: Float32Array): string => {
-    const zeros = tensor.type === 'int8' ? new Int8Array(bias.length) : new Int32Array(bias.length);
+    const zeros = emptyData(tensor.type, weightScale.length);
     const inputs = [
       chain.tensor(name, tensor),
       chain.tensor(scaleName(name), { type: 'float32', dims, data: scales }),
@@ -91,8 +92,8 @@ function addConv(
     return chain.node(`${name}_DequantizeLinear`, 'dequantizeLinear', inputs, { axis: 0 });
   };
   chain.product(layer, [
-    dequantized(weightTensor.name, { type: 'int8', dims: weightTensor.dims, data: weight }, weightScale),
-    dequantized(biasTensor.name, { type: 'int32', dims, data: bias }, biasScales),
+    dequantized(weight.name, { type: 'int8', dims: weight.dims, data: layer.weight }, weightScale),
+    dequantized(bias.name, { type: 'int32', dims, data: layer.bias }, biasScales),
   ]);
   if (activation !== 'none' && output !== undefined && output.zeroPoint !== 0)
     round(chain, next, output, '_before_relu');

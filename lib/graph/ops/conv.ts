@@ -32,16 +32,11 @@ export const conv = defineOp({
     return sizeOf(window.kernel) <= maxTaps || length < 1 ? undefined : sumOfShorter(node, window, length, builder);
   },
   isPerImage: true,
-  macs: (node) => convMacs(outputDims(node), operand(node, 1).dims),
+  macs: (node) => sizeOf(outputDims(node)) * sizeOf(operand(node, 1).dims.slice(1)),
   lower(node) {
     return { op: 'conv', attributes: { ...planeWindow(node, read(node)), group: node.attributes.group } };
   },
 });
-
-/** Multiply-adds of a convolution or linear layer with these dims of output and weight. */
-export function convMacs(output: readonly number[], weight: readonly number[]): number {
-  return sizeOf(output) * sizeOf(weight.slice(1));
-}
 
 /** Dims of the output, from the first two inputs. */
 export function convDims(node: OpNode): number[] {

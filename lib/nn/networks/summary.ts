@@ -61,19 +61,16 @@ export function summarise(blueprint: NetworkBlueprint): NetworkSummary {
 function measure(layer: Layer, image: readonly number[]) {
   const slots = layerSlots([layer]);
   const { nodes, tensors, values: known } = layerGraph([layer], slots);
-  const values = new Map(known as ReadonlyMap<string, ValueType<number>>).set(inputName, {
-    type: 'float32',
-    dims: image,
-  });
+  const values = new Map<string, ValueType>([...known, [inputName, { type: 'float32', dims: image }]]);
   let macs = 0;
   for (const node of nodes) {
     const [view, op] = [nodeView(node, values, tensors), opOf(node)];
-    values.set(node.outputs[0] as string, op.infer(view)[0] as ValueType<number>);
+    values.set(node.outputs[0] as string, op.infer(view)[0] as ValueType);
     macs += op.macs?.(view) ?? 0;
   }
   const trained = slots.filter(({ kind }) => kind === 'parameter');
   return {
-    output: values.get(outputName)?.dims as readonly number[],
+    output: values.get(outputName)?.dims as number[],
     parameters: trained.reduce((sum, { dims }) => sum + sizeOf(dims), 0),
     macs,
   };
