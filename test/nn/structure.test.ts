@@ -1,4 +1,6 @@
 import { Conv2d, QARepVGGBlock, type RepBlock, RepVGGBlock, randn } from '../../lib';
+import { coreOf } from '../../lib/nn/core';
+import { nativeGraph } from '../../lib/nn/native-graph';
 import { bits } from '../support/compare';
 
 const options = { inChannels: 6, outChannels: 6 };
@@ -52,6 +54,46 @@ describe('structure', () => {
     const names = Object.keys(new QARepVGGBlock(options).parameters());
     expect(names).toContain('bn.weight');
     expect(names.filter((name) => /running|tracked/.test(name))).toEqual([]);
+  });
+});
+
+describe('nodes', () => {
+  /** "conv 3x3, batchNorm relu": with what a node adds, and applies. */
+  function shortNodes(block: RepBlock): string[] {
+    const { nodes, tensors } = nativeGraph(coreOf(block).definition);
+    return nodes.map(({ op, inputs, attributes: { kernel, identity, activation } }) => {
+      const maps = inputs.filter((input) => input === 0 || input > tensors.length).length;
+      const parts = [
+        op,
+        op === 'conv' && kernel,
+        identity && 'identity',
+        op !== 'sum' && maps > 1 && 'addend',
+        activation,
+      ];
+      return parts.filter(Boolean).join(' ');
+    });
+  }
+
+  test.each([
+    ['S4', {}, ['conv 1,1 identity', 'conv 3,3', 'batchNorm addend', 'batchNorm relu']],
+    [
+      'S4',
+      { averageBranch: true },
+      ['conv 1,1 identity', 'averagePool', 'sum', 'conv 3,3', 'batchNorm addend', 'batchNorm relu'],
+    ],
+    ['S4', { alpha: true }, ['conv 1,1', 'scale', 'sum', 'conv 3,3', 'batchNorm addend', 'batchNorm relu']],
+    ['S4', { stride: 2 }, ['conv 1,1', 'conv 3,3', 'batchNorm addend', 'batchNorm relu']],
+    ['S3', {}, ['conv 3,3', 'batchNorm', 'conv 1,1 identity', 'sum relu']],
+    ['S3', { activation: 'none' }, ['conv 1,1 identity', 'conv 3,3', 'batchNorm addend']],
+    ['S1', {}, ['conv 3,3', 'batchNorm', 'conv 1,1', 'batchNorm', 'batchNorm', 'sum relu']],
+  ] as const)('%s, %j: few passes over the images', (variant, more, nodes) => {
+    expect(shortNodes(new QARepVGGBlock({ ...options, ...more, variant }))).toEqual(nodes);
+  });
+
+  test('other forms', () => {
+    const block = new QARepVGGBlock(options).eval();
+    expect(shortNodes(block.switchToDeploy({ keepPostBn: true }))).toEqual(['conv 3,3', 'batchNorm relu']);
+    expect(shortNodes(block.switchToDeploy())).toEqual(['conv 3,3 relu']);
   });
 });
 
