@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/conv_taps.h"
+#include "program/train/program.h"
 #include "test/graph_maker.h"
 #include "test/harness.h"
 #include "test/use_kernels.h"
@@ -310,10 +311,15 @@ TEST(graph_spec_is_not_trusted) {
 // Any op, with operands and attributes of others.
 TEST(graph_ops_survive_nonsense) {
   test.repeat(20000, [](Rng& rng) {
-    const char* ops[]{"conv",    "convTranspose", "maxPool", "averagePool", "globalPool",   "resize",       "unary",
-                      "binary",  "where",         "concat",  "split",       "slice",        "pad",          "transpose",
-                      "reshape", "expand",        "tile",    "gather",      "depthToSpace", "spaceToDepth", "cast",
-                      "matMul",  "softmax",       "reduce",  "argMax",      "topK",         "cumSum"};
+    const char* ops[]{
+#define OP(name, make) name,
+#define TRAINING_OP(name, train) name,
+#define TRAINED_OP(name, make, train) name,
+#include "program/ops/table.inc"
+#undef OP
+#undef TRAINING_OP
+#undef TRAINED_OP
+    };
     const char* names[]{"kernel", "strides", "pads",   "dilations", "group", "outputPadding", "outputSize", "axis",
                         "axes",   "sizes",   "starts", "steps",     "perm",  "dims",          "repeats",    "scales",
                         "before", "after",   "k",      "blocksize", "value", "keepDims",      "to"};
@@ -347,6 +353,13 @@ TEST(graph_ops_survive_nonsense) {
     maker.spec.outputs = {maker.node(rng.pick(ops), inputs, random_dims(), attributes)};
     const std::string code = code_of([&] { const GraphProgram program(maker.finish()); });
     CHECK(code == "no error" || code.rfind("ERR_", 0) == 0, code);
+    ProgramSpec training;
+    training.input = {rng.between(1, 5), rng.between(1, 5), rng.between(1, 5), rng.between(1, 5)};
+    training.tensors = {{0, random_dims()}, {1, random_dims()}};
+    training.nodes = maker.spec.nodes;
+    training.state_length = 5000;
+    const std::string train_code = code_of([&] { const Program program(training); });
+    CHECK(train_code == "no error" || train_code.rfind("ERR_", 0) == 0, train_code);
   });
 }
 
