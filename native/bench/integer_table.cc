@@ -15,6 +15,9 @@
 namespace qarepvgg {
 namespace {
 
+using test::Chain;
+using test::InferenceProgram;
+
 constexpr double kScale = 0.02;
 
 Quantization quantization(double scale) { return Quantization(scale, 0, "benchmark"); }
@@ -155,7 +158,7 @@ struct Network {
         shape = add_conv(shape, kChannels[stage], 3, block == 0 ? 2 : 1, true);
     shape.h = shape.w = 1;
     Attributes attributes;
-    for (const char* prefix : {"input", "output"}) set_quantization(attributes, prefix, quantization(kScale));
+    for (const char* prefix : {"input", "output"}) test::set_quantization(attributes, prefix, quantization(kScale));
     chain.add("quantizedGlobalAverage", {}, {Dtype::kUint8, {1, shape.c, 1, 1}}, attributes);
     add_conv(shape, 1000, 1, 1, false);
   }
@@ -165,10 +168,9 @@ struct Network {
     const ConvShape conv{1, in.c, in.h, in.w, channels, kernel, stride, kernel / 2, 1, 1};
     const auto weights = random_weights(conv, noise_);
     operations += 2 * conv.macs();
-    Attributes attributes = square_window(kernel, stride, kernel / 2);
-    attributes.set("activation", std::string("relu"));
-    set_quantization(attributes, "input", quantization(kScale));
-    if (integers) set_quantization(attributes, "output", quantization(kScale));
+    Attributes attributes = test::relu_if(true, test::window_attributes(conv.window()));
+    test::set_quantization(attributes, "input", quantization(kScale));
+    if (integers) test::set_quantization(attributes, "output", quantization(kScale));
     const ValueId weight = chain.constant(Dtype::kInt8, {channels, in.c, kernel, kernel}, weights->weight),
                   bias = chain.constant(Dtype::kInt32, {channels}, weights->bias),
                   scale = chain.constant(Dtype::kFloat32, {channels}, weights->scale);
@@ -186,7 +188,7 @@ Result measure_network(const Network& network, Algorithm algorithm, std::size_t 
   Noise noise;
   const std::vector<float> images = noise.fill(batch * 3 * 224 * 224);
   std::vector<float> logits(batch * 1000);
-  std::vector<ImageTask> tasks(batch);
+  std::vector<test::ImageTask> tasks(batch);
   for (std::size_t i = 0; i < batch; ++i) {
     tasks[i].input.floats = images.data() + i * 3 * 224 * 224;
     tasks[i].output = logits.data() + i * 1000;

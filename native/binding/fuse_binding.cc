@@ -81,10 +81,9 @@ Napi::Value fuse(const Napi::CallbackInfo& info) {
     const Napi::Object spec = object_of(info[0], "the fusion");
     const Channels channels{size_of(spec, "inChannels"), size_of(spec, "outChannels"), size_of(spec, "groups")};
     Fusion fusion(channels.in, channels.out, channels.groups);
-    const Napi::Array array = array_of(get(spec, "branches"), "branches");
     std::vector<Branch> branches;
-    for (std::uint32_t i = 0; i < array.Length(); ++i)
-      branches.push_back(read_branch(object_of(get(array, i), "a branch")));
+    for_each(spec, "branches",
+             [&](const Napi::Value& value) { branches.push_back(read_branch(object_of(value, "a branch"))); });
     const std::optional<Norm> post = read_norm(spec, "postBatchNorm");
 
     const Borrow borrow;

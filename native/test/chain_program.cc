@@ -1,25 +1,6 @@
 #include "test/chain_program.h"
 
-namespace qarepvgg {
-
-Attributes square_window(std::size_t kernel, std::size_t stride, std::size_t padding, std::size_t dilation,
-                         std::size_t groups) {
-  Attributes attributes;
-  const auto sides = [&](const char* name, std::size_t value, std::size_t count) {
-    attributes.set(name, std::vector<double>(count, static_cast<double>(value)));
-  };
-  sides("kernel", kernel, 2);
-  sides("strides", stride, 2);
-  sides("pads", padding, 4);
-  sides("dilations", dilation, 2);
-  attributes.set("group", static_cast<double>(groups));
-  return attributes;
-}
-
-void set_quantization(Attributes& attributes, const std::string& prefix, const Quantization& quantization) {
-  attributes.set(prefix + "Scale", static_cast<double>(quantization.scale()));
-  attributes.set(prefix + "ZeroPoint", static_cast<double>(quantization.zero_point()));
-}
+namespace qarepvgg::test {
 
 Chain::Chain(std::size_t c, ImageSize size) {
   spec.inputs = {{Dtype::kFloat32, {1, c, size.h, size.w}}};
@@ -71,4 +52,4 @@ void InferenceProgram::run(ImageSize size, const ImageTask* tasks, std::size_t c
   graph_.run(dims_of(size), list.data(), count, stop);
 }
 
-}  // namespace qarepvgg
+}  // namespace qarepvgg::test

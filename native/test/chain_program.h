@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "program/infer/graph_program.h"
+#include "test/graph_maker.h"
 
-namespace qarepvgg {
+namespace qarepvgg::test {
 
 // One image of a run.
 struct ImageTask {
@@ -21,30 +22,12 @@ struct ImageSize {
   bool operator==(const ImageSize& other) const { return h == other.h && w == other.w; }
 };
 
-// The attributes of a square window.
-Attributes square_window(std::size_t kernel, std::size_t stride, std::size_t padding, std::size_t dilation = 1,
-                         std::size_t groups = 1);
-// Sets <prefix>Scale and <prefix>ZeroPoint.
-void set_quantization(Attributes& attributes, const std::string& prefix, const Quantization& quantization);
-
-struct Chain {
-  GraphSpec spec;
-  std::vector<std::vector<std::byte>> memory;  // of the constants
-
-  Chain() = default;
+struct Chain : Maker {
   Chain(std::size_t c, ImageSize size);
 
   ImageSize size() const { return {spec.inputs[0].dims[2], spec.inputs[0].dims[3]}; }
   std::size_t channels() const { return spec.inputs[0].dims[1]; }
-  // Adds a constant, for a node that is added later.
-  template <class T>
-  ValueId constant(Dtype type, Dims dims, const std::vector<T>& values) {
-    const auto* first = reinterpret_cast<const std::byte*>(values.data());
-    memory.emplace_back(first, first + values.size() * sizeof(T));
-    spec.constants.push_back({{type, std::move(dims)}, nullptr});
-    return spec.constants.size();
-  }
-  // `constants`: the operands after the first.
+  // `constants`: the operands after the first, which are added before.
   void add(const std::string& op, const std::vector<ValueId>& constants, const TensorType& output,
            const Attributes& attributes);
   // The whole graph, whose constants point to this memory.
@@ -75,4 +58,4 @@ class InferenceProgram {
   GraphProgram graph_;
 };
 
-}  // namespace qarepvgg
+}  // namespace qarepvgg::test

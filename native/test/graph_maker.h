@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "program/infer/graph_program.h"
+#include "test/attributes.h"
 #include "test/random.h"
 
 namespace qarepvgg::test {
@@ -18,28 +19,36 @@ inline Floats random_floats(Rng& rng, std::size_t count) {
   return values;
 }
 
-// Builds a graph, and keeps its constants alive.
+// Builds a graph, and keeps its constants. Inputs come first, then constants, then nodes.
 struct Maker {
   GraphSpec spec;
-  std::vector<Floats> memory;
+  std::vector<std::vector<std::byte>> memory;
 
   static TensorType type(Dims dims) { return {Dtype::kFloat32, std::move(dims)}; }
 
-  void add_constant(Dims dims, Floats values) {
-    memory.push_back(std::move(values));
-    spec.constants.push_back({type(std::move(dims)), nullptr});
+  ValueId input(Dims dims) {
+    spec.inputs.push_back(type(std::move(dims)));
+    return spec.inputs.size() - 1;
   }
-  // Constants are numbered before the outputs of nodes, so all must be added before the first node.
-  ValueId constant(std::size_t i) const { return spec.inputs.size() + i; }
-  ValueId add_node(const std::string& op, std::vector<ValueId> inputs, Dims dims, const Attributes& attributes) {
+  template <class T>
+  ValueId constant(Dtype dtype, Dims dims, const std::vector<T>& values) {
+    const auto* first = reinterpret_cast<const std::byte*>(values.data());
+    memory.emplace_back(first, first + values.size() * sizeof(T));
+    spec.constants.push_back({{dtype, std::move(dims)}, nullptr});
+    return spec.inputs.size() + spec.constants.size() - 1;
+  }
+  ValueId constant(Dims dims, const Floats& values) { return constant(Dtype::kFloat32, std::move(dims), values); }
+  ValueId node(const std::string& op, std::vector<ValueId> inputs, TensorType output, const Attributes& attributes) {
     ValueId id = spec.inputs.size() + spec.constants.size();
     for (const NodeSpec& node : spec.nodes) id += node.outputs.size();
-    spec.nodes.push_back({op, op, std::move(inputs), {type(std::move(dims))}, attributes});
+    spec.nodes.push_back({op, op, std::move(inputs), {std::move(output)}, attributes});
     return id;
   }
-  const GraphSpec& finish() {
-    for (std::size_t i = 0; i < memory.size(); ++i)
-      spec.constants[i].data = reinterpret_cast<const std::byte*>(memory[i].data());
+  ValueId node(const std::string& op, std::vector<ValueId> inputs, Dims dims, const Attributes& attributes) {
+    return node(op, std::move(inputs), type(std::move(dims)), attributes);
+  }
+  GraphSpec& finish() {
+    for (std::size_t i = 0; i < memory.size(); ++i) spec.constants[i].data = memory[i].data();
     return spec;
   }
 };

@@ -61,16 +61,15 @@ class RandomMoves {
   explicit RandomMoves(Rng& rng) : rng_(rng) {
     for (int i = 0; i < 2; ++i) {
       const Dims dims = random_dims(rng, rng.pick(kElements), rng.between(2, 4));
-      maker.spec.inputs.push_back(Maker::type(dims));
+      maker.input(dims);
       inputs.push_back(random_floats(rng, elements_of(dims)));
       values_.push_back({values_.size(), dims, inputs.back()});
     }
     constant_ = random_floats(rng, 12);
-    maker.add_constant({12}, constant_);
-    values_.push_back({maker.constant(0), {12}, constant_});
+    values_.push_back({maker.constant({12}, constant_), {12}, constant_});
     // The kernel of a convolution of `c` channels that returns its input.
     for (std::size_t c = 1; c <= kMostChannels; ++c)
-      maker.add_constant({c, 1, 3, 3}, filled({c, 9}, [](const Dims& at) { return at[1] == 4 ? 1.0f : 0.0f; }));
+      maker.constant({c, 1, 3, 3}, filled({c, 9}, [](const Dims& at) { return at[1] == 4 ? 1.0f : 0.0f; }));
     for (std::size_t steps = rng.between(1, 14); steps > 0; --steps) add_step();
     for (std::size_t count = rng.between(1, 3); count > 0; --count) {
       const Value& value = values_[rng.between(2, values_.size() - 1)];
@@ -87,7 +86,7 @@ class RandomMoves {
  private:
   void add(const std::string& op, const std::vector<ValueId>& from, const Dims& dims, const Attributes& attributes,
            Floats result) {
-    values_.push_back({maker.add_node(op, from, dims, attributes), dims, std::move(result)});
+    values_.push_back({maker.node(op, from, dims, attributes), dims, std::move(result)});
   }
 
   void add_step() {
@@ -130,11 +129,8 @@ class RandomMoves {
   // A convolution needs a halo around its input.
   void add_map(const Value& x) {
     if (x.dims.size() != 4 || x.dims[1] > kMostChannels) return;
-    Attributes attributes;
-    for (const char* name : {"kernel", "strides", "dilations"}) attributes.set(name, List(2, name[0] == 'k' ? 3 : 1));
-    attributes.set("pads", List(4, 1));
-    attributes.set("group", static_cast<double>(x.dims[1]));
-    add("conv", {x.id, maker.constant(x.dims[1])}, x.dims, attributes, x.expected);
+    const ValueId kernel = maker.spec.inputs.size() + x.dims[1];
+    add("conv", {x.id, kernel}, x.dims, square_window(3, 1, 1, 1, x.dims[1]), x.expected);
   }
 
   void add_transpose(const Value& x) {
@@ -177,7 +173,7 @@ class RandomMoves {
     Dims left = x.dims, right = x.dims;
     left[axis] = first;
     right[axis] = length - first;
-    const ValueId id = maker.add_node("split", {x.id}, left, attributes);
+    const ValueId id = maker.node("split", {x.id}, left, attributes);
     maker.spec.nodes.back().outputs.push_back(Maker::type(right));
     values_.push_back({id, left, part_of(x, left, axis, 0)});
     values_.push_back({id + 1, right, part_of(x, right, axis, first)});

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/conv_taps.h"
+#include "program/train/program.h"
 #include "test/graph_maker.h"
 #include "test/harness.h"
 #include "test/use_kernels.h"
@@ -132,24 +133,13 @@ Dims dims_of(const MapShape& shape) { return {shape.n, shape.c, shape.h, shape.w
 // Builds a graph of one convolution with inputs x and addend. With `chained`, its output has a second reader.
 Maker maker_of(const Conv& conv, Algorithm algorithm, int threads) {
   Maker maker;
-  maker.spec.inputs = {Maker::type(dims_of(conv.in)), Maker::type(dims_of(conv.out))};
+  maker.input(dims_of(conv.in));
+  maker.input(dims_of(conv.out));
   const std::size_t height = conv.window.y.kernel, width = conv.window.x.kernel;
-  maker.add_constant(conv.transposed ? Dims{conv.in.c, conv.out.c / conv.groups, height, width}
-                                     : Dims{conv.out.c, conv.in.c / conv.groups, height, width},
-                     conv.weight);
-  maker.add_constant({conv.out.c}, conv.bias);
-  Attributes attributes;
-  const auto pair = [&](const char* name, auto member) {
-    const auto number = [&](const Side& side) { return static_cast<double>(side.*member); };
-    attributes.set(name, std::vector<double>{number(conv.window.y), number(conv.window.x)});
-  };
-  pair("kernel", &Side::kernel);
-  pair("strides", &Side::stride);
-  pair("dilations", &Side::dilation);
-  const Side &y = conv.window.y, &x = conv.window.x;
-  attributes.set("pads", std::vector<double>{static_cast<double>(y.before), static_cast<double>(x.before),
-                                             static_cast<double>(y.after), static_cast<double>(x.after)});
-  attributes.set("group", static_cast<double>(conv.groups));
+  const Dims weight_dims = conv.transposed ? Dims{conv.in.c, conv.out.c / conv.groups, height, width}
+                                           : Dims{conv.out.c, conv.in.c / conv.groups, height, width};
+  const ValueId weight = maker.constant(weight_dims, conv.weight), bias = maker.constant({conv.out.c}, conv.bias);
+  Attributes attributes = window_attributes(conv.window, conv.groups);
   if (conv.transposed) attributes.set("outputPadding", std::vector<double>{0, 0});
   if (!conv.activation.empty()) {
     attributes.set("activation", conv.activation);
@@ -158,10 +148,10 @@ Maker maker_of(const Conv& conv, Algorithm algorithm, int threads) {
     attributes.set("activation.scale", conv.scale);
     attributes.set("activation.shift", conv.shift);
   }
-  maker.spec.outputs = {maker.add_node(
-      conv.transposed ? "convTranspose" : "conv",
-      {0, maker.constant(0), conv.has_bias ? maker.constant(1) : kNoValue, conv.has_addend ? ValueId{1} : kNoValue},
-      dims_of(conv.out), attributes)};
+  maker.spec.outputs = {
+      maker.node(conv.transposed ? "convTranspose" : "conv",
+                 {0, weight, conv.has_bias ? bias : kNoValue, conv.has_addend ? ValueId{1} : kNoValue},
+                 dims_of(conv.out), attributes)};
   maker.spec.algorithm = algorithm;
   maker.spec.threads = threads;
   return maker;
@@ -221,17 +211,6 @@ TEST(graph_convolutions_of_other_sizes) {
   });
 }
 
-// Of a convolution without strides, dilations and groups.
-Attributes plain_attributes(double kernel, double padding) {
-  Attributes attributes;
-  attributes.set("kernel", std::vector<double>{kernel, kernel});
-  attributes.set("strides", std::vector<double>{1, 1});
-  attributes.set("dilations", std::vector<double>{1, 1});
-  attributes.set("pads", std::vector<double>(4, padding));
-  attributes.set("group", 1.0);
-  return attributes;
-}
-
 // Numbers that are not finite in one run must not reach the next one through padding lanes or halos.
 TEST(graph_forgets_what_is_not_finite) {
   test.repeat(200, [](Rng& rng) {
@@ -240,14 +219,12 @@ TEST(graph_forgets_what_is_not_finite) {
     const Floats x = random_floats(rng, conv.in.elements()), addend(conv.out.elements());
     Maker maker = maker_of(conv, Algorithm::kAuto, 1);
     // A second convolution reads what the first has stored, in whole vectors.
-    const Attributes attributes = plain_attributes(3, 1);
     maker.spec.nodes.clear();
-    maker.add_constant({conv.out.c, conv.out.c, 3, 3}, random_floats(rng, conv.out.c * conv.out.c * 9));
-    const Maker again = maker_of(conv, Algorithm::kAuto, 1);
-    NodeSpec node = again.spec.nodes[0];
-    maker.spec.nodes.push_back(node);
-    const ValueId y = maker.spec.inputs.size() + maker.spec.constants.size();
-    maker.spec.outputs = {maker.add_node("conv", {y, maker.constant(2), kNoValue}, dims_of(conv.out), attributes)};
+    const ValueId weight =
+        maker.constant({conv.out.c, conv.out.c, 3, 3}, random_floats(rng, conv.out.c * conv.out.c * 9));
+    maker.spec.nodes = maker_of(conv, Algorithm::kAuto, 1).spec.nodes;
+    maker.spec.outputs = {
+        maker.node("conv", {weight + 1, weight, kNoValue}, dims_of(conv.out), square_window(3, 1, 1))};
     GraphProgram program(maker.finish());
     const Floats clean = run(program, {x, addend});
     Floats dirty = x;
@@ -276,8 +253,7 @@ Maker plain_conv() {
 // The code of the error, which must be one of ours.
 std::string refusal(const std::function<void(GraphSpec&)>& lie) {
   Maker maker = plain_conv();
-  maker.finish();
-  lie(maker.spec);
+  lie(maker.finish());
   return code_of([&] { const GraphProgram program(maker.spec); });
 }
 
@@ -335,10 +311,15 @@ TEST(graph_spec_is_not_trusted) {
 // Any op, with operands and attributes of others.
 TEST(graph_ops_survive_nonsense) {
   test.repeat(20000, [](Rng& rng) {
-    const char* ops[]{"conv",    "convTranspose", "maxPool", "averagePool", "globalPool",   "resize",       "unary",
-                      "binary",  "where",         "concat",  "split",       "slice",        "pad",          "transpose",
-                      "reshape", "expand",        "tile",    "gather",      "depthToSpace", "spaceToDepth", "cast",
-                      "matMul",  "softmax",       "reduce",  "argMax",      "topK",         "cumSum"};
+    const char* ops[]{
+#define OP(name, make) name,
+#define TRAINING_OP(name, train) name,
+#define TRAINED_OP(name, make, train) name,
+#include "program/ops/table.inc"
+#undef OP
+#undef TRAINING_OP
+#undef TRAINED_OP
+    };
     const char* names[]{"kernel", "strides", "pads",   "dilations", "group", "outputPadding", "outputSize", "axis",
                         "axes",   "sizes",   "starts", "steps",     "perm",  "dims",          "repeats",    "scales",
                         "before", "after",   "k",      "blocksize", "value", "keepDims",      "to"};
@@ -350,9 +331,9 @@ TEST(graph_ops_survive_nonsense) {
       return dims;
     };
     Maker maker;
-    maker.spec.inputs = {Maker::type(random_dims()), Maker::type(random_dims())};
+    for (int i = 0; i < 2; ++i) maker.input(random_dims());
     const Dims constant = random_dims();
-    maker.add_constant(constant, Floats(elements_of(constant), 1.0f));
+    maker.constant(constant, Floats(elements_of(constant), 1.0f));
     Attributes attributes;
     for (const char* name : names) {
       if (rng.chance(0.1)) continue;
@@ -369,10 +350,16 @@ TEST(graph_ops_survive_nonsense) {
       if (rng.chance(0.8)) attributes.set(name, std::string(rng.pick(kinds)));
     std::vector<ValueId> inputs(rng.between(0, 4));
     for (ValueId& input : inputs) input = rng.chance(0.1) ? kNoValue : rng.between(0, 2);
-    maker.spec.outputs = {maker.add_node(rng.pick(ops), inputs, random_dims(), attributes)};
-    maker.finish();
-    const std::string code = code_of([&] { const GraphProgram program(maker.spec); });
+    maker.spec.outputs = {maker.node(rng.pick(ops), inputs, random_dims(), attributes)};
+    const std::string code = code_of([&] { const GraphProgram program(maker.finish()); });
     CHECK(code == "no error" || code.rfind("ERR_", 0) == 0, code);
+    ProgramSpec training;
+    training.input = {rng.between(1, 5), rng.between(1, 5), rng.between(1, 5), rng.between(1, 5)};
+    training.tensors = {{0, random_dims()}, {1, random_dims()}};
+    training.nodes = maker.spec.nodes;
+    training.state_length = 5000;
+    const std::string train_code = code_of([&] { const Program program(training); });
+    CHECK(train_code == "no error" || train_code.rfind("ERR_", 0) == 0, train_code);
   });
 }
 
@@ -380,19 +367,19 @@ TEST(graph_ops_survive_nonsense) {
 TEST(graph_gives_back_constants) {
   constexpr std::size_t kChannels = 128;
   Rng rng(11);
-  const Attributes plain = plain_attributes(1, 0);
+  const Attributes plain = square_window(1, 1, 0);
   const Floats weight = random_floats(rng, kChannels * kChannels), image = random_floats(rng, kChannels * 4);
   const auto program_of = [&](AlignedBuffer& memory, bool owned) {
     const Dims dims{1, kChannels, 2, 2};
     Maker maker;
-    maker.spec.inputs.push_back(Maker::type(dims));
+    maker.input(dims);
     for (std::size_t i = 0; i < 2; ++i) {
       const auto* data = reinterpret_cast<const std::byte*>(memory.data() + i * memory.size() / 2);
       maker.spec.constants.push_back({Maker::type({kChannels, kChannels, 1, 1}), data, owned});
     }
-    const ValueId first = maker.add_node("conv", {0, 1}, dims, plain);
-    const ValueId second = maker.add_node("conv", {first, 2}, dims, plain);
-    maker.spec.outputs.push_back(maker.add_node("conv", {second, 1}, dims, plain));
+    const ValueId first = maker.node("conv", {0, 1}, dims, plain);
+    const ValueId second = maker.node("conv", {first, 2}, dims, plain);
+    maker.spec.outputs.push_back(maker.node("conv", {second, 1}, dims, plain));
     return std::make_unique<GraphProgram>(maker.spec);
   };
   const auto memory_of = [&] {

@@ -6,20 +6,9 @@
 #include <vector>
 
 #include "program/train/spec.h"
+#include "test/attributes.h"
 
 namespace qarepvgg::test {
-
-inline Attributes relu_if(bool has_relu, Attributes attributes = {}) {
-  if (has_relu) attributes.set("activation", std::string("relu"));
-  return attributes;
-}
-
-inline Attributes batch_norm_attributes(double epsilon, double momentum) {
-  Attributes attributes;
-  attributes.set("epsilon", epsilon);
-  attributes.set("momentum", momentum);
-  return attributes;
-}
 
 // Tensors are numbered before the outputs of nodes. Until all are known, an operand is a MapId, or this plus the number
 // of a tensor.

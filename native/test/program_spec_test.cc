@@ -7,9 +7,8 @@
 #include "kernels/dispatch.h"
 #include "ops/elementwise.h"
 #include "program/train/program.h"
-#include "test/chain_program.h"
+#include "test/attributes.h"
 #include "test/harness.h"
-#include "test/program_maker.h"
 
 namespace qarepvgg::test {
 namespace {
@@ -41,17 +40,9 @@ NodeSpec squeeze_excite(MapId input) {
   return node("squeezeExcite", {value(input), kGate, kGate + 1, kGate + 2, kGate + 3});
 }
 
-NodeSpec average_pool(MapId input) {
-  Attributes attributes = square_window(3, 1, 1);
-  attributes.set("countIncludePad", 1.0);
-  return node("averagePool", {value(input)}, attributes);
-}
+NodeSpec average_pool(MapId input) { return node("averagePool", {value(input)}, average_attributes()); }
 
-NodeSpec global_pool(MapId input) {
-  Attributes attributes;
-  attributes.set("kind", std::string("average"));
-  return node("globalPool", {value(input)}, attributes);
-}
+NodeSpec global_pool(MapId input) { return node("globalPool", {value(input)}, global_average_attributes()); }
 
 // A program with input [2, 8, 6, 6].
 ProgramSpec program(std::vector<NodeSpec> nodes) {

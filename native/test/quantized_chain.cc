@@ -72,14 +72,13 @@ class Builder {
   void add_convolution() {
     const ConvShape conv = random_link(rng_, shape_);
     const QuantizedCase c = random_quantized_case(rng_, conv, *written_, rng_.chance(0.8));
-    Attributes attributes = square_window(conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups);
-    if (c.relu) attributes.set("activation", std::string("relu"));
     const Dims dims{conv.out_c, conv.in_c / conv.groups, conv.kernel, conv.kernel};
     const ValueId weight = chain_.constant(Dtype::kInt8, dims, c.weights->weight),
                   bias = chain_.constant(Dtype::kInt32, {conv.out_c}, c.weights->bias),
                   scale = chain_.constant(Dtype::kFloat32, {conv.out_c}, c.weights->scale);
     shape_ = conv.output();
-    append("quantizedConv", {weight, bias, scale}, c.to, attributes);
+    append("quantizedConv", {weight, bias, scale}, c.to,
+           relu_if(c.relu, window_attributes(conv.window(), conv.groups)));
   }
 
   Rng& rng_;

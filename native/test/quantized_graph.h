@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "program/infer/graph_program.h"
+#include "test/graph_maker.h"
 #include "test/quantized_cases.h"
 #include "test/use_kernels.h"
 
@@ -17,52 +18,21 @@ inline Dims dims_of(const reference::Dims& d) { return {d.n, d.c, d.h, d.w}; }
 inline reference::Quantized plain(const Quantization& q) { return {q.scale(), q.zero_point()}; }
 
 // Builds a graph that quantises floats, runs an op on integers, and dequantises its output.
-class Maker {
- public:
-  ValueId input(const Dims& dims) {
-    spec_.inputs.push_back({Dtype::kFloat32, dims});
-    return spec_.inputs.size() - 1;
-  }
-  // Inputs come first, then constants, then nodes.
-  template <class T>
-  ValueId constant(Dtype type, const Dims& dims, const std::vector<T>& values) {
-    const auto* first = reinterpret_cast<const std::byte*>(values.data());
-    memory_.emplace_back(first, first + values.size() * sizeof(T));
-    spec_.constants.push_back({{type, dims}, nullptr});
-    return spec_.inputs.size() + spec_.constants.size() - 1;
-  }
-  ValueId node(const std::string& op, std::vector<ValueId> inputs, const TensorType& type, Attributes attributes) {
-    spec_.nodes.push_back({op, "node", std::move(inputs), {type}, std::move(attributes)});
-    return spec_.inputs.size() + spec_.constants.size() + spec_.nodes.size() - 1;
-  }
+struct QuantizedMaker : Maker {
   ValueId quantize(ValueId x, const Quantization& q) {
     Attributes attributes;
-    set(attributes, "output", q);
-    return node("quantize", {x}, {Dtype::kUint8, spec_.inputs[x].dims}, attributes);
+    set_quantization(attributes, "output", q);
+    return node("quantize", {x}, {Dtype::kUint8, spec.inputs[x].dims}, attributes);
   }
-  void finish(ValueId result, const Dims& dims, const std::optional<Quantization>& q) {
+  void set_output(ValueId result, const Dims& dims, const std::optional<Quantization>& q) {
     if (q) {
       Attributes attributes;
-      set(attributes, "input", *q);
-      result = node("dequantize", {result}, {Dtype::kFloat32, dims}, attributes);
+      set_quantization(attributes, "input", *q);
+      result = node("dequantize", {result}, dims, attributes);
     }
-    spec_.outputs = {result};
+    spec.outputs = {result};
   }
-  GraphSpec& spec() {
-    for (std::size_t i = 0; i < memory_.size(); ++i) spec_.constants[i].data = memory_[i].data();
-    return spec_;
-  }
-  static void set(Attributes& attributes, const std::string& prefix, const Quantization& q) {
-    attributes.set(prefix + "Scale", static_cast<double>(q.scale()));
-    attributes.set(prefix + "ZeroPoint", static_cast<double>(q.zero_point()));
-  }
-
- private:
-  GraphSpec spec_;
-  std::vector<std::vector<std::byte>> memory_;
 };
-
-using Floats = std::vector<float>;
 
 // Floats that `quantize` rounds to these integers.
 inline Floats floats_of(const reference::Tensor& q, const Quantization& as) {

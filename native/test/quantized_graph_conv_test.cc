@@ -96,8 +96,8 @@ std::vector<std::int8_t> as_node_has_it(const Conv& conv) {
   return weight;
 }
 
-Maker maker_of(const Conv& conv) {
-  Maker maker;
+QuantizedMaker maker_of(const Conv& conv) {
+  QuantizedMaker maker;
   const Window& op = conv.op;
   const std::size_t out = op.out.c, ky = op.y.kernel, kx = op.x.kernel;
   const ValueId x = maker.input(dims_of(conv.in));
@@ -107,30 +107,23 @@ Maker maker_of(const Conv& conv) {
   const ValueId bias = maker.constant(Dtype::kInt32, {out}, op.bias);
   const ValueId scale = maker.constant(Dtype::kFloat32, {out}, op.weight_scale);
   const ValueId table = op.table.empty() ? kNoValue : maker.constant(Dtype::kUint8, {256}, op.table);
-  Attributes attributes;
-  const auto pair = [&](const char* name, std::size_t Window::Side::* member) {
-    attributes.set(name, std::vector<double>{static_cast<double>(op.y.*member), static_cast<double>(op.x.*member)});
-  };
-  pair("kernel", &Window::Side::kernel);
-  pair("strides", &Window::Side::stride);
-  pair("dilations", &Window::Side::dilation);
-  attributes.set("pads", std::vector<double>{static_cast<double>(op.y.before), static_cast<double>(op.x.before),
-                                             static_cast<double>(conv.after[0]), static_cast<double>(conv.after[1])});
-  attributes.set("group", static_cast<double>(op.groups));
+  Attributes attributes = window_attributes({{ky, op.y.stride, op.y.before, conv.after[0], op.y.dilation},
+                                             {kx, op.x.stride, op.x.before, conv.after[1], op.x.dilation}},
+                                            op.groups);
   if (op.transposed) attributes.set("outputPadding", std::vector<double>{0, 0});
   if (op.relu) attributes.set("activation", std::string("relu"));
   if (conv.is_leaky) {
     attributes.set("activation", std::string("leakyRelu"));
     attributes.set("activation.alpha", 0.25);
   }
-  Maker::set(attributes, "input", conv.numbers.from);
-  if (conv.numbers.to) Maker::set(attributes, "output", *conv.numbers.to);
-  if (!op.table.empty()) Maker::set(attributes, "table", *conv.stored);
+  set_quantization(attributes, "input", conv.numbers.from);
+  if (conv.numbers.to) set_quantization(attributes, "output", *conv.numbers.to);
+  if (!op.table.empty()) set_quantization(attributes, "table", *conv.stored);
   const ValueId q = maker.quantize(x, conv.numbers.from);
   const TensorType type{conv.stored ? Dtype::kUint8 : Dtype::kFloat32, dims_of(op.out)};
   const ValueId y = maker.node(op.transposed ? "quantizedConvTranspose" : "quantizedConv",
                                {q, weight, bias, scale, table}, type, attributes);
-  maker.finish(y, dims_of(op.out), conv.stored);
+  maker.set_output(y, dims_of(op.out), conv.stored);
   return maker;
 }
 
@@ -151,10 +144,10 @@ TEST(quantized_graph_convolutions) {
     if (conv.stored) expected = reference::dequantize(expected, plain(*conv.stored));
     for (double& value : expected.data)
       if (conv.is_leaky && value < 0) value *= 0.25;
-    Maker maker = maker_of(conv);
+    QuantizedMaker maker = maker_of(conv);
     for (Algorithm algorithm : kAlgorithms) {
-      maker.spec().algorithm = algorithm;
-      check_graph(maker.spec(), {floats_of(q, conv.numbers.from)}, expected.data, describe(conv));
+      maker.finish().algorithm = algorithm;
+      check_graph(maker.finish(), {floats_of(q, conv.numbers.from)}, expected.data, describe(conv));
     }
   });
 }
@@ -165,9 +158,9 @@ std::string refusal(const std::function<void(GraphSpec&)>& lie) {
   Rng rng(7);
   Conv conv = random_conv(rng);
   while (conv.op.table.empty() || conv.in.c <= 4) conv = random_conv(rng);
-  Maker maker = maker_of(conv);
-  lie(maker.spec());
-  return code_of([&] { const GraphProgram program(maker.spec()); });
+  QuantizedMaker maker = maker_of(conv);
+  lie(maker.finish());
+  return code_of([&] { const GraphProgram program(maker.finish()); });
 }
 
 TEST(quantized_graph_spec_is_not_trusted) {

@@ -38,7 +38,7 @@ TEST(quantized_graph_binary) {
     } else {
       expected = reference::quantized_binary(kKinds[kind], a, plain(qa), b, plain(qb), plain(to));
     }
-    Maker maker;
+    QuantizedMaker maker;
     const ValueId x = maker.input(dims_of(dims));
     ValueId y = is_constant ? kNoValue : maker.input(dims_of(other));
     std::vector<std::uint8_t> table;
@@ -58,16 +58,16 @@ TEST(quantized_graph_binary) {
     const ValueId p = maker.quantize(x, qa), q = is_constant ? y : maker.quantize(y, qb);
     Attributes attributes;
     attributes.set("kind", std::string(kNames[kind]));
-    Maker::set(attributes, swapped ? "b" : "a", qa);
-    Maker::set(attributes, swapped ? "a" : "b", qb);
-    Maker::set(attributes, "output", to);
-    if (!table.empty()) Maker::set(attributes, "table", *stored);
+    set_quantization(attributes, swapped ? "b" : "a", qa);
+    set_quantization(attributes, swapped ? "a" : "b", qb);
+    set_quantization(attributes, "output", to);
+    if (!table.empty()) set_quantization(attributes, "table", *stored);
     const ValueId result = maker.node("quantizedBinary", {swapped ? q : p, swapped ? p : q, entries},
                                       {Dtype::kUint8, dims_of(dims)}, attributes);
-    maker.finish(result, dims_of(dims), stored);
+    maker.set_output(result, dims_of(dims), stored);
     std::vector<Floats> inputs{floats_of(a, qa)};
     if (!is_constant) inputs.push_back(floats_of(b, qb));
-    check_graph(maker.spec(), inputs, reference::dequantize(expected, plain(*stored)).data,
+    check_graph(maker.finish(), inputs, reference::dequantize(expected, plain(*stored)).data,
                 text_of(kNames[kind], ", ", dims, ", ", other, swapped ? ", swapped" : "",
                         is_constant ? ", constant" : "", table.empty() ? "" : ", table"));
   });
@@ -82,15 +82,15 @@ TEST(quantized_graph_table) {
     for (int i = 0; i < 256; ++i) table.push_back(static_cast<std::uint8_t>(rng.between(0, 255)));
     reference::Tensor expected = q;
     for (double& value : expected.data) value = table[static_cast<std::size_t>(value)];
-    Maker maker;
+    QuantizedMaker maker;
     const ValueId x = maker.input(dims_of(dims)), entries = maker.constant(Dtype::kUint8, {256}, table);
     Attributes attributes;
-    Maker::set(attributes, "input", from);
-    Maker::set(attributes, "output", to);
+    set_quantization(attributes, "input", from);
+    set_quantization(attributes, "output", to);
     const ValueId y =
         maker.node("quantizedTable", {maker.quantize(x, from), entries}, {Dtype::kUint8, dims_of(dims)}, attributes);
-    maker.finish(y, dims_of(dims), to);
-    check_graph(maker.spec(), {floats_of(q, from)}, reference::dequantize(expected, plain(to)).data, text_of(dims));
+    maker.set_output(y, dims_of(dims), to);
+    check_graph(maker.finish(), {floats_of(q, from)}, reference::dequantize(expected, plain(to)).data, text_of(dims));
   });
 }
 
@@ -105,39 +105,29 @@ TEST(quantized_graph_pools) {
     const Quantization to = pool.is_max ? from : random_quantization(rng);
     pool.from = plain(from);
     pool.to = plain(to);
-    std::vector<double> pads(4), size;
-    std::size_t axis = 0;
+    std::vector<double> size;
+    std::vector<Side> sides;
     for (Window::Side* side : {&pool.y, &pool.x}) {
       *side = {rng.between(1, 5), rng.between(1, 3), 0, pool.is_max ? rng.between(1, 2) : std::size_t{1}};
       side->before = rng.between(0, side->kernel - 1);
       const std::size_t after = rng.between(0, side->kernel - 1), reach = side->dilation * (side->kernel - 1);
-      std::size_t& length = axis == 0 ? dims.h : dims.w;
+      std::size_t& length = sides.empty() ? dims.h : dims.w;
       if (length + side->before + after <= reach) length += reach;
-      pads[axis] = static_cast<double>(side->before);
-      pads[axis + 2] = static_cast<double>(after);
-      size.push_back(static_cast<double>((length + side->before + after - reach - 1) / side->stride + 1));
-      ++axis;
+      sides.push_back({side->kernel, side->stride, side->before, after, side->dilation});
+      size.push_back(static_cast<double>(sides.back().positions(length)));
     }
     pool.out = {dims.n, dims.c, static_cast<std::size_t>(size[0]), static_cast<std::size_t>(size[1])};
     const reference::Tensor q = random_integers(rng, dims);
-    Attributes attributes;
-    const auto pair = [&](const char* name, std::size_t Window::Side::* member) {
-      attributes.set(name,
-                     std::vector<double>{static_cast<double>(pool.y.*member), static_cast<double>(pool.x.*member)});
-    };
-    pair("kernel", &Window::Side::kernel);
-    pair("strides", &Window::Side::stride);
-    pair("dilations", &Window::Side::dilation);
-    attributes.set("pads", pads);
+    Attributes attributes = window_attributes({sides[0], sides[1]});
     attributes.set("outputSize", size);
-    Maker::set(attributes, "input", from);
-    Maker::set(attributes, "output", to);
-    Maker maker;
+    set_quantization(attributes, "input", from);
+    set_quantization(attributes, "output", to);
+    QuantizedMaker maker;
     const ValueId x = maker.input(dims_of(dims));
     const ValueId y = maker.node(pool.is_max ? "maxPool" : "quantizedAveragePool", {maker.quantize(x, from)},
                                  {Dtype::kUint8, dims_of(pool.out)}, attributes);
-    maker.finish(y, dims_of(pool.out), to);
-    check_graph(maker.spec(), {floats_of(q, from)},
+    maker.set_output(y, dims_of(pool.out), to);
+    check_graph(maker.finish(), {floats_of(q, from)},
                 reference::dequantize(reference::quantized_pool(q, pool), plain(to)).data,
                 text_of(pool.is_max ? "max " : "average ", dims, " -> ", pool.out));
   });
@@ -156,11 +146,11 @@ void check_move(Rng& rng, const std::string& op, const reference::Dims& in, cons
   reference::for_each_element(out, [&](auto n, auto c, auto y, auto x) {
     expected.at(n, c, y, x) = source(q, n, c, y, x).value_or(as.zero_point());
   });
-  Maker maker;
+  QuantizedMaker maker;
   const ValueId x = maker.input(dims_of(in));
   const ValueId y = maker.node(op, {maker.quantize(x, as)}, {Dtype::kUint8, dims_of(out)}, attributes);
-  maker.finish(y, dims_of(out), as);
-  check_graph(maker.spec(), {floats_of(q, as)}, reference::dequantize(expected, plain(as)).data,
+  maker.set_output(y, dims_of(out), as);
+  check_graph(maker.finish(), {floats_of(q, as)}, reference::dequantize(expected, plain(as)).data,
               text_of(op, ", ", in, " -> ", out));
 }
 
@@ -242,12 +232,12 @@ TEST(quantized_graph_tensors_of_bytes) {
     turned.set("perm", List{0, 3, 2, 1});
     scale.set("outputScale", as.scale());
     scale.set("outputZeroPoint", static_cast<double>(as.zero_point()));
-    Maker maker;
+    QuantizedMaker maker;
     const ValueId x = maker.input(dims_of(in));
     const TensorType type{Dtype::kUint8, dims_of(out)};
     const ValueId bytes = maker.node("transpose", {maker.quantize(x, as)}, type, turned);
-    maker.finish(maker.node("integerMap", {bytes}, type, scale), dims_of(out), as);
-    check_graph(maker.spec(), {floats_of(q, as)}, reference::dequantize(expected, plain(as)).data,
+    maker.set_output(maker.node("integerMap", {bytes}, type, scale), dims_of(out), as);
+    check_graph(maker.finish(), {floats_of(q, as)}, reference::dequantize(expected, plain(as)).data,
                 text_of("transposed ", in));
   });
 }
@@ -264,13 +254,13 @@ TEST(quantized_graph_concat_and_split) {
     reference::for_each_element(dims, [&](auto n, auto c, auto y, auto x) {
       expected.at(n, c, y, x) = q.at(n, c < dims.c - cut ? cut + c : c - (dims.c - cut), y, x);
     });
-    Maker maker;
+    QuantizedMaker maker;
     const ValueId x = maker.input(dims_of(dims)), whole = maker.quantize(x, as);
     Attributes split, concat;
     split.set("axis", 1.0);
     split.set("sizes", List{static_cast<double>(cut), static_cast<double>(dims.c - cut)});
     concat.set("axis", 1.0);
-    GraphSpec& spec = maker.spec();
+    GraphSpec& spec = maker.finish();
     spec.nodes.push_back(
         {"split",
          "split",
@@ -279,7 +269,7 @@ TEST(quantized_graph_concat_and_split) {
          split});
     spec.nodes.push_back({"concat", "concat", {whole + 2, whole + 1}, {{Dtype::kUint8, dims_of(dims)}}, concat});
     Attributes dequantize;
-    Maker::set(dequantize, "input", as);
+    set_quantization(dequantize, "input", as);
     spec.nodes.push_back({"dequantize", "last", {whole + 3}, {{Dtype::kFloat32, dims_of(dims)}}, dequantize});
     spec.outputs = {whole + 4};
     check_graph(spec, {floats_of(q, as)}, reference::dequantize(expected, plain(as)).data, text_of(dims, ", ", cut));

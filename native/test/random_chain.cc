@@ -29,8 +29,7 @@ class Builder {
  private:
   void add_convolution() {
     const ConvShape conv = random_link(rng_, shape_);
-    Attributes attributes = square_window(conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups);
-    if (rng_.chance(0.6)) attributes.set("activation", std::string("relu"));
+    const Attributes attributes = relu_if(rng_.chance(0.6), window_attributes(conv.window(), conv.groups));
     const std::size_t depth = conv.in_c / conv.groups;
     const double fan_in = static_cast<double>(depth * conv.kernel * conv.kernel);
     std::vector<ValueId> constants{tensor({conv.out_c, depth, conv.kernel, conv.kernel}, std::sqrt(6.0 / fan_in))};
@@ -40,18 +39,13 @@ class Builder {
 
   void add_squeeze_excite() {
     const std::size_t reduced = rng_.between(1, 9), c = shape_.c;
-    Attributes attributes;
-    if (rng_.chance(0.5)) attributes.set("activation", std::string("relu"));
+    const Attributes attributes = relu_if(rng_.chance(0.5));
     const ValueId down = tensor({reduced, c}, 1), down_bias = tensor({reduced}, 1), up = tensor({c, reduced}, 1),
                   up_bias = tensor({c}, 1);
     add("squeezeExcite", {down, down_bias, up, up_bias}, shape_, attributes);
   }
 
-  void add_global_average() {
-    Attributes attributes;
-    attributes.set("kind", std::string("average"));
-    add("globalPool", {}, {1, shape_.c, 1, 1}, attributes);
-  }
+  void add_global_average() { add("globalPool", {}, {1, shape_.c, 1, 1}, global_average_attributes()); }
 
   void add(const std::string& op, const std::vector<ValueId>& constants, const MapShape& out,
            const Attributes& attributes) {

@@ -7,7 +7,6 @@
 
 #include "ops/conv_shape.h"
 #include "ops/elementwise.h"
-#include "test/chain_program.h"
 #include "test/program_maker.h"
 #include "test/reference_program.h"
 #include "test/tensors.h"
@@ -63,17 +62,11 @@ class Builder {
           add_squeeze_excite(input);
           break;
         default:
-          push("averagePool", {input}, average_window());
+          push("averagePool", {input}, average_attributes());
       }
     }
     while (unread_.size() > 1)
       add_sum({unread_.begin(), unread_.begin() + signed_size(std::min(unread_.size(), kMaxSummands))});
-  }
-
-  static Attributes average_window() {
-    Attributes attributes = square_window(3, 1, 1);
-    attributes.set("countIncludePad", 1.0);
-    return attributes;
   }
 
   void add_convolution(MapId input) {
@@ -105,9 +98,7 @@ class Builder {
 
   void add_global_average() {
     unread_ = {maker_.last()};
-    Attributes attributes;
-    attributes.set("kind", std::string("average"));
-    push("globalPool", {maker_.last()}, attributes);
+    push("globalPool", {maker_.last()}, global_average_attributes());
     dims_.h = dims_.w = 1;
   }
 
@@ -121,7 +112,7 @@ class Builder {
   }
 
   void push_convolution(MapId input, const ConvShape& conv, bool identity = false) {
-    Attributes attributes = square_window(conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups);
+    Attributes attributes = window_attributes(conv.window(), conv.groups);
     if (identity) attributes.set("identity", 1.0);
     const std::size_t depth = conv.in_c / conv.groups;
     const double bound = std::sqrt(3.0 / static_cast<double>(depth * conv.kernel * conv.kernel));

@@ -33,30 +33,19 @@ Block random_block(Rng& rng) {
 Maker maker_of(const Block& block, const std::vector<Floats>& weights, std::size_t more, int threads) {
   const std::size_t c = block.channels, out_c = block.out_channels;
   Maker maker;
-  maker.spec.inputs = {Maker::type({1, c, block.height, block.width})};
-  maker.add_constant({c, c, 1, 1}, weights[0]);
-  maker.add_constant({c, 1, block.kernel, block.kernel}, weights[1]);
-  maker.add_constant({c}, weights[2]);
-  maker.add_constant({out_c, c, 1, 1}, weights[3]);
-  const auto attributes = [&](std::size_t kernel, std::size_t stride, std::size_t groups) {
-    const double k = static_cast<double>(kernel), s = static_cast<double>(stride);
-    Attributes result;
-    result.set("kernel", std::vector<double>{k, k});
-    result.set("strides", std::vector<double>{s, s});
-    result.set("dilations", std::vector<double>{1, 1});
-    result.set("pads", std::vector<double>(4, static_cast<double>(kernel / 2)));
-    result.set("group", static_cast<double>(groups));
-    if (block.relu) result.set("activation", std::string("relu"));
-    return result;
+  maker.input({1, c, block.height, block.width});
+  const ValueId front = maker.constant({c, c, 1, 1}, weights[0]),
+                depthwise = maker.constant({c, 1, block.kernel, block.kernel}, weights[1]),
+                bias = maker.constant({c}, weights[2]), pointwise = maker.constant({out_c, c, 1, 1}, weights[3]);
+  const auto conv = [&](const std::vector<ValueId>& inputs, const Dims& dims, std::size_t kernel, std::size_t stride,
+                        std::size_t groups) {
+    return maker.node("conv", inputs, dims, relu_if(block.relu, square_window(kernel, stride, kernel / 2, 1, groups)));
   };
-  const ValueId before =
-      maker.add_node("conv", {0, maker.constant(0), kNoValue}, {1, c, block.height, block.width}, attributes(1, 1, 1));
+  const ValueId before = conv({0, front}, {1, c, block.height, block.width}, 1, 1, 1);
   const ValueId between =
-      maker.add_node("conv", {before, maker.constant(1), maker.constant(2)},
-                     {1, c, block.out_height(), block.out_width()}, attributes(block.kernel, block.stride, c));
-  const ValueId last =
-      maker.add_node("conv", {between, maker.constant(3), kNoValue, block.residual ? before : kNoValue},
-                     {1, out_c, block.out_height(), block.out_width()}, attributes(1, 1, 1));
+      conv({before, depthwise, bias}, {1, c, block.out_height(), block.out_width()}, block.kernel, block.stride, c);
+  const ValueId last = conv({between, pointwise, kNoValue, block.residual ? before : kNoValue},
+                            {1, out_c, block.out_height(), block.out_width()}, 1, 1, 1);
   maker.spec.outputs = {last};
   if (more > 0) maker.spec.outputs.push_back(between);
   if (more > 1) maker.spec.outputs.push_back(before);

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <limits>
 
-#include "test/chain_program.h"
 #include "test/program_maker.h"
 #include "test/reference_program.h"
 #include "test/tensors.h"
@@ -30,9 +29,7 @@ class Builder {
     MapId last = maker_.node("sum", {wide, narrow}, relu_if(true));
     channels_ = channels;
     if (rng.chance(0.3)) last = add_squeeze_excite(last);
-    Attributes average;
-    average.set("kind", std::string("average"));
-    add_convolution(maker_.node("globalPool", {last}, average), classes_, 1, 1);
+    add_convolution(maker_.node("globalPool", {last}, global_average_attributes()), classes_, 1, 1);
     maker_.spec.nodes.back().inputs.push_back(tensor({classes_}, 0, 0, true));
     spec_.program = maker_.finish(state_.size());
     spec_.program.training = spec_.program.gradients = true;

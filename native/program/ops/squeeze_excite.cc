@@ -59,8 +59,10 @@ class SqueezeExciteStep final : public Step {
 
 class SqueezeExciteOp final : public Op {
  public:
-  explicit SqueezeExciteOp(const OpContext& context) : in_(read_image(context, Dtype::kFloat32)) {
-    const std::size_t reduced = read_reduced(context), c = in_.c;
+  explicit SqueezeExciteOp(const OpContext& context) {
+    const std::size_t reduced = read_reduced(context);
+    in_ = read_image(context, Dtype::kFloat32);
+    const std::size_t c = in_.c;
     weights_ = {reduced, read_floats(context, 1, {reduced, c}), read_floats(context, 2, {reduced}),
                 read_floats(context, 3, {c, reduced}), read_floats(context, 4, {c})};
     activation_ = stored_activation_of(context.attributes());
