@@ -15,9 +15,9 @@ export function isOurs(metadata: Metadata): boolean {
 
 /**
  * Older versions of this package read version 1. A network without identities is version 2, because they would compute it
- * wrongly.
+ * wrongly, and so is a quantised network in safetensors, whose scales they would not find.
  */
-const formatVersions = { plain: '1', withoutIdentity: '2' } as const;
+export const formatVersions = { first: '1', second: '2' } as const;
 
 /** A model of other origin, which older versions of this package do not read. */
 const graphForm = { formatVersion: '3', form: 'graph' } as const;
@@ -52,8 +52,7 @@ const forms: readonly string[] = ['train', 'partial', 'deploy', 'int8'] satisfie
 /** A network without its weights, as metadata of a file: its form, and every option under its own name. */
 export function describeNetwork(options: CheckedNetworkOptions, form: FileForm): Metadata {
   const texts = Object.entries(options).map(([name, value]) => [name, asText(value)] as const);
-  const { plain, withoutIdentity } = formatVersions;
-  const formatVersion = options.identity || form !== 'train' ? plain : withoutIdentity;
+  const formatVersion = options.identity || form !== 'train' ? formatVersions.first : formatVersions.second;
   return { ...producer, formatVersion, form, layout: 'official', ...Object.fromEntries(texts) };
 }
 
