@@ -15,7 +15,7 @@ import { describeNetwork, formatVersions, type Metadata } from './model-metadata
 const lists = { scales: 'activation_scale', zeroPoints: 'activation_zero_point' } as const;
 
 /** What the metadata says about the quantisation, as JSON under this key. */
-export interface QuantizationNotes extends QuantizationRecipe {
+interface QuantizationNotes extends QuantizationRecipe {
   readonly keepFloat: readonly string[];
   readonly quantizeLogits: boolean;
 }
