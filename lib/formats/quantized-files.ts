@@ -9,8 +9,8 @@ import type { Dtype, RawTensor } from './dtypes';
 import { describeNetwork, formatVersions, type Metadata } from './model-metadata';
 
 /**
- * In safetensors files of version 1, these list scales and zero points in the order of the layers that read the integers; those of
- * the logits come last. ONNX files have always had them by name, and keep version 1.
+ * In safetensors files before version 4, these list scales and zero points in the order of the layers that read the integers; those
+ * of the logits come last. ONNX files have always had them by name, and keep version 1.
  */
 const lists = { scales: 'activation_scale', zeroPoints: 'activation_zero_point' } as const;
 
@@ -38,7 +38,7 @@ export function describeQuantized(model: QuantizedModel): Metadata {
  * output channel, and scale and zero point of what a layer reads, have the names that they have in the graph of the network.
  */
 export function packQuantized(model: QuantizedModel): { tensors: Record<string, RawTensor>; metadata: Metadata } {
-  const metadata = { ...describeQuantized(model), formatVersion: formatVersions.second };
+  const metadata = { ...describeQuantized(model), formatVersion: formatVersions.namedScales };
   const tensors: Record<string, RawTensor> = {};
   for (const layer of model.layers) Object.assign(tensors, layerTensors(layer));
   if (model.output) Object.assign(tensors, parameterTensors(outputLayer, model.output));
@@ -81,7 +81,7 @@ export function assembleQuantized(
   tensors: Readonly<Record<string, RawTensor>>,
 ): QuantizedModel {
   const source = new TensorSource(tensors);
-  const model = buildQuantized(options, metadata, source, metadata.formatVersion === formatVersions.first);
+  const model = buildQuantized(options, metadata, source, metadata.formatVersion !== formatVersions.namedScales);
   source.end();
   return model;
 }

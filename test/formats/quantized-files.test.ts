@@ -126,7 +126,7 @@ describe('a file that is not what it says is refused', () => {
     ['layers in float that there are not', notes((n) => ({ ...n, keepFloat: ['pool'] })), 'keepFloat among'],
     ['logits in float', notes((n) => ({ ...n, quantizeLogits: false })), 'also "output.input_scale"'],
     ['another form', (h) => Object.assign(h.__metadata__, { form: 'deploy' }), 'also "linear.input_scale"'],
-    ['a version to come', (h) => Object.assign(h.__metadata__, { formatVersion: '4' }), 'a newer release'],
+    ['a version to come', (h) => Object.assign(h.__metadata__, { formatVersion: '5' }), 'a newer release'],
     ['an older version', (h) => Object.assign(h.__metadata__, { formatVersion: '1' }), '"activation_scale"'],
     ['no scale of a layer', renamed('pool.input_scale', 'scale'), '"pool.input_scale" of type F32'],
     ['no zero point of a layer', renamed('pool.input_zero_point', 'zero'), '"pool.input_zero_point" of type U8'],
