@@ -30,8 +30,7 @@ export function plainPreprocessing(channels: number): Preprocessing {
 
 /**
  * @throws {QARepVGGError} ERR_INVALID_ARG unless there are a mean and a deviation above 0 for each channel, in reach of
- * float32, and
- * `crop`, if given, is from 0.05 to 1.
+ * float32, and `crop`, if given, is from 0.05 to 1.
  */
 export function readPreprocessing(value: unknown, channels: number): Preprocessing {
   const { mean, std, crop } = readForeign(() => {

@@ -51,11 +51,10 @@ export function classLines(images: Dataset): string {
 
 /** Lines that name the files of a folder that are skipped; empty where there are none. */
 export function skippedText({ skipped, others }: LoadedPart): string {
-  const lines = [
-    ...(others.length > 0 ? [`not read, ${count(others, 'file')} not named as images: ${listText(others)}`] : []),
-    ...(skipped.length > 0 ? [`skipped, ${count(skipped, 'file')} that cannot be read:`] : []),
-    ...skipped.map(({ reason }) => `  ${reason}`),
-  ];
+  const lines: string[] = [];
+  if (others.length > 0) lines.push(`not read, ${count(others, 'file')} not named as images: ${listText(others)}`);
+  if (skipped.length > 0) lines.push(`skipped, ${count(skipped, 'file')} that cannot be read:`);
+  for (const { reason } of skipped) lines.push(`  ${reason}`);
   return lines.map((line) => `${line}\n`).join('');
 }
 

@@ -52,9 +52,8 @@ export interface LoadedPart {
 const validationNames = ['val', 'valid', 'validation', 'test'];
 
 /**
- * Looks at a folder: IDX files; or a folder `train` and one of `val`, `valid`, `validation`, `test`, each with a folder of
- * images for
- * each class; or a folder of images for each class.
+ * Looks at a folder: IDX files; or a folder `train` and one of `val`, `valid`, `validation`, `test`, each with a folder
+ * of images for each class; or a folder of images for each class.
  *
  * @throws {QARepVGGError} ERR_INVALID_ARG for a folder that is none of these.
  */

@@ -127,10 +127,9 @@ function plain({ categories, ...figures }: DetectionEvaluation) {
 }
 
 function figureTable(result: DetectionEvaluation): string {
-  const rows = Object.entries(meanings).map(([name, meaning]) => [
-    ...[name, digits(result[name as keyof CocoFigures])],
-    meaning,
-  ]);
+  const rows = Object.entries(meanings).map(([name, meaning]) => {
+    return [name, digits(result[name as keyof CocoFigures]), meaning];
+  });
   return formatTable(rows, ['left', 'right', 'left']);
 }
 

@@ -122,10 +122,9 @@ class Confusion {
 function classTable(classes: readonly ClassResult[]): string {
   const worst = [...classes].sort((a, b) => a.top1 - b.top1).slice(0, shown);
   const title = classes.length > shown ? `the ${shown} worst classes` : 'class';
-  const rows = worst.map(({ label, images, top1, mistakenFor = '' }) => [
-    ...[label, thousands(images), percent(top1)],
-    mistakenFor,
-  ]);
+  const rows = worst.map(({ label, images, top1, mistakenFor = '' }) => {
+    return [label, thousands(images), percent(top1), mistakenFor];
+  });
   return `\n${formatTable([[title, 'images', 'top-1', 'mistaken for'], ...rows], ['left', 'right', 'right', 'left'])}`;
 }
 

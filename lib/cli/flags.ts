@@ -67,7 +67,7 @@ export function numberFromZero(text: string): number {
   throw new InvalidArgumentError('Expected a number from 0.');
 }
 
-export function architectureName(text: string): ArchitectureName {
+function architectureName(text: string): ArchitectureName {
   return nameAmong(architectureNames)(text);
 }
 

@@ -96,9 +96,9 @@ function describe({ name, type, dims }: Value): string {
 }
 
 function tableOf({ nodes, parameters, macs }: ModelSummary): string {
-  const row = (name: string, op: string, output: string, count: number, work: number): string[] => [
-    ...[name, op, output, count.toLocaleString('en-US'), (work / 1e6).toFixed(2)],
-  ];
+  const row = (name: string, op: string, output: string, count: number, work: number): string[] => {
+    return [name, op, output, count.toLocaleString('en-US'), (work / 1e6).toFixed(2)];
+  };
   const rows = nodes.map((node) => row(node.name, node.op, node.output.join(' x '), node.parameters, node.macs));
   const head = ['node', 'operator', 'output', 'parameters', 'MMAC'];
   return formatTable([head, ...rows, row('all', '', '', parameters, macs)], ['left', 'left', 'left', 'right', 'right']);

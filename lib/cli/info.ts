@@ -97,11 +97,11 @@ function printNetwork({ blueprint, form, choice }: Described, json: boolean): vo
   }
   process.stdout.write(choiceText(choice));
   const facts = factsOf(options, form);
-  const row = (name: string, output: string, sizes: Pick<typeof total, keyof typeof total>): string[] => [
-    ...[name, output],
-    ...[sizes.parameters, sizes.deployParameters].map((value) => value.toLocaleString('en-US')),
-    ...[sizes.macs, sizes.deployMacs].map((value) => (value / 1e6).toFixed(2)),
-  ];
+  const row = (name: string, output: string, sizes: Pick<typeof total, keyof typeof total>): string[] => {
+    const parameters = [sizes.parameters, sizes.deployParameters].map((value) => value.toLocaleString('en-US'));
+    const macs = [sizes.macs, sizes.deployMacs].map((value) => (value / 1e6).toFixed(2));
+    return [name, output, ...parameters, ...macs];
+  };
   const head = ['layer', 'output', 'parameters', 'deploy', 'MMAC', 'deploy'];
   const rows = layers.map((layer) => row(layer.name, layer.output.join(' x '), layer));
   process.stdout.write(
@@ -140,13 +140,13 @@ function printQuantized(model: QuantizedModel, json: boolean): void {
     ],
     ['bits', `${weightBits} weights, ${activationBits} activations; logits ${output ? 'rounded' : 'in float'}`],
   ];
-  const rows = layers.map(({ name, precision, parameters, bytes }) => [
-    ...[name, precision, parameters.toLocaleString('en-US'), bytes.toLocaleString('en-US')],
-  ]);
-  const sum = ['all', '', total.parameters.toLocaleString('en-US'), total.bytes.toLocaleString('en-US')];
+  const row = (name: string, precision: string, { parameters, bytes }: Pick<typeof total, 'parameters' | 'bytes'>) => {
+    return [name, precision, parameters.toLocaleString('en-US'), bytes.toLocaleString('en-US')];
+  };
+  const rows = [...layers.map((layer) => row(layer.name, layer.precision, layer)), row('all', '', total)];
   process.stdout.write(
     `${formatTable(facts, ['left', 'left'])}\n` +
-      formatTable([['layer', 'precision', 'parameters', 'bytes'], ...rows, sum], ['left', 'left', 'right', 'right']),
+      formatTable([['layer', 'precision', 'parameters', 'bytes'], ...rows], ['left', 'left', 'right', 'right']),
   );
 }
 

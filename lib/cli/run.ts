@@ -104,10 +104,8 @@ function tableOf(results: Results): string {
   const rows = results.map(([name, tensor]) => {
     const numbers = numbersOf(tensor);
     const [low, high, sum] = extent(numbers);
-    return [
-      ...[name, tensor.type, tensor.dims.join(' x ') || 'a number'],
-      ...[low, high, sum / numbers.length].map((value) => (numbers.length > 0 ? digits(value) : '')),
-    ];
+    const figures = [low, high, sum / numbers.length].map((value) => (numbers.length > 0 ? digits(value) : ''));
+    return [name, tensor.type, tensor.dims.join(' x ') || 'a number', ...figures];
   });
   const head = ['output', 'type', 'dims', 'least', 'largest', 'mean'];
   const starts = results.map(([name, tensor]) => [name, beginningOf(numbersOf(tensor))]);

@@ -1,8 +1,7 @@
 /**
- * Continues the work when output cannot be written: a training is worth more than its lines. A reader that leaves (`| head`)
- * is no
- * error. Any other failure, such as a full disk, is reported once, and the command ends with `exitCode` where it would have ended
- * with 0.
+ * Continues the work when output cannot be written: a training is worth more than its lines. A reader that leaves
+ * (`| head`) is no error. Any other failure, such as a full disk, is reported once, and the command ends with `exitCode`
+ * where it would have ended with 0.
  */
 export function surviveOutput(exitCode: number): void {
   process.stderr.on('error', () => undefined);

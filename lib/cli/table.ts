@@ -6,9 +6,8 @@ const gap = 2;
 const minName = 16;
 
 /**
- * Rows of cells as lines of aligned columns, two spaces apart. Where lines would be longer than 80 characters, long names in
- * the first
- * column lose their middle, and texts in a last column that is aligned to the left are wrapped.
+ * Rows of cells as lines of aligned columns, two spaces apart. Where lines would be longer than 80 characters, long
+ * names in the first column lose their middle, and texts in a last column that is aligned to the left are wrapped.
  */
 export function formatTable(rows: readonly (readonly string[])[], align: readonly ('left' | 'right')[]): string {
   const widths = align.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

@@ -138,9 +138,9 @@ async function openImages(folder: string, flags: TrainFlags): Promise<TrainingIm
 }
 
 /** Of a folder to validate on, images to train on are not used. */
-function unusedBeside(given: DataFolder | undefined): string[] {
+function unusedBeside(given: DataFolder | undefined): readonly string[] {
   if (!given) return [];
-  return [...(given.validation && given.train ? [partName(given.train)] : []), ...given.unused];
+  return given.validation && given.train ? [partName(given.train), ...given.unused] : given.unused;
 }
 
 function partName({ folder, split }: DataPart): string {

@@ -122,9 +122,11 @@ function print({ images, sqnr, agreement, accuracy }: Comparison, title: string,
     ['images', images.toLocaleString('en-US')],
     ['signal to quantisation noise of the logits', `${sqnr.toFixed(1)} dB`],
     ['same predictions', percent(agreement)],
-    ...(accuracy ? [['accuracy in float', percent(accuracy.float)]] : []),
-    ...(accuracy ? [['accuracy quantised', percent(accuracy.quantized)]] : []),
   ];
+  if (accuracy) {
+    rows.push(['accuracy in float', percent(accuracy.float)]);
+    rows.push(['accuracy quantised', percent(accuracy.quantized)]);
+  }
   const verdict = passed
     ? `The two agree on ${percent(least)} of the images or more.`
     : `The two DISAGREE: fewer than ${percent(least)} of the predictions are the same.`;

@@ -9,11 +9,10 @@ export function printReport(
   tolerance: number,
   passed: boolean,
 ): void {
-  const row = ({ name, maxAbsolute, maxRelative, relativeL2 }: Difference): string[] => [
-    name,
-    ...[maxAbsolute, maxRelative, relativeL2].map((value) => value.toExponential(1)),
-    relativeL2 > tolerance ? '<- too large' : '',
-  ];
+  const row = ({ name, maxAbsolute, maxRelative, relativeL2 }: Difference): string[] => {
+    const figures = [maxAbsolute, maxRelative, relativeL2].map((value) => value.toExponential(1));
+    return [name, ...figures, relativeL2 > tolerance ? '<- too large' : ''];
+  };
   const head = ['', 'max absolute', 'max relative', 'relative L2', ''];
   const rows = [head, ...blocks.map(row), row({ ...whole, name: 'whole' })];
   const verdict = passed

@@ -83,11 +83,11 @@ function print(outputs: readonly OutputComparison[], title: string, agreement: n
     passed ? '' : '<- too small',
   ]);
   const head = ['output', 'signal to noise', 'same class', ''];
-  const hasClasses = outputs.map((output) => output.agreement !== undefined);
-  const least = [
-    ...(hasClasses.includes(false) ? [`${leastDecibels} dB`] : []),
-    ...(hasClasses.includes(true) ? [`the same class for ${percent(agreement)} of the images`] : []),
-  ].join(' or ');
+  const limits: string[] = [];
+  const haveClasses = outputs.map((output) => output.agreement !== undefined);
+  if (haveClasses.includes(false)) limits.push(`${leastDecibels} dB`);
+  if (haveClasses.includes(true)) limits.push(`the same class for ${percent(agreement)} of the images`);
+  const least = limits.join(' or ');
   const verdict = passed ? `The two agree: at least ${least}.` : `The two DISAGREE: an output has less than ${least}.`;
   process.stdout.write(`${title}\n\n${formatTable([head, ...rows], ['left', 'right', 'right', 'left'])}${verdict}\n`);
 }

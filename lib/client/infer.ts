@@ -31,11 +31,9 @@ export function encodeRequest(feeds: unknown, wanted: Wanted): Body {
     return `{"name":${JSON.stringify(name)}${parametersJson(all)}}`;
   });
   const ofRequest = binary && !outputs ? { ...wanted.parameters, binary_data_output: true } : wanted.parameters;
-  const fields = [
-    ...(id === undefined ? [] : [`"id":${JSON.stringify(id)}`]),
-    `"inputs":[${tensors.map(({ json }) => json).join()}]`,
-    ...(outputs ? [`"outputs":[${outputs.join()}]`] : []),
-  ];
+  const fields = [`"inputs":[${tensors.map(({ json }) => json).join()}]`];
+  if (id !== undefined) fields.unshift(`"id":${JSON.stringify(id)}`);
+  if (outputs) fields.push(`"outputs":[${outputs.join()}]`);
   const head = Buffer.from(`{${fields.join()}${parametersJson(ofRequest)}}`);
   if (!binary) return { bytes: head, headers: { 'content-type': 'application/json' } };
   return {

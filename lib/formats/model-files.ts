@@ -17,7 +17,7 @@ import {
   readGraphBytes,
 } from './model-metadata';
 import { packModel, unpackModel } from './onnx';
-import { assembleQuantized, describeQuantized, quantizedTensors } from './quantized-files';
+import { assembleQuantized, packQuantized } from './quantized-files';
 import { inFloat32, readRawSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors';
 import { type FileSource, ownSource, withinFile } from './sources';
 
@@ -50,7 +50,8 @@ export async function saveModel(model: Network | QuantizedModel | Model, path: s
       return writeSafetensors(path, tensors, describeGraph(graph));
     }
     if (model instanceof QuantizedModel) {
-      return writeSafetensors(path, quantizedTensors(model), describeQuantized(model));
+      const { tensors, metadata } = packQuantized(model);
+      return writeSafetensors(path, tensors, metadata);
     }
     return saveModelWith(model, { tensors: {}, metadata: {} }, path);
   });

@@ -14,12 +14,12 @@ export function isOurs(metadata: Metadata): boolean {
 }
 
 /**
- * Older versions of this package read version 1. A network without identities is version 2, because they would compute it
- * wrongly.
+ * All versions of this package read files of version 1. What older ones would compute wrongly, or not find, has a version that they
+ * refuse: a train form without identities, and scales by name in a quantised network.
  */
-const formatVersions = { plain: '1', withoutIdentity: '2' } as const;
+export const formatVersions = { plain: '1', withoutIdentity: '2', namedScales: '4' } as const;
 
-/** A model of other origin, which older versions of this package do not read. */
+/** A model of other origin, which older versions of this package do not read either. */
 const graphForm = { formatVersion: '3', form: 'graph' } as const;
 
 /** Describes a graph by an ONNX file in base64, without the numbers of its tensors: the file has these under the same names. */
@@ -52,8 +52,7 @@ const forms: readonly string[] = ['train', 'partial', 'deploy', 'int8'] satisfie
 /** A network without its weights, as metadata of a file: its form, and every option under its own name. */
 export function describeNetwork(options: CheckedNetworkOptions, form: FileForm): Metadata {
   const texts = Object.entries(options).map(([name, value]) => [name, asText(value)] as const);
-  const { plain, withoutIdentity } = formatVersions;
-  const formatVersion = options.identity || form !== 'train' ? plain : withoutIdentity;
+  const formatVersion = options.identity || form !== 'train' ? formatVersions.plain : formatVersions.withoutIdentity;
   return { ...producer, formatVersion, form, layout: 'official', ...Object.fromEntries(texts) };
 }
 

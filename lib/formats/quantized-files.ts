@@ -1,5 +1,5 @@
 import { describe, describeList, mismatch, quote } from '../errors';
-import { scaleName } from '../model/quantized-graph';
+import { outputLayer, parameterNames, scaleName } from '../model/quantized-graph';
 import { floatLayer, type QuantizationParameters, type QuantizedLayer, readerOf } from '../model/quantized-layers';
 import { type QuantizationRecipe, QuantizedModel } from '../model/quantized-model';
 import { layerGraph, layerSlots } from '../nn/blocks/layers';
@@ -7,18 +7,16 @@ import { integerSteps, type Step, stepsOf } from '../nn/networks/chain';
 import { NetworkBlueprint } from '../nn/networks/network-blueprint';
 import type { CheckedNetworkOptions } from '../nn/networks/network-options';
 import type { Dtype, RawTensor } from './dtypes';
-import { describeNetwork, type Metadata } from './model-metadata';
+import { describeNetwork, formatVersions, type Metadata } from './model-metadata';
 
 /**
- * The layout of a quantised network in a file. Weights are I8 and biases I32, under their names in deploy form; `<weight>_scale`
- * has a scale for each output channel. Two tensors hold scales and zero points of activations, in the order of the layers that
- * read integers; those of the logits come last, if they are rounded.
+ * In safetensors files before version 4, these list scales and zero points in the order of the layers that read the integers; those
+ * of the logits come last. ONNX files have always had them by name, and keep version 1.
  */
-const activationScales = 'activation_scale';
-const activationZeroPoints = 'activation_zero_point';
+const lists = { scales: 'activation_scale', zeroPoints: 'activation_zero_point' } as const;
 
 /** What the metadata says about the quantisation, as JSON under this key. */
-export interface QuantizationNotes extends QuantizationRecipe {
+interface QuantizationNotes extends QuantizationRecipe {
   readonly keepFloat: readonly string[];
   readonly quantizeLogits: boolean;
 }
@@ -36,22 +34,19 @@ export function describeQuantized(model: QuantizedModel): Metadata {
   return { ...describeNetwork(model.options, 'int8'), [notesKey]: JSON.stringify(notes) };
 }
 
-/** The tensors of a quantised network. */
-export function quantizedTensors({ layers, output }: QuantizedModel): Record<string, RawTensor> {
+/**
+ * A quantised network as `saveModel` writes it. Weights are I8 and biases I32, under their names in deploy form. A scale for each
+ * output channel, and scale and zero point of what a layer reads, have the names that they have in the graph of the network.
+ */
+export function packQuantized(model: QuantizedModel): { tensors: Record<string, RawTensor>; metadata: Metadata } {
+  const metadata = { ...describeQuantized(model), formatVersion: formatVersions.namedScales };
   const tensors: Record<string, RawTensor> = {};
-  const activations = layers.flatMap((layer) => (layer.precision === 'int8' ? [layer.input] : []));
-  if (output) activations.push(output);
-  for (const layer of layers) Object.assign(tensors, layerTensors(layer));
-  if (activations.length === 0) return tensors;
-  const dims = [activations.length];
-  const scales = Float32Array.from(activations, ({ scale }) => scale);
-  tensors[activationScales] = { dtype: 'F32', data: scales, dims };
-  const zeroPoints = Uint8Array.from(activations, ({ zeroPoint }) => zeroPoint);
-  tensors[activationZeroPoints] = { dtype: 'U8', data: zeroPoints, dims };
-  return tensors;
+  for (const layer of model.layers) Object.assign(tensors, layerTensors(layer));
+  if (model.output) Object.assign(tensors, parameterTensors(outputLayer, model.output));
+  return { tensors, metadata };
 }
 
-/** The weights of a layer, by name. */
+/** The tensors of a layer, by name. */
 function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
   if (layer.precision === 'float32') {
     const read = readerOf(layer);
@@ -60,13 +55,23 @@ function layerTensors(layer: QuantizedLayer): Record<string, RawTensor> {
     });
     return Object.fromEntries(tensors);
   }
-  if (layer.kind === 'globalAverage') return {};
+  const parameters = parameterTensors(layer.name, layer.input);
+  if (layer.kind === 'globalAverage') return parameters;
   const [weight, bias] = layer.tensors;
   const dims = [...bias.dims];
   return {
+    ...parameters,
     [weight.name]: { dtype: 'I8', data: layer.weight, dims: [...weight.dims] },
     [scaleName(weight.name)]: { dtype: 'F32', data: layer.weightScale, dims },
     [bias.name]: { dtype: 'I32', data: layer.bias, dims },
+  };
+}
+
+function parameterTensors(reader: string, { scale, zeroPoint }: QuantizationParameters): Record<string, RawTensor> {
+  const [scaleTensor, zeroPointTensor] = parameterNames(reader);
+  return {
+    [scaleTensor]: { dtype: 'F32', data: Float32Array.of(scale), dims: [] },
+    [zeroPointTensor]: { dtype: 'U8', data: Uint8Array.of(zeroPoint), dims: [] },
   };
 }
 
@@ -77,44 +82,36 @@ export function assembleQuantized(
   tensors: Readonly<Record<string, RawTensor>>,
 ): QuantizedModel {
   const source = new TensorSource(tensors);
-  const readLists = ({ length }: readonly unknown[]): ParametersOf => {
-    const scales = length > 0 ? source.take(activationScales, 'F32', [length]) : [];
-    const zeroPoints = length > 0 ? source.take(activationZeroPoints, 'U8', [length]) : [];
-    return (i) => ({ scale: scales[i] as number, zeroPoint: zeroPoints[i] as number });
-  };
-  const model = buildQuantized(options, metadata, source, readLists);
+  const model = buildQuantized(options, metadata, source, metadata.formatVersion !== formatVersions.namedScales);
   source.end();
   return model;
 }
 
-/** Parameters of the i-th tensor of integers between layers. */
-type ParametersOf = (index: number) => QuantizationParameters;
-
 /**
  * Makes a quantised network from metadata and tensors.
  *
- * @param read Returns the parameters of the input of the layer with this name; without a name, those of quantised logits.
+ * @param isListed Whether {@link lists} hold the scales and zero points of activations.
  */
 export function buildQuantized(
   options: CheckedNetworkOptions,
   metadata: Metadata,
   source: TensorSource,
-  read: (takers: readonly (string | undefined)[]) => ParametersOf,
+  isListed: boolean,
 ): QuantizedModel {
   const { keepFloat, quantizeLogits, ...recipe } = readNotes(metadata);
   const deploy = new NetworkBlueprint(options).layers('deploy');
   const slots = layerSlots(deploy);
   const steps = stepsOf(layerGraph(deploy, slots), slots);
-  const isInteger = integerSteps(steps, keepFloat);
-  const takers = steps.filter((_, i) => isInteger[i]).map(({ name }) => name);
-  const parameters = read(quantizeLogits ? [...takers, undefined] : takers);
   const names = steps.filter(({ kind }) => kind === 'conv').map(({ name }) => name);
   const odd = keepFloat.find((name) => !names.includes(name));
   if (odd !== undefined) throw badNotes(`keepFloat among ${describeList(names)}`, describe(odd));
-  let next = 0;
+  const isInteger = integerSteps(steps, keepFloat);
+  const readers = steps.filter((_, i) => isInteger[i]).map(({ name }) => name);
+  if (quantizeLogits) readers.push(outputLayer);
+  const parametersOf = isListed ? parametersInLists(source, readers) : parametersByName(source);
   const layers = steps.map((step, i): QuantizedLayer => {
     if (!isInteger[i] || step.kind === 'squeezeExcite') return source.floatLayer(step);
-    const input = parameters(next++);
+    const input = parametersOf(step.name);
     if (step.kind === 'globalAverage') return { ...step, precision: 'int8', input };
     const [weight, bias] = step.tensors;
     return {
@@ -128,7 +125,7 @@ export function buildQuantized(
   });
   const parts = {
     layers,
-    output: quantizeLogits ? parameters(next) : undefined,
+    output: quantizeLogits ? parametersOf(outputLayer) : undefined,
     recipe,
     inChannels: options.inChannels,
     flat: true,
@@ -136,6 +133,30 @@ export function buildQuantized(
     network: options,
   };
   return new QuantizedModel(parts);
+}
+
+/** Returns scale and zero point of what a layer reads. */
+type ParametersOf = (reader: string) => QuantizationParameters;
+
+function parametersByName(source: TensorSource): ParametersOf {
+  return (reader) => {
+    const [scale, zeroPoint] = parameterNames(reader);
+    return {
+      scale: source.take(scale, 'F32', [])[0] as number,
+      zeroPoint: source.take(zeroPoint, 'U8', [])[0] as number,
+    };
+  };
+}
+
+/** @param readers All of them; a file without any has no lists. */
+function parametersInLists(source: TensorSource, readers: readonly string[]): ParametersOf {
+  const dims = [readers.length];
+  const scales = readers.length > 0 ? source.take(lists.scales, 'F32', dims) : [];
+  const zeroPoints = readers.length > 0 ? source.take(lists.zeroPoints, 'U8', dims) : [];
+  return (reader) => {
+    const i = readers.indexOf(reader);
+    return { scale: scales[i] as number, zeroPoint: zeroPoints[i] as number };
+  };
 }
 
 type ArrayOf<D extends Dtype> = Extract<RawTensor, { dtype: D }>['data'];

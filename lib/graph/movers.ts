@@ -1,9 +1,10 @@
 import type { GraphNode } from './graph';
 
 /** Operators whose results are numbers of their operands, unchanged: what they do to floats they do to bytes. */
+// biome-ignore format: many names a line
 export const movers: readonly string[] = [
-  ...['concat', 'split', 'slice', 'gather', 'transpose', 'reshape', 'flatten', 'squeeze', 'unsqueeze', 'identity'],
-  ...['expand', 'tile', 'depthToSpace', 'spaceToDepth'],
+  'concat', 'split', 'slice', 'gather', 'transpose', 'reshape', 'flatten', 'squeeze', 'unsqueeze', 'identity', 'expand', 'tile',
+  'depthToSpace', 'spaceToDepth',
 ];
 
 const names: ReadonlySet<string> = new Set(movers);

@@ -19,8 +19,9 @@ export interface Bond {
 }
 
 /** Operators that a factor above 0 passes through: f(s * x) = s * f(x). */
+// biome-ignore format: many names a line
 const homogeneous: ReadonlySet<string> = new Set([
-  ...['relu', 'leakyRelu', 'maxPool', 'averagePool', 'globalAveragePool', 'globalMaxPool', 'resize', 'pad'],
+  'relu', 'leakyRelu', 'maxPool', 'averagePool', 'globalAveragePool', 'globalMaxPool', 'resize', 'pad',
 ]);
 
 /** Finds the bonds between convolutions whose channels can be scaled without changing what the graph computes. */

@@ -2,7 +2,7 @@ import { addon } from '../binding';
 import { checkFinite } from '../finite';
 
 /** Bins on each side of zero. */
-export const binCount = 4096;
+const binCount = 4096;
 
 const { max, floor, ceil, abs } = Math;
 

@@ -176,23 +176,20 @@ function decibels(value: number): string {
 
 function table({ layers, output, outputs }: QuantizationReport): string {
   const isGraph = outputs !== undefined;
-  const head = [
-    ...(isGraph ? ['node', 'operator'] : ['layer']),
-    ...['precision', 'min', 'max', 'scale', 'zero point', 'clamped', 'weights dB', 'output dB'],
-  ];
+  const names = isGraph ? ['node', 'operator'] : ['layer'];
+  const figures = ['precision', 'min', 'max', 'scale', 'zero point', 'clamped', 'weights dB', 'output dB'];
   const cells = (
     [name, kind]: readonly [name: string, kind: string],
     precision: string,
     tensor: ActivationReport,
     weights: string,
     sqnr: string,
-  ): string[] => [
-    ...[name, ...(isGraph ? [kind] : []), precision, format(tensor.min), format(tensor.max)],
-    ...(tensor.scale === undefined
-      ? ['', '', '']
-      : [format(tensor.scale), `${tensor.zeroPoint}`, saturationText(tensor.saturation)]),
-    ...[weights, sqnr],
-  ];
+  ): string[] => {
+    const { min, max, scale, zeroPoint, saturation } = tensor;
+    const integers = scale === undefined ? ['', '', ''] : [format(scale), `${zeroPoint}`, saturationText(saturation)];
+    const what = isGraph ? [name, kind] : [name];
+    return [...what, precision, format(min), format(max), ...integers, weights, sqnr];
+  };
   const rows = layers.map((layer) =>
     cells(
       [layer.name, layer.kind],
@@ -205,7 +202,7 @@ function table({ layers, output, outputs }: QuantizationReport): string {
   for (const one of outputs ?? [{ name: 'output', ...output }]) {
     rows.push(cells([one.name, 'output'], one.scale === undefined ? 'float32' : 'int8', one, '', decibels(one.sqnr)));
   }
-  return dataTable(head, rows);
+  return dataTable([...names, ...figures], rows);
 }
 
 /** Nodes that stay in float and why, by reason. */

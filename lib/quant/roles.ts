@@ -14,9 +14,10 @@ import { nodeView } from '../graph/specialize';
 export type Role = 'compute' | 'binary' | 'average' | 'mover';
 
 /** Functions of one number that follow convolutions; applied to bytes, they are tables. */
+// biome-ignore format: many names a line
 const functions: ReadonlySet<string> = new Set([
-  ...['relu', 'leakyRelu', 'sigmoid', 'hardSigmoid', 'hardSwish', 'silu', 'mish', 'tanh', 'elu', 'celu', 'selu'],
-  ...['softplus', 'softsign', 'gelu', 'erf', 'abs', 'neg', 'thresholdedRelu'],
+  'relu', 'leakyRelu', 'sigmoid', 'hardSigmoid', 'hardSwish', 'silu', 'mish', 'tanh', 'elu', 'celu', 'selu', 'softplus',
+  'softsign', 'gelu', 'erf', 'abs', 'neg', 'thresholdedRelu',
 ]);
 
 const arithmetic: ReadonlySet<string> = new Set(['add', 'sub', 'mul', 'div', 'min', 'max']);

@@ -25,7 +25,7 @@ export function classify(output: WireTensor, count: number, labels: readonly str
 }
 
 /** Strings in the form of the binary extension: each follows its length in 4 bytes. */
-export function packTexts(texts: readonly string[]): Uint8Array {
+function packTexts(texts: readonly string[]): Uint8Array {
   return Buffer.concat(
     texts.flatMap((text) => {
       const bytes = Buffer.from(text);

@@ -1,7 +1,6 @@
 import { boundary, describeList, mismatch } from '../errors';
-import { sizeField } from '../image-size';
 import type { InferenceSession, Preprocessing, ResizeFilter, Sides } from '../index';
-import { anything, integer, number, optional, type Parsed, parseOptions } from '../options';
+import { integer, number, optional, type Parsed, parseOptions } from '../options';
 import type { ImageSource } from './image-input';
 import { coverAndCut } from './prepare';
 import { rank, softmax } from './ranking';
@@ -36,9 +35,7 @@ export interface Classification {
 
 const fields = {
   ...recognizerFields,
-  preprocessing: anything,
   top: integer(1, 65_536, 5),
-  inputSize: optional(sizeField(2 ** 14)),
   crop: optional(number(0.05, 1, 1)),
 };
 
@@ -81,9 +78,9 @@ export class Classifier {
 
   /**
    * @param model A network in deploy form, a quantised one, a `Model`, or the file of one.
-   * @throws {QARepVGGError} (rejects) the errors of `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
-   * images or
-   * is no classifier; ERR_INVALID_ARG naming the option, such as labels that are not as many as the classes.
+   * @throws {QARepVGGError} (rejects) the errors of `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that
+   * does not take images or is no classifier; ERR_INVALID_ARG naming the option, such as labels that are not as many as
+   * the classes.
    */
   static async create(model: VisionModel, options: ClassifierOptions = {}): Promise<Classifier> {
     return boundary('Classifier.create', async () => {

@@ -1,7 +1,6 @@
 import { boundary, mismatch } from '../errors';
-import { sizeField } from '../image-size';
 import type { InferenceSession, Preprocessing, ResizeFilter, Sides } from '../index';
-import { anything, integer, number, oneOf, optional, type Parsed, parseOptions } from '../options';
+import { integer, number, oneOf, optional, type Parsed, parseOptions } from '../options';
 import { classesOf, type Decoder, type DecoderName, decoders, recognizeDecoder } from './decoders';
 import type { ImageSource } from './image-input';
 import { fitInto, type Placement } from './letterbox';
@@ -47,8 +46,6 @@ const fields = {
   scoreThreshold: number(0, 1, 0.25),
   iouThreshold: number(0, 1, 0.45),
   maxDetections: integer(1, 100_000, 300),
-  preprocessing: anything,
-  inputSize: optional(sizeField(2 ** 14)),
 };
 
 /** Names of the classes that networks with one class are for. */
@@ -87,11 +84,9 @@ export class Detector {
 
   /**
    * @param model A `Model`, or the file of one.
-   * @throws {QARepVGGError} (rejects) the errors of `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that does not take
-   * images, or
-   * whose outputs fit no decoder; where the file does not describe its outputs, the first image shows it; ERR_INVALID_ARG
-   * naming the option, such as
-   * labels that are not as many as the classes.
+   * @throws {QARepVGGError} (rejects) the errors of `InferenceSession.create`; ERR_MODEL_INCOMPATIBLE for a model that
+   * does not take images, or whose outputs fit no decoder; where the file does not describe its outputs, the first
+   * image shows it; ERR_INVALID_ARG naming the option, such as labels that are not as many as the classes.
    */
   static async create(model: VisionModel, options: DetectorOptions = {}): Promise<Detector> {
     return boundary('Detector.create', async () => {
@@ -117,9 +112,8 @@ export class Detector {
   /**
    * What an image shows, best first; for an array of images, an array of such lists.
    *
-   * @throws {QARepVGGError} (rejects) the errors of `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels; ERR_MODEL_INCOMPATIBLE for
-   * outputs
-   * that fit no decoder; ERR_ABORTED, ERR_DISPOSED.
+   * @throws {QARepVGGError} (rejects) the errors of `readImage` for a file; ERR_SHAPE, ERR_DTYPE for pixels;
+   * ERR_MODEL_INCOMPATIBLE for outputs that fit no decoder; ERR_ABORTED, ERR_DISPOSED.
    */
   async detect(image: ImageSource, options?: VisionRunOptions): Promise<Detection[]>;
   async detect(images: readonly ImageSource[], options?: VisionRunOptions): Promise<Detection[][]>;

@@ -21,11 +21,10 @@ const rounding = 2 ** -48;
 const maxCell = 2 ** 30;
 
 /**
- * Boxes that stay. Boxes of different groups never meet. A box is compared only with boxes of a similar area near it: boxes
- * that overlap by more
- * than the threshold t have areas that differ by less than 1 / t. So boxes are sorted into levels by area, within a level
- * into cells
- * by their centres, and the cells are in a hash table. A collision in the table costs time and changes nothing.
+ * Boxes that stay. Boxes of different groups never meet. A box is compared only with boxes of a similar area near it:
+ * boxes that overlap by more than the threshold t have areas that differ by less than 1 / t. So boxes are sorted into
+ * levels by area, within a level into cells by their centres, and the cells are in a hash table. A collision in the
+ * table costs time and changes nothing.
  */
 export class KeptBoxes {
   readonly #threshold: number;
@@ -199,9 +198,8 @@ export class KeptBoxes {
 }
 
 /**
- * How far apart centres can be along an axis for boxes that overlap by more than t: along it they share more than t times
- * the longer
- * side, and neither is longer than 1 / t times the other. Coordinates far from 0 are rounded.
+ * How far apart centres can be along an axis for boxes that overlap by more than t: along it they share more than t
+ * times the longer side, and neither is longer than 1 / t times the other. Coordinates far from 0 are rounded.
  */
 function reach(side: number, longest: number, t: number, place: number): number {
   const other = Math.min(longest, side / t);

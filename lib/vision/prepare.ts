@@ -21,9 +21,8 @@ export interface PrepareOptions {
 }
 
 /**
- * An image in the size that a network takes, by the recipe of ImageNet: scaled so that its shorter side is `size / crop`,
- * then cut
- * in the middle. Off the JavaScript thread.
+ * An image in the size that a network takes, by the recipe of ImageNet: scaled so that its shorter side is
+ * `size / crop`, then cut in the middle. Off the JavaScript thread.
  *
  * @throws {QARepVGGError} (rejects) ERR_SHAPE for an image 64 times as long as wide; ERR_ABORTED
  */

@@ -42,9 +42,9 @@ export const readImageFields = {
  * 8, CMYK is converted without a profile, and grey is luma (0.299 R + 0.587 G + 0.114 B).
  *
  * @returns Bytes of dims [1, height, width, channels], which sessions take.
- * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is no image, or damaged; ERR_LIMIT for one of too many
- * pixels,
- * and for one that takes too long; ERR_ADDON_LOAD when sharp is needed and not installed; ERR_BUFFER_DETACHED; ERR_ABORTED.
+ * @throws {QARepVGGError} (rejects) ERR_INVALID_ARG for a file that is no image, or damaged; ERR_LIMIT for one of too
+ * many pixels, and for one that takes too long; ERR_ADDON_LOAD when sharp is needed and not installed;
+ * ERR_BUFFER_DETACHED; ERR_ABORTED.
  *
  * @example
  * const image = await readImage('cat.jpg', { height: 224, width: 224 });

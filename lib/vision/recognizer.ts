@@ -1,13 +1,7 @@
 import { quote, within } from '../errors';
-import {
-  type ImageTransform,
-  InferenceSession,
-  type ResizeFilter,
-  type Sides,
-  type Tensor,
-  transformImage,
-} from '../index';
-import { integer, optional, parseOptions } from '../options';
+import { sizeField } from '../image-size';
+import { type ImageTransform, InferenceSession, type Sides, type Tensor, transformImage } from '../index';
+import { anything, integer, optional, type Parsed, parseOptions } from '../options';
 import { signalField } from '../runtime/abort';
 import {
   type ImageInput,
@@ -38,18 +32,14 @@ const runFields = { signal: signalField };
 /** Options that `Classifier` and `Detector` have in common. */
 export const recognizerFields = {
   labels: labelsField,
+  preprocessing: anything,
+  inputSize: optional(sizeField(2 ** 14)),
   filter: filterField,
   maxPixels: optional(integer(1, 2 ** 31 - 1)),
   threads: optional(integer(1, 1024)),
 };
 
-/** What {@link recognizerFields} become. */
-export interface RecognizerOptions {
-  readonly labels: readonly string[] | undefined;
-  readonly filter: ResizeFilter;
-  readonly maxPixels: number | undefined;
-  readonly threads: number | undefined;
-}
+type RecognizerOptions = Parsed<typeof recognizerFields>;
 
 /** What the images that go into the model look like. */
 export type InputDescription = InputChoice & InputDefaults;

@@ -1,6 +1,7 @@
 // Size arithmetic that throws ERR_SIZE_OVERFLOW instead of wrapping.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <initializer_list>
 #include <limits>
@@ -45,5 +46,15 @@ inline Tile even_tile(std::size_t count, std::size_t tiles, std::size_t tile) {
   const std::size_t first = count * tile / tiles;
   return {first, count * (tile + 1) / tiles - first};
 }
+
+// All such tiles, the longer ones first. Taking one does not divide.
+struct EvenTiles {
+  EvenTiles(std::size_t items, std::size_t tiles) : count(tiles), least(items / tiles), longer(items % tiles) {}
+  Tile operator[](std::size_t tile) const {
+    return {tile * least + std::min(tile, longer), least + (tile < longer ? 1 : 0)};
+  }
+
+  std::size_t count, least, longer;
+};
 
 }  // namespace qarepvgg

@@ -4,7 +4,6 @@
 #include <exception>
 #include <memory>
 #include <napi.h>
-#include <new>
 
 #include "base/error.h"
 

@@ -1,6 +1,5 @@
 #include "binding/image_binding.h"
 
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>

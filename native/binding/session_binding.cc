@@ -16,7 +16,6 @@
 #include "binding/results.h"
 #include "binding/run_arguments.h"
 #include "program/infer/queue.h"
-#include "test/chain_program.h"
 
 namespace qarepvgg::binding {
 namespace {

@@ -1,7 +1,6 @@
 // Chooses the kernels once per process.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "kernels/kernel_table.h"

@@ -211,8 +211,8 @@ void Convolution<Numbers>::run_part(const Pass& pass, std::size_t image, std::si
   const std::size_t per_item = panels_per_item();
   const std::size_t channel = group * panels_.channels + first_panel * panels_.width();
   int vectors = panels_.panel_vectors(first_panel);
-  const std::size_t tiles = ceil_div(cls.columns, static_cast<std::size_t>(kernels_->max_rows[vectors - 1]));
-  const std::size_t least = cls.columns / tiles, longer = cls.columns % tiles;  // tiles of even lengths
+  const std::size_t longest = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
+  const EvenTiles tiles(cls.columns, ceil_div(cls.columns, longest));
   // What one lane takes in packed weights, and how many steps the taps of this class have.
   const std::size_t lane_length = layout_.taps.size() * steps_ * Numbers::kLane;
   const std::size_t class_steps = cls.tap_count * steps_;
@@ -240,12 +240,13 @@ void Convolution<Numbers>::run_part(const Pass& pass, std::size_t image, std::si
   // If the weights do not fit the second-level cache and each panel is used for one small image, tiles prefetch the
   // next panel. Otherwise the first panel prefetches input.
   const bool streams = pass.blocks == 1 && weight_bytes() >= Numbers::kStreamedBytes &&
-                       Numbers::can_stream(rows.length, tiles, first_width);
+                       Numbers::can_stream(rows.length, tiles.count, first_width);
   const bool looks_ahead = !streams && group == 0 && first_panel == 0 && pass.next_length > 0;
   const std::size_t advance =
-      looks_ahead ? Numbers::prefetch(tile, nullptr, pass.next_length, tiles * class_steps)
-                  : Numbers::prefetch(tile, tile.weights + first_width * lane_length,
-                                      class_steps * first_width * Numbers::kLane, rows.length * tiles * class_steps);
+      looks_ahead
+          ? Numbers::prefetch(tile, nullptr, pass.next_length, tiles.count * class_steps)
+          : Numbers::prefetch(tile, tile.weights + first_width * lane_length,
+                              class_steps * first_width * Numbers::kLane, rows.length * tiles.count * class_steps);
   const std::size_t lanes = std::min(per_item * panels_.width(), panels_.channels - first_panel * panels_.width());
   const bool is_last = group + 1 == groups_ && first_panel + per_item == panels_.count();  // of the channels
   // The last channels of a pixel are followed by its padding lanes. Tiles clear those that their vectors cover.
@@ -262,9 +263,8 @@ void Convolution<Numbers>::run_part(const Pass& pass, std::size_t image, std::si
     Packed* out_row = pass.out.at(image, out_y, out_x) + channel * pass.out.element;
     if constexpr (Numbers::kAdds) addend_row = pass.output.addend_at(pass.out, image, out_y, out_x, channel);
     if (looks_ahead) tile.prefetch = pass.in.at(image, in_y + pass.next_first, 0);
-    Tile columns{0, 0};
-    for (std::size_t t = 0; t < tiles; ++t, columns.first += columns.length) {
-      columns.length = least + (t < longer);
+    for (std::size_t t = 0; t < tiles.count; ++t) {
+      const Tile columns = tiles[t];
       tile.input = in_row + signed_size(columns.first) * tile.input_pixel;
       for (std::size_t panel = first_panel; panel < first_panel + per_item; ++panel) {
         if (panel != used) use(panel);

@@ -103,14 +103,13 @@ void Stem<Lines>::run_row(const Packed* lines, const std::ptrdiff_t* taps, const
   for (std::size_t panel = 0; panel < panels_.count(); ++panel) {
     const std::size_t first = panel * panels_.width();
     const int vectors = panels_.panel_vectors(panel);
-    const std::size_t cuts = ceil_div(columns, static_cast<std::size_t>(lines_.kernels().max_rows[vectors - 1]));
+    const std::size_t longest = static_cast<std::size_t>(lines_.kernels().max_rows[vectors - 1]);
+    const EvenTiles tiles(columns, ceil_div(columns, longest));
     tile.weights = weights + first * planes * window_.taps() * Numbers::kLane;
     tile.valid = panels_.valid(panel);
     output.store_by(tile, first);
-    const std::size_t least = columns / cuts, longer = columns % cuts;  // tiles of even lengths
-    Tile part{0, 0};
-    for (std::size_t cut = 0; cut < cuts; ++cut, part.first += part.length) {
-      part.length = least + (cut < longer);
+    for (std::size_t t = 0; t < tiles.count; ++t) {
+      const Tile part = tiles[t];
       tile.input = lines + part.first * pixel;
       tile.out = out_row + part.first * out.pixel() + first * out.element;
       if constexpr (Numbers::kAdds)

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 #include "ops/input_image.h"
 #include "ops/numbers.h"

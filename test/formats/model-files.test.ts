@@ -15,7 +15,7 @@ import {
 import { within } from '../../lib/errors';
 import { networkCoreOf } from '../../lib/nn/networks/network';
 import { bits } from '../support/compare';
-import { parseSafetensors, safetensorsFile, temporaryFolder } from '../support/formats';
+import { editedFile, parseSafetensors, safetensorsFile, temporaryFolder } from '../support/formats';
 import { randomNetwork, tiny } from '../support/networks';
 import { expectRejection } from '../support/refusal';
 import { sweep } from '../support/sweep';
@@ -38,12 +38,7 @@ function parts(bytes: Buffer): { header: Record<string, Record<string, unknown>>
 
 /** The same file with other metadata. */
 function edited(bytes: Buffer, change: (metadata: Record<string, unknown>) => void): Buffer {
-  const { header, data } = parts(bytes);
-  const metadata = header.__metadata__ as Record<string, unknown>;
-  delete metadata.checksum;
-  change(metadata);
-  const start = safetensorsFile(header, 0);
-  return Buffer.concat([start, data]);
+  return editedFile(bytes, ({ __metadata__ }) => change(__metadata__));
 }
 
 describe('model files', () => {

@@ -19,7 +19,7 @@ import { parseOnnx, serializeOnnx } from '../../lib/formats/onnx/document';
 import { type Graph, modelFields } from '../../lib/formats/onnx/schema';
 import { decode, encode } from '../../lib/formats/onnx/wire';
 import { bits } from '../support/compare';
-import { safetensorsFile, temporaryFolder } from '../support/formats';
+import { editedFile, type FileChange, type FileHeader, renamed, scaleAt, temporaryFolder } from '../support/formats';
 import { runIntegers } from '../support/integer';
 import { deployNetwork, smallOptions, tiny } from '../support/networks';
 import { expectRefusal, expectRejection } from '../support/refusal';
@@ -84,7 +84,6 @@ test('what is no network, or no quantised one, is refused', async () => {
 });
 
 describe('a file that is not what it says is refused', () => {
-  type Header = Record<string, Record<string, unknown>>;
   let good: Buffer;
   let onnx: Uint8Array;
 
@@ -101,63 +100,59 @@ describe('a file that is not what it says is refused', () => {
     return file('bad');
   }
 
-  /** The file with another header, or other data. */
-  function edited(change: (header: Header, data: Buffer) => void): string {
-    const end = 8 + Number(good.readBigUInt64LE(0));
-    const header = JSON.parse(good.toString('utf8', 8, end)) as Header;
-    delete header.__metadata__?.checksum;
-    const data = Buffer.from(good.subarray(end));
-    change(header, data);
-    return save(Buffer.concat([safetensorsFile(header, 0), data]));
-  }
+  const edited = (change: FileChange): string => save(editedFile(good, change));
 
-  const notes = (change: (notes: Record<string, unknown>) => unknown) => (header: Header) => {
-    const metadata = header.__metadata__ as Record<string, string>;
-    const given = JSON.parse(metadata.quantization as string) as Record<string, unknown>;
-    metadata.quantization = JSON.stringify(change(given) ?? given);
-  };
-  const scaleAt = (name: string, value: number) => (header: Header, data: Buffer) => {
-    const [begin] = (header[name] as { data_offsets: [number, number] }).data_offsets;
-    data.writeFloatLE(value, begin);
-  };
-
-  test.each<[string, (header: Header, data: Buffer) => void, string]>([
-    ['no notes', (h) => delete h.__metadata__?.quantization, 'metadata quantization, received none'],
-    ['notes that are no JSON', (h) => Object.assign(h.__metadata__ ?? {}, { quantization: '{' }), 'expected JSON'],
+  const notes =
+    (change: (notes: Record<string, unknown>) => unknown) =>
+    (header: FileHeader): void => {
+      const metadata = header.__metadata__;
+      const given = JSON.parse(metadata.quantization as string) as Record<string, unknown>;
+      metadata.quantization = JSON.stringify(change(given) ?? given);
+    };
+  test.each<[string, FileChange, string]>([
+    ['no notes', (h) => delete h.__metadata__.quantization, 'metadata quantization, received none'],
+    ['notes that are no JSON', (h) => Object.assign(h.__metadata__, { quantization: '{' }), 'expected JSON'],
     ['notes that are no object', notes(() => 5), 'an object'],
     ['no method', notes((n) => ({ ...n, method: 'guess' })), 'a valid method'],
     ['no scheme', notes((n) => ({ ...n, scheme: undefined })), 'a valid scheme'],
     ['weights of 99 bits', notes((n) => ({ ...n, weightBits: 99 })), 'a valid weightBits, received 99'],
     ['activations of 3 bits', notes((n) => ({ ...n, activationBits: 3 })), 'a valid activationBits'],
     ['no count of images', notes((n) => ({ ...n, images: -1 })), 'a valid images'],
-    ['layers in float that are in integers', notes((n) => ({ ...n, keepFloat: ['linear'] })), 'activation_scale'],
+    [
+      'layers in float that are in integers',
+      notes((n) => ({ ...n, keepFloat: ['linear'] })),
+      '"linear.weight" of type F32',
+    ],
     ['layers in float that there are not', notes((n) => ({ ...n, keepFloat: ['pool'] })), 'keepFloat among'],
-    ['logits in float', notes((n) => ({ ...n, quantizeLogits: false })), 'activation_scale'],
-    ['another form', (h) => Object.assign(h.__metadata__ ?? {}, { form: 'deploy' }), 'also "activation_scale"'],
+    ['logits in float', notes((n) => ({ ...n, quantizeLogits: false })), 'also "output.input_scale"'],
+    ['another form', (h) => Object.assign(h.__metadata__, { form: 'deploy' }), 'also "linear.input_scale"'],
+    ['a version to come', (h) => Object.assign(h.__metadata__, { formatVersion: '5' }), 'a newer release'],
+    ['an older version', (h) => Object.assign(h.__metadata__, { formatVersion: '1' }), '"activation_scale"'],
+    ['no scale of a layer', renamed('pool.input_scale', 'scale'), '"pool.input_scale" of type F32'],
+    ['no zero point of a layer', renamed('pool.input_zero_point', 'zero'), '"pool.input_zero_point" of type U8'],
+    ['no scale of the logits', renamed('output.input_scale', 'scale'), '"output.input_scale" of type F32'],
+    [
+      'a scale with a dim',
+      (h) => Object.assign(h['pool.input_scale'] ?? {}, { shape: [1] }),
+      'received F32 of dims [1]',
+    ],
     ['a tensor of another type', (h) => Object.assign(h['linear.weight'] ?? {}, { dtype: 'U8' }), 'of type I8'],
     [
       'a tensor of other dims',
       (h) => Object.assign(h['linear.weight'] ?? {}, { shape: [1, 5] }),
       'received I8 of dims',
     ],
-    [
-      'a tensor of another name',
-      (h) => {
-        h['linear.weight_scales'] = h['linear.weight_scale'] as Record<string, unknown>;
-        delete h['linear.weight_scale'];
-      },
-      'received none',
-    ],
-    ['more layers', (h) => Object.assign(h.__metadata__ ?? {}, { blocks: '[1,1,1,2]' }), 'expected tensor'],
+    ['a tensor of another name', renamed('linear.weight_scale', 'linear.weight_scales'), 'received none'],
+    ['more layers', (h) => Object.assign(h.__metadata__, { blocks: '[1,1,1,2]' }), 'expected tensor'],
   ])('%s', async (_, change, message) => {
     await expectRejection(loadModel(edited(change)), 'ERR_MODEL_FORMAT', message);
   });
 
-  test('a tensor too many', async () => {
+  test.each(['extra', 'activation_scale', 'toString'])('a tensor too many: %s', async (name) => {
     const path = edited((header, data) => {
-      header.extra = { dtype: 'U8', shape: [0], data_offsets: [data.length, data.length] };
+      header[name] = { dtype: 'U8', shape: [0], data_offsets: [data.length, data.length] };
     });
-    await expectRejection(loadModel(path), 'ERR_MODEL_FORMAT', 'also "extra"');
+    await expectRejection(loadModel(path), 'ERR_MODEL_FORMAT', `also "${name}"`);
   });
 
   test.each<[string, string, number]>([
@@ -167,9 +162,10 @@ describe('a file that is not what it says is refused', () => {
     ['linear.weight_scale', 'layer linear, weight scale 0', Number.POSITIVE_INFINITY],
     ['linear.weight_scale', 'layer linear, weight scale 0', 1e-40],
     ['linear.weight_scale', 'times input scale', 2 ** -126],
-    ['activation_scale', 'layer stage0, input', 0],
-    ['activation_scale', 'layer stage0, input', Number.NaN],
-    ['activation_scale', 'layer stage0, input', 1e-45],
+    ['stage0.input_scale', 'layer stage0, input', 0],
+    ['stage0.input_scale', 'layer stage0, input', Number.NaN],
+    ['pool.input_scale', 'layer pool, input', Number.POSITIVE_INFINITY],
+    ['output.input_scale', 'output', 1e-45],
   ])('a %s that cannot be computed with: %s, %d', async (name, message, value) => {
     await expectRejection(loadModel(edited(scaleAt(name, value))), 'ERR_QUANT_PARAM', message);
   });

@@ -31,6 +31,38 @@ export function safetensorsFile(header: unknown, dataBytes: number): Buffer {
   return Buffer.concat([prefix, text, Buffer.alloc(dataBytes, 1)]);
 }
 
+/** The header of a safetensors file of this package. */
+export type FileHeader = Record<string, Record<string, unknown>> & { __metadata__: Record<string, string> };
+
+/** Changes the header of a file, and its data in place. */
+export type FileChange = (header: FileHeader, data: Buffer) => void;
+
+/** A file of this package after a change, without the checksum, which no longer fits. */
+export function editedFile(file: Buffer, change: FileChange): Buffer {
+  const end = 8 + Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString('utf8', 8, end)) as FileHeader;
+  delete header.__metadata__.checksum;
+  const data = Buffer.from(file.subarray(end));
+  change(header, data);
+  return Buffer.concat([safetensorsFile(header, 0), data]);
+}
+
+/** Gives a tensor another name. */
+export function renamed(from: string, to: string): FileChange {
+  return (header) => {
+    header[to] = header[from] as Record<string, unknown>;
+    delete header[from];
+  };
+}
+
+/** Changes the first number of a tensor of floats. */
+export function scaleAt(name: string, value: number): FileChange {
+  return (header, data) => {
+    const { data_offsets } = header[name] as { data_offsets: [number, number] };
+    data.writeFloatLE(value, data_offsets[0]);
+  };
+}
+
 /** How a file of 4 TiB is refused: most versions of Node cannot address it, the others find no memory. */
 export const beyondMemory: readonly [code: ErrorCode, message: string] =
   constants.MAX_LENGTH < 2 ** 42

@@ -1,6 +1,6 @@
 import { type IntegerConv, type Network, type QuantizedModel, randn, type Tensor } from '../../lib';
 import { within } from '../../lib/errors';
-import { describeQuantized, quantizedTensors } from '../../lib/formats/quantized-files';
+import { packQuantized } from '../../lib/formats/quantized-files';
 import { serializeSafetensors } from '../../lib/formats/safetensors';
 import { Ratio } from '../../lib/quant/report';
 import { runIntegers } from './integer';
@@ -17,12 +17,8 @@ export const throwing = () => {
 
 /** Everything that a quantised network is. */
 export function fingerprint(model: QuantizedModel): string {
-  return Buffer.from(
-    serializeSafetensors(
-      quantizedTensors(model),
-      within('test', () => describeQuantized(model)),
-    ),
-  ).toString('latin1');
+  const { tensors, metadata } = within('test', () => packQuantized(model));
+  return Buffer.from(serializeSafetensors(tensors, metadata)).toString('latin1');
 }
 
 /** Signal to noise of the integers' logits, in decibels. */

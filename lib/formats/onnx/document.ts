@@ -5,7 +5,7 @@ import type { GraphTensor, Graph as ModelGraph } from '../../graph/graph';
 import { quantizedForm } from '../../graph/quantized-form';
 import { bytesOf } from '../../graph/tensors';
 import { Model } from '../../model/model';
-import { networkGraph, outputLayer, parameterNames } from '../../model/quantized-graph';
+import { networkGraph } from '../../model/quantized-graph';
 import { QuantizedModel } from '../../model/quantized-model';
 import { coreOf } from '../../nn/core';
 import { inputName } from '../../nn/graph';
@@ -125,15 +125,7 @@ function parseQuantized(
   metadata: Metadata,
   tensors: Readonly<Record<string, RawTensor>>,
 ): QuantizedModel {
-  const source = new TensorSource(tensors);
-  const readEach = (takers: readonly (string | undefined)[]) => (index: number) => {
-    const [scale, zeroPoint] = parameterNames(takers[index] ?? outputLayer);
-    return {
-      scale: source.take(scale, 'F32', [])[0] as number,
-      zeroPoint: source.take(zeroPoint, 'U8', [])[0] as number,
-    };
-  };
-  const model = buildQuantized(options, metadata, source, readEach);
+  const model = buildQuantized(options, metadata, new TensorSource(tensors), false);
   checkGraph(file.graph, ownGraph(networkGraph(model)).graph);
   return model;
 }

@@ -91,7 +91,6 @@ export const modelFields = {
   functions: many(25, functionFields),
 };
 
-export type Dimension = Draft<typeof dimension>;
 export type ValueInfo = Draft<typeof valueInfo>;
 export type Node = Draft<typeof node>;
 export type Attribute = Draft<typeof attribute>;

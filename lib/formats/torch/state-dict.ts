@@ -37,10 +37,11 @@ export interface FoundStateDict {
  * Keys under which training scripts keep averaged weights: super-gradients (ema_net), QARepVGG and torchvision (model_ema), timm
  * (state_dict_ema), RepVGG, YOLOv6, ultralytics and DETR (ema), MMEngine (ema_state_dict), and others.
  */
+// biome-ignore format: many names a line
 const averagedKeys = [
-  ...['ema_net', 'model_ema', 'state_dict_ema', 'ema', 'ema_state_dict', 'model_ema_state_dict'],
-  ...['ema_model_state_dict', 'ema_model', 'model_state_dict_ema', 'params_ema', 'ema_params', 'ema_weights', 'shadow'],
-  ...['swa_state_dict', 'swa_model', 'averaged_model', 'average_model'],
+  'ema_net', 'model_ema', 'state_dict_ema', 'ema', 'ema_state_dict', 'model_ema_state_dict',
+  'ema_model_state_dict', 'ema_model', 'model_state_dict_ema', 'params_ema', 'ema_params', 'ema_weights', 'shadow',
+  'swa_state_dict', 'swa_model', 'averaged_model', 'average_model',
 ];
 
 /** Keys for other weights: super-gradients has net, PyTorch's tutorial model_state_dict, timm and many more state_dict. */

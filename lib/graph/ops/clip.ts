@@ -22,11 +22,8 @@ export const clip = defineOp({
     if (x?.type === 'float32' && bounds.every((bound) => bound === undefined || bound.tensor)) return undefined;
     const write = new Writer(node.node, builder);
     const [value = '', low, high] = node.node.inputs;
-    const raised = low && high ? write.add('max', [value, low]) : value;
-    return write.last(high ? 'min' : low ? 'max' : 'identity', [
-      raised,
-      ...(high || low ? [(high || low) as string] : []),
-    ]);
+    if (high) return write.last('min', [low ? write.add('max', [value, low]) : value, high]);
+    return low ? write.last('max', [value, low]) : write.last('identity', [value]);
   },
   isPerImage: true,
   lower: (node) => ({ op: 'unary', inputs: [0], attributes: { kind: 'clip', ...clipBounds(node) } }),

@@ -8,7 +8,7 @@ import { checkWindow, planeWindow, slide, type Window, windowAttributes, windowO
 const attributes = { ...windowAttributes, group: attribute('int', 1) };
 
 /** The engine's kernels have at most this many taps. */
-export const maxTaps = 256;
+const maxTaps = 256;
 
 type ConvNode = OpNode<typeof attributes>;
 

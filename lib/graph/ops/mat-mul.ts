@@ -25,9 +25,8 @@ export function matMulDims(node: OpNode): number[] {
   if (left.length < 2 || right.length < 2 || left.at(-1) !== right.at(-2)) {
     throw unfit(node, 'matrices that can be multiplied', `${describeList(a)} and ${describeList(b)}`);
   }
-  return [
-    ...broadcastDims(node, [left.slice(0, -2), right.slice(0, -2)]),
-    ...(a.length === 1 ? [] : [left.at(-2) as number]),
-    ...(b.length === 1 ? [] : [right.at(-1) as number]),
-  ];
+  const dims = broadcastDims(node, [left.slice(0, -2), right.slice(0, -2)]);
+  if (a.length > 1) dims.push(left.at(-2) as number);
+  if (b.length > 1) dims.push(right.at(-1) as number);
+  return dims;
 }

@@ -5,7 +5,7 @@ import { windowAttributes } from './window';
 // floats between conversions, so no graph has them.
 
 /** Domain of these operators. */
-export const microsoft = 'com.microsoft';
+const microsoft = 'com.microsoft';
 
 function quantizedOp(onnx: string, inputs: Op['inputs'], attributes: AttributeTable = {}): Op {
   return defineOp({

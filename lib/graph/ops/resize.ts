@@ -25,9 +25,10 @@ const attributes = {
 
 /** What some attributes may be. */
 const choices = {
+  // biome-ignore format: many names a line
   coordinate_transformation_mode: [
-    ...['half_pixel', 'half_pixel_symmetric', 'pytorch_half_pixel', 'align_corners', 'asymmetric'],
-    ...['tf_half_pixel_for_nn', 'tf_crop_and_resize'],
+    'half_pixel', 'half_pixel_symmetric', 'pytorch_half_pixel', 'align_corners', 'asymmetric', 'tf_half_pixel_for_nn',
+    'tf_crop_and_resize',
   ],
   keep_aspect_ratio_policy: ['stretch', 'not_larger', 'not_smaller'],
   mode: ['nearest', 'linear', 'cubic'],

@@ -39,14 +39,14 @@ function takesAll(node: OpNode): boolean {
   return starts[0] === 0 && sizes[0] === images && steps[0] === 1;
 }
 
-export interface SliceRange {
+interface SliceRange {
   readonly starts: number[];
   readonly sizes: number[];
   readonly steps: number[];
 }
 
 /** For every axis, the first element, the number of elements, and the step between them. */
-export function sliceOf(node: OpNode): SliceRange {
+function sliceOf(node: OpNode): SliceRange {
   const { dims } = operand(node, 0);
   const [starts = [], ends = []] = [constantList(node, 1), constantList(node, 2)];
   const axes = (constantList(node, 3) ?? starts.map((_, i) => i)).map((axis) => axisOf(node, axis, dims.length));

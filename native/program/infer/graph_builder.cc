@@ -31,6 +31,8 @@ class Builder {
   struct Places {
     BufferId plain = kNoBuffer, map = kNoBuffer;
     std::size_t maker = kNoNode;  // the node that will make it in the layout that is needed first
+
+    BufferId& in(Layout layout) { return layout == Layout::kMap ? map : plain; }
   };
   BufferId add_buffer(const Buffer& buffer) {
     layout_.buffers.push_back(buffer);
@@ -55,21 +57,17 @@ class Builder {
   }
 
   void count_readers() {
+    if (spec_.nodes.size() > kMaxNodes) fail(code::kInvalidArg, "expected at most ", kMaxNodes, " nodes");
+    readers_.resize(value_count(), 0);
     const auto count = [&](ValueId value) {
       if (value == kNoValue) return;
-      if (value >= readers_.size()) readers_.resize(value + 1, 0);
+      if (value >= readers_.size())
+        fail(code::kInvalidArg, "expected an operand that is computed before, received value ", value);
       ++readers_[value];
     };
-    if (spec_.nodes.size() > kMaxNodes) fail(code::kInvalidArg, "expected at most ", kMaxNodes, " nodes");
-    const std::size_t values = value_count();
-    const auto check = [&](ValueId value) {
-      if (value != kNoValue && value >= values)
-        fail(code::kInvalidArg, "expected an operand that is computed before, received value ", value);
-      count(value);
-    };
     for (const NodeSpec& node : spec_.nodes)
-      for (ValueId value : node.inputs) check(value);
-    for (ValueId value : spec_.outputs) check(value);
+      for (ValueId value : node.inputs) count(value);
+    for (ValueId value : spec_.outputs) count(value);
     unread_ = readers_;
   }
 
@@ -110,17 +108,14 @@ class Builder {
       add_stage_of(maker, value);
     }
     Places& places = places_[value];
-    BufferId& wanted = layout == Layout::kMap ? places.map : places.plain;
     if (constant_of(value) != nullptr) constant_used_[value - spec_.inputs.size()] = true;
-    if (wanted != kNoBuffer) return wanted;
+    if (places.in(layout) != kNoBuffer) return places.in(layout);
     const BufferId there = layout == Layout::kMap ? places.plain : places.map;
     const ValueType& type = layout_.buffers[there].type;
     if (layout == Layout::kMap && (type.dims().size() != 4 || type.type() != Dtype::kFloat32))
       fail(code::kShape, "expected float32 of 4 dims, received ", name_of(type.type()), " ", text_of(type.dims()));
-    const BufferId made =
-        add_stage(layout == Layout::kMap ? Job::kImport : Job::kExport, there, in_layout(type, layout));
-    (layout == Layout::kMap ? places_[value].map : places_[value].plain) = made;
-    return made;
+    return places.in(layout) =
+               add_stage(layout == Layout::kMap ? Job::kImport : Job::kExport, there, in_layout(type, layout));
   }
 
   void add_node(const NodeSpec& node) {
@@ -159,8 +154,7 @@ class Builder {
     const std::optional<UnaryFunction> activation = activation_of(node.attributes);
     for (const ValueType& type : types) {
       const BufferId buffer = overwrites ? draft.inputs[addend] : add_buffer({type});
-      (type.layout == Layout::kMap ? places_[first + draft.outputs.size()].map
-                                   : places_[first + draft.outputs.size()].plain) = buffer;
+      places_[first + draft.outputs.size()].in(type.layout) = buffer;
       draft.outputs.push_back(buffer);
     }
     // An activation writes over its operand, which others may read.

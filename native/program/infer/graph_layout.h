@@ -2,7 +2,6 @@
 // read and write buffers.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 

@@ -10,9 +10,9 @@
 #include <memory>
 #include <vector>
 
-#include "program/infer/graph_layout.h"
 #include "program/infer/memory_layout.h"
 #include "program/infer/profile.h"
+#include "program/infer/resized.h"
 
 namespace qarepvgg {
 
@@ -22,14 +22,6 @@ struct GraphTask {
   std::vector<std::byte*> outputs;
   Image image{};
 };
-
-// A graph's ops and types for some dims of its inputs.
-struct Resized {
-  std::vector<std::unique_ptr<Op>> ops;  // null if the op of the layout can be used
-  std::vector<ValueType> types;          // by buffer
-};
-// Throws ERR_SHAPE for dims that do not fit the graph.
-Resized resize(const GraphLayout& layout, const std::vector<Dims>& inputs);
 
 struct PlanLimits {
   std::size_t together;  // at most how many images one thread takes through the graph together
@@ -49,17 +41,18 @@ class GraphPlan {
  private:
   // By number of images - 1. A single step is used for any number, image by image.
   using Steps = std::vector<std::unique_ptr<Step>>;
+  struct Repeated {
+    const Step& step;
+    std::size_t times;
+  };
+  static Repeated step_for(const Steps& steps, std::size_t images) {
+    return steps.size() >= images ? Repeated{*steps[images - 1], 1} : Repeated{*steps[0], images};
+  }
 
   struct Stage {
     std::vector<BufferId> inputs, outputs;
     Steps alone, shared;           // for one member, for a team
     std::vector<BufferId> clears;  // maps whose halos it must write, too
-
-    // `repeats`: how often the step runs, once for each image.
-    static const Step& step(const Steps& steps, std::size_t images, std::size_t& repeats) {
-      repeats = steps.size() >= images ? 1 : images;
-      return *steps[steps.size() >= images ? images - 1 : 0];
-    }
   };
 
   // Memory for the values of some images: that of the first stages, and that of the others.

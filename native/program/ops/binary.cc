@@ -1,20 +1,17 @@
-// binary: [a, b], broadcast as in NumPy; kind. Takes a map with a map of the same dims, a map of one pixel, or a
-// constant of one number or one per channel; otherwise plain tensors. where: [condition, a, b], plain tensors.
+// binary: [a, b], broadcast as in NumPy; kind. Takes maps (map_binary.h) or plain tensors.
 #include <cmath>
 #include <functional>
 #include <type_traits>
 
 #include "kernels/dispatch.h"
-#include "program/ops/image_parts.h"
-#include "program/ops/map_step.h"
+#include "program/ops/dispatch_type.h"
+#include "program/ops/map_binary.h"
 #include "program/ops/strided.h"
 #include "program/ops/table.h"
 #include "program/ops/unary.h"
 
 namespace qarepvgg {
 namespace {
-
-// ---- which functions there are -----------------------------------------------------------------------------------
 
 enum class Kind {
   kAdd,
@@ -157,7 +154,7 @@ bool holds(Kind kind, T a, T b) {
   }
 }
 
-// ---- plain tensors -----------------------------------------------------------------------------------------------
+// ---- on plain tensors --------------------------------------------------------------------------------------------
 
 template <class T>
 class PlainStep final : public Step {
@@ -258,18 +255,7 @@ class PlainBinary final : public Op {
   bool applies_activation() const override { return type_ == Dtype::kFloat32; }
   std::unique_ptr<Step> plan(const std::vector<ValueType>&, const std::vector<ValueType>&,
                              std::size_t members) const override {
-    switch (type_) {
-      case Dtype::kFloat32:
-        return step<float>(members);
-      case Dtype::kInt32:
-        return step<std::int32_t>(members);
-      case Dtype::kInt64:
-        return step<std::int64_t>(members);
-      case Dtype::kInt8:
-        return step<std::int8_t>(members);
-      default:
-        return step<std::uint8_t>(members);
-    }
+    return with_type(type_, [&](auto number) { return step<decltype(number)>(members); });
   }
 
  private:
@@ -286,161 +272,14 @@ class PlainBinary final : public Op {
   Dims operands_[2], dims_;
 };
 
-// ---- maps --------------------------------------------------------------------------------------------------------
-
-// The second operand beside a map.
-enum class Form { kMap, kPixel, kNumber, kChannels };
-
-class MapBinary final : public Op {
- public:
-  // `map` is the index of the operand with the dims of the output; the other one has that form.
-  MapBinary(const OpContext& context, Kind kind, std::size_t map, Form form)
-      : kind_(kind), map_(map), form_(form), activation_(activation_of(context.attributes())) {
-    const Dims& dims = context.inputs[map].dims();
-    shape_ = {dims[0], dims[1], dims[2], dims[3]};
-    other_ = context.inputs[1 - map].floats();
-  }
-  Access access(std::size_t input) const override {
-    return input == map_ || form_ == Form::kMap || form_ == Form::kPixel ? Access::kMap : Access::kNone;
-  }
-  std::vector<ValueType> outputs() const override { return {float_map(shape_)}; }
-  bool applies_activation() const override { return true; }
-  std::size_t weight_bytes() const override {
-    return form_ == Form::kNumber || form_ == Form::kChannels ? shape_.pixel() * sizeof(float) : 0;
-  }
-  // One number per lane. Padding lanes get 1, which can be a divisor.
-  void pack(std::byte* packed, int) override {
-    if (weight_bytes() == 0) return;
-    weights_ = reinterpret_cast<float*>(packed);
-    for (std::size_t c = 0; c < shape_.pixel(); ++c)
-      weights_[c] = c >= shape_.c ? 1.0f : form_ == Form::kNumber ? other_[0] : other_[c];
-  }
-  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
-                             std::size_t members) const override {
-    const MapShape out = outputs[0].map();
-    MapShape shapes[2];
-    for (std::size_t i : {0u, 1u})
-      if (access(i) == Access::kMap) shapes[i] = inputs[i].map();
-    const auto rows = [this, out, shapes](const Operands& at, std::size_t first, std::size_t end) {
-      const FeatureMap y = at.output_map(out), x = at.input_map(map_, shapes[map_]);
-      for (std::size_t line = first; line < end; ++line)
-        run_row(at, x, shapes[1 - map_], y, line / out.h, signed_size(line % out.h));
-      clear_padding(y, first, end);
-    };
-    return make_row_step(out, members, activation_, 1, rows);
-  }
-
- private:
-  void run_row(const Operands& at, const FeatureMap& x, const MapShape& other, const FeatureMap& y, std::size_t image,
-               std::ptrdiff_t row) const {
-    const std::size_t pixel = y.shape.pixel(), width = y.shape.w;
-    const float* from = x.at(image, row, 0);
-    float* to = y.at(image, row, 0);
-    const auto combine = [&](const float* p, const float* q, std::size_t count, float* result) {
-      if (map_ == 1) std::swap(p, q);
-      active_kernels().tensor->binary(kernel_of(kind_), p, false, q, false, count, result);
-    };
-    if (form_ == Form::kMap) {
-      combine(from, at.input_map(1 - map_, other).at(image, row, 0), width * pixel, to);
-      return;
-    }
-    const float* channels =
-        form_ == Form::kPixel ? at.input_map(1 - map_, other).at(other.n == 1 ? 0 : image, 0, 0) : weights_;
-    for (std::size_t i = 0; i < width; ++i) combine(from + i * pixel, channels, pixel, to + i * pixel);
-  }
-
-  Kind kind_;
-  std::size_t map_;
-  Form form_;
-  std::optional<UnaryFunction> activation_;
-  MapShape shape_;
-  const float* other_;
-  float* weights_ = nullptr;
-};
-
-// The form of `other` beside a map with these dims, if it has one.
-std::optional<Form> form_beside(const Dims& map, const Source& other) {
-  if (other.tensor.elements() == 1 && other.constant != nullptr) return Form::kNumber;
-  const Dims& dims = other.dims();
-  if (other.constant != nullptr) {
-    if (dims.size() != 3 && !(dims.size() == 4 && dims[0] == 1)) return std::nullopt;
-    const std::size_t first = dims.size() - 3;
-    const bool per_channel = dims[first] == map[1] && dims[first + 1] == 1 && dims[first + 2] == 1;
-    return per_channel ? std::optional(Form::kChannels) : std::nullopt;
-  }
-  if (dims == map) return Form::kMap;
-  const bool pixel =
-      dims.size() == 4 && (dims[0] == 1 || dims[0] == map[0]) && dims[1] == map[1] && dims[2] == 1 && dims[3] == 1;
-  return pixel && other.layout == Layout::kMap ? std::optional(Form::kPixel) : std::nullopt;
-}
-
-// ---- where -------------------------------------------------------------------------------------------------------
-
-class WhereStep final : public Step {
- public:
-  WhereStep(StridedLoop loop, std::size_t element, std::size_t bytes, std::size_t members)
-      : Step({loop.runs(), members, 8 * bytes_size(bytes)}), loop_(std::move(loop)), element_(element) {}
-
- private:
-  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    loop_.for_each(items, [&](const StridedLoop::Run& run) {
-      const auto element = [&](std::size_t operand, std::size_t i, std::size_t bytes) {
-        const std::ptrdiff_t index = loop_.offset(operand, run) + signed_size(i) * loop_.stride(operand);
-        return at.inputs[operand] + index * signed_size(bytes);
-      };
-      for (std::size_t i = 0; i < run.count; ++i) {
-        const std::size_t chosen = *element(0, i, 1) != std::byte{0} ? 1 : 2;
-        std::copy_n(element(chosen, i, element_), element_, at.outputs[0] + (run.index + i) * element_);
-      }
-    });
-  }
-
-  StridedLoop loop_;
-  std::size_t element_;
-};
-
-class WhereOp final : public Op {
- public:
-  explicit WhereOp(const OpContext& context) {
-    context.expect_inputs(3, 3);
-    for (const Source& source : context.inputs) operands_.push_back(source.tensor);
-    if (operands_[0].type != Dtype::kBool || operands_[1].type != operands_[2].type)
-      fail(code::kDtype, "expected a condition of bool and two operands of one type");
-    dims_ = broadcast_dims(operands_[0].dims, broadcast_dims(operands_[1].dims, operands_[2].dims));
-  }
-  Access access(std::size_t) const override { return Access::kPlain; }
-  std::vector<ValueType> outputs() const override { return {{{operands_[1].type, dims_}, Layout::kPlain, 0}}; }
-  std::unique_ptr<Step> plan(const std::vector<ValueType>&, const std::vector<ValueType>&,
-                             std::size_t members) const override {
-    std::vector<Strides> strides;
-    for (const TensorType& operand : operands_) strides.push_back(broadcast_strides(operand.dims, dims_));
-    strides.push_back(strides_of(dims_));
-    return std::make_unique<WhereStep>(StridedLoop(dims_, std::move(strides)), bytes_of(operands_[1].type),
-                                       elements_of(dims_) * bytes_of(operands_[1].type), members);
-  }
-
- private:
-  std::vector<TensorType> operands_;
-  Dims dims_;
-};
-
 }  // namespace
 
 std::unique_ptr<Op> make_binary(const OpContext& context) {
   context.expect_inputs(2, 2);
   const Kind kind = kind_of(context.attributes().text("kind"));
-  const bool floats =
-      context.inputs[0].tensor.type == Dtype::kFloat32 && context.inputs[1].tensor.type == Dtype::kFloat32;
-  if (floats && has_kernel(kind))
-    for (std::size_t map : {0u, 1u}) {
-      const Source &whole = context.inputs[map], &other = context.inputs[1 - map];
-      if (whole.constant != nullptr || whole.layout != Layout::kMap || whole.dims().size() != 4) continue;
-      if (const auto form = form_beside(whole.dims(), other))
-        return std::make_unique<MapBinary>(context, kind, map, *form);
-    }
+  if (has_kernel(kind))
+    if (std::unique_ptr<Op> op = make_map_binary(context, kernel_of(kind))) return op;
   return std::make_unique<PlainBinary>(context);
 }
-
-std::unique_ptr<Op> make_where(const OpContext& context) { return std::make_unique<WhereOp>(context); }
 
 }  // namespace qarepvgg

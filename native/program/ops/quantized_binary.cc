@@ -7,6 +7,7 @@
 
 #include "kernels/dispatch.h"
 #include "program/ops/image_parts.h"
+#include "program/ops/map_binary.h"
 #include "program/ops/map_step.h"
 #include "program/ops/quantized_parts.h"
 #include "program/ops/table.h"
@@ -24,24 +25,6 @@ IntegerBinaryKind kind_of(const OpContext& context) {
   if (kind == "mul") return IntegerBinaryKind::kMul;
   if (kind == "sub") return IntegerBinaryKind::kSub;
   fail(code::kInvalidArg, "expected kind add, mul or sub, received '", kind, "'");
-}
-
-// The operand beside a map.
-enum class Form { kMap, kPixel, kNumber, kChannels };
-
-std::optional<Form> form_beside(const Dims& map, const Source& other) {
-  const Dims& dims = other.dims();
-  if (other.constant == nullptr) {
-    if (dims == map) return Form::kMap;
-    const bool pixel =
-        dims.size() == 4 && (dims[0] == 1 || dims[0] == map[0]) && dims[1] == map[1] && dims[2] == 1 && dims[3] == 1;
-    return pixel ? std::optional(Form::kPixel) : std::nullopt;
-  }
-  if (other.tensor.elements() == 1) return Form::kNumber;
-  if (dims.size() != 3 && !(dims.size() == 4 && dims[0] == 1)) return std::nullopt;
-  const std::size_t first = dims.size() - 3;
-  const bool per_channel = dims[first] == map[1] && dims[first + 1] == 1 && dims[first + 2] == 1;
-  return per_channel ? std::optional(Form::kChannels) : std::nullopt;
 }
 
 // The constants of onnxruntime's kernels, computed in float and in their order (mlas/lib/qladd.cpp, qlmul.cpp); sub is
@@ -91,7 +74,7 @@ class QuantizedBinary final : public Op {
       fail(code::kShape, "expected an operand of 4 dims of at least 1, received ", text_of(dims));
     shape_ = {dims[0], dims[1], dims[2], dims[3]};
     const Source& other = context.inputs[1 - map_];
-    const std::optional<Form> form = form_beside(dims, other);
+    const std::optional<Beside> form = beside_map(dims, other);
     if (!form)
       fail(code::kShape, "expected operands of the same dims, or one with one pixel or a constant one with a number ",
            "for each channel or for all, received ", text_of(a.dims()), " and ", text_of(b.dims()));
@@ -113,7 +96,8 @@ class QuantizedBinary final : public Op {
   }
 
   Access access(std::size_t input) const override {
-    return input < 2 && (input == map_ || form_ == Form::kMap || form_ == Form::kPixel) ? Access::kMap : Access::kNone;
+    return input < 2 && (input == map_ || form_ == Beside::kMap || form_ == Beside::kPixel) ? Access::kMap
+                                                                                            : Access::kNone;
   }
   std::vector<ValueType> outputs() const override { return {integer_map(shape_, table_ ? table_->to : to_)}; }
   std::size_t weight_bytes() const override {
@@ -134,8 +118,8 @@ class QuantizedBinary final : public Op {
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     const MapShape in = inputs[map_].map();
     // The operand of one pixel may be the same for all images, or there is one for each.
-    if (form_ == Form::kPixel && inputs[1 - map_].dims()[0] != in.n) return nullptr;
-    if (form_ == Form::kMap && inputs[0].dims() != inputs[1].dims())
+    if (form_ == Beside::kPixel && inputs[1 - map_].dims()[0] != in.n) return nullptr;
+    if (form_ == Beside::kMap && inputs[0].dims() != inputs[1].dims())
       fail(code::kShape, "expected operands of the same dims, received ", text_of(inputs[0].dims()), " and ",
            text_of(inputs[1].dims()));
     auto op = std::make_unique<QuantizedBinary>(*this);
@@ -164,11 +148,12 @@ class QuantizedBinary final : public Op {
       if (map_ == 1 && !swaps_) std::swap(p, q);
       kernels().binary[static_cast<std::size_t>(kind_)](constants_, p, q, count, result);
     };
-    if (form_ == Form::kMap) {
+    if (form_ == Beside::kMap) {
       combine(from, at.input_bytes(1 - map_, other).at(image, row, 0), width * pixel, to);
     } else {
       const std::byte* channels = pixel_;
-      if (form_ == Form::kPixel) channels = at.input_bytes(1 - map_, other).at(other.dims()[0] == 1 ? 0 : image, 0, 0);
+      if (form_ == Beside::kPixel)
+        channels = at.input_bytes(1 - map_, other).at(other.dims()[0] == 1 ? 0 : image, 0, 0);
       for (std::size_t i = 0; i < width; ++i) combine(from + i * x.pixel(), channels, pixel, to + i * y.pixel());
     }
     const std::ptrdiff_t step = signed_size(y.pixel());
@@ -179,7 +164,7 @@ class QuantizedBinary final : public Op {
   Quantization to_;
   std::optional<ByteTable> table_;
   std::size_t map_ = 0;
-  Form form_ = Form::kMap;
+  Beside form_ = Beside::kMap;
   bool swaps_ = false;
   IntegerBinary constants_{};
   MapShape shape_;
