@@ -24,19 +24,6 @@ const mainEntry = {
   },
 };
 
-/**
- * Of the library for protocol buffers two classes are used; the whole takes longer to load than an ONNX file to read.
- *
- * @type {import('esbuild').Plugin}
- */
-const wireFormat = {
-  name: 'wire-format',
-  setup: ({ onResolve }) => {
-    const path = fileURLToPath(import.meta.resolve('@bufbuild/protobuf/wire'));
-    onResolve({ filter: /^@bufbuild\/protobuf\/wire$/ }, () => ({ path, sideEffects: false }));
-  },
-};
-
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [lib, dist] = [join(root, 'lib'), join(root, 'dist')];
 
@@ -158,7 +145,7 @@ async function bundleAll() {
       await bundle({
         stdin: { contents: lines.join('\n'), resolveDir: lib },
         outfile: bundleOf(entry),
-        plugins: [fromOthers(ownerOf, entry, taken), later(entry), wireFormat],
+        plugins: [fromOthers(ownerOf, entry, taken), later(entry)],
         write,
       });
     }

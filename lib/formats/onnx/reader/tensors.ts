@@ -1,4 +1,3 @@
-import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { describeList, mismatch, quote, stepsWithin } from '../../../errors';
 import { dataTypeOf } from '../../../graph/data-types';
 import { type GraphTensor, sizeOf } from '../../../graph/graph';
@@ -6,6 +5,7 @@ import type { Steps } from '../../../slices';
 import { arrayOf, bytesPerElement, type Dtype } from '../../dtypes';
 import { inGraphType } from '../../graph-types';
 import type { TensorFields } from '../schema';
+import { WireReader } from '../wire-format';
 
 /** How many bytes are copied in one step. */
 const stepBytes = 2 ** 22;
@@ -99,14 +99,13 @@ function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number): S
   // A varint takes at least one byte.
   if (bytes.length < count) throw wrongSize(count, dtype, `${bytes.length} bytes`);
   const result = arrayOf(dtype, new Uint8Array(count * bytesPerElement(dtype)));
-  const reader = new BinaryReader(bytes);
+  const reader = new WireReader(bytes);
   for (let i = 0; i < count; i++) {
     if (i % listStep === listStep - 1) yield;
-    if (reader.pos >= reader.len) throw wrongSize(count, dtype, String(i));
-    const value = BigInt(reader.int64());
-    result[i] = (dtype === 'I64' || dtype === 'U64' ? value : Number(value)) as never;
+    if (reader.isAtEnd) throw wrongSize(count, dtype, String(i));
+    result[i] = (dtype === 'I64' || dtype === 'U64' ? reader.bigInteger() : reader.integer()) as never;
   }
-  if (reader.pos < reader.len) throw wrongSize(count, dtype, 'more');
+  if (!reader.isAtEnd) throw wrongSize(count, dtype, 'more');
   return result;
 }
 
