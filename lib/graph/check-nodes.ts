@@ -17,8 +17,10 @@ export interface NodeFaults {
  * Reports nodes that cannot be computed whatever the dims of a run are, as far as attributes, constants and inputs show it:
  * attributes that contradict the weights, forms that the engine does not have, parameters that are computed from data, weights that
  * are not finite.
+ *
+ * @param finite Names of tensors that are known to be finite.
  */
-export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
+export function* checkNodes(graph: Graph, faults: NodeFaults, finite: ReadonlySet<string>): Steps<void> {
   const constants = constantNodes(graph);
   const data = dataValues(graph, constants);
   const sources = sourcesOf(graph);
@@ -36,7 +38,7 @@ export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
     const sketch: SketchNode = { node, attributes: node.attributes, inputs, place };
     try {
       check?.(sketch);
-      checkWeights(node, graph.tensors, place);
+      checkWeights(node, graph.tensors, finite, place);
       for (const i of parameters) {
         const name = node.inputs[i];
         if (name === undefined) continue;
@@ -82,9 +84,15 @@ const weights: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** A network whose training diverged has weights that are not; its results would be NaN. Other constants may be: masks. */
-function checkWeights({ op, inputs }: GraphNode, tensors: Graph['tensors'], place: string): void {
+function checkWeights(
+  { op, inputs }: GraphNode,
+  tensors: Graph['tensors'],
+  finite: ReadonlySet<string>,
+  place: string,
+): void {
   for (const i of weights[op] ?? []) {
     const name = inputs[i] ?? '';
+    if (finite.has(name)) continue;
     const data = tensors.get(name)?.data;
     if (types.isFloat32Array(data) && data.length > 0) within(`${place}, ${quote(name)}`, () => checkFinite(data));
   }

@@ -60,25 +60,6 @@ function* fixed(dtype: Dtype, bytes: Uint8Array, count: number): Steps<NodeJS.Ty
   return arrayOf(dtype, yield* aligned(bytes, bytesPerElement(dtype)));
 }
 
-/** A field of at least this many bytes has three or more bytes before it: its number, and a length of two or more bytes. */
-const roomyField = 128;
-
-/**
- * Aligns the floats of a tensor by moving them in place, over the length that precedes them in the file, because a copy would
- * touch new memory. Use it only for bytes that nothing else reads, and only once after decoding.
- */
-export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
-  const { rawData, dataType } = fields;
-  const shift = (rawData?.byteOffset ?? 0) % Float32Array.BYTES_PER_ELEMENT;
-  if (!rawData || shift === 0 || dataType !== 1 || rawData.length < roomyField) return fields;
-  const moved = new Uint8Array(rawData.buffer, rawData.byteOffset - shift, rawData.length);
-  for (let start = 0; start < moved.length; start += stepBytes) {
-    if (start > 0) yield;
-    moved.set(rawData.subarray(start, start + stepBytes), start);
-  }
-  return { ...fields, rawData: moved };
-}
-
 /** The bytes themselves if they are aligned to the element's size, otherwise a copy. */
 export function* aligned(bytes: Uint8Array, size: number): Steps<Uint8Array> {
   if (bytes.byteOffset % size === 0) return bytes;
