@@ -71,14 +71,19 @@ const fromOthers = (ownerOf, entry, taken) => ({
       const isOurs = !found.external && !file.startsWith('..');
       return isOurs && ownerOf(file) !== entry ? { path: file, namespace: 'others' } : found;
     });
-    onResolve({ filter: /()/, namespace: 'others' }, ({ path }) => ({ path, external: true }));
+    onResolve({ filter: /()/, namespace: 'others' }, ({ path }) => ({ path, namespace: 'bundles' }));
     onLoad({ filter: /()/, namespace: 'others' }, async ({ path }) => {
       const owner = ownerOf(path);
       taken.get(owner)?.add(path);
       // By name: what esbuild makes of a whole module takes longer to load than this package's code.
       const names = (await namesOf(path)).join();
-      return { contents: `export const { ${names} } = require('${pathBetween(entry, owner)}').files['${path}'];` };
+      return { contents: `import { files } from '${owner}'; export const { ${names} } = files['${path}'];` };
     });
+    // Once: Node looks for a file again and again that another one has loaded.
+    onResolve({ filter: /()/, namespace: 'bundles' }, ({ path }) => ({ path, external: true }));
+    onLoad({ filter: /()/, namespace: 'bundles' }, ({ path }) => ({
+      contents: `export const { files } = require('${pathBetween(entry, path)}');`,
+    }));
   },
 });
 
@@ -135,12 +140,17 @@ async function bundleAll() {
   // What one bundle takes from another is known once it is made.
   for (const write of [false, true]) {
     for (const entry of entries) {
-      const own = taken.get(entry) ?? new Set();
+      const own = [...(taken.get(entry) ?? [])];
+      // Plain objects: the getters of a module would be functions, each compiled for its first call.
+      const objects = own.map(async (file, i) => {
+        const properties = (await namesOf(file)).map((name) => `${name}: file${i}.${name}`);
+        return `'${file}': { ${properties.join()} }`;
+      });
       const lines = [
         "'use strict';",
         `export * from './${entry}';`,
-        ...[...own].map((file, i) => `import * as file${i} from './${file}';`),
-        `export const files = { ${[...own].map((file, i) => `'${file}': file${i}`).join()} };`,
+        ...own.map((file, i) => `import * as file${i} from './${file}';`),
+        `export const files = { ${(await Promise.all(objects)).join()} };`,
       ];
       await bundle({
         stdin: { contents: lines.join('\n'), resolveDir: lib },

@@ -1,22 +1,18 @@
-import type { Graph, GraphNode } from '../graph';
+import type { Graph } from '../graph';
+import { Rewriter } from '../rewriter';
 
 /** Removes nodes and tensors that no output depends on. */
 export function removeDead(graph: Graph): Graph {
-  const needed = new Set([...graph.outputs, ...graph.inputs.map(({ name }) => name)]);
-  const nodes: GraphNode[] = [];
+  const rewriter = new Rewriter(graph);
   for (const node of [...graph.nodes].reverse()) {
-    if (!node.outputs.some((name) => needed.has(name))) continue;
-    nodes.push(node);
-    for (const name of node.inputs) needed.add(name);
+    if (!node.outputs.some((name) => rewriter.isRead(name))) rewriter.remove(node);
   }
-  const kept = <T>(map: ReadonlyMap<string, T>): Map<string, T> =>
-    new Map([...map].filter(([name]) => needed.has(name)));
-  const made = new Set([...needed, ...nodes.flatMap((node) => node.outputs)]);
-  nodes.reverse();
-  return {
-    ...graph,
-    nodes,
-    tensors: kept(graph.tensors),
-    values: new Map([...graph.values].filter(([name]) => made.has(name))),
-  };
+  const { nodes } = rewriter.finish();
+  const read = new Set([...graph.outputs, ...nodes.flatMap(({ inputs }) => inputs)]);
+  const known = new Set([...read, ...graph.inputs.map(({ name }) => name), ...nodes.flatMap(({ outputs }) => outputs)]);
+  return { ...graph, nodes, tensors: picked(graph.tensors, read), values: picked(graph.values, known) };
+}
+
+function picked<T>(map: ReadonlyMap<string, T>, names: ReadonlySet<string>): Map<string, T> {
+  return new Map([...map].filter(([name]) => names.has(name)));
 }
