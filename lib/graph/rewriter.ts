@@ -26,10 +26,11 @@ export class Rewriter {
     this.#values = graph.values as ReadonlyMap<string, ValueType<number>>;
   }
 
-  /** Iterates the nodes in order. Skips those that have been removed meanwhile, and new ones. */
-  *nodes(): Generator<GraphNode> {
-    const slots = this.#links?.slots.slice() ?? this.#graph.nodes;
-    for (const node of slots) if (node && (this.#links?.places.has(node) ?? true)) yield node;
+  /** Iterates the nodes with one of these operators, or all, in order. Skips those that have been removed meanwhile, and new ones. */
+  *nodes(...ops: readonly string[]): Generator<GraphNode> {
+    const slots = this.#links?.slots ?? this.#graph.nodes;
+    const wanted = slots.filter((node) => node !== undefined && (ops.length === 0 || ops.includes(node.op)));
+    for (const node of wanted as readonly GraphNode[]) if (this.#links?.places.has(node) ?? true) yield node;
   }
 
   /** The node that makes a value; nothing for inputs and constants. */

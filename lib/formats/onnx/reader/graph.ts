@@ -42,7 +42,7 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Draf
   const functions = new Functions(file.functions, additions);
   let count = 0;
   for (const node of graph.nodes) {
-    for (const plain of functions.inline(node)) {
+    for (const plain of file.functions.length > 0 ? functions.inline(node) : [node]) {
       if (++count % stepNodes === 0) yield;
       yield* reader.add(plain);
     }

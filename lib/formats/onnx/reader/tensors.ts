@@ -48,6 +48,9 @@ export function* readTensor(fields: TensorFields, external: ExternalBytes): Step
   }
   const raw = fields.location === 1 ? external(fields) : fields.rawData;
   const listed = fields[field];
+  // Without steps, as most tensors are.
+  if (raw && dtype === 'F32' && raw.length === 4 * count && raw.byteOffset % 4 === 0)
+    return { type, data: new Float32Array(raw.buffer, raw.byteOffset, count), dims };
   const elements =
     raw || !listed
       ? yield* stepsWithin(place, fixed(dtype, raw ?? new Uint8Array(), count))

@@ -47,7 +47,7 @@ const families: Families = {
 export function computeIntegers(graph: Graph): Graph {
   const integers = new Integers(graph, families);
   const { rewriter } = integers;
-  for (const node of rewriter.nodes()) if (node.op === 'quantizeLinear') integers.convert(node);
+  for (const node of rewriter.nodes('quantizeLinear')) integers.convert(node);
   for (const node of rewriter.nodes()) productInFloats(node, integers);
   return fuseIntegers(removeDead(rewriter.finish()));
 }
