@@ -102,7 +102,9 @@ export class WireReader {
   }
 
   #readVarint(): void {
-    let [low, middle, high] = [0, 0, 0];
+    let low = 0;
+    let middle = 0;
+    let high = 0;
     for (let shift = 0; ; shift += 7) {
       if (shift > 63) throw new Error('a number of more than 64 bits');
       const byte = this.#bytes[this.position++];
