@@ -12,7 +12,7 @@
 namespace qarepvgg::test {
 namespace {
 
-TEST(settle) {
+TEST(settle_floats) {
   test.repeat(1000, [](Rng& rng) {
     std::vector<float> values(rng.between(0, 10000));
     for (float& value : values) value = static_cast<float>(rng.uniform(-3, 3));
