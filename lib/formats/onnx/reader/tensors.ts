@@ -36,26 +36,32 @@ const elementTypes: Readonly<Record<number, readonly [Dtype, 'floats' | 'ints' |
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for dims that do not fit the bytes; ERR_MODEL_INCOMPATIBLE for strings and the like.
  */
 export function* readTensor(fields: TensorFields, external: ExternalBytes): Steps<GraphTensor> {
-  const place = `tensor ${quote(fields.name ?? '')}`;
   const { dims, dataType = 0 } = fields;
   const type = dataTypeOf(dataType);
   const known = elementTypes[dataType];
-  if (!type || !known) throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers', `type ${dataType}`);
+  if (!type || !known)
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(fields), 'a tensor of numbers', `type ${dataType}`);
   const [dtype, field] = known;
   const count = sizeOf(dims);
   if (!dims.every((dim) => dim >= 0) || !Number.isSafeInteger(count * 8)) {
-    throw mismatch('ERR_MODEL_FORMAT', `${place}, dims`, 'sizes from 0 with a product below 2^50', describeList(dims));
+    const expected = 'sizes from 0 with a product below 2^50';
+    throw mismatch('ERR_MODEL_FORMAT', `${placeOf(fields)}, dims`, expected, describeList(dims));
   }
   const raw = fields.location === 1 ? external(fields) : fields.rawData;
   const listed = fields[field];
   // Without steps, as most tensors are.
   if (raw && dtype === 'F32' && raw.length === 4 * count && raw.byteOffset % 4 === 0)
     return { type, data: new Float32Array(raw.buffer, raw.byteOffset, count), dims };
+  const place = placeOf(fields);
   const elements =
     raw || !listed
       ? yield* stepsWithin(place, fixed(dtype, raw ?? new Uint8Array(), count))
       : yield* stepsWithin(place, list(dtype, field, listed, count));
   return { ...(yield* stepsWithin(place, inGraphType(dtype, elements))), dims };
+}
+
+function placeOf({ name = '' }: TensorFields): string {
+  return `tensor ${quote(name)}`;
 }
 
 function* fixed(dtype: Dtype, bytes: Uint8Array, count: number): Steps<NodeJS.TypedArray> {
