@@ -341,6 +341,13 @@ export interface Addon {
   adviseHugePages(buffer: ArrayBuffer): void;
   /** Frees the memory of a buffer at once; the buffer is then empty. */
   releaseMemory(buffer: ArrayBuffer): void;
+  /**
+   * Moves floats in a buffer to the last place before theirs that is aligned, off the JavaScript thread. Nothing else may use them, or
+   * the bytes between, until the promise resolves to the numbers of the tensors that are not finite.
+   *
+   * @param places Of each tensor: the place of its first byte, and how many floats it has.
+   */
+  settleFloats(buffer: ArrayBuffer, places: Float64Array): Promise<readonly number[]>;
   /** Runs off the JavaScript thread; the image is copied before it returns. */
   transformImage(image: Uint8Array, transform: ImageTransform): Promise<Uint8Array | Float32Array>;
   Program: new (spec: ProgramSpec) => Program;

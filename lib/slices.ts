@@ -1,4 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate } from 'node:timers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
  * Work in steps: at each `yield` it may pause. One definition serves both {@link inSlices} and {@link atOnce}. A step takes
@@ -19,7 +20,7 @@ export async function inSlices<T>(steps: Steps<T>): Promise<T> {
     const { done, value } = steps.next();
     if (done) return value;
     if (heldFor() < sliceMilliseconds) continue;
-    await setImmediate();
+    await nextTurn();
     heldFor();
   }
 }
@@ -31,7 +32,7 @@ let beginning: number | undefined;
 function heldFor(): number {
   if (beginning !== undefined) return performance.now() - beginning;
   beginning = performance.now();
-  setImmediate().then(() => {
+  setImmediate(() => {
     beginning = undefined;
   });
   return 0;

@@ -24,19 +24,6 @@ const mainEntry = {
   },
 };
 
-/**
- * Of the library for protocol buffers two classes are used; the whole takes longer to load than an ONNX file to read.
- *
- * @type {import('esbuild').Plugin}
- */
-const wireFormat = {
-  name: 'wire-format',
-  setup: ({ onResolve }) => {
-    const path = fileURLToPath(import.meta.resolve('@bufbuild/protobuf/wire'));
-    onResolve({ filter: /^@bufbuild\/protobuf\/wire$/ }, () => ({ path, sideEffects: false }));
-  },
-};
-
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [lib, dist] = [join(root, 'lib'), join(root, 'dist')];
 
@@ -84,14 +71,31 @@ const fromOthers = (ownerOf, entry, taken) => ({
       const isOurs = !found.external && !file.startsWith('..');
       return isOurs && ownerOf(file) !== entry ? { path: file, namespace: 'others' } : found;
     });
-    onResolve({ filter: /()/, namespace: 'others' }, ({ path }) => ({ path, external: true }));
-    onLoad({ filter: /()/, namespace: 'others' }, ({ path }) => {
+    onResolve({ filter: /()/, namespace: 'others' }, ({ path }) => ({ path, namespace: 'bundles' }));
+    onLoad({ filter: /()/, namespace: 'others' }, async ({ path }) => {
       const owner = ownerOf(path);
       taken.get(owner)?.add(path);
-      return { contents: `module.exports = require('${pathBetween(entry, owner)}').files['${path}'];` };
+      // By name: what esbuild makes of a whole module takes longer to load than this package's code.
+      const names = (await namesOf(path)).join();
+      return { contents: `import { files } from '${owner}'; export const { ${names} } = files['${path}'];` };
     });
+    // Once: Node looks for a file again and again that another one has loaded.
+    onResolve({ filter: /()/, namespace: 'bundles' }, ({ path }) => ({ path, external: true }));
+    onLoad({ filter: /()/, namespace: 'bundles' }, ({ path }) => ({
+      contents: `export const { files } = require('${pathBetween(entry, path)}');`,
+    }));
   },
 });
+
+/** @type {Map<string, Promise<string[]>>} */
+const knownNames = new Map();
+
+/** The exports of a file below lib/. @param {string} file */
+function namesOf(file) {
+  const names = knownNames.get(file) ?? look(file, [later(file)]).then((found) => found.names);
+  knownNames.set(file, names);
+  return names;
+}
 
 /** The library's own entry, below lib/. */
 const mainFile = 'index.ts';
@@ -136,17 +140,22 @@ async function bundleAll() {
   // What one bundle takes from another is known once it is made.
   for (const write of [false, true]) {
     for (const entry of entries) {
-      const own = taken.get(entry) ?? new Set();
+      const own = [...(taken.get(entry) ?? [])];
+      // Plain objects: the getters of a module would be functions, each compiled for its first call.
+      const objects = own.map(async (file, i) => {
+        const properties = (await namesOf(file)).map((name) => `${name}: file${i}.${name}`);
+        return `'${file}': { ${properties.join()} }`;
+      });
       const lines = [
         "'use strict';",
         `export * from './${entry}';`,
-        ...[...own].map((file, i) => `import * as file${i} from './${file}';`),
-        `export const files = { ${[...own].map((file, i) => `'${file}': file${i}`).join()} };`,
+        ...own.map((file, i) => `import * as file${i} from './${file}';`),
+        `export const files = { ${(await Promise.all(objects)).join()} };`,
       ];
       await bundle({
         stdin: { contents: lines.join('\n'), resolveDir: lib },
         outfile: bundleOf(entry),
-        plugins: [fromOthers(ownerOf, entry, taken), later(entry), wireFormat],
+        plugins: [fromOthers(ownerOf, entry, taken), later(entry)],
         write,
       });
     }

@@ -6,7 +6,7 @@ import { constantNodes } from './fold-constants';
 import type { Graph, GraphNode, ValueType } from './graph';
 import { opOf } from './ops';
 import type { SketchNode } from './ops/op';
-import { placeOf } from './specialize';
+import { NodeView } from './specialize';
 
 /** Where faults go. */
 export interface NodeFaults {
@@ -17,8 +17,10 @@ export interface NodeFaults {
  * Reports nodes that cannot be computed whatever the dims of a run are, as far as attributes, constants and inputs show it:
  * attributes that contradict the weights, forms that the engine does not have, parameters that are computed from data, weights that
  * are not finite.
+ *
+ * @param finite Names of tensors that are known to be finite.
  */
-export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
+export function* checkNodes(graph: Graph, faults: NodeFaults, finite: ReadonlySet<string>): Steps<void> {
   const constants = constantNodes(graph);
   const data = dataValues(graph, constants);
   const sources = sourcesOf(graph);
@@ -30,13 +32,12 @@ export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
   for (const node of graph.nodes) {
     if (constants.has(node)) continue;
     if (node.op in weights) yield;
-    const place = placeOf(node);
     const { check, parameters = [], onnx } = opOf(node);
     const inputs = node.inputs.map((name) => known.get(name));
-    const sketch: SketchNode = { node, attributes: node.attributes, inputs, place };
+    const sketch = new NodeView(node, inputs);
     try {
       check?.(sketch);
-      checkWeights(node, graph.tensors, place);
+      checkWeights(sketch, graph.tensors, finite);
       for (const i of parameters) {
         const name = node.inputs[i];
         if (name === undefined) continue;
@@ -44,11 +45,11 @@ export function* checkNodes(graph: Graph, faults: NodeFaults): Steps<void> {
         const isDynamic = node.op in weights && sources(name) & sources(node.inputs[0] as string);
         if (!data.has(name) && !isDynamic) continue;
         const expected = `input ${i} (${quote(name)}) to follow from constants and from the dims of the inputs`;
-        throw mismatch('ERR_MODEL_INCOMPATIBLE', place, expected, 'one that is computed from data');
+        throw mismatch('ERR_MODEL_INCOMPATIBLE', sketch.place, expected, 'one that is computed from data');
       }
     } catch (error) {
       if (!(error instanceof QARepVGGError)) throw error;
-      faults.refused(node.name, onnx, error, place);
+      faults.refused(node.name, onnx, error, sketch.place);
     }
   }
 }
@@ -82,11 +83,14 @@ const weights: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** A network whose training diverged has weights that are not; its results would be NaN. Other constants may be: masks. */
-function checkWeights({ op, inputs }: GraphNode, tensors: Graph['tensors'], place: string): void {
+function checkWeights(view: SketchNode, tensors: Graph['tensors'], finite: ReadonlySet<string>): void {
+  const { op, inputs } = view.node;
   for (const i of weights[op] ?? []) {
     const name = inputs[i] ?? '';
+    if (finite.has(name)) continue;
     const data = tensors.get(name)?.data;
-    if (types.isFloat32Array(data) && data.length > 0) within(`${place}, ${quote(name)}`, () => checkFinite(data));
+    if (!types.isFloat32Array(data) || data.length === 0) continue;
+    within(`${view.place}, ${quote(name)}`, () => checkFinite(data));
   }
 }
 

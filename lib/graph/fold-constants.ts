@@ -4,11 +4,9 @@ import { type Graph, type GraphNode, type GraphTensor, sizeOf, type Value } from
 import { lowerGraph } from './lower';
 import { opOf } from './ops';
 import type { OpNode } from './ops/op';
+import { optimize } from './passes';
 import { quantizedOps } from './quantized-ops';
 import { constantsLimit, elementsOf, nodeView } from './specialize';
-
-/** Few files need them. */
-const passes = (): typeof import('./passes') => require('./passes');
 
 /**
  * Computes weights that the file has as nodes on constants, such as a product of two matrices. Operators without an `evaluate` of
@@ -85,7 +83,7 @@ async function inEngine({ node, inputs }: OpNode): Promise<readonly GraphTensor[
     values: new Map(),
   };
   const dims = new Map(fed.map(({ name, tensor }) => [name, tensor.dims]));
-  const special = await inSlices(passes().optimize(graph, dims));
+  const special = await inSlices(optimize(graph, dims));
   const spec = { ...lowerGraph(special), independent: false, algorithm: 'gemm', threads: 0 } as const;
   const native = await addon.createSession(spec);
   try {

@@ -26,10 +26,11 @@ export class Rewriter {
     this.#values = graph.values as ReadonlyMap<string, ValueType<number>>;
   }
 
-  /** Iterates the nodes in order. Skips those that have been removed meanwhile, and new ones. */
-  *nodes(): Generator<GraphNode> {
-    const slots = this.#links?.slots.slice() ?? this.#graph.nodes;
-    for (const node of slots) if (node && (this.#links?.places.has(node) ?? true)) yield node;
+  /** Iterates the nodes with one of these operators, or all, in order. Skips those that have been removed meanwhile, and new ones. */
+  *nodes(...ops: readonly string[]): Generator<GraphNode> {
+    const slots = this.#links?.slots ?? this.#graph.nodes;
+    const wanted = slots.filter((node) => node !== undefined && (ops.length === 0 || ops.includes(node.op)));
+    for (const node of wanted as readonly GraphNode[]) if (this.#links?.places.has(node) ?? true) yield node;
   }
 
   /** The node that makes a value; nothing for inputs and constants. */
@@ -167,12 +168,12 @@ export class Rewriter {
 
   /** Returns the changed graph; the original one if nothing has changed. */
   finish(): Graph {
-    if (!this.#isChanged) {
-      if (this.#links) unchanged.set(this.#graph.nodes, this.#links);
-      return this.#graph;
-    }
-    const nodes = this.#links?.inOrder() ?? this.#graph.nodes;
-    return { ...this.#graph, nodes, tensors: this.#tensors, values: this.#values };
+    const nodes = this.#isChanged ? this.#links?.settle() : undefined;
+    const graph = this.#isChanged
+      ? { ...this.#graph, nodes: nodes ?? this.#graph.nodes, tensors: this.#tensors, values: this.#values }
+      : this.#graph;
+    if (this.#links) ready.set(graph.nodes, this.#links);
+    return graph;
   }
 
   get #linked(): Links {
@@ -190,18 +191,18 @@ export class Rewriter {
   }
 }
 
-/** Of passes that have found nothing to do: the next one may begin with them. */
-const unchanged = new WeakMap<readonly GraphNode[], Links>();
+/** Those of graphs that a pass has made or left as they are: the next one continues with them. */
+const ready = new WeakMap<readonly GraphNode[], Links>();
 
 function linksOf(nodes: readonly GraphNode[]): Links {
-  const links = unchanged.get(nodes) ?? new Links(nodes);
-  unchanged.delete(nodes);
+  const links = ready.get(nodes) ?? new Links(nodes);
+  ready.delete(nodes);
   return links;
 }
 
 /** Nodes by slot, by their outputs and by their inputs. */
 class Links {
-  readonly slots: (GraphNode | undefined)[];
+  slots: (GraphNode | undefined)[];
   /** New nodes to insert before the one in a slot. */
   readonly before = new Map<number, GraphNode[]>();
   readonly places = new Map<GraphNode, number>();
@@ -232,8 +233,19 @@ class Links {
     for (const name of node.inputs) this.readers.get(name)?.delete(node);
   }
 
-  inOrder(): GraphNode[] {
-    return this.slots.flatMap((node, i) => [...(this.before.get(i) ?? []), ...(node ? [node] : [])]);
+  /** Gives every node a slot; returns the nodes in order. */
+  settle(): readonly GraphNode[] {
+    const nodes: GraphNode[] = [];
+    this.slots.forEach((node, i) => {
+      nodes.push(...(this.before.get(i) ?? []));
+      if (node) nodes.push(node);
+    });
+    this.before.clear();
+    this.slots = [...nodes];
+    nodes.forEach((node, i) => {
+      this.places.set(node, i);
+    });
+    return nodes;
   }
 }
 

@@ -1,4 +1,4 @@
-import { describeList, mismatch, quote, within } from '../errors';
+import { describeList, mismatch, quote } from '../errors';
 import { atOnce, type Steps } from '../slices';
 import { type Graph, type GraphNode, type GraphTensor, sizeOf, type ValueType } from './graph';
 import { opOf } from './ops';
@@ -44,7 +44,7 @@ export function* specializeSteps(graph: Graph, inputs: InputDims): Steps<Graph> 
     const view = nodeView(node, values, tensors);
     const outputs = opOf(node).infer(view);
     outputs.forEach((output, i) => {
-      within(view.place, () => checkSize(output, most));
+      checkSize(output, most, view);
       if (node.outputs[i]) values.set(node.outputs[i], output);
     });
     const folded = fold(view, outputs, left);
@@ -70,7 +70,23 @@ export function nodeView(
     if (tensor) return { type: tensor.type, dims: tensor.dims, tensor };
     return values.get(name) as ValueType<number>;
   };
-  return { node, attributes: node.attributes, inputs: node.inputs.map(operandOf), place: placeOf(node) };
+  return new NodeView(node, node.inputs.map(operandOf));
+}
+
+/** A node with its inputs. Its place is put together when a message names it. */
+export class NodeView<Input extends ValueType> {
+  readonly attributes: GraphNode['attributes'];
+
+  constructor(
+    readonly node: GraphNode,
+    readonly inputs: readonly (Input | undefined)[],
+  ) {
+    this.attributes = node.attributes;
+  }
+
+  get place(): string {
+    return placeOf(this.node);
+  }
 }
 
 /** What messages call a node. */
@@ -99,8 +115,8 @@ export function elementsOf(types: readonly (ValueType<number> | undefined)[]): n
   return types.reduce((sum, type) => sum + (type ? sizeOf(type.dims) : 0), 0);
 }
 
-function checkSize({ dims }: ValueType<number>, most: number): void {
-  if (dims.some((dim) => !(dim >= 0))) throw mismatch('ERR_SHAPE', 'dims from 0', describeList(dims));
+function checkSize({ dims }: ValueType<number>, most: number, node: OpNode): void {
+  if (dims.some((dim) => !(dim >= 0))) throw mismatch('ERR_SHAPE', node.place, 'dims from 0', describeList(dims));
   if (sizeOf(dims) <= most) return;
-  throw mismatch('ERR_LIMIT', `at most ${most} elements in a value`, `dims ${describeList(dims)}`);
+  throw mismatch('ERR_LIMIT', node.place, `at most ${most} elements in a value`, `dims ${describeList(dims)}`);
 }

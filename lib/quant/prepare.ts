@@ -43,6 +43,6 @@ function foldConstants(graph: Graph, inputs: InputDims): Graph {
 /** Removes nodes that return their input for any dims. */
 function dropCopies(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) if (node.op === 'identity' || node.op === 'dropout') rewriter.bypass(node);
+  for (const node of rewriter.nodes('identity', 'dropout')) rewriter.bypass(node);
   return rewriter.finish();
 }

@@ -1,4 +1,4 @@
-// `adviseHugePages` and `releaseMemory` of binding.d.ts.
+// `adviseHugePages`, `releaseMemory` and `settleFloats` of binding.d.ts.
 #pragma once
 
 #include <napi.h>

@@ -37,6 +37,7 @@ const REQUIRED = [
   'dist/formats/onnx/bundle.js',
   'dist/formats/torch/bundle.js',
   'dist/graph/passes/bundle.js',
+  'dist/graph/passes/integers/bundle.js',
   'dist/quant/bundle.js',
   'dist/serve/bundle.js',
   'dist/train/bundle.js',

@@ -127,10 +127,14 @@ describe('bundles', () => {
     [
       'quantize',
       `await q.quantize(${tiny}.reparameterize(), [q.randn([2, 3, 8, 8])])`,
-      'graph/passes/bundle.js quant/bundle.js',
+      'graph/passes/bundle.js graph/passes/integers/bundle.js quant/bundle.js',
     ],
     ['new Trainer', `await new q.Trainer(${tiny}).step(q.randn([2, 3, 8, 8]), [0, 1])`, 'train/bundle.js'],
-    ['importOnnx', `await q.importOnnx(new Uint8Array(20)).catch(() => undefined)`, 'formats/onnx/bundle.js'],
+    [
+      'importOnnx',
+      `await q.importOnnx(new Uint8Array(20)).catch(() => undefined)`,
+      'formats/onnx/bundle.js graph/passes/bundle.js',
+    ],
     [
       'loadStateDict',
       `await q.loadStateDict(Buffer.from('PK\\x03\\x04'.padEnd(30))).catch(() => undefined)`,

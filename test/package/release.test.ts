@@ -83,7 +83,8 @@ describe('contents of the package', () => {
     scripts/build-native.mjs scripts/build-ts.mjs`.split(/\s+/);
   const sources = ['index.ts', 'cli/index.ts'];
   const dist = `dist/qarepvgg.js dist/bundle.js dist/formats/onnx/bundle.js dist/formats/torch/bundle.js
-    dist/graph/passes/bundle.js dist/quant/bundle.js dist/serve/bundle.js dist/train/bundle.js dist/vision/bundle.js
+    dist/graph/passes/bundle.js dist/graph/passes/integers/bundle.js dist/quant/bundle.js dist/serve/bundle.js
+    dist/train/bundle.js dist/vision/bundle.js
     dist/index.js dist/index.d.ts dist/cli/index.js dist/cli/index.d.ts`.split(/\s+/);
   const prebuilds = ['qarepvgg.node', 'libgomp.so.1', 'build-info.json'].map((file) => `prebuilds/linux-x64/${file}`);
   const complete = [...rest, ...dist, ...prebuilds];

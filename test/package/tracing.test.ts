@@ -15,7 +15,7 @@ const target = `${process.platform}-${process.arch}`;
 beforeAll(() => {
   for (const name of ['dist', 'models', 'package.json'])
     cpSync(path.join(root, name), path.join(own, name), { recursive: true });
-  const dependencies = ['bindings', 'file-uri-to-path', '@bufbuild/protobuf'];
+  const dependencies = ['bindings', 'file-uri-to-path'];
   for (const name of dependencies) {
     cpSync(path.join(root, 'node_modules', name), path.join(modules, name), { recursive: true });
   }

@@ -24,10 +24,10 @@ import { checkSum, withSum } from './checksum';
 import { decodeFile, encodeFile } from './file';
 import { tensorBytes, valueInfo, type WrittenGraph, writtenGraph } from './model-graph';
 import { readExternal } from './reader/external';
-import { readGraph } from './reader/graph';
-import { type ExternalBytes, moveIntoPlace } from './reader/tensors';
+import { checkedGraph, readGraph } from './reader/graph';
+import { settleFloats } from './reader/settle';
+import type { ExternalBytes } from './reader/tensors';
 import {
-  type AttributeFields,
   float32,
   type Graph,
   graph as graphFields,
@@ -36,8 +36,6 @@ import {
   int32,
   type ModelDraft,
   type ModelFile,
-  type NodeFields,
-  type TensorFields,
   uint8,
 } from './schema';
 import { describeTraits, isTrait, readTraits } from './traits';
@@ -69,30 +67,25 @@ export async function importModel(
 ): Promise<Network | QuantizedModel | Model> {
   const file = await inSlices(decodeFile(bytes));
   if (isOwn(file)) return inSlices(parseOwn(file));
-  return modelOf(await inSlices(inPlace(file)), await readExternal(file, folder));
+  const external = await readExternal(file, folder);
+  if (!file.graph) return modelOf(file, external);
+  const { graph, finite } = settleFloats(file.graph);
+  return modelOf({ ...file, graph }, external, finite);
 }
 
-function* inPlace(file: ModelFile): Steps<ModelFile> {
-  if (!file.graph) return file;
-  const initializers: TensorFields[] = [];
-  for (const tensor of file.graph.initializers) initializers.push(yield* moveIntoPlace(tensor));
-  const nodes: NodeFields[] = [];
-  for (const node of file.graph.nodes) {
-    const attributes: AttributeFields[] = [];
-    for (const attribute of node.attributes) {
-      const { tensor } = attribute;
-      attributes.push(tensor ? { ...attribute, tensor: yield* moveIntoPlace(tensor) } : attribute);
-    }
-    nodes.push({ ...node, attributes });
-  }
-  return { ...file, graph: { ...file.graph, initializers, nodes } };
-}
-
-/** A model of other origin. */
-export async function modelOf(file: ModelFile, external: ExternalBytes): Promise<Model> {
+/**
+ * A model of other origin.
+ *
+ * @param finite Names of tensors that are known to be finite. Until it resolves, the numbers of tensors may not be in place.
+ */
+export async function modelOf(
+  file: ModelFile,
+  external: ExternalBytes,
+  finite: Promise<ReadonlySet<string>> = Promise.resolve(new Set<string>()),
+): Promise<Model> {
   const metadata = new Map(file.metadata.map(({ key = '', value = '' }) => [key, value]));
-  const read = await inSlices(readGraph(file, external));
-  const graph = quantizedForm(await foldConstants(read));
+  const [draft, known] = await Promise.all([inSlices(readGraph(file, external)), finite]);
+  const graph = quantizedForm(await foldConstants(await inSlices(checkedGraph(draft, known))));
   return new Model(graph, readTraits(metadata));
 }
 

@@ -61,14 +61,16 @@ export async function importOnnx<M extends Network | QuantizedModel | Model = Ne
 /** Same as {@link importOnnx}, without expecting a kind. */
 export async function readOnnx(source: string | Uint8Array): Promise<Network | QuantizedModel | Model> {
   return withinFile(source, async () => {
-    const reading = useFile(source, (file) => {
-      if (file.size <= maxBytes) return file.read(file.size);
-      throw mismatch('ERR_LIMIT', `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
+    const bytes = await useFile(source, (file) => {
+      if (file.size > maxBytes) {
+        throw mismatch('ERR_LIMIT', `at most ${maxBytes} bytes, the limit of protocol buffers`, `${file.size}`);
+      }
+      const reading = file.read(file.size);
+      later(); // while the file is read
+      return reading;
     });
-    const { importModel } = later(); // while the file is read
-    const bytes = await reading;
     checkStart(bytes, 'ONNX');
-    return importModel(bytes, typeof source === 'string' ? dirname(source) : undefined);
+    return later().importModel(bytes, typeof source === 'string' ? dirname(source) : undefined);
   });
 }
 

@@ -146,10 +146,10 @@ export function knownDims({ inputs }: SketchNode, index: number): readonly numbe
 }
 
 /** Returns an input. @throws {QARepVGGError} ERR_MODEL_FORMAT if it is absent. */
-export function operand({ inputs, place }: OpNode, index: number): Operand {
-  const found = inputs[index];
+export function operand(node: OpNode, index: number): Operand {
+  const found = node.inputs[index];
   if (found) return found;
-  throw mismatch('ERR_MODEL_FORMAT', place, `an input ${index}`, 'none');
+  throw mismatch('ERR_MODEL_FORMAT', node.place, `an input ${index}`, 'none');
 }
 
 /** Returns an input of `evaluate`, whose inputs are all constants. */

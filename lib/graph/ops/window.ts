@@ -37,31 +37,42 @@ export function windowOf(node: WindowNode, dims: readonly number[], kernelOf?: r
   const { auto_pad: auto, kernel_shape: kernelShape = kernelOf } = node.attributes;
   if (rank < 1) throw unfit(node, 'an input of 3 dims or more', describeList(dims));
   if (!kernelShape) throw unfit(node, 'the attribute kernel_shape', 'none');
-  const { pads, ...window } = listsOf(node, rank, kernelShape, kernelOf);
-  if (pads) return { ...window, pads };
-  const { kernel, strides, dilations } = window;
+  const lists = listsOf(node, rank, kernelShape, kernelOf);
+  const { kernel, strides, dilations, pads } = lists;
+  if (pads) return lists as Window;
   const totals = kernel.map((size, i) => {
     const [stride, length] = [strides[i] as number, dims[i + 2] as number];
     const reach = (size - 1) * (dilations[i] as number) + 1;
     return Math.max(0, (Math.ceil(length / stride) - 1) * stride + reach - length);
   });
-  return { ...window, pads: splitPads(totals, auto) };
+  return { kernel, strides, dilations, pads: splitPads(totals, auto) };
 }
 
 /** The lists of the attributes; no padding where it follows from the dims of the input. */
-function listsOf(node: WindowSketch, rank: number, kernelShape: readonly number[], kernelOf?: readonly number[]) {
-  const { auto_pad: auto, pads } = node.attributes;
-  const list = (name: 'strides' | 'dilations'): readonly number[] =>
-    checked(node, name, node.attributes[name] ?? Array(rank).fill(1), rank, 1);
+function listsOf(
+  node: WindowSketch,
+  rank: number,
+  kernelShape: readonly number[],
+  kernelOf?: readonly number[],
+): Omit<Window, 'pads'> & { readonly pads: readonly number[] | undefined } {
+  const { strides = Array(rank).fill(1), dilations = Array(rank).fill(1) } = node.attributes;
   const kernel = checked(node, 'kernel_shape', kernelShape, rank, 1);
   if (kernelOf && !(kernel.length === kernelOf.length && kernel.every((size, i) => size === kernelOf[i]))) {
     throw unfit(node, `kernel_shape ${describeList(kernelOf)}, as the weights have`, describeList(kernel));
   }
-  const window = { kernel, strides: list('strides'), dilations: list('dilations') };
-  if (auto === 'NOTSET')
-    return { ...window, pads: checked(node, 'pads', pads ?? Array(2 * rank).fill(0), 2 * rank, 0) };
-  if (auto === 'VALID') return { ...window, pads: Array<number>(2 * rank).fill(0) };
-  if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') return { ...window, pads: undefined };
+  return {
+    kernel,
+    strides: checked(node, 'strides', strides, rank, 1),
+    dilations: checked(node, 'dilations', dilations, rank, 1),
+    pads: givenPads(node, rank),
+  };
+}
+
+function givenPads(node: WindowSketch, rank: number): readonly number[] | undefined {
+  const { auto_pad: auto, pads = Array(2 * rank).fill(0) } = node.attributes;
+  if (auto === 'NOTSET') return checked(node, 'pads', pads, 2 * rank, 0);
+  if (auto === 'VALID') return Array(2 * rank).fill(0);
+  if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') return undefined;
   throw unfit(node, 'auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER', auto);
 }
 

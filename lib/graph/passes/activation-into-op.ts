@@ -11,12 +11,12 @@ const storingVectors = ['quantizedConv', 'quantizedConvTranspose'];
 const fewChannels = 8;
 
 /** Functions of one number. */
-const functions: ReadonlySet<string> = new Set(['clip', ...Object.keys(unaryOps)]);
+const functions = ['clip', ...Object.keys(unaryOps)];
 
 /** Moves an activation into the op before it, if nothing else reads that op's output. */
 export function activationIntoOp(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
+  for (const node of rewriter.nodes(...functions)) {
     const activation = activationOf(node, rewriter);
     const maker = activation && rewriter.soleMaker(node.inputs[0]);
     if (!activation || !maker || maker.activation || !stores(maker, activation, rewriter)) continue;
@@ -35,7 +35,6 @@ function stores({ op, outputs }: GraphNode, { kind }: Activation, rewriter: Rewr
 function activationOf(node: GraphNode, rewriter: Rewriter): Activation | undefined {
   const [x, ...bounds] = node.inputs;
   const isFloat = rewriter.value(x ?? '')?.type === 'float32' && !node.activation;
-  if (!isFloat || !functions.has(node.op) || bounds.some((name) => name !== '' && !rewriter.tensor(name)))
-    return undefined;
+  if (!isFloat || bounds.some((name) => name !== '' && !rewriter.tensor(name))) return undefined;
   return opOf(node).lower?.(rewriter.view(node)).attributes as Activation | undefined;
 }

@@ -4,8 +4,8 @@ import { Rewriter } from '../rewriter';
 /** Moves an Affine with equal numbers for all channels into the activation before it. */
 export function affineIntoActivation(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    const [scale, shift] = node.op === 'affine' && !node.activation ? [one(node, 'scale'), one(node, 'shift')] : [];
+  for (const node of rewriter.nodes('affine')) {
+    const [scale, shift] = node.activation ? [] : [one(node, 'scale'), one(node, 'shift')];
     const maker = rewriter.soleMaker(node.inputs[0]);
     if (scale === undefined || shift === undefined || !maker?.activation || !takesMore(maker)) continue;
     rewriter.remove(maker);

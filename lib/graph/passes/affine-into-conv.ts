@@ -6,8 +6,7 @@ import { numbersOf } from '../tensors';
 /** Folds an Affine after a convolution into its weights and biases, in double. */
 export function affineIntoConv(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    if (node.op !== 'affine') continue;
+  for (const node of rewriter.nodes('affine')) {
     const before = rewriter.soleMaker(node.inputs[0]);
     if (!before || before.activation) continue;
     if (before.op === 'affine') rewriter.replace(node, composed(before, node));

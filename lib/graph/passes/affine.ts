@@ -2,10 +2,12 @@ import { type Graph, type GraphNode, sameDims, sizeOf } from '../graph';
 import { nodeOf, Rewriter } from '../rewriter';
 import { listOf } from '../tensors';
 
+const operators = ['add', 'mul', 'sub', 'div'];
+
 /** Writes batch norms, and Add, Sub, Mul and Div of images with a constant for each channel or for all, as Affine. */
 export function findAffine(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
+  for (const node of rewriter.nodes('batchNormalization', ...operators)) {
     const found = node.op === 'batchNormalization' ? batchNorm(node, rewriter) : arithmetic(node, rewriter);
     if (!found || rewriter.value(found.input).type !== 'float32') continue;
     const { input, scale, shift } = found;
@@ -39,10 +41,7 @@ function batchNorm(node: GraphNode, rewriter: Rewriter): Affine | undefined {
   return { input, scale, shift: beta.map((value, c) => value - (mean[c] as number) * (scale[c] as number)) };
 }
 
-const operators: ReadonlySet<string> = new Set(['add', 'mul', 'sub', 'div']);
-
 function arithmetic(node: GraphNode, rewriter: Rewriter): Affine | undefined {
-  if (!operators.has(node.op)) return undefined;
   const [a = '', b = ''] = node.inputs;
   const right = channelNumbers(b, a, node, rewriter);
   const left = right ? undefined : channelNumbers(a, b, node, rewriter);
@@ -83,8 +82,7 @@ function channelNumbers(name: string, other: string, node: GraphNode, rewriter: 
 /** Writes each Affine that no convolution has absorbed as Mul and Add. */
 export function writeAffine(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    if (node.op !== 'affine') continue;
+  for (const node of rewriter.nodes('affine')) {
     const { scale, shift } = node.attributes as unknown as Affine;
     const value = rewriter.value(node.outputs[0] as string);
     const constant = (list: readonly number[], hint: string): string => {

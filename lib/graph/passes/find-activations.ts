@@ -9,7 +9,7 @@ import { listOf } from '../tensors';
  */
 export function findActivations(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
+  for (const node of rewriter.nodes('clip', 'mul', 'div', 'max')) {
     for (const find of [relu, hardSigmoid, gate, lateDivision, leakyRelu]) {
       const found = node.activation ? undefined : find(node, rewriter);
       if (!found) continue;

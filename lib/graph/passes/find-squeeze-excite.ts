@@ -7,8 +7,8 @@ import { nodeOf, Rewriter } from '../rewriter';
  */
 export function findSqueezeExcite(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    const found = node.op === 'mul' && !node.activation ? squeezeExcite(node, rewriter) : undefined;
+  for (const node of rewriter.nodes('mul')) {
+    const found = node.activation ? undefined : squeezeExcite(node, rewriter);
     if (!found) continue;
     const inputs = [found.source, ...found.layers.flatMap((layer) => matrixAndBias(layer, rewriter))];
     rewriter.replace(node, nodeOf(node, 'squeezeExcite', inputs));

@@ -8,9 +8,7 @@ import { tensorOf } from '../tensors';
  */
 export function lowerGemm(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    if (node.op === 'gemm') pixelConv(node, rewriter) || product(node, rewriter);
-  }
+  for (const node of rewriter.nodes('gemm')) pixelConv(node, rewriter) || product(node, rewriter);
   return rewriter.finish();
 }
 

@@ -5,11 +5,11 @@ import { type InputDims, specialize, specializeSteps } from '../specialize';
 import { activationIntoOp } from './activation-into-op';
 import { writeAffine } from './affine';
 import { affineIntoActivation } from './affine-into-activation';
+import { computeIntegers } from './compute-integers';
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
 import { findSqueezeExcite } from './find-squeeze-excite';
 import { lowerGemm } from './gemm';
-import { computeIntegers } from './integers';
 import { intoConvs } from './into-convs';
 import { moveTransposes } from './move-transposes';
 import { padIntoConv } from './pad-into-conv';
@@ -22,7 +22,7 @@ import { residualIntoConv } from './residual-into-conv';
 import { roundTensors } from './round-tensors';
 import { writeOut, writeOutConversions } from './write-out';
 
-export { countProducts, isIntegerProduct, type Products } from './integers';
+export { countProducts, isIntegerProduct, type Products } from './integer-products';
 
 /** Folds nodes whose inputs the passes before have made constant. */
 const fold: Pass = (graph) => {

@@ -24,9 +24,9 @@ interface Branch {
  */
 export function mergeBranches(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const sum of rewriter.nodes()) {
+  for (const sum of rewriter.nodes('add')) {
     const dims = rewriter.dims(sum.outputs[0]);
-    if (sum.op !== 'add' || dims.length !== 4) continue;
+    if (dims.length !== 4) continue;
     if (!sum.inputs.every((name) => sameDims(rewriter.dims(name), dims))) continue;
     const found = pair(branchesOf(sum.inputs[0] as string, rewriter), branchesOf(sum.inputs[1] as string, rewriter));
     const merged = found && merge(found, sum, rewriter);

@@ -10,8 +10,7 @@ type Form = Pick<GraphNode, 'op' | 'inputs' | 'attributes'>;
  */
 export function moveTransposes(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    if (node.op !== 'transpose') continue;
+  for (const node of rewriter.nodes('transpose')) {
     const form = moved(node.inputs[0] as string, permutationOf(node, rewriter), node, rewriter);
     if (form) rewriter.replace(node, { ...form, name: node.name, outputs: node.outputs });
   }

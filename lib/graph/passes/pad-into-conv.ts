@@ -7,8 +7,8 @@ import { Rewriter } from '../rewriter';
 /** Moves a Pad with zeros along spatial axes into the convolution after it. */
 export function padIntoConv(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const conv of rewriter.nodes()) {
-    const pad = conv.op === 'conv' ? rewriter.maker(conv.inputs[0]) : undefined;
+  for (const conv of rewriter.nodes('conv')) {
+    const pad = rewriter.maker(conv.inputs[0]);
     const pads = pad && zeroPads(pad, rewriter);
     if (!pad || !pads) continue;
     const own = convWindow(rewriter.view(conv)).pads;

@@ -20,11 +20,10 @@ const elementwise = [
  */
 export function linesAsPlanes(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
+  for (const node of rewriter.nodes(...sliding, ...elementwise)) {
     if (rewriter.dims(node.outputs[0]).length !== 3) continue;
     if (sliding.includes(node.op)) widen(node, rewriter);
-    else if (elementwise.includes(node.op) && node.inputs.some((name) => isPlane(name, rewriter)))
-      widenElementwise(node, rewriter);
+    else if (node.inputs.some((name) => isPlane(name, rewriter))) widenElementwise(node, rewriter);
   }
   const result = rewriter.finish();
   return result === graph ? graph : removeDead(result);

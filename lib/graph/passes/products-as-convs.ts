@@ -12,8 +12,8 @@ const fewestWeights = 1024;
  */
 export function productsAsConvs(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    const matrix = node.op === 'matMul' ? rewriter.tensor(node.inputs[1]) : undefined;
+  for (const node of rewriter.nodes('matMul')) {
+    const matrix = rewriter.tensor(node.inputs[1]);
     const rank = rewriter.dims(node.inputs[0]).length;
     if (matrix?.type === 'float32' && matrix.dims.length === 2 && matrix.data.length >= fewestWeights && rank >= 2)
       write(node, matrix, rewriter);

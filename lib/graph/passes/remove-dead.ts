@@ -1,22 +1,15 @@
-import type { Graph, GraphNode } from '../graph';
+import type { Graph, GraphTensor } from '../graph';
+import { Rewriter } from '../rewriter';
 
-/** Removes nodes and tensors that no output depends on. */
+/** Removes nodes and tensors that no output depends on. The values of these nodes stay in the map. */
 export function removeDead(graph: Graph): Graph {
-  const needed = new Set([...graph.outputs, ...graph.inputs.map(({ name }) => name)]);
-  const nodes: GraphNode[] = [];
+  const rewriter = new Rewriter(graph);
   for (const node of [...graph.nodes].reverse()) {
-    if (!node.outputs.some((name) => needed.has(name))) continue;
-    nodes.push(node);
-    for (const name of node.inputs) needed.add(name);
+    if (!node.outputs.some((name) => rewriter.isRead(name))) rewriter.remove(node);
   }
-  const kept = <T>(map: ReadonlyMap<string, T>): Map<string, T> =>
-    new Map([...map].filter(([name]) => needed.has(name)));
-  const made = new Set([...needed, ...nodes.flatMap((node) => node.outputs)]);
-  nodes.reverse();
-  return {
-    ...graph,
-    nodes,
-    tensors: kept(graph.tensors),
-    values: new Map([...graph.values].filter(([name]) => made.has(name))),
-  };
+  const tensors = new Map<string, GraphTensor>();
+  graph.tensors.forEach((tensor, name) => {
+    if (rewriter.isRead(name)) tensors.set(name, tensor);
+  });
+  return { ...rewriter.finish(), tensors };
 }

@@ -7,8 +7,7 @@ const kinds = ['flatten', 'squeeze', 'unsqueeze', 'reshape'];
 /** Writes every node that only changes dims as Reshape, and merges chains of them. */
 export function unifyReshapes(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const node of rewriter.nodes()) {
-    if (!kinds.includes(node.op)) continue;
+  for (const node of rewriter.nodes(...kinds)) {
     const dims = rewriter.dims(node.outputs[0]);
     const before = rewriter.maker(node.inputs[0]);
     const source = before?.op === 'reshape' && !before.activation ? before.inputs[0] : node.inputs[0];

@@ -4,9 +4,9 @@ import { Rewriter } from '../rewriter';
 /** Moves a sum into the convolution that makes one of its operands: the convolution adds the other operand before it stores. */
 export function residualIntoConv(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
-  for (const sum of rewriter.nodes()) {
+  for (const sum of rewriter.nodes('add')) {
     const [a, b] = sum.inputs;
-    if (sum.op !== 'add' || a === b) continue;
+    if (a === b) continue;
     const dims = rewriter.dims(sum.outputs[0]);
     if (!sum.inputs.every((name) => sameDims(rewriter.dims(name), dims) && !rewriter.tensor(name))) continue;
     // The second operand first: its convolution usually comes last, and the sum's own activation may move into it.

@@ -7,8 +7,8 @@ import { type ExternalBytes, readTensor } from './tensors';
 
 const texts = new TextDecoder('utf-8', { fatal: true });
 
-/** Reads the value of an attribute. @throws {Error} if it is a graph or missing. */
-export function* readAttribute(fields: AttributeFields, external: ExternalBytes): Steps<AttributeValue> {
+/** Reads the value of an attribute, unless it is a tensor. @throws {Error} if it is a graph or missing. */
+export function readAttribute(fields: AttributeFields): AttributeValue | undefined {
   switch (fields.type ?? guessType(fields)) {
     case attributeTypes.float:
       return fields.float ?? 0;
@@ -17,8 +17,7 @@ export function* readAttribute(fields: AttributeFields, external: ExternalBytes)
     case attributeTypes.text:
       return texts.decode(fields.text ?? new Uint8Array());
     case attributeTypes.tensor:
-      if (fields.tensor) return yield* readTensor(fields.tensor, external);
-      throw new Error('no tensor');
+      return undefined;
     case attributeTypes.floats:
       return fields.floats;
     case attributeTypes.ints:
@@ -28,6 +27,12 @@ export function* readAttribute(fields: AttributeFields, external: ExternalBytes)
     default:
       throw new Error('a graph, or an unknown type');
   }
+}
+
+/** Reads the tensor of an attribute. @throws {Error} if it has none. */
+export function* readTensorIn({ tensor }: AttributeFields, external: ExternalBytes): Steps<AttributeValue> {
+  if (tensor) return yield* readTensor(tensor, external);
+  throw new Error('no tensor');
 }
 
 /** Files from before 2017 do not name types. */

@@ -18,13 +18,18 @@ const stepNodes = 2 ** 10;
 /** The opsets that are read. A few forms before opset 7 are refused because of their attributes. */
 const opsets = [1, 21] as const;
 
+/** A graph that {@link checkedGraph} has to check, and what is known to be wrong with its nodes. */
+export interface DraftGraph {
+  readonly graph: Graph;
+  readonly faults: Faults;
+}
+
 /**
- * Reads the graph of a model file.
+ * Reads the graph of a model file, but not the numbers of its floats.
  *
- * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
- * is not consistent.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE, ERR_MODEL_FORMAT
  */
-export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Graph> {
+export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<DraftGraph> {
   const { graph } = file;
   if (!graph) throw mismatch('ERR_MODEL_FORMAT', 'a model with a graph', 'none');
   const opset = readOpset(file);
@@ -37,7 +42,7 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Grap
   const functions = new Functions(file.functions, additions);
   let count = 0;
   for (const node of graph.nodes) {
-    for (const plain of functions.inline(node)) {
+    for (const plain of file.functions.length > 0 ? functions.inline(node) : [node]) {
       if (++count % stepNodes === 0) yield;
       yield* reader.add(plain);
     }
@@ -51,9 +56,20 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Grap
   const ordered = faults.count > 0 ? reader.nodes : inOrder(reader.nodes, given, faults);
   yield;
   const nodes = withComputedOutputs(ordered, outputs, faults);
-  yield* checkNodes({ inputs, outputs, nodes, tensors, values: known }, faults);
+  return { graph: { inputs, outputs, nodes, tensors, values: known }, faults };
+}
+
+/**
+ * @param finite Names of tensors that are known to be finite.
+ * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
+ * is not consistent; ERR_NON_FINITE.
+ */
+export function* checkedGraph({ graph, faults }: DraftGraph, finite: ReadonlySet<string>): Steps<Graph> {
+  yield* checkNodes(graph, faults, finite);
   faults.check();
-  const made = new Set([...given, ...nodes.flatMap((node) => node.outputs)]);
+  const { inputs, outputs, nodes, tensors } = graph;
+  const values = [...inputs.map(({ name }) => name), ...tensors.keys(), ...nodes.flatMap((node) => node.outputs)];
+  const made = new Set(values);
   const odd = repeated(outputs) ?? outputs.find((name) => !made.has(name));
   if (odd !== undefined || outputs.length === 0) {
     throw mismatch(
@@ -63,7 +79,7 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Grap
       describeList(odd === undefined ? [] : [odd]),
     );
   }
-  return { inputs, outputs, nodes, tensors, values: known };
+  return graph;
 }
 
 /** Drops outputs that are not computed; they are faults if something reads them. */

@@ -5,7 +5,7 @@ import type { Additions, FileNode, Op } from '../../../graph/ops/op';
 import { tensorOf } from '../../../graph/tensors';
 import type { Steps } from '../../../slices';
 import type { NodeFields } from '../schema';
-import { completeAttributes, readAttribute } from './attributes';
+import { completeAttributes, readAttribute, readTensorIn } from './attributes';
 import type { Faults } from './faults';
 import type { ExternalBytes } from './tensors';
 
@@ -40,8 +40,10 @@ export class NodeReader {
       const attributes = new Map<string, AttributeValue>();
       for (const attribute of fields.attributes) {
         const key = attribute.name ?? '';
+        if (obsolete.includes(key)) continue;
         if (attributes.has(key)) throw new Error(`attribute ${key} twice`);
-        attributes.set(key, yield* stepsWithin(key, readAttribute(attribute, this.#external)));
+        const value = readAttribute(attribute) ?? (yield* stepsWithin(key, readTensorIn(attribute, this.#external)));
+        attributes.set(key, value);
       }
       for (const node of this.#upgrade({ name, op: opType, inputs, outputs, attributes })) {
         this.nodes.push(this.#finish(node));
@@ -61,29 +63,34 @@ export class NodeReader {
 
   /** Turns attributes of older opsets into inputs. */
   #moveAttributes(node: FileNode, { moved = [] }: Op): FileNode {
+    const older = moved.filter(({ opset }) => this.#opset < opset);
+    if (older.length === 0) return { ...node, inputs: withoutAbsent(node.inputs) };
     const attributes = new Map(node.attributes);
-    for (const name of obsolete) attributes.delete(name);
     const inputs = [...node.inputs];
-    for (const { attribute, input, opset } of moved) {
-      if (this.#opset >= opset) continue;
+    for (const { attribute, input } of older) {
       const value = attributes.get(attribute);
       attributes.delete(attribute);
       while (inputs.length < input) inputs.push('');
       inputs[input] = value === undefined ? '' : this.#additions.tensor(asTensor(attribute, value));
     }
-    while (inputs.length > 0 && inputs.at(-1) === '') inputs.pop();
-    return { ...node, inputs, attributes };
+    return { ...node, inputs: withoutAbsent(inputs), attributes };
   }
 
   #finish(node: FileNode): GraphNode {
     const op = opNamed(node.op) as string;
     const { inputs: inputRange, outputs: outputRange = [1, 1], attributes } = ops[op] as Op;
-    const outputs = [...node.outputs];
-    while (outputs.at(-1) === '') outputs.pop();
+    const outputs = withoutAbsent(node.outputs);
     checkCount('inputs', node.inputs.length, inputRange);
     checkCount('outputs', outputs.length, outputRange);
     return { name: node.name, op, inputs: node.inputs, outputs, attributes: completeAttributes(node, attributes) };
   }
+}
+
+/** Names without the last ones that are absent. */
+function withoutAbsent(names: readonly string[]): readonly string[] {
+  let count = names.length;
+  while (names[count - 1] === '') count--;
+  return count === names.length ? names : names.slice(0, count);
 }
 
 /** Attributes of the first opsets that do not change the result of inference. */

@@ -31,8 +31,8 @@ export function inOrder(nodes: readonly GraphNode[], given: ReadonlySet<string>,
     }
   };
   for (const node of nodes) {
-    const open = [...new Set(node.inputs)].filter((input) => !done.has(input));
-    missing.set(node, open.length);
+    const open = node.inputs.filter((input, i) => !done.has(input) && node.inputs.indexOf(input) === i);
+    if (open.length > 0) missing.set(node, open.length);
     for (const input of open) {
       const others = readers.get(input);
       if (others) others.push(node);

@@ -1,4 +1,3 @@
-import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { describeList, mismatch, quote, stepsWithin } from '../../../errors';
 import { dataTypeOf } from '../../../graph/data-types';
 import { type GraphTensor, sizeOf } from '../../../graph/graph';
@@ -6,6 +5,7 @@ import type { Steps } from '../../../slices';
 import { arrayOf, bytesPerElement, type Dtype } from '../../dtypes';
 import { inGraphType } from '../../graph-types';
 import type { TensorFields } from '../schema';
+import { WireReader } from '../wire-format';
 
 /** How many bytes are copied in one step. */
 const stepBytes = 2 ** 22;
@@ -36,18 +36,23 @@ const elementTypes: Readonly<Record<number, readonly [Dtype, 'floats' | 'ints' |
  * @throws {QARepVGGError} ERR_MODEL_FORMAT for dims that do not fit the bytes; ERR_MODEL_INCOMPATIBLE for strings and the like.
  */
 export function* readTensor(fields: TensorFields, external: ExternalBytes): Steps<GraphTensor> {
-  const place = `tensor ${quote(fields.name ?? '')}`;
   const { dims, dataType = 0 } = fields;
   const type = dataTypeOf(dataType);
   const known = elementTypes[dataType];
-  if (!type || !known) throw mismatch('ERR_MODEL_INCOMPATIBLE', place, 'a tensor of numbers', `type ${dataType}`);
+  if (!type || !known)
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', placeOf(fields), 'a tensor of numbers', `type ${dataType}`);
   const [dtype, field] = known;
   const count = sizeOf(dims);
   if (!dims.every((dim) => dim >= 0) || !Number.isSafeInteger(count * 8)) {
-    throw mismatch('ERR_MODEL_FORMAT', `${place}, dims`, 'sizes from 0 with a product below 2^50', describeList(dims));
+    const expected = 'sizes from 0 with a product below 2^50';
+    throw mismatch('ERR_MODEL_FORMAT', `${placeOf(fields)}, dims`, expected, describeList(dims));
   }
   const raw = fields.location === 1 ? external(fields) : fields.rawData;
   const listed = fields[field];
+  // Without steps, as most tensors are.
+  if (raw && dtype === 'F32' && raw.length === 4 * count && raw.byteOffset % 4 === 0)
+    return { type, data: new Float32Array(raw.buffer, raw.byteOffset, count), dims };
+  const place = placeOf(fields);
   const elements =
     raw || !listed
       ? yield* stepsWithin(place, fixed(dtype, raw ?? new Uint8Array(), count))
@@ -55,28 +60,13 @@ export function* readTensor(fields: TensorFields, external: ExternalBytes): Step
   return { ...(yield* stepsWithin(place, inGraphType(dtype, elements))), dims };
 }
 
+function placeOf({ name = '' }: TensorFields): string {
+  return `tensor ${quote(name)}`;
+}
+
 function* fixed(dtype: Dtype, bytes: Uint8Array, count: number): Steps<NodeJS.TypedArray> {
   if (bytes.length !== count * bytesPerElement(dtype)) throw wrongSize(count, dtype, `${bytes.length} bytes`);
   return arrayOf(dtype, yield* aligned(bytes, bytesPerElement(dtype)));
-}
-
-/** A field of at least this many bytes has three or more bytes before it: its number, and a length of two or more bytes. */
-const roomyField = 128;
-
-/**
- * Aligns the floats of a tensor by moving them in place, over the length that precedes them in the file, because a copy would
- * touch new memory. Use it only for bytes that nothing else reads, and only once after decoding.
- */
-export function* moveIntoPlace(fields: TensorFields): Steps<TensorFields> {
-  const { rawData, dataType } = fields;
-  const shift = (rawData?.byteOffset ?? 0) % Float32Array.BYTES_PER_ELEMENT;
-  if (!rawData || shift === 0 || dataType !== 1 || rawData.length < roomyField) return fields;
-  const moved = new Uint8Array(rawData.buffer, rawData.byteOffset - shift, rawData.length);
-  for (let start = 0; start < moved.length; start += stepBytes) {
-    if (start > 0) yield;
-    moved.set(rawData.subarray(start, start + stepBytes), start);
-  }
-  return { ...fields, rawData: moved };
 }
 
 /** The bytes themselves if they are aligned to the element's size, otherwise a copy. */
@@ -99,14 +89,13 @@ function* list(dtype: Dtype, field: string, bytes: Uint8Array, count: number): S
   // A varint takes at least one byte.
   if (bytes.length < count) throw wrongSize(count, dtype, `${bytes.length} bytes`);
   const result = arrayOf(dtype, new Uint8Array(count * bytesPerElement(dtype)));
-  const reader = new BinaryReader(bytes);
+  const reader = new WireReader(bytes);
   for (let i = 0; i < count; i++) {
     if (i % listStep === listStep - 1) yield;
-    if (reader.pos >= reader.len) throw wrongSize(count, dtype, String(i));
-    const value = BigInt(reader.int64());
-    result[i] = (dtype === 'I64' || dtype === 'U64' ? value : Number(value)) as never;
+    if (reader.isAtEnd) throw wrongSize(count, dtype, String(i));
+    result[i] = (dtype === 'I64' || dtype === 'U64' ? reader.bigInteger() : reader.integer()) as never;
   }
-  if (reader.pos < reader.len) throw wrongSize(count, dtype, 'more');
+  if (!reader.isAtEnd) throw wrongSize(count, dtype, 'more');
   return result;
 }
 
