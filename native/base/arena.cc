@@ -18,7 +18,7 @@ namespace {
 
 #ifdef __linux__
 constexpr std::size_t kHugePage = 2 << 20;
-constexpr std::size_t kMappedFrom = 2 * kHugePage;
+constexpr std::size_t kMappedFrom = kHugePage;
 
 std::size_t page_bytes() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 

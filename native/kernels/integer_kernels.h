@@ -46,7 +46,7 @@ struct IntegerTile {
 
 // Products of 16-bit words for Winograd: out[m][lane] = sum over steps k and the two words e of a step of
 //   input[m * input_pixel + 2 * k + e] * weights[k][lane][e]
-struct ProductTile {
+struct IntegerProductTile {
   const std::int16_t* input;
   std::ptrdiff_t input_pixel;  // in words
   std::size_t steps;
@@ -161,7 +161,7 @@ struct IntegerKernels {
   // Indexed by [NV - 1][MR - 1].
   void (*conv[kMaxTileVectors][kMaxTileRows])(const IntegerTile&);
   void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const IntegerTile&);
-  void (*products[kMaxTileVectors][kMaxTileRows])(const ProductTile&);
+  void (*products[kMaxTileVectors][kMaxTileRows])(const IntegerProductTile&);
   IntegerWinogradKernels winograd;
 
   // For 3x3 and 5x5, indexed by [5x5][stride - 1], null where there are some with dots; then for any window.

@@ -88,14 +88,34 @@ inline constexpr int kWinogradSide = 6, kWinogradPoints = kWinogradSide * kWinog
 // pixels on that side. Point number row * 9 + column.
 inline constexpr int kStridedSide = 9;
 
+// Transformed inputs and products of them: numbers of a point are [channels / 16][tile][16], so that the tiles that a
+// kernel multiplies at once lie in one piece of memory.
+inline constexpr int kWinogradBlock = 16;
+
+// One tile of products at a point, accumulated in registers over all channels:
+//   out[m][lane] = sum over blocks b and channels c of input[b * block + m * 16 + c] * weights[b][c][lane]
+// for m = 0..MR-1 tiles of the image and NV vectors of lanes.
+struct ProductTile {
+  const float* input;
+  std::ptrdiff_t block;  // from a block of 16 channels to the next
+  std::size_t blocks;
+  const float* weights;  // [blocks][16][NV * lanes]
+  float* out;            // [MR][NV * lanes]
+  bool accumulate;       // adds to what is there
+  // Memory that the next tiles will stream. Each channel prefetches NV cache lines and advances by prefetch_step
+  // floats.
+  const float* prefetch;
+  std::size_t prefetch_step;
+};
+
 // Pixels of a tile -> its points. The pixels are those of the input; or, for stride 1, 4x4 (2x4, 4x2, 2x2) pixels of
 // the gradient of the output, to which the transpose of the output transform is applied.
 struct WinogradInput {
   const float* in;
   std::ptrdiff_t pixel, row;
-  float* out;  // [point][channels]
-  std::ptrdiff_t point;
   std::size_t channels;  // a multiple of 16
+  float* out;            // [point][channels / 16][16]
+  std::ptrdiff_t point, block;
 };
 
 // Products at the points -> 4x4 (2x4, 4x2, 2x2) output pixels, plus bias, clamped.
@@ -159,6 +179,7 @@ struct KernelTable {
   // Indexed by [NV - 1][MR - 1].
   void (*conv[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
   void (*conv_prefetch[kMaxTileVectors][kMaxTileRows])(const ConvTile&);
+  void (*products[kMaxTileVectors][kMaxTileRows])(const ProductTile&);
   void (*outer[kMaxTileVectors][kMaxTileRows])(const OuterTile&);
 
   // out[c * out_row + r] = in[r * in_row + c] for rows x columns numbers.

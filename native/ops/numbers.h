@@ -77,7 +77,10 @@ struct FloatNumbers {
   using Product = float;
   static constexpr std::size_t kStepWords = 1;
   static constexpr std::size_t kWinogradStrides = 2;  // the largest stride
-  static constexpr bool kKeepsTaps = true;            // whether a kernel computes points from taps
+  // Which panels are better where two kinds compute as fast: here those whose weights at a point take less of the
+  // first-level cache.
+  static constexpr int kWinogradVectors = 2;
+  static constexpr bool kKeepsTaps = true;  // whether a kernel computes points from taps
   using WinogradWeights = qarepvgg::WinogradWeights;
   using WinogradOutput = qarepvgg::WinogradOutput;
 
@@ -88,17 +91,21 @@ struct FloatNumbers {
   static void transform(const KernelTable& kernels, const WinogradWeights& call) {
     kernels.tensor->winograd_weights(call);
   }
-  static const auto& products(const KernelTable& kernels) { return kernels.conv_prefetch; }
-  // A tile of products, but for its place.
-  static ConvTile product_tile(std::size_t pixel, std::size_t steps, std::size_t width) {
-    static constexpr std::ptrdiff_t kTap = 0;
-    ConvTile tile{};
-    tile.input_pixel = signed_size(pixel);
-    tile.taps = &kTap;
-    tile.tap_count = 1;
-    tile.steps = steps;
-    tile.out_pixel = signed_size(width);
-    tile.valid = width;
+  static const auto& products(const KernelTable& kernels) { return kernels.products; }
+  // Transformed inputs of a point are [channels / block][tile][block].
+  static std::size_t winograd_block(std::size_t) { return kWinogradBlock; }
+  static WinogradInput winograd_input(float* out, std::size_t point, std::size_t block) {
+    WinogradInput call{};
+    call.out = out;
+    call.point = signed_size(point);
+    call.block = signed_size(block);
+    return call;
+  }
+  // A tile of products, but for its place. tile, block: words from a tile, a block to the next.
+  static ProductTile product_tile(std::size_t, std::size_t block, std::size_t channels) {
+    ProductTile tile{};
+    tile.block = signed_size(block);
+    tile.blocks = channels / kWinogradBlock;
     return tile;
   }
 };
@@ -151,6 +158,7 @@ struct IntegerNumbers {
   using Product = std::int32_t;
   static constexpr std::size_t kStepWords = 2;
   static constexpr std::size_t kWinogradStrides = 1;
+  static constexpr int kWinogradVectors = 3;  // wide panels read the transformed input less often
   static constexpr bool kKeepsTaps = false;
   struct WinogradWeights {
     const std::int8_t* weight;
@@ -169,10 +177,17 @@ struct IntegerNumbers {
   static const IntegerWinogradKernels& winograd(const IntegerKernels& kernels, std::size_t) { return kernels.winograd; }
   static void transform(const IntegerKernels& kernels, const WinogradWeights& call);
   static const auto& products(const IntegerKernels& kernels) { return kernels.products; }
-  static ProductTile product_tile(std::size_t pixel, std::size_t steps, std::size_t) {
-    ProductTile tile{};
+  static std::size_t winograd_block(std::size_t channels) { return channels; }
+  static IntegerWinogradInput winograd_input(std::int16_t* out, std::size_t point, std::size_t) {
+    IntegerWinogradInput call{};
+    call.out = out;
+    call.point = signed_size(point);
+    return call;
+  }
+  static IntegerProductTile product_tile(std::size_t pixel, std::size_t, std::size_t channels) {
+    IntegerProductTile tile{};
     tile.input_pixel = signed_size(pixel);
-    tile.steps = steps;
+    tile.steps = channels / kStepWords;
     return tile;
   }
 };

@@ -22,6 +22,9 @@ constexpr std::size_t kStreamedChannels = 128 * 128, kStreamedPixels = 100;
 // So many tiles share the points that a block computes from taps.
 constexpr std::size_t kManyTiles = 24;
 
+// Points are computed of so many input channels at a time, so that they and their taps stay in the second-level cache.
+constexpr std::size_t kTapDepth = 128;
+
 constexpr std::int64_t kExactBelow = 1 << 25;
 
 std::size_t block_limit(const ConvShape& shape, std::size_t word) {
@@ -77,8 +80,7 @@ typename Winograd<Numbers>::Weights Winograd<Numbers>::keeps(const ConvShape& sh
 template <class Numbers>
 Panels Winograd<Numbers>::choose(const ConvShape& shape, const Kernels& kernels) {
   const std::size_t tiles = std::min(WinogradTiles::per_image(shape), WinogradTiles::kMaxBlockTiles);
-  // Prefers wide panels, which read the transformed input less often.
-  return choose_panels(shape.out_c / shape.groups, tiles, kernels, 3);
+  return choose_panels(shape.out_c / shape.groups, tiles, kernels, Numbers::kWinogradVectors);
 }
 
 template <class Numbers>
@@ -156,6 +158,11 @@ std::size_t Winograd<Numbers>::v_point() const {
 }
 
 template <class Numbers>
+std::size_t Winograd<Numbers>::v_block() const {
+  return tiles_.largest_block() * Numbers::winograd_block(shape_.in_c);
+}
+
+template <class Numbers>
 std::size_t Winograd<Numbers>::m_point() const {
   return tiles_.largest_block() * panels_.width() + kAlignment / sizeof(Product);
 }
@@ -163,9 +170,14 @@ std::size_t Winograd<Numbers>::m_point() const {
 template <class Numbers>
 std::size_t Winograd<Numbers>::scratch_bytes() const {
   const std::size_t point = checked_add(v_point() * sizeof(Word), m_point() * sizeof(Product));
-  const std::size_t depth = shape_.in_c / shape_.groups;
-  const std::size_t rows = kept_ == Weights::kTaps ? 2 * kSide * spaced<Word>(depth * panels_.width()) : 0;
+  const std::size_t rows = kept_ == Weights::kTaps ? 2 * kSide * spaced<Word>(depth_at_once() * panels_.width()) : 0;
   return checked_add(checked_add(checked_mul(points(), point), patch_bytes() + rows * sizeof(Word)), kAlignment);
+}
+
+template <class Numbers>
+std::size_t Winograd<Numbers>::depth_at_once() const {
+  const std::size_t depth = shape_.in_c / shape_.groups;
+  return kept_ == Weights::kTaps ? std::min(depth, kTapDepth) : depth;
 }
 
 template <class Numbers>
@@ -183,12 +195,14 @@ void Winograd<Numbers>::run_items(const Map& in, const Packed* weights, const Ou
   std::byte* patch = reinterpret_cast<std::byte*>(m + points() * m_point());
   const Scratch scratch{v, m, reinterpret_cast<Packed*>(patch), reinterpret_cast<Word*>(patch + patch_bytes())};
   const auto& kernels = Numbers::winograd(*kernels_, shape_.stride).input;
+  const std::size_t lane_block = Numbers::winograd_block(shape_.in_c);
   for (std::size_t item = items.first; item < last;) {
     const std::size_t index = item / panels, end = std::min(last, (index + 1) * panels);
     const Block block = tiles_.block_at(index);
     if (!held.is(index))
       for (std::size_t t = 0; t < block.count; ++t)
-        transform_tile(block.tiles[t], {shape_.stride, 1}, in, kernels, v + t * shape_.in_c, v_point(), scratch.patch);
+        transform_tile(block.tiles[t], {shape_.stride, 1}, in, kernels,
+                       Numbers::winograd_input(v + t * lane_block, v_point(), v_block()), scratch.patch);
     for (; item < end; ++item) run_panel(block, item % panels, weights, output, out, scratch);
   }
 }
@@ -200,23 +214,32 @@ void Winograd<Numbers>::run_panel(const Block& block, std::size_t index, const P
   // Channels fill their lanes, so this is also the first channel.
   const std::size_t lane = group * panels_.padded() + panel * panels_.width();
   const std::size_t width = panels_.panel_width(panel), depth = shape_.in_c / shape_.groups;
-  multiply(block, group, panel, reinterpret_cast<const Word*>(weights) + lane * kept_numbers() * depth, scratch);
+  const Word* words = reinterpret_cast<const Word*>(weights) + lane * kept_numbers() * depth;
+  for (std::size_t k = 0; k < depth; k += depth_at_once())
+    multiply(block, group, panel, {k, std::min(depth - k, depth_at_once())}, words, scratch);
   for (std::size_t t = 0; t < block.count; ++t)
     transform_output(block.tiles[t], scratch.m + t * width, output, lane, width, out, scratch.patch);
 }
 
 template <class Numbers>
-void Winograd<Numbers>::multiply(const Block& block, std::size_t group, std::size_t panel, const Word* weights,
-                                 const Scratch& scratch) const {
+void Winograd<Numbers>::multiply(const Block& block, std::size_t group, std::size_t panel, const Tile& channels,
+                                 const Word* weights, const Scratch& scratch) const {
   constexpr std::size_t kStep = Numbers::kStepWords;
-  const std::size_t depth = shape_.in_c / shape_.groups, steps = depth / kStep;
+  const std::size_t depth = shape_.in_c / shape_.groups, steps = channels.length / kStep;
+  const std::size_t lane_block = Numbers::winograd_block(shape_.in_c), channel = group * depth + channels.first;
+  const Word* v = scratch.v + channel / lane_block * v_block() + channel % lane_block;
   const int vectors = panels_.panel_vectors(panel);
+  const auto& kernels = Numbers::products(*kernels_)[vectors - 1];
   const std::size_t width = panels_.panel_width(panel),
                     most = static_cast<std::size_t>(kernels_->max_rows[vectors - 1]);
-  auto tile = Numbers::product_tile(shape_.in_c, steps, width);
+  auto tile = Numbers::product_tile(lane_block, v_block(), channels.length);
+  if constexpr (Numbers::kKeepsTaps) tile.accumulate = channels.first > 0;
   const bool computes = kept_ == Weights::kTaps;
-  const std::size_t side = WinogradTiles::side_points(shape_.stride), count = width * depth;
-  const std::size_t next = computes ? spaced<Word>(count) : count;
+  const std::size_t side = WinogradTiles::side_points(shape_.stride), count = width * channels.length;
+  const std::size_t next = computes ? spaced<Word>(count) : count, tap = width * depth;
+  weights += width * channels.first;
+  // The taps of the channels that follow, or of the next panel.
+  const Word* next_taps = weights + (channels.first + channels.length < depth ? count : count + (kTaps - 1) * tap);
   std::size_t first_row = 0, rows = 0;  // of the points that are computed
   for (std::size_t point = 0; point < points(); ++point) {
     const Tile range = block.with_point(point);
@@ -224,28 +247,34 @@ void Winograd<Numbers>::multiply(const Block& block, std::size_t group, std::siz
     const std::size_t row = weight_side(point / side);
     if (computes && row >= first_row + rows) {
       first_row = row;
-      rows = compute_rows(weights, row, count, scratch.rows);
+      rows = compute_rows(weights, tap, row, count, scratch.rows);
     }
     tile.weights = (computes ? scratch.rows : weights) + ((row - first_row) * kSide + weight_side(point % side)) * next;
-    const std::size_t cuts = ceil_div(range.length, most);
-    // Weights stream from memory: each cut prefetches its part of the next point's weights.
-    tile.prefetch_step = kStep * ceil_div(width, cuts);
+    const std::size_t cuts = ceil_div(range.length, most), least = range.length / cuts, longer = range.length % cuts;
+    // Weights stream from memory: each cut prefetches its part of the next point's weights, or of a quarter of a tap.
+    const std::size_t turn = point % kPoints, line = computes ? ceil_div(width, 4) : width;
+    const Word* ahead = computes ? next_taps + turn / 4 * tap + turn % 4 * line * steps : tile.weights + next;
+    tile.prefetch_step = kStep * ceil_div(line, cuts);
+    tile.prefetch = ahead;
+    tile.input = v + point * v_point() + range.first * lane_block;
+    tile.out = scratch.m + point * m_point() + range.first * width;
     for (std::size_t cut = 0; cut < cuts; ++cut) {
-      const Tile part = even_tile(range.length, cuts, cut);
-      tile.prefetch = tile.weights + next + cut * tile.prefetch_step * steps;
-      tile.input = scratch.v + point * v_point() + (range.first + part.first) * shape_.in_c + group * depth;
-      tile.out = scratch.m + point * m_point() + (range.first + part.first) * width;
-      Numbers::products(*kernels_)[vectors - 1][part.length - 1](tile);
+      const std::size_t length = least + (cut < longer);
+      kernels[length - 1](tile);
+      tile.prefetch += tile.prefetch_step * steps;
+      tile.input += length * lane_block;
+      tile.out += length * width;
     }
   }
 }
 
 template <class Numbers>
-std::size_t Winograd<Numbers>::compute_rows(const Word* taps, std::size_t row, std::size_t count, Word* points) const {
+std::size_t Winograd<Numbers>::compute_rows(const Word* taps, std::size_t tap, std::size_t row, std::size_t count,
+                                            Word* points) const {
   if constexpr (Numbers::kKeepsTaps) {
     const int rows = kWinogradRows[shape_.stride - 1][row];
     Numbers::winograd(*kernels_, shape_.stride)
-        .taps({taps, signed_size(count), count, static_cast<int>(row), rows, points, signed_size(spaced<Word>(count))});
+        .taps({taps, signed_size(tap), count, static_cast<int>(row), rows, points, signed_size(spaced<Word>(count))});
     return static_cast<std::size_t>(rows);
   }
   return 0;

@@ -88,14 +88,17 @@ class Winograd {
   void pack(Packed* packed, std::size_t step, bool turned, int threads, const SourceOf& source_of) const;
   void run_panel(const Block& block, std::size_t index, const Packed* weights, const Output& output, const Map& out,
                  const Scratch& scratch) const;
-  // Computes the products of one panel: v -> m.
-  void multiply(const Block& block, std::size_t group, std::size_t panel, const Word* weights,
+  // Computes the products of one panel: v -> m. channels: some input channels of the group, in order.
+  void multiply(const Block& block, std::size_t group, std::size_t panel, const Tile& channels, const Word* weights,
                 const Scratch& scratch) const;
-  // Computes rows of points, from `row` on, of `count` kernels of a panel. Returns how many.
-  std::size_t compute_rows(const Word* taps, std::size_t row, std::size_t count, Word* points) const;
+  // Computes rows of points, from `row` on, of `count` kernels of a panel. Returns how many. tap: from a tap of a
+  // kernel to the next.
+  std::size_t compute_rows(const Word* taps, std::size_t tap, std::size_t row, std::size_t count, Word* points) const;
+  std::size_t depth_at_once() const;  // input channels of a group that are multiplied at once
   void transform_output(const TileRef& tile, const Product* m, const Output& output, std::size_t channel,
                         std::size_t width, const Map& out, Packed* patch) const;
   std::size_t v_point() const;  // words from one point to the next in the transformed input
+  std::size_t v_block() const;  // words from one block of channels to the next
   std::size_t m_point() const;  // products from one point to the next
   std::size_t patch_bytes() const;
 

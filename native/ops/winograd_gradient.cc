@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/elementwise.h"
+#include "ops/numbers.h"
 
 namespace qarepvgg {
 namespace {
@@ -86,9 +87,14 @@ void WinogradWeightGradient::sum_block(const WinogradTiles::Block& block, const 
                                        const FeatureMap& grad_out, float* scratch, float* sums, bool accumulate) const {
   float *input = scratch, *grad = input + kPoints * input_point(), *patch = grad + kPoints * grad_point();
   for (std::size_t t = 0; t < block.count; ++t) {
-    transform_tile(block.tiles[t], {1, 1}, in, kernels_->winograd.input, input + t * shape_.in_c, input_point(), patch);
-    transform_tile(block.tiles[t], {1, 0}, grad_out, kernels_->winograd_gradient, grad + t * shape_.out_c, grad_point(),
+    // Here a tile's channels are in one piece.
+    const auto to = [](float* out, std::size_t point) {
+      return FloatNumbers::winograd_input(out, point, kWinogradBlock);
+    };
+    transform_tile(block.tiles[t], {1, 1}, in, kernels_->winograd.input, to(input + t * shape_.in_c, input_point()),
                    patch);
+    transform_tile(block.tiles[t], {1, 0}, grad_out, kernels_->winograd_gradient,
+                   to(grad + t * shape_.out_c, grad_point()), patch);
   }
 
   const std::size_t depth = shape_.in_c / shape_.groups, padded = panels_.padded();

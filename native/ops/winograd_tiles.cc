@@ -45,13 +45,21 @@ Tile WinogradTiles::Block::with_point(std::size_t point) const {
   return needs_columns ? full_columns : Tile{0, count};
 }
 
-WinogradTiles::TileRef WinogradTiles::tile_at(std::size_t index) const {
+void WinogradTiles::list(const Tile& range, TileRef* tiles) const {
   const auto side = [](std::size_t tile, std::size_t size) {
     const std::size_t length = std::min<std::size_t>(4, size - 4 * tile);
     return Side{4 * tile, length, length <= 2};
   };
-  const std::size_t tile = index % per_image_;
-  return {index / per_image_, side(tile / columns_, height_), side(tile % columns_, width_)};
+  const std::size_t first = range.first % per_image_;
+  std::size_t image = range.first / per_image_, row = first / columns_, column = first % columns_;
+  for (std::size_t t = 0; t < range.length; ++t) {
+    tiles[t] = {image, side(row, height_), side(column, width_)};
+    if (++column < columns_) continue;
+    column = 0;
+    if (4 * ++row < height_) continue;
+    row = 0;
+    ++image;
+  }
 }
 
 WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
@@ -68,8 +76,10 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
     if (tile.rows.is_short) return tile.columns.is_short ? 3 : 0;
     return tile.columns.is_short ? 2 : 1;
   };
+  TileRef tiles[kMaxBlockTiles];
+  list(range, tiles);
   std::size_t counts[4] = {};
-  for (std::size_t t = 0; t < range.length; ++t) ++counts[rank(tile_at(range.first + t))];
+  for (std::size_t t = 0; t < range.length; ++t) ++counts[rank(tiles[t])];
   Block block;
   block.count = range.length;
   block.stride = stride_;
@@ -77,10 +87,7 @@ WinogradTiles::Block WinogradTiles::block_at(std::size_t index) const {
   block.full_columns = {0, counts[0] + counts[1]};
   block.full = {counts[0], counts[1]};
   std::size_t next[4] = {0, counts[0], counts[0] + counts[1], counts[0] + counts[1] + counts[2]};
-  for (std::size_t t = 0; t < range.length; ++t) {
-    const TileRef tile = tile_at(range.first + t);
-    block.tiles[next[rank(tile)]++] = tile;
-  }
+  for (std::size_t t = 0; t < range.length; ++t) block.tiles[next[rank(tiles[t])]++] = tiles[t];
   return block;
 }
 

@@ -55,7 +55,7 @@ class WinogradTiles {
   Block block_at(std::size_t index) const;
 
  private:
-  TileRef tile_at(std::size_t index) const;  // of all images, row by row
+  void list(const Tile& range, TileRef* tiles) const;  // of the tiles of all images, row by row
 
   std::size_t stride_, images_, height_, width_;  // of the output
   std::size_t columns_, per_image_;
@@ -100,21 +100,19 @@ void copy_pixels(const T* from, std::ptrdiff_t from_row, std::ptrdiff_t from_pix
       std::copy_n(from + r * from_row + c * from_pixel, length, to + r * to_row + c * to_pixel);
 }
 
-// Transforms a tile of a map by one of these kernels to out[point * point_stride + channel]. patch: memory for the
-// pixels that a whole tile reads.
-template <class Map, class Input, class Word, class Pixel>
+// Transforms a tile of a map by one of these kernels. call: where to. patch: memory for the pixels that a whole tile
+// reads.
+template <class Map, class Input, class Pixel>
 void transform_tile(const WinogradTiles::TileRef& tile, TileSource source, const Map& map,
-                    void (*const (&kernels)[2][2])(const Input&), Word* out, std::size_t point_stride, Pixel* patch) {
+                    void (*const (&kernels)[2][2])(const Input&), Input call, Pixel* patch) {
   const auto first = [&](const WinogradTiles::Side& side) {
     return signed_size(source.stride * side.first) - signed_size(source.margin);
   };
   const std::ptrdiff_t pixel = signed_size(map.pixel());
-  Input call{map.at(tile.image, first(tile.rows), first(tile.columns)),
-             pixel,
-             signed_size(map.row()),
-             out,
-             signed_size(point_stride),
-             map.shape.pixel()};
+  call.in = map.at(tile.image, first(tile.rows), first(tile.columns));
+  call.pixel = pixel;
+  call.row = signed_size(map.row());
+  call.channels = map.shape.pixel();
   if (tile.overhangs()) {
     // The tile overhangs the border by more than the margin, where memory holds the next row, not zeros. No output of
     // integers depends on these pixels, but they must be elements in memory that may be read.

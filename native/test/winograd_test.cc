@@ -93,6 +93,25 @@ reference::Values expected_of(const Case& c) {
   return reference::convolution_data_gradient(c.x, c.weight, reference_of(turned(c.shape)), output_dims(c.shape)).data;
 }
 
+// Kernels so deep that their points are computed in several steps.
+TEST(winograd_of_deep_kernels) {
+  test.repeat(60, [&](Rng& rng) {
+    Case c;
+    const std::size_t side = rng.between(2, 6), stride = rng.between(1, 2), depth = 16 * rng.between(9, 25);
+    c.shape = {1, depth, side, side, 16 * rng.between(1, 3), 3, stride, 1, 1, 1};
+    c.transposed = false;
+    c.kept = rng.chance(0.7) ? FloatWinograd::Weights::kTaps : FloatWinograd::Weights::kPoints;
+    c.x = random_tensor(rng, input_dims(c.shape), Data::kReals);
+    c.weight = random_values(rng, c.shape.weight_elements(), Data::kReals);
+    c.before = random_tensor(rng, output_dims(c.shape), Data::kReals);
+    const reference::Values expected = expected_of(c);
+    for (const KernelTable* kernels : float_kernels()) {
+      const double error = relative_l2(run(rng, c, *kernels, 1, 1, false, {}), expected);
+      CHECK(error <= kLargestError, describe(c, *kernels), ": relative error ", error);
+    }
+  });
+}
+
 TEST(winograd_equals_reference) {
   std::vector<double> errors;
   test.repeat(1600, [&](Rng& rng) {

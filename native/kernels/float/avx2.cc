@@ -16,6 +16,7 @@ struct Vec {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), index);
   }
   static void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+  static void prefetch_near(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static Reg load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
   static void store(float* p, Reg r) { _mm256_storeu_ps(p, r); }

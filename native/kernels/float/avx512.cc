@@ -13,6 +13,7 @@ struct Vec {
 
   static __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
   static void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+  static void prefetch_near(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
   static Reg load(const float* p) { return _mm512_loadu_ps(p); }
   static Reg load_first(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
   static void store(float* p, Reg r) { _mm512_storeu_ps(p, r); }

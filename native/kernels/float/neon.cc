@@ -12,6 +12,7 @@ struct Vec {
   static constexpr int kLanes = 4;
 
   static void prefetch(const float* p) { __builtin_prefetch(p, 0, 2); }
+  static void prefetch_near(const float* p) { __builtin_prefetch(p, 0, 3); }
   static Reg load(const float* p) { return vld1q_f32(p); }
   static Reg load_first(const float* p, std::size_t n) {
     if (n >= 4) return load(p);

@@ -17,6 +17,7 @@ struct Vec {
     return {{f(0), f(1), f(2), f(3)}};
   }
   static void prefetch(const float*) {}
+  static void prefetch_near(const float*) {}
   static Reg load(const float* p) {
     return map([&](int i) { return p[i]; });
   }
