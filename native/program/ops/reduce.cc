@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 
 #include "kernels/dispatch.h"
 #include "program/ops/dispatch_type.h"
@@ -106,7 +107,25 @@ Reduction reduction_of(const std::string& name) {
   fail(code::kInvalidArg, "expected a reduction, received '", name, "'");
 }
 
-// Sums are computed in double, in the order of the elements.
+bool is_sum(Reduction kind) {
+  return kind != Reduction::kMax && kind != Reduction::kMin && kind != Reduction::kProd &&
+         kind != Reduction::kLogSumExp;
+}
+
+double of_sum(Reduction kind, double sum, std::size_t count) {
+  switch (kind) {
+    case Reduction::kMean:
+      return sum / static_cast<double>(count);
+    case Reduction::kL2:
+      return std::sqrt(sum);
+    case Reduction::kLogSum:
+      return std::log(sum);
+    default:
+      return sum;
+  }
+}
+
+// Reduces numbers one by one. Sums are computed in double.
 template <class T>
 class Accumulator {
  public:
@@ -153,16 +172,10 @@ class Accumulator {
       case Reduction::kMax:
       case Reduction::kMin:
         return extreme_;
-      case Reduction::kMean:
-        return static_cast<T>(value_ / static_cast<double>(count_));
-      case Reduction::kL2:
-        return static_cast<T>(std::sqrt(value_));
-      case Reduction::kLogSum:
-        return static_cast<T>(std::log(value_));
       case Reduction::kLogSumExp:
         return static_cast<T>(std::log(value_) + shift_);
       default:
-        return static_cast<T>(value_);
+        return static_cast<T>(of_sum(kind_, value_, count_));
     }
   }
 
@@ -190,8 +203,49 @@ class ReduceStep final : public Step {
     T* y = reinterpret_cast<T*>(at.outputs[0]);
     kept_.for_each(items, [&](const StridedLoop::Run& run) {
       const T* from = x + kept_.offset(0, run);
+      if constexpr (std::is_same_v<T, float>)
+        if (is_sum(kind_)) return write_sums(from, run.count, y + run.index);
       for (std::size_t j = 0; j < run.count; ++j, from += kept_.stride(0)) y[run.index + j] = reduced(from);
     });
+  }
+
+  void write_sums(const float* from, std::size_t count, float* y) const {
+    if (kind_ == Reduction::kL1) return write_sums(from, count, y, [](double x) { return std::fabs(x); });
+    if (kind_ == Reduction::kL2 || kind_ == Reduction::kSumSquare)
+      return write_sums(from, count, y, [](double x) { return x * x; });
+    write_sums(from, count, y, [](double x) { return x; });
+  }
+
+  // Several sums at a time if their elements are neighbours, otherwise parts of one: additions wait for each other.
+  template <class Term>
+  void write_sums(const float* from, std::size_t count, float* y, const Term& term) const {
+    const bool are_neighbours = kept_.stride(0) == 1;
+    for (std::size_t first = 0, together; first < count;
+         first += together, from += kept_.stride(0) * signed_size(together)) {
+      together = are_neighbours ? std::min(count - first, kSums) : 1;
+      double sums[kSums]{};
+      std::size_t terms = 0;
+      for (std::size_t i = 0; i < reduced_.runs(); ++i) {
+        const StridedLoop::Run run = reduced_.run(i);
+        const float* x = from + reduced_.offset(0, run);
+        terms += run.count;
+        if (together > 1)
+          for (std::size_t j = 0; j < run.count; ++j, x += reduced_.stride(0))
+            for (std::size_t k = 0; k < together; ++k) sums[k] += term(static_cast<double>(x[k]));
+        else
+          add_parts(x, run.count, term, sums);
+      }
+      if (together == 1) sums[0] = std::accumulate(sums, sums + kSums, 0.0);
+      for (std::size_t k = 0; k < together; ++k) y[first + k] = static_cast<float>(of_sum(kind_, sums[k], terms));
+    }
+  }
+  template <class Term>
+  void add_parts(const float* x, std::size_t count, const Term& term, double* sums) const {
+    const std::ptrdiff_t step = reduced_.stride(0);
+    std::size_t j = 0;
+    for (; j + kSums <= count; j += kSums, x += signed_size(kSums) * step)
+      for (std::size_t k = 0; k < kSums; ++k) sums[k] += term(static_cast<double>(x[signed_size(k) * step]));
+    for (std::size_t k = 0; j < count; ++j, ++k) sums[k] += term(static_cast<double>(x[signed_size(k) * step]));
   }
 
   T reduced(const T* from) const {
@@ -203,6 +257,8 @@ class ReduceStep final : public Step {
     }
     return sum.result();
   }
+
+  static constexpr std::size_t kSums = 32;
 
   Reduction kind_;
   StridedLoop kept_, reduced_;
