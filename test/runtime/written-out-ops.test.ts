@@ -95,6 +95,14 @@ test('Pad that cuts at one side what it adds at the other', async () => {
   expect(await run(['Pad', ['x', 'p'], ['y'], { mode: 'reflect' }], [1, 2, 3], { integers })).toEqual([2, 1, 2]);
 });
 
+test('Pad reflects at most what there is', async () => {
+  const reflect = (pads: number[]) =>
+    run(['Pad', ['x', 'p'], ['y'], { mode: 'reflect' }], [1, 2, 3], { integers: { p: pads } });
+  expect(await reflect([0, 2, 0, 2])).toEqual([3, 2, 1, 2, 3, 2, 1]);
+  const message = 'node "y" (Pad): expected pads below 3, the length of axis 1, received 3';
+  await expectRejection(reflect([0, 3, 0, 0]), 'ERR_SHAPE', message);
+});
+
 test('QuantizeLinear rounds to even and saturates; DequantizeLinear undoes it', async () => {
   const tensors = { scale: [[], [0.5]] } as const;
   expect(await run(['QuantizeLinear', ['x', 'scale'], ['y']], [-1, 0.25, 0.75, 3, 500], { tensors })).toEqual([
