@@ -276,6 +276,52 @@ bool comes_before(const T* x, std::size_t step, std::size_t i, std::size_t j, bo
   return largest ? greater : !greater;
 }
 
+// Goes along lines that lie next to each other together.
+template <class T>
+class ArgMaxStep final : public Step {
+ public:
+  ArgMaxStep(const Lines& lines, bool largest, bool last, std::size_t members)
+      : Step({lines.count, members, 4 * bytes_size(lines.count * lines.length * sizeof(T))}),
+        lines_(lines),
+        largest_(largest),
+        last_(last) {}
+
+ private:
+  static constexpr std::size_t kTogether = 64;
+
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    const std::size_t step = lines_.step;
+    for (std::size_t line = items.first, end = items.first + items.length, count; line < end; line += count) {
+      count = std::min({end - line, step - line % step, kTogether});
+      write(reinterpret_cast<const T*>(at.inputs[0]) + lines_.first(line), count,
+            reinterpret_cast<std::int64_t*>(at.outputs[0]) + line);
+    }
+  }
+
+  void write(const T* x, std::size_t count, std::int64_t* y) const {
+    T best[kTogether];
+    std::copy_n(x, count, best);
+    std::fill_n(y, count, 0);
+    for (std::size_t i = 1; i < lines_.length; ++i) {
+      x += lines_.step;
+      for (std::size_t k = 0; k < count; ++k) {
+        if (!replaces(x[k], best[k])) continue;
+        best[k] = x[k];
+        y[k] = static_cast<std::int64_t>(i);
+      }
+    }
+  }
+  // NaN counts as the largest number.
+  bool replaces(T next, T best) const {
+    if (next == best) return last_;
+    if (next != next && best != best) return false;
+    return (next != next || next > best) == largest_;
+  }
+
+  Lines lines_;
+  bool largest_, last_;
+};
+
 template <class T>
 void write_top(const Operands& at, const Lines& lines, std::size_t line, std::size_t k, bool largest,
                std::byte* scratch) {
@@ -415,17 +461,8 @@ std::unique_ptr<Op> make_arg_max(const OpContext& context) {
   dims[axis] = 1;
   if (!context.attributes().flag("keepDims")) dims.erase(dims.begin() + signed_size(axis));
   return make_line_op({{Dtype::kInt64, dims}}, [=](std::size_t members) {
-    return with_type(x.type, [&](auto zero) {
-      return make_line_step(lines, members, 0, [=](const Operands& at, std::size_t line, std::byte*) {
-        using T = decltype(zero);
-        const T* from = reinterpret_cast<const T*>(at.inputs[0]) + lines.first(line);
-        std::size_t best = 0;
-        for (std::size_t i = 1; i < lines.length; ++i)
-          if ((last && from[i * lines.step] == from[best * lines.step]) ||
-              comes_before(from, lines.step, i, best, !smallest))
-            best = i;
-        reinterpret_cast<std::int64_t*>(at.outputs[0])[line] = static_cast<std::int64_t>(best);
-      });
+    return with_type(x.type, [&](auto zero) -> std::unique_ptr<Step> {
+      return std::make_unique<ArgMaxStep<decltype(zero)>>(lines, !smallest, last, members);
     });
   });
 }
