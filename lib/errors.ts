@@ -204,9 +204,14 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}...` : text);
 }
 
+/** "an Int32Array", "a Uint8Array" */
+function withArticle(name: string): string {
+  return `${name.startsWith('I') ? 'an' : 'a'} ${name}`;
+}
+
 function describeObject(value: object): string {
   if (types.isProxy(value)) return 'a Proxy';
-  if (types.isTypedArray(value)) return `a ${typedArrayName(value)}`;
+  if (types.isTypedArray(value)) return withArticle(typedArrayName(value));
   if (types.isDataView(value)) return 'a DataView';
   if (types.isSharedArrayBuffer(value)) return 'a SharedArrayBuffer';
   if (types.isArrayBuffer(value)) return 'an ArrayBuffer';

@@ -23,7 +23,7 @@ import { Random } from '../random';
 import { withSession } from '../runtime/with-session';
 import { randomFeed } from '../verify-models';
 import type { BenchFlags } from './bench-command';
-import { readDims } from './dims';
+import { readDims, requireDims } from './dims';
 import { inputFile } from './input';
 import { percentile } from './numbers';
 import { formatTable } from './table';
@@ -145,6 +145,7 @@ function theirSubject(model: Model, { batch, size, dims }: BenchFlags): Subject 
   };
   const guessed = Object.fromEntries(model.inputs.map(fromFlags).filter(([, all]) => all.every(Number.isInteger)));
   const inputs = { ...guessed, ...given } as InputShapes;
+  requireDims(model.inputs, inputs);
   const all = completeInputDims(model.graph, inputs);
   const [first] = model.inputs;
   return {

@@ -1,5 +1,6 @@
 import { didYouMean } from '../did-you-mean';
 import { quote, within } from '../errors';
+import type { Value } from '../graph/graph';
 import type { InputShapes } from '../index';
 import { misuse } from './usage';
 
@@ -17,6 +18,14 @@ export function readDims(flags: readonly string[] | undefined, names: readonly s
     throw misuse('--dims', 'lengths such as 1x3x640x640', rest);
   });
   return Object.fromEntries(entries);
+}
+
+/** Refuses an input whose dims, but for the number of images, are open and not given. @throws {QARepVGGError} ERR_INVALID_ARG */
+export function requireDims(inputs: readonly Value[], given: InputShapes): void {
+  for (const { name, dims } of inputs) {
+    const isOpen = given[name] === undefined && dims.slice(1).some((dim) => typeof dim === 'string');
+    if (isOpen) throw misuse('--dims', `those of input ${quote(name)}, [${dims.join(', ')}]`, 'none');
+  }
 }
 
 /** "name=rest", or only the rest where there is one input. Names may have any characters. */

@@ -35,7 +35,11 @@ export async function readFeeds(
   const named = files.map((text) => within('<input>', () => splitName(text, inputNames)));
   const missing = inputNames.filter((name) => named.filter((one) => one.name === name).length !== 1);
   if (missing.length > 0) {
-    throw misuse('<input>', `a file for each of ${describeList(inputNames)}`, describeList(files));
+    throw misuse(
+      '<input>',
+      `a file for each of ${describeList(inputNames)}`,
+      describeList(named.map(({ name }) => name)),
+    );
   }
   const dims = readDims(flags.dims, inputNames);
   const feeds = named.map(async ({ name, rest }) => {

@@ -3,7 +3,7 @@ import { openModel } from '../formats/open-model';
 import { type Feeds, Model, verifyEquivalence } from '../index';
 import { sidesOf } from '../model/image-layout';
 import { listImages } from '../vision/list-images';
-import { readDims } from './dims';
+import { readDims, requireDims } from './dims';
 import { inputFile } from './input';
 import { spreadOver } from './quantize';
 import { mostJudged } from './quantize-accuracy';
@@ -46,6 +46,7 @@ export async function verifyTheirs(model: Model, images: readonly string[], flag
       inputs.push({ [names[0] as string]: photo });
     }
   }
+  if (inputs.length === 0) requireDims(model.inputs, inputDims);
   const report = await verifyEquivalence(model, other, inputs.length > 0 ? { inputs } : { samples, seed, inputDims });
   const passed = report.whole.relativeL2 <= tolerance;
   if (flags.json) process.stdout.write(`${JSON.stringify({ tolerance, passed, ...report }, null, 2)}\n`);

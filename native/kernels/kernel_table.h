@@ -216,8 +216,8 @@ struct KernelTable {
   WinogradKernels winograd, strided_winograd;             // for stride 1 and stride 2
   void (*winograd_gradient[2][2])(const WinogradInput&);  // for stride 1
 
-  // Depthwise convolutions, 3x3 and 5x5: indexed by [5x5][stride - 1].
-  void (*depthwise[2][2])(const DepthwiseRow&);
+  // Depthwise convolutions of 3x3, 5x5 and 7x7: indexed by [(side - 3) / 2][stride - 1].
+  void (*depthwise[3][2])(const DepthwiseRow&);
 
   // A loop of independent FMAs in registers, to measure the machine's peak. Returns the number of floating-point
   // operations.

@@ -22,17 +22,17 @@ enum class Unary {
   kReciprocal,
   kFloor,
   kCeil,
-  // Functions without a kernel: computed number by number, with the C++ library (program/ops/unary.cc).
   kLog,
   kTanh,
   kErf,
-  kRound,  // ties to even
   kSign,
   kSoftplus,  // ln(1 + e^x)
   kSoftsign,  // x / (1 + |x|)
   kElu,       // x < 0: alpha (e^x - 1)
   kSelu,      // beta * x, x < 0: beta * alpha (e^x - 1)
   kMish,      // x tanh(softplus x)
+  // Functions without a kernel: computed number by number, with the C++ library (program/ops/unary.cc).
+  kRound,  // ties to even
   kSin,
   kCos,
   kTan,
@@ -53,7 +53,7 @@ struct UnaryFunction {
   float scale = 1, shift = 0;
 
   bool is_scaled() const { return scale != 1 || shift != 0; }
-  bool has_kernel() const { return kind < Unary::kLog; }
+  bool has_kernel() const { return kind < Unary::kRound; }
   // Whether it only bounds numbers, and the bounds leave zero as it is.
   bool is_clamp() const {
     const bool is_clip = kind == Unary::kClip && alpha <= 0 && beta >= 0;

@@ -8,15 +8,15 @@ namespace qarepvgg {
 
 bool DepthwiseConvolution::supports(std::size_t in_c, std::size_t out_c, std::size_t groups, const Window& window) {
   const Side &y = window.y, &x = window.x;
-  return groups == in_c && in_c == out_c && y.kernel == x.kernel && (y.kernel == 3 || y.kernel == 5) && x.stride <= 2 &&
-         y.dilation == 1 && x.dilation == 1;
+  const bool has_kernel = y.kernel == x.kernel && (y.kernel == 3 || y.kernel == 5 || y.kernel == 7) && x.stride <= 2;
+  return groups == in_c && in_c == out_c && has_kernel && (x.dilation == 1 || x.stride == 1);
 }
 
 DepthwiseConvolution::DepthwiseConvolution(const Window& window, std::size_t channels, const KernelTable& kernels)
     : window_(window),
       channels_(channels),
       padded_(round_up(channels, kAlignedFloats)),
-      kernel_(kernels.depthwise[window.x.kernel == 5][window.x.stride - 1]),
+      kernel_(kernels.depthwise[(window.x.kernel - 3) / 2][window.x.stride - 1]),
       activate_(kernels.tensor->activate) {}
 
 void DepthwiseConvolution::pack_weights(const float* weight, float* packed) const {
@@ -35,24 +35,31 @@ void DepthwiseConvolution::run_rows(const FeatureMap& in, const float* weights, 
                                     const FeatureMap& out, ConvOptions options, std::size_t first,
                                     std::size_t end) const {
   DepthwiseRow row{};
-  row.input_row = signed_size(in.shape.row());
-  row.pixel = signed_size(in.shape.pixel());
+  // With a dilation, every `dilation`-th pixel of the output is a row of its own of an image of every such pixel.
+  const std::size_t dilation = window_.x.dilation;
+  row.input_row = signed_size(window_.y.dilation * in.shape.row());
+  row.pixel = signed_size(dilation * in.shape.pixel());
   row.weights = weights;
   row.bias = bias;
-  row.out_pixel = signed_size(out.shape.pixel());
-  row.pixels = out.shape.w;
+  row.out_pixel = signed_size(dilation * out.shape.pixel());
   row.channels = padded_;
   row.clamp = options.clamp;
   const FeatureMap& addend = options.addend_for(out);
-  row.addend_pixel = signed_size(addend.shape.pixel());
+  row.addend_pixel = signed_size(dilation * addend.shape.pixel());
   for (std::size_t line = first; line < end; ++line) {
     const std::size_t image = line / out.shape.h, y = line % out.shape.h;
-    row.input =
-        in.at(image, signed_size(y * window_.y.stride) - signed_size(window_.y.before), -signed_size(window_.x.before));
-    row.out = out.at(image, signed_size(y), 0);
-    if (options.accumulate) row.addend = addend.at(image, signed_size(y), 0);
-    kernel_(row);
-    if (options.then != nullptr) activate_(*options.then, row.pixels, channels_, row.out, row.out_pixel);
+    const std::ptrdiff_t top = signed_size(y * window_.y.stride) - signed_size(window_.y.before);
+    for (std::size_t first_x = 0; first_x < std::min(dilation, out.shape.w); ++first_x) {
+      const std::ptrdiff_t x = signed_size(first_x);
+      row.pixels = ceil_div(out.shape.w - first_x, dilation);
+      row.input = in.at(image, top, x - signed_size(window_.x.before));
+      row.out = out.at(image, signed_size(y), x);
+      if (options.accumulate) row.addend = addend.at(image, signed_size(y), x);
+      kernel_(row);
+    }
+    if (options.then != nullptr)
+      activate_(*options.then, out.shape.w, channels_, out.at(image, signed_size(y), 0),
+                signed_size(out.shape.pixel()));
   }
 }
 

@@ -1,5 +1,5 @@
-// Depthwise convolution: as many groups as channels, 3x3 or 5x5, stride 1 or 2 along x. ops/convolution.h computes all
-// other depthwise convolutions.
+// Depthwise convolution: as many groups as channels, 3x3, 5x5 or 7x7, stride 1 or 2 along x, dilated along x with
+// stride 1 only. ops/convolution.h computes all other depthwise convolutions.
 #pragma once
 
 #include <cstddef>

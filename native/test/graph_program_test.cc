@@ -92,7 +92,8 @@ Conv random_conv(Rng& rng) {
     *side = {rng.pick(sides), rng.between(1, 2), rng.between(0, 2), rng.between(0, 2), rng.between(1, 2)};
   if (shape == 1) {  // depthwise
     conv.groups = conv.out.c = channels;
-    const Side side{rng.chance(0.5) ? std::size_t{3} : 5, rng.between(1, 2), 1, rng.between(0, 2), 1};
+    const std::size_t kernels[]{3, 5, 7};
+    const Side side{rng.pick(kernels), rng.between(1, 2), rng.between(0, 6), rng.between(0, 6), rng.between(1, 3)};
     conv.window = {side, side};
   }
   if (shape == 2) conv.window = {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};  // Winograd's

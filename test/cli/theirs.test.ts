@@ -168,3 +168,18 @@ test('export writes either kind of file, verify compares them', async () => {
   expect(run('verify', file('layers.onnx')).status).toBe(2);
   expect(run('export', 'models/fashion-mnist.safetensors', file('x.safetensors')).status).toBe(2);
 });
+
+test.each([
+  ['bench', ['bench', file('means.onnx')]],
+  ['verify', ['verify', file('means.onnx'), '--deploy', file('means.onnx')]],
+])('%s names the flag for dims that a file leaves open', (command, args) => {
+  const { stderr, status } = run(...args);
+  const expected = `error: ${command}, --dims: expected those of input "images", [n, 3, h, w], received none\n`;
+  expect({ stderr, status }).toEqual({ stderr: expected, status: 2 });
+});
+
+test('run says which inputs have a file', () => {
+  const { stderr, status } = run('run', file('sum.onnx'), `i=${file('i.npy')}`);
+  const expected = 'error: run, <input>: expected a file for each of ["a=b", "i"], received ["i"]\n';
+  expect({ stderr, status }).toEqual({ stderr: expected, status: 2 });
+});

@@ -186,7 +186,7 @@ describe('what is not written', () => {
     ['no tensor', 'ERR_INVALID_ARG', '"x"', { x: 5 }],
     ['an unknown type', 'ERR_DTYPE', 'received "F8"', { x: { ...bytes, dtype: 'F8' } }],
     ['a name of nature as its type', 'ERR_DTYPE', 'received "toString"', { x: { ...bytes, dtype: 'toString' } }],
-    ['data of another type', 'ERR_DTYPE', 'a Int8Array', { x: { ...bytes, dtype: 'I32' } }],
+    ['data of another type', 'ERR_DTYPE', 'an Int8Array', { x: { ...bytes, dtype: 'I32' } }],
     ['too few data', 'ERR_BUFFER_SIZE', 'received 4', { x: { ...bytes, dims: [5] } }],
     ['a dim below 0', 'ERR_SHAPE', 'an integer from 0, received -1', { x: { ...bytes, dims: [-1] } }],
     [

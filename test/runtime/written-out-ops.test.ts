@@ -34,6 +34,56 @@ test('a clip whose bounds are computed', async () => {
   close(await run(['Relu', ['x'], ['y']], [1, 2, 6], { nodes }), [3, 3, 6]);
 });
 
+test('Pow with a constant exponent, also one with more dims than x', async () => {
+  const pow = (dims: number[], exponents: number[]) =>
+    run(['Pow', ['x', 'e'], ['y']], [-3, 0.5], { tensors: { e: [dims, exponents] } });
+  expect(await pow([], [2])).toEqual([9, 0.25]);
+  expect(await pow([1, 1, 1], [2])).toEqual([9, 0.25]);
+  expect(await pow([1], [3])).toEqual([-27, 0.125]);
+  expect(await pow([2], [2, 3])).toEqual([9, 0.125]);
+});
+
+test.each(['ReduceSum', 'ReduceMean', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum'])(
+  '%s along any axes, of more numbers than are added at a time',
+  async (op) => {
+    const [rows, columns] = [40, 70];
+    const x = Float32Array.from({ length: rows * columns }, (_, i) =>
+      op === 'ReduceLogSum' ? 1 + i : Math.sin(i) / 64,
+    );
+    const sum = (numbers: number[]) => {
+      const [plain, absolute, squares] = [(v: number) => v, Math.abs, (v: number) => v * v].map((term) =>
+        numbers.reduce((all, v) => all + term(v), 0),
+      ) as [number, number, number];
+      if (op === 'ReduceLogSum') return Math.log(plain);
+      if (op === 'ReduceMean') return plain / numbers.length;
+      return op === 'ReduceSum' ? plain : op === 'ReduceL1' ? absolute : op === 'ReduceL2' ? squares ** 0.5 : squares;
+    };
+    const at = (row: number, column: number) => x[row * columns + column] as number;
+    const list = (length: number) => Array.from({ length }, (_, i) => i);
+    const reduce = async (...axes: number[]) => {
+      const file = onnxFile({
+        inputs: { x: [rows, columns] },
+        outputs: ['y'],
+        nodes: [[op, ['x', 'axes'], ['y']]],
+        integers: { axes },
+      });
+      const session = await InferenceSession.create(file, { threads: 1 });
+      const { y } = await session.run({ x: { data: x, dims: [rows, columns] } });
+      session.dispose();
+      return Array.from(y?.data ?? [], Number);
+    };
+    close(
+      await reduce(1),
+      list(rows).map((row) => sum(list(columns).map((column) => at(row, column)))),
+    );
+    close(
+      await reduce(0),
+      list(columns).map((column) => sum(list(rows).map((row) => at(row, column)))),
+    );
+    close(await reduce(0, 1), [sum(Array.from(x))]);
+  },
+);
+
 test('LayerNormalization', async () => {
   const tensors = { scale: [[2], [1, 2]], bias: [[2], [0, 1]] } as const;
   close(await run(['LayerNormalization', ['x', 'scale', 'bias'], ['y']], [1, 3], { tensors }), [-0.999995, 2.99999]);
@@ -43,6 +93,14 @@ test('Pad that cuts at one side what it adds at the other', async () => {
   const integers = { p: [0, 1, 0, -1] };
   expect(await run(['Pad', ['x', 'p'], ['y']], [1, 2, 3], { integers })).toEqual([0, 1, 2]);
   expect(await run(['Pad', ['x', 'p'], ['y'], { mode: 'reflect' }], [1, 2, 3], { integers })).toEqual([2, 1, 2]);
+});
+
+test('Pad reflects at most what there is', async () => {
+  const reflect = (pads: number[]) =>
+    run(['Pad', ['x', 'p'], ['y'], { mode: 'reflect' }], [1, 2, 3], { integers: { p: pads } });
+  expect(await reflect([0, 2, 0, 2])).toEqual([3, 2, 1, 2, 3, 2, 1]);
+  const message = 'node "y" (Pad): expected pads below 3, the length of axis 1, received 3';
+  await expectRejection(reflect([0, 3, 0, 0]), 'ERR_SHAPE', message);
 });
 
 test('QuantizeLinear rounds to even and saturates; DequantizeLinear undoes it', async () => {

@@ -78,7 +78,7 @@ function node([op, inputs, outputs, attributes = {}]: NodeSketch): Node {
 }
 
 /** Numbers with a fraction are floats; so are those of the attributes that ONNX has as floats. */
-const floats = ['alpha', 'beta', 'epsilon', 'value', 'cubic_coeff_a', 'min', 'max', 'value_float'];
+const floats = ['alpha', 'beta', 'bias', 'epsilon', 'value', 'cubic_coeff_a', 'min', 'max', 'value_float'];
 
 function attribute([name, value]: readonly [string, number | string | readonly number[]]): Attribute {
   if (typeof value === 'string') return { name, text: new TextEncoder().encode(value), type: attributeTypes.text };

@@ -1,6 +1,7 @@
 import { describe } from '../../errors';
 import { onnxTypeOf } from '../data-types';
 import type { DataType } from '../graph';
+import { numbersOf } from '../tensors';
 import { Writer } from './builder';
 import { mapConstants } from './elementwise';
 import {
@@ -112,10 +113,18 @@ export const binaryOps = {
   ),
 };
 
-/** Pow with base and exponent of different types is computed in float. */
+/** Pow with base and exponent of different types is computed in float. A square is a product, which has a kernel. */
 function mixedTypes(op: Op): Op {
   return {
     ...op,
+    lower(node) {
+      const [x, exponent] = [operand(node, 0), operand(node, 1)];
+      const isSquare =
+        exponent.tensor && numbersOf(exponent.tensor).length === 1 && numbersOf(exponent.tensor)[0] === 2;
+      const keepsDims = exponent.dims.length <= x.dims.length;
+      if (!isSquare || !keepsDims) return { op: 'binary', attributes: { kind: 'pow' } };
+      return { op: 'binary', inputs: [0, 0], attributes: { kind: 'mul' } };
+    },
     writeOut({ node, inputs: [base, exponent] }, builder) {
       if (!base || base.type === exponent?.type) return undefined;
       const write = new Writer(node, builder);

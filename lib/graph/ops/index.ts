@@ -8,6 +8,8 @@ import { constant, constantOfShape, nonZero, range, shape, size } from './consta
 import { conv } from './conv';
 import { convTranspose } from './conv-transpose';
 import { depthToSpace, spaceToDepth } from './depth-to-space';
+import { einsum } from './einsum';
+import { gatherElements, oneHot, scatterElements, scatterNd, trilu } from './elements';
 import { expand, tile } from './expand';
 import { gather } from './gather';
 import { gatherNd } from './gather-nd';
@@ -17,7 +19,7 @@ import { integerOps } from './integers';
 import { matMul } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
-import { gelu, instanceNormalization, layerNormalization } from './normalization';
+import { gelu, instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
 import type { Op } from './op';
 import { pad } from './pad';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool';
@@ -67,9 +69,11 @@ export const ops: Readonly<Record<string, Op>> = {
   depthToSpace,
   dequantizeLinear,
   dropout,
+  einsum,
   expand,
   flatten,
   gather,
+  gatherElements,
   gatherNd,
   gelu,
   gemm,
@@ -78,6 +82,7 @@ export const ops: Readonly<Record<string, Op>> = {
   identity,
   instanceNormalization,
   layerNormalization,
+  localResponseNormalization,
   logSoftmax,
   matMul,
   matMulInteger,
@@ -86,6 +91,7 @@ export const ops: Readonly<Record<string, Op>> = {
   mod,
   nonMaxSuppression,
   nonZero,
+  oneHot,
   pRelu,
   qLinearConv,
   qLinearMatMul,
@@ -95,6 +101,8 @@ export const ops: Readonly<Record<string, Op>> = {
   reshape,
   resize,
   scale,
+  scatterElements,
+  scatterNd,
   shape,
   size,
   slice,
@@ -108,6 +116,7 @@ export const ops: Readonly<Record<string, Op>> = {
   topK,
   transpose,
   transposeAs,
+  trilu,
   unsqueeze,
   upsample,
   where,

@@ -1,7 +1,7 @@
 import { type GraphNode, sizeOf } from '../graph';
 import { tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
-import { attribute, defineOp, namedAxis, type OpNode, operand } from './op';
+import { attribute, defineOp, namedAxis, type OpNode, operand, requiredAttribute, unsupported } from './op';
 
 /** Normalises over all axes from `axis` on. Inputs: x, scale, bias. */
 export const layerNormalization = defineOp({
@@ -59,6 +59,61 @@ function normalized(write: Writer, x: string, axes: readonly number[], epsilon: 
   const variance = mean(write.add('mul', [centred, centred]));
   return write.add('div', [centred, write.add('sqrt', [write.add('add', [variance, write.number(epsilon)])])]);
 }
+
+/** The channels that LRN normalises: it has a weight for each pair of them. */
+const maxNormalized = 4096;
+
+/** x / (bias + alpha / size * sum of squares)^beta, summed over as many neighbouring channels. */
+export const localResponseNormalization = defineOp({
+  onnx: 'LRN',
+  inputs: [1, 1],
+  attributes: {
+    size: requiredAttribute('int'),
+    alpha: attribute('float', 1e-4),
+    beta: attribute('float', 0.75),
+    bias: attribute('float', 1),
+  },
+  isPerImage: true,
+  check(node) {
+    const { size } = node.attributes;
+    if (size < 1) throw unsupported(node, 'a size of at least 1', String(size));
+  },
+  infer(node) {
+    const { type, dims } = operand(node, 0);
+    const channels = dims[1] ?? 0;
+    if (channels > maxNormalized) throw unsupported(node, `at most ${maxNormalized} channels`, String(channels));
+    return [{ type, dims }];
+  },
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const { size, alpha, beta, bias } = node.attributes;
+    const [x = ''] = node.node.inputs;
+    const { dims } = operand(node, 0);
+    const [, channels = 1] = dims;
+    // The sum is a convolution of 1x1, whose weights are a band around the diagonal.
+    const before = Math.floor((size - 1) / 2);
+    const weights = new Float32Array(channels * channels);
+    for (let to = 0; to < channels; to++)
+      weights.fill(
+        alpha / size,
+        to * channels + Math.max(0, to - before),
+        to * channels + Math.min(channels, to - before + size),
+      );
+    const kernel = [channels, channels, ...dims.slice(2).map(() => 1)];
+    const sums = write.add(
+      'conv',
+      [
+        write.add('mul', [x, x]),
+        write.tensor({ type: 'float32', dims: kernel, data: weights }),
+        write.tensor(tensorOf('float32', [channels], Array(channels).fill(bias))),
+      ],
+      { auto_pad: 'NOTSET', group: 1 },
+    );
+    // The power as e^(-beta ln).
+    const power = write.add('exp', [write.add('mul', [write.add('log', [sums]), write.number(-beta)])]);
+    return write.last('mul', [x, power]);
+  },
+});
 
 /** x times the share of the normal distribution that lies below x. */
 export const gelu = defineOp({

@@ -36,6 +36,7 @@ export const pad = defineOp({
     const { begins, ends } = padsOf(node);
     const padded = dims.map((dim, axis) => dim + (begins[axis] as number) + (ends[axis] as number));
     if (padded.some((dim) => dim < 0)) throw unfit(node, 'dims from 0', describeList(padded));
+    if (node.attributes.mode === 'reflect') checkReflection(node);
     return [{ type, dims: padded }];
   },
   writeOut(node, builder) {
@@ -61,6 +62,17 @@ export const pad = defineOp({
     return { op: 'pad', inputs: [0], attributes: { mode, before: begins, after: ends, value } };
   },
 });
+
+/** A pad shows each element beside the border at most once, and not the border itself. */
+function checkReflection(node: OpNode): void {
+  const { begins, ends } = padsOf(node);
+  operand(node, 0).dims.forEach((dim, axis) => {
+    const [begin, end] = [begins[axis], ends[axis]] as [number, number];
+    const kept = dim + Math.min(0, begin) + Math.min(0, end);
+    if (Math.max(begin, end) > Math.max(0, kept - 1))
+      throw unfit(node, `pads below ${kept}, the length of axis ${axis}`, String(Math.max(begin, end)));
+  });
+}
 
 /** Padding of every axis. */
 export function padsOf(node: OpNode): { begins: number[]; ends: number[] } {

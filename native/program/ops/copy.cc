@@ -1,5 +1,6 @@
 #include "program/ops/copy.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "program/ops/integer_moves.h"
@@ -35,8 +36,15 @@ class StridedCopy final : public Step {
       if (step == 1)
         return copy_lines(reinterpret_cast<const std::byte*>(from), line * signed_size(sizeof(T)),
                           reinterpret_cast<std::byte*>(to), signed_size(bytes), bytes, run.lines);
-      for (std::size_t i = 0; i < run.lines; ++i, from += line, to += run.count)
-        for (std::size_t j = 0; j < run.count; ++j) to[j] = from[signed_size(j) * step];
+      // A few elements of every line at a time: where lines are neighbours, cache lines that were read are used up.
+      constexpr std::size_t kTogether = 64 / sizeof(T);
+      for (std::size_t first = 0; first < run.count; first += kTogether) {
+        const std::size_t end = line == 1 ? std::min(first + kTogether, run.count) : run.count;
+        for (std::size_t i = 0; i < run.lines; ++i)
+          for (std::size_t j = first; j < end; ++j)
+            to[i * run.count + j] = from[signed_size(i) * line + signed_size(j) * step];
+        if (end == run.count) break;
+      }
     });
   }
 

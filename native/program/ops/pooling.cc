@@ -22,6 +22,57 @@ MapShape image_of(const OpContext& context) {
   return read_image(context, Dtype::kFloat32);
 }
 
+// Takes the maximum of the pixels of each column first, then of columns. A column without a pixel is -infinity.
+class SeparableMaxPool final : public Step {
+ public:
+  SeparableMaxPool(const PoolWindow& pool, const MapShape& in, const MapShape& out,
+                   std::optional<UnaryFunction> activation, std::size_t members)
+      : Step(
+            {out.n * out.h, members, map_size(out) * static_cast<double>(pool.window.y.kernel + pool.window.x.kernel)}),
+        pool_(&pool),
+        in_(in),
+        out_(out),
+        activation_(activation) {}
+  std::size_t scratch_bytes() const override { return in_.w * in_.pixel() * sizeof(float); }
+
+ private:
+  void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool) const override {
+    const FeatureMap in = at.input_map(0, in_), out = at.output_map(out_);
+    const std::size_t end = items.first + items.length;
+    for (std::size_t line = items.first; line < end; ++line)
+      run_row(in, line / out_.h, line % out_.h, reinterpret_cast<float*>(scratch),
+              out.at(line / out_.h, signed_size(line % out_.h), 0));
+    if (activation_) apply_to_rows(*activation_, out, items.first, end);
+  }
+
+  void run_row(const FeatureMap& in, std::size_t image, std::size_t y, float* columns, float* row) const {
+    const auto pixel_max = active_kernels().tensor->pixel_max;
+    const std::size_t pixel = in_.pixel();
+    const Span& ys = pool_->rows[y];
+    const std::ptrdiff_t next_row = signed_size(pool_->window.y.dilation * in_.row());
+    clear(in_.w, columns);
+    for (std::size_t x = 0; x < in_.w; ++x)
+      pixel_max({in.at(image, ys.start, signed_size(x)), next_row}, ys.count, pixel, columns + x * pixel, 0);
+    clear(out_.w, row);
+    for (std::size_t x = 0; x < out_.w; ++x) {
+      const Span& xs = pool_->columns[x];
+      pixel_max({columns + xs.start * signed_size(pixel), signed_size(pool_->window.x.dilation * pixel)}, xs.count,
+                pixel, row + x * pixel, 0);
+    }
+  }
+  // Padding lanes stay zero.
+  void clear(std::size_t pixels, float* row) const {
+    for (std::size_t x = 0; x < pixels; ++x, row += in_.pixel()) {
+      std::fill_n(row, in_.c, -std::numeric_limits<float>::infinity());
+      std::fill(row + in_.c, row + in_.pixel(), 0.0f);
+    }
+  }
+
+  const PoolWindow* pool_;
+  MapShape in_, out_;
+  std::optional<UnaryFunction> activation_;
+};
+
 class WindowPool final : public Op {
  public:
   WindowPool(const OpContext& context, bool is_max)
@@ -36,6 +87,7 @@ class WindowPool final : public Op {
   std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
     const MapShape in = inputs[0].map(), out = outputs[0].map();
+    if (is_separable(in)) return std::make_unique<SeparableMaxPool>(pool_, in, out, activation_, members);
     const auto rows = [this, in, out](const Operands& at, std::size_t first, std::size_t end) {
       for (std::size_t line = first; line < end; ++line)
         run_row(at.input_map(0, in), at.output_map(out), line / out.h, line % out.h);
@@ -44,6 +96,11 @@ class WindowPool final : public Op {
   }
 
  private:
+  bool is_separable(const MapShape& in) const {
+    const std::size_t rows = pool_.window.y.kernel, columns = pool_.window.x.kernel;
+    return is_max_ && rows * in.w + columns * pool_.out.w < rows * columns * pool_.out.w;
+  }
+
   // Tap by tap over the row. A position without a pixel is -infinity, or 0.
   void run_row(const FeatureMap& in, const FeatureMap& out, std::size_t image, std::size_t y) const {
     const TensorKernels& kernels = *active_kernels().tensor;

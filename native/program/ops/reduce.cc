@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 
 #include "kernels/dispatch.h"
 #include "program/ops/dispatch_type.h"
@@ -106,7 +107,25 @@ Reduction reduction_of(const std::string& name) {
   fail(code::kInvalidArg, "expected a reduction, received '", name, "'");
 }
 
-// Sums are computed in double, in the order of the elements.
+bool is_sum(Reduction kind) {
+  return kind != Reduction::kMax && kind != Reduction::kMin && kind != Reduction::kProd &&
+         kind != Reduction::kLogSumExp;
+}
+
+double of_sum(Reduction kind, double sum, std::size_t count) {
+  switch (kind) {
+    case Reduction::kMean:
+      return sum / static_cast<double>(count);
+    case Reduction::kL2:
+      return std::sqrt(sum);
+    case Reduction::kLogSum:
+      return std::log(sum);
+    default:
+      return sum;
+  }
+}
+
+// Reduces numbers one by one. Sums are computed in double.
 template <class T>
 class Accumulator {
  public:
@@ -153,16 +172,10 @@ class Accumulator {
       case Reduction::kMax:
       case Reduction::kMin:
         return extreme_;
-      case Reduction::kMean:
-        return static_cast<T>(value_ / static_cast<double>(count_));
-      case Reduction::kL2:
-        return static_cast<T>(std::sqrt(value_));
-      case Reduction::kLogSum:
-        return static_cast<T>(std::log(value_));
       case Reduction::kLogSumExp:
         return static_cast<T>(std::log(value_) + shift_);
       default:
-        return static_cast<T>(value_);
+        return static_cast<T>(of_sum(kind_, value_, count_));
     }
   }
 
@@ -190,8 +203,49 @@ class ReduceStep final : public Step {
     T* y = reinterpret_cast<T*>(at.outputs[0]);
     kept_.for_each(items, [&](const StridedLoop::Run& run) {
       const T* from = x + kept_.offset(0, run);
+      if constexpr (std::is_same_v<T, float>)
+        if (is_sum(kind_)) return write_sums(from, run.count, y + run.index);
       for (std::size_t j = 0; j < run.count; ++j, from += kept_.stride(0)) y[run.index + j] = reduced(from);
     });
+  }
+
+  void write_sums(const float* from, std::size_t count, float* y) const {
+    if (kind_ == Reduction::kL1) return write_sums(from, count, y, [](double x) { return std::fabs(x); });
+    if (kind_ == Reduction::kL2 || kind_ == Reduction::kSumSquare)
+      return write_sums(from, count, y, [](double x) { return x * x; });
+    write_sums(from, count, y, [](double x) { return x; });
+  }
+
+  // Several sums at a time if their elements are neighbours, otherwise parts of one: additions wait for each other.
+  template <class Term>
+  void write_sums(const float* from, std::size_t count, float* y, const Term& term) const {
+    const bool are_neighbours = kept_.stride(0) == 1;
+    for (std::size_t first = 0, together; first < count;
+         first += together, from += kept_.stride(0) * signed_size(together)) {
+      together = are_neighbours ? std::min(count - first, kSums) : 1;
+      double sums[kSums]{};
+      std::size_t terms = 0;
+      for (std::size_t i = 0; i < reduced_.runs(); ++i) {
+        const StridedLoop::Run run = reduced_.run(i);
+        const float* x = from + reduced_.offset(0, run);
+        terms += run.count;
+        if (together > 1)
+          for (std::size_t j = 0; j < run.count; ++j, x += reduced_.stride(0))
+            for (std::size_t k = 0; k < together; ++k) sums[k] += term(static_cast<double>(x[k]));
+        else
+          add_parts(x, run.count, term, sums);
+      }
+      if (together == 1) sums[0] = std::accumulate(sums, sums + kSums, 0.0);
+      for (std::size_t k = 0; k < together; ++k) y[first + k] = static_cast<float>(of_sum(kind_, sums[k], terms));
+    }
+  }
+  template <class Term>
+  void add_parts(const float* x, std::size_t count, const Term& term, double* sums) const {
+    const std::ptrdiff_t step = reduced_.stride(0);
+    std::size_t j = 0;
+    for (; j + kSums <= count; j += kSums, x += signed_size(kSums) * step)
+      for (std::size_t k = 0; k < kSums; ++k) sums[k] += term(static_cast<double>(x[signed_size(k) * step]));
+    for (std::size_t k = 0; j < count; ++j, ++k) sums[k] += term(static_cast<double>(x[signed_size(k) * step]));
   }
 
   T reduced(const T* from) const {
@@ -203,6 +257,8 @@ class ReduceStep final : public Step {
     }
     return sum.result();
   }
+
+  static constexpr std::size_t kSums = 32;
 
   Reduction kind_;
   StridedLoop kept_, reduced_;
@@ -219,6 +275,52 @@ bool comes_before(const T* x, std::size_t step, std::size_t i, std::size_t j, bo
   const bool greater = a != a || a > b;
   return largest ? greater : !greater;
 }
+
+// Goes along lines that lie next to each other together.
+template <class T>
+class ArgMaxStep final : public Step {
+ public:
+  ArgMaxStep(const Lines& lines, bool largest, bool last, std::size_t members)
+      : Step({lines.count, members, 4 * bytes_size(lines.count * lines.length * sizeof(T))}),
+        lines_(lines),
+        largest_(largest),
+        last_(last) {}
+
+ private:
+  static constexpr std::size_t kTogether = 64;
+
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    const std::size_t step = lines_.step;
+    for (std::size_t line = items.first, end = items.first + items.length, count; line < end; line += count) {
+      count = std::min({end - line, step - line % step, kTogether});
+      write(reinterpret_cast<const T*>(at.inputs[0]) + lines_.first(line), count,
+            reinterpret_cast<std::int64_t*>(at.outputs[0]) + line);
+    }
+  }
+
+  void write(const T* x, std::size_t count, std::int64_t* y) const {
+    T best[kTogether];
+    std::copy_n(x, count, best);
+    std::fill_n(y, count, 0);
+    for (std::size_t i = 1; i < lines_.length; ++i) {
+      x += lines_.step;
+      for (std::size_t k = 0; k < count; ++k) {
+        if (!replaces(x[k], best[k])) continue;
+        best[k] = x[k];
+        y[k] = static_cast<std::int64_t>(i);
+      }
+    }
+  }
+  // NaN counts as the largest number.
+  bool replaces(T next, T best) const {
+    if (next == best) return last_;
+    if (next != next && best != best) return false;
+    return (next != next || next > best) == largest_;
+  }
+
+  Lines lines_;
+  bool largest_, last_;
+};
 
 template <class T>
 void write_top(const Operands& at, const Lines& lines, std::size_t line, std::size_t k, bool largest,
@@ -248,20 +350,67 @@ void write_sums(const Operands& at, const Lines& lines, std::size_t line, bool e
   }
 }
 
-void softmax_line(const float* x, const Lines& lines, bool log, float* y) {
-  const std::size_t step = lines.step, end = lines.length * step;
-  float most = -std::numeric_limits<float>::infinity();
-  for (std::size_t i = 0; i < end; i += step) most = std::max(most, x[i]);
-  double sum = 0;
-  for (std::size_t i = 0; i < end; i += step) {
-    const float e = std::exp(x[i] - most);
-    y[i] = e;
-    sum += static_cast<double>(e);
+// ---- softmax -----------------------------------------------------------------------------------------------------
+
+// Kernels get rows of numbers: element by element of lines that lie next to each other, or pieces of a single line.
+class SoftmaxStep final : public Step {
+ public:
+  SoftmaxStep(const Lines& lines, bool log, std::size_t members)
+      : Step({lines.count, members, 8 * bytes_size(lines.count * lines.length * sizeof(float))}),
+        lines_(lines),
+        log_(log) {}
+
+ private:
+  static constexpr std::size_t kRow = 64;
+
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    const std::size_t step = lines_.step;
+    for (std::size_t line = items.first, end = items.first + items.length, count; line < end; line += count) {
+      count = std::min({end - line, step - line % step, kRow});
+      const std::size_t first = lines_.first(line);
+      compute(at.input(0) + first, count, at.output() + first);
+    }
   }
-  const float log_sum = static_cast<float>(std::log(sum));
-  for (std::size_t i = 0; i < end; i += step)
-    y[i] = log ? x[i] - most - log_sum : static_cast<float>(static_cast<double>(y[i]) / sum);
-}
+
+  // Calls visit(offset, length) for each row of so many lines.
+  template <class Visit>
+  void for_each_row(std::size_t count, const Visit& visit) const {
+    const std::size_t step = lines_.step, end = lines_.length * step;
+    if (step > 1)
+      for (std::size_t at = 0; at < end; at += step) visit(at, count);
+    else
+      for (std::size_t at = 0; at < end; at += kRow) visit(at, std::min(end - at, kRow));
+  }
+
+  void compute(const float* x, std::size_t count, float* y) const {
+    const TensorKernels& kernels = *active_kernels().tensor;
+    float most[kRow];
+    double sums[kRow]{};
+    std::fill_n(most, kRow, -std::numeric_limits<float>::infinity());
+    for_each_row(count, [&](std::size_t at, std::size_t length) {
+      for (std::size_t j = 0; j < length; ++j) most[j] = std::max(most[j], x[at + j]);
+    });
+    if (lines_.step == 1) std::fill_n(most, kRow, *std::max_element(most, most + kRow));
+    for_each_row(count, [&](std::size_t at, std::size_t length) {
+      kernels.binary(Binary::kSub, x + at, false, most, false, length, y + at);
+      kernels.unary({Unary::kExp}, y + at, length, y + at);
+      for (std::size_t j = 0; j < length; ++j) sums[j] += static_cast<double>(y[at + j]);
+    });
+    if (lines_.step == 1) sums[0] = std::accumulate(sums, sums + kRow, 0.0);
+    if (log_) std::transform(sums, sums + count, sums, [](double sum) { return std::log(sum); });
+    if (lines_.step == 1) std::fill_n(sums, kRow, sums[0]);
+    for_each_row(count, [&](std::size_t at, std::size_t length) {
+      if (log_)
+        for (std::size_t j = 0; j < length; ++j) y[at + j] = x[at + j] - most[j] - static_cast<float>(sums[j]);
+      else
+        for (std::size_t j = 0; j < length; ++j)
+          y[at + j] = static_cast<float>(static_cast<double>(y[at + j]) / sums[j]);
+    });
+  }
+
+  Lines lines_;
+  bool log_;
+};
 
 }  // namespace
 
@@ -270,11 +419,8 @@ std::unique_ptr<Op> make_softmax(const OpContext& context) {
   const TensorType x = context.floats(0).tensor;
   const bool log = context.attributes().flag("log");
   const Lines lines(x.dims, axis);
-  return make_line_op({x}, [lines, log](std::size_t members) {
-    return make_line_step(lines, members, 0, [lines, log](const Operands& at, std::size_t line, std::byte*) {
-      softmax_line(at.input(0) + lines.first(line), lines, log, at.output() + lines.first(line));
-    });
-  });
+  return make_line_op({x},
+                      [lines, log](std::size_t members) { return std::make_unique<SoftmaxStep>(lines, log, members); });
 }
 
 std::unique_ptr<Op> make_reduce(const OpContext& context) {
@@ -315,17 +461,8 @@ std::unique_ptr<Op> make_arg_max(const OpContext& context) {
   dims[axis] = 1;
   if (!context.attributes().flag("keepDims")) dims.erase(dims.begin() + signed_size(axis));
   return make_line_op({{Dtype::kInt64, dims}}, [=](std::size_t members) {
-    return with_type(x.type, [&](auto zero) {
-      return make_line_step(lines, members, 0, [=](const Operands& at, std::size_t line, std::byte*) {
-        using T = decltype(zero);
-        const T* from = reinterpret_cast<const T*>(at.inputs[0]) + lines.first(line);
-        std::size_t best = 0;
-        for (std::size_t i = 1; i < lines.length; ++i)
-          if ((last && from[i * lines.step] == from[best * lines.step]) ||
-              comes_before(from, lines.step, i, best, !smallest))
-            best = i;
-        reinterpret_cast<std::int64_t*>(at.outputs[0])[line] = static_cast<std::int64_t>(best);
-      });
+    return with_type(x.type, [&](auto zero) -> std::unique_ptr<Step> {
+      return std::make_unique<ArgMaxStep<decltype(zero)>>(lines, !smallest, last, members);
     });
   });
 }

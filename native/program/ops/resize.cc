@@ -3,8 +3,10 @@
 // ONNX. A map of integers takes mode nearest only.
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/dispatch.h"
+#include "program/ops/dispatch_type.h"
 #include "program/ops/integer_moves.h"
 #include "program/ops/map_step.h"
 #include "program/ops/strided.h"
@@ -160,6 +162,7 @@ class ResizeOp final : public Op {
     return sources;
   }
   float extrapolation() const { return extrapolation_; }
+  bool has_outside() const { return has_outside_; }
   const std::optional<UnaryFunction>& activation() const { return activation_; }
 
  private:
@@ -229,53 +232,85 @@ class MapResize final : public Step {
   MapShape in_, out_;
 };
 
+// First combines lines of the input by the taps of all axes but the last, then the elements of that line.
 class PlainResize final : public Step {
  public:
   PlainResize(const ResizeOp& op, std::size_t members)
-      : Step({elements_of(op.out()), members, 16 * bytes_size(elements_of(op.out()))}),
+      : Step({elements_of(op.out()) / op.out().back(), members, 4 * bytes_size(elements_of(op.out()))}),
         op_(op),
-        strides_(strides_of(op.in().dims)) {}
+        strides_(strides_of(op.in().dims)) {
+    for (const Taps& taps : op.taps(op.out().size() - 1)) {
+      columns_.insert(columns_.end(), taps.begin(), taps.end());
+      ends_.push_back(columns_.size());
+    }
+  }
+  std::size_t scratch_bytes() const override { return op_.in().dims.back() * sizeof(float); }
 
  private:
-  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    for (std::size_t i = items.first; i < items.first + items.length; ++i) {
-      if (op_.in().type == Dtype::kFloat32)
-        at.output()[i] = mixed(at.input(0), i);
-      else
-        copy(at, i);
-    }
+  void run_items(const Operands& at, std::byte* scratch, const Tile& items, bool) const override {
+    with_type(op_.in().type, [&](auto zero) {
+      using T = decltype(zero);
+      const T* x = reinterpret_cast<const T*>(at.inputs[0]);
+      T* y = reinterpret_cast<T*>(at.outputs[0]) + items.first * ends_.size();
+      for (std::size_t line = items.first; line < items.first + items.length; ++line, y += ends_.size())
+        write(line_at(x, line, reinterpret_cast<float*>(scratch)), y);
+    });
   }
 
-  // Sum over the product of the taps of all axes.
-  float mixed(const float* x, std::size_t index) const {
-    const std::size_t rank = op_.out().size();
+  // The line of the input that a line of the output is made of; null if it is outside. Only floats are mixed.
+  template <class T>
+  const T* line_at(const T* x, std::size_t line, float* mixed) const {
     const Taps* taps[kMaxRank];
-    for (std::size_t axis = rank; axis-- > 0; index /= op_.out()[axis]) {
-      taps[axis] = &op_.taps(axis)[index % op_.out()[axis]];
-      if (taps[axis]->empty()) return op_.extrapolation();
+    std::size_t lines = 1;
+    for (std::size_t axis = op_.out().size() - 1; axis-- > 0; line /= op_.out()[axis]) {
+      taps[axis] = &op_.taps(axis)[line % op_.out()[axis]];
+      lines *= taps[axis]->size();
     }
-    return sum(x, taps, 0);
+    if (lines == 0) return nullptr;
+    if constexpr (std::is_same_v<T, float>) {
+      if (lines > 1) {
+        std::fill_n(mixed, op_.in().dims.back(), 0.0f);
+        add_lines(x, taps, 0, 1, mixed);
+        return mixed;
+      }
+    }
+    for (std::size_t axis = 0; axis + 1 < op_.out().size(); ++axis)
+      x += static_cast<std::ptrdiff_t>((*taps[axis])[0].index) * strides_[axis];
+    return x;
   }
-  float sum(const float* x, const Taps* const* taps, std::size_t axis) const {
-    if (axis == op_.out().size()) return *x;
-    float total = 0;
+  void add_lines(const float* x, const Taps* const* taps, std::size_t axis, float weight, float* mixed) const {
+    if (axis + 1 == op_.out().size())
+      return active_kernels().tensor->pixel_add({x, 0}, 1, op_.in().dims.back(), weight, mixed, 0);
     for (const Tap& tap : *taps[axis])
-      total += tap.weight * sum(x + static_cast<std::ptrdiff_t>(tap.index) * strides_[axis], taps, axis + 1);
-    return total;
+      add_lines(x + static_cast<std::ptrdiff_t>(tap.index) * strides_[axis], taps, axis + 1, weight * tap.weight,
+                mixed);
   }
-  void copy(const Operands& at, std::size_t index) const {
-    std::ptrdiff_t from = 0;
-    std::size_t rest = index;
-    for (std::size_t axis = op_.out().size(); axis-- > 0; rest /= op_.out()[axis]) {
-      const Taps& taps = op_.taps(axis)[rest % op_.out()[axis]];
-      if (!taps.empty()) from += static_cast<std::ptrdiff_t>(taps[0].index) * strides_[axis];
+
+  template <class T>
+  void write(const T* line, T* y) const {
+    const T outside = static_cast<T>(op_.extrapolation());
+    if (line == nullptr) {
+      std::fill_n(y, ends_.size(), outside);
+    } else if (columns_.size() == ends_.size() && !op_.has_outside()) {
+      for (std::size_t i = 0; i < ends_.size(); ++i) y[i] = line[columns_[i].index];
+    } else {
+      std::size_t next = 0;
+      for (std::size_t i = 0; i < ends_.size(); ++i) y[i] = mixed(line, next, ends_[i], outside);
     }
-    const std::size_t bytes = bytes_of(op_.in().type);
-    std::copy_n(at.inputs[0] + static_cast<std::size_t>(from) * bytes, bytes, at.outputs[0] + index * bytes);
+  }
+  template <class T>
+  T mixed(const T* line, std::size_t& next, std::size_t end, T outside) const {
+    if (next == end) return outside;
+    if (next + 1 == end) return line[columns_[next++].index];
+    float sum = 0;
+    for (; next < end; ++next) sum += columns_[next].weight * static_cast<float>(line[columns_[next].index]);
+    return static_cast<T>(sum);
   }
 
   const ResizeOp& op_;
   Strides strides_;
+  Taps columns_;  // of the last axis, one index of the output after another
+  std::vector<std::size_t> ends_;
 };
 
 std::unique_ptr<Step> ResizeOp::plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,

@@ -10,31 +10,11 @@
 namespace qarepvgg {
 namespace {
 
-float softplus(float x) { return x > 20.0f ? x : std::log1p(std::exp(x)); }
-
 // Functions without a kernel.
-float evaluate(const UnaryFunction& f, float x) {
-  switch (f.kind) {
-    case Unary::kLog:
-      return std::log(x);
-    case Unary::kTanh:
-      return std::tanh(x);
-    case Unary::kErf:
-      return std::erf(x);
+float evaluate(Unary kind, float x) {
+  switch (kind) {
     case Unary::kRound:
       return std::nearbyint(x);
-    case Unary::kSign:
-      return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x;
-    case Unary::kSoftplus:
-      return softplus(x);
-    case Unary::kSoftsign:
-      return x / (1.0f + std::fabs(x));
-    case Unary::kElu:
-      return x < 0.0f ? f.alpha * std::expm1(x) : x;
-    case Unary::kSelu:
-      return f.beta * (x < 0.0f ? f.alpha * std::expm1(x) : x);
-    case Unary::kMish:
-      return x * std::tanh(softplus(x));
     case Unary::kSin:
       return std::sin(x);
     case Unary::kCos:
@@ -126,7 +106,7 @@ void apply(const UnaryFunction& function, const float* x, std::size_t count, flo
   if (function.has_kernel())
     active_kernels().tensor->unary(function, x, count, y);
   else
-    for (std::size_t i = 0; i < count; ++i) y[i] = evaluate(function, x[i]) * function.scale + function.shift;
+    for (std::size_t i = 0; i < count; ++i) y[i] = evaluate(function.kind, x[i]) * function.scale + function.shift;
 }
 
 std::unique_ptr<Step> make_unary_step(const UnaryFunction& function, const ValueType& type, std::size_t members) {
