@@ -177,6 +177,24 @@ describe('tensors in files of their own', () => {
     expect(tensor?.data).toEqual(Float32Array.of(2, 3));
   });
 
+  test('are checked, whatever the file itself holds beside them', async () => {
+    writeFileSync(path.join(folder, 'nan.bin'), new Float32Array(54).fill(Number.NaN));
+    const weight = { ...external({ location: 'nan.bin' }), dims: [3, 2, 3, 3], rawData: new Uint8Array(4 * 54) };
+    const image = { elementType: 1, shape: { dims: [1, 2, 6, 6].map((value) => ({ value })) } };
+    const graph = {
+      inputs: [{ name: 'x', type: { tensor: image } }],
+      initializers: [{ name: 'w', ...weight }],
+      nodes: [{ opType: 'Conv', inputs: ['x', 'w'], outputs: ['y'] }],
+      outputs: [{ name: 'y' }],
+    };
+    const bytes = encode(modelFields, { graph, opsets: [{ domain: '', version: 18 }] });
+    await expectRejection(
+      within('test', () => importModel(bytes, folder)),
+      'ERR_NON_FINITE',
+      'received NaN at 0',
+    );
+  });
+
   test('nowhere else', async () => {
     mkdirSync(path.join(folder, 'inner'));
     symlinkSync('/etc/hostname', path.join(folder, 'link'));

@@ -111,6 +111,9 @@ export const uint8 = 2;
 export const int8 = 3;
 export const int32 = 6;
 
+/** TensorProto.DataLocation: in a file of its own. */
+export const externalLocation = 1;
+
 /** AttributeProto.AttributeType */
 export const attributeTypes = {
   float: 1,

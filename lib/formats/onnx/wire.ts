@@ -1,5 +1,5 @@
 import { atOnce, type Steps } from '../../slices';
-import { type WireType, WireReader, WireWriter, wireTypes } from './wire-format';
+import { WireReader, type WireType, WireWriter, wireTypes } from './wire-format';
 
 /**
  * Protocol buffers by tables: a message is described by its fields, from which its type follows. Generated classes would be more

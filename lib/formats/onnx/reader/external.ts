@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { failure, mismatch, quote, within } from '../../../errors';
 import { readWholeFile } from '../../files';
-import type { ModelFile, TensorFields } from '../schema';
+import { externalLocation, type ModelFile, type TensorFields } from '../schema';
 import type { ExternalBytes } from './tensors';
 
 /**
@@ -13,7 +13,7 @@ import type { ExternalBytes } from './tensors';
  * that cannot be read.
  */
 export async function readExternal(file: ModelFile, folder: string | undefined): Promise<ExternalBytes> {
-  const tensors = tensorsOf(file).filter(({ location }) => location === 1);
+  const tensors = tensorsOf(file).filter(({ location }) => location === externalLocation);
   const files = new Map<string, Uint8Array>();
   for (const tensor of tensors) {
     const place = `tensor ${quote(tensor.name ?? '')}`;

@@ -1,5 +1,5 @@
 import { addon } from '../../../binding';
-import { float32, type GraphFields, type TensorFields } from '../schema';
+import { externalLocation, float32, type GraphFields, type TensorFields } from '../schema';
 
 /** A graph whose floats are on their way to where they are aligned. */
 export interface Settling {
@@ -20,9 +20,9 @@ export function settleFloats(graph: GraphFields): Settling {
   const places: number[] = [];
   let buffer: ArrayBufferLike | undefined;
   const placed = (fields: TensorFields, name?: string): TensorFields => {
-    const { rawData, dataType } = fields;
-    const isMoved = rawData && dataType === float32 && rawData.length >= roomyField && rawData.length % 4 === 0;
-    if (!isMoved) return fields;
+    const { rawData, dataType, location } = fields;
+    const isFloats = rawData && dataType === float32 && rawData.length >= roomyField && rawData.length % 4 === 0;
+    if (!isFloats || location === externalLocation) return fields;
     const { byteOffset, length } = rawData;
     buffer = rawData.buffer;
     names.push(name);
@@ -36,6 +36,9 @@ export function settleFloats(graph: GraphFields): Settling {
     return { ...node, attributes };
   });
   const moving = buffer ? addon.settleFloats(buffer as ArrayBuffer, Float64Array.from(places)) : Promise.resolve([]);
-  const finite = moving.then((odd) => new Set(names.flatMap((name, i) => (odd.includes(i) ? [] : (name ?? [])))));
+  const finite = moving.then((indices) => {
+    const odd = new Set(indices);
+    return new Set(names.filter((name, i): name is string => name !== undefined && !odd.has(i)));
+  });
   return { graph: { ...graph, initializers, nodes }, finite };
 }

@@ -4,7 +4,7 @@ import { type GraphTensor, sizeOf } from '../../../graph/graph';
 import type { Steps } from '../../../slices';
 import { arrayOf, bytesPerElement, type Dtype } from '../../dtypes';
 import { inGraphType } from '../../graph-types';
-import type { TensorFields } from '../schema';
+import { externalLocation, type TensorFields } from '../schema';
 import { WireReader } from '../wire-format';
 
 /** How many bytes are copied in one step. */
@@ -47,7 +47,7 @@ export function* readTensor(fields: TensorFields, external: ExternalBytes): Step
     const expected = 'sizes from 0 with a product below 2^50';
     throw mismatch('ERR_MODEL_FORMAT', `${placeOf(fields)}, dims`, expected, describeList(dims));
   }
-  const raw = fields.location === 1 ? external(fields) : fields.rawData;
+  const raw = fields.location === externalLocation ? external(fields) : fields.rawData;
   const listed = fields[field];
   // Without steps, as most tensors are.
   if (raw && dtype === 'F32' && raw.length === 4 * count && raw.byteOffset % 4 === 0)
