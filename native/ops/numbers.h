@@ -77,7 +77,7 @@ struct FloatNumbers {
   using Product = float;
   static constexpr std::size_t kStepWords = 1;
   static constexpr std::size_t kWinogradStrides = 2;  // the largest stride
-  // Which panels are better where two kinds compute as fast: here those whose weights at a point take less of the
+  // Vectors of a panel, among panels that compute equally fast. With few, weights at a point take less of the
   // first-level cache.
   static constexpr int kWinogradVectors = 2;
   static constexpr bool kKeepsTaps = true;  // whether a kernel computes points from taps
