@@ -201,7 +201,8 @@ function main() {
   const perIsa = all.filter((file) => architecture.perIsa.test(file));
   /** @type {Record<string, Outcome>} */
   const outcomes = {
-    'no vector spills': loopsDoNotSpill(kernels),
+    // Elementwise functions have more constants than there are registers, and no accumulators.
+    'no vector spills': loopsDoNotSpill(kernels.filter((file) => !file.includes('kernel_tensor_'))),
     'tiles in registers': tilesAreUnrolled(kernels),
     [`no ${architecture.extension} in baseline code`]: baselineStaysBaseline(
       all.filter((file) => !perIsa.includes(file)),

@@ -131,19 +131,19 @@ struct WinogradOutput {
   const Clamp* clamp;  // of the result, or null
 };
 
-// A row of output pixels of a depthwise convolution:
-//   out[p][c] = bias[c] + sum over rows r and columns t of
-//       input[r * input_row + (p * stride + t) * pixel + c] * weights[(r * side + t) * channels + c]
-struct DepthwiseRow {
+// Rows of output pixels of a depthwise convolution:
+//   out[y][p][c] = bias[c] + sum over rows r and columns t of
+//       input[y * row_step + r * input_row + (p * stride + t) * pixel + c] * weights[(r * side + t) * channels + c]
+struct DepthwiseRows {
   const float* input;
-  std::ptrdiff_t input_row, pixel;
+  std::ptrdiff_t input_row, row_step, pixel;
   const float* weights;
   const float* bias;
   float* out;
-  std::ptrdiff_t out_pixel;
-  std::size_t pixels, channels;  // channels: a multiple of 16
-  const float* addend;           // added before the clamp, or null; may be out
-  std::ptrdiff_t addend_pixel;
+  std::ptrdiff_t out_row, out_pixel;
+  std::size_t rows, pixels, channels;  // channels: a multiple of 16
+  const float* addend;                 // added before the clamp, or null; may be out
+  std::ptrdiff_t addend_row, addend_pixel;
   const Clamp* clamp;  // of the result, or null
 };
 
@@ -217,7 +217,7 @@ struct KernelTable {
   void (*winograd_gradient[2][2])(const WinogradInput&);  // for stride 1
 
   // Depthwise convolutions of 3x3, 5x5 and 7x7: indexed by [(side - 3) / 2][stride - 1].
-  void (*depthwise[3][2])(const DepthwiseRow&);
+  void (*depthwise[3][2])(const DepthwiseRows&);
 
   // A loop of independent FMAs in registers, to measure the machine's peak. Returns the number of floating-point
   // operations.

@@ -34,32 +34,37 @@ void DepthwiseConvolution::pack_bias(const float* bias, float* packed) const {
 void DepthwiseConvolution::run_rows(const FeatureMap& in, const float* weights, const float* bias,
                                     const FeatureMap& out, ConvOptions options, std::size_t first,
                                     std::size_t end) const {
-  DepthwiseRow row{};
+  DepthwiseRows rows{};
   // With a dilation, every `dilation`-th pixel of the output is a row of its own of an image of every such pixel.
   const std::size_t dilation = window_.x.dilation;
-  row.input_row = signed_size(window_.y.dilation * in.shape.row());
-  row.pixel = signed_size(dilation * in.shape.pixel());
-  row.weights = weights;
-  row.bias = bias;
-  row.out_pixel = signed_size(dilation * out.shape.pixel());
-  row.channels = padded_;
-  row.clamp = options.clamp;
+  rows.input_row = signed_size(window_.y.dilation * in.shape.row());
+  rows.row_step = signed_size(window_.y.stride * in.shape.row());
+  rows.pixel = signed_size(dilation * in.shape.pixel());
+  rows.weights = weights;
+  rows.bias = bias;
+  rows.out_row = signed_size(out.shape.row());
+  rows.out_pixel = signed_size(dilation * out.shape.pixel());
+  rows.channels = padded_;
+  rows.clamp = options.clamp;
   const FeatureMap& addend = options.addend_for(out);
-  row.addend_pixel = signed_size(dilation * addend.shape.pixel());
-  for (std::size_t line = first; line < end; ++line) {
+  rows.addend_row = signed_size(addend.shape.row());
+  rows.addend_pixel = signed_size(dilation * addend.shape.pixel());
+  for (std::size_t line = first; line < end; line += rows.rows) {
     const std::size_t image = line / out.shape.h, y = line % out.shape.h;
+    rows.rows = std::min(out.shape.h - y, end - line);
     const std::ptrdiff_t top = signed_size(y * window_.y.stride) - signed_size(window_.y.before);
     for (std::size_t first_x = 0; first_x < std::min(dilation, out.shape.w); ++first_x) {
       const std::ptrdiff_t x = signed_size(first_x);
-      row.pixels = ceil_div(out.shape.w - first_x, dilation);
-      row.input = in.at(image, top, x - signed_size(window_.x.before));
-      row.out = out.at(image, signed_size(y), x);
-      if (options.accumulate) row.addend = addend.at(image, signed_size(y), x);
-      kernel_(row);
+      rows.pixels = ceil_div(out.shape.w - first_x, dilation);
+      rows.input = in.at(image, top, x - signed_size(window_.x.before));
+      rows.out = out.at(image, signed_size(y), x);
+      if (options.accumulate) rows.addend = addend.at(image, signed_size(y), x);
+      kernel_(rows);
     }
     if (options.then != nullptr)
-      activate_(*options.then, out.shape.w, channels_, out.at(image, signed_size(y), 0),
-                signed_size(out.shape.pixel()));
+      for (std::size_t done = 0; done < rows.rows; ++done)
+        activate_(*options.then, out.shape.w, channels_, out.at(image, signed_size(y + done), 0),
+                  signed_size(out.shape.pixel()));
   }
 }
 

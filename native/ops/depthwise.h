@@ -30,7 +30,7 @@ class DepthwiseConvolution {
  private:
   Window window_;
   std::size_t channels_, padded_;
-  void (*kernel_)(const DepthwiseRow&);
+  void (*kernel_)(const DepthwiseRows&);
   void (*activate_)(const UnaryFunction&, std::size_t, std::size_t, float*, std::ptrdiff_t);
 };
 

@@ -43,6 +43,7 @@ struct Vec {
 };
 
 constexpr int kMaxRows1 = 12, kMaxRows2 = 6, kMaxRows3 = 4;
+constexpr int kRegisters = 16;
 
 #include "kernels/float/body.inc"
 

@@ -43,6 +43,7 @@ struct Vec {
 };
 
 constexpr int kMaxRows1 = 14, kMaxRows2 = 14, kMaxRows3 = 9;
+constexpr int kRegisters = 32;
 
 #include "kernels/float/body.inc"
 

@@ -61,6 +61,7 @@ struct Vec {
 };
 
 constexpr int kMaxRows1 = 6, kMaxRows2 = 4, kMaxRows3 = 3;
+constexpr int kRegisters = 16;
 
 #include "kernels/float/body.inc"
 

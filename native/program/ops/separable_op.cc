@@ -9,8 +9,9 @@
 namespace qarepvgg {
 namespace {
 
-// Rows between the two convolutions, at least one. They stay in the first-level cache.
-constexpr std::size_t kStripBytes = 24 * 1024;
+// Rows between the two convolutions. They stay in the first-level cache, or in the second-level one if so many do not
+// fit: depthwise kernels compute up to four rows at a time.
+constexpr std::size_t kStripBytes = 24 * 1024, kLeastRows = 4;
 
 // The map that begins at a row of an image.
 FeatureMap from_row(const FeatureMap& map, std::size_t image, std::size_t y) {
@@ -34,7 +35,7 @@ class SeparableStep final : public Step {
         weights_(weights),
         bias_(bias) {
     strip_ = {1, node.in.c, 1, node.in.w};
-    strip_.h = std::clamp<std::size_t>(kStripBytes / (strip_.floats() * sizeof(float)), 1, out.h);
+    strip_.h = std::min(out.h, std::max(kStripBytes / (strip_.floats() * sizeof(float)), kLeastRows));
   }
   std::size_t scratch_bytes() const override { return strip_.floats() * sizeof(float); }
 
