@@ -1,5 +1,5 @@
-// matMul: [a, b], floats; matrices in the last two dims, other dims are broadcast. A vector is a row on the left and a
-// column on the right, as in NumPy.
+// matMul: [a, b], floats; transposed; matrices in the last two dims, those of b transposed if the flag is set. Other
+// dims are broadcast. A vector is a row on the left and a column on the right, as in NumPy.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
@@ -14,6 +14,7 @@ namespace {
 
 struct Product {
   std::size_t batch, rows, depth, columns;
+  bool transposed;                // b is [columns, depth]
   std::vector<std::size_t> a, b;  // for each product of the batch, the matrix of each operand
 
   double macs() const {
@@ -35,7 +36,7 @@ class RowsStep final : public Step {
   static constexpr double kPieceMacs = 5e5;
 
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    const auto& [batch, rows, depth, columns, from_a, from_b] = product_;
+    const auto& [batch, rows, depth, columns, transposed, from_a, from_b] = product_;
     const TensorKernels& kernels = *active_kernels().tensor;
     for (std::size_t line = items.first; line < items.first + items.length; ++line) {
       const float* a = at.input(0) + (from_a[line / rows] * rows + line % rows) * depth;
@@ -82,26 +83,30 @@ class TilesStep final : public Step {
       const Tile rows = even_tile(product_.rows, blocks, item % blocks);
       for (std::size_t i = 0; i < depths; ++i) {
         const Tile depth = even_tile(product_.depth, depths, i);
-        const float* b = at.input(1) + (product_.b[product] * product_.depth + depth.first) * product_.columns;
+        const float* b = at.input(1) + product_.b[product] * product_.depth * product_.columns;
         // Neighbouring items have the same panel.
         const bool is_held = held.is((product_.b[product] * panels_.count() + number) * depths + i);
         const float* weights = panel;
-        if (panels_.width() == product_.columns)
-          weights = b;
+        if (panels_.width() == product_.columns && !product_.transposed)
+          weights = b + depth.first * product_.columns;
         else if (!is_held)
-          copy(b, number, depth.length, panel);
+          copy(b, number, depth, panel);
         multiply(at, product, number, rows, depth, weights);
       }
     }
   }
 
-  // b: the first of `length` rows.
-  void copy(const float* b, std::size_t number, std::size_t length, float* panel) const {
+  // Into [depth][lane].
+  void copy(const float* b, std::size_t number, const Tile& depth, float* panel) const {
     const std::size_t valid = panels_.valid(number), width = panels_.panel_width(number);
-    b += number * panels_.width();
-    for (std::size_t k = 0; k < length; ++k, b += product_.columns, panel += width) {
-      for (std::size_t i = 0; i < valid; ++i) panel[i] = b[i];
-      std::fill(panel + valid, panel + width, 0.0f);
+    const std::size_t first = number * panels_.width();
+    if (product_.transposed)
+      kernels_->transpose(b + first * product_.depth + depth.first, signed_size(product_.depth), valid, depth.length,
+                          panel, signed_size(width));
+    for (std::size_t k = 0; k < depth.length; ++k) {
+      float* row = panel + k * width;
+      if (!product_.transposed) std::copy_n(b + (depth.first + k) * product_.columns + first, valid, row);
+      std::fill(row + valid, row + width, 0.0f);
     }
   }
 
@@ -141,6 +146,9 @@ class MatMulOp final : public Op {
     context.expect_inputs(2, 2);
     Dims a = context.floats(0).dims(), b = context.floats(1).dims();
     if (a.empty() || b.empty()) fail(code::kShape, "expected operands of at least one dim");
+    product_.transposed = context.attributes().flag("transposed");
+    if (product_.transposed && (a.size() < 2 || b.size() < 2)) fail(code::kShape, "expected matrices");
+    if (product_.transposed) std::swap(b[b.size() - 2], b[b.size() - 1]);
     const bool row = a.size() == 1, column = b.size() == 1;
     if (row) a.insert(a.begin(), 1);
     if (column) b.push_back(1);
@@ -170,7 +178,8 @@ class MatMulOp final : public Op {
   double macs() const override { return product_.macs(); }
   std::unique_ptr<Step> plan(const std::vector<ValueType>&, const std::vector<ValueType>&,
                              std::size_t members) const override {
-    if (product_.rows < kFewRows || product_.depth == 0 || product_.columns == 0)
+    const bool is_empty = product_.depth == 0 || product_.columns == 0;
+    if (is_empty || (product_.rows < kFewRows && !product_.transposed))
       return std::make_unique<RowsStep>(product_, members);
     return std::make_unique<TilesStep>(product_, members);
   }
