@@ -99,6 +99,10 @@ struct TensorKernels {
                     std::ptrdiff_t y_step);
   // y = a * (1 - t) + b * t, as a + (b - a) * t.
   void (*lerp)(const float* a, const float* b, float t, std::size_t count, float* y);
+  // y = e^(x - most), which is added to `sum`. y may be x.
+  void (*exp_add)(const float* x, const float* most, std::size_t count, float* y, double* sum);
+  // y = y * factor, computed in double and rounded once.
+  void (*times)(const double* factor, std::size_t count, float* y);
   void (*winograd_weights)(const WinogradWeights& call);
 };
 

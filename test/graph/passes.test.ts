@@ -136,6 +136,26 @@ describe('identities', () => {
     expect(await passes(sketch)).toBe('relu, sigmoid, transposeAs, transposeAs, concat');
   });
 
+  test('a transposed factor of a product', async () => {
+    const nodes: NodeSketch[] = [
+      ['Relu', ['x'], ['a']],
+      ['Transpose', ['a'], ['b'], { perm: [0, 1, 3, 2] }],
+      ['MatMul', ['a', 'b'], ['c']],
+      ['Relu', ['c'], ['y']],
+    ];
+    expect(await passes({ nodes })).toBe('relu, matMulTransposed relu');
+  });
+
+  test('a factor of a product whose stacks are permuted, too, stays', async () => {
+    const nodes: NodeSketch[] = [
+      ['Relu', ['x'], ['a']],
+      ['Transpose', ['a'], ['b'], { perm: [0, 2, 3, 1] }],
+      ['Transpose', ['a'], ['c'], { perm: [0, 2, 1, 3] }],
+      ['MatMul', ['c', 'b'], ['y']],
+    ];
+    expect(await passes({ nodes })).toBe('relu, transpose, transpose, matMul');
+  });
+
   test('a transposition of values that are no images stays', async () => {
     const nodes: NodeSketch[] = [
       ['ReduceMax', ['x', 'axes'], ['a'], { keepdims: 0 }],

@@ -90,6 +90,7 @@ const own: Readonly<Record<string, (node: OpNode) => GraphTensor[]>> = {
     return [floats(data.map((x, i) => x * (scale[channel(i)] as number) + (shift[channel(i)] as number)))];
   },
   matMul: (node) => [product(constant(node, 0), constant(node, 1))],
+  matMulTransposed: (node) => [product(constant(node, 0), transposed(constant(node, 1)))],
   gemm(node) {
     const { transA, transB, alpha, beta } = node.attributes as Record<string, number>;
     const turn = (tensor: Doubles, turned: number | undefined): Doubles => (turned ? transposed(tensor) : tensor);
@@ -120,24 +121,30 @@ function floats(data: Float64Array): GraphTensor {
   return { type: 'float32', dims: [], data };
 }
 
+/** Stacks have the same dims. */
 function product(a: Doubles, b: Doubles): GraphTensor {
-  const [rows, depth] = a.dims as [number, number];
-  const columns = b.dims[1] as number;
-  const data = new Float64Array(rows * columns);
-  for (let i = 0; i < rows; i++)
+  const [rows, depth] = a.dims.slice(-2) as [number, number];
+  const columns = b.dims.at(-1) as number;
+  const dims = [...a.dims.slice(0, -1), columns];
+  const data = Float64Array.from({ length: sizeOf(dims) }, (_, i) => {
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    const first = Math.floor(row / rows) * depth * columns + column;
+    let sum = 0;
     for (let k = 0; k < depth; k++)
-      for (let j = 0; j < columns; j++)
-        data[i * columns + j] =
-          (data[i * columns + j] as number) + (a.data[i * depth + k] as number) * (b.data[k * columns + j] as number);
-  return { type: 'float32', dims: [rows, columns], data };
+      sum += (a.data[row * depth + k] as number) * (b.data[first + k * columns] as number);
+    return sum;
+  });
+  return { type: 'float32', dims, data };
 }
 
+/** The last two axes swapped. */
 function transposed({ dims, data }: Doubles): Doubles {
-  const [rows, columns] = dims as [number, number];
-  return {
-    dims: [columns, rows],
-    data: data.map((_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number),
+  const [rows, columns] = dims.slice(-2) as [number, number];
+  const from = (i: number): number => {
+    const [matrix, place] = [Math.floor(i / (rows * columns)), i % (rows * columns)];
+    return matrix * rows * columns + (place % rows) * columns + Math.floor(place / rows);
   };
+  return { dims: [...dims.slice(0, -2), columns, rows], data: data.map((_, i) => data[from(i)] as number) };
 }
 
 /** Values under a window of one plane, absent where there are none; in row-major order of the taps. */

@@ -16,7 +16,7 @@ import { gatherNd } from './gather-nd';
 import { gemm } from './gemm';
 import { dropout, identity } from './identity';
 import { integerOps } from './integers';
-import { matMul } from './mat-mul';
+import { matMul, matMulTransposed } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
 import { gelu, instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
@@ -86,6 +86,7 @@ export const ops: Readonly<Record<string, Op>> = {
   logSoftmax,
   matMul,
   matMulInteger,
+  matMulTransposed,
   maxPool,
   mean,
   mod,

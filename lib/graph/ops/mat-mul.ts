@@ -17,9 +17,27 @@ export const matMul = defineOp({
   lower: () => ({ op: 'matMul' }),
 });
 
-/** Dims of the product, from the first two inputs. */
+/** Same as MatMul, of two stacks, the matrices of the second one transposed. Not an operator of ONNX: a pass makes it of two. */
+export const matMulTransposed = defineOp({
+  onnx: '',
+  inputs: [2, 2],
+  attributes: {},
+  infer: (node) => [{ type: operand(node, 0).type, dims: transposedDims(node) }],
+  macs: (node) => sizeOf(transposedDims(node)) * (operand(node, 0).dims.at(-1) as number),
+  lower: () => ({ op: 'matMul', attributes: { transposed: true } }),
+});
+
+function transposedDims(node: OpNode): number[] {
+  const { dims } = operand(node, 1);
+  return productDims(node, operand(node, 0).dims, [...dims.slice(0, -2), ...dims.slice(-2).reverse()]);
+}
+
+/** Dims of the product of the first two inputs. */
 export function matMulDims(node: OpNode): number[] {
-  const [a, b] = [operand(node, 0).dims, operand(node, 1).dims];
+  return productDims(node, operand(node, 0).dims, operand(node, 1).dims);
+}
+
+function productDims(node: OpNode, a: readonly number[], b: readonly number[]): number[] {
   const left = a.length === 1 ? [1, ...a] : a;
   const right = b.length === 1 ? [...b, 1] : b;
   if (left.length < 2 || right.length < 2 || left.at(-1) !== right.at(-2)) {

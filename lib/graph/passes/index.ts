@@ -20,6 +20,7 @@ import { removeDead } from './remove-dead';
 import { unifyReshapes } from './reshapes';
 import { residualIntoConv } from './residual-into-conv';
 import { roundTensors } from './round-tensors';
+import { transposeIntoProduct } from './transpose-into-product';
 import { writeOut, writeOutConversions } from './write-out';
 
 export { countProducts, isIntegerProduct, type Products } from './integer-products';
@@ -59,6 +60,7 @@ const passes: readonly Pass[] = [
   writeAffine,
   activationIntoOp,
   productsAsConvs,
+  transposeIntoProduct,
   moveTransposes,
   unifyReshapes,
   dropIdentities,

@@ -67,7 +67,8 @@ function isImage(name: string, rewriter: Rewriter): boolean {
   return type === 'float32' && dims.length === 4;
 }
 
-function permutationOf(node: GraphNode, rewriter: Rewriter): readonly number[] {
+/** Axis i of the output of a transposition is this axis of its input. */
+export function permutationOf(node: GraphNode, rewriter: Rewriter): readonly number[] {
   const given = node.attributes.perm as readonly number[] | undefined;
   return given ?? rewriter.dims(node.inputs[0]).map((_, i, { length }) => length - 1 - i);
 }

@@ -45,23 +45,19 @@ class SoftmaxStep final : public Step {
     double sums[kRow]{};
     std::fill_n(most, kRow, -std::numeric_limits<float>::infinity());
     for_each_row(count, [&](std::size_t at, std::size_t length) {
-      for (std::size_t j = 0; j < length; ++j) most[j] = std::max(most[j], x[at + j]);
+      kernels.binary(Binary::kMax, most, false, x + at, false, length, most);
     });
     if (lines_.step == 1) std::fill_n(most, kRow, *std::max_element(most, most + kRow));
-    for_each_row(count, [&](std::size_t at, std::size_t length) {
-      kernels.binary(Binary::kSub, x + at, false, most, false, length, y + at);
-      kernels.unary({Unary::kExp}, y + at, length, y + at);
-      for (std::size_t j = 0; j < length; ++j) sums[j] += static_cast<double>(y[at + j]);
-    });
+    for_each_row(count,
+                 [&](std::size_t at, std::size_t length) { kernels.exp_add(x + at, most, length, y + at, sums); });
     if (lines_.step == 1) sums[0] = std::accumulate(sums, sums + kRow, 0.0);
-    if (log_) std::transform(sums, sums + count, sums, [](double sum) { return std::log(sum); });
+    std::transform(sums, sums + count, sums, [&](double sum) { return log_ ? std::log(sum) : 1 / sum; });
     if (lines_.step == 1) std::fill_n(sums, kRow, sums[0]);
     for_each_row(count, [&](std::size_t at, std::size_t length) {
       if (log_)
         for (std::size_t j = 0; j < length; ++j) y[at + j] = x[at + j] - most[j] - static_cast<float>(sums[j]);
       else
-        for (std::size_t j = 0; j < length; ++j)
-          y[at + j] = static_cast<float>(static_cast<double>(y[at + j]) / sums[j]);
+        kernels.times(sums, length, y + at);
     });
   }
 
