@@ -29,6 +29,7 @@ const newestOpset = 21;
 /** Operators of newer versions, and newer attributes of older operators. */
 const newer: Readonly<Record<string, readonly string[] | 'all'>> = {
   gelu: 'all',
+  gridSample: 'all',
   averagePool: ['dilations'],
   cast: ['saturate'],
   castLike: ['saturate'],

@@ -14,6 +14,7 @@ import { expand, tile } from './expand';
 import { gather } from './gather';
 import { gatherNd } from './gather-nd';
 import { gemm } from './gemm';
+import { gridSample } from './grid-sample';
 import { dropout, identity } from './identity';
 import { integerOps } from './integers';
 import { matMul } from './mat-mul';
@@ -79,6 +80,7 @@ export const ops: Readonly<Record<string, Op>> = {
   gemm,
   globalAveragePool,
   globalMaxPool,
+  gridSample,
   identity,
   instanceNormalization,
   layerNormalization,
