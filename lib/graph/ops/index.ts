@@ -1,6 +1,7 @@
 import { affine } from './affine';
 import { batchNormalization } from './batch-normalization';
 import { binaryOps, mean, mod, pRelu, sum, where } from './binary';
+import { branch } from './branch';
 import { cast, castLike } from './cast';
 import { clip } from './clip';
 import { concat } from './concat';
@@ -57,6 +58,7 @@ export const ops: Readonly<Record<string, Op>> = {
   averagePool,
   batchNorm,
   batchNormalization,
+  branch,
   cast,
   castLike,
   clip,
