@@ -80,3 +80,53 @@ describe('refused', () => {
     await expectRejection(run([box(0, 0)], [1, 1], { nodes }), 'ERR_MODEL_INCOMPATIBLE', 'node "kept" (Softmax)');
   });
 });
+
+/** As detectors without boxes end: the features of all places with a score above a limit. */
+const places: ModelSketch = {
+  inputs: { x: ['n', 2, 'h', 'w'] },
+  outputs: ['at', 'found'],
+  tensors: {
+    k: [
+      [2, 2, 1, 1],
+      [1, 0, 0, 1],
+    ],
+    limit: [[1], [0.5]],
+  },
+  integers: { zero: [0], axis: [1] },
+  nodes: [
+    ['Conv', ['x', 'k'], ['c']],
+    ['Gather', ['c', 'zero'], ['first'], { axis: 1 }],
+    ['Squeeze', ['first', 'axis'], ['scores']],
+    ['Greater', ['scores', 'limit'], ['above']],
+    ['NonZero', ['above'], ['positions']],
+    ['Transpose', ['positions'], ['at'], { perm: [1, 0] }],
+    ['Transpose', ['c'], ['last'], { perm: [0, 2, 3, 1] }],
+    ['GatherND', ['last', 'at'], ['found']],
+  ],
+};
+
+test('positions of numbers that are computed are found after the rest', async () => {
+  const session = await InferenceSession.create(onnxFile(places));
+  const x = { data: Float32Array.of(0, 1, 2, 0, 5, 6, 7, 8), dims: [1, 2, 2, 2] };
+  const { at, found } = await session.run({ x });
+  expect([at?.dims, Array.from(at?.data ?? [], Number)]).toEqual([
+    [2, 3],
+    [0, 0, 1, 0, 1, 0],
+  ]);
+  expect([found?.dims, Array.from(found?.data ?? [], Number)]).toEqual([
+    [2, 2],
+    [1, 6, 2, 7],
+  ]);
+  session.dispose();
+});
+
+test('all nodes behind NonZero that cannot be computed there are named when the file is read', async () => {
+  const nodes: ModelSketch['nodes'] = [
+    ...places.nodes,
+    ['Softmax', ['found'], ['soft']],
+    ['CumSum', ['soft', 'zero'], ['sums']],
+    ['Neg', ['sums'], ['y']],
+  ];
+  const promise = InferenceSession.create(onnxFile({ ...places, outputs: ['y'], nodes }));
+  await expectRejection(promise, 'ERR_MODEL_INCOMPATIBLE', 'received 2 that are not: "soft" (Softmax');
+});
