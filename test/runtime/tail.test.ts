@@ -130,3 +130,28 @@ test('all nodes behind NonZero that cannot be computed there are named when the 
   const promise = InferenceSession.create(onnxFile({ ...places, outputs: ['y'], nodes }));
   await expectRejection(promise, 'ERR_MODEL_INCOMPATIBLE', 'received 2 that are not: "soft" (Softmax');
 });
+
+test('the best of what is left are chosen behind it', async () => {
+  const nodes: ModelSketch['nodes'] = [
+    ...sketch.nodes.slice(0, 3),
+    ['GatherND', ['scores', 'selected'], ['found']],
+    ['TopK', ['found', 'two'], ['best', 'at'], { axis: 0 }],
+    ['TopK', ['found', 'two'], ['worst', 'where'], { axis: 0, largest: 0 }],
+  ];
+  const integers = { two: [2] };
+  const file = onnxFile({ ...sketch, integers, outputs: ['found', 'best', 'at', 'worst', 'where'], nodes });
+  const session = await InferenceSession.create(file);
+  const boxes = [box(0, 0), box(20, 20), box(40, 40)];
+  const results = await session.run({
+    boxes: { data: Float32Array.from(boxes.flat()), dims: [1, 3, 4] },
+    logits: { data: Float32Array.of(1, 3, 2, far, 0, far), dims: [1, 2, 3] },
+  });
+  session.dispose();
+  const [found, best, at, least, where] = ['found', 'best', 'at', 'worst', 'where'].map((name) =>
+    Array.from(results[name]?.data ?? [], Number),
+  );
+  expect(found).toHaveLength(4);
+  const sorted = [...(found as number[])].sort((a, b) => b - a);
+  expect([best, least]).toEqual([sorted.slice(0, 2), sorted.slice(2).reverse()]);
+  expect([at, where].map((list) => list?.map((i) => (found as number[])[i]))).toEqual([best, least]);
+});
