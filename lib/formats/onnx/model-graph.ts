@@ -31,6 +31,7 @@ const newestOpset = 21;
 const newer: Readonly<Record<string, readonly string[] | 'all'>> = {
   gelu: 'all',
   gridSample: 'all',
+  groupNormalization: 'all',
   averagePool: ['dilations'],
   cast: ['saturate'],
   castLike: ['saturate'],

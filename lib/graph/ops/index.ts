@@ -21,7 +21,14 @@ import { integerOps } from './integers';
 import { matMul } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
-import { gelu, instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
+import {
+  gelu,
+  groupNormalization,
+  instanceNormalization,
+  layerNormalization,
+  localResponseNormalization,
+  lpNormalization,
+} from './normalization';
 import type { Op } from './op';
 import { pad } from './pad';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool';
@@ -83,11 +90,13 @@ export const ops: Readonly<Record<string, Op>> = {
   globalAveragePool,
   globalMaxPool,
   gridSample,
+  groupNormalization,
   identity,
   instanceNormalization,
   layerNormalization,
   localResponseNormalization,
   logSoftmax,
+  lpNormalization,
   matMul,
   matMulInteger,
   maxPool,
