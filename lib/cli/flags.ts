@@ -118,13 +118,21 @@ export interface FileFlags extends NetworkFlags {
   readonly prefix?: string;
 }
 
+/** The flag had another name once, which still works. */
+function inputSizeOption(name: string): Option {
+  const option = new Option(name, 'side of the images in pixels, or HEIGHTxWIDTH').argParser(imageSize);
+  option.attributeName = () => 'inputSize';
+  return option;
+}
+
 /** @param classes Their number without the flag, for the help. */
 export function addNetworkFlags(command: Command, model: string, classes: string): Command {
   return command
     .option('--model <name>', model, architectureName)
     .option('--num-classes <n>', `classes (default: ${classes})`, positiveInteger)
     .option('--in-channels <n>', 'channels of the images', positiveInteger)
-    .option('--input-size <size>', 'side of the images in pixels, or HEIGHTxWIDTH', imageSize)
+    .addOption(inputSizeOption('--size <size>'))
+    .addOption(inputSizeOption('--input-size <size>').hideHelp())
     .option('--blocks <list>', 'depths of the four stages, such as 2,4,14,1', numberList)
     .option('--channels <list>', 'channels of the stem and the four stages, such as 48,48,96,192,1280', numberList)
     .option('--strides <list>', 'strides of the stem and the four stages, such as 2,2,2,2,2', numberList)

@@ -46,7 +46,8 @@ export function refuseFlags(
 ): void {
   const given = names.find((name) => flags[name] !== undefined);
   if (given === undefined) return;
-  const flag = `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const flag =
+    given === 'inputSize' ? '--size' : `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   throw misuse(flag, expected, received);
 }
 

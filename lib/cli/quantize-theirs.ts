@@ -89,13 +89,17 @@ function describe(model: Model, report: QuantizationReport, to: string, size: nu
   const { layers, outputs = [], floatBytes, recipe, accuracy } = report;
   const integer = layers.filter(({ precision }) => precision === 'int8').length;
   const noise = outputs.map(({ name, sqnr }) => `${name} ${sqnr.toFixed(1)} dB`).join(', ');
-  const share = ((100 * size) / floatBytes).toFixed(1);
+  const quality =
+    integer === 0
+      ? 'no node computes in integers, so the quantised model computes what the float one does\n'
+      : `signal to quantisation noise: ${noise}\n`;
+  const share = floatBytes > 0 ? `, ${((100 * size) / floatBytes).toFixed(1)} % of the weights in float32` : '';
   const advice = adviceText(report);
   process.stdout.write(
     `${model}: ${countOf(recipe.images, 'image')} in ${seconds.toFixed(1)} s, ${integer} of ${layers.length} nodes in integers\n` +
       accuracyText(accuracy) +
-      `signal to quantisation noise: ${noise}\n` +
+      quality +
       (advice === undefined ? '' : `${advice}\n`) +
-      `${to}: ${bytesText(size)}, ${share} % of the weights in float32\n`,
+      `${to}: ${bytesText(size)}${share}\n`,
   );
 }

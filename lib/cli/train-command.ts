@@ -89,7 +89,7 @@ export function addTrainCommand(program: Command): void {
       '\nExamples:\n' +
         '  $ qarepvgg train /usr/share/datasets/fashion-mnist \\\n' +
         '      --channels 16,16,32,64,128 --flip --shift 2\n' +
-        '  $ qarepvgg train photos --input-size 96 --epochs 60 \\\n' +
+        '  $ qarepvgg train photos --size 96 --epochs 60 \\\n' +
         '      --checkpoint run.safetensors --resume',
     )
     .action(async (data: string, flags: TrainFlags) => {

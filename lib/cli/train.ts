@@ -89,7 +89,7 @@ function makeModel(train: Dataset, flags: TrainFlags): Network {
   const inputSize = inputSizeOf([height, width]);
   if (flags.inputSize !== undefined && `${flags.inputSize}` !== `${inputSize}`) {
     const expected = `${height}x${width}, the size of these images (those of IDX files are not scaled)`;
-    throw misuse('--input-size', expected, sizeOf(flags.inputSize).join('x'));
+    throw misuse('--size', expected, sizeOf(flags.inputSize).join('x'));
   }
   checkFlag('--in-channels', flags.inChannels, [channels, channels], 'the channels of these images');
   checkFlag(

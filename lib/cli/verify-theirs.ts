@@ -36,13 +36,13 @@ export async function verifyTheirs(model: Model, images: readonly string[], flag
   if (other.form === 'int8' && model.form !== 'int8') {
     const paths = [...images, ...(flags.data === undefined ? [] : await photosIn(flags.data))];
     requireImages(paths);
-    return verifyTheirsQuantized(model, other, paths, photoInput(model, inputDims), flags);
+    return verifyTheirsQuantized(model, other, paths, photoInput(model, inputDims, flags), flags);
   }
   if (flags.data !== undefined) throw misuse('--data', 'a quantised model to compare with', 'one in float');
   const { samples, seed, tolerance } = flags;
   const inputs: Feeds[] = [];
   if (images.length > 0) {
-    for await (const photo of photoTensors(images, photoInput(model, inputDims))) {
+    for await (const photo of photoTensors(images, photoInput(model, inputDims, flags))) {
       inputs.push({ [names[0] as string]: photo });
     }
   }
@@ -62,10 +62,14 @@ async function photosIn(folder: string): Promise<string[]> {
   );
 }
 
-function photoInput(model: Model, dims: Readonly<Record<string, readonly number[]>>): PhotoInput {
+function photoInput(
+  model: Model,
+  dims: Readonly<Record<string, readonly number[]>>,
+  { inputSize }: VerifyFlags,
+): PhotoInput {
   const [input] = model.inputs;
   const layout = input && photoLayout(input);
   const given = input && dims[input.name];
-  const size = layout && given && (sidesOf(given, layout) as [number, number]);
+  const size = layout && given ? (sidesOf(given, layout) as [number, number]) : inputSize;
   return photoInputOf(model, size ? { size } : {});
 }

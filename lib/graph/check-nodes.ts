@@ -4,9 +4,11 @@ import { checkFinite } from '../finite';
 import type { Steps } from '../slices';
 import { constantNodes } from './fold-constants';
 import type { Graph, GraphNode, ValueType } from './graph';
+import { lateNodes } from './late';
 import { opOf } from './ops';
 import type { SketchNode } from './ops/op';
 import { NodeView } from './specialize';
+import { computedLate } from './tail';
 
 /** Where faults go. */
 export interface NodeFaults {
@@ -22,7 +24,8 @@ export interface NodeFaults {
  */
 export function* checkNodes(graph: Graph, faults: NodeFaults, finite: ReadonlySet<string>): Steps<void> {
   const constants = constantNodes(graph);
-  const data = dataValues(graph, constants);
+  const late = lateNodes(graph);
+  const data = dataValues(graph, constants, late);
   const sources = sourcesOf(graph);
   // What a file says of other values may be wrong, and onnxruntime runs it nevertheless.
   const known = new Map<string, ValueType>([
@@ -32,16 +35,19 @@ export function* checkNodes(graph: Graph, faults: NodeFaults, finite: ReadonlySe
   for (const node of graph.nodes) {
     if (constants.has(node)) continue;
     if (node.op in weights) yield;
-    const { check, parameters = [], onnx } = opOf(node);
+    const { check, parameters = [], onnx, evaluate } = opOf(node);
     const inputs = node.inputs.map((name) => known.get(name));
     const sketch = new NodeView(node, inputs);
     try {
       check?.(sketch);
+      if (late.has(node) && !evaluate && !node.branches)
+        throw mismatch('ERR_MODEL_INCOMPATIBLE', sketch.place, computedLate, 'another one');
       checkWeights(sketch, graph.tensors, finite);
       for (const i of parameters) {
         const name = node.inputs[i];
         if (name === undefined) continue;
         // Weights that depend on the image that they are for would need a new plan for every image.
+        if (late.has(node)) continue;
         const isDynamic = node.op in weights && sources(name) & sources(node.inputs[0] as string);
         if (!data.has(name) && !isDynamic) continue;
         const expected = `input ${i} (${quote(name)}) to follow from constants and from the dims of the inputs`;
@@ -58,17 +64,18 @@ export function* checkNodes(graph: Graph, faults: NodeFaults, finite: ReadonlySe
  * Values that only the engine can compute, in a run: those of operators that are neither folded nor expressed by such, and what
  * follows from their numbers. Nodes after NonMaxSuppression are computed when all numbers are known.
  */
-function dataValues(graph: Graph, constants: ReadonlySet<GraphNode>): ReadonlySet<string> {
-  const [data, late] = [new Set<string>(), new Set<string>()];
+function dataValues(
+  graph: Graph,
+  constants: ReadonlySet<GraphNode>,
+  late: ReadonlySet<GraphNode>,
+): ReadonlySet<string> {
+  const data = new Set<string>();
   for (const node of graph.nodes) {
-    const { evaluate, writeOut, dimsOnly, afterRun } = opOf(node);
-    const isLate = afterRun || node.inputs.some((name) => late.has(name));
-    const isData = !(evaluate || writeOut) || node.inputs.some((name) => data.has(name));
-    if (constants.has(node) || dimsOnly) continue;
-    for (const name of node.outputs) {
-      if (isLate) late.add(name);
-      else if (isData) data.add(name);
-    }
+    const { evaluate, writeOut, lower, dimsOnly } = opOf(node);
+    const isWritten = writeOut !== undefined && lower === undefined;
+    const isData = !(evaluate || isWritten || node.branches) || node.inputs.some((name) => data.has(name));
+    if (!isData || constants.has(node) || dimsOnly || late.has(node)) continue;
+    for (const name of node.outputs) data.add(name);
   }
   return data;
 }

@@ -48,7 +48,7 @@ export function constantNodes({ nodes, tensors }: Pick<Graph, 'nodes' | 'tensors
   return new Set(
     nodes.filter((node) => {
       const isIt = node.inputs.every((name) => name === '' || tensors.has(name) || made.has(name));
-      if (!isIt || opOf(node).afterRun || node.op in quantizedOps) return false;
+      if (!isIt || opOf(node).afterRun === 'always' || node.op in quantizedOps) return false;
       for (const name of node.outputs) made.add(name);
       return true;
     }),

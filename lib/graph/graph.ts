@@ -1,3 +1,5 @@
+import type { QARepVGGError } from '../errors';
+
 /** Element types of values. Files may hold others, which are converted when they are read. */
 export type DataType = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool';
 
@@ -47,6 +49,16 @@ export interface GraphNode {
   readonly attributes: Attributes;
   /** Applied to every output before it is stored. */
   readonly activation?: Activation;
+  /** Of an If: what it computes where its condition holds, and where not. */
+  readonly branches?: readonly [yes: Branch, no: Branch];
+}
+
+/** Nodes that a condition decides about. Names are those of the graph, whose values they may read. */
+export interface Branch {
+  readonly nodes: readonly GraphNode[];
+  readonly outputs: readonly string[];
+  /** Why it cannot be computed. */
+  readonly fault?: QARepVGGError | undefined;
 }
 
 /** A network: plain data, never changed. Nodes come after the nodes that they read. */

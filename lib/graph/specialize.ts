@@ -1,6 +1,7 @@
 import { describeList, mismatch, quote } from '../errors';
 import { atOnce, type Steps } from '../slices';
-import { type Graph, type GraphNode, type GraphTensor, sizeOf, type ValueType } from './graph';
+import { takenNodes } from './branches';
+import { type Branch, type Graph, type GraphNode, type GraphTensor, sizeOf, type ValueType } from './graph';
 import { opOf } from './ops';
 import type { Operand, OpNode } from './ops/op';
 
@@ -21,17 +22,18 @@ const maxComputed = 2 ** 24;
 
 /**
  * Returns the graph for inputs of these dims: types and dims of all values are known, and values that depend only on dims and
- * constants are constants. Values of removed nodes may stay in the maps.
+ * constants are constants. Instead of an If there is the branch that it takes. Values of removed nodes may stay in the maps.
  *
+ * @param chosen The branches that have been taken, for the caller to see.
  * @throws {QARepVGGError} ERR_SHAPE naming the node whose inputs do not fit; ERR_MODEL_INCOMPATIBLE where a shape depends on
  * data; ERR_LIMIT for values that are much larger than inputs and file or have 2^31 elements, and for such constants.
  */
-export function specialize(graph: Graph, inputs: InputDims): Graph {
-  return atOnce(specializeSteps(graph, inputs));
+export function specialize(graph: Graph, inputs: InputDims, chosen?: Map<GraphNode, Branch>): Graph {
+  return atOnce(specializeSteps(graph, inputs, chosen));
 }
 
 /** Same as {@link specialize}, in steps. */
-export function* specializeSteps(graph: Graph, inputs: InputDims): Steps<Graph> {
+export function* specializeSteps(graph: Graph, inputs: InputDims, chosen?: Map<GraphNode, Branch>): Steps<Graph> {
   const tensors = new Map(graph.tensors);
   const values = new Map<string, ValueType<number>>();
   for (const { name, type } of graph.inputs) values.set(name, { type, dims: inputs.get(name) as readonly number[] });
@@ -39,7 +41,7 @@ export function* specializeSteps(graph: Graph, inputs: InputDims): Steps<Graph> 
   let left = constantsLimit(graph);
   const given = [...values.values(), ...tensors.values()];
   const most = Math.min(maxElements, maxMade + 1024 * elementsOf(given));
-  for (const node of graph.nodes) {
+  for (const node of takenNodes(graph.nodes, tensors, chosen)) {
     yield;
     const view = nodeView(node, values, tensors);
     const outputs = opOf(node).infer(view);

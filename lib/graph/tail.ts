@@ -1,8 +1,11 @@
 import { mismatch } from '../errors';
-import type { Graph, GraphNode, GraphTensor } from './graph';
-import { opOf } from './ops';
+import type { Graph, GraphTensor } from './graph';
+import { lateNodes } from './late';
 import { nodeOf } from './rewriter';
 import { nodeView, specialize } from './specialize';
+
+/** What the tail computes, in messages. */
+export const computedLate = 'an operator that is computed behind NonMaxSuppression and NonZero';
 
 /** A graph cut into two parts. */
 export interface SplitGraph {
@@ -18,17 +21,13 @@ export interface Tail {
   readonly reads: ReadonlyMap<string, string>;
 }
 
-/** Cuts NonMaxSuppression, and all nodes that depend on it, off the end of a graph. */
+/** Cuts nodes whose dims depend on data, and all nodes that depend on them, off the end of a graph. */
 export function splitGraph(graph: Graph): SplitGraph {
-  const late = new Set<string>();
-  const isLate = (node: GraphNode): boolean =>
-    opOf(node).afterRun === true || node.inputs.some((name) => late.has(name));
-  for (const node of graph.nodes) {
-    if (isLate(node)) for (const name of node.outputs) late.add(name);
-  }
-  if (late.size === 0) return { head: graph };
-  const behind = graph.nodes.filter((node) => node.outputs.some((name) => late.has(name)));
-  const nodes = graph.nodes.filter((node) => !behind.includes(node));
+  const tail = lateNodes(graph);
+  if (tail.size === 0) return { head: graph };
+  const behind = [...tail];
+  const late = new Set(behind.flatMap(({ outputs }) => outputs));
+  const nodes = graph.nodes.filter((node) => !tail.has(node));
   const outside = new Set(behind.flatMap(({ inputs }) => inputs));
   const read = [...outside].filter((name) => name !== '' && !late.has(name) && !graph.tensors.has(name));
   const taken = new Set([...graph.values.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
@@ -67,12 +66,7 @@ export function computeTail(
   const [left] = nodes;
   if (left) {
     const { place } = nodeView(left, new Map(), new Map());
-    throw mismatch(
-      'ERR_MODEL_INCOMPATIBLE',
-      place,
-      'an operator that is computed behind NonMaxSuppression',
-      'another one',
-    );
+    throw mismatch('ERR_MODEL_INCOMPATIBLE', place, computedLate, 'another one');
   }
   return new Map(graph.outputs.map((name) => [name, tensors.get(name) as GraphTensor]));
 }

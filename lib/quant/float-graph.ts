@@ -1,5 +1,6 @@
 import { mismatch } from '../errors';
 import type { Graph, GraphNode } from '../graph/graph';
+import { refuseBranches } from '../graph/branches';
 import type { InputDims } from '../graph/specialize';
 import { splitGraph, type Tail } from '../graph/tail';
 import type { Model } from '../model/model';
@@ -19,6 +20,7 @@ export type PlaceOf = (node: GraphNode) => string;
 
 /** @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE for a quantised model; the errors of `InferenceSession.create` */
 export async function readFloatGraph(model: Model, dims: InputDims, placeOf: PlaceOf): Promise<FloatGraph> {
+  refuseBranches(model.graph);
   const { head, tail } = splitGraph(model.graph);
   const rounded = head.nodes.find(({ op }) => op === 'quantizeLinear' || op === 'dequantizeLinear');
   if (rounded) {

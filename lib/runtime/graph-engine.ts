@@ -3,6 +3,7 @@ import type { GraphArray, Session } from '../../binding';
 import { addon } from '../binding';
 import { failure, mismatch, quote } from '../errors';
 import type { GraphTensor, Value } from '../graph/graph';
+import { checkOpenDims } from '../graph/open-dims';
 import { parameterInputs } from '../graph/parameters';
 import type { InputDims } from '../graph/specialize';
 import { computeTail, type SplitGraph, splitGraph } from '../graph/tail';
@@ -13,6 +14,7 @@ import { completeInputDims } from '../model/input-dims';
 import type { Model } from '../model/model';
 import { checkOption } from '../options';
 import { type Preprocessing, plainPreprocessing, readPreprocessing } from '../preprocessing';
+import { inSlices } from '../slices';
 import { inThisRealm } from '../tensor';
 import { type Cancellable, throwIfAborted } from './abort';
 import type { Engine, SessionFacts } from './engine';
@@ -74,7 +76,7 @@ export class GraphEngine implements Engine {
 
   /**
    * Makes the engine of a graph. Compiles at once for the dims of the option `inputs`, or, without it, if only the number of
-   * images is open.
+   * images is open. Otherwise checks that the graph fits at all.
    *
    * @param owned Nobody else has the model, so its tensors can be freed once no plan needs them.
    */
@@ -94,6 +96,7 @@ export class GraphEngine implements Engine {
     const converted = images && !images.isLast ? preprocessing : undefined;
     const compiling = { algorithm, threads, maxBatch, preprocessing: converted, isOwned };
     const plans = new GraphPlans(split.head, compiling);
+    if (!dims && parameters.size === 0) await inSlices(checkOpenDims(split.head));
     const isPlanned = dims !== undefined && parameters.size === 0;
     const plan = isPlanned ? await plans.get(dims, new Map()).promise : undefined;
     const facts: SessionFacts = {

@@ -141,6 +141,6 @@ function readNames(value: unknown): readonly string[] {
 function checkSize(image: Pixels, { height, width }: Pixels): void {
   if (image.height === height && image.width === width) return;
   const expected = `${width} x ${height} pixels as the first image`;
-  const advice = 'to scale them, set the options height and width, or on the command line --input-size';
+  const advice = 'to scale them, set the options height and width, or on the command line --size';
   throw mismatch('ERR_SHAPE', expected, `${image.width} x ${image.height}; ${advice}`);
 }

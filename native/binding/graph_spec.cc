@@ -61,25 +61,32 @@ ScaledRows scaled_rows(const Borrow& borrow, const Given& given, const Span<std:
   return {reinterpret_cast<float*>(elements.data), count / factors.size, {factors.data, factors.data + factors.size}};
 }
 
-// Floats that are multiplied where they are must be those of one constant: the others of two that overlap are copied.
-void part_overlaps(std::vector<Given>& given, const std::vector<Constant>& constants) {
+// Constants may share memory, such as one tensor with two lists of dims. Those that are multiplied where they are must
+// be alone there, so they are copied; the memory of the others must not return to the system before all of them are
+// packed.
+void part_overlaps(std::vector<Given>& given, std::vector<Constant>& constants) {
   struct Range {
     const std::byte *begin, *end;
-    Given* given;
+    std::size_t index;
   };
   std::vector<Range> ranges;
   const Borrow borrow;
   for (std::size_t i = 0; i < given.size(); ++i) {
     if (!given[i].is_taken) continue;
     const Span<std::byte> elements = elements_of(borrow, given[i].array, constants[i].type);
-    ranges.push_back({elements.data, elements.data + elements.size, &given[i]});
+    ranges.push_back({elements.data, elements.data + elements.size, i});
   }
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
   const std::byte* end = nullptr;  // of all ranges so far
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     const bool overlaps = ranges[i].begin < end || (i + 1 < ranges.size() && ranges[i + 1].begin < ranges[i].end);
     end = std::max(end, ranges[i].end);
-    if (overlaps && !ranges[i].given->factors.IsUndefined()) ranges[i].given->is_taken = false;
+    if (!overlaps) continue;
+    const std::size_t index = ranges[i].index;
+    if (given[index].factors.IsUndefined())
+      constants[index].is_owned = false;
+    else
+      given[index].is_taken = false;
   }
 }
 

@@ -10,7 +10,7 @@ const folder = temporaryFolder();
 const file = (name: string): string => path.join(folder, name);
 const trained = randomNetwork('qarepvgg_a0');
 const deploy = deployNetwork('qarepvgg_a0', tiny);
-const shape = ['--in-channels', '2', '--input-size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
+const shape = ['--in-channels', '2', '--size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
 
 beforeAll(async () => {
   await saveModel(trained, file('train.safetensors'));

@@ -31,7 +31,7 @@ describe('fuse, verify, info', () => {
   test('fuse takes the tensors of other projects', async () => {
     const repvgg = randomNetwork('repvgg_a0');
     await saveStateDict(repvgg.stateDict({ layout: 'timm' }), file('timm'));
-    const shape = ['--in-channels', '2', '--input-size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
+    const shape = ['--in-channels', '2', '--size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
     const flags = ['--model', 'repvgg_a0', '--layout', 'timm', ...shape];
     expect(run('fuse', file('timm'), deploy, ...flags).status).toBe(0);
     const loaded = await loadModel<Network>(deploy);
@@ -59,7 +59,7 @@ describe('fuse, verify, info', () => {
   });
 
   test('fuse writes no model with NaN in it, whatever its form is', async () => {
-    const shape = ['--in-channels', '3', '--input-size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
+    const shape = ['--in-channels', '3', '--size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
     for (const broken of [randomNetwork('qarepvgg_a0', { ...tiny, inChannels: 3 }), model.reparameterize()]) {
       broken.parameters()['linear.weight']?.data.fill(Number.NaN, 3, 4);
       await saveModel(broken, file('broken'));

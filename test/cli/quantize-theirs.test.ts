@@ -116,3 +116,20 @@ test('a classifier and a folder for each class: accuracy before and after', () =
     outputs: [{ name: 'y', agreement: expect.any(Number) }],
   });
 });
+
+test('says so where no node computes in integers', () => {
+  const nodes: ModelSketch['nodes'] = [['Softmax', ['images'], ['y']]];
+  writeFileSync(file('plain.onnx'), onnxFile({ inputs: sketch.inputs ?? {}, outputs: ['y'], nodes }));
+  const data = ['--data', file('photos'), '--size', '32', '--skip-unreadable'];
+  const { status, stdout } = run('quantize', file('plain.onnx'), file('plain.safetensors'), ...data);
+  expect(status).toBe(0);
+  expect(stdout).toContain('no node computes in integers');
+  expect(stdout).not.toContain('Infinity');
+});
+
+test('verify takes the size of photos by the name that other commands have', () => {
+  const photos = [file('photos/1.ppm'), '--size', '32x48'];
+  const { status, stdout } = run('verify', file('theirs.onnx'), '--deploy', file('theirs.onnx'), ...photos, '--json');
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ passed: true });
+});

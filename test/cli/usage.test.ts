@@ -43,7 +43,7 @@ describe('bad usage: exit code 2 and one line', () => {
     [['train', images, ...small, '--custom-l2'], 'option customL2: expected false for blocks without a batch norm'],
     [['train', images, '--resume'], 'expected --checkpoint with --resume'],
     [['train', images, ...small, '--threads', '2000'], 'option threads'],
-    [['train', images, ...small, '--input-size', '32'], '--input-size: expected 28x28, the size of these images'],
+    [['train', images, ...small, '--size', '32'], '--size: expected 28x28, the size of these images'],
     [['train', images, ...small, '--in-channels', '3'], '--in-channels: expected 1, the channels of these images'],
     [
       ['train', images, ...small, '--num-classes', '3'],
@@ -189,7 +189,7 @@ describe('messages', () => {
     expectFailure(['fuse', partial, file('x'), '--keep-post-bn'], 1, 'leave out --keep-post-bn');
     expectFailure(['verify', deploy], 1, `qarepvgg verify trained.safetensors --deploy ${deploy}`);
     expect(run('fuse', partial, file('from-partial.safetensors')).status).toBe(0);
-    const shape = ['--blocks', '2,1,2,1', '--channels', '4,4,8,12,16', '--in-channels', '1', '--input-size', '28'];
+    const shape = ['--blocks', '2,1,2,1', '--channels', '4,4,8,12,16', '--in-channels', '1', '--size', '28'];
     const tensors = ['fuse', deploy, file('converted'), '--model', 'qarepvgg_a0', ...shape];
     expect(run(...tensors).stdout).toMatch(/deploy form\): nothing was left to fuse\n.*converted: /);
     expect(JSON.parse(run(...tensors, '--json').stdout)).toMatchObject({ fromForm: 'deploy', form: 'deploy' });

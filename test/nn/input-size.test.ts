@@ -53,14 +53,14 @@ test('the command line takes HEIGHTxWIDTH', async () => {
   await saveModel(model, file('deploy.safetensors'));
   const shape = ['--in-channels', '2', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16', '--num-classes', '5'];
   const cli = (...args: string[]) => jsonOf(['dist/cli/index.js', ...args, '--json']);
-  expect(cli('info', 'qarepvgg_a0', ...shape, '--input-size', '20x36')).toMatchObject({ inputSize: [20, 36] });
+  expect(cli('info', 'qarepvgg_a0', ...shape, '--size', '20x36')).toMatchObject({ inputSize: [20, 36] });
   expect(cli('info', 'qarepvgg_a0', ...shape, '--input-size', '20x20')).toMatchObject({ inputSize: 20 });
   const bench = ['bench', file('deploy.safetensors'), '--seconds', '1'];
   expect(cli(...bench)).toMatchObject({ inputDims: [1, 2, 20, 36] });
   expect(cli(...bench, '--size', '32x16')).toMatchObject({ inputDims: [1, 2, 32, 16] });
   expect(cli('export', file('deploy.safetensors'), file('out.onnx'))).toMatchObject({ inputDims: ['N', 2, 20, 36] });
   for (const text of ['20x', '20x30x3', 'x', '2.5', '-4x4', '20,36']) {
-    const { status, stderr } = runNode(['dist/cli/index.js', 'info', 'qarepvgg_a0', '--input-size', text]);
+    const { status, stderr } = runNode(['dist/cli/index.js', 'info', 'qarepvgg_a0', '--size', text]);
     expect([status, stderr]).toEqual([2, expect.stringContaining('HEIGHTxWIDTH, such as 256x192')]);
   }
 });

@@ -94,7 +94,7 @@ describe('names that state dicts have', () => {
 });
 
 describe('fuse, verify and info say what they took', () => {
-  const shape = ['--in-channels', '2', '--input-size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
+  const shape = ['--in-channels', '2', '--size', '17', '--blocks', '2,1,2,1', '--channels', '4,4,8,12,16'];
   const flags = ['--model', 'qarepvgg_a0', ...shape];
   const run = (...args: string[]) => runNode(['dist/cli/index.js', ...args, ...flags]);
   const average = randomNetwork('qarepvgg_a0', tiny, 2).stateDict();

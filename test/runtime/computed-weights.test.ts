@@ -1,4 +1,5 @@
-import { InferenceSession } from '../../lib';
+import { InferenceSession, randn } from '../../lib';
+import { relativeL2 } from '../support/compare';
 import { graphOf, type ModelSketch, type NodeSketch, onnxFile } from '../support/onnx-files';
 
 const ones = (...dims: number[]) => [dims, Array(dims.reduce((a, b) => a * b)).fill(1)] as const;
@@ -169,4 +170,24 @@ test('what is much larger than the file is not computed in advance', async () =>
   const tensors = { column: ones(2 ** 13, 1), row: ones(1, 2 ** 13) };
   const graph = await graphOf({ inputs: { x: [1] }, outputs: ['y'], nodes, tensors });
   expect(graph.nodes.map(({ op }) => op)).toEqual(['matMul', 'add']);
+});
+
+// As PyTorch writes the weights of a module that is called twice.
+test('weights under two names stay until all of them are packed', async () => {
+  const channels = 64;
+  const [dims, x] = [[channels, channels, 3, 3], randn([1, channels, 8, 8])];
+  const sketch = (again: NodeSketch[], second: string): ModelSketch => ({
+    inputs: { x: x.dims },
+    outputs: ['y'],
+    tensors: { w: [dims, Array.from(randn(dims, { seed: 1 }).data)] },
+    nodes: [...again, ['Conv', ['x', 'w'], ['a']], ['Tanh', ['a'], ['b']], ['Conv', ['b', second], ['y']]],
+  });
+  const run = async (file: Uint8Array): Promise<Float32Array> => {
+    const session = await InferenceSession.create(file, { algorithm: 'gemm' });
+    const { y } = await session.run({ x });
+    session.dispose();
+    return y?.data as Float32Array;
+  };
+  const twice = await run(onnxFile(sketch([['Identity', ['w'], ['same']]], 'same')));
+  expect(relativeL2(twice, await run(onnxFile(sketch([], 'w'))))).toBe(0);
 });

@@ -351,3 +351,34 @@ test('a session for one size keeps packed weights alone, and takes any number of
   const last = await session.run({ x: { data: x.data.slice(2048), dims: [1, 64, 4, 4] } });
   expect(last.y?.data).toEqual(y?.data.slice(2048));
 });
+
+test('a node that fits no open dims is named when the session is created', async () => {
+  const wrong: ModelSketch = {
+    inputs: { x: ['n', 3, 'h', 'w'] },
+    outputs: ['y'],
+    tensors: { a: [[4, 3, 1, 1], Array(12).fill(1)], b: [[2, 5, 1, 1], Array(10).fill(1)] },
+    nodes: [
+      ['Conv', ['x', 'a'], ['c']],
+      ['Conv', ['c', 'b'], ['y']],
+    ],
+  };
+  await expectRejection(InferenceSession.create(onnxFile(wrong)), 'ERR_SHAPE', 'node "y" (Conv)');
+});
+
+test('a graph that fits some sizes only is not refused when the session is created', async () => {
+  const narrow: ModelSketch = {
+    inputs: { x: ['n', 3, 'h', 'w'] },
+    outputs: ['y'],
+    integers: { flat: [-1, 12] },
+    tensors: { m: [[12, 1], Array(12).fill(1)], one: [[1, 3, 2, 2], Array(12).fill(1)] },
+    nodes: [
+      ['Add', ['x', 'one'], ['s']],
+      ['Reshape', ['s', 'flat'], ['f']],
+      ['MatMul', ['f', 'm'], ['y']],
+    ],
+  };
+  const session = await InferenceSession.create(onnxFile(narrow));
+  const { y } = await session.run({ x: { data: new Float32Array(12), dims: [1, 3, 2, 2] } });
+  session.dispose();
+  expect(Array.from(y?.data ?? [], Number)).toEqual([12]);
+});

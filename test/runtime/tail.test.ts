@@ -80,3 +80,78 @@ describe('refused', () => {
     await expectRejection(run([box(0, 0)], [1, 1], { nodes }), 'ERR_MODEL_INCOMPATIBLE', 'node "kept" (Softmax)');
   });
 });
+
+/** As detectors without boxes end: the features of all places with a score above a limit. */
+const places: ModelSketch = {
+  inputs: { x: ['n', 2, 'h', 'w'] },
+  outputs: ['at', 'found'],
+  tensors: {
+    k: [
+      [2, 2, 1, 1],
+      [1, 0, 0, 1],
+    ],
+    limit: [[1], [0.5]],
+  },
+  integers: { zero: [0], axis: [1] },
+  nodes: [
+    ['Conv', ['x', 'k'], ['c']],
+    ['Gather', ['c', 'zero'], ['first'], { axis: 1 }],
+    ['Squeeze', ['first', 'axis'], ['scores']],
+    ['Greater', ['scores', 'limit'], ['above']],
+    ['NonZero', ['above'], ['positions']],
+    ['Transpose', ['positions'], ['at'], { perm: [1, 0] }],
+    ['Transpose', ['c'], ['last'], { perm: [0, 2, 3, 1] }],
+    ['GatherND', ['last', 'at'], ['found']],
+  ],
+};
+
+test('positions of numbers that are computed are found after the rest', async () => {
+  const session = await InferenceSession.create(onnxFile(places));
+  const x = { data: Float32Array.of(0, 1, 2, 0, 5, 6, 7, 8), dims: [1, 2, 2, 2] };
+  const { at, found } = await session.run({ x });
+  expect([at?.dims, Array.from(at?.data ?? [], Number)]).toEqual([
+    [2, 3],
+    [0, 0, 1, 0, 1, 0],
+  ]);
+  expect([found?.dims, Array.from(found?.data ?? [], Number)]).toEqual([
+    [2, 2],
+    [1, 6, 2, 7],
+  ]);
+  session.dispose();
+});
+
+test('all nodes behind NonZero that cannot be computed there are named when the file is read', async () => {
+  const nodes: ModelSketch['nodes'] = [
+    ...places.nodes,
+    ['Softmax', ['found'], ['soft']],
+    ['CumSum', ['soft', 'zero'], ['sums']],
+    ['Neg', ['sums'], ['y']],
+  ];
+  const promise = InferenceSession.create(onnxFile({ ...places, outputs: ['y'], nodes }));
+  await expectRejection(promise, 'ERR_MODEL_INCOMPATIBLE', 'received 2 that are not: "soft" (Softmax');
+});
+
+test('the best of what is left are chosen behind it', async () => {
+  const nodes: ModelSketch['nodes'] = [
+    ...sketch.nodes.slice(0, 3),
+    ['GatherND', ['scores', 'selected'], ['found']],
+    ['TopK', ['found', 'two'], ['best', 'at'], { axis: 0 }],
+    ['TopK', ['found', 'two'], ['worst', 'where'], { axis: 0, largest: 0 }],
+  ];
+  const integers = { two: [2] };
+  const file = onnxFile({ ...sketch, integers, outputs: ['found', 'best', 'at', 'worst', 'where'], nodes });
+  const session = await InferenceSession.create(file);
+  const boxes = [box(0, 0), box(20, 20), box(40, 40)];
+  const results = await session.run({
+    boxes: { data: Float32Array.from(boxes.flat()), dims: [1, 3, 4] },
+    logits: { data: Float32Array.of(1, 3, 2, far, 0, far), dims: [1, 2, 3] },
+  });
+  session.dispose();
+  const [found, best, at, least, where] = ['found', 'best', 'at', 'worst', 'where'].map((name) =>
+    Array.from(results[name]?.data ?? [], Number),
+  );
+  expect(found).toHaveLength(4);
+  const sorted = [...(found as number[])].sort((a, b) => b - a);
+  expect([best, least]).toEqual([sorted.slice(0, 2), sorted.slice(2).reverse()]);
+  expect([at, where].map((list) => list?.map((i) => (found as number[])[i]))).toEqual([best, least]);
+});

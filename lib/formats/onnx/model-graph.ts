@@ -1,3 +1,4 @@
+import { refuseBranches } from '../../graph/branches';
 import { dataTypeOf, onnxTypeOf } from '../../graph/data-types';
 import {
   type AttributeValue,
@@ -29,6 +30,8 @@ const newestOpset = 21;
 /** Operators of newer versions, and newer attributes of older operators. */
 const newer: Readonly<Record<string, readonly string[] | 'all'>> = {
   gelu: 'all',
+  gridSample: 'all',
+  groupNormalization: 'all',
   averagePool: ['dilations'],
   cast: ['saturate'],
   castLike: ['saturate'],
@@ -73,6 +76,7 @@ export interface WrittenGraph {
  * @param place Makes the initializer for a tensor.
  */
 export function writtenGraph(graph: Graph, place: (name: string, tensor: GraphTensor) => Initializer): WrittenGraph {
+  refuseBranches(graph);
   const constants = graph.nodes.filter(({ op }) => op === 'constant');
   const nodes = graph.nodes.filter((node) => !constants.includes(node)).map(nodeOf);
   const made = constants.map((node) => [node.outputs[0] as string, constantOf(node)] as const);

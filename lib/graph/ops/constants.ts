@@ -111,12 +111,13 @@ function rangeOf(node: OpNode): { start: number; step: number; count: number } {
   throw unfit(node, `at most ${maxRange} numbers`, describe(count));
 }
 
-/** Positions of the numbers that are not zero: [rank, count]. For constants only. */
+/** Positions of the numbers that are not zero: [rank, count]. For constants, and in a tail (see tail.ts). */
 export const nonZero = defineOp({
   onnx: 'NonZero',
   inputs: [1, 1],
   parameters: [0],
   attributes: {},
+  afterRun: 'of inputs',
   infer: (node) => [{ type: 'int64', dims: positionsOf(node).dims }],
   evaluate: (node) => [positionsOf(node)],
 });

@@ -47,7 +47,7 @@ function checkChannels(node: SketchNode<typeof attributes>): void {
   const { group } = node.attributes;
   const channels = typeof x?.[1] === 'number' ? x[1] : (weight[0] as number);
   if (weight.length !== (x?.length ?? weight.length) || weight[0] !== channels || !(channels % group === 0)) {
-    const given = x ? ` for an input of dims ${describeList(x)}` : '';
+    const given = x ? ` for an input of ${x.length} dims with ${channels} channels` : '';
     throw unfit(node, `weights [${channels}, outputs / group, ...kernel]${given}`, describeList(weight));
   }
   const outputs = (weight[1] as number) * group;

@@ -106,7 +106,7 @@ function checkChannels(node: SketchNode<typeof attributes>): void {
     !(isOpen || depth * group === channels)
   ) {
     const expected = `weights [outputs, ${isOpen ? channels : channels / group}, ...kernel]`;
-    const given = x ? ` for an input of dims ${describeList(x)}` : '';
+    const given = x ? ` for an input of ${x.length} dims with ${channels} channels` : '';
     throw unfit(node, `${expected}${given} in ${group} groups`, describeList(weight));
   }
   if (bias && sizeOf(bias) !== outputs) throw unfit(node, `a bias of ${outputs}`, describeList(bias));

@@ -1,6 +1,7 @@
 import { affine } from './affine';
 import { batchNormalization } from './batch-normalization';
 import { binaryOps, mean, mod, pRelu, sum, where } from './binary';
+import { branch } from './branch';
 import { cast, castLike } from './cast';
 import { clip } from './clip';
 import { concat } from './concat';
@@ -14,12 +15,20 @@ import { expand, tile } from './expand';
 import { gather } from './gather';
 import { gatherNd } from './gather-nd';
 import { gemm } from './gemm';
+import { gridSample } from './grid-sample';
 import { dropout, identity } from './identity';
 import { integerOps } from './integers';
 import { matMul, matMulTransposed } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
-import { gelu, instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
+import {
+  gelu,
+  groupNormalization,
+  instanceNormalization,
+  layerNormalization,
+  localResponseNormalization,
+  lpNormalization,
+} from './normalization';
 import type { Op } from './op';
 import { pad } from './pad';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool';
@@ -56,6 +65,7 @@ export const ops: Readonly<Record<string, Op>> = {
   averagePool,
   batchNorm,
   batchNormalization,
+  branch,
   cast,
   castLike,
   clip,
@@ -79,11 +89,14 @@ export const ops: Readonly<Record<string, Op>> = {
   gemm,
   globalAveragePool,
   globalMaxPool,
+  gridSample,
+  groupNormalization,
   identity,
   instanceNormalization,
   layerNormalization,
   localResponseNormalization,
   logSoftmax,
+  lpNormalization,
   matMul,
   matMulInteger,
   matMulTransposed,

@@ -15,7 +15,7 @@ export const nonMaxSuppression = defineOp({
   onnx: 'NonMaxSuppression',
   inputs: [2, 5],
   attributes,
-  afterRun: true,
+  afterRun: 'always',
   infer(node) {
     if (node.inputs.every((input) => input === undefined || input.tensor)) return [selected(node)];
     throw unsupported(node, 'a place at the end of the graph', 'one before nodes that the engine computes');

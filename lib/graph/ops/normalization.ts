@@ -1,7 +1,8 @@
+import { describeList } from '../../errors';
 import { type GraphNode, sizeOf } from '../graph';
 import { tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
-import { attribute, defineOp, namedAxis, type OpNode, operand, requiredAttribute, unsupported } from './op';
+import { attribute, defineOp, namedAxis, type OpNode, operand, requiredAttribute, unfit, unsupported } from './op';
 
 /** Normalises over all axes from `axis` on. Inputs: x, scale, bias. */
 export const layerNormalization = defineOp({
@@ -30,6 +31,79 @@ export const instanceNormalization = defineOp({
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
   writeOut: (node, builder) => channelNorm(node, spatialAxes(node), node.attributes.epsilon, builder),
 });
+
+/**
+ * Normalises groups of channels of every image. Inputs: x, scale and bias, each [c], or in opset 18 one number for each group.
+ */
+export const groupNormalization = defineOp({
+  onnx: 'GroupNormalization',
+  inputs: [3, 3],
+  attributes: {
+    epsilon: attribute('float', 1e-5),
+    num_groups: requiredAttribute('int'),
+    stash_type: attribute('int', 1),
+  },
+  isPerImage: true,
+  infer(node) {
+    const { type, dims } = operand(node, 0);
+    const { num_groups: groups } = node.attributes;
+    const [channels = 0, lists] = [dims[1], [1, 2].map((i) => sizeOf(operand(node, i).dims))];
+    const fits = groups >= 1 && channels % groups === 0 && dims.length > 1;
+    if (!fits || lists.some((length) => length !== channels && length !== groups)) {
+      const expected = `channels in ${groups} groups, with a scale and bias for each`;
+      throw unfit(node, expected, `dims ${describeList(dims)} and ${lists.join(' and ')} numbers`);
+    }
+    return [{ type, dims }];
+  },
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const { dims } = operand(node, 0);
+    const { num_groups: groups, epsilon } = node.attributes;
+    const channels = dims[1] as number;
+    const ints = (values: readonly number[]): string => write.tensor(tensorOf('int64', [values.length], values));
+    const shaped = (name: string, to: readonly number[]): string =>
+      write.add('reshape', [name, ints(to)], { allowzero: 0 });
+    const ofChannels = (i: number): string => {
+      const name = node.node.inputs[i] as string;
+      const isWhole = sizeOf(operand(node, i).dims) === channels;
+      const group = Array.from({ length: channels }, (_, c) => Math.floor((c * groups) / channels));
+      return shaped(isWhole ? name : write.add('gather', [name, ints(group)], { axis: 0 }), [
+        channels,
+        ...dims.slice(2).map(() => 1),
+      ]);
+    };
+    const normal = normalized(write, shaped(node.node.inputs[0] as string, [0, groups, -1]), [2], epsilon);
+    const whole = shaped(normal, [0, ...dims.slice(1)]);
+    return write.last('add', [write.add('mul', [whole, ofChannels(1)]), ofChannels(2)]);
+  },
+});
+
+/** Divides by the sum of absolute values or the root of the sum of squares along an axis. */
+export const lpNormalization = defineOp({
+  onnx: 'LpNormalization',
+  inputs: [1, 1],
+  attributes: { axis: attribute('int', -1), p: attribute('int', 2) },
+  isPerImage: (node) => namedAxis(node) !== 0,
+  check(node) {
+    if (node.attributes.p !== 1 && node.attributes.p !== 2)
+      throw unsupported(node, 'p 1 or 2', String(node.attributes.p));
+  },
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const [x = ''] = node.node.inputs;
+    const axes = write.tensor(tensorOf('int64', [1], [namedAxis(node)]));
+    const length = write.add(node.attributes.p === 1 ? 'reduceL1' : 'reduceL2', [x, axes], {
+      keepdims: 1,
+      noop_with_empty_axes: 0,
+    });
+    // Zeros stay zeros.
+    return write.last('div', [x, write.add('max', [length, write.number(smallest)])]);
+  },
+});
+
+/** The smallest number that is not denormal. */
+const smallest = 2 ** -126;
 
 /** Axes behind the channels. */
 export function spatialAxes(node: OpNode): number[] {

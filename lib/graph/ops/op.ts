@@ -33,8 +33,11 @@ export interface Op<A extends AttributeTable = AttributeTable> {
   evaluate?(node: OpNode<A>): readonly GraphTensor[];
   /** The outputs depend only on the dims of the inputs, not on their numbers. */
   readonly dimsOnly?: true;
-  /** The dims of the output depend on numbers, so `evaluate` computes it after the engine has run; see tail.ts. */
-  readonly afterRun?: true;
+  /**
+   * The dims of the output depend on numbers, so `evaluate` computes it after the engine has run, see tail.ts: always, or only where the
+   * numbers follow from those of inputs.
+   */
+  readonly afterRun?: 'always' | 'of inputs';
   /** Expresses the node by others if the engine does not have it, or not with these attributes. Returns the last of them. */
   writeOut?(node: OpNode<A>, builder: Builder): GraphNode | undefined;
   /**

@@ -1,5 +1,18 @@
 import { describe } from '../../errors';
-import { attribute, axisOf, constantNumber, defineOp, namedAxis, type Op, type OpNode, operand, unfit } from './op';
+import { type GraphTensor, sizeOf } from '../graph';
+import { numbersOf, rearrange, tensorOf } from '../tensors';
+import {
+  attribute,
+  axisOf,
+  constantNumber,
+  defineOp,
+  namedAxis,
+  type Op,
+  type OpNode,
+  operand,
+  tensorAt,
+  unfit,
+} from './op';
 
 /** The position of the largest or smallest number along an axis. */
 function argOp(onnx: string, min: boolean): Op {
@@ -29,13 +42,17 @@ function argOp(onnx: string, min: boolean): Op {
 export const argMax = argOp('ArgMax', false);
 export const argMin = argOp('ArgMin', true);
 
+const topKAttributes = { axis: attribute('int', -1), largest: attribute('int', 1), sorted: attribute('int', 1) };
+
+type TopKNode = OpNode<typeof topKAttributes>;
+
 /** Inputs: x, k. Outputs: the k largest (or smallest) numbers in order, and their positions. */
 export const topK = defineOp({
   onnx: 'TopK',
   inputs: [2, 2],
   parameters: [1],
   outputs: [2, 2],
-  attributes: { axis: attribute('int', -1), largest: attribute('int', 1), sorted: attribute('int', 1) },
+  attributes: topKAttributes,
   moved: [{ attribute: 'k', input: 1, opset: 10 }],
   infer(node) {
     const { type, dims } = operand(node, 0);
@@ -50,6 +67,7 @@ export const topK = defineOp({
     ];
   },
   isPerImage: (node) => namedAxis(node) !== 0,
+  evaluate: largest,
   lower: (node) => ({
     op: 'topK',
     inputs: [0],
@@ -60,6 +78,39 @@ export const topK = defineOp({
     },
   }),
 });
+
+/** For tails, where counts are small. As in the engine, NaN counts as the largest number, and the first of equals comes first. */
+function largest(node: TopKNode): GraphTensor[] {
+  const { dims } = operand(node, 0);
+  const axis = namedAxis(node);
+  const count = constantNumber(node, 1) ?? 0;
+  const [length, step] = [dims[axis] as number, sizeOf(dims.slice(axis + 1))];
+  const kept = dims.map((dim, i) => (i === axis ? count : dim));
+  const numbers = numbersOf(tensorAt(node, 0));
+  const at = (position: number): number => Number(numbers[position]);
+  const sign = node.attributes.largest === 0 ? -1 : 1;
+  const isBefore = (a: number, b: number): number => sign * (rankOf(at(b)) - rankOf(at(a)) || at(b) - at(a) || 0);
+  const sources = new Float64Array(sizeOf(kept));
+  const positions = new Float64Array(sources.length);
+  for (let line = 0; count > 0 && line < sources.length / count; line++) {
+    const [outer, inner] = [Math.floor(line / step), line % step];
+    const places = Array.from({ length }, (_, i) => (outer * length + i) * step + inner);
+    const best = [...places].sort(isBefore).slice(0, count);
+    best.forEach((place, i) => {
+      const to = (outer * count + i) * step + inner;
+      sources[to] = place;
+      positions[to] = Math.floor(place / step) % length;
+    });
+  }
+  let next = 0;
+  const values = rearrange(tensorAt(node, 0), kept, () => sources[next++] as number);
+  return [values, tensorOf('int64', kept, positions)];
+}
+
+/** NaN is larger than all other numbers. */
+function rankOf(value: number): number {
+  return Number.isNaN(value) ? 1 : 0;
+}
 
 /** Running sums. Inputs: x, axis. */
 export const cumSum = defineOp({

@@ -1,11 +1,13 @@
 import { describeList, mismatch, quote } from '../../../errors';
 import { checkNodes } from '../../../graph/check-nodes';
 import { dataTypeOf } from '../../../graph/data-types';
-import type { Dim, Graph, GraphNode, GraphTensor, Value } from '../../../graph/graph';
-import { opOf } from '../../../graph/ops';
+import type { Dim, Graph, GraphTensor, Value } from '../../../graph/graph';
+import { inlineBranches } from '../../../graph/inline-branches';
 import type { Additions } from '../../../graph/ops/op';
 import type { Steps } from '../../../slices';
 import type { GraphFields, ModelFile, ValueFields } from '../schema';
+import type { BranchReader } from './branches';
+import { withComputedOutputs } from './computed-outputs';
 import { Faults } from './faults';
 import { Functions } from './functions';
 import { NodeReader } from './nodes';
@@ -38,22 +40,38 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Draf
   checkNames(inputs);
   const faults = new Faults();
   const additions = additionsTo(graph, tensors);
-  const reader = new NodeReader(opset, additions, external, faults);
   const functions = new Functions(file.functions, additions);
   let count = 0;
-  for (const node of graph.nodes) {
-    for (const plain of file.functions.length > 0 ? functions.inline(node) : [node]) {
-      if (++count % stepNodes === 0) yield;
-      yield* reader.add(plain);
-    }
-  }
+  const branches: BranchReader = {
+    name: (hint) => additions.name(hint),
+    *tensors({ initializers }) {
+      const names = new Map<string, string>();
+      for (const fields of initializers) {
+        const name = additions.name(fields.name ?? '');
+        tensors.set(name, yield* readTensor(fields, external));
+        names.set(fields.name ?? '', name);
+      }
+      return names;
+    },
+    *nodes(fields, found, depth) {
+      const reader = new NodeReader(opset, additions, external, found, branches, depth);
+      for (const node of fields) {
+        for (const plain of file.functions.length > 0 ? functions.inline(node) : [node]) {
+          if (++count % stepNodes === 0) yield;
+          yield* reader.add(plain);
+        }
+      }
+      return reader.nodes;
+    },
+  };
+  const read = yield* branches.nodes(graph.nodes, faults, 0);
   yield;
   const given = new Set([...inputs.map(({ name }) => name), ...tensors.keys()]);
   const outputs = graph.outputs.map(({ name = '' }) => name);
   const described = [...graph.values, ...graph.outputs].flatMap((value) => tryValue(value));
   const known = new Map([...described, ...inputs].map((value) => [value.name, value]));
   // What a node that is not known makes is missing: its readers are not at fault.
-  const ordered = faults.count > 0 ? reader.nodes : inOrder(reader.nodes, given, faults);
+  const ordered = faults.count > 0 ? read : inOrder(read, given, faults);
   yield;
   const nodes = withComputedOutputs(ordered, outputs, faults);
   return { graph: { inputs, outputs, nodes, tensors, values: known }, faults };
@@ -64,7 +82,8 @@ export function* readGraph(file: ModelFile, external: ExternalBytes): Steps<Draf
  * @throws {QARepVGGError} ERR_MODEL_INCOMPATIBLE naming every node that cannot be computed; ERR_MODEL_FORMAT for a graph that
  * is not consistent; ERR_NON_FINITE.
  */
-export function* checkedGraph({ graph, faults }: DraftGraph, finite: ReadonlySet<string>): Steps<Graph> {
+export function* checkedGraph({ graph: draft, faults }: DraftGraph, finite: ReadonlySet<string>): Steps<Graph> {
+  const graph = faults.count > 0 ? draft : inlineBranches(draft);
   yield* checkNodes(graph, faults, finite);
   faults.check();
   const { inputs, outputs, nodes, tensors } = graph;
@@ -80,17 +99,6 @@ export function* checkedGraph({ graph, faults }: DraftGraph, finite: ReadonlySet
     );
   }
   return graph;
-}
-
-/** Drops outputs that are not computed; they are faults if something reads them. */
-function withComputedOutputs(nodes: readonly GraphNode[], outputs: readonly string[], faults: Faults): GraphNode[] {
-  const read = new Set([...outputs, ...nodes.flatMap(({ inputs }) => inputs)]);
-  return nodes.map((node) => {
-    const { computed = node.outputs.length, onnx } = opOf(node);
-    const odd = node.outputs.findIndex((name, i) => i >= computed && name !== '' && read.has(name));
-    if (odd >= 0) faults.unsupported(node.name, `${onnx}, output ${odd} of which is read`);
-    return node.outputs.length > computed ? { ...node, outputs: node.outputs.slice(0, computed) } : node;
-  });
 }
 
 function readOpset({ opsets: given }: ModelFile): number {

@@ -6,6 +6,7 @@ import { tensorOf } from '../../../graph/tensors';
 import type { Steps } from '../../../slices';
 import type { NodeFields } from '../schema';
 import { completeAttributes, readAttribute, readTensorIn } from './attributes';
+import { type BranchReader, readIf } from './branches';
 import type { Faults } from './faults';
 import type { ExternalBytes } from './tensors';
 
@@ -19,12 +20,24 @@ export class NodeReader {
   readonly #faults: Faults;
   readonly #external: ExternalBytes;
   readonly #additions: Additions;
+  readonly #branches: BranchReader;
+  readonly #depth: number;
 
-  constructor(opset: number, additions: Additions, external: ExternalBytes, faults: Faults) {
+  /** @param depth In how many branches the nodes are. */
+  constructor(
+    opset: number,
+    additions: Additions,
+    external: ExternalBytes,
+    faults: Faults,
+    branches: BranchReader,
+    depth: number,
+  ) {
     this.#opset = opset;
     this.#additions = additions;
     this.#external = external;
     this.#faults = faults;
+    this.#branches = branches;
+    this.#depth = depth;
   }
 
   *add(fields: NodeFields): Steps<void> {
@@ -37,6 +50,13 @@ export class NodeReader {
       return;
     }
     try {
+      if (opType === 'If') {
+        const node = yield* readIf(fields, name, this.#branches, this.#depth);
+        const [yes, no] = node.branches ?? [];
+        if (yes?.fault && no?.fault) this.#faults.unsupported(name, `If, in both branches: ${yes.fault.message}`);
+        else this.nodes.push(node);
+        return;
+      }
       const attributes = new Map<string, AttributeValue>();
       for (const attribute of fields.attributes) {
         const key = attribute.name ?? '';
