@@ -15,6 +15,7 @@ import { disturbances } from './lib/disturbances.mjs';
 import { engines } from './lib/engines.mjs';
 import { LoopDelay } from './lib/loop-delay.mjs';
 import { readFloats, timed } from './lib/numbers.mjs';
+import { peak } from './lib/requests.mjs';
 import { answer } from './lib/server.mjs';
 import { smallTraining } from './lib/training.mjs';
 
@@ -97,11 +98,7 @@ await answer({
     return { p99: delay.p99 };
   },
 
-  /** @param {{ precision: 'float32' | 'int8', threads: number }} request */
-  async peak({ precision, threads }) {
-    const { addon } = await import('../dist/binding.js');
-    return { gigaops: addon.peakRate(precision, threads) / 1e9 };
-  },
+  peak,
 });
 await disturbance?.close?.();
 await session?.close();

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { info, randn } from 'qarepvgg';
 import { BusyProcess, canPin } from './lib/busy-process.mjs';
 import { makeModel } from './lib/inference.mjs';
-import { difference, median, readFloats } from './lib/numbers.mjs';
+import { expectAlike, median, readFloats } from './lib/numbers.mjs';
 import { readCount, readCounts, readOptions, refuse } from './lib/options.mjs';
 import { toMarkdown, toText } from './lib/report.mjs';
 import { Server } from './lib/server.mjs';
@@ -125,12 +125,7 @@ async function prepare(sides, task, batch, folder) {
     await server.ask({ do: 'check', output });
     outputs.push(readFloats(output));
   }
-  const last = /** @type {Float32Array} */ (outputs.at(-1));
-  for (const [i, { label, tolerance }] of sides.entries()) {
-    const distance = difference(/** @type {Float32Array} */ (outputs[i]), last);
-    if (distance <= tolerance) continue;
-    throw new Error(`${label}: relative L2 difference ${distance}, expected <= ${tolerance}`);
-  }
+  expectAlike(sides, outputs);
 }
 
 /**

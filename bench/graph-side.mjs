@@ -7,8 +7,10 @@
 // peak    { precision, threads }                  qarepvgg only; replies { gigaops } per second of multiply-adds in registers
 // memory  {}                                      replies { peakMiB } of the process so far
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { readFloats, timed } from './lib/numbers.mjs';
+import { ortOptions } from './lib/ort-options.mjs';
+import { memory, peak } from './lib/requests.mjs';
 import { answer } from './lib/server.mjs';
 
 /**
@@ -32,15 +34,7 @@ const engines = {
   async onnxruntime() {
     const { default: ort } = await import('onnxruntime-node');
     return async ({ file, threads }) => {
-      const session = await ort.InferenceSession.create(file, {
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        graphOptimizationLevel: 'all',
-        executionMode: 'sequential',
-        enableCpuMemArena: true,
-        enableMemPattern: true,
-        logSeverityLevel: 3,
-      });
+      const session = await ort.InferenceSession.create(file, { ...ortOptions(threads), logSeverityLevel: 3 });
       return {
         run: (feeds) =>
           session.run(
@@ -93,15 +87,7 @@ await answer({
     return { ms };
   },
 
-  /** @param {{ precision: 'float32' | 'int8', threads: number }} request */
-  async peak({ precision, threads }) {
-    const { addon } = await import('../dist/binding.js');
-    return { gigaops: addon.peakRate(precision, threads) / 1e9 };
-  },
-
-  memory() {
-    const [, peak] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-    return { peakMiB: Number(peak) / 1024 };
-  },
+  peak,
+  memory,
 });
 await session?.close();

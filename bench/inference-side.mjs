@@ -10,10 +10,11 @@
 // peak    { precision, threads }          qarepvgg only; replies { gigaops } per second of multiply-adds in registers
 // memory  {}                              replies { peakMiB } of the process so far
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { engines } from './lib/engines.mjs';
 import { product, readFloats, timed } from './lib/numbers.mjs';
+import { memory, peak } from './lib/requests.mjs';
 import { answer } from './lib/server.mjs';
 
 const engine = await engines[String(process.argv[2])]?.();
@@ -76,15 +77,7 @@ await answer({
     return { ms };
   },
 
-  /** @param {{ precision: 'float32' | 'int8', threads: number }} request */
-  async peak({ precision, threads }) {
-    const { addon } = await import('../dist/binding.js');
-    return { gigaops: addon.peakRate(precision, threads) / 1e9 };
-  },
-
-  memory() {
-    const [, peak] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-    return { peakMiB: Number(peak) / 1024 };
-  },
+  peak,
+  memory,
 });
 await session?.close();

@@ -33,6 +33,16 @@ async function foreignFile(lib, folder) {
   return Buffer.from(text.replaceAll('qarepvgg.', 'someone..'), 'latin1');
 }
 
+/** @param {Package} lib @param {import('qarepvgg').Network | import('qarepvgg').QuantizedModel} model @param {import('qarepvgg').Tensor} input */
+async function logitsOf(lib, model, input) {
+  const session = await lib.InferenceSession.create(model);
+  try {
+    return bits(session.runSync({ input }).logits.data);
+  } finally {
+    session.dispose();
+  }
+}
+
 /** An operation that always gives the same. @param {() => Promise<string> | string} call @returns {Promise<Operation>} */
 async function constant(call) {
   const right = await call();
@@ -57,14 +67,7 @@ export const allocationOperations = {
   async create(lib) {
     const model = network(lib).reparameterize();
     const input = lib.randn([1, 3, 32, 32], { seed: 1 });
-    return constant(async () => {
-      const session = await lib.InferenceSession.create(model);
-      try {
-        return bits(session.runSync({ input }).logits.data);
-      } finally {
-        session.dispose();
-      }
-    });
+    return constant(() => logitsOf(lib, model, input));
   },
 
   async run(lib) {
@@ -167,12 +170,7 @@ export const allocationOperations = {
     const input = lib.randn([2, 3, 32, 32], { seed: 1 });
     return constant(async () => {
       const { model: quantized } = await lib.quantize(model, [input]);
-      const session = await lib.InferenceSession.create(quantized);
-      try {
-        return bits(session.runSync({ input }).logits.data);
-      } finally {
-        session.dispose();
-      }
+      return logitsOf(lib, quantized, input);
     });
   },
 

@@ -4,10 +4,16 @@
 import ort from 'onnxruntime-node';
 import { InferenceSession, importOnnx, randn } from 'qarepvgg';
 import { randomGraph } from '../test/support/random-graphs.mjs';
-import { checkSeeds, exported, of, theirs } from './lib/random-graphs.mjs';
+import { checkSeeds, exported, of, problem as problemOf, theirs } from './lib/random-graphs.mjs';
 
-/** Of the norm of an output; where its elements are smaller than 0.1, they count as that much: differences of like numbers are rounding. */
+/** Of the norm of an output. */
 const tolerance = 1e-4;
+
+/** Elements that are smaller than 0.1 count as that much: differences of like numbers are rounding. */
+const leastSquare = (/** @type {number} */ length) => Math.max(1, length / 100);
+
+/** @param {any} received @param {any} expected @param {number} most */
+const problem = (received, expected, most) => problemOf(received, expected, most, leastSquare);
 
 /** @type {import('onnxruntime-node').InferenceSession.SessionOptions} */
 const asWritten = { graphOptimizationLevel: 'disabled', logSeverityLevel: 3 };
@@ -20,24 +26,6 @@ async function ours(source, algorithm, feeds) {
   } finally {
     session.dispose();
   }
-}
-
-/** What is wrong; nothing if all is well. @param {any} received @param {any} expected @param {number} most */
-function problem(received, expected, most) {
-  for (const [name, { dims, data }] of Object.entries(expected)) {
-    const other = received[name];
-    if (`${other.dims}` !== `${dims}`) return `${name}: dims ${other.dims} where ${dims} should be`;
-    let [difference, square] = [0, 0];
-    for (let i = 0; i < data.length; i++) {
-      const [a, b] = [other.data[i], data[i]];
-      if (Object.is(a, b) || a === b) continue;
-      difference += (a - b) ** 2;
-    }
-    for (const value of data) square += value ** 2;
-    const distance = Math.sqrt(difference / Math.max(1, square, data.length / 100));
-    if (!(distance <= most)) return `${name}: off by ${distance}`;
-  }
-  return undefined;
 }
 
 /** @param {number} seed */

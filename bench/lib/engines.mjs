@@ -1,5 +1,6 @@
 // The engines that are compared, behind one interface. One that is not asked for is not loaded.
 
+import { ortOptions } from './ort-options.mjs';
 import { tfjsEngine } from './tfjs.mjs';
 
 /**
@@ -28,14 +29,7 @@ export const engines = {
     const { default: ort } = await import('onnxruntime-node');
     return {
       async create({ file, threads }) {
-        const session = await ort.InferenceSession.create(file, {
-          intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          graphOptimizationLevel: 'all',
-          executionMode: 'sequential',
-          enableCpuMemArena: true,
-          enableMemPattern: true,
-        });
+        const session = await ort.InferenceSession.create(file, ortOptions(threads));
         return {
           async run(data, dims) {
             const { logits } = await session.run({ input: new ort.Tensor('float32', data, dims) });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createModel, exportOnnx, info, loadModel, quantize, randn, saveModel } from 'qarepvgg';
 import { ncnnTime, writeLayers } from './ncnn.mjs';
-import { difference, median, readFloats } from './numbers.mjs';
+import { expectAlike, median, readFloats } from './numbers.mjs';
 import { Server } from './server.mjs';
 import { compare, pauseMs, takeTurns } from './turns.mjs';
 
@@ -260,10 +260,5 @@ async function loadImages(sides, { size, folder }, batch) {
     await server.ask({ do: 'check', output });
     outputs.push(readFloats(output));
   }
-  const theirs = /** @type {Float32Array} */ (outputs.at(-1));
-  for (const [i, { label, tolerance }] of sides.entries()) {
-    const distance = difference(/** @type {Float32Array} */ (outputs[i]), theirs);
-    if (distance <= tolerance) continue;
-    throw new Error(`${label}: relative L2 difference ${distance}, expected <= ${tolerance}`);
-  }
+  expectAlike(sides, outputs);
 }

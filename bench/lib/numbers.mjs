@@ -18,6 +18,21 @@ export function difference(actual, expected) {
   return Math.sqrt(error / norm);
 }
 
+/**
+ * Compares the outputs of sides with that of the last one.
+ *
+ * @param {readonly { label: string, tolerance: number }[]} sides @param {readonly Float32Array[]} outputs
+ * @throws {Error} for a side whose relative L2 difference is above its tolerance
+ */
+export function expectAlike(sides, outputs) {
+  const last = /** @type {Float32Array} */ (outputs.at(-1));
+  for (const [i, { label, tolerance }] of sides.entries()) {
+    const distance = difference(/** @type {Float32Array} */ (outputs[i]), last);
+    if (distance <= tolerance) continue;
+    throw new Error(`${label}: relative L2 difference ${distance}, expected <= ${tolerance}`);
+  }
+}
+
 /** A file of raw float32. @param {string} path */
 export function readFloats(path) {
   const bytes = readFileSync(path);

@@ -45,11 +45,6 @@ export class Wiring {
     return this.#roots.has(node.outputs[0] as string);
   }
 
-  /** Whether the node before applies this one when it stores. */
-  isStored(node: GraphNode): boolean {
-    return this.#stored.has(node);
-  }
-
   /** The node that stores a value, its rectifier included. */
   producer(name: string): GraphNode | undefined {
     const maker = this.maker(name);

@@ -1,6 +1,4 @@
-import type { Registry } from 'prom-client';
-import type { Prometheus } from './metrics';
-import type { ModelRegistry } from './models';
+import type { ModelMetrics } from './model-metrics';
 import type { FailureReason, Statistics } from './statistics';
 
 const reasons: Readonly<Record<FailureReason, string>> = {
@@ -25,43 +23,10 @@ const counters: readonly [name: string, help: string, read: (statistics: Statist
 ];
 
 /** The same figures under the names that dashboards and tools for Triton read. */
-export function addTritonMetrics({ Counter, Gauge }: Prometheus, registry: Registry, models: ModelRegistry): void {
-  const registers = [registry];
-  const labelNames = ['model', 'version'];
-  for (const [name, help, read] of counters) {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const model of models.list())
-          this.inc({ model: model.name, version: model.version }, read(model.statistics));
-      },
-    });
-  }
-  new Counter({
-    name: 'nv_inference_request_failure',
-    help: 'Inference requests that failed',
-    labelNames: [...labelNames, 'reason'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, version, statistics } of models.list()) {
-        for (const [reason, count] of statistics.failures)
-          this.inc({ model: name, version, reason: reasons[reason] }, count);
-      }
-    },
-  });
-  new Gauge({
-    name: 'nv_inference_pending_request_count',
-    help: 'Inference requests that wait',
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, version, pending } of models.list()) this.set({ model: name, version }, pending);
-    },
-  });
+export function addTritonMetrics(perModel: ModelMetrics): void {
+  for (const [name, help, read] of counters) perModel.counter(name, help, ({ statistics }) => read(statistics));
+  perModel.counters('nv_inference_request_failure', 'Inference requests that failed', 'reason', ({ statistics }) =>
+    [...statistics.failures].map(([reason, count]) => [reasons[reason], count]),
+  );
+  perModel.gauge('nv_inference_pending_request_count', 'Inference requests that wait', ({ pending }) => pending);
 }

@@ -70,8 +70,6 @@ double Attributes::number(const std::string& name) const {
 
 std::size_t Attributes::size(const std::string& name) const { return whole_size(name, number(name)); }
 
-std::ptrdiff_t Attributes::integer(const std::string& name) const { return whole(name, number(name)); }
-
 const std::string& Attributes::text(const std::string& name) const {
   if (const auto* value = std::get_if<std::string>(&at(name))) return *value;
   fail(code::kInvalidArg, "expected ", name, " to be a text");

@@ -47,7 +47,6 @@ class Attributes {
   double number(const std::string& name, double fallback) const { return has(name) ? number(name) : fallback; }
   bool flag(const std::string& name) const { return number(name, 0) != 0; }
   std::size_t size(const std::string& name) const;
-  std::ptrdiff_t integer(const std::string& name) const;
   const std::string& text(const std::string& name) const;
   const std::vector<double>& numbers(const std::string& name) const;
   std::vector<std::size_t> sizes(const std::string& name) const;

@@ -42,8 +42,13 @@ export const tolerance = 1e-5;
 /** What some steps make of it. */
 export const wide = 0.03;
 
-/** What is wrong; nothing if all is well. @param {any} received @param {any} expected @param {number} most */
-export function problem(received, expected, most) {
+/**
+ * What is wrong; nothing if all is well.
+ *
+ * @param {any} received @param {any} expected @param {number} most relative to the norm of what is expected
+ * @param {(length: number) => number} leastSquare what the norm's square counts as where it is smaller
+ */
+export function problem(received, expected, most, leastSquare = () => 1e-30) {
   for (const [name, { dims, data }] of Object.entries(expected)) {
     const other = received[name];
     if (`${other.dims}` !== `${dims}`) return `${name}: dims ${other.dims} where ${dims} should be`;
@@ -52,7 +57,7 @@ export function problem(received, expected, most) {
       square += data[i] ** 2;
       if (!Object.is(other.data[i], data[i]) && other.data[i] !== data[i]) difference += (other.data[i] - data[i]) ** 2;
     }
-    const distance = Math.sqrt(difference / Math.max(square, 1e-30));
+    const distance = Math.sqrt(difference / Math.max(square, leastSquare(data.length)));
     if (difference !== 0 && !(distance <= most)) return `${name}: off by ${distance}`;
   }
   return undefined;

@@ -217,16 +217,20 @@ describe('a file that is not what it says is refused', () => {
   );
 
   type Change = (graph: Graph) => Graph;
+  type Tensor = NonNullable<Graph['initializers']>[number];
   const changed = (change: Change): Draft<typeof modelFields> => ({ ...read, graph: change(read.graph as Graph) });
   const nodes = (change: (nodes: readonly Node[]) => readonly Node[]) =>
     changed((graph) => ({ ...graph, nodes: change(graph.nodes ?? []) }));
-  const tensors = (change: (tensor: NonNullable<Graph['initializers']>[number]) => object) =>
+  const tensors = (change: (tensor: Tensor) => object) =>
     changed((graph) => ({
       ...graph,
       initializers: (graph.initializers ?? []).map((tensor, i) =>
         i === 2 ? { ...tensor, ...change(tensor) } : tensor,
       ),
     }));
+  const added = (...more: Tensor[]) =>
+    changed((graph) => ({ ...graph, initializers: [...(graph.initializers ?? []), ...more] }));
+  const extra = (name: string): Tensor => ({ name, dims: [1], dataType: 1, rawData: new Uint8Array(4) });
   const metadata = (change: (key: string, value: string) => string | undefined) => ({
     ...read,
     metadata: read.metadata.flatMap(({ key = '', value = '' }) => {
@@ -275,36 +279,9 @@ describe('a file that is not what it says is refused', () => {
     ],
     ['another attribute', 'the graph', nodes((list) => list.map((node) => ({ ...node, attributes: [] })))],
     ['a tensor missing', 'received none', tensors(() => ({ name: 'other' }))],
-    [
-      'a tensor too many',
-      'also "extra"',
-      changed((graph) => ({
-        ...graph,
-        initializers: [
-          ...(graph.initializers ?? []),
-          { name: 'extra', dims: [1], dataType: 1, rawData: new Uint8Array(4) },
-        ],
-      })),
-    ],
-    [
-      'a tensor twice',
-      'the graph',
-      changed((graph) => ({
-        ...graph,
-        initializers: [...(graph.initializers ?? []), ...(graph.initializers ?? []).slice(0, 1)],
-      })),
-    ],
-    [
-      'a tensor named __proto__',
-      'also "__proto__"',
-      changed((graph) => ({
-        ...graph,
-        initializers: [
-          ...(graph.initializers ?? []),
-          { name: '__proto__', dims: [1], dataType: 1, rawData: new Uint8Array(4) },
-        ],
-      })),
-    ],
+    ['a tensor too many', 'also "extra"', added(extra('extra'))],
+    ['a tensor twice', 'the graph', added(...(read.graph?.initializers ?? []).slice(0, 1))],
+    ['a tensor named __proto__', 'also "__proto__"', added(extra('__proto__'))],
     ['another element type', 'type 11', tensors(() => ({ dataType: 11 }))],
     ['no element type', 'type undefined', tensors(() => ({ dataType: undefined }))],
     ['data elsewhere', 'received none', tensors(() => ({ rawData: undefined }))],
