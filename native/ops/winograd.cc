@@ -186,8 +186,14 @@ std::size_t Winograd<Numbers>::patch_bytes() const {
 }
 
 template <class Numbers>
-void Winograd<Numbers>::run_items(const Map& in, const Packed* weights, const Output& output, const Map& out,
+void Winograd<Numbers>::run_items(const Map& whole, const Packed* weights, const Output& output, const Map& out,
                                   std::byte* memory, const Tile& items, bool first) const {
+  Map in = whole;
+  if (whole.shape.h > shape_.in_h) {
+    in.shape.h -= 2;
+    in.shape.w -= 2;
+    ++in.shape.halo;
+  }
   const std::size_t panels = shape_.groups * panels_.count(), last = items.first + items.length;
   HeldBlock held(memory, first);
   Word* v = reinterpret_cast<Word*>(memory + kAlignment);

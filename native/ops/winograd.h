@@ -61,9 +61,10 @@ class Winograd {
 
   // Scratch of one member of the team.
   std::size_t scratch_bytes() const;
-  // The work as independent items, of which run_items runs some. An item is one panel of one block of tiles. `in` needs
-  // a halo of 1. Writes the interior of `out`. `first`: the scratch holds nothing of this run yet; otherwise it still
-  // holds the block whose input was transformed last.
+  // The work as independent items, of which run_items runs some. An item is one panel of one block of tiles. `in` has
+  // a halo of 1, or is larger than the shape by a border of 1, which takes its place. Writes the interior of `out`.
+  // `first`: the scratch holds nothing of this run yet; otherwise it still holds the block whose input was transformed
+  // last.
   std::size_t items() const { return tiles_.blocks() * shape_.groups * panels_.count(); }
   void run_items(const Map& in, const Packed* weights, const Output& output, const Map& out, std::byte* scratch,
                  const Tile& items, bool first) const;

@@ -96,8 +96,12 @@ Conv random_conv(Rng& rng) {
     const Side side{rng.pick(kernels), rng.between(1, 2), rng.between(0, 6), rng.between(0, 6), rng.between(1, 3)};
     conv.window = {side, side};
   }
-  if (shape == 2) conv.window = {{3, 1, 1, 1, 1}, {3, 1, 1, 1, 1}};  // Winograd's
-  if (shape == 3) conv.in.c = rng.between(1, 4);                     // read as an image
+  if (shape == 2) {  // Winograd's
+    const std::size_t pad = rng.between(0, 1);
+    const Side side{3, rng.between(1, 2), pad, pad, 1};
+    conv.window = {side, side};
+  }
+  if (shape == 3) conv.in.c = rng.between(1, 4);  // read as an image
   if (shape == 4) {
     conv.transposed = true;
     if (rng.chance(0.5)) {  // blocks that do not overlap

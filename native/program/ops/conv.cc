@@ -70,7 +70,7 @@ class ConvOp final : public Op {
 
 bool is_winograd(const ConvNode& node, Algorithm algorithm) {
   if (algorithm == Algorithm::kGemm || !node.is_square()) return false;
-  const ConvShape shape = node.in_whole_lines(node.in);
+  const ConvShape shape = node.winograd_shape(node.in);
   // Not if padding lanes, which are computed, too, would be more than half of the work.
   if (algorithm == Algorithm::kAuto && 2 * node.in.c * node.out_c < shape.in_c * shape.out_c) return false;
   return FloatWinograd::supports(shape) &&

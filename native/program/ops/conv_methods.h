@@ -55,13 +55,13 @@ struct WinogradMethod {
 
   static Plan plan(const Node& node, const MapShape& in, const Plan* nominal, std::size_t members) {
     const auto& kernels = Numbers::kernels(active_kernels());
-    const ConvShape shape = node.in_whole_lines(in);
+    const ConvShape shape = node.winograd_shape(in);
     if (nominal == nullptr) return Plan(shape, Plan::choose(shape, kernels), members, kernels, Plan::keeps(shape));
     return Plan(shape, nominal->panels(), members, kernels, nominal->kept());
   }
   static std::size_t halo(const Node& node, const Plan&) { return node.input_halo(); }
   static void pack(const Plan& plan, const Node& node, typename Plan::Packed* packed, int threads) {
-    const ConvShape shape = node.in_whole_lines(node.in);
+    const ConvShape shape = node.winograd_shape(node.in);
     const std::size_t from = node.in.c / node.groups * 9, to = shape.in_c / node.groups * 9;
     const auto* source = node.first_weight();
     if (from == to && node.out_c == shape.out_c) return plan.pack_weights(source, packed, threads);

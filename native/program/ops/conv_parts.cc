@@ -66,8 +66,13 @@ bool ConvDims::resize(const MapShape& input) {
   return true;
 }
 
-ConvShape ConvDims::in_whole_lines(const MapShape& input) const {
+ConvShape ConvDims::winograd_shape(const MapShape& input) const {
   ConvShape shape = square(input);
+  if (shape.kernel == 3 && shape.padding == 0) {
+    shape.in_h -= 2;
+    shape.in_w -= 2;
+    shape.padding = 1;
+  }
   if (groups > 1) return shape;
   shape.in_c = round_up(shape.in_c, kAlignedFloats);
   shape.out_c = round_up(shape.out_c, kAlignedFloats);

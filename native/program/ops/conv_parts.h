@@ -29,8 +29,9 @@ struct ConvDims {
   // Whether kernel size, stride, padding and dilation are the same for both sides, as ConvShape needs.
   bool is_square() const;
   ConvShape square(const MapShape& input) const;
-  // The same with padding lanes counted as channels, unless there are groups.
-  ConvShape in_whole_lines(const MapShape& input) const;
+  // The same for Winograd: padding lanes are channels, unless there are groups, and the border of an unpadded map is
+  // the padding of its inside.
+  ConvShape winograd_shape(const MapShape& input) const;
 };
 
 // Reads and checks a node's attributes and the dims of its weight. `transposed`: for convTranspose.
