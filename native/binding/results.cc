@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <new>
+#include <string>
 
 #include "base/arena.h"
+#include "base/checked.h"
 #include "binding/arguments.h"
 #include "binding/array_types.h"
 #include "binding/guard.h"
@@ -38,6 +40,19 @@ Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte
   const Borrow borrow;
   std::copy_n(elements.data, elements.size, memory_of(borrow, array, type).data);
   return array;
+}
+
+NewArrays new_arrays(Napi::Env env, const std::vector<TensorType>& types, std::size_t count) {
+  NewArrays made{Napi::Array::New(env, types.size()), {}};
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const Napi::TypedArray array = new_array(env, types[i].type, checked_mul(count, types[i].elements()));
+    // An assignment would call a setter of Array.prototype, which would then have the array.
+    const Napi::String index = Napi::String::New(env, std::to_string(i));
+    made.list.DefineProperty(Napi::PropertyDescriptor::Value(index, array, napi_default_jsproperty));
+    const Borrow borrow;
+    made.data.push_back(memory_of(borrow, array, types[i].type).data);
+  }
+  return made;
 }
 
 Napi::Array new_dims(Napi::Env env, const Dims& dims) {
