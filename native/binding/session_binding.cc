@@ -145,8 +145,8 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
   Milliseconds compute_time_{0};  // of settled runs
 };
 
-// From this size on, the compute thread writes into the arrays of JavaScript. Smaller results are copied: arrays that
-// wait for their content outlive the garbage collections of young objects, and V8 frees them late.
+// From this size on, the compute thread writes into the arrays of JavaScript. Smaller results are copied, which takes
+// as long: arrays that wait for their content outlive collections of young objects, so V8 would free them later.
 constexpr std::size_t kLeastDirectBytes = 1 << 16;
 
 // Keeps an object { session, results }; results are undefined if they are copied.
