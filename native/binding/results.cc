@@ -43,11 +43,10 @@ Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
 
 Napi::TypedArray new_unset_array(Napi::Env env, Dtype type, std::size_t length) {
   const std::size_t bytes = checked_mul(length, bytes_of(type));
-  const Napi::FunctionReference& allocate = environment(env).unset_buffer;
-  if (bytes < kLeastUnsetBytes || allocate.IsEmpty()) return new_array(env, type, length);
+  if (bytes < kLeastUnsetBytes) return new_array(env, type, length);
   return construct(env, type, length, [&] {
-    const Napi::Value buffer = allocate.Call({Napi::Number::New(env, static_cast<double>(bytes))});
-    return buffer.As<Napi::TypedArray>().ArrayBuffer();
+    const Napi::Number size = Napi::Number::New(env, static_cast<double>(bytes));
+    return environment(env).unset_buffer.Call({size}).As<Napi::TypedArray>().ArrayBuffer();
   });
 }
 

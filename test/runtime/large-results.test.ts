@@ -41,11 +41,12 @@ test('an aborted run leaves the next one right', async () => {
   const right = bits(session.runSync({ input }).logits as Tensor);
   for (let i = 0; i < 10; i++) {
     const controller = new AbortController();
-    const aborted = session.run({ input }, { signal: controller.signal });
+    // It may be done already.
+    const aborted = session.run({ input }, { signal: controller.signal }).catch(() => undefined);
     const next = logitsOf(session.run({ input }));
     controller.abort();
     expect(bits(await next)).toBe(right);
-    await Promise.allSettled([aborted]); // it may have been done already
+    await aborted;
   }
 });
 
