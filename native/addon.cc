@@ -30,6 +30,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
     state->array_classes[index_of(type.element)] =
         Napi::Persistent(env.Global().Get(type.class_name).As<Napi::Function>());
   state->structured_clone = Napi::Persistent(env.Global().Get("structuredClone").As<Napi::Function>());
+  const Napi::Object buffer_class = env.Global().Get("Buffer").As<Napi::Object>();
+  state->unset_buffer = Napi::Persistent(buffer_class.Get("allocUnsafeSlow").As<Napi::Function>());
   state->runs = AsyncRuns::create(env);
   env.SetInstanceData(state.release());
   exports.Set("setErrorClass", Napi::Function::New<set_error_class>(env, "setErrorClass"));

@@ -95,6 +95,14 @@ export const allocationOperations = {
     return constant(async () => bits((await session.run({ input: { data, dims: [1, 32, 32, 3] } })).logits.data));
   },
 
+  async 'run with a large result'(lib) {
+    const session = await lib.InferenceSession.create(new lib.Conv2d({ inChannels: 3, outChannels: 16, seed: 1 }));
+    return ofManySizes(async (size) => {
+      const input = lib.randn([1, 3, 2 * size, size], { seed: 1 });
+      return bits((await session.run({ input })).logits.data);
+    });
+  },
+
   // What one abort and one failure do to the others.
   async 'runs together'(lib) {
     const session = await lib.InferenceSession.create(network(lib).reparameterize());

@@ -18,14 +18,20 @@ const maxGrowthMiB = 10;
 const longest = 40; // ms until a worker or a process ends
 const exitCode = 3;
 
-/** A session that always has work, and a promise of its first result. */
+/** Sessions that always have work, one with results that are written into arrays of JavaScript, and a first result. */
 async function compute() {
-  const { createModel, InferenceSession, randn } = await import('qarepvgg');
+  const { Conv2d, createModel, InferenceSession, randn } = await import('qarepvgg');
   const model = createModel('qarepvgg_a0', { channels: [16, 16, 32, 48, 64], blocks: [1, 2, 2, 1], inputSize: 64 });
   const session = await InferenceSession.create(model.reparameterize());
   const input = randn([4, 3, 64, 64]);
+  const wide = await InferenceSession.create(new Conv2d({ inChannels: 3, outChannels: 32 }));
   const first = await session.run({ input });
-  return { first, goOn: () => setInterval(() => void session.run({ input }), 1) };
+  await wide.run({ input });
+  const start = () => {
+    void session.run({ input });
+    void wide.run({ input });
+  };
+  return { first, goOn: () => setInterval(start, 1) };
 }
 
 /** Threads and resident memory of this process, once what has ended is gone. */

@@ -90,9 +90,10 @@ void AsyncRuns::settle(Napi::Env env, AsyncRun& run) noexcept {
     napi_value value = nullptr;
     bool failed = false;
     try {
-      run.settled(waiting.kept.Value());
+      const Napi::Object kept = waiting.kept.Value();
+      run.settled(kept);
       if (run.failure_) std::rethrow_exception(run.failure_);
-      value = run.result(env);
+      value = run.result(kept);
     } catch (...) {
       value = translate(env, std::current_exception()).Value();
       failed = true;
@@ -115,6 +116,7 @@ void AsyncRuns::close() {
   const auto abandoned = std::move(waiting_);
   waiting_.clear();
   for (const auto& [run, waiting] : abandoned) waiting.run->abandon();
+  for (const auto& [run, waiting] : abandoned) waiting.run->wait();
 }
 
 }  // namespace qarepvgg::binding

@@ -29,9 +29,11 @@ class AsyncRun : public std::enable_shared_from_this<AsyncRun> {
   virtual void settled(const Napi::Object& kept) = 0;
   // JavaScript thread, after settled(): returns what the promise resolves to. If it throws, the promise rejects with
   // the error.
-  virtual Napi::Value result(Napi::Env env) = 0;
+  virtual Napi::Value result(const Napi::Object& kept) = 0;
   // JavaScript thread, instead of these two: called if the environment ends before the work does.
   virtual void abandon() {}
+  // After abandon() of all such runs. When it returns, the work does not touch memory of JavaScript any more.
+  virtual void wait() {}
 
   // Any thread, once: call this when the work is done. Allocates nothing, so that no promise is lost for lack of
   // memory.

@@ -18,6 +18,7 @@ struct Environment {
   // Constructors of typed arrays by element type (array_types.h), saved when the addon was loaded.
   Napi::FunctionReference array_classes[6];
   Napi::FunctionReference structured_clone;  // saved likewise
+  Napi::FunctionReference unset_buffer;      // Buffer.allocUnsafeSlow, saved likewise
   std::shared_ptr<AsyncRuns> runs;
 };
 

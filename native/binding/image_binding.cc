@@ -74,8 +74,8 @@ class ImageRun final : public AsyncRun {
     convert(threads, canvas, pixels, channels, table_.data(), floats);
   }
   void settled(const Napi::Object&) override {}
-  Napi::Value result(Napi::Env env) override {
-    return new_array(env, layout_ == Layout::kBytes ? Dtype::kUint8 : Dtype::kFloat32,
+  Napi::Value result(const Napi::Object& kept) override {
+    return new_array(kept.Env(), layout_ == Layout::kBytes ? Dtype::kUint8 : Dtype::kFloat32,
                      {result_.data(), result_.size()});
   }
 

@@ -49,7 +49,8 @@ class Settling final : public AsyncRun {
     abandoned_ = true;
   }
   void settled(const Napi::Object&) override {}
-  Napi::Value result(Napi::Env env) override {
+  Napi::Value result(const Napi::Object& kept) override {
+    const Napi::Env env = kept.Env();
     const Napi::Array list = Napi::Array::New(env, odd_.size());
     for (std::uint32_t i = 0; i < odd_.size(); ++i) list.Set(i, Napi::Number::New(env, static_cast<double>(odd_[i])));
     return list;

@@ -104,7 +104,7 @@ class ForwardRun final : public AsyncRun {
  private:
   void compute() override { program_->forward(input_.data(), state_.data(), output_.data()); }
   void settled(const Napi::Object& object) override { ProgramObject::Unwrap(object)->run_settled(); }
-  Napi::Value result(Napi::Env env) override { return new_floats(env, output_); }
+  Napi::Value result(const Napi::Object& kept) override { return new_floats(kept.Env(), output_); }
 
   std::shared_ptr<Program> program_;
   std::vector<float> input_, state_, output_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <new>
+#include <string>
 
 #include "base/arena.h"
+#include "base/checked.h"
 #include "binding/arguments.h"
 #include "binding/array_types.h"
 #include "binding/guard.h"
@@ -15,29 +17,57 @@ Span<std::byte> memory_of(const Borrow& borrow, const Napi::TypedArray& array, D
   return borrow.bytes(array, "the result", array_type_of(type).type, array.ElementLength());
 }
 
-}  // namespace
+// Below, V8 makes an array of zeros faster than one of a buffer.
+constexpr std::size_t kLeastUnsetBytes = 1 << 16;
 
-Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
+// Calls the constructor of typed arrays with the result of `argument`: a length, or memory of that length.
+template <class Argument>
+Napi::TypedArray construct(Napi::Env env, Dtype type, std::size_t length, const Argument& argument) {
   Napi::TypedArray array;
   try {
-    array = environment(env)
-                .array_classes[index_of(type)]
-                .New({Napi::Number::New(env, static_cast<double>(length))})
-                .As<Napi::TypedArray>();
+    array = environment(env).array_classes[index_of(type)].New({argument()}).template As<Napi::TypedArray>();
   } catch (const Napi::Error&) {
     throw std::bad_alloc();
   }
   const Borrow borrow;
-  const Span<std::byte> memory = memory_of(borrow, array, type);
+  const Span<std::byte> memory = borrow.bytes(array, "the result", array_type_of(type).type, length);
   advise_huge_pages(memory.data, memory.size);
   return array;
 }
 
+}  // namespace
+
+Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
+  return construct(env, type, length, [&] { return Napi::Number::New(env, static_cast<double>(length)); });
+}
+
+Napi::TypedArray new_unset_array(Napi::Env env, Dtype type, std::size_t length) {
+  const std::size_t bytes = checked_mul(length, bytes_of(type));
+  if (bytes < kLeastUnsetBytes) return new_array(env, type, length);
+  return construct(env, type, length, [&] {
+    const Napi::Number size = Napi::Number::New(env, static_cast<double>(bytes));
+    return environment(env).unset_buffer.Call({size}).As<Napi::TypedArray>().ArrayBuffer();
+  });
+}
+
 Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte>& elements) {
-  const Napi::TypedArray array = new_array(env, type, elements.size / bytes_of(type));
+  const Napi::TypedArray array = new_unset_array(env, type, elements.size / bytes_of(type));
   const Borrow borrow;
   std::copy_n(elements.data, elements.size, memory_of(borrow, array, type).data);
   return array;
+}
+
+NewArrays new_arrays(Napi::Env env, const std::vector<TensorType>& types, std::size_t count) {
+  NewArrays made{Napi::Array::New(env, types.size()), {}};
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const Napi::TypedArray array = new_unset_array(env, types[i].type, checked_mul(count, types[i].elements()));
+    // An assignment would call a setter of Array.prototype, which would then have the array.
+    const Napi::String index = Napi::String::New(env, std::to_string(i));
+    made.list.DefineProperty(Napi::PropertyDescriptor::Value(index, array, napi_default_jsproperty));
+    const Borrow borrow;
+    made.data.push_back(memory_of(borrow, array, types[i].type).data);
+  }
+  return made;
 }
 
 Napi::Array new_dims(Napi::Env env, const Dims& dims) {

@@ -20,6 +20,17 @@ Napi::Float32Array new_floats(Napi::Env env, const std::vector<float>& values);
 Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length);
 Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte>& elements);
 
+// The same with undefined content, which the caller overwrites in full.
+Napi::TypedArray new_unset_array(Napi::Env env, Dtype type, std::size_t length);
+
+// Arrays that JavaScript does not know of yet. Until it does, any thread may write to them.
+struct NewArrays {
+  Napi::Array list;
+  std::vector<std::byte*> data;  // of each array
+};
+// Makes one for each type, for `count` tensors of that type that follow one another.
+NewArrays new_arrays(Napi::Env env, const std::vector<TensorType>& types, std::size_t count);
+
 Napi::Array new_dims(Napi::Env env, const Dims& dims);
 
 // Makes a plain object with these properties. Runs none of the caller's code; assignments would call setters of

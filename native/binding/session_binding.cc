@@ -1,15 +1,17 @@
 #include "binding/session_binding.h"
 
+#include <algorithm>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/compute_queue.h"
 #include "binding/arguments.h"
-#include "binding/array_types.h"
 #include "binding/async.h"
 #include "binding/graph_spec.h"
 #include "binding/guard.h"
@@ -76,24 +78,14 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
     const Napi::Env env = info.Env();
     return guard(env, [&]() -> Napi::Value {
       const Made made = in_use();
-      RunArguments run = arguments_of(info, made);
-      const Napi::Array results = Napi::Array::New(env, run.outputs.size());
-      std::vector<Napi::TypedArray> arrays;
-      for (const TensorType& output : run.outputs) {
-        arrays.push_back(new_array(env, output.type, checked_mul(run.count, output.elements())));
-        results.Set(static_cast<std::uint32_t>(arrays.size() - 1), arrays.back());
-      }
+      const RunArguments run = arguments_of(info, made);
+      const NewArrays results = new_arrays(env, run.outputs, run.count);
       const Borrow borrow;
-      std::vector<std::byte*> outputs;
-      for (std::size_t i = 0; i < arrays.size(); ++i)
-        outputs.push_back(
-            borrow.bytes(arrays[i], "a result", array_type_of(run.outputs[i].type).type, arrays[i].ElementLength())
-                .data);
       GraphRequest request;
-      add_tasks(request, run, run.borrow_inputs(borrow), outputs, made.bytes.get());
+      add_tasks(request, run, run.borrow_inputs(borrow), results.data, made.bytes.get());
       made.queue->run_now(request);
       compute_time_ += request.compute_time;
-      return results;
+      return results.list;
     });
   }
 
@@ -153,9 +145,15 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject> {
   Milliseconds compute_time_{0};  // of settled runs
 };
 
+// From this size on, the compute thread writes into the arrays of JavaScript. Smaller results are copied, which takes
+// as long: arrays that wait for their content outlive collections of young objects, so V8 would free them later.
+constexpr std::size_t kLeastDirectBytes = 1 << 16;
+
+// Keeps an object { session, results }; results are undefined if they are copied.
 class SessionRun final : public AsyncRun {
  public:
-  SessionRun(std::size_t ticket, const Made& made, const RunArguments& run)
+  // `results` has the memory of the arrays, or is empty.
+  SessionRun(std::size_t ticket, const Made& made, const RunArguments& run, std::vector<std::byte*> results)
       : ticket_(ticket), made_(made), types_(run.outputs) {
     {
       const Borrow borrow;
@@ -163,13 +161,16 @@ class SessionRun final : public AsyncRun {
     }
     std::vector<InputMemory> inputs;
     for (const InputCopy& input : inputs_) inputs.push_back(input.memory());
-    std::vector<std::byte*> outputs;
-    for (const TensorType& type : types_) {
-      outputs_.emplace_back(made.copies, checked_mul(type.bytes(), run.count));
-      outputs.push_back(outputs_.back().data());
-    }
-    add_tasks(request_, run, inputs, outputs, made_.bytes.get());
-    request_.done = [this] { finish(request_.failure); };
+    if (results.empty())
+      for (const TensorType& type : types_) {
+        copied_.emplace_back(made.copies, checked_mul(type.bytes(), run.count));
+        results.push_back(copied_.back().data());
+      }
+    add_tasks(request_, run, inputs, results, made_.bytes.get());
+    request_.done = [this] {
+      finish(request_.failure);
+      done_.set_value();
+    };
   }
 
   void cancel() { made_.queue->cancel(request()); }
@@ -180,29 +181,31 @@ class SessionRun final : public AsyncRun {
 
   void start() override { made_.queue->submit(request()); }
   void abandon() override { cancel(); }
+  void wait() override { done_.get_future().wait(); }
   // Copies go back before JavaScript hears of the result, and may start the next run: the compute thread can hold this
   // one a little longer.
-  void settled(const Napi::Object& object) override {
+  void settled(const Napi::Object& kept) override {
     inputs_.clear();
-    SessionObject::Unwrap(object)->run_settled(ticket_, request_.compute_time);
+    SessionObject::Unwrap(get(kept, "session").As<Napi::Object>())->run_settled(ticket_, request_.compute_time);
   }
-  Napi::Value result(Napi::Env env) override {
+  Napi::Value result(const Napi::Object& kept) override {
     if (request_.cancelled) fail(code::kAborted, "run aborted");
-    const Napi::Array results = Napi::Array::New(env, outputs_.size());
-    for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
-      const std::size_t bytes = types_[i].bytes() * request_.tasks.size();
-      results.Set(i, new_array(env, types_[i].type, {outputs_[i].data(), bytes}));
-    }
-    outputs_.clear();
-    return results;
+    const Napi::Value list = get(kept, "results");
+    if (!list.IsUndefined()) return list;
+    const NewArrays results = new_arrays(kept.Env(), types_, request_.tasks.size());
+    for (std::size_t i = 0; i < types_.size(); ++i)
+      std::copy_n(copied_[i].data(), types_[i].bytes() * request_.tasks.size(), results.data[i]);
+    copied_.clear();
+    return results.list;
   }
 
   std::size_t ticket_;
   Made made_;
   std::vector<TensorType> types_;
   std::vector<InputCopy> inputs_;
-  std::vector<PooledBuffer> outputs_;
+  std::vector<PooledBuffer> copied_;
   GraphRequest request_;
+  std::promise<void> done_;
 };
 
 Napi::Value SessionObject::run(const Napi::CallbackInfo& info) {
@@ -211,10 +214,17 @@ Napi::Value SessionObject::run(const Napi::CallbackInfo& info) {
     const Made made = in_use();
     const RunArguments arguments = arguments_of(info, made);
     const std::size_t ticket = next_ticket_++;
-    const auto run = std::make_shared<SessionRun>(ticket, made, arguments);
+    std::size_t bytes = 0;
+    for (const TensorType& output : arguments.outputs)
+      bytes = checked_add(bytes, checked_mul(arguments.count, output.bytes()));
+    NewArrays results;
+    Napi::Value list = env.Undefined();
+    if (bytes >= kLeastDirectBytes) list = (results = new_arrays(env, arguments.outputs, arguments.count)).list;
+    const Napi::Object kept = new_object(env, {{"session", info.This()}, {"results", list}});
+    const auto run = std::make_shared<SessionRun>(ticket, made, arguments, std::move(results.data));
     pending_.emplace(ticket, run);
     try {
-      const Napi::Promise promise = run_async(info.This().As<Napi::Object>(), run);
+      const Napi::Promise promise = run_async(kept, run);
       return new_object(env, {{"promise", promise}, {"ticket", Napi::Number::New(env, static_cast<double>(ticket))}});
     } catch (...) {
       pending_.erase(ticket);
@@ -264,7 +274,7 @@ class Creation final : public AsyncRun {
     const Napi::Array buffers = taken.As<Napi::Array>();
     for (std::uint32_t i = 0; i < buffers.Length(); ++i) get(buffers, i).As<Napi::ArrayBuffer>().Detach();
   }
-  Napi::Value result(Napi::Env env) override { return new_session(env, made_); }
+  Napi::Value result(const Napi::Object& taken) override { return new_session(taken.Env(), made_); }
 
   std::mutex mutex_;  // held while the constants are read
   bool abandoned_ = false;

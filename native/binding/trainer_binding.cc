@@ -170,7 +170,8 @@ class StepRun final : public AsyncRun {
     result_ = trainer_->step(batch, input_.learning_rate, input_.weight_decay);
   }
   void settled(const Napi::Object& object) override { TrainerObject::Unwrap(object)->step_settled(); }
-  Napi::Value result(Napi::Env env) override {
+  Napi::Value result(const Napi::Object& kept) override {
+    const Napi::Env env = kept.Env();
     return new_object(env, {{"loss", Napi::Number::New(env, result_.loss)},
                             {"correct", Napi::Number::New(env, static_cast<double>(result_.correct))}});
   }
