@@ -31,6 +31,7 @@ enum class Unary {
   kElu,       // x < 0: alpha (e^x - 1)
   kSelu,      // beta * x, x < 0: beta * alpha (e^x - 1)
   kMish,      // x tanh(softplus x)
+  kGelu,      // x / 2 (1 + erf(x / sqrt 2))
   // Functions without a kernel: computed number by number, with the C++ library (program/ops/unary.cc).
   kRound,  // ties to even
   kSin,

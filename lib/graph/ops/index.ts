@@ -19,7 +19,7 @@ import { integerOps } from './integers';
 import { matMul } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
-import { gelu, instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
+import { instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
 import type { Op } from './op';
 import { pad } from './pad';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool';
@@ -75,7 +75,6 @@ export const ops: Readonly<Record<string, Op>> = {
   gather,
   gatherElements,
   gatherNd,
-  gelu,
   gemm,
   globalAveragePool,
   globalMaxPool,

@@ -114,28 +114,3 @@ export const localResponseNormalization = defineOp({
     return write.last('mul', [x, power]);
   },
 });
-
-/** x times the share of the normal distribution that lies below x. */
-export const gelu = defineOp({
-  onnx: 'Gelu',
-  inputs: [1, 1],
-  attributes: { approximate: attribute('text', 'none') },
-  isPerImage: true,
-  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
-  writeOut(node, builder) {
-    const write = new Writer(node.node, builder);
-    const [x = ''] = node.node.inputs;
-    const inner =
-      node.attributes.approximate === 'tanh'
-        ? write.add('tanh', [
-            write.add('mul', [write.add('add', [x, cubic(write, x)]), write.number(Math.sqrt(2 / Math.PI))]),
-          ])
-        : write.add('erf', [write.add('mul', [x, write.number(Math.SQRT1_2)])]);
-    const half = write.add('mul', [x, write.number(0.5)]);
-    return write.last('mul', [half, write.add('add', [inner, write.number(1)])]);
-  },
-});
-
-function cubic(write: Writer, x: string): string {
-  return write.add('mul', [write.add('mul', [write.add('mul', [x, x]), x]), write.number(0.044715)]);
-}
