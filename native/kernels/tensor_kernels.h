@@ -85,6 +85,16 @@ struct WinogradWeights {
   bool turned, strided;
 };
 
+// A line to normalise: x -> (x - mean) / sqrt(variance + epsilon) * scale + shift.
+struct NormalizedLine {
+  const float* x;
+  std::size_t count;
+  float epsilon;
+  const float *scale, *shift;  // or null
+  bool are_single;             // a number each, rather than one for each element
+  float* y;                    // not x
+};
+
 struct TensorKernels {
   // y may be x. Only for functions with a kernel, like `activate`.
   void (*unary)(const UnaryFunction& f, const float* x, std::size_t count, float* y);
@@ -100,6 +110,7 @@ struct TensorKernels {
                     std::ptrdiff_t y_step);
   // y = a * (1 - t) + b * t, as a + (b - a) * t.
   void (*lerp)(const float* a, const float* b, float t, std::size_t count, float* y);
+  void (*normalize)(const NormalizedLine& line);
   void (*winograd_weights)(const WinogradWeights& call);
 };
 

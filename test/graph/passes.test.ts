@@ -377,6 +377,25 @@ describe('activations', () => {
   });
 });
 
+describe('norms', () => {
+  const given = tensors({ s: [6], b: [6], few: [4] });
+
+  test('are one node, with scale, bias and the activation behind it', async () => {
+    const layer: NodeSketch[] = [
+      ['LayerNormalization', ['x', 's', 'b'], ['a']],
+      ['Relu', ['a'], ['y']],
+    ];
+    expect(await passes({ nodes: layer, tensors: given })).toBe('normalize relu');
+    const instance: NodeSketch[] = [['InstanceNormalization', ['x', 'few', 'few'], ['y']]];
+    expect(await passes({ nodes: instance, tensors: given })).toBe('normalize');
+  });
+
+  test('with a scale of other dims are multiplied after', async () => {
+    const nodes: NodeSketch[] = [['LayerNormalization', ['x', 's', 'b'], ['y'], { axis: 2 }]];
+    expect(await passes({ nodes, tensors: given })).toBe('normalize, mul, add');
+  });
+});
+
 describe('sums with convolutions', () => {
   test('a residual is added before the activation', async () => {
     const nodes = [

@@ -19,7 +19,7 @@ import { integerOps } from './integers';
 import { matMul } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
-import { instanceNormalization, layerNormalization, localResponseNormalization } from './normalization';
+import { instanceNormalization, layerNormalization, localResponseNormalization, normalize } from './normalization';
 import type { Op } from './op';
 import { pad } from './pad';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool';
@@ -81,6 +81,7 @@ export const ops: Readonly<Record<string, Op>> = {
   identity,
   instanceNormalization,
   layerNormalization,
+  normalize,
   localResponseNormalization,
   logSoftmax,
   matMul,
