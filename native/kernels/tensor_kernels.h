@@ -31,6 +31,7 @@ enum class Unary {
   kElu,       // x < 0: alpha (e^x - 1)
   kSelu,      // beta * x, x < 0: beta * alpha (e^x - 1)
   kMish,      // x tanh(softplus x)
+  kGelu,      // x / 2 (1 + erf(x / sqrt 2))
   // Functions without a kernel: computed number by number, with the C++ library (program/ops/unary.cc).
   kRound,  // ties to even
   kSin,
@@ -84,6 +85,16 @@ struct WinogradWeights {
   bool turned, strided;
 };
 
+// A line to normalise: x -> (x - mean) / sqrt(variance + epsilon) * scale + shift.
+struct NormalizedLine {
+  const float* x;
+  std::size_t count;
+  float epsilon;
+  const float *scale, *shift;  // or null
+  bool are_single;             // a number each, rather than one for each element
+  float* y;                    // not x
+};
+
 struct TensorKernels {
   // y may be x. Only for functions with a kernel, like `activate`.
   void (*unary)(const UnaryFunction& f, const float* x, std::size_t count, float* y);
@@ -103,6 +114,7 @@ struct TensorKernels {
   void (*exp_add)(const float* x, const float* most, std::size_t count, float* y, double* sum);
   // y = y * factor, computed in double and rounded once.
   void (*times)(const double* factor, std::size_t count, float* y);
+  void (*normalize)(const NormalizedLine& line);
   void (*winograd_weights)(const WinogradWeights& call);
 };
 

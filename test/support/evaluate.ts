@@ -83,6 +83,9 @@ const own: Readonly<Record<string, (node: OpNode) => GraphTensor[]>> = {
       floats(data.map((x, i) => ((x - at(mean, i)) / Math.sqrt(at(variance, i) + eps)) * at(gamma, i) + at(beta, i))),
     ];
   },
+  layerNormalization: (node) => normalized(node, node.attributes.axis as number, false),
+  instanceNormalization: (node) => normalized(node, 2, true),
+  normalize: (node) => normalized(node, node.attributes.axis as number, node.attributes.channels === 1),
   affine(node) {
     const { dims, data } = constant(node, 0);
     const { scale, shift } = node.attributes as { scale: number[]; shift: number[] };
@@ -106,6 +109,30 @@ const own: Readonly<Record<string, (node: OpNode) => GraphTensor[]>> = {
     return [{ ...result, data: sum }];
   },
 };
+
+/** Lines behind the axes before `axis`, with scale and bias for each of their elements, or for each index of axis 1. */
+function normalized(node: OpNode, axis: number, areChannels: boolean): GraphTensor[] {
+  const { dims, data } = constant(node, 0);
+  const size = sizeOf(dims.slice(axis));
+  const at = (input: number, i: number, absent: number): number => {
+    if (!node.inputs[input]) return absent;
+    const list = constant(node, input).data;
+    return list[(areChannels ? Math.floor(i / size) : i) % list.length] as number;
+  };
+  const mean = (list: Float64Array): number => list.reduce((a, b) => a + b, 0) / size;
+  const eps = node.attributes.epsilon as number;
+  return [
+    floats(
+      data.map((x, i) => {
+        const first = i - (i % size);
+        const line = data.slice(first, first + size);
+        const centre = mean(line);
+        const variance = mean(line.map((value) => (value - centre) ** 2));
+        return ((x - centre) / Math.sqrt(variance + eps)) * at(1, i, 1) + at(2, i, 0);
+      }),
+    ),
+  ];
+}
 
 interface Doubles {
   readonly dims: readonly number[];

@@ -22,12 +22,12 @@ import { matMul, matMulTransposed } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
 import {
-  gelu,
   groupNormalization,
   instanceNormalization,
   layerNormalization,
   localResponseNormalization,
   lpNormalization,
+  normalize,
 } from './normalization';
 import type { Op } from './op';
 import { pad } from './pad';
@@ -85,7 +85,6 @@ export const ops: Readonly<Record<string, Op>> = {
   gather,
   gatherElements,
   gatherNd,
-  gelu,
   gemm,
   globalAveragePool,
   globalMaxPool,
@@ -94,6 +93,7 @@ export const ops: Readonly<Record<string, Op>> = {
   identity,
   instanceNormalization,
   layerNormalization,
+  normalize,
   localResponseNormalization,
   logSoftmax,
   lpNormalization,

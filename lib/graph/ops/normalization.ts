@@ -13,11 +13,13 @@ export const layerNormalization = defineOp({
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
   writeOut(node, builder) {
     const write = new Writer(node.node, builder);
-    const rank = operand(node, 0).dims.length;
-    const first = namedAxis(node);
-    const axes = Array.from({ length: rank - first }, (_, i) => first + i);
+    const axis = namedAxis(node);
+    const { epsilon } = node.attributes;
     const [x = '', scale = '', bias = ''] = node.node.inputs;
-    const normal = normalized(write, x, axes, node.attributes.epsilon);
+    const size = sizeOf(operand(node, 0).dims.slice(axis));
+    if ([1, 2].every((i) => !node.inputs[i] || sizeOf(operand(node, i).dims) === size))
+      return write.last('normalize', bias ? [x, scale, bias] : [x, scale], { axis, epsilon, channels: 0 });
+    const normal = write.add('normalize', [x], { axis, epsilon, channels: 0 });
     return bias ? write.last('add', [write.add('mul', [normal, scale]), bias]) : write.last('mul', [normal, scale]);
   },
 });
@@ -29,7 +31,28 @@ export const instanceNormalization = defineOp({
   attributes: { epsilon: attribute('float', 1e-5) },
   isPerImage: true,
   infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
-  writeOut: (node, builder) => channelNorm(node, spatialAxes(node), node.attributes.epsilon, builder),
+  writeOut: ({ node, attributes: { epsilon } }, builder) =>
+    new Writer(node, builder).last('normalize', node.inputs, { axis: 2, epsilon, channels: 1 }),
+});
+
+/**
+ * Normalises what lies behind the axes before `axis`. Optional inputs behind x, scale and bias, have a number for each element
+ * of it, or with `channels` for each index of the axis before. Not an operator of ONNX: others are written as it.
+ */
+export const normalize = defineOp({
+  onnx: '',
+  inputs: [1, 3],
+  attributes: {
+    axis: requiredAttribute('int'),
+    epsilon: requiredAttribute('float'),
+    channels: attribute('int', 0),
+  },
+  isPerImage: ({ attributes: { axis, channels } }) => axis > channels,
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  lower: ({ attributes: { axis, epsilon, channels } }) => ({
+    op: 'normalize',
+    attributes: { axis, epsilon, channels: channels === 1 },
+  }),
 });
 
 /**
@@ -188,28 +211,3 @@ export const localResponseNormalization = defineOp({
     return write.last('mul', [x, power]);
   },
 });
-
-/** x times the share of the normal distribution that lies below x. */
-export const gelu = defineOp({
-  onnx: 'Gelu',
-  inputs: [1, 1],
-  attributes: { approximate: attribute('text', 'none') },
-  isPerImage: true,
-  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
-  writeOut(node, builder) {
-    const write = new Writer(node.node, builder);
-    const [x = ''] = node.node.inputs;
-    const inner =
-      node.attributes.approximate === 'tanh'
-        ? write.add('tanh', [
-            write.add('mul', [write.add('add', [x, cubic(write, x)]), write.number(Math.sqrt(2 / Math.PI))]),
-          ])
-        : write.add('erf', [write.add('mul', [x, write.number(Math.SQRT1_2)])]);
-    const half = write.add('mul', [x, write.number(0.5)]);
-    return write.last('mul', [half, write.add('add', [inner, write.number(1)])]);
-  },
-});
-
-function cubic(write: Writer, x: string): string {
-  return write.add('mul', [write.add('mul', [write.add('mul', [x, x]), x]), write.number(0.044715)]);
-}

@@ -1,6 +1,7 @@
 import type { DataType, GraphNode } from '../graph';
 import { type Builder, Writer } from './builder';
 import { clamp, erf, mapConstants, roundEven, sigmoid } from './elementwise';
+import { gelu } from './gelu';
 import { type AttributeKind, type AttributesOf, attribute, defineOp, type Op, type OpNode, operand } from './op';
 
 type Parameters = Readonly<Record<string, AttributeKind<'float', number>>>;
@@ -96,6 +97,7 @@ export const unaryOps = {
         write.last('where', [write.add('greater', [x, write.number(alpha)]), x, write.number(0)]),
     },
   ),
+  gelu,
   not: unary('Not', 'not', {}, (x) => Number(!x), {
     type: 'bool',
     writeOut: (write, x) => write.last('xor', [x, write.number(1, 'bool')]),

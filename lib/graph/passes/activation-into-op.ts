@@ -4,7 +4,19 @@ import { unaryOps } from '../ops/unary';
 import { Rewriter } from '../rewriter';
 
 /** Ops that can apply an activation before they store. */
-const storing = ['conv', 'convTranspose', 'add', 'sub', 'mul', 'div', 'matMul', 'gemm', 'affine', 'squeezeExcite'];
+const storing = [
+  'conv',
+  'convTranspose',
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'matMul',
+  'gemm',
+  'affine',
+  'squeezeExcite',
+  'normalize',
+];
 
 /** Those that do it for whole vectors of channels: of fewer channels than this, a node of its own computes less. */
 const storingVectors = ['quantizedConv', 'quantizedConvTranspose'];

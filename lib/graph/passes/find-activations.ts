@@ -5,12 +5,13 @@ import { listOf } from '../tensors';
 
 /**
  * Finds activations that exporters write as several nodes: SiLU as x * sigmoid(x), hard sigmoid as clip(x + 3, 0, 6) / 6, hard
- * swish as x times that, with the division before or after, leaky ReLU as max(x, a * x), ReLU as a clip from 0.
+ * swish as x times that, with the division before or after, GELU as x / 2 * (1 + erf(x / sqrt 2)), leaky ReLU as max(x, a * x), ReLU
+ * as a clip from 0.
  */
 export function findActivations(graph: Graph): Graph {
   const rewriter = new Rewriter(graph);
   for (const node of rewriter.nodes('clip', 'mul', 'div', 'max')) {
-    for (const find of [relu, hardSigmoid, gate, lateDivision, leakyRelu]) {
+    for (const find of [relu, hardSigmoid, gate, lateDivision, gelu, leakyRelu]) {
       const found = node.activation ? undefined : find(node, rewriter);
       if (!found) continue;
       rewriter.replace(node, found);
@@ -61,6 +62,47 @@ const lateDivision: Finder = (node, rewriter) => {
   return undefined;
 };
 
+/** x / 2 * (1 + erf(x / sqrt 2)), its factors in any order */
+const gelu: Finder = (node, rewriter) => {
+  const { number, values } = productOf(node, rewriter);
+  const [a = '', b = '', ...others] = values;
+  if (number !== 0.5 || others.length > 0) return undefined;
+  const x = [a, b].find((name, i) => erfArgument([b, a][i] as string, rewriter) === name);
+  return x ? nodeOf(node, 'gelu', [x]) : undefined;
+};
+
+/** Returns x if the value is 1 + erf(x / sqrt 2). */
+function erfArgument(name: string, rewriter: Rewriter): string | undefined {
+  const sum = rewriter.maker(name);
+  const erf = sum && rewriter.maker(addendOf(sum, 1, rewriter));
+  const scaled = erf?.op === 'erf' && !erf.activation ? rewriter.maker(erf.inputs[0]) : undefined;
+  const [x, factor = 0] = scaled ? factorOf(scaled, rewriter) : [];
+  // The numbers of a file are float32.
+  return Math.abs(factor - Math.SQRT1_2) < 1e-6 ? x : undefined;
+}
+
+/** The products that are looked into for factors. */
+const maxProducts = 3;
+
+/** The factors of a product whose factors may be products, numbers multiplied. */
+function productOf(
+  node: GraphNode,
+  rewriter: Rewriter,
+  depth = maxProducts,
+): { readonly number: number; readonly values: readonly string[] } {
+  const [x, number = 1] = factorOf(node, rewriter);
+  const names = x !== undefined ? [x] : node.op === 'mul' ? node.inputs : [...node.outputs];
+  const parts = names.map((name) => {
+    const maker = rewriter.soleMaker(name);
+    const isProduct = maker && !maker.activation && (maker.op === 'mul' || maker.op === 'div');
+    return isProduct && depth > 1 ? productOf(maker, rewriter, depth - 1) : { number: 1, values: [name] };
+  });
+  return {
+    number: parts.reduce((product, part) => product * part.number, number),
+    values: parts.flatMap(({ values }) => values),
+  };
+}
+
 const leakyRelu: Finder = (node, rewriter) => {
   if (node.op !== 'max') return undefined;
   for (const [x, other] of bothWays(node)) {
@@ -91,10 +133,15 @@ function shiftedByThree(name: string | undefined, rewriter: Rewriter): string | 
     return undefined;
   const { low, high } = clipBounds(rewriter.view(clip));
   const sum = rewriter.maker(clip.inputs[0]);
-  if (low !== 0 || high !== 6 || sum?.op !== 'add' || sum.activation) return undefined;
+  return low === 0 && high === 6 && sum ? addendOf(sum, 3, rewriter) : undefined;
+}
+
+/** Returns x if the node computes x + number. */
+function addendOf(sum: GraphNode, number: number, rewriter: Rewriter): string | undefined {
+  if (sum.op !== 'add' || sum.activation) return undefined;
   const [x] = bothWays(sum).find(([, other]) => {
     const tensor = rewriter.tensor(other);
-    return tensor?.data.length === 1 && listOf(tensor)[0] === 3;
+    return tensor?.data.length === 1 && listOf(tensor)[0] === number;
   }) ?? [undefined];
   return x;
 }

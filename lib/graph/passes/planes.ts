@@ -11,7 +11,21 @@ const perAxis = { dilations: 1, kernel_shape: 1, strides: 1, output_padding: 0 }
 /** Operators on each element, which follow them. */
 const elementwise = [
   ...['add', 'sub', 'mul', 'div', 'batchNormalization', 'prelu'],
-  ...['relu', 'leakyRelu', 'clip', 'sigmoid', 'tanh', 'hardSigmoid', 'hardSwish', 'elu', 'selu', 'softplus', 'mish'],
+  ...[
+    'relu',
+    'leakyRelu',
+    'clip',
+    'sigmoid',
+    'tanh',
+    'hardSigmoid',
+    'hardSwish',
+    'elu',
+    'selu',
+    'softplus',
+    'mish',
+    'erf',
+    'gelu',
+  ],
 ];
 
 /**

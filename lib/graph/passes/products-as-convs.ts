@@ -36,20 +36,32 @@ function write(node: GraphNode, matrix: GraphTensor, rewriter: Rewriter): void {
   const insert = (hint: string, op: string, inputs: readonly string[], dims: readonly number[], attributes = {}) =>
     rewriter.insert(last, `${node.name}/${hint}`, nodeOf(node, op, inputs, attributes), { type: 'float32', dims });
 
-  const lines = [1, 1, rows, depth];
+  const height = heightOf(rows);
+  const width = rows / height;
+  const lines = [1, height, width, depth];
   const line = insert('rows', 'reshape', reshaped(a, lines, 'lines'), lines, { allowzero: 1 });
-  const map = insert('map', 'transpose', [line], [1, depth, 1, rows], { perm: [0, 3, 1, 2] });
+  const map = insert('map', 'transpose', [line], [1, depth, height, width], { perm: [0, 3, 1, 2] });
   const kernel = { type: 'float32' as const, dims: [columns, depth, 1, 1], data: oriented(matrix, true, 1) };
   const operands = [map, rewriter.addTensor(`${b}/kernel`, kernel), ...(bias ? [bias] : [])];
   const conv = nodeOf(node, 'conv', operands, { kernel_shape: [1, 1] });
   const { activation } = last;
   const product = rewriter.insert(last, `${node.name}/conv`, activation ? { ...conv, activation } : conv, {
     type: 'float32',
-    dims: [1, columns, 1, rows],
+    dims: [1, columns, height, width],
   });
-  const turned = insert('product', 'transpose', [product], [1, 1, rows, columns], { perm: [0, 2, 3, 1] });
+  const turned = insert('product', 'transpose', [product], [1, height, width, columns], { perm: [0, 2, 3, 1] });
   rewriter.replace(last, nodeOf(last, 'reshape', reshaped(turned, result, 'dims'), { allowzero: 1 }));
   if (last !== node) rewriter.remove(node);
+}
+
+/** Convolutions are divided among threads by rows of pixels, too: this many are enough. */
+const mostLines = 16;
+
+/** The largest number of lines that divides the rows of a product evenly. */
+function heightOf(rows: number): number {
+  let height = mostLines;
+  while (rows % height !== 0) height--;
+  return height;
 }
 
 /** The sum of the product and one number per column, and the name of these numbers. */
