@@ -1,5 +1,5 @@
-// Kernels on runs of floats for the ops around convolutions. They are plain loops that the compiler vectorises for each
-// instruction set. It never contracts or reassociates, so their bits are the same everywhere.
+// Kernels on runs of floats for the ops around convolutions: plain loops that the compiler vectorises for each
+// instruction set and never contracts or reassociates. Their bits are the same everywhere, except fused exponentials.
 #pragma once
 
 #include <cstddef>

@@ -382,3 +382,20 @@ test('a graph that fits some sizes only is not refused when the session is creat
   session.dispose();
   expect(Array.from(y?.data ?? [], Number)).toEqual([12]);
 });
+
+test('a vector is multiplied by matrices that were transposed', async () => {
+  const product: ModelSketch = {
+    inputs: { x: [3], stack: [2, 2, 3] },
+    outputs: ['y'],
+    nodes: [
+      ['Transpose', ['stack'], ['t'], { perm: [0, 2, 1] }],
+      ['MatMul', ['x', 't'], ['y']],
+    ],
+  };
+  const session = await create({}, onnxFile(product));
+  const stack = { data: Float32Array.from({ length: 12 }, (_, i) => i), dims: [2, 2, 3] };
+  const { y } = await session.run({ x: { data: Float32Array.of(1, 10, 100), dims: [3] }, stack });
+  session.dispose();
+  expect(y?.dims).toEqual([2, 2]);
+  expect(Array.from(y?.data ?? [], Number)).toEqual([210, 543, 876, 1209]);
+});

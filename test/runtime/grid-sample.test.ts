@@ -42,6 +42,15 @@ test.each(['bilinear', 'nearest', 'bicubic'])(
   },
 );
 
+test('the last pixel of more than a float can count is the last that is read', async () => {
+  const dims = [1, 1, 1, 2 ** 24 + 4];
+  const session = await InferenceSession.create(onnxFile(sketch({ mode: 'nearest', align_corners: 1 }, dims)));
+  const x = { data: new Float32Array(2 ** 24 + 4).fill(7), dims };
+  const { y } = await session.run({ x, grid: { data: Float32Array.of(-1, 0, 1, 0, 1, 0), dims: [1, 1, 3, 2] } });
+  session.dispose();
+  expect(Array.from(y?.data ?? [], Number)).toEqual([7, 7, 7]);
+});
+
 test('volumes are refused when the file is read', async () => {
   const file = onnxFile(sketch({}, [1, 1, 2, 2, 2]));
   await expectRejection(InferenceSession.create(file), 'ERR_MODEL_INCOMPATIBLE', 'two spatial axes, received 3');

@@ -43,9 +43,11 @@ struct Rule {
 // The index of a pixel; -1 if it counts as zero. Also for numbers that are not finite.
 std::ptrdiff_t pixel_at(const Axis& axis, Padding padding, float at) {
   if (padding == Padding::kReflection) at = std::trunc(axis.reflected(at));
-  if (at >= 0 && at <= axis.last()) return static_cast<std::ptrdiff_t>(at);
+  const std::ptrdiff_t last = signed_size(axis.length) - 1;
+  // Past 2^24 pixels, the last one as a float may be rounded up.
+  if (at >= 0 && at <= axis.last()) return std::min(static_cast<std::ptrdiff_t>(at), last);
   if (padding == Padding::kZeros) return -1;
-  return at > 0 ? signed_size(axis.length) - 1 : 0;
+  return at > 0 ? last : 0;
 }
 
 struct Taps {

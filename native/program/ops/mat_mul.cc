@@ -147,7 +147,7 @@ class MatMulOp final : public Op {
     Dims a = context.floats(0).dims(), b = context.floats(1).dims();
     if (a.empty() || b.empty()) fail(code::kShape, "expected operands of at least one dim");
     product_.transposed = context.attributes().flag("transposed");
-    if (product_.transposed && (a.size() < 2 || b.size() < 2)) fail(code::kShape, "expected matrices");
+    if (product_.transposed && b.size() < 2) fail(code::kShape, "expected a matrix to be transposed");
     if (product_.transposed) std::swap(b[b.size() - 2], b[b.size() - 1]);
     const bool row = a.size() == 1, column = b.size() == 1;
     if (row) a.insert(a.begin(), 1);
