@@ -95,7 +95,8 @@ export const groupNormalization = defineOp({
         ...dims.slice(2).map(() => 1),
       ]);
     };
-    const normal = normalized(write, shaped(node.node.inputs[0] as string, [0, groups, -1]), [2], epsilon);
+    const lines = shaped(node.node.inputs[0] as string, [0, groups, -1]);
+    const normal = write.add('normalize', [lines], { axis: 2, epsilon, channels: 0 });
     const whole = shaped(normal, [0, ...dims.slice(1)]);
     return write.last('add', [write.add('mul', [whole, ofChannels(1)]), ofChannels(2)]);
   },
