@@ -35,12 +35,7 @@ Napi::TypedArray construct(Napi::Env env, Dtype type, std::size_t length, const 
   return array;
 }
 
-}  // namespace
-
-Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
-  return construct(env, type, length, [&] { return Napi::Number::New(env, static_cast<double>(length)); });
-}
-
+// An array with undefined content, which the caller overwrites in full.
 Napi::TypedArray new_unset_array(Napi::Env env, Dtype type, std::size_t length) {
   const std::size_t bytes = checked_mul(length, bytes_of(type));
   if (bytes < kLeastUnsetBytes) return new_array(env, type, length);
@@ -48,6 +43,12 @@ Napi::TypedArray new_unset_array(Napi::Env env, Dtype type, std::size_t length) 
     const Napi::Number size = Napi::Number::New(env, static_cast<double>(bytes));
     return environment(env).unset_buffer.Call({size}).As<Napi::TypedArray>().ArrayBuffer();
   });
+}
+
+}  // namespace
+
+Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length) {
+  return construct(env, type, length, [&] { return Napi::Number::New(env, static_cast<double>(length)); });
 }
 
 Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte>& elements) {

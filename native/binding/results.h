@@ -20,9 +20,6 @@ Napi::Float32Array new_floats(Napi::Env env, const std::vector<float>& values);
 Napi::TypedArray new_array(Napi::Env env, Dtype type, std::size_t length);
 Napi::TypedArray new_array(Napi::Env env, Dtype type, const Span<const std::byte>& elements);
 
-// The same with undefined content, which the caller overwrites in full.
-Napi::TypedArray new_unset_array(Napi::Env env, Dtype type, std::size_t length);
-
 // Arrays that JavaScript does not know of yet. Until it does, any thread may write to them.
 struct NewArrays {
   Napi::Array list;
