@@ -337,8 +337,11 @@ export interface Addon {
    * kernels against. INT8: the products of bytes that direct convolution is made of.
    */
   peakRate(precision: 'float32' | 'int8', threads: number): number;
-  /** Asks for huge pages in a large buffer that nothing has touched yet; systems may ignore it. */
-  adviseHugePages(buffer: ArrayBuffer): void;
+  /**
+   * Asks for huge pages in a large buffer that nothing has touched yet; systems may ignore it. Returns where the first one begins; 0
+   * for small buffers.
+   */
+  adviseHugePages(buffer: ArrayBuffer): number;
   /** Frees the memory of a buffer at once; the buffer is then empty. */
   releaseMemory(buffer: ArrayBuffer): void;
   /**

@@ -10,8 +10,11 @@ export const maxHalo = 256;
 /** Most dims a tensor may have. */
 export const maxRank = 8;
 
-/** Arrays of this size and above use huge pages, which are 2 MiB on most machines. */
-const hugeBytes = 2 ** 22;
+/** Bytes of a huge page on most machines. */
+const hugePage = 2 ** 21;
+
+/** Arrays of this size and above use huge pages. */
+const hugeBytes = 2 * hugePage;
 
 /** Most floats in one array that this package allocates: 8 GiB. */
 const maxFloats = 2 ** 31 - 1;
@@ -50,12 +53,25 @@ export function allocateFloats(count: number): Float32Array {
  * @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory.
  */
 export function allocate(bytes: number): ArrayBuffer {
-  let buffer: ArrayBuffer;
+  const buffer = allocateSmall(bytes);
+  if (bytes >= hugeBytes) addon.adviseHugePages(buffer);
+  return buffer;
+}
+
+/**
+ * Same as {@link allocate}, but large bytes lie in huge pages from the first to the last, in a buffer with room before and after them:
+ * the edges of other buffers lie in small pages. Most of the room is never touched, so it takes no memory.
+ */
+export function allocateAligned(bytes: number): Uint8Array {
+  if (bytes < hugeBytes) return new Uint8Array(allocateSmall(bytes));
+  const buffer = allocateSmall(bytes + 2 * hugePage);
+  return new Uint8Array(buffer, addon.adviseHugePages(buffer), bytes);
+}
+
+function allocateSmall(bytes: number): ArrayBuffer {
   try {
-    buffer = new ArrayBuffer(bytes);
+    return new ArrayBuffer(bytes);
   } catch (error) {
     throw failure('ERR_OUT_OF_MEMORY', `out of memory, ${bytes} bytes needed`, { cause: error });
   }
-  if (bytes >= hugeBytes) addon.adviseHugePages(buffer);
-  return buffer;
 }

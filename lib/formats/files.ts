@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { didYouMean } from '../did-you-mean';
 import { type ErrorCode, failure, mismatch, QARepVGGError } from '../errors';
-import { allocateBytes, bytesIn, type FileSource, pathOf, withinFile } from './sources';
+import { allocateBytes, allocateFileBytes, bytesIn, type FileSource, pathOf, withinFile } from './sources';
 
 export { allocateBytes, placeOf, withinFile } from './sources';
 
@@ -12,7 +12,7 @@ export { allocateBytes, placeOf, withinFile } from './sources';
 export interface InputFile {
   /** Size in bytes when it was opened. */
   readonly size: number;
-  /** The next `length` bytes, in memory of their own at offset 0. */
+  /** The next `length` bytes, aligned, in memory of their own. */
   read(length: number): Promise<Uint8Array>;
 }
 
@@ -23,9 +23,12 @@ const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.
 /** One call of the system reads less than 2 GiB. */
 const maxReadBytes = 2 ** 30;
 
-/** Large files are read in parts side by side: Node has four threads for files, and new memory is slow to get. */
+/**
+ * Large files are read in parts side by side: Node has four threads for files, and new memory is slow to get. Parts of smaller files would
+ * only take the processor from what else is done meanwhile.
+ */
 const parts = 4;
-const minPartBytes = 2 ** 21;
+const minPartBytes = 2 ** 25;
 
 /**
  * Opens a regular file, or bytes that {@link ownSource} has taken, lets `use` read it, and closes it.
@@ -108,7 +111,7 @@ export function exists(path: string): Promise<boolean> {
 }
 
 async function readFrom(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = allocateBytes(length);
+  const bytes = allocateFileBytes(length);
   const step = Math.max(minPartBytes, Math.ceil(length / parts));
   const reads: Promise<void>[] = [];
   for (let begin = 0; begin < length; begin += step) {

@@ -2,7 +2,7 @@ import { constants } from 'node:buffer';
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import { describe, mismatch, quote, within } from '../errors';
-import { allocate } from '../limits';
+import { allocate, allocateAligned } from '../limits';
 import { readForeign } from '../options';
 import { checkFixedMemory } from '../tensor';
 
@@ -74,6 +74,17 @@ export function withinFile<T>(source: unknown, call: () => T): T {
 
 /** @throws {QARepVGGError} ERR_LIMIT; ERR_OUT_OF_MEMORY when the machine lacks the memory. */
 export function allocateBytes(length: number): Uint8Array {
+  checkLength(length);
+  return new Uint8Array(allocate(length));
+}
+
+/** Bytes that nobody outside sees: a part of a larger buffer, which their pages fit better. @throws As {@link allocateBytes} */
+export function allocateFileBytes(length: number): Uint8Array {
+  checkLength(length);
+  return allocateAligned(length);
+}
+
+function checkLength(length: number): void {
   if (length > constants.MAX_LENGTH) {
     throw mismatch(
       'ERR_LIMIT',
@@ -81,7 +92,6 @@ export function allocateBytes(length: number): Uint8Array {
       `${length}`,
     );
   }
-  return new Uint8Array(allocate(length));
 }
 
 function isBytes(value: unknown): value is Uint8Array | ArrayBufferLike {

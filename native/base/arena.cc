@@ -22,13 +22,18 @@ constexpr std::size_t kMappedFrom = kHugePage;
 
 std::size_t page_bytes() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 
+// Bytes from an address to the next boundary of huge pages.
+std::size_t to_huge_page(const void* data) {
+  return (kHugePage - reinterpret_cast<std::uintptr_t>(data) % kHugePage) % kHugePage;
+}
+
 // Maps zero pages on a huge-page boundary; null if the system refuses.
 void* map_pages(std::size_t bytes) {
   const std::size_t asked = checked_add(bytes, kHugePage);
   void* memory = mmap(nullptr, asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
   char* first = static_cast<char*>(memory);
-  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
+  const std::size_t before = to_huge_page(first);
   char* start = first + before;
   if (before > 0) munmap(first, before);
   if (before < kHugePage) munmap(start + bytes, kHugePage - before);
@@ -39,12 +44,15 @@ void* map_pages(std::size_t bytes) {
 
 }  // namespace
 
-void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
+std::size_t advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
 #ifdef __linux__
-  if (bytes < kMappedFrom) return;
+  if (bytes < kMappedFrom) return 0;
   char* const start = static_cast<char*>(data);
-  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(start) % kHugePage) % kHugePage;
+  const std::size_t before = to_huge_page(start);
   madvise(start + before, (bytes - before) / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: small pages do as well
+  return before;
+#else
+  return 0;
 #endif
 }
 
@@ -62,8 +70,9 @@ AlignedBuffer::AlignedBuffer(std::size_t floats) : size_(floats) {
   Free free{0};
 #ifdef __linux__
   if (bytes >= kMappedFrom) {
-    // Not whole huge pages: the last one would be mostly empty, and count as memory in use.
-    free.mapped_bytes = round_up(bytes, page_bytes());
+    // A last huge page that would be mostly empty counts as memory in use, so small ones take its place.
+    const std::size_t last = bytes % kHugePage;
+    free.mapped_bytes = round_up(bytes, last > kHugePage / 2 ? kHugePage : page_bytes());
     memory = map_pages(free.mapped_bytes);
   } else
 #endif

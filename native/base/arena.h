@@ -12,8 +12,9 @@ inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::size_t kAlignedFloats = kAlignment / sizeof(float);
 
 // Asks the system for huge pages in memory that has not been touched yet: the first touch of a small page can cost more
-// than computing its content. Does nothing for small buffers, and on systems without such a call.
-void advise_huge_pages(void* data, std::size_t bytes) noexcept;
+// than computing its content. Returns where the first huge page begins; 0 for small buffers, and on systems without
+// such a call.
+std::size_t advise_huge_pages(void* data, std::size_t bytes) noexcept;
 
 // Gives the whole pages of memory back to the system. What they hold is lost; they can be used as before.
 void drop_pages(const void* data, std::size_t bytes) noexcept;

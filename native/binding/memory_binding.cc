@@ -15,8 +15,7 @@ namespace {
 Napi::Value advise(const Napi::CallbackInfo& info) {
   const Borrow borrow;
   const auto memory = borrow.buffer(info[0]);
-  advise_huge_pages(memory.data, memory.size);
-  return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), static_cast<double>(advise_huge_pages(memory.data, memory.size)));
 }
 
 // A buffer that cannot be detached is left alone.
