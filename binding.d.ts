@@ -206,6 +206,9 @@ export interface GraphConstant extends TensorType {
   readonly take?: boolean;
 }
 
+/** Packed weights of some convolutions of a graph. */
+export type EarlyWeights = object & { readonly early: unique symbol };
+
 export interface GraphSpec {
   readonly inputs: readonly TensorType[];
   readonly constants: readonly GraphConstant[];
@@ -219,6 +222,8 @@ export interface GraphSpec {
   readonly algorithm: 'auto' | 'gemm' | 'winograd';
   /** Upper limit of threads; 0: as many as `info().threads`. */
   readonly threads: number;
+  /** Weights that `packEarly` packs. They are used where a node still has the same shapes, and a weight in the same memory. */
+  readonly early?: EarlyWeights | undefined;
   /** The value of a byte of an image in channel c is byte * byteScale[c] + byteShift[c]. Without these, images are floats. */
   readonly byteScale?: Float32Array;
   readonly byteShift?: Float32Array;
@@ -355,6 +360,11 @@ export interface Addon {
   transformImage(image: Uint8Array, transform: ImageTransform): Promise<Uint8Array | Float32Array>;
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
+  /**
+   * Packs the weights of convolutions off the JavaScript thread, before the graph around them is known. Until `done` has resolved,
+   * or the graph's session has been created, the constants must stay as they are. If it rejects, the session packs all weights.
+   */
+  packEarly(convolutions: GraphSpec): { readonly weights: EarlyWeights; readonly done: Promise<void> };
   /** Packs the weights and plans memory off the JavaScript thread. */
   createSession(spec: GraphSpec): Promise<Session>;
   /** While the caller waits. */

@@ -38,6 +38,12 @@ function heldFor(): number {
   return 0;
 }
 
+/** Work that is done. */
+// biome-ignore lint/correctness/useYield: no step is left
+export function* made<T>(value: T): Steps<T> {
+  return value;
+}
+
 /** Does the work without a pause. */
 export function atOnce<T>(steps: Steps<T>): T {
   for (;;) {

@@ -3,6 +3,7 @@
 
 #include "binding/array_types.h"
 #include "binding/async.h"
+#include "binding/early_binding.h"
 #include "binding/fuse_binding.h"
 #include "binding/guard.h"
 #include "binding/histogram_binding.h"
@@ -35,6 +36,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   state->runs = AsyncRuns::create(env);
   env.SetInstanceData(state.release());
   exports.Set("setErrorClass", Napi::Function::New<set_error_class>(env, "setErrorClass"));
+  define_early(env, exports);
   define_histogram(env, exports);
   define_image(env, exports);
   define_info(env, exports);

@@ -1,13 +1,14 @@
-import type { GraphSpec, Session } from '../../binding';
+import type { EarlyWeights, GraphSpec, Session } from '../../binding';
 import { addon } from '../binding';
 import { QARepVGGError } from '../errors';
 import type { AttributeValue, Graph, GraphTensor, Value, ValueType } from '../graph/graph';
 import { isIndependent } from '../graph/independent';
 import { lowerGraph } from '../graph/lower';
-import { type InputDims, specialize } from '../graph/specialize';
+import { settledConvolutions } from '../graph/settled-convolutions';
+import { type InputDims, specialize, specializeSteps } from '../graph/specialize';
 import { byteScaling, type Preprocessing } from '../preprocessing';
 import { releaseMemory } from '../release-memory';
-import { atOnce, inSlices, type Steps } from '../slices';
+import { atOnce, inSlices, made, type Steps } from '../slices';
 import type { CheckedSessionOptions } from './options';
 import { Plan, type Plans, refuseDisposed, type WantedPlan } from './plans';
 
@@ -41,8 +42,8 @@ interface Wanted {
 interface Recipe {
   readonly name: string;
   readonly independent: boolean;
-  /** The graph that the engine computes. */
-  readonly steps: Steps<Graph>;
+  /** The graph with the dims of all values. */
+  readonly special: Steps<Graph>;
 }
 
 type Options = Pick<CheckedSessionOptions, 'algorithm' | 'threads' | 'maxBatch'> & {
@@ -119,8 +120,8 @@ export class GraphPlans implements Plans {
   }
 
   #make(wanted: Wanted): Entry {
-    const { steps, independent, name } = planned(wanted);
-    const promise = this.#compile(wanted.graph, steps, independent);
+    const { special, independent, name } = planned(wanted);
+    const promise = this.#compile(wanted.graph, special, independent);
     const plan: Entry = { promise, independent };
     this.#keep(name, plan);
     promise.then(
@@ -134,8 +135,8 @@ export class GraphPlans implements Plans {
 
   /** Replaces a plan that is still being made. */
   #makeNow(wanted: Wanted): Plan {
-    const { steps, independent, name } = planned(wanted);
-    const graph = atOnce(steps);
+    const { special, independent, name } = planned(wanted);
+    const graph = atOnce(passes().simplify(atOnce(special)));
     const spec = this.#specOf(graph, independent);
     const native = addon.createSessionSync(spec);
     const ready = planOf(graph, native, independent);
@@ -154,15 +155,26 @@ export class GraphPlans implements Plans {
   }
 
   async #compile(source: Graph, steps: Steps<Graph>, independent: boolean): Promise<Plan> {
-    const graph = await inSlices(steps);
+    const special = await inSlices(steps);
     const isLast = this.#options.isOwned && hasFixedDims(source.inputs, independent);
+    const early = isLast ? this.#packEarly(special) : undefined;
+    const graph = await inSlices(passes().simplify(special));
     const kept = isLast ? new Set() : buffersOf(source);
-    const spec = this.#specOf(graph, independent);
+    const spec = { ...this.#specOf(graph, independent), early };
     const constants = spec.constants.map((constant) => ({ ...constant, take: !kept.has(constant.data.buffer) }));
     const making = addon.createSession({ ...spec, constants });
     // The addon has what it needs, and packed weights take more memory than those of a file.
     if (isLast) releaseTensors(source);
     return planOf(graph, await making, independent);
+  }
+
+  /** Lets the compute thread pack what it can while passes run. Until the session is made, nothing may change the tensors. */
+  #packEarly(special: Graph): EarlyWeights | undefined {
+    const settled = settledConvolutions(special);
+    if (!settled) return undefined;
+    const { weights, done } = addon.packEarly(this.#specOf(settled, false));
+    done.catch(() => undefined); // it is no fault of the session, which packs all weights then
+    return weights;
   }
 
   #specOf(graph: Graph, independent: boolean): GraphSpec {
@@ -203,9 +215,8 @@ function planOf(graph: Graph, native: Session, independent: boolean): Plan {
 
 function planned({ graph, key, all, alone }: Wanted): Recipe {
   const one = alone && forOneImage(graph, alone);
-  const { optimize, simplify } = passes();
-  const steps = one ? simplify(one) : optimize(graph, all);
-  return { name: keyOfDims(one ? alone : all) + key, independent: one !== undefined, steps };
+  const special = one ? made(one) : specializeSteps(graph, all);
+  return { name: keyOfDims(one ? alone : all) + key, independent: one !== undefined, special };
 }
 
 function release(promise: Promise<Plan> | undefined): void {

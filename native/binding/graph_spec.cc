@@ -5,6 +5,7 @@
 #include "base/threads.h"
 #include "binding/arguments.h"
 #include "binding/array_types.h"
+#include "binding/early_binding.h"
 
 namespace qarepvgg::binding {
 namespace {
@@ -140,6 +141,33 @@ Napi::Array take_constants(Napi::Env env, const std::vector<Given>& given, std::
   return taken.buffers;
 }
 
+// Reads everything but the elements of constants.
+std::vector<Given> read_spec(const Napi::Object& object, GraphSpec& spec) {
+  for_each(object, "inputs",
+           [&](const Napi::Value& value) { spec.inputs.push_back(read_type(object_of(value, "an input"))); });
+  for_each(object, "nodes", [&](const Napi::Value& value) {
+    const Napi::Object node = object_of(value, "a node");
+    spec.nodes.push_back(read_node(node));
+    for_each(node, "outputs", [&](const Napi::Value& output) {
+      spec.nodes.back().outputs.push_back(read_type(object_of(output, "a result")));
+    });
+  });
+  for_each(object, "outputs", [&](const Napi::Value& value) { spec.outputs.push_back(to_size(value, "an output")); });
+  spec.independent = flag_of(object, "independent");
+  spec.together = size_of(object, "together", 1);
+  spec.algorithm = algorithm_of(object);
+  spec.threads = read_threads(object);
+  std::vector<Given> given;
+  for_each(object, "constants", [&](const Napi::Value& value) {
+    const Napi::Object constant = object_of(value, "a constant");
+    spec.constants.push_back({read_type(constant), nullptr, true});
+    const Napi::Value array = get(constant, "data"), factors = get(constant, "factors");
+    const bool take = flag_of(constant, "take");
+    given.push_back({array, factors, take && is_in_large_buffer(array)});
+  });
+  return given;
+}
+
 }  // namespace
 
 Dims read_dims(const Napi::Object& object, const char* name) {
@@ -180,44 +208,39 @@ void ScaledRows::multiply_into(float* out) const {
 }
 
 void OwnedGraph::finish() {
-  for (const ScaledRows& rows : scaled) rows.multiply_into(rows.floats);
+  for (const ScaledRows& rows : scaled) {
+    if (spec.early != nullptr) spec.early->forget(reinterpret_cast<const std::byte*>(rows.floats));
+    rows.multiply_into(rows.floats);
+  }
   scaled.clear();
 }
 
 GivenGraph read_graph(const Napi::Object& object) {
   OwnedGraph graph;
   GraphSpec& spec = graph.spec;
-  for_each(object, "inputs",
-           [&](const Napi::Value& value) { spec.inputs.push_back(read_type(object_of(value, "an input"))); });
-  for_each(object, "nodes", [&](const Napi::Value& value) {
-    const Napi::Object node = object_of(value, "a node");
-    spec.nodes.push_back(read_node(node));
-    for_each(node, "outputs", [&](const Napi::Value& output) {
-      spec.nodes.back().outputs.push_back(read_type(object_of(output, "a result")));
-    });
-  });
-  for_each(object, "outputs", [&](const Napi::Value& value) { spec.outputs.push_back(to_size(value, "an output")); });
-  spec.independent = flag_of(object, "independent");
-  spec.together = size_of(object, "together", 1);
-  spec.algorithm = algorithm_of(object);
+  std::vector<Given> given = read_spec(object, spec);
   if (!get(object, "byteScale").IsUndefined()) {
     const Dims& dims = spec.inputs.empty() ? Dims{} : spec.inputs[0].dims;
     graph.bytes = std::make_shared<ByteScale>(byte_scale_of(object, dims.size() < 2 ? 0 : dims[1]));
   }
-  spec.threads = read_threads(object);
-  std::vector<Given> given;
-  for_each(object, "constants", [&](const Napi::Value& value) {
-    const Napi::Object constant = object_of(value, "a constant");
-    spec.constants.push_back({read_type(constant), nullptr, true});
-    const Napi::Value array = get(constant, "data"), factors = get(constant, "factors");
-    const bool take = flag_of(constant, "take");
-    given.push_back({array, factors, take && is_in_large_buffer(array)});
-  });
+  spec.early = early_weights_of(get(object, "early"));
   part_overlaps(given, spec.constants);
   // First: constants of both kinds may lie in one buffer.
   graph.memory = copy_constants(given, spec.constants);
   const Napi::Array taken = take_constants(object.Env(), given, spec.constants, graph.scaled);
   return {std::move(graph), taken};
+}
+
+LentGraph read_lent_graph(const Napi::Object& object) {
+  LentGraph graph{{}, Napi::Array::New(object.Env())};
+  const std::vector<Given> given = read_spec(object, graph.spec);
+  for (std::uint32_t i = 0; i < given.size(); ++i) graph.arrays.Set(i, given[i].array);
+  const Borrow borrow;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    Constant& constant = graph.spec.constants[i];
+    constant.data = elements_of(borrow, given[i].array, constant.type).data;
+  }
+  return graph;
 }
 
 }  // namespace qarepvgg::binding

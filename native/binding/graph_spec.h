@@ -47,4 +47,13 @@ struct GivenGraph {
 // Throws ERR_INVALID_ARG, ERR_DTYPE, ERR_BUFFER_*.
 GivenGraph read_graph(const Napi::Object& object);
 
+// A graph whose constants stay where they are: in arrays that must live, and not change, while they are read.
+struct LentGraph {
+  GraphSpec spec;
+  Napi::Array arrays;
+};
+
+// Throws the same errors.
+LentGraph read_lent_graph(const Napi::Object& object);
+
 }  // namespace qarepvgg::binding

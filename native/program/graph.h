@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -76,6 +77,8 @@ struct Constant {
   bool is_owned = false;
 };
 
+class EarlyWeights;
+
 struct GraphSpec {
   std::vector<TensorType> inputs;
   std::vector<Constant> constants;
@@ -86,7 +89,8 @@ struct GraphSpec {
   // At most how many images one thread takes through the graph together.
   std::size_t together = 1;
   Algorithm algorithm = Algorithm::kAuto;
-  int threads = 0;  // upper limit; 0: the process's budget
+  int threads = 0;                        // upper limit; 0: the process's budget
+  std::shared_ptr<EarlyWeights> early{};  // null if all weights are to be packed
 };
 
 }  // namespace qarepvgg

@@ -120,6 +120,9 @@ class Op {
   virtual std::size_t weight_bytes() const { return 0; }
   // packed: weight_bytes() bytes, aligned to cache lines, that outlive the op.
   virtual void pack(std::byte* /*packed*/, int /*threads*/) {}
+  // Instead of pack(): uses the weights that another op has packed, if this one would pack the same. Returns whether it
+  // does.
+  virtual bool adopt(const Op& /*packed*/) { return false; }
   // The same op, with the same packed weights, for operands with another size or number of images. Null if it can only
   // be used for the dims that it was made for.
   virtual std::unique_ptr<Op> resized(const std::vector<ValueType>& /*inputs*/) const { return nullptr; }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "program/infer/conversion.h"
+#include "program/infer/early_weights.h"
 #include "program/infer/graph_layout.h"
 #include "program/ops/activation.h"
 
@@ -249,20 +250,21 @@ class Builder {
   }
 
   void pack(int threads) {
+    const std::vector<bool> has_weights = take_early_weights();
     std::vector<std::size_t> offsets;
     std::size_t bytes = 0;
     const auto reserve = [&](std::size_t size) {
       offsets.push_back(bytes);
       bytes = checked_add(bytes, round_up(size, kAlignment));
     };
-    for (const auto& op : layout_.ops) reserve(op->weight_bytes());
+    const std::size_t ops = layout_.ops.size();
+    for (std::size_t i = 0; i < ops; ++i) reserve(has_weights[i] ? 0 : layout_.ops[i]->weight_bytes());
     for (std::size_t i = 0; i < spec_.constants.size(); ++i)
       reserve(constant_used_[i] ? spec_.constants[i].type.bytes() : 0);
     layout_.weights = AlignedBuffer(bytes / sizeof(float));
     auto* memory = reinterpret_cast<std::byte*>(layout_.weights.data());
-    const std::size_t ops = layout_.ops.size();
     for (std::size_t i = 0; i < ops; ++i) {
-      layout_.ops[i]->pack(memory + offsets[i], threads);
+      if (!has_weights[i]) layout_.ops[i]->pack(memory + offsets[i], threads);
       for (ValueId value : spec_.nodes[i].inputs) release(value);
     }
     for (std::size_t i = 0; i < spec_.constants.size(); ++i) {
@@ -270,6 +272,20 @@ class Builder {
       if (constant_used_[i])
         std::copy_n(spec_.constants[i].data, spec_.constants[i].type.bytes(), memory + offsets[ops + i]);
     }
+  }
+
+  // Returns which ops have weights that were packed before.
+  std::vector<bool> take_early_weights() {
+    std::vector<bool> has_weights(layout_.ops.size(), false);
+    if (spec_.early == nullptr) return has_weights;
+    for (std::size_t i = 0; i < has_weights.size(); ++i) {
+      const std::vector<ValueId>& inputs = spec_.nodes[i].inputs;
+      const Constant* weight = inputs.size() < 2 || inputs[1] == kNoValue ? nullptr : constant_of(inputs[1]);
+      has_weights[i] = weight != nullptr && spec_.early->give(weight->data, *layout_.ops[i]);
+    }
+    spec_.early->finish();
+    layout_.early = spec_.early;
+    return has_weights;
   }
 
   // One reader of a value has been packed. After the last, a file's weights need not lie beside packed ones.

@@ -40,8 +40,9 @@ struct GraphLayout {
   std::vector<std::string> names;  // of the ops: "conv backbone.stem"
   std::vector<Buffer> buffers;     // inputs first
   std::vector<StageLayout> stages;
-  std::vector<BufferId> outputs;  // with the dims of the graph's outputs
-  AlignedBuffer weights;
+  std::vector<BufferId> outputs;                // with the dims of the graph's outputs
+  AlignedBuffer weights;                        // of the others
+  std::shared_ptr<const EarlyWeights> early{};  // of some ops
 };
 
 // Throws the errors of make_op, and ERR_OUT_OF_MEMORY. The spec's constants are not read after it returns.

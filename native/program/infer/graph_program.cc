@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/threads.h"
+#include "program/infer/early_weights.h"
 
 namespace qarepvgg {
 namespace {
@@ -19,7 +20,8 @@ GraphProgram::GraphProgram(const GraphSpec& spec, double min_macs)
       independent_(spec.independent),
       limits_{spec.independent ? std::clamp<std::size_t>(spec.together, 1, kMaxTogether) : 1,
               spec.threads > 0 ? spec.threads : thread_budget().count, min_macs},
-      layout_(make_layout(spec, limits_.threads)) {
+      layout_(make_layout(spec, limits_.threads)),
+      weight_bytes_(layout_.weights.bytes() + (layout_.early ? layout_.early->bytes() : 0)) {
   outputs_ = outputs(input_dims());
   plan_for(input_dims());
 }

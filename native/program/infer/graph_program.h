@@ -30,7 +30,7 @@ class GraphProgram {
   bool independent() const { return independent_; }
   // Whether the first input may be an image of bytes.
   bool takes_bytes() const;
-  std::size_t memory_bytes() const { return layout_.weights.bytes() + plan_bytes_; }
+  std::size_t memory_bytes() const { return weight_bytes_ + plan_bytes_; }
   int threads() const { return limits_.threads; }
 
   // All tasks have inputs with these dims. `stop` is checked between steps; outputs are undefined once it is true.
@@ -48,6 +48,7 @@ class GraphProgram {
   bool independent_;
   PlanLimits limits_;
   GraphLayout layout_;
+  std::size_t weight_bytes_;
   std::vector<std::unique_ptr<GraphPlan>> plans_;  // the most recently used one is last
   std::atomic<std::size_t> plan_bytes_{0};         // also read by threads that do not run
 };

@@ -43,6 +43,14 @@ class ConvOp final : public Op {
     Method::pack(nominal_, node_, weights_, threads);
     node_.pack_bias(nominal_.panels(), bias_);
   }
+  bool adopt(const Op& packed) override {
+    const auto* other = dynamic_cast<const ConvOp*>(&packed);
+    if (other == nullptr || other->node_.weight != node_.weight || !node_.same_dims(other->node_)) return false;
+    weights_ = other->weights_;
+    bias_ = other->bias_;
+    node_.pack_bias(nominal_.panels(), bias_);
+    return true;
+  }
   std::unique_ptr<Op> resized(const std::vector<ValueType>& inputs) const override {
     auto op = std::make_unique<ConvOp>(*this);
     if (!op->node_.resize(inputs[0].map())) return nullptr;

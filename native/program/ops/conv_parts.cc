@@ -30,6 +30,11 @@ MapShape transposed_output(const ConvDims& dims, const std::vector<std::size_t>&
 
 }  // namespace
 
+bool ConvDims::same_dims(const ConvDims& other) const {
+  return in.same_dims(other.in) && out.same_dims(other.out) && groups == other.groups &&
+         transposed == other.transposed && window.y == other.window.y && window.x == other.window.x;
+}
+
 double ConvDims::macs() const {
   const std::size_t pixels = std::max(out.n * out.h * out.w, in.n * in.h * in.w);
   const std::size_t positions = out.h * out.w <= in.h * in.w ? out.n * out.h * out.w : pixels;

@@ -23,6 +23,7 @@ struct ConvDims {
   // Changes the number or size of images. Throws ERR_SHAPE if the kernel does not fit. Returns false if it cannot: the
   // size of a transposed convolution's output depends on attributes, too.
   bool resize(const MapShape& input);
+  bool same_dims(const ConvDims& other) const;
   double macs() const;
   // Zero pixels around the input that the forward convolution reads.
   std::size_t input_halo() const;

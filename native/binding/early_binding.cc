@@ -1,0 +1,65 @@
+#include "binding/early_binding.h"
+
+#include <mutex>
+
+#include "binding/arguments.h"
+#include "binding/async.h"
+#include "binding/graph_spec.h"
+#include "binding/guard.h"
+#include "binding/results.h"
+
+namespace qarepvgg::binding {
+namespace {
+
+using Handle = std::shared_ptr<EarlyWeights>;
+
+// Reads weights where JavaScript has them, in arrays that live until the run is settled.
+class EarlyPacking final : public AsyncRun {
+ public:
+  EarlyPacking(GraphSpec spec, Handle weights) : spec_(std::move(spec)), weights_(std::move(weights)) {}
+
+ private:
+  void compute() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!abandoned_) weights_->pack(spec_);
+  }
+  void abandon() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    abandoned_ = true;
+  }
+  void settled(const Napi::Object&) override {}
+  Napi::Value result(const Napi::Object& arrays) override { return arrays.Env().Undefined(); }
+
+  std::mutex mutex_;  // held while weights are read
+  bool abandoned_ = false;
+  GraphSpec spec_;
+  Handle weights_;
+};
+
+// Returns { weights, done }.
+Napi::Value pack_early(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    LentGraph given = read_lent_graph(object_of(info[0], "the graph"));
+    auto handle = std::make_unique<Handle>(std::make_shared<EarlyWeights>());
+    const Napi::Promise done = run_async(given.arrays, std::make_shared<EarlyPacking>(std::move(given.spec), *handle));
+    const Napi::Value weights =
+        Napi::External<Handle>::New(env, handle.get(), [](Napi::Env, Handle* owned) { delete owned; });
+    handle.release();
+    return new_object(env, {{"weights", weights}, {"done", done}});
+  });
+}
+
+}  // namespace
+
+std::shared_ptr<EarlyWeights> early_weights_of(const Napi::Value& value) {
+  if (value.IsUndefined()) return nullptr;
+  if (!value.IsExternal()) fail(code::kInvalidArg, "expected early weights to be made by packEarly()");
+  return *value.As<Napi::External<Handle>>().Data();
+}
+
+void define_early(Napi::Env env, Napi::Object exports) {
+  exports.Set("packEarly", Napi::Function::New<pack_early>(env, "packEarly"));
+}
+
+}  // namespace qarepvgg::binding
