@@ -149,9 +149,14 @@ if (process.argv[2] === '--operation') {
   await allocationsOf(String(process.argv[3]), Number(process.argv[4]));
 } else {
   const last = Number(process.argv[2] ?? 400);
+  const known = ['addon', ...Object.keys(allocationOperations)];
   const names = process.argv.slice(3);
+  if (!Number.isInteger(last) || !names.every((name) => known.includes(name))) {
+    console.error(`usage: npm run check:allocation -- [last index] [operation...]\n\noperations: ${known.join(', ')}`);
+    process.exit(2);
+  }
   await prepare();
-  for (const name of names.length > 0 ? names : ['addon', ...Object.keys(allocationOperations)]) {
+  for (const name of names.length > 0 ? names : known) {
     await (name === 'addon' ? checkLoad(last) : check(name, last));
   }
 }

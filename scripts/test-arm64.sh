@@ -4,7 +4,8 @@
 #   - `check:kernels`;
 #   - in a Node for arm64, which npm brings: that INT8 gives the same bits as here (scripts/check-arm64.mjs), and the part
 #     of the jest suite that computes.
-# `--quick` leaves out jest, and the native tests on the CPU that has NEON only.
+# `--quick` leaves out jest, and the native tests on the CPU that has NEON only. `--filter TEXT` runs only the native tests whose names
+# contain it, and nothing else.
 # Needs `npm run build`; installs compiler and emulator with apt-get where they are missing. Tells nothing about speed.
 # Ends with the line `N passed, N failed`.
 set -euo pipefail
@@ -12,10 +13,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cpus=(max cortex-a53)
 quick=false
-if [ "${1:-}" = --quick ]; then
-  cpus=(max)
-  quick=true
-fi
+filter=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick)
+      cpus=(max)
+      quick=true
+      ;;
+    --filter)
+      filter=(--filter "${2:?expected a text after --filter}")
+      shift
+      ;;
+    *)
+      echo "usage: npm run test:arm64 -- [--quick] [--filter TEXT]" >&2
+      exit 2
+      ;;
+  esac
+  shift
+done
 node_version=22.23.3
 jest_files='test/(package/binding|nn/block|nn/fusion|runtime/quantized-session|nn/seed)\.'
 folder=$PWD/build-arm64
@@ -43,7 +58,7 @@ npm run --silent check:kernels -- --arch arm64
 
 step 'native tests'
 native_tests() {
-  QEMU_CPU=$1 timeout 2400 qemu-aarch64 "$folder/native_test" --quick >"$scratch/$1.log" 2>&1 ||
+  QEMU_CPU=$1 timeout 2400 qemu-aarch64 "$folder/native_test" --quick "${filter[@]}" >"$scratch/$1.log" 2>&1 ||
     echo "$1: the tests ended with status $? (124: out of time)"
 }
 for cpu in "${cpus[@]}"; do
@@ -53,6 +68,12 @@ wait
 for cpu in "${cpus[@]}"; do
   sed "s/^/$cpu: /" "$scratch/$cpu.log"
 done
+if [ ${#filter[@]} -gt 0 ]; then
+  for cpu in "${cpus[@]}"; do
+    tail -n 1 "$scratch/$cpu.log" | grep -q ', 0 failed$'
+  done
+  exit
+fi
 
 step "package and Node $node_version"
 rm -rf "$package"
