@@ -94,7 +94,13 @@ Conv random_conv(Rng& rng) {
     conv.groups = conv.out.c = channels;
     const std::size_t kernels[]{3, 5, 7};
     const Side side{rng.pick(kernels), rng.between(1, 2), rng.between(0, 6), rng.between(0, 6), rng.between(1, 3)};
-    conv.window = {side, side};
+    if (rng.chance(0.7)) conv.window = {side, side};
+    if (rng.chance(0.2)) {  // of a sequence
+      conv.in.h = 1;
+      conv.in.w = rng.between(1, 200);
+      conv.window = {
+          {}, {rng.between(1, 40), rng.between(1, 3), rng.between(0, 20), rng.between(0, 20), rng.between(1, 3)}};
+    }
   }
   if (shape == 2) {  // Winograd's
     const std::size_t pad = rng.between(0, 1);
