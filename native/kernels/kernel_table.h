@@ -225,6 +225,10 @@ struct KernelTable {
   void (*depthwise[3][2])(const DepthwiseRows&);
   void (*depthwise_taps)(const DepthwiseRows&);
 
+  // Lines of `count` consecutive numbers, one after the other: y = e^(x - most) / the sum of e^(x - most), where most
+  // is the largest number of the line. For logarithms, if `sums` is not null: y = x - most, and the sum goes there.
+  void (*softmax)(const float* x, std::size_t lines, std::size_t count, float* y, float* sums);
+
   // A loop of independent FMAs in registers, to measure the machine's peak. Returns the number of floating-point
   // operations.
   double (*fma_peak)(std::size_t iterations);
