@@ -225,6 +225,9 @@ struct KernelTable {
   void (*depthwise[3][2])(const DepthwiseRows&);
   void (*depthwise_taps)(const DepthwiseRows&);
 
+  // out[c] = sum over i of x[offsets[i] + c] * weights[i], for `channels` channels, a multiple of 16.
+  void (*mix)(const float* x, const std::ptrdiff_t* offsets, const float* weights, std::size_t count,
+              std::size_t channels, float* out);
   // Lines of `count` consecutive numbers, one after the other: y = e^(x - most) / the sum of e^(x - most), where most
   // is the largest number of the line. For logarithms, if `sums` is not null: y = x - most, and the sum goes there.
   void (*softmax)(const float* x, std::size_t lines, std::size_t count, float* y, float* sums);
