@@ -134,9 +134,14 @@ struct WinogradOutput {
 // Rows of output pixels of a depthwise convolution:
 //   out[y][p][c] = bias[c] + sum over rows r and columns t of
 //       input[y * row_step + r * input_row + (p * stride + t) * pixel + c] * weights[(r * side + t) * channels + c]
+// or, for any window, as a list of taps:
+//   out[y][p][c] = bias[c] + sum over taps t of input[y * row_step + p * step + taps[t] + c] * weights[t * channels +
+//   c]
 struct DepthwiseRows {
   const float* input;
-  std::ptrdiff_t input_row, row_step, pixel;
+  std::ptrdiff_t input_row, row_step, pixel, step;
+  const std::ptrdiff_t* taps;  // [tap_count]
+  std::size_t tap_count;
   const float* weights;
   const float* bias;
   float* out;
@@ -216,8 +221,16 @@ struct KernelTable {
   WinogradKernels winograd, strided_winograd;             // for stride 1 and stride 2
   void (*winograd_gradient[2][2])(const WinogradInput&);  // for stride 1
 
-  // Depthwise convolutions of 3x3, 5x5 and 7x7: indexed by [(side - 3) / 2][stride - 1].
+  // Depthwise convolutions of 3x3, 5x5 and 7x7: indexed by [(side - 3) / 2][stride - 1]; then of any window.
   void (*depthwise[3][2])(const DepthwiseRows&);
+  void (*depthwise_taps)(const DepthwiseRows&);
+
+  // out[c] = sum over i of x[offsets[i] + c] * weights[i], for `channels` channels, a multiple of 16.
+  void (*mix)(const float* x, const std::ptrdiff_t* offsets, const float* weights, std::size_t count,
+              std::size_t channels, float* out);
+  // Lines of `count` consecutive numbers, one after the other: y = e^(x - most) / the sum of e^(x - most), where most
+  // is the largest number of the line. For logarithms, if `sums` is not null: y = x - most, and the sum goes there.
+  void (*softmax)(const float* x, std::size_t lines, std::size_t count, float* y, float* sums);
 
   // A loop of independent FMAs in registers, to measure the machine's peak. Returns the number of floating-point
   // operations.

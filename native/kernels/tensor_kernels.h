@@ -67,6 +67,9 @@ struct UnaryFunction {
 // y = f(a, b). Minimum and maximum are NaN if an operand is.
 enum class Binary { kAdd, kSub, kMul, kDiv, kMin, kMax, kPrelu };
 
+// What numbers are reduced to, in double. Maximum and minimum are NaN if a number is.
+enum class Fold { kSum, kSumOfAbs, kSumOfSquares, kMax, kMin };
+
 // A row of pixels, `step` floats apart.
 struct PixelRow {
   const float* data;
@@ -114,6 +117,10 @@ struct TensorKernels {
   void (*exp_add)(const float* x, const float* most, std::size_t count, float* y, double* sum);
   // y = y * factor, computed in double and rounded once.
   void (*times)(const double* factor, std::size_t count, float* y);
+  // y[i] = the fold of y[i] and x[i].
+  void (*fold_rows)(Fold kind, const float* x, std::size_t count, double* y);
+  // Returns the fold of `start` and all x.
+  double (*fold_line)(Fold kind, const float* x, std::size_t count, double start);
   void (*normalize)(const NormalizedLine& line);
   void (*winograd_weights)(const WinogradWeights& call);
 };

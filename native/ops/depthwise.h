@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "base/parallel.h"
 #include "kernels/kernel_table.h"
 #include "ops/convolution.h"
 #include "ops/feature_map.h"
@@ -23,14 +24,16 @@ class DepthwiseConvolution {
   // bias: may be null.
   void pack_bias(const float* bias, float* packed) const;
 
-  // Computes output rows [first, end), numbered through all images. The input's halo must cover the padding.
+  // Computes some columns of output rows [first, end), numbered through all images. The input's halo must cover the
+  // padding.
   void run_rows(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                ConvOptions options, std::size_t first, std::size_t end) const;
+                ConvOptions options, std::size_t first, std::size_t end, const Tile& columns) const;
 
  private:
   Window window_;
   std::size_t channels_, padded_;
-  void (*kernel_)(const DepthwiseRows&);
+  void (*kernel_)(const DepthwiseRows&);  // null for windows that have none of their own
+  void (*any_kernel_)(const DepthwiseRows&);
   void (*activate_)(const UnaryFunction&, std::size_t, std::size_t, float*, std::ptrdiff_t);
 };
 

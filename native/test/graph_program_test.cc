@@ -83,7 +83,7 @@ void fit_sides(Conv& conv) {
 Conv random_conv(Rng& rng) {
   Conv conv{};
   const auto draw = [&] { return rng.between(1, rng.chance(0.5) ? 6 : 40); };
-  const std::size_t shape = rng.between(0, 4);
+  const std::size_t shape = rng.between(0, 5);
   const std::size_t channels = draw(), sides[]{1, 2, 3, 3, 5, 7};
   conv.in = {rng.between(1, 2), channels, rng.between(1, 20), rng.between(1, 20)};
   conv.out = {conv.in.n, draw(), 0, 0};
@@ -94,7 +94,13 @@ Conv random_conv(Rng& rng) {
     conv.groups = conv.out.c = channels;
     const std::size_t kernels[]{3, 5, 7};
     const Side side{rng.pick(kernels), rng.between(1, 2), rng.between(0, 6), rng.between(0, 6), rng.between(1, 3)};
-    conv.window = {side, side};
+    if (rng.chance(0.7)) conv.window = {side, side};
+    if (rng.chance(0.2)) {  // of a sequence
+      conv.in.h = 1;
+      conv.in.w = rng.between(1, 200);
+      conv.window = {
+          {}, {rng.between(1, 40), rng.between(1, 3), rng.between(0, 20), rng.between(0, 20), rng.between(1, 3)}};
+    }
   }
   if (shape == 2) {  // Winograd's
     const std::size_t pad = rng.between(0, 1);
@@ -109,6 +115,11 @@ Conv random_conv(Rng& rng) {
       conv.window = {side, side};
       conv.out.c = rng.between(1, 4);
     }
+  }
+  if (shape == 5) {  // to few channels
+    conv.in.c = rng.between(1, 40);
+    conv.out.c = rng.between(1, 3);
+    conv.window.x.kernel = rng.between(2, 9);
   }
   fit_sides(conv);
   conv.has_bias = rng.chance(0.7);

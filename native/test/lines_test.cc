@@ -1,7 +1,8 @@
-// Products of matrices and softmax of plain tensors against plain loops in double, on every instruction set and for any
-// size of team.
+// Products of matrices, softmax and reductions of plain tensors against plain loops in double, on every instruction set
+// and for any size of team.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "test/graph_maker.h"
 #include "test/harness.h"
@@ -90,6 +91,74 @@ TEST(softmax_of_lines) {
       return maker;
     };
     check_node(make, {x}, expected, log ? 1e-5 : 1e-6);
+  });
+}
+
+// Numbers that softmax makes zero, and those that it cannot make sense of.
+TEST(softmax_of_special_values) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const KernelTable* kernels : float_kernels())
+    for (std::size_t length = 1; length < 70; ++length) {
+      const auto softmax = [&](std::size_t special, float value) {
+        Floats x(length, 1.0f), y(length);
+        x[special] = value;
+        kernels->softmax(x.data(), 1, length, y.data(), nullptr);
+        return y;
+      };
+      for (std::size_t i = 0; i < length; ++i) {
+        const float rest = length == 1 ? 1.0f : 1 / static_cast<float>(length - 1);
+        for (float low : {-kInfinity, -1e30f, -1000.0f, -87.5f})
+          if (length > 1) {
+            const Floats y = softmax(i, low);
+            for (std::size_t j = 0; j < length; ++j)
+              CHECK(std::fabs(y[j] - (j == i ? 0 : rest)) <= (j == i ? 0 : 1e-6f), kernels->isa, ", ", low, " at ", i,
+                    " of ", length, ": ", y[j]);
+          }
+        for (float value : {kInfinity, std::numeric_limits<float>::quiet_NaN()})
+          CHECK(std::isnan(softmax(i, value)[i]), kernels->isa, ", ", value, " at ", i, " of ", length);
+      }
+    }
+}
+
+TEST(reductions_of_lines) {
+  struct Kind {
+    const char* name;
+    double start;
+    double (*fold)(double, double);
+    double (*result)(double, double);
+  };
+  const auto plain = [](double sum, double) { return sum; };
+  const Kind kinds[]{
+      {"sum", 0, [](double a, double b) { return a + b; }, plain},
+      {"mean", 0, [](double a, double b) { return a + b; }, [](double sum, double count) { return sum / count; }},
+      {"l1", 0, [](double a, double b) { return a + std::fabs(b); }, plain},
+      {"l2", 0, [](double a, double b) { return a + b * b; }, [](double sum, double) { return std::sqrt(sum); }},
+      {"max", -HUGE_VAL, [](double a, double b) { return std::max(a, b); }, plain},
+      {"min", HUGE_VAL, [](double a, double b) { return std::min(a, b); }, plain},
+      {"prod", 1, [](double a, double b) { return a * b; }, plain},
+  };
+  test.repeat(200, [&](Rng& rng) {
+    const std::size_t outer = rng.between(1, 5), length = rng.between(1, 100),
+                      step = rng.chance(0.5) ? 1 : rng.between(2, 300);
+    const Kind& kind = rng.pick(kinds);
+    const Floats x = random_floats(rng, outer * length * step);
+    std::vector<double> expected(outer * step, kind.start);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      double& folded = expected[i / (length * step) * step + i % step];
+      folded = kind.fold(folded, static_cast<double>(x[i]));
+    }
+    for (double& folded : expected) folded = kind.result(folded, static_cast<double>(length));
+    const auto make = [&] {
+      Maker maker;
+      maker.input({outer, length, step});
+      Attributes attributes;
+      attributes.set("kind", kind.name);
+      attributes.set("axes", std::vector<double>{1});
+      attributes.set("keepDims", 1.0);
+      maker.spec.outputs = {maker.node("reduce", {0}, {outer, 1, step}, attributes)};
+      return maker;
+    };
+    check_node(make, {x}, expected, 1e-5);
   });
 }
 

@@ -15,14 +15,14 @@ const sizes = [
 
 const found = { outputs: 0, worst: 0 };
 for (const opset of /** @type {const} */ ([16, 20])) {
-  for (const size of sizes) await compare(opset, size);
+  for (const size of sizes) for (const channels of [3, 20]) await compare(opset, [channels, ...size]);
 }
 console.log(JSON.stringify(found));
 
-/** @param {16 | 20} opset @param {readonly number[]} size */
-async function compare(opset, size) {
+/** @param {16 | 20} opset @param {readonly number[]} image */
+async function compare(opset, image) {
   const net = new NetworkWriter();
-  const inputs = [net.input('x', ['n', 3, ...size]).name, net.input('grid', ['n', 9, 8, 2]).name];
+  const inputs = [net.input('x', ['n', ...image]).name, net.input('grid', ['n', 9, 8, 2]).name];
   /** @type {Record<string, { name: string, rank: number }>} */
   const outputs = {};
   for (const mode of modes[opset]) {
@@ -37,7 +37,7 @@ async function compare(opset, size) {
   const theirs = await ort.InferenceSession.create(bytes, { graphOptimizationLevel: 'disabled', logSeverityLevel: 3 });
   const ours = await InferenceSession.create(bytes);
   for (const n of [1, 2]) {
-    const dims = [n, 3, ...size];
+    const dims = [n, ...image];
     // Far outside, too.
     const places = randn([n, 9, 8, 2], { seed: n }).data.map((value, i) => (i % 11 === 0 ? 4 * value : value));
     const x = new ort.Tensor('float32', randn(dims, { seed: 5 }).data, dims);

@@ -19,6 +19,9 @@ struct Vec {
   static void prefetch_near(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static Reg load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
+  static Reg load_first_or(const float* p, std::size_t n, float x) {
+    return _mm256_blendv_ps(set(x), load_first(p, n), _mm256_castsi256_ps(first(n)));
+  }
   static void store(float* p, Reg r) { _mm256_storeu_ps(p, r); }
   static void store_first(float* p, Reg r, std::size_t n) { _mm256_maskstore_ps(p, first(n), r); }
   static Reg keep_first(Reg r, std::size_t n) { return _mm256_and_ps(r, _mm256_castsi256_ps(first(n))); }
@@ -36,6 +39,10 @@ struct Vec {
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
   static Reg div(Reg a, Reg b) { return _mm256_div_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  static Reg times_power(Reg r, Reg shifted) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(r), exponent));
+  }
   // Both instructions return their second operand when either is NaN.
   static Reg least(Reg a, Reg x) { return _mm256_min_ps(a, x); }
   static Reg most(Reg a, Reg x) { return _mm256_max_ps(a, x); }

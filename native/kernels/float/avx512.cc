@@ -16,6 +16,7 @@ struct Vec {
   static void prefetch_near(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
   static Reg load(const float* p) { return _mm512_loadu_ps(p); }
   static Reg load_first(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+  static Reg load_first_or(const float* p, std::size_t n, float x) { return _mm512_mask_loadu_ps(set(x), first(n), p); }
   static void store(float* p, Reg r) { _mm512_storeu_ps(p, r); }
   static void store_first(float* p, Reg r, std::size_t n) { _mm512_mask_storeu_ps(p, first(n), r); }
   static Reg keep_first(Reg r, std::size_t n) { return _mm512_maskz_mov_ps(first(n), r); }
@@ -35,6 +36,10 @@ struct Vec {
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
   static Reg div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+  static Reg times_power(Reg r, Reg shifted) {
+    const __m512i exponent = _mm512_maskz_slli_epi32(0xffff, _mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(r), exponent));
+  }
   // Both instructions return their second operand when either is NaN. The masked form with a full mask is the same
   // instruction; GCC 12 warns about the plain intrinsic's undefined pass-through operand.
   static Reg least(Reg a, Reg x) { return _mm512_maskz_min_ps(0xffff, a, x); }

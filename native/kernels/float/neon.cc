@@ -22,6 +22,10 @@ struct Vec {
     if (n == 3) high = vld1_lane_f32(p + 2, high, 0);
     return vcombine_f32(low, high);
   }
+  static Reg load_first_or(const float* p, std::size_t n, float x) {
+    const Reg all = load_first(p, n), kept = keep_first(set(1), n);
+    return vbslq_f32(vceqzq_f32(kept), set(x), all);
+  }
   static void store(float* p, Reg r) { vst1q_f32(p, r); }
   static void store_first(float* p, Reg r, std::size_t n) {
     if (n >= 4) return store(p, r);
@@ -44,6 +48,10 @@ struct Vec {
   static Reg mul(Reg a, Reg b) { return vmulq_f32(a, b); }
   static Reg div(Reg a, Reg b) { return vdivq_f32(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
+  static Reg times_power(Reg r, Reg shifted) {
+    const uint32x4_t exponent = vshlq_n_u32(vreinterpretq_u32_f32(shifted), 23);
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(r), exponent));
+  }
   static Reg clear(Reg x, uint32x4_t where) {
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x), where));
   }

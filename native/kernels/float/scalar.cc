@@ -1,4 +1,6 @@
 // Portable kernels that use no instruction set beyond the baseline. Tests compare the other tables with them.
+#include <cstdint>
+
 #include "kernels/attributes.h"
 #include "kernels/kernel_table.h"
 
@@ -24,6 +26,9 @@ struct Vec {
   static Reg load_first(const float* p, std::size_t n) {
     return map([&](int i) { return static_cast<std::size_t>(i) < n ? p[i] : 0.0f; });
   }
+  static Reg load_first_or(const float* p, std::size_t n, float x) {
+    return map([&](int i) { return static_cast<std::size_t>(i) < n ? p[i] : x; });
+  }
   static void store(float* p, Reg r) { store_first(p, r, kLanes); }
   static void store_first(float* p, Reg r, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) p[i] = r.v[i];
@@ -48,6 +53,19 @@ struct Vec {
   }
   static Reg fma(Reg a, Reg b, Reg c) {
     return map([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+  }
+  static std::uint32_t bits(float x) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    return bits;
+  }
+  static Reg times_power(Reg r, Reg shifted) {
+    return map([&](int i) {
+      const std::uint32_t product = bits(r.v[i]) + (bits(shifted.v[i]) << 23);
+      float x;
+      __builtin_memcpy(&x, &product, sizeof x);
+      return x;
+    });
   }
   static Reg least(Reg a, Reg x) {
     return map([&](int i) { return a.v[i] < x.v[i] ? a.v[i] : x.v[i]; });

@@ -12,6 +12,7 @@
 #include "program/ops/conv_methods.h"
 #include "program/ops/conv_parts.h"
 #include "program/ops/depthwise_op.h"
+#include "program/ops/narrow_conv.h"
 #include "program/ops/narrow_transpose.h"
 #include "program/ops/separable_op.h"
 #include "program/ops/table.h"
@@ -165,8 +166,10 @@ std::unique_ptr<Op> make_conv(const OpContext& context) {
   const ConvNode node = read_conv(context, false);
   const bool from_image =
       context.inputs[0].layout == Layout::kPlain && node.groups == 1 && node.in.c <= kMaxImageChannels;
+  const bool winograd = is_winograd(node, context.algorithm);
+  if (auto narrow = winograd ? nullptr : make_narrow_conv(node, from_image)) return narrow;
   if (from_image) return std::make_unique<ConvOp<StemMethod<ConvNode>>>(node);
-  if (is_winograd(node, context.algorithm)) return std::make_unique<ConvOp<WinogradMethod<ConvNode>>>(node);
+  if (winograd) return std::make_unique<ConvOp<WinogradMethod<ConvNode>>>(node);
   if (DepthwiseConvolution::supports(node.in.c, node.out_c, node.groups, node.window))
     return std::make_unique<DepthwiseOp>(node);
   return std::make_unique<ConvOp<DirectMethod<ConvNode>>>(node);

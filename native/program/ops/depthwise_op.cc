@@ -1,9 +1,48 @@
 #include "program/ops/depthwise_op.h"
 
+#include <algorithm>
+
 #include "kernels/dispatch.h"
-#include "program/ops/map_step.h"
 
 namespace qarepvgg {
+namespace {
+
+// Columns of an item.
+constexpr std::size_t kColumns = 64;
+
+// An item is a row of the output; in maps of one row, which sequences are, a part of it.
+class DepthwiseStep final : public Step {
+ public:
+  DepthwiseStep(const DepthwiseOp& op, std::size_t members, const MapShape& in, const MapShape& addend,
+                const MapShape& out)
+      : Step(
+            {out.n * out.h * parts_of(out), members, map_size(out) * static_cast<double>(op.node().window.taps()) / 4}),
+        op_(&op),
+        in_(in),
+        addend_(addend),
+        out_(out) {}
+
+ private:
+  static std::size_t parts_of(const MapShape& out) { return out.h == 1 ? ceil_div(out.w, kColumns) : 1; }
+
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    const FeatureMap in = at.input_map(0, in_), addend = op_->node().addend_at(at, addend_), out = at.output_map(out_);
+    const std::size_t parts = parts_of(out_);
+    for (std::size_t item = items.first, end = items.first + items.length; item < end;) {
+      const std::size_t line = item / parts, part = item % parts, rows = part == 0 ? (end - item) / parts : 0;
+      const std::size_t count = rows > 0 ? parts : std::min(end - item, parts - part);  // of a row
+      const Tile first = even_tile(out_.w, parts, part), last = even_tile(out_.w, parts, part + count - 1);
+      op_->run_rows(in, addend, out, line, line + std::max<std::size_t>(rows, 1),
+                    {first.first, last.first + last.length - first.first});
+      item += std::max<std::size_t>(rows, 1) * count;
+    }
+  }
+
+  const DepthwiseOp* op_;
+  MapShape in_, addend_, out_;
+};
+
+}  // namespace
 
 DepthwiseOp::DepthwiseOp(const ConvNode& node) : node_(node), plan_(node.window, node.in.c, active_kernels()) {}
 
@@ -30,11 +69,7 @@ std::unique_ptr<Op> DepthwiseOp::resized(const std::vector<ValueType>& inputs) c
 
 std::unique_ptr<Step> DepthwiseOp::plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                                         std::size_t members) const {
-  const MapShape in = inputs[0].map(), addend = node_.addend_of(inputs), out = outputs[0].map();
-  const auto rows = [this, in, addend, out](const Operands& at, std::size_t first, std::size_t end) {
-    run_rows(at.input_map(0, in), node_.addend_at(at, addend), at.output_map(out), first, end);
-  };
-  return make_row_step(out, members, std::nullopt, static_cast<double>(node_.window.taps()) / 4, rows);
+  return std::make_unique<DepthwiseStep>(*this, members, inputs[0].map(), node_.addend_of(inputs), outputs[0].map());
 }
 
 }  // namespace qarepvgg

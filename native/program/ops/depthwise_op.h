@@ -24,10 +24,10 @@ class DepthwiseOp final : public Op {
 
   const ConvNode& node() const { return node_; }
   DepthwiseOp for_input(const MapShape& in) const;
-  // Computes output rows [first, end), numbered through all images.
+  // Computes some columns of output rows [first, end), numbered through all images.
   void run_rows(const FeatureMap& in, const FeatureMap& addend, const FeatureMap& out, std::size_t first,
-                std::size_t end) const {
-    plan_.run_rows(in, weights_, bias_, out, node_.options(addend), first, end);
+                std::size_t end, const Tile& columns) const {
+    plan_.run_rows(in, weights_, bias_, out, node_.options(addend), first, end, columns);
   }
 
  private:

@@ -1,8 +1,11 @@
 // gridSample: [x, grid]; mode nearest, linear or cubic; padding zeros, border or reflection; alignCorners. Pixels of
-// images [n, c, h, w] at the places that a grid [n, h', w', 2] names, as (x, y) from -1 to 1. On plain tensors.
+// images [n, c, h, w] at the places that a grid [n, h', w', 2] names, as (x, y) from -1 to 1. On maps, and on plain
+// tensors where a map would be mostly padding.
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/dispatch.h"
+#include "program/ops/image_parts.h"
 #include "program/ops/table.h"
 
 namespace qarepvgg {
@@ -50,6 +53,13 @@ std::ptrdiff_t pixel_at(const Axis& axis, Padding padding, float at) {
   return at > 0 ? last : 0;
 }
 
+// The baseline has no instruction for it. Numbers of that size are whole.
+float floor_of(float x) {
+  if (!(std::fabs(x) < 0x1p23f)) return x;
+  const float whole = static_cast<float>(static_cast<std::int32_t>(x));
+  return whole > x ? whole - 1 : whole;
+}
+
 struct Taps {
   std::size_t count = 0;
   std::ptrdiff_t index[4];
@@ -87,7 +97,7 @@ Taps taps_along(const Axis& axis, const Rule& rule, float named) {
     taps.add(pixel_at(axis, rule.padding, at), 1.0f);
     return taps;
   }
-  const float low = std::floor(at), t = at - low;
+  const float low = floor_of(at), t = at - low;
   if (rule.mode == Mode::kLinear) {
     taps.add(pixel_at(axis, rule.padding, low), 1 - t);
     taps.add(pixel_at(axis, rule.padding, low + 1), t);
@@ -99,7 +109,8 @@ Taps taps_along(const Axis& axis, const Rule& rule, float named) {
   return taps;
 }
 
-class GridSampleStep final : public Step {
+// An item is a line of an output image.
+class GridSampleStep : public Step {
  public:
   GridSampleStep(const Rule& rule, const Dims& x, const Dims& grid, std::size_t members)
       : Step({grid[0] * grid[1], members, 8 * bytes_size(grid[0] * grid[1] * grid[2] * x[1] * sizeof(float))}),
@@ -108,36 +119,82 @@ class GridSampleStep final : public Step {
         height_(grid[1]),
         width_(grid[2]) {}
 
- private:
-  // An item is a line of an output image.
-  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    const std::size_t plane = rule_.x.length * rule_.y.length;
-    for (std::size_t item = items.first; item < items.first + items.length; ++item) {
-      const float* x = at.input(0) + item / height_ * channels_ * plane;
-      const float* place = at.input(1) + item * width_ * 2;
-      float* y = at.output() + (item / height_ * channels_ * height_ + item % height_) * width_;
-      for (std::size_t i = 0; i < width_; ++i) {
-        const Taps columns = taps_along(rule_.x, rule_, place[2 * i]);
-        const Taps rows = taps_along(rule_.y, rule_, place[2 * i + 1]);
-        for (std::size_t c = 0; c < channels_; ++c) y[c * height_ * width_ + i] = sum(x + c * plane, rows, columns);
-      }
+ protected:
+  // The pixels that one of the output is mixed from.
+  struct Mix {
+    std::size_t count = 0;
+    std::ptrdiff_t offsets[16];
+    float weights[16];
+  };
+
+  std::size_t channels() const { return channels_; }
+  std::size_t height() const { return height_; }
+  std::size_t width() const { return width_; }
+  std::size_t row_length() const { return rule_.x.length; }
+  std::size_t plane() const { return rule_.x.length * rule_.y.length; }
+  // Calls visit(column, mix) for each pixel of a line. row, pixel: distances in the images.
+  template <class Visit>
+  void for_each_pixel(const Operands& at, std::size_t line, std::size_t row, std::size_t pixel,
+                      const Visit& visit) const {
+    const float* place = at.input(1) + line * width_ * 2;
+    for (std::size_t i = 0; i < width_; ++i, place += 2) {
+      const Taps rows = taps_along(rule_.y, rule_, place[1]), columns = taps_along(rule_.x, rule_, place[0]);
+      Mix mix;
+      for (std::size_t r = 0; r < rows.count; ++r)
+        for (std::size_t c = 0; c < columns.count; ++c) {
+          if (rows.index[r] < 0 || columns.index[c] < 0) continue;
+          mix.offsets[mix.count] = rows.index[r] * signed_size(row) + columns.index[c] * signed_size(pixel);
+          mix.weights[mix.count++] = rows.weight[r] * columns.weight[c];
+        }
+      visit(i, mix);
     }
-  }
-  float sum(const float* x, const Taps& rows, const Taps& columns) const {
-    float total = 0;
-    for (std::size_t r = 0; r < rows.count; ++r) {
-      if (rows.index[r] < 0) continue;
-      const float* line = x + rows.index[r] * signed_size(rule_.x.length);
-      float mixed = 0;
-      for (std::size_t c = 0; c < columns.count; ++c)
-        if (columns.index[c] >= 0) mixed += columns.weight[c] * line[columns.index[c]];
-      total += rows.weight[r] * mixed;
-    }
-    return total;
   }
 
+ private:
   Rule rule_;
   std::size_t channels_, height_, width_;
+};
+
+class PlainStep final : public GridSampleStep {
+  using GridSampleStep::GridSampleStep;
+
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    for (std::size_t line = items.first; line < items.first + items.length; ++line) {
+      const std::size_t image = line / height();
+      const float* x = at.input(0) + image * channels() * plane();
+      float* y = at.output() + (image * channels() * height() + line % height()) * width();
+      for_each_pixel(at, line, row_length(), 1, [&](std::size_t i, const Mix& mix) {
+        for (std::size_t c = 0; c < channels(); ++c) {
+          const float* from = x + c * plane();
+          float sum = 0;
+          for (std::size_t k = 0; k < mix.count; ++k) sum += from[mix.offsets[k]] * mix.weights[k];
+          y[c * height() * width() + i] = sum;
+        }
+      });
+    }
+  }
+};
+
+class MapStep final : public GridSampleStep {
+ public:
+  MapStep(const Rule& rule, const MapShape& in, const MapShape& out, const Dims& x, const Dims& grid,
+          std::size_t members)
+      : GridSampleStep(rule, x, grid, members), in_(in), out_(out) {}
+
+ private:
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    const FeatureMap in = at.input_map(0, in_), out = at.output_map(out_);
+    const KernelTable& kernels = active_kernels();
+    for (std::size_t line = items.first; line < items.first + items.length; ++line) {
+      const float* x = in.at(line / height(), 0, 0);
+      float* y = out.at(line / height(), signed_size(line % height()), 0);
+      for_each_pixel(at, line, in.row(), in.pixel(), [&](std::size_t i, const Mix& mix) {
+        kernels.mix(x, mix.offsets, mix.weights, mix.count, out.pixel(), y + i * out.pixel());
+      });
+    }
+  }
+
+  MapShape in_, out_;
 };
 
 class GridSampleOp final : public Op {
@@ -153,16 +210,20 @@ class GridSampleOp final : public Op {
     const bool align = a.flag("alignCorners");
     rule_ = {mode_of(a.text("mode")), padding_of(a.text("padding")), {x_[3], align}, {x_[2], align}};
   }
-  Access access(std::size_t) const override { return Access::kPlain; }
+  Access access(std::size_t input) const override { return input == 0 && on_maps() ? Access::kMap : Access::kPlain; }
   std::vector<ValueType> outputs() const override {
-    return {{{Dtype::kFloat32, {x_[0], x_[1], grid_[1], grid_[2]}}, Layout::kPlain, 0}};
+    const Dims dims{x_[0], x_[1], grid_[1], grid_[2]};
+    return {{{Dtype::kFloat32, dims}, on_maps() ? Layout::kMap : Layout::kPlain}};
   }
-  std::unique_ptr<Step> plan(const std::vector<ValueType>&, const std::vector<ValueType>&,
+  std::unique_ptr<Step> plan(const std::vector<ValueType>& inputs, const std::vector<ValueType>& outputs,
                              std::size_t members) const override {
-    return std::make_unique<GridSampleStep>(rule_, x_, grid_, members);
+    if (!on_maps()) return std::make_unique<PlainStep>(rule_, x_, grid_, members);
+    return std::make_unique<MapStep>(rule_, inputs[0].map(), outputs[0].map(), x_, grid_, members);
   }
 
  private:
+  // Half of the lanes of a pixel.
+  bool on_maps() const { return x_[1] >= kAlignedFloats / 2; }
   static Mode mode_of(const std::string& name) {
     if (name == "nearest") return Mode::kNearest;
     if (name == "linear") return Mode::kLinear;

@@ -2,9 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
+#include <optional>
 #include <type_traits>
 
+#include "kernels/dispatch.h"
 #include "program/ops/dispatch_type.h"
 #include "program/ops/lines.h"
 #include "program/ops/strided.h"
@@ -31,12 +32,33 @@ Reduction reduction_of(const std::string& name) {
   fail(code::kInvalidArg, "expected a reduction, received '", name, "'");
 }
 
-bool is_sum(Reduction kind) {
-  return kind != Reduction::kMax && kind != Reduction::kMin && kind != Reduction::kProd &&
-         kind != Reduction::kLogSumExp;
+// The kernel's part of it.
+std::optional<Fold> fold_of(Reduction kind) {
+  switch (kind) {
+    case Reduction::kL1:
+      return Fold::kSumOfAbs;
+    case Reduction::kL2:
+    case Reduction::kSumSquare:
+      return Fold::kSumOfSquares;
+    case Reduction::kMax:
+      return Fold::kMax;
+    case Reduction::kMin:
+      return Fold::kMin;
+    case Reduction::kProd:
+    case Reduction::kLogSumExp:
+      return std::nullopt;
+    default:
+      return Fold::kSum;
+  }
 }
 
-double of_sum(Reduction kind, double sum, std::size_t count) {
+double start_of(Fold fold) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return fold == Fold::kMax ? -kInfinity : fold == Fold::kMin ? kInfinity : 0;
+}
+
+// The result, from what numbers were folded to.
+double result_of(Reduction kind, double sum, std::size_t count) {
   switch (kind) {
     case Reduction::kMean:
       return sum / static_cast<double>(count);
@@ -99,7 +121,7 @@ class Accumulator {
       case Reduction::kLogSumExp:
         return static_cast<T>(std::log(value_) + shift_);
       default:
-        return static_cast<T>(of_sum(kind_, value_, count_));
+        return static_cast<T>(result_of(kind_, value_, count_));
     }
   }
 
@@ -128,48 +150,44 @@ class ReduceStep final : public Step {
     kept_.for_each(items, [&](const StridedLoop::Run& run) {
       const T* from = x + kept_.offset(0, run);
       if constexpr (std::is_same_v<T, float>)
-        if (is_sum(kind_)) return write_sums(from, run.count, y + run.index);
+        if (const std::optional<Fold> fold = fold_of(kind_)) {
+          if (kept_.stride(0) == 1) return fold_neighbors(*fold, from, run.count, y + run.index);
+          if (reduced_.stride(0) == 1) return fold_lines(*fold, from, run.count, y + run.index);
+        }
       for (std::size_t j = 0; j < run.count; ++j, from += kept_.stride(0)) y[run.index + j] = reduced(from);
     });
   }
 
-  void write_sums(const float* from, std::size_t count, float* y) const {
-    if (kind_ == Reduction::kL1) return write_sums(from, count, y, [](double x) { return std::fabs(x); });
-    if (kind_ == Reduction::kL2 || kind_ == Reduction::kSumSquare)
-      return write_sums(from, count, y, [](double x) { return x * x; });
-    write_sums(from, count, y, [](double x) { return x; });
-  }
-
-  // Several sums at a time if their elements are neighbours, otherwise parts of one: additions wait for each other.
-  template <class Term>
-  void write_sums(const float* from, std::size_t count, float* y, const Term& term) const {
-    const bool are_neighbours = kept_.stride(0) == 1;
-    for (std::size_t first = 0, together; first < count;
-         first += together, from += kept_.stride(0) * signed_size(together)) {
-      together = are_neighbours ? std::min(count - first, kSums) : 1;
-      double sums[kSums]{};
+  // Results whose elements lie next to each other, so many at a time.
+  void fold_neighbors(Fold fold, const float* from, std::size_t count, float* y) const {
+    static constexpr std::size_t kTogether = 128;
+    double folded[kTogether];
+    for (std::size_t first = 0, together; first < count; first += together) {
+      together = std::min(count - first, kTogether);
+      std::fill_n(folded, together, start_of(fold));
       std::size_t terms = 0;
       for (std::size_t i = 0; i < reduced_.runs(); ++i) {
         const StridedLoop::Run run = reduced_.run(i);
-        const float* x = from + reduced_.offset(0, run);
+        const float* x = from + first + reduced_.offset(0, run);
         terms += run.count;
-        if (together > 1)
-          for (std::size_t j = 0; j < run.count; ++j, x += reduced_.stride(0))
-            for (std::size_t k = 0; k < together; ++k) sums[k] += term(static_cast<double>(x[k]));
-        else
-          add_parts(x, run.count, term, sums);
+        for (std::size_t j = 0; j < run.count; ++j, x += reduced_.stride(0))
+          kernels_->fold_rows(fold, x, together, folded);
       }
-      if (together == 1) sums[0] = std::accumulate(sums, sums + kSums, 0.0);
-      for (std::size_t k = 0; k < together; ++k) y[first + k] = static_cast<float>(of_sum(kind_, sums[k], terms));
+      for (std::size_t k = 0; k < together; ++k) y[first + k] = static_cast<float>(result_of(kind_, folded[k], terms));
     }
   }
-  template <class Term>
-  void add_parts(const float* x, std::size_t count, const Term& term, double* sums) const {
-    const std::ptrdiff_t step = reduced_.stride(0);
-    std::size_t j = 0;
-    for (; j + kSums <= count; j += kSums, x += signed_size(kSums) * step)
-      for (std::size_t k = 0; k < kSums; ++k) sums[k] += term(static_cast<double>(x[signed_size(k) * step]));
-    for (std::size_t k = 0; j < count; ++j, ++k) sums[k] += term(static_cast<double>(x[signed_size(k) * step]));
+  // Results whose own elements lie next to each other.
+  void fold_lines(Fold fold, const float* from, std::size_t count, float* y) const {
+    for (std::size_t k = 0; k < count; ++k, from += kept_.stride(0)) {
+      double folded = start_of(fold);
+      std::size_t terms = 0;
+      for (std::size_t i = 0; i < reduced_.runs(); ++i) {
+        const StridedLoop::Run run = reduced_.run(i);
+        terms += run.count;
+        folded = kernels_->fold_line(fold, from + reduced_.offset(0, run), run.count, folded);
+      }
+      y[k] = static_cast<float>(result_of(kind_, folded, terms));
+    }
   }
 
   T reduced(const T* from) const {
@@ -182,10 +200,9 @@ class ReduceStep final : public Step {
     return sum.result();
   }
 
-  static constexpr std::size_t kSums = 32;
-
   Reduction kind_;
   StridedLoop kept_, reduced_;
+  const TensorKernels* kernels_ = active_kernels().tensor;
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "kernels/dispatch.h"
 #include "program/ops/lines.h"
@@ -11,7 +10,6 @@
 namespace qarepvgg {
 namespace {
 
-// Kernels get rows of numbers: element by element of lines that lie next to each other, or pieces of a single line.
 class SoftmaxStep final : public Step {
  public:
   SoftmaxStep(const Lines& lines, bool log, std::size_t members)
@@ -20,45 +18,47 @@ class SoftmaxStep final : public Step {
         log_(log) {}
 
  private:
-  static constexpr std::size_t kRow = 64;
+  static constexpr std::size_t kTogether = 64;
 
   void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    lines_.for_each_group(items, kRow, [&](std::size_t line, std::size_t count) {
-      const std::size_t first = lines_.first(line);
-      compute(at.input(0) + first, count, at.output() + first);
-    });
-  }
-
-  // Calls visit(offset, length) for each row of so many lines.
-  template <class Visit>
-  void for_each_row(std::size_t count, const Visit& visit) const {
-    const std::size_t step = lines_.step, end = lines_.length * step;
-    if (step > 1)
-      for (std::size_t at = 0; at < end; at += step) visit(at, count);
+    if (lines_.length == 0) return;
+    if (lines_.step > 1)
+      lines_.for_each_group(items, kTogether, [&](std::size_t line, std::size_t count) {
+        const std::size_t first = lines_.first(line);
+        compute_neighbors(at.input(0) + first, count, at.output() + first);
+      });
+    else if (log_)
+      for (std::size_t line = items.first; line < items.first + items.length; ++line)
+        compute_log(at.input(0) + line * lines_.length, at.output() + line * lines_.length);
     else
-      for (std::size_t at = 0; at < end; at += kRow) visit(at, std::min(end - at, kRow));
+      active_kernels().softmax(at.input(0) + items.first * lines_.length, items.length, lines_.length,
+                               at.output() + items.first * lines_.length, nullptr);
   }
 
-  void compute(const float* x, std::size_t count, float* y) const {
+  void compute_log(const float* x, float* y) const {
+    float sum;
+    active_kernels().softmax(x, 1, lines_.length, y, &sum);
+    const float log = static_cast<float>(std::log(static_cast<double>(sum)));
+    active_kernels().tensor->binary(Binary::kSub, y, false, &log, true, lines_.length, y);
+  }
+
+  // Lines that lie next to each other, element by element of all.
+  void compute_neighbors(const float* x, std::size_t count, float* y) const {
     const TensorKernels& kernels = *active_kernels().tensor;
-    float most[kRow];
-    double sums[kRow]{};
-    std::fill_n(most, kRow, -std::numeric_limits<float>::infinity());
-    for_each_row(count, [&](std::size_t at, std::size_t length) {
-      kernels.binary(Binary::kMax, most, false, x + at, false, length, most);
-    });
-    if (lines_.step == 1) std::fill_n(most, kRow, *std::max_element(most, most + kRow));
-    for_each_row(count,
-                 [&](std::size_t at, std::size_t length) { kernels.exp_add(x + at, most, length, y + at, sums); });
-    if (lines_.step == 1) sums[0] = std::accumulate(sums, sums + kRow, 0.0);
+    const std::size_t end = lines_.length * lines_.step;
+    float most[kTogether];
+    double sums[kTogether]{};
+    std::fill_n(most, count, -std::numeric_limits<float>::infinity());
+    for (std::size_t i = 0; i < end; i += lines_.step)
+      kernels.binary(Binary::kMax, most, false, x + i, false, count, most);
+    for (std::size_t i = 0; i < end; i += lines_.step) kernels.exp_add(x + i, most, count, y + i, sums);
     std::transform(sums, sums + count, sums, [&](double sum) { return log_ ? std::log(sum) : 1 / sum; });
-    if (lines_.step == 1) std::fill_n(sums, kRow, sums[0]);
-    for_each_row(count, [&](std::size_t at, std::size_t length) {
+    for (std::size_t i = 0; i < end; i += lines_.step) {
       if (log_)
-        for (std::size_t j = 0; j < length; ++j) y[at + j] = x[at + j] - most[j] - static_cast<float>(sums[j]);
+        for (std::size_t j = 0; j < count; ++j) y[i + j] = x[i + j] - most[j] - static_cast<float>(sums[j]);
       else
-        kernels.times(sums, length, y + at);
-    });
+        kernels.times(sums, count, y + i);
+    }
   }
 
   Lines lines_;
