@@ -8,7 +8,6 @@ import { affineIntoActivation } from './affine-into-activation';
 import { computeIntegers } from './compute-integers';
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
-import { findNormalizations } from './find-normalizations';
 import { findSqueezeExcite } from './find-squeeze-excite';
 import { lowerGemm } from './gemm';
 import { intoConvs } from './into-convs';
@@ -46,7 +45,6 @@ const passes: readonly Pass[] = [
   removeDead,
   writeOut,
   fold,
-  findNormalizations,
   linesAsPlanes,
   padIntoConv,
   findActivations,
