@@ -8,6 +8,7 @@ import { affineIntoActivation } from './affine-into-activation';
 import { computeIntegers } from './compute-integers';
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
+import { findNorms } from './find-norms';
 import { findSqueezeExcite } from './find-squeeze-excite';
 import { lowerGemm } from './gemm';
 import { intoConvs } from './into-convs';
@@ -45,6 +46,7 @@ const passes: readonly Pass[] = [
   removeDead,
   writeOut,
   fold,
+  findNorms,
   linesAsPlanes,
   padIntoConv,
   findActivations,
