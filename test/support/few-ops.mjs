@@ -46,6 +46,21 @@ await compare('float', 13, x, (net, keep) => {
   keep('compressThenSum', 'ReduceSum', [net.node('Compress', ['x', positive], { axis: 2 }), net.integers([2])], {}, 4);
 });
 
+// Convolutions whose weights are computed in the run.
+await compare('kernels', 13, x, (net, keep) => {
+  const numbers = net.node('ReduceMean', ['x'], { axes: [0], keepdims: 0 });
+  const weight = (/** @type {number[]} */ ...of) => net.node('Reshape', [numbers, net.integers(of)]);
+  const bias = net.node('ReduceMean', [numbers], { axes: [0, 1], keepdims: 0 });
+  keep('plain', 'Conv', ['x', weight(7, 3, 3, 2)]);
+  keep('padded', 'Conv', ['x', weight(7, 3, 3, 2), bias], { pads: [1, 0, 2, 1], strides: [2, 1], dilations: [1, 2] });
+  keep('same', 'Conv', ['x', weight(7, 3, 2, 3)], { auto_pad: 'SAME_UPPER', strides: [2, 2] });
+  keep('grouped', 'Conv', ['x', weight(21, 1, 3, 2)], { group: 3 });
+  keep('biasAlone', 'Conv', ['x', net.floats([7, 3, 1, 1], randn([21], { seed: 2 }).data), bias]);
+  const line = net.node('Reshape', ['x', net.integers([0, 3, 42])]);
+  keep('line', 'Conv', [line, weight(6, 3, 7)], { pads: [3, 3], dilations: [2] }, 3);
+  keep('active', 'Relu', [net.node('Conv', ['x', weight(7, 3, 3, 2), bias])]);
+});
+
 await compare('early', 11, x, (_, keep) => {
   for (const axis of [1, 2]) keep(`hardmax${axis}`, 'Hardmax', ['x'], { axis });
 });

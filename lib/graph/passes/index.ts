@@ -6,6 +6,7 @@ import { activationIntoOp } from './activation-into-op';
 import { writeAffine } from './affine';
 import { affineIntoActivation } from './affine-into-activation';
 import { computeIntegers } from './compute-integers';
+import { writeComputedKernels } from './computed-kernels';
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
 import { findNorms } from './find-norms';
@@ -53,6 +54,7 @@ const passes: readonly Pass[] = [
   computeIntegers,
   writeOutConversions,
   fold,
+  writeComputedKernels,
   ...intoConvs,
   findSqueezeExcite,
   activationIntoOp,
