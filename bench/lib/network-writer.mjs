@@ -32,16 +32,17 @@ export class NetworkWriter {
     return { name, channels: Number(dims[1]) };
   }
 
-  /** The result of a new node. @param {string} op @param {readonly string[]} inputs @param {Record<string, AttributeValue>} [attributes] */
+  /** The result of a new node. @param {string} op "domain:operator" for another domain than ONNX's @param {readonly string[]} inputs @param {Record<string, AttributeValue>} [attributes] */
   node(op, inputs, attributes = {}) {
     return /** @type {string} */ (this.nodes(op, inputs, 1, attributes)[0]);
   }
 
   /** The results of a new node. @param {string} op @param {readonly string[]} inputs @param {number} count @param {Record<string, AttributeValue>} [attributes] */
   nodes(op, inputs, count, attributes = {}) {
-    const name = `${op}_${this.#nodes.length}`;
+    const [opType = '', domain = ''] = op.split(':').reverse();
+    const name = `${opType}_${this.#nodes.length}`;
     const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}_${i}`));
-    this.#nodes.push({ name, opType: op, inputs, outputs, attributes: Object.entries(attributes).map(attribute) });
+    this.#nodes.push({ name, opType, inputs, outputs, attributes: Object.entries(attributes).map(attribute), domain });
     return outputs;
   }
 
@@ -173,9 +174,10 @@ export class NetworkWriter {
     const names = Object.entries(outputs);
     for (const [name, { name: value }] of names)
       this.#nodes.push({ name, opType: 'Identity', inputs: [value], outputs: [name] });
+    const others = new Set(this.#nodes.flatMap(({ domain }) => domain || []));
     return encode(modelFields, {
       irVersion,
-      opsets: [{ domain: '', version: opset }],
+      opsets: [{ domain: '', version: opset }, ...[...others].map((domain) => ({ domain, version: 1 }))],
       graph: {
         name: 'network',
         nodes: this.#nodes,

@@ -1,6 +1,6 @@
 import { mismatch } from '../errors';
-import type { Graph, GraphNode } from '../graph/graph';
 import { refuseBranches } from '../graph/branches';
+import type { Graph, GraphNode } from '../graph/graph';
 import type { InputDims } from '../graph/specialize';
 import { splitGraph, type Tail } from '../graph/tail';
 import type { Model } from '../model/model';

@@ -71,11 +71,11 @@ test('one error names all nodes that cannot be computed, whatever the dims of a 
     ['Conv', ['z', 'volume'], ['three axes']],
     ['ConvTranspose', ['x', 'three_by'], ['group'], { group: 2 }],
     ['BatchNormalization', ['x', 'three', 'three', 'three', 'three'], ['training'], { training_mode: 1 }],
-    ['Resize', ['x', '', 'scales'], ['antialias'], { mode: 'linear', antialias: 1 }],
+    ['Resize', ['x', '', 'scales'], ['filter'], { mode: 'quintic' }],
     ['QuantizeLinear', ['x', 'one', 'words'], ['words of 16 bits']],
-    ['Pad', ['x', 'pads'], ['mode'], { mode: 'wrap' }],
+    ['Pad', ['x', 'pads'], ['mode'], { mode: 'mirror' }],
     ['GlobalAveragePool', ['x'], ['mean']],
-    ['Conv', ['x', 'mean'], ['computed weight']],
+    ['ConvTranspose', ['x', 'mean'], ['computed weight']],
     ['MaxPool', ['x'], ['places', 'indices'], { kernel_shape: [2, 2] }],
     ['Foo', ['x'], ['unknown']],
   ] as const;
@@ -93,16 +93,16 @@ test('one error names all nodes that cannot be computed, whatever the dims of a 
   const named = ends.filter((name) => name !== 'mean');
   expect(error).toMatchObject({ code: 'ERR_SHAPE', message: expect.stringContaining(`${named.length} that are not`) });
   expect([...error.message.matchAll(/"([^"]*)" \([A-Z]/g)].map(([, name]) => name).sort()).toEqual(named.sort());
-  expect(error.message).toContain('"antialias" (Resize: expected antialias 0, received 1)');
+  expect(error.message).toContain('"filter" (Resize: expected mode nearest, linear, cubic, received quintic)');
   expect(error.message).toContain(
     '"words of 16 bits" (QuantizeLinear: expected integers of 8 bits, received wider ones)',
   );
 });
 
-test('weights may be inputs, but must not depend on the image that they are for', async () => {
-  const inputs = { x: ['n', 3, 'h', 'w'], scale: [4, 1, 1, 1] } as const;
-  const tensors = { w: [[4, 3, 1, 1], Array(12).fill(1)] } as const;
-  const of = (source: string) =>
+test('only weights of convolutions, not of transposed ones, may depend on the image that they are for', async () => {
+  const inputs = { x: ['n', 3, 'h', 'w'], scale: [3, 1, 1, 1] } as const;
+  const tensors = { w: [[3, 3, 1, 1], Array(9).fill(1)] } as const;
+  const of = (op: string, source: string) =>
     graphOf({
       inputs,
       outputs: ['y'],
@@ -111,14 +111,15 @@ test('weights may be inputs, but must not depend on the image that they are for'
       nodes: [
         ['ReduceMean', ['x', 'axes'], ['mean']],
         ['Mul', ['w', source], ['product']],
-        ['Conv', ['x', 'product'], ['y']],
+        [op, ['x', 'product'], ['y']],
       ],
     });
-  expect((await of('scale')).nodes).toHaveLength(3);
+  expect((await of('Conv', 'mean')).nodes).toHaveLength(3);
+  expect((await of('ConvTranspose', 'scale')).nodes).toHaveLength(3);
   await expectRejection(
-    of('mean'),
+    of('ConvTranspose', 'mean'),
     'ERR_MODEL_INCOMPATIBLE',
-    '"y" (Conv): expected input 1 ("product") to follow from',
+    '"y" (ConvTranspose): expected input 1 ("product") to follow from',
   );
 });
 

@@ -107,7 +107,12 @@ test.each([
   ['abc,cd->db', [2, 3, 4], [4, 2]],
   ['i,j->ji', [2], [3]],
   ['ab,ab->', [2, 3], [2, 3]],
-])('Einsum %s', async (equation, a, b) => {
+  // With axes that an ellipsis stands for, and the same equation in letters.
+  ['...ij,...jk->...ik', [2, 2, 3, 4], [2, 2, 4, 5], 'abij,abjk->abik'],
+  ['...ij,jk->...ki', [2, 2, 3, 4], [4, 5], 'abij,jk->abki'],
+  ['i...,j...', [2, 3], [4, 3], 'ia,ja->aij'],
+  ['...ij,...jk->...ik', [2, 1, 3, 4], [5, 4, 2], 'acij,bjk->abik'],
+])('Einsum %s', async (equation, a, b, inLetters = equation) => {
   const [x, z] = [randn(a, { seed: 1 }), randn(b, { seed: 2 })];
   const sketch: ModelSketch = {
     inputs: { x: a, z: b },
@@ -115,7 +120,7 @@ test.each([
     nodes: [['Einsum', ['x', 'z'], ['y'], { equation }]],
   };
   const { data } = await run(sketch, { x, z });
-  sumsOf(equation, [x, z]).forEach((sum, i) => {
+  sumsOf(inLetters, [x, z]).forEach((sum, i) => {
     expect(data[i]).toBeCloseTo(sum, 4);
   });
 });

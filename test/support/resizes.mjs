@@ -17,6 +17,12 @@ const modes = ['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymmetric'
 const laterModes = [...modes, 'half_pixel_symmetric', 'tf_crop_and_resize'];
 const nearest = ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'];
 
+const antialiased = [
+  { mode: 'linear', antialias: 1 },
+  { mode: 'cubic', antialias: 1 },
+  { mode: 'cubic', antialias: 1, exclude_outside: 1, cubic_coeff_a: -0.5 },
+];
+
 /** @typedef {Record<string, number | string>} Attributes */
 
 /** The attributes of every kind of Resize that an opset has. @param {number} opset @returns {Attributes[]} */
@@ -30,6 +36,7 @@ function kinds(opset) {
       { ...attributes, mode: 'linear' },
       { ...attributes, mode: 'cubic' },
       { ...attributes, mode: 'cubic', exclude_outside: 1, cubic_coeff_a: -0.5 },
+      ...(opset < 19 || mode === 'tf_crop_and_resize' ? [] : antialiased.map((kind) => ({ ...attributes, ...kind }))),
     ];
   });
 }
@@ -60,7 +67,9 @@ function network(opset, [h = 0, w = 0], isQuantized) {
     if (isQuantized && (kind.mode !== 'nearest' || isCrop)) continue;
     const roi = opset < 11 ? [] : [isCrop || opset < 13 ? region : ''];
     for (const scale of opset < 11 ? scales.filter((value) => value >= 1) : scales) {
-      if (!isCrop)
+      // Of these, onnxruntime does not resize axes that keep their length, although the scale moves pixels.
+      const keeps = kind.antialias && scale !== 1 && Math.floor(h * scale) === h;
+      if (!isCrop && !keeps)
         add(
           [...roi, net.floats([4], Float32Array.of(1, 1, scale, 1 / scale + (opset < 11 ? 1 : 0)))],
           kind,

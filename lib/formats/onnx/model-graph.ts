@@ -47,6 +47,7 @@ const sinceQuantized: Readonly<Record<string, readonly string[] | 'all'>> = {
   castLike: 'all',
   hardSwish: 'all',
   layerNormalization: 'all',
+  lpPool: ['ceil_mode', 'dilations'],
   mish: 'all',
   reshape: ['allowzero'],
   resize: ['antialias', 'axes', 'keep_aspect_ratio_policy'],
@@ -113,9 +114,10 @@ function nodeOf(node: GraphNode): { node: Node; isNewer: boolean; isOlder: boole
   });
   const attributes = told.map(([name, kind]) => attribute(name, kind, node.attributes[name] as AttributeValue));
   const later = newer[node.op] ?? [];
+  const isWrapped = node.op === 'pad' && node.attributes.mode === 'wrap';
   return {
     node: { inputs: node.inputs, outputs: node.outputs, name: node.name, opType: onnx, attributes },
-    isNewer: later === 'all' || told.some(([name]) => later.includes(name)),
+    isNewer: later === 'all' || told.some(([name]) => later.includes(name)) || isWrapped,
     isOlder: isOfQuantizedOpset(
       node,
       told.map(([name]) => name),

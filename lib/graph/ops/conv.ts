@@ -19,7 +19,6 @@ type ConvNode = OpNode<typeof attributes>;
 export const conv = defineOp({
   onnx: 'Conv',
   inputs: [2, 3],
-  parameters: [1, 2],
   attributes,
   check: checkConv,
   infer(node) {
@@ -31,7 +30,7 @@ export const conv = defineOp({
     const length = Math.floor(maxTaps / sizeOf(window.kernel.slice(0, -1)));
     return sizeOf(window.kernel) <= maxTaps || length < 1 ? undefined : sumOfShorter(node, window, length, builder);
   },
-  isPerImage: true,
+  isPerImage: ({ inputs: [, weight, bias] }) => weight?.tensor !== undefined && (!bias || bias.tensor !== undefined),
   macs: (node) => sizeOf(outputDims(node)) * sizeOf(operand(node, 1).dims.slice(1)),
   lower(node) {
     return { op: 'conv', attributes: { ...planeWindow(node, read(node)), group: node.attributes.group } };

@@ -1,9 +1,11 @@
 import { affine } from './affine';
 import { batchNormalization } from './batch-normalization';
 import { binaryOps, mean, mod, pRelu, sum, where } from './binary';
+import { bitShift } from './bit-shift';
 import { branch } from './branch';
 import { cast, castLike } from './cast';
 import { clip } from './clip';
+import { compress } from './compress';
 import { concat } from './concat';
 import { constant, constantOfShape, nonZero, range, shape, size } from './constants';
 import { conv } from './conv';
@@ -18,6 +20,8 @@ import { gemm } from './gemm';
 import { gridSample } from './grid-sample';
 import { dropout, identity } from './identity';
 import { integerOps } from './integers';
+import { isInf } from './is-inf';
+import { globalLpPool, lpPool } from './lp-pool';
 import { matMul, matMulTransposed } from './mat-mul';
 import { microsoftOps } from './microsoft';
 import { nonMaxSuppression } from './non-max-suppression';
@@ -27,6 +31,7 @@ import {
   layerNormalization,
   localResponseNormalization,
   lpNormalization,
+  meanVarianceNormalization,
   normalize,
 } from './normalization';
 import type { Op } from './op';
@@ -45,7 +50,7 @@ import { flatten, reshape, squeeze, unsqueeze } from './reshape';
 import { resize, upsample } from './resize';
 import { argMax, argMin, cumSum, topK } from './selection';
 import { slice } from './slice';
-import { logSoftmax, softmax } from './softmax';
+import { hardmax, logSoftmax, softmax } from './softmax';
 import { split } from './split';
 import { squeezeExcite } from './squeeze-excite';
 import { batchNorm, scale } from './training';
@@ -65,10 +70,12 @@ export const ops: Readonly<Record<string, Op>> = {
   averagePool,
   batchNorm,
   batchNormalization,
+  bitShift,
   branch,
   cast,
   castLike,
   clip,
+  compress,
   concat,
   constant,
   constantOfShape,
@@ -87,20 +94,25 @@ export const ops: Readonly<Record<string, Op>> = {
   gatherNd,
   gemm,
   globalAveragePool,
+  globalLpPool,
   globalMaxPool,
   gridSample,
   groupNormalization,
+  hardmax,
   identity,
   instanceNormalization,
+  isInf,
   layerNormalization,
   localResponseNormalization,
   logSoftmax,
   lpNormalization,
+  lpPool,
   matMul,
   matMulInteger,
   matMulTransposed,
   maxPool,
   mean,
+  meanVarianceNormalization,
   mod,
   nonMaxSuppression,
   normalize,

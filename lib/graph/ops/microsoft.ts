@@ -4,8 +4,8 @@ import { windowAttributes } from './window';
 // Operators in integers that onnxruntime's quantiser writes besides those of ONNX. The reader replaces each by the operator in
 // floats between conversions, so no graph has them.
 
-/** Domain of these operators. */
-const microsoft = 'com.microsoft';
+/** Domain of onnxruntime's own operators. */
+export const microsoft = 'com.microsoft';
 
 function quantizedOp(onnx: string, inputs: Op['inputs'], attributes: AttributeTable = {}): Op {
   return defineOp({

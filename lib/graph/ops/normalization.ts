@@ -2,7 +2,17 @@ import { describeList } from '../../errors';
 import { type GraphNode, sizeOf } from '../graph';
 import { tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
-import { attribute, defineOp, namedAxis, type OpNode, operand, requiredAttribute, unfit, unsupported } from './op';
+import {
+  attribute,
+  axesOf,
+  defineOp,
+  namedAxis,
+  type OpNode,
+  operand,
+  requiredAttribute,
+  unfit,
+  unsupported,
+} from './op';
 
 /** Normalises over all axes from `axis` on. Inputs: x, scale, bias. */
 export const layerNormalization = defineOp({
@@ -144,19 +154,35 @@ export function channelNorm(node: OpNode, axes: readonly number[], epsilon: numb
   const [scale = '', bias = ''] = lists.map((name) =>
     write.add('reshape', [name, write.tensor(tensorOf('int64', [shape.length], shape))], { allowzero: 0 }),
   );
-  const normal = normalized(write, x, axes, epsilon);
+  const normal = write.add('div', centredAndDeviation(write, x, axes, epsilon));
   return write.last('add', [write.add('mul', [normal, scale]), bias]);
 }
 
-/** (x - mean) / sqrt(variance + epsilon) */
-function normalized(write: Writer, x: string, axes: readonly number[], epsilon: number): string {
+/** x - mean, and sqrt(variance + epsilon) */
+function centredAndDeviation(write: Writer, x: string, axes: readonly number[], epsilon: number): [string, string] {
   const along = write.tensor(tensorOf('int64', [axes.length], axes));
   const mean = (name: string): string =>
     write.add('reduceMean', [name, along], { keepdims: 1, noop_with_empty_axes: 0 });
   const centred = write.add('sub', [x, mean(x)]);
   const variance = mean(write.add('mul', [centred, centred]));
-  return write.add('div', [centred, write.add('sqrt', [write.add('add', [variance, write.number(epsilon)])])]);
+  return [centred, write.add('sqrt', [write.add('add', [variance, write.number(epsilon)])])];
 }
+
+/** x minus its mean, divided by its deviation, along some axes. */
+export const meanVarianceNormalization = defineOp({
+  onnx: 'MeanVarianceNormalization',
+  inputs: [1, 1],
+  attributes: { axes: attribute('ints', [0, 2, 3]) },
+  isPerImage: (node) => !axesOf(node, node.attributes.axes, operand(node, 0).dims.length).includes(0),
+  infer: (node) => [{ type: operand(node, 0).type, dims: operand(node, 0).dims }],
+  writeOut(node, builder) {
+    const write = new Writer(node.node, builder);
+    const [x = ''] = node.node.inputs;
+    const axes = axesOf(node, node.attributes.axes, operand(node, 0).dims.length);
+    // ONNX adds 1e-9 to the deviation, which is the same but for deviations near that.
+    return write.last('div', centredAndDeviation(write, x, axes, 1e-18));
+  },
+});
 
 /** The channels that LRN normalises: it has a weight for each pair of them. */
 const maxNormalized = 4096;

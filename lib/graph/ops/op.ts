@@ -35,7 +35,7 @@ export interface Op<A extends AttributeTable = AttributeTable> {
   readonly dimsOnly?: true;
   /**
    * The dims of the output depend on numbers, so `evaluate` computes it after the engine has run, see tail.ts: always, or only where the
-   * numbers follow from those of inputs.
+   * numbers of `parameters` follow from those of inputs.
    */
   readonly afterRun?: 'always' | 'of inputs';
   /** Expresses the node by others if the engine does not have it, or not with these attributes. Returns the last of them. */

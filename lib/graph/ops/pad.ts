@@ -1,6 +1,7 @@
 import { describeList } from '../../errors';
+import type { GraphNode } from '../graph';
 import { tensorOf } from '../tensors';
-import { Writer } from './builder';
+import { type Builder, Writer } from './builder';
 import {
   attribute,
   axisOf,
@@ -15,7 +16,7 @@ import {
 
 const attributes = { mode: attribute('text', 'constant') };
 
-const modes = ['constant', 'reflect', 'edge'];
+const modes = ['constant', 'reflect', 'edge', 'wrap'];
 
 /** Inputs: x, all beginnings then all ends (negative ones crop), value, axes (default: all). */
 export const pad = defineOp({
@@ -37,10 +38,12 @@ export const pad = defineOp({
     const padded = dims.map((dim, axis) => dim + (begins[axis] as number) + (ends[axis] as number));
     if (padded.some((dim) => dim < 0)) throw unfit(node, 'dims from 0', describeList(padded));
     if (node.attributes.mode === 'reflect') checkReflection(node);
+    if (node.attributes.mode === 'wrap' && dims.includes(0)) throw unfit(node, 'dims from 1', describeList(dims));
     return [{ type, dims: padded }];
   },
   writeOut(node, builder) {
     const { begins, ends } = padsOf(node);
+    if (node.attributes.mode === 'wrap') return wrapped(node, builder);
     if ([...begins, ...ends].every((count) => count >= 0)) return undefined;
     const write = new Writer(node.node, builder);
     const [x = '', , ...others] = node.node.inputs;
@@ -62,6 +65,19 @@ export const pad = defineOp({
     return { op: 'pad', inputs: [0], attributes: { mode, before: begins, after: ends, value } };
   },
 });
+
+/** Repeats x along each axis that is padded. Negative padding crops. */
+function wrapped(node: OpNode, builder: Builder): GraphNode {
+  const write = new Writer(node.node, builder);
+  const { begins, ends } = padsOf(node);
+  const x = operand(node, 0).dims.reduce((source, dim, axis) => {
+    const [begin, end] = [begins[axis] as number, ends[axis] as number];
+    if (begin === 0 && end === 0) return source;
+    const places = Array.from({ length: begin + dim + end }, (_, i) => (((i - begin) % dim) + dim) % dim);
+    return write.add('gather', [source, write.tensor(tensorOf('int64', [places.length], places))], { axis });
+  }, node.node.inputs[0] as string);
+  return write.last('identity', [x]);
+}
 
 /** A pad shows each element beside the border at most once, and not the border itself. */
 function checkReflection(node: OpNode): void {

@@ -3,19 +3,19 @@ import { Writer } from './builder';
 import { attribute, defineOp, type OpNode, operand, type SketchNode, unfit } from './op';
 import { checkWindow, planeWindow, slide, windowAttributes, windowOf } from './window';
 
-const shared = { ...windowAttributes, ceil_mode: attribute('int', 0) };
+export const poolAttributes = { ...windowAttributes, ceil_mode: attribute('int', 0) };
 
-function pooledDims(node: OpNode<typeof shared>): number[] {
+export function pooledDims(node: OpNode<typeof poolAttributes>): number[] {
   const { dims } = operand(node, 0);
   return [...dims.slice(0, 2), ...slide(node, dims, windowOf(node, dims), node.attributes.ceil_mode !== 0)];
 }
 
-function checkPool(node: SketchNode<typeof shared>): void {
+export function checkPool(node: SketchNode<typeof poolAttributes>): void {
   if (!node.attributes.kernel_shape) throw unfit(node, 'the attribute kernel_shape', 'none');
   checkWindow(node);
 }
 
-function window(node: OpNode<typeof shared>) {
+function window(node: OpNode<typeof poolAttributes>) {
   return { ...planeWindow(node, windowOf(node, operand(node, 0).dims)), outputSize: pooledDims(node).slice(2) };
 }
 
@@ -25,7 +25,7 @@ export const maxPool = defineOp({
   inputs: [1, 1],
   outputs: [1, 2],
   computed: 1,
-  attributes: { ...shared, storage_order: attribute('int', 0) },
+  attributes: { ...poolAttributes, storage_order: attribute('int', 0) },
   check: (node) => checkPool(node),
   infer: (node) => [{ type: operand(node, 0).type, dims: pooledDims(node) }],
   writeOut(node, builder) {
@@ -43,7 +43,7 @@ export const maxPool = defineOp({
 export const averagePool = defineOp({
   onnx: 'AveragePool',
   inputs: [1, 1],
-  attributes: { ...shared, count_include_pad: attribute('int', 0) },
+  attributes: { ...poolAttributes, count_include_pad: attribute('int', 0) },
   check: (node) => checkPool(node),
   infer: (node) => [{ type: 'float32', dims: pooledDims(node) }],
   isPerImage: true,

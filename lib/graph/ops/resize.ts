@@ -54,7 +54,8 @@ export const resize = defineOp({
     return [{ ...node, inputs: [x, '', scales], attributes: given }];
   },
   check({ attributes: given, place }) {
-    if (given.antialias !== 0) throw unsupported({ place }, 'antialias 0', '1');
+    if (given.antialias !== 0 && given.coordinate_transformation_mode === 'tf_crop_and_resize')
+      throw unsupported({ place }, 'antialias 0 for tf_crop_and_resize', '1');
     for (const [name, values] of Object.entries(choices)) {
       const value = given[name as keyof typeof choices];
       if (!values.includes(value)) throw unsupported({ place }, `${name} ${values.join(', ')}`, value);
@@ -76,6 +77,7 @@ export const resize = defineOp({
         dims,
         cubicCoeff: given.cubic_coeff_a,
         excludeOutside: given.exclude_outside !== 0,
+        antialias: given.antialias !== 0,
         extrapolation: given.extrapolation_value,
         roi,
       },

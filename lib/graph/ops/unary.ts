@@ -97,6 +97,20 @@ export const unaryOps = {
         write.last('where', [write.add('greater', [x, write.number(alpha)]), x, write.number(0)]),
     },
   ),
+  shrink: unary(
+    'Shrink',
+    'shrink',
+    { bias: float(0), lambd: float(0.5) },
+    (x, { bias, lambd }) => (x < -lambd ? x + bias : x > lambd ? x - bias : 0),
+    {
+      writeOut(write, x, { bias = 0, lambd = 0 }) {
+        const low = write.add('less', [x, write.number(-lambd)]);
+        const high = write.add('greater', [x, write.number(lambd)]);
+        const inner = write.add('where', [high, write.add('sub', [x, write.number(bias)]), write.number(0)]);
+        return write.last('where', [low, write.add('add', [x, write.number(bias)]), inner]);
+      },
+    },
+  ),
   gelu,
   not: unary('Not', 'not', {}, (x) => Number(!x), {
     type: 'bool',

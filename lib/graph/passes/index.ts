@@ -6,8 +6,10 @@ import { activationIntoOp } from './activation-into-op';
 import { writeAffine } from './affine';
 import { affineIntoActivation } from './affine-into-activation';
 import { computeIntegers } from './compute-integers';
+import { writeComputedKernels } from './computed-kernels';
 import { dropIdentities } from './drop-identities';
 import { findActivations } from './find-activations';
+import { findNorms } from './find-norms';
 import { findSqueezeExcite } from './find-squeeze-excite';
 import { lowerGemm } from './gemm';
 import { intoConvs } from './into-convs';
@@ -45,12 +47,14 @@ const passes: readonly Pass[] = [
   removeDead,
   writeOut,
   fold,
+  findNorms,
   linesAsPlanes,
   padIntoConv,
   findActivations,
   computeIntegers,
   writeOutConversions,
   fold,
+  writeComputedKernels,
   ...intoConvs,
   findSqueezeExcite,
   activationIntoOp,

@@ -18,20 +18,40 @@ class GatherStep final : public Step {
                    members) {}
 
  private:
+  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
+    if (wide_)
+      gather<std::int64_t>(at, items);
+    else
+      gather<std::int32_t>(at, items);
+  }
+
+  template <class Index>
+  void gather(const Operands& at, const Tile& items) const {
+    const auto* indices = reinterpret_cast<const Index*>(at.inputs[1]);
+    for (std::size_t outer = items.first; outer < items.first + items.length; ++outer) {
+      const std::byte* x = at.inputs[0] + outer * length_ * bytes_;
+      std::byte* y = at.outputs[0] + outer * count_ * bytes_;
+      // A copy of a fixed size needs no call.
+      if (bytes_ == sizeof(float))
+        copy<sizeof(float)>(x, indices, y);
+      else
+        copy<0>(x, indices, y);
+    }
+  }
+
   // Negative indices count from the end. An index out of range reads zeros, because a run must not fail because of its
   // data.
-  void run_items(const Operands& at, std::byte*, const Tile& items, bool) const override {
-    for (std::size_t outer = items.first; outer < items.first + items.length; ++outer)
-      for (std::size_t i = 0; i < count_; ++i) {
-        const std::int64_t index = wide_ ? reinterpret_cast<const std::int64_t*>(at.inputs[1])[i]
-                                         : reinterpret_cast<const std::int32_t*>(at.inputs[1])[i];
-        const std::int64_t from = index < 0 ? index + static_cast<std::int64_t>(length_) : index;
-        std::byte* to = at.outputs[0] + (outer * count_ + i) * bytes_;
-        if (from < 0 || from >= static_cast<std::int64_t>(length_))
-          std::memset(to, 0, bytes_);
-        else
-          std::memcpy(to, at.inputs[0] + (outer * length_ + static_cast<std::size_t>(from)) * bytes_, bytes_);
-      }
+  template <std::size_t kFixed, class Index>
+  void copy(const std::byte* x, const Index* indices, std::byte* y) const {
+    const std::size_t bytes = kFixed > 0 ? kFixed : bytes_, length = length_;
+    for (std::size_t i = 0; i < count_; ++i, y += bytes) {
+      const std::int64_t index = indices[i];
+      const auto from = static_cast<std::size_t>(index < 0 ? index + static_cast<std::int64_t>(length) : index);
+      if (from >= length)
+        std::memset(y, 0, bytes);
+      else
+        std::memcpy(y, x + from * bytes, bytes);
+    }
   }
 
   GatherStep(const TensorType& x, std::size_t outer, std::size_t length, std::size_t inner, const TensorType& indices,

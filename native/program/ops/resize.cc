@@ -1,9 +1,10 @@
 // resize: [x]; mode nearest, linear or cubic; dims of the output; scales, one for each axis; coordinateMode,
-// nearestMode, cubicCoeff, excludeOutside, extrapolation, and for tf_crop_and_resize roi [starts..., ends...], as in
-// ONNX. A map of integers takes mode nearest only.
+// nearestMode, cubicCoeff, excludeOutside, antialias, extrapolation, and for tf_crop_and_resize roi [starts...,
+// ends...], as in ONNX. A map of integers takes mode nearest only.
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/dispatch.h"
 #include "program/ops/dispatch_type.h"
@@ -28,7 +29,7 @@ using Taps = std::vector<Tap>;
 struct Rule {
   std::string mode, coordinate_mode, nearest_mode;
   double cubic;
-  bool exclude_outside;
+  bool exclude_outside, antialias;
 };
 
 // The place in the input, with the operations of onnxruntime in their order: in float32, so that a scale such as 1/3
@@ -70,12 +71,35 @@ double cubic_weight(double a, double distance) {
   return 0;
 }
 
-Taps taps_at(const Rule& rule, float x, std::size_t length) {
+// The filter of the mode is stretched over the pixels that one of the output covers. Taps outside of the image have the
+// value of its edge.
+Taps antialiased_taps(const Rule& rule, float x, float scale, std::size_t length) {
+  const double stretch = std::max(1.0, 1.0 / static_cast<double>(scale)), last = static_cast<double>(length - 1);
+  const double reach = rule.mode == "linear" ? stretch : 2 * stretch;
+  std::vector<std::pair<std::size_t, double>> weights;
+  double sum = 0;
+  for (double at = std::ceil(x - reach); at <= x + reach; ++at) {
+    const double distance = (at - x) / stretch, inside = std::clamp(at, 0.0, last);
+    if (rule.exclude_outside && at != inside) continue;
+    const double weight =
+        rule.mode == "linear" ? std::max(0.0, 1 - std::fabs(distance)) : cubic_weight(rule.cubic, distance);
+    const auto index = static_cast<std::size_t>(inside);
+    if (weights.empty() || weights.back().first != index) weights.emplace_back(index, 0);
+    weights.back().second += weight;
+    sum += weight;
+  }
+  Taps taps;
+  for (const auto& [index, weight] : weights) taps.push_back({index, static_cast<float>(weight / sum)});
+  return taps;
+}
+
+Taps taps_at(const Rule& rule, float x, float scale, std::size_t length) {
   const std::ptrdiff_t last = signed_size(length) - 1;
   const auto clamped = [last](double at) {
     return static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(last)));
   };
   if (rule.mode == "nearest") return {{clamped(nearest(rule.nearest_mode, x)), 1.0f}};
+  if (rule.antialias) return antialiased_taps(rule, x, scale, length);
   const double low = std::floor(x);
   if (rule.mode == "linear") {
     const double t = x - low;
@@ -105,8 +129,9 @@ class ResizeOp final : public Op {
     const Source& x = context.inputs[0];
     in_ = x.tensor;
     const std::size_t rank = in_.dims.size();
-    const Rule rule{a.text("mode"), a.text("coordinateMode"), a.text("nearestMode"), a.number("cubicCoeff", -0.75),
-                    a.flag("excludeOutside")};
+    const Rule rule{a.text("mode"),           a.text("coordinateMode"),
+                    a.text("nearestMode"),    a.number("cubicCoeff", -0.75),
+                    a.flag("excludeOutside"), a.flag("antialias")};
     if (rule.mode != "nearest" && rule.mode != "linear" && rule.mode != "cubic")
       fail(code::kInvalidArg, "expected mode nearest, linear or cubic, received '", rule.mode, "'");
     if (rule.mode != "nearest") context.floats(0);
@@ -137,7 +162,7 @@ class ResizeOp final : public Op {
           taps_.back().emplace_back();
           has_outside_ = true;
         } else {
-          taps_.back().push_back(taps_at(rule, at, length));
+          taps_.back().push_back(taps_at(rule, at, scale, length));
         }
       }
     }

@@ -11,17 +11,29 @@ const codes = [
   'ERR_NON_FINITE',
 ] as const satisfies ErrorCode[];
 
+/** What helps against nodes that are not computed, by what is said of them. */
+const remedies = [
+  [
+    /^DynamicQuantize/,
+    'a file of dynamic quantisation; quantise the float model with images instead, as docs/quantization.md shows',
+  ],
+  [
+    /(of domain com\.(microsoft\.nchwc|ms\.internal\.nhwc)|^(Nhwc.*|QLinearConv) of domain com\.microsoft)$/,
+    "onnxruntime has saved this file in the layout of one kind of processor; save it at level 'extended' or 'basic'",
+  ],
+] as const;
+
 /** Collects all problems with the nodes of a file, and throws them as one error. */
 export class Faults {
   readonly #found: string[] = [];
   readonly #codes = new Set<ErrorCode>();
-  #isDynamic = false;
+  #help = 'docs/onnx.md lists the operators';
   /** The error of the first node that has one of its own. */
   #error: QARepVGGError | undefined;
 
   /** Adds a node that this package does not compute. @param problem begins with its operator */
   unsupported(node: string, problem: string): void {
-    this.#isDynamic ||= problem.startsWith('DynamicQuantize');
+    this.#help = remedies.find(([pattern]) => pattern.test(problem))?.[1] ?? this.#help;
     this.#add(node, problem, 'ERR_MODEL_INCOMPATIBLE');
   }
 
@@ -48,10 +60,7 @@ export class Faults {
     const code = codes.find((each) => this.#codes.has(each)) ?? 'ERR_MODEL_INCOMPATIBLE';
     const named = this.#found.slice(0, maxNamed).join(', ');
     const rest = count > maxNamed ? `, and ${count - maxNamed} more` : '';
-    const other = this.#isDynamic
-      ? 'a file of dynamic quantisation; quantise the float model with images instead, as docs/quantization.md shows'
-      : 'docs/onnx.md lists the operators';
-    const help = code === 'ERR_MODEL_INCOMPATIBLE' ? `; ${other}` : '';
+    const help = code === 'ERR_MODEL_INCOMPATIBLE' ? `; ${this.#help}` : '';
     const nodes = count === 1 ? 'one that is not' : `${count} that are not`;
     throw failure(code, `expected nodes that can be computed, received ${nodes}: ${named}${rest}${help}`);
   }

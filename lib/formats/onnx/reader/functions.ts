@@ -2,7 +2,7 @@ import { mismatch } from '../../../errors';
 import { opNamed } from '../../../graph/ops';
 import type { Additions } from '../../../graph/ops/op';
 import type { AttributeFields, FunctionFields, NodeFields } from '../schema';
-import { ownDomains } from './nodes';
+import { ownDomains } from './domains';
 
 /** Largest number of nodes after inlining: functions that call each other twice could turn a small file into any number. */
 const maxNodes = 2 ** 15;

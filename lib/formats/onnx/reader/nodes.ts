@@ -7,11 +7,11 @@ import type { Steps } from '../../../slices';
 import type { NodeFields } from '../schema';
 import { completeAttributes, readAttribute, readTensorIn } from './attributes';
 import { type BranchReader, readIf } from './branches';
+import { ownDomains } from './domains';
+import { Expansion, UnsupportedForm } from './expansion';
 import type { Faults } from './faults';
+import { type FusedOp, fusedOpNamed } from './fused';
 import type { ExternalBytes } from './tensors';
-
-/** Domains of ONNX's own operators. */
-export const ownDomains = ['', 'ai.onnx'];
 
 /** Turns the nodes of a file into those of a graph: in their newest form, with complete attributes. */
 export class NodeReader {
@@ -45,7 +45,8 @@ export class NodeReader {
     const name = fields.name || outputs.find((output) => output !== '') || '';
     const known = ops[opNamed(opType) ?? ''];
     const isOwn = ownDomains.includes(domain);
-    if (!known || (isOwn ? known.domain !== undefined : known.domain !== domain)) {
+    const fused = fusedOpNamed(opType, domain);
+    if (!fused && (!known || (isOwn ? known.domain !== undefined : known.domain !== domain))) {
       this.#faults.unsupported(name, isOwn ? opType : `${opType} of domain ${domain}`);
       return;
     }
@@ -65,12 +66,22 @@ export class NodeReader {
         const value = readAttribute(attribute) ?? (yield* stepsWithin(key, readTensorIn(attribute, this.#external)));
         attributes.set(key, value);
       }
-      for (const node of this.#upgrade({ name, op: opType, inputs, outputs, attributes })) {
-        this.nodes.push(this.#finish(node));
-      }
+      const node: FileNode = { name, op: opType, inputs, outputs, attributes };
+      const nodes = fused ? this.#expand(node, fused) : this.#upgrade(node);
+      for (const made of nodes) this.nodes.push(this.#finish(made));
     } catch (error) {
-      this.#faults.damaged(name, `${opType}: ${(error as Error).message}`);
+      const { message } = error as Error;
+      if (error instanceof UnsupportedForm) this.#faults.unsupported(name, `${opType} with ${message}`);
+      else this.#faults.damaged(name, `${opType}: ${message}`);
     }
+  }
+
+  #expand(node: FileNode, { inputs, outputs, attributes, expand }: FusedOp): readonly FileNode[] {
+    checkCount('inputs', withoutAbsent(node.inputs).length, inputs);
+    checkCount('outputs', withoutAbsent(node.outputs).length, outputs);
+    const expansion = new Expansion(node, this.#additions);
+    expand({ inputs: node.inputs, outputs: node.outputs, attributes: completeAttributes(node, attributes) }, expansion);
+    return expansion.finish();
   }
 
   /** The nodes that replace an old operator may have old forms themselves. */

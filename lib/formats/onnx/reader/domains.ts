@@ -1,0 +1,2 @@
+/** Domains of ONNX's own operators. */
+export const ownDomains = ['', 'ai.onnx'];
