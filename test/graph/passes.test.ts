@@ -366,35 +366,6 @@ describe('norms', () => {
     const nodes: NodeSketch[] = [['LayerNormalization', ['x', 's', 'b'], ['y'], { axis: 2 }]];
     expect(await passes({ nodes, tensors: given })).toBe('normalize, mul, add');
   });
-
-  describe('that are written as several nodes', () => {
-    const constants = { ...given, two: [[], [2]], four: [[], [4]], epsilon: [[], [1e-5]] } as const;
-    const written = ({ axes = [-1], power = 'two', of = 'd' } = {}): NodeSketch[] => [
-      ['ReduceMean', ['x'], ['m'], { axes }],
-      ['Sub', ['x', 'm'], ['d']],
-      ['Pow', [of, power], ['p']],
-      ['ReduceMean', ['p'], ['v'], { axes }],
-      ['Add', ['v', 'epsilon'], ['a']],
-      ['Sqrt', ['a'], ['r']],
-      ['Div', ['d', 'r'], ['q']],
-    ];
-    const scaled: NodeSketch[] = [
-      ['Mul', ['q', 's'], ['t']],
-      ['Add', ['b', 't'], ['y']],
-    ];
-    const found = (nodes: NodeSketch[]): Promise<string> => passes({ nodes, tensors: constants, opset: 13 });
-
-    test('are one node, with scale and bias', async () => {
-      expect(await found([...written(), ...scaled])).toBe('normalize');
-      expect(await found([...written(), ['Relu', ['q'], ['y']]])).toBe('normalize relu');
-      expect(await found([...written({ axes: [2, -1] }), ...scaled])).toBe('normalize, mul, add');
-    });
-
-    test('and are something else stay', async () => {
-      for (const other of [{ power: 'four' }, { axes: [1] }, { of: 'x' }])
-        expect(await found([...written(other), ...scaled])).not.toContain('normalize');
-    });
-  });
 });
 
 describe('sums with convolutions', () => {
