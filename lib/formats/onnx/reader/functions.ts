@@ -1,11 +1,15 @@
 import { mismatch } from '../../../errors';
 import { opNamed } from '../../../graph/ops';
 import type { Additions } from '../../../graph/ops/op';
-import type { AttributeFields, FunctionFields, NodeFields } from '../schema';
+import { type AttributeFields, type FunctionFields, graph, type NodeFields } from '../schema';
+import { decode, encode } from '../wire';
 import { ownDomains } from './domains';
 
 /** Largest number of nodes after inlining: functions that call each other twice could turn a small file into any number. */
 const maxNodes = 2 ** 15;
+
+/** So many bytes of a branch, which each call copies, count as a node. */
+const bytesPerNode = 2 ** 9;
 
 /** Largest depth of calls. */
 const maxDepth = 32;
@@ -35,7 +39,7 @@ export class Functions {
       yield node;
       return;
     }
-    this.#left -= body.nodes.length;
+    this.#left -= body.nodes.reduce((sum, { attributes }) => sum + 1 + branchBytes(attributes) / bytesPerNode, 0);
     if (depth === maxDepth || this.#left < 0) {
       const expected = `at most ${maxNodes} nodes in functions, ${maxDepth} deep`;
       throw mismatch('ERR_LIMIT', expected, `more in the function ${node.opType}`);
@@ -71,6 +75,10 @@ export class Functions {
   }
 }
 
+function branchBytes(attributes: readonly AttributeFields[]): number {
+  return attributes.reduce((sum, { graph: branch }) => sum + (branch?.length ?? 0), 0);
+}
+
 function keyOf(domain = '', name = ''): string {
   return `${ownDomains.includes(domain) ? '' : domain}:${name}`;
 }
@@ -84,13 +92,28 @@ function called(
   prefix: string,
 ): NodeFields {
   // If the body does not define a name, the reader reports it.
-  const nameOf = (name: string): string => names.get(name) ?? `${prefix}/${name}`;
-  return {
-    ...inner,
-    inputs: inner.inputs.map(nameOf),
-    outputs: inner.outputs.map(nameOf),
-    attributes: inner.attributes.flatMap((attribute) => given(attribute, caller, body)),
-  };
+  const nameOf: Renaming = (name) => names.get(name) ?? `${prefix}/${name}`;
+  return renamed(inner, nameOf, (attribute) => given(attribute, caller, body));
+}
+
+type Renaming = (name: string) => string;
+type Filling = (attribute: AttributeFields) => AttributeFields[];
+
+/** A node with other names of values and attributes. Those of its branches, which read values of the body, change, too. */
+function renamed(node: NodeFields, nameOf: Renaming, fill: Filling): NodeFields {
+  const attributes = node.attributes.flatMap(fill).map((attribute) => {
+    if (!attribute.graph) return attribute;
+    const branch = decode(graph, attribute.graph);
+    const own = new Set([
+      ...branch.initializers.map(({ name }) => name),
+      ...branch.nodes.flatMap(({ outputs }) => outputs),
+    ]);
+    const inner: Renaming = (name) => (own.has(name) ? name : nameOf(name));
+    const nodes = branch.nodes.map((each) => ({ ...renamed(each, inner, fill), outputs: each.outputs }));
+    const outputs = branch.outputs.map((output) => ({ ...output, name: inner(output.name ?? '') }));
+    return { ...attribute, graph: encode(graph, { ...branch, nodes, outputs }) };
+  });
+  return { ...node, inputs: node.inputs.map(nameOf), outputs: node.outputs.map(nameOf), attributes };
 }
 
 /** An attribute of a body's node. A reference to the caller's attribute becomes that attribute, its default, or nothing. */
