@@ -44,10 +44,12 @@ Napi::Value pack_early(const Napi::CallbackInfo& info) {
   return guard(env, [&]() -> Napi::Value {
     LentGraph given = read_lent_graph(object_of(info[0], "the graph"));
     auto handle = std::make_unique<Handle>(std::make_shared<EarlyWeights>());
-    const Napi::Promise done = run_async(given.arrays, std::make_shared<EarlyPacking>(std::move(given.spec), *handle));
+    const auto run = std::make_shared<EarlyPacking>(std::move(given.spec), *handle);
     const Napi::Value packed =
         Napi::External<Handle>::New(env, handle.get(), [](Napi::Env, Handle* owned) { delete owned; });
     handle.release();
+    // Last: if something failed after it, nobody would have its promise.
+    const Napi::Promise done = run_async(given.arrays, run);
     return new_object(env, {{"packed", packed}, {"arrays", given.arrays}, {"done", done}});
   });
 }
