@@ -206,8 +206,11 @@ export interface GraphConstant extends TensorType {
   readonly take?: boolean;
 }
 
-/** Packed weights of some convolutions of a graph. */
-export type EarlyWeights = object & { readonly early: unique symbol };
+/** Packed weights of some convolutions of a graph. It keeps their arrays alive. */
+export interface EarlyWeights {
+  /** Nothing reads the arrays any more. If it rejects, the session packs all weights. */
+  readonly done: Promise<void>;
+}
 
 export interface GraphSpec {
   readonly inputs: readonly TensorType[];
@@ -361,10 +364,10 @@ export interface Addon {
   Program: new (spec: ProgramSpec) => Program;
   Trainer: new (spec: TrainerSpec, state: Float32Array) => Trainer;
   /**
-   * Packs the weights of convolutions off the JavaScript thread, before the graph around them is known. Until `done` has resolved,
-   * or the graph's session has been created, the constants must stay as they are. If it rejects, the session packs all weights.
+   * Packs the weights of convolutions off the JavaScript thread, before the graph around them is known. Nothing may change the
+   * constants before `createSession` has taken them, or free them before `done`.
    */
-  packEarly(convolutions: GraphSpec): { readonly weights: EarlyWeights; readonly done: Promise<void> };
+  packEarly(convolutions: GraphSpec): EarlyWeights;
   /** Packs the weights and plans memory off the JavaScript thread. */
   createSession(spec: GraphSpec): Promise<Session>;
   /** While the caller waits. */

@@ -53,7 +53,7 @@ export function allocateFloats(count: number): Float32Array {
  * @throws {QARepVGGError} ERR_OUT_OF_MEMORY when the machine has not enough memory.
  */
 export function allocate(bytes: number): ArrayBuffer {
-  const buffer = allocateSmall(bytes);
+  const buffer = newBuffer(bytes);
   if (bytes >= hugeBytes) addon.adviseHugePages(buffer);
   return buffer;
 }
@@ -63,12 +63,12 @@ export function allocate(bytes: number): ArrayBuffer {
  * the edges of other buffers lie in small pages. Most of the room is never touched, so it takes no memory.
  */
 export function allocateAligned(bytes: number): Uint8Array {
-  if (bytes < hugeBytes) return new Uint8Array(allocateSmall(bytes));
-  const buffer = allocateSmall(bytes + 2 * hugePage);
+  if (bytes < hugeBytes) return new Uint8Array(newBuffer(bytes));
+  const buffer = newBuffer(bytes + 2 * hugePage);
   return new Uint8Array(buffer, addon.adviseHugePages(buffer), bytes);
 }
 
-function allocateSmall(bytes: number): ArrayBuffer {
+function newBuffer(bytes: number): ArrayBuffer {
   try {
     return new ArrayBuffer(bytes);
   } catch (error) {

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { NetworkWriter } from '../bench/lib/network-writer.mjs';
 
 /**
  * @typedef {{ call: () => Promise<string>, expected: () => string }} Operation
@@ -131,6 +132,24 @@ export const allocationOperations = {
       const session = await lib.InferenceSession.create(file, { inputs: { input: [1, 3, 32, 32] } });
       try {
         return bits((await session.run({ input })).logits.data);
+      } finally {
+        session.dispose();
+      }
+    });
+  },
+
+  // All dims are known: weights are packed early.
+  async 'create for a graph of one size'(lib) {
+    const writer = new NetworkWriter();
+    let value = writer.input('x', [1, 32, 8, 8]);
+    for (const kernel of [3, 1, 3]) value = writer.conv(value, 64, { kernel, activation: 'relu' });
+    const file = writer.finish({ y: value.name }, 4);
+    const x = lib.randn([1, 32, 8, 8], { seed: 1 });
+    return constant(async () => {
+      const session = await lib.InferenceSession.create(file);
+      try {
+        const { y } = await session.run({ x });
+        return bits(/** @type {Float32Array} */ (y?.data));
       } finally {
         session.dispose();
       }

@@ -46,7 +46,7 @@ export async function useFile<T>(source: FileSource, use: (file: InputFile) => P
   return bytes ? use(inMemory(bytes)) : useFileAt(pathOf(source), use);
 }
 
-/** Bytes as a file. If all are read at once, they are not copied; a part is, because its reader needs it at offset 0. */
+/** Bytes as a file. If all are read at once, they are not copied; a part is, because its reader needs it aligned. */
 function inMemory(bytes: Uint8Array): InputFile {
   let position = 0;
   const read = (length: number): Promise<Uint8Array> => {

@@ -25,6 +25,7 @@ export function settledConvolutions(graph: Graph): Graph | undefined {
     left -= sizeOf(rewriter.dims(node.inputs[1]));
     return true;
   });
+  rewriter.finish(); // passes continue with its links
   if (nodes.length === 0) return undefined;
   const made = new Set(nodes.flatMap(({ outputs }) => outputs));
   const read = new Set(nodes.map(({ inputs }) => inputs[0] as string).filter((name) => !made.has(name)));

@@ -158,23 +158,21 @@ export class GraphPlans implements Plans {
     const special = await inSlices(steps);
     const isLast = this.#options.isOwned && hasFixedDims(source.inputs, independent);
     const early = isLast ? this.#packEarly(special) : undefined;
+    const packed = Promise.resolve(early?.done).catch(() => undefined); // it is no fault of the session
     const graph = await inSlices(passes().simplify(special));
     const kept = isLast ? new Set() : buffersOf(source);
     const spec = { ...this.#specOf(graph, independent), early };
     const constants = spec.constants.map((constant) => ({ ...constant, take: !kept.has(constant.data.buffer) }));
     const making = addon.createSession({ ...spec, constants });
-    // The addon has what it needs, and packed weights take more memory than those of a file.
-    if (isLast) releaseTensors(source);
+    // The addon has what it needs then, and packed weights take more memory than those of a file.
+    if (isLast) void packed.then(() => releaseTensors(source));
     return planOf(graph, await making, independent);
   }
 
-  /** Lets the compute thread pack what it can while passes run. Until the session is made, nothing may change the tensors. */
+  /** Lets the compute thread pack what it can while passes run, which leave the tensors as they are. */
   #packEarly(special: Graph): EarlyWeights | undefined {
     const settled = settledConvolutions(special);
-    if (!settled) return undefined;
-    const { weights, done } = addon.packEarly(this.#specOf(settled, false));
-    done.catch(() => undefined); // it is no fault of the session, which packs all weights then
-    return weights;
+    return settled && addon.packEarly(this.#specOf(settled, false));
   }
 
   #specOf(graph: Graph, independent: boolean): GraphSpec {

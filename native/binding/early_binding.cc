@@ -1,6 +1,7 @@
 #include "binding/early_binding.h"
 
 #include <mutex>
+#include <utility>
 
 #include "binding/arguments.h"
 #include "binding/async.h"
@@ -36,26 +37,30 @@ class EarlyPacking final : public AsyncRun {
   Handle weights_;
 };
 
-// Returns { weights, done }.
+// Returns { packed, arrays, done }. Weights are known by their address, so nothing else may lie there while JavaScript
+// has the object.
 Napi::Value pack_early(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
     LentGraph given = read_lent_graph(object_of(info[0], "the graph"));
     auto handle = std::make_unique<Handle>(std::make_shared<EarlyWeights>());
-    const Napi::Promise done = run_async(given.arrays, std::make_shared<EarlyPacking>(std::move(given.spec), *handle));
-    const Napi::Value weights =
+    const auto run = std::make_shared<EarlyPacking>(std::move(given.spec), *handle);
+    const Napi::Value packed =
         Napi::External<Handle>::New(env, handle.get(), [](Napi::Env, Handle* owned) { delete owned; });
     handle.release();
-    return new_object(env, {{"weights", weights}, {"done", done}});
+    // Last: if something failed after it, nobody would have its promise.
+    const Napi::Promise done = run_async(given.arrays, run);
+    return new_object(env, {{"packed", packed}, {"arrays", given.arrays}, {"done", done}});
   });
 }
 
 }  // namespace
 
-std::shared_ptr<EarlyWeights> early_weights_of(const Napi::Value& value) {
+std::shared_ptr<EarlyWeights> take_early_weights(const Napi::Value& value) {
   if (value.IsUndefined()) return nullptr;
-  if (!value.IsExternal()) fail(code::kInvalidArg, "expected early weights to be made by packEarly()");
-  return *value.As<Napi::External<Handle>>().Data();
+  const Napi::Value packed = get(object_of(value, "early weights"), "packed");
+  if (!packed.IsExternal()) fail(code::kInvalidArg, "expected early weights to be made by packEarly()");
+  return std::move(*packed.As<Napi::External<Handle>>().Data());
 }
 
 void define_early(Napi::Env env, Napi::Object exports) {

@@ -8,8 +8,9 @@
 
 namespace qarepvgg::binding {
 
-// Null if undefined. Throws ERR_INVALID_ARG.
-std::shared_ptr<EarlyWeights> early_weights_of(const Napi::Value& value);
+// Takes them, because the garbage collector may free what JavaScript has late. Null if undefined or taken before.
+// Throws ERR_INVALID_ARG.
+std::shared_ptr<EarlyWeights> take_early_weights(const Napi::Value& value);
 
 void define_early(Napi::Env env, Napi::Object exports);
 

@@ -223,7 +223,7 @@ GivenGraph read_graph(const Napi::Object& object) {
     const Dims& dims = spec.inputs.empty() ? Dims{} : spec.inputs[0].dims;
     graph.bytes = std::make_shared<ByteScale>(byte_scale_of(object, dims.size() < 2 ? 0 : dims[1]));
   }
-  spec.early = early_weights_of(get(object, "early"));
+  spec.early = take_early_weights(get(object, "early"));
   part_overlaps(given, spec.constants);
   // First: constants of both kinds may lie in one buffer.
   graph.memory = copy_constants(given, spec.constants);

@@ -52,13 +52,17 @@ TEST(early_weights_give_the_same_bits) {
       const UseKernels use(*kernels);
       for (Algorithm algorithm : kAlgorithms) {
         Maker maker = chain(rng, algorithm);
-        const Floats expected = result(maker.spec, x);
+        GraphProgram usual(maker.spec);
+        const Floats expected = run(usual, {x});
+        const std::size_t bytes = usual.memory_bytes();
         GraphSpec spec = maker.spec;
         spec.early = std::make_shared<EarlyWeights>();
         spec.early->pack(without_bias(maker.spec));
         // From now on the graph's own weights are wrong, so they must not be read.
         for (int i : {0, 1}) std::fill(maker.memory[i].begin(), maker.memory[i].end(), std::byte{0});
-        CHECK_EQUAL(result(spec, x) == expected, true, kernels->isa);
+        GraphProgram program(spec);
+        CHECK_EQUAL(run(program, {x}) == expected, true, kernels->isa);
+        CHECK_EQUAL(program.memory_bytes(), bytes, kernels->isa);
       }
     }
   });
@@ -74,7 +78,9 @@ TEST(early_weights_of_something_else_are_not_used) {
         GraphSpec early = without_bias(maker.spec), spec = maker.spec;
         spec.early = std::make_shared<EarlyWeights>();
         change(early, *spec.early);
-        return result(spec, x);
+        const Floats y = result(spec, x);
+        CHECK_EQUAL(spec.early->bytes(), 0u, "given");
+        return y;
       };
       // Packed from other numbers, which have changed since.
       const auto kept = maker.memory;
@@ -110,12 +116,14 @@ TEST(early_weights_of_something_else_are_not_used) {
 TEST(early_weights_refuse_odd_specs) {
   Rng rng(1);
   Maker maker = chain(rng, Algorithm::kAuto);
-  EarlyWeights weights;
+  const Floats x = random_floats(rng, kChannels * kSide * kSide), expected = result(maker.spec, x);
   const auto refused = [&](const auto& change) {
-    GraphSpec spec = without_bias(maker.spec);
-    change(spec);
-    CHECK_EQUAL(code_of([&] { weights.pack(spec); }), code::kInvalidArg, "an odd spec");
-    CHECK_EQUAL(weights.bytes(), 0u, "after it failed");
+    GraphSpec odd = without_bias(maker.spec), spec = maker.spec;
+    change(odd);
+    spec.early = std::make_shared<EarlyWeights>();
+    CHECK_EQUAL(code_of([&] { spec.early->pack(odd); }), code::kInvalidArg, "an odd spec");
+    CHECK_EQUAL(result(spec, x) == expected, true, "after it failed");
+    CHECK_EQUAL(spec.early->bytes(), 0u, "after it failed");
   };
   refused([](GraphSpec& spec) { spec.nodes[0].inputs.resize(1); });
   refused([](GraphSpec& spec) { spec.nodes[0].inputs[0] = 77; });

@@ -46,6 +46,7 @@ bool EarlyWeights::give(const std::byte* weight, Op& op) {
   const auto [first, end] = packed_.equal_range(weight);
   for (auto at = first; at != end; ++at)
     if (op.adopt(*at->second.op)) {
+      given_ += round_up(at->second.op->weight_bytes(), kAlignment);
       packed_.erase(at);
       return true;
     }

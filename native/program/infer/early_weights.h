@@ -21,7 +21,8 @@ class EarlyWeights {
   bool give(const std::byte* weight, Op& op);
   // Frees what has not been given.
   void finish();
-  std::size_t bytes() const { return memory_.bytes(); }
+  // Of what has been given.
+  std::size_t bytes() const { return given_; }
 
  private:
   struct Packed {
@@ -31,6 +32,7 @@ class EarlyWeights {
   // By weight. Convolutions may share one.
   std::unordered_multimap<const std::byte*, Packed> packed_;
   AlignedBuffer memory_;
+  std::size_t given_ = 0;
 };
 
 }  // namespace qarepvgg

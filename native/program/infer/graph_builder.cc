@@ -250,7 +250,7 @@ class Builder {
   }
 
   void pack(int threads) {
-    const std::vector<bool> has_weights = take_early_weights();
+    const std::vector<bool> has_weights = use_early_weights();
     std::vector<std::size_t> offsets;
     std::size_t bytes = 0;
     const auto reserve = [&](std::size_t size) {
@@ -275,7 +275,7 @@ class Builder {
   }
 
   // Returns which ops have weights that were packed before.
-  std::vector<bool> take_early_weights() {
+  std::vector<bool> use_early_weights() {
     std::vector<bool> has_weights(layout_.ops.size(), false);
     if (spec_.early == nullptr) return has_weights;
     for (std::size_t i = 0; i < has_weights.size(); ++i) {
