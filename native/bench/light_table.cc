@@ -65,7 +65,7 @@ class LightBench {
     parallel_ranges(threads_, out_.map.shape.h, kPiecesPerThread * static_cast<std::size_t>(threads_),
                     [&](std::size_t first, std::size_t end) {
                       depthwise_.run_rows(in_.map, packed_.data(), bias_.data(), out_.map, {false, &kReluClamp}, first,
-                                          end, {0, out_.map.shape.w});
+                                          end);
                     });
   }
 

@@ -228,9 +228,9 @@ struct KernelTable {
   // out[c] = sum over i of x[offsets[i] + c] * weights[i], for `channels` channels, a multiple of 16.
   void (*mix)(const float* x, const std::ptrdiff_t* offsets, const float* weights, std::size_t count,
               std::size_t channels, float* out);
-  // Lines of `count` consecutive numbers, one after the other: y = e^(x - most) / the sum of e^(x - most), where most
-  // is the largest number of the line. For logarithms, if `sums` is not null: y = x - most, and the sum goes there.
-  void (*softmax)(const float* x, std::size_t lines, std::size_t count, float* y, float* sums);
+  // y = e^(x - most) / the sum of e^(x - most), where most is the largest x. For logarithms, if `only_sum` is not null:
+  // y = x - most, and the sum goes there.
+  void (*softmax)(const float* x, std::size_t count, float* y, float* only_sum);
 
   // A loop of independent FMAs in registers, to measure the machine's peak. Returns the number of floating-point
   // operations.

@@ -24,10 +24,19 @@ class DepthwiseConvolution {
   // bias: may be null.
   void pack_bias(const float* bias, float* packed) const;
 
-  // Computes some columns of output rows [first, end), numbered through all images. The input's halo must cover the
-  // padding.
+  // Computes output rows [first, end), numbered through all images. The input's halo must cover the padding.
   void run_rows(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
-                ConvOptions options, std::size_t first, std::size_t end, const Tile& columns) const;
+                ConvOptions options, std::size_t first, std::size_t end) const;
+
+  // For kernels of one row: computes some columns of output row `line`. The input needs no halo: copies 16 channels of
+  // a row at a time, with its padding, to `scratch`. Its weights are packed for it.
+  static bool supports_line(const Window& window) { return window.y == Side{}; }
+  void pack_line_weights(const float* weight, float* packed) const;
+  std::size_t line_scratch_floats(std::size_t width) const {
+    return (width + window_.x.before + window_.x.after) * kAlignedFloats;
+  }
+  void run_line(const FeatureMap& in, const float* weights, const float* bias, const FeatureMap& out,
+                ConvOptions options, std::size_t line, const Tile& columns, float* scratch) const;
 
  private:
   Window window_;

@@ -102,7 +102,7 @@ TEST(softmax_of_special_values) {
       const auto softmax = [&](std::size_t special, float value) {
         Floats x(length, 1.0f), y(length);
         x[special] = value;
-        kernels->softmax(x.data(), 1, length, y.data(), nullptr);
+        kernels->softmax(x.data(), length, y.data(), nullptr);
         return y;
       };
       for (std::size_t i = 0; i < length; ++i) {

@@ -47,7 +47,7 @@ class SeparableStep final : public Step {
     for (std::size_t line = items.first, end = items.first + items.length; line < end;) {
       const std::size_t image = line / out_.h, y = line % out_.h;
       const std::size_t rows = std::min({strip_.h, out_.h - y, end - line});
-      front_->run_rows(from_row(in, image, y * stride), {}, strip, 0, rows, {0, strip_.w});
+      front_->run_rows(from_row(in, image, y * stride), {}, strip, 0, rows);
       const FeatureMap added = node_.has_addend ? from_row(addend, image, y) : addend;
       plan_.run_rows(strip, weights_, {bias_, node_.options(added)}, from_row(out, image, y), {0, rows});
       line += rows;
@@ -116,7 +116,7 @@ std::unique_ptr<Op> make_separable(const Op& front, const ConvNode& node) {
   const auto* depthwise = dynamic_cast<const DepthwiseOp*>(&front);
   if (depthwise == nullptr || depthwise->node().has_addend || node.groups != 1 || !node.window.is_pointwise())
     return nullptr;
-  if (node.in.h == 1) return nullptr;  // one row is no strip
+  if (depthwise->is_line()) return nullptr;
   auto op = std::make_unique<SeparableOp>(*depthwise, node);
   // Every strip of rows reads all weights.
   return op->weight_bytes() <= FloatNumbers::kFewBytes ? std::move(op) : nullptr;

@@ -27,19 +27,18 @@ class SoftmaxStep final : public Step {
         const std::size_t first = lines_.first(line);
         compute_neighbors(at.input(0) + first, count, at.output() + first);
       });
-    else if (log_)
-      for (std::size_t line = items.first; line < items.first + items.length; ++line)
-        compute_log(at.input(0) + line * lines_.length, at.output() + line * lines_.length);
     else
-      active_kernels().softmax(at.input(0) + items.first * lines_.length, items.length, lines_.length,
-                               at.output() + items.first * lines_.length, nullptr);
+      for (std::size_t line = items.first; line < items.first + items.length; ++line)
+        compute_line(at.input(0) + line * lines_.length, at.output() + line * lines_.length);
   }
 
-  void compute_log(const float* x, float* y) const {
+  void compute_line(const float* x, float* y) const {
+    const KernelTable& kernels = active_kernels();
+    if (!log_) return kernels.softmax(x, lines_.length, y, nullptr);
     float sum;
-    active_kernels().softmax(x, 1, lines_.length, y, &sum);
+    kernels.softmax(x, lines_.length, y, &sum);
     const float log = static_cast<float>(std::log(static_cast<double>(sum)));
-    active_kernels().tensor->binary(Binary::kSub, y, false, &log, true, lines_.length, y);
+    kernels.tensor->binary(Binary::kSub, y, false, &log, true, lines_.length, y);
   }
 
   // Lines that lie next to each other, element by element of all.
