@@ -42,11 +42,13 @@ function isSettled(node: GraphNode, rewriter: Rewriter): boolean {
   const tensor = rewriter.tensor(weight);
   if (tensor?.type !== 'float32' || tensor.dims.length !== 4 || sizeOf(tensor.dims) < minWeights) return false;
   const front = rewriter.maker(x);
-  const neighbours = [...(front ? [front] : []), ...rewriter.readers(node.outputs[0] as string)];
+  const readers = rewriter.readers(node.outputs[0] as string);
+  const neighbours = [...(front ? [front] : []), ...readers];
   return (
     hasOneGroup(node, rewriter) &&
     (tensor.dims[1] as number) > maxImageChannels &&
     !neighbours.some((other) => isMerged(other, rewriter)) &&
+    !readers.some((reader) => joinsBranches(reader, x, rewriter)) &&
     // One kernel computes a depthwise convolution and the pointwise one behind it.
     !(front?.op === 'conv' && !hasOneGroup(front, rewriter))
   );
@@ -56,6 +58,15 @@ function isSettled(node: GraphNode, rewriter: Rewriter): boolean {
 function isMerged({ op, inputs }: GraphNode, rewriter: Rewriter): boolean {
   const isFactor = op === 'mul' || op === 'div';
   return op === 'batchNormalization' || op === 'pad' || (isFactor && inputs.some((name) => rewriter.tensor(name)));
+}
+
+/** Whether the node adds a convolution of `x` to `x` or to another one: they may become one. */
+function joinsBranches({ op, inputs }: GraphNode, x: string, rewriter: Rewriter): boolean {
+  const isBranch = (name: string): boolean => {
+    const maker = rewriter.maker(name);
+    return name === x || (maker?.op === 'conv' && maker.inputs[0] === x);
+  };
+  return op === 'add' && inputs.every(isBranch);
 }
 
 function hasOneGroup({ inputs: [x, weight] }: GraphNode, rewriter: Rewriter): boolean {

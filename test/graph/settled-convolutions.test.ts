@@ -32,7 +32,7 @@ test('finds convolutions between nodes that leave them alone, without their bias
     ['Sigmoid', ['a'], ['gate']],
     ['Mul', ['a', 'gate'], ['b']],
     ['Conv', ['b', 'w'], ['c'], padded],
-    ['Add', ['c', 'x'], ['d']],
+    ['Add', ['c', 'a'], ['d']],
     ['Conv', ['d', 'pointwise'], ['y']],
   ];
   expect(await found(nodes, images)).toEqual(['a', 'c', 'y']);
@@ -68,6 +68,23 @@ test.each<[string, NodeSketch[], number[]]>([
     [
       ['Conv', ['x', 'depthwise'], ['a'], { group: 32 }],
       ['Conv', ['a', 'pointwise'], ['y']],
+    ],
+    images,
+  ],
+  [
+    'what it reads added',
+    [
+      ['Conv', ['x', 'w'], ['a'], padded],
+      ['Add', ['x', 'a'], ['y']],
+    ],
+    images,
+  ],
+  [
+    'another one added',
+    [
+      ['Conv', ['x', 'w'], ['a'], padded],
+      ['Conv', ['x', 'w'], ['b'], padded],
+      ['Add', ['a', 'b'], ['y']],
     ],
     images,
   ],

@@ -58,16 +58,26 @@ test.each<[string, number, NodeSketch[]]>([
     3,
     [
       ['Conv', ['c', 'v'], ['d'], padded],
-      ['Add', ['d', 'c'], ['e']],
+      ['Add', ['d', 'a'], ['e']],
     ],
   ],
   [
     'a pass merges branches',
-    4,
+    2,
     [
       ['Conv', ['c', 'v'], ['d'], padded],
       ['Conv', ['c', 'w'], ['f'], padded],
       ['Add', ['d', 'f'], ['e']],
+    ],
+  ],
+  [
+    'a pass merges branches after all',
+    4,
+    [
+      ['Conv', ['c', 'v'], ['d'], padded],
+      ['Conv', ['c', 'w'], ['f'], padded],
+      ['Identity', ['f'], ['g']],
+      ['Add', ['d', 'g'], ['e']],
     ],
   ],
 ])('a session of a file computes the same as one of its model if %s', async (_, count, nodes) => {
@@ -106,7 +116,8 @@ test('nothing frees the tensors before they are packed', async () => {
   const nodes: NodeSketch[] = [
     ['Conv', ['x', 'w'], ['a'], padded],
     ['Conv', ['x', 'v'], ['b'], padded],
-    ['Add', ['a', 'b'], ['y']],
+    ['Identity', ['b'], ['c']],
+    ['Add', ['a', 'c'], ['y']],
   ];
   const file = onnxFile({ inputs: { x: ['n', 32, 24, 24] }, outputs: ['y'], tensors, nodes });
   const release = jest.spyOn(addon, 'releaseMemory');

@@ -5,7 +5,7 @@ import { specialize } from '../../lib/graph/specialize';
 import { Random } from '../../lib/random';
 import { atOnce } from '../../lib/slices';
 import { evaluate } from './evaluate';
-import { graphOf, type ModelSketch } from './onnx-files';
+import { graphOf, type ModelSketch, type NodeSketch } from './onnx-files';
 
 const random = new Random(7);
 
@@ -53,3 +53,22 @@ export async function passes(
   }
   return opsOf(optimized);
 }
+
+export const batchNorm = (from: string, to: string, key = 'n'): NodeSketch => [
+  'BatchNormalization',
+  [from, `g${key}`, `b${key}`, `m${key}`, `v${key}`],
+  [to],
+];
+export const normTensors = (channels: number, key = 'n'): Shapes => ({
+  [`g${key}`]: [channels],
+  [`b${key}`]: [channels],
+  [`m${key}`]: [channels],
+  [`v${key}`]: [channels],
+});
+export const conv = (from: string, weight: string, to: string, attributes = {}): NodeSketch => [
+  'Conv',
+  [from, weight],
+  [to],
+  attributes,
+];
+export const pads1 = { pads: [1, 1, 1, 1] };

@@ -1,5 +1,5 @@
-import type { ModelSketch, NodeSketch } from '../support/onnx-files';
-import { passes, tensors } from '../support/passes';
+import type { ModelSketch, NodeSketch } from '../../support/onnx-files';
+import { passes, tensors } from '../../support/passes';
 
 /** What exporters write: "m" is the mean, "c" the centred value, "v" the variance, "d" the deviation and "n" the result. */
 function norm(axes: string, square: NodeSketch[] = [['Pow', ['c', 'two'], ['s']]]): NodeSketch[] {
@@ -111,5 +111,24 @@ describe('what is not one stays', () => {
     expect(await found(norm('last', [['Abs', ['c'], ['s']]]), ['n'])).toContain('div');
     const plain = norm('last').slice(0, -1);
     expect(await found([...plain, ['Div', ['x', 'd'], ['y']]])).toBe(several);
+  });
+});
+
+describe('norms that are one node in the file', () => {
+  const given = tensors({ s: [6], b: [6], few: [4] });
+
+  test('are one node, with scale, bias and the activation behind it', async () => {
+    const layer: NodeSketch[] = [
+      ['LayerNormalization', ['x', 's', 'b'], ['a']],
+      ['Relu', ['a'], ['y']],
+    ];
+    expect(await passes({ nodes: layer, tensors: given })).toBe('normalize relu');
+    const instance: NodeSketch[] = [['InstanceNormalization', ['x', 'few', 'few'], ['y']]];
+    expect(await passes({ nodes: instance, tensors: given })).toBe('normalize');
+  });
+
+  test('with a scale of other dims are multiplied after', async () => {
+    const nodes: NodeSketch[] = [['LayerNormalization', ['x', 's', 'b'], ['y'], { axis: 2 }]];
+    expect(await passes({ nodes, tensors: given })).toBe('normalize, mul, add');
   });
 });
