@@ -47,6 +47,27 @@ class AsyncRun : public std::enable_shared_from_this<AsyncRun> {
   std::exception_ptr failure_;
 };
 
+// A run that uses memory of JavaScript, which is freed when the environment ends.
+class MemoryRun : public AsyncRun {
+ protected:
+  // Compute thread: calls use(), unless the environment has ended. Returns whether it did. The end waits for it.
+  template <class Use>
+  bool use_memory(const Use& use) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!abandoned_) use();
+    return !abandoned_;
+  }
+
+ private:
+  void abandon() final {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    abandoned_ = true;
+  }
+
+  std::mutex mutex_;  // held while memory is used
+  bool abandoned_ = false;
+};
+
 // Starts a run. The event loop and `kept` stay alive until it is settled. Throws if the run cannot start, and then has
 // changed nothing.
 Napi::Promise run_async(const Napi::Object& kept, const std::shared_ptr<AsyncRun>& run);

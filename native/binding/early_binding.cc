@@ -1,6 +1,5 @@
 #include "binding/early_binding.h"
 
-#include <mutex>
 #include <utility>
 
 #include "binding/arguments.h"
@@ -15,24 +14,17 @@ namespace {
 using Handle = std::shared_ptr<EarlyWeights>;
 
 // Reads weights where JavaScript has them, in arrays that live until the run is settled.
-class EarlyPacking final : public AsyncRun {
+class EarlyPacking final : public MemoryRun {
  public:
   EarlyPacking(GraphSpec spec, Handle weights) : spec_(std::move(spec)), weights_(std::move(weights)) {}
 
  private:
   void compute() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!abandoned_) weights_->pack(spec_);
-  }
-  void abandon() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    abandoned_ = true;
+    use_memory([&] { weights_->pack(spec_); });
   }
   void settled(const Napi::Object&) override {}
   Napi::Value result(const Napi::Object& arrays) override { return arrays.Env().Undefined(); }
 
-  std::mutex mutex_;  // held while weights are read
-  bool abandoned_ = false;
   GraphSpec spec_;
   Handle weights_;
 };

@@ -1,6 +1,5 @@
 #include "binding/memory_binding.h"
 
-#include <mutex>
 #include <vector>
 
 #include "base/arena.h"
@@ -25,7 +24,7 @@ Napi::Value release(const Napi::CallbackInfo& info) {
 }
 
 // Floats in the memory of an ArrayBuffer, which lives until the run is settled.
-class Settling final : public AsyncRun {
+class Settling final : public MemoryRun {
  public:
   struct Tensor {
     const std::byte* from;
@@ -37,15 +36,12 @@ class Settling final : public AsyncRun {
  private:
   void compute() override {
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (abandoned_) return;
       const Tensor& tensor = tensors_[i];
-      if (!settle(tensor.from, tensor.count, tensor.to)) odd_.push_back(i);
+      const bool goes_on = use_memory([&] {
+        if (!settle(tensor.from, tensor.count, tensor.to)) odd_.push_back(i);
+      });
+      if (!goes_on) return;
     }
-  }
-  void abandon() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    abandoned_ = true;
   }
   void settled(const Napi::Object&) override {}
   Napi::Value result(const Napi::Object& kept) override {
@@ -55,8 +51,6 @@ class Settling final : public AsyncRun {
     return list;
   }
 
-  std::mutex mutex_;  // held while memory is used
-  bool abandoned_ = false;
   std::vector<Tensor> tensors_;
   std::vector<std::size_t> odd_;
 };

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -250,23 +249,17 @@ std::shared_ptr<GraphQueue> queue_of(OwnedGraph& graph) {
   return std::make_shared<GraphQueue>(std::make_unique<GraphProgram>(graph.spec));
 }
 
-// Creates a session. Constants that were taken are in JavaScript's memory, which is freed when the environment ends.
-class Creation final : public AsyncRun {
+// Creates a session. Constants that were taken are in JavaScript's memory.
+class Creation final : public MemoryRun {
  public:
   explicit Creation(OwnedGraph graph) : graph_(std::move(graph)), made_{nullptr, graph_.bytes} {}
 
  private:
   void compute() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (abandoned_) return;
-    made_.queue = queue_of(graph_);
-    graph_ = {};
-  }
-
-  // Waits while constants are being packed. After it returns, they are not read any more.
-  void abandon() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    abandoned_ = true;
+    use_memory([&] {
+      made_.queue = queue_of(graph_);
+      graph_ = {};
+    });
   }
 
   // Frees the constants at once: garbage collection could come late, and they are as large as the session.
@@ -276,8 +269,6 @@ class Creation final : public AsyncRun {
   }
   Napi::Value result(const Napi::Object& taken) override { return new_session(taken.Env(), made_); }
 
-  std::mutex mutex_;  // held while the constants are read
-  bool abandoned_ = false;
   OwnedGraph graph_;
   Made made_;
 };
