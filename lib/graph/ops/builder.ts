@@ -27,6 +27,16 @@ export class Writer {
     return this.tensor(tensorOf(type, [], [value]));
   }
 
+  /** Adds a list of integers: dims, axes, places. */
+  integers(values: readonly number[]): string {
+    return this.tensor(tensorOf('int64', [values.length], values));
+  }
+
+  /** Adds a reshape to these dims; returns the name of its output. */
+  reshape(x: string, dims: readonly number[]): string {
+    return this.add('reshape', [x, this.integers(dims)], { allowzero: 0 });
+  }
+
   tensor(tensor: GraphTensor): string {
     return this.#builder.addTensor(`${this.#node.name}/constant`, tensor);
   }

@@ -1,5 +1,5 @@
 import { sizeOf } from '../graph';
-import { rearrange, tensorOf } from '../tensors';
+import { rearrange } from '../tensors';
 import { Writer } from './builder';
 import { axisOf, constantList, defineOp, type OpNode, operand, optionalAttribute, tensorAt } from './op';
 
@@ -21,10 +21,9 @@ export const compress = defineOp({
     const { axis, dims } = compressed(node);
     const write = new Writer(node.node, builder);
     const positions = positionsOf(node, dims[axis] as number);
-    const ints = (list: readonly number[]): string => write.tensor(tensorOf('int64', [list.length], list));
     const [x = ''] = node.node.inputs;
-    const source = node.attributes.axis === undefined ? write.add('reshape', [x, ints([-1])], { allowzero: 0 }) : x;
-    return write.last('gather', [source, ints(positions)], { axis });
+    const source = node.attributes.axis === undefined ? write.reshape(x, [-1]) : x;
+    return write.last('gather', [source, write.integers(positions)], { axis });
   },
   evaluate(node) {
     const { axis, dims } = compressed(node);

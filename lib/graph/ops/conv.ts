@@ -1,6 +1,5 @@
 import { describeList } from '../../errors';
 import { type GraphNode, sizeOf } from '../graph';
-import { tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
 import { attribute, defineOp, knownDims, type OpNode, operand, type SketchNode, unfit } from './op';
 import { checkWindow, planeWindow, slide, type Window, windowAttributes, windowOf } from './window';
@@ -54,9 +53,8 @@ function sumOfShorter(node: ConvNode, window: Window, length: number, builder: B
   const { kernel, dilations, pads } = window;
   const axis = kernel.length - 1;
   const [size, dilation] = [kernel[axis] as number, dilations[axis] as number];
-  const ints = (...values: number[]): string => write.tensor(tensorOf('int64', [values.length], values));
   const cut = (name: string, from: number, to: number): string =>
-    write.add('slice', [name, ints(from), ints(to), ints(axis + 2)]);
+    write.add('slice', [name, write.integers([from]), write.integers([to]), write.integers([axis + 2])]);
   const extent = operand(node, 0).dims[axis + 2] as number;
   const parts = Array.from({ length: Math.ceil(size / length) }, (_, i) => {
     const [from, to] = [i * length, Math.min(size, (i + 1) * length)];

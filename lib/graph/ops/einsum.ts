@@ -1,6 +1,5 @@
 import { describe, describeList } from '../../errors';
 import { sizeOf } from '../graph';
-import { tensorOf } from '../tensors';
 import { Writer } from './builder';
 import { defineOp, type OpNode, operand, requiredAttribute, type SketchNode, unfit, unsupported } from './op';
 
@@ -27,14 +26,12 @@ export const einsum = defineOp({
     const isWhole = (i: number, letter: string, axis: number) => operand(node, i).dims[axis] === sizes.get(letter);
     const [a = '', b] = terms.map((term, i) => [...term].filter((letter, axis) => isWhole(i, letter, axis)).join(''));
     const sizeOfAll = (letters: string): number => sizeOf([...letters].map((letter) => sizes.get(letter) as number));
-    const reshaped = (name: string, dims: readonly number[]): string =>
-      write.add('reshape', [name, write.tensor(tensorOf('int64', [dims.length], dims))], { allowzero: 0 });
     // Without the axes that only this operand has and the result has not, in the order of `letters`.
     const prepared = (index: number, letters: string): string => {
       const name = node.node.inputs[index] ?? '';
       const term = terms[index] as string;
       const summed = [...term].flatMap((letter, axis) => (letters.includes(letter) ? [] : [axis]));
-      const along = write.tensor(tensorOf('int64', [summed.length], summed));
+      const along = write.integers(summed);
       const sums =
         summed.length > 0 ? write.add('reduceSum', [name, along], { keepdims: 0, noop_with_empty_axes: 0 }) : name;
       const left = [...term].filter((letter) => letters.includes(letter));
@@ -54,12 +51,12 @@ export const einsum = defineOp({
     const [rows, columns] = [own(shared(a, result), b), own(shared(b, result), a)];
     const [n, m, k, l] = [batch, rows, summed, columns].map(sizeOfAll) as [number, number, number, number];
     const product = write.add('matMul', [
-      reshaped(prepared(0, batch + rows + summed), [n, m, k]),
-      reshaped(prepared(1, batch + summed + columns), [n, k, l]),
+      write.reshape(prepared(0, batch + rows + summed), [n, m, k]),
+      write.reshape(prepared(1, batch + summed + columns), [n, k, l]),
     ]);
     const letters = batch + rows + columns;
     const dims = [...letters].map((letter) => sizes.get(letter) as number);
-    return write.last('transpose', [reshaped(product, dims)], permutation(letters));
+    return write.last('transpose', [write.reshape(product, dims)], permutation(letters));
   },
 });
 

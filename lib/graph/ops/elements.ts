@@ -138,7 +138,7 @@ export const oneHot = defineOp({
     const along = wide.map((_, i) => (i === axis ? depth : 1));
     const isAt = (shift: number): string =>
       write.add('equal', [
-        reshaped(write, node.node.inputs[0] ?? '', wide),
+        write.reshape(node.node.inputs[0] ?? '', wide),
         write.tensor(
           tensorOf(
             type,
@@ -187,11 +187,7 @@ export const trilu = defineOp({
 });
 
 function flat(write: Writer, name: string): string {
-  return reshaped(write, name, [-1]);
-}
-
-function reshaped(write: Writer, name: string, dims: readonly number[]): string {
-  return write.add('reshape', [name, write.tensor(tensorOf('int64', [dims.length], dims))], { allowzero: 0 });
+  return write.reshape(name, [-1]);
 }
 
 /** Calls back with every index of a tensor, row-major; returns the results. */

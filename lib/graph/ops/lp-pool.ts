@@ -1,5 +1,4 @@
 import { type GraphNode, sizeOf } from '../graph';
-import { tensorOf } from '../tensors';
 import { Writer } from './builder';
 import { spatialAxes } from './normalization';
 import { type AttributeKind, attribute, defineOp, operand, type SketchNode, unsupported } from './op';
@@ -31,7 +30,7 @@ export const lpPool = defineOp({
     });
     const padding = [0, 0, ...pads.slice(0, kernel.length), 0, 0, ...ends];
     const powers = powerOf(write, node.node.inputs[0] as string, node.attributes.p);
-    const padded = write.add('pad', [powers, write.tensor(tensorOf('int64', [padding.length], padding))], {
+    const padded = write.add('pad', [powers, write.integers(padding)], {
       mode: 'constant',
     });
     const window = { auto_pad: 'NOTSET', kernel_shape: kernel, strides, dilations, ceil_mode: 0, count_include_pad: 1 };
@@ -55,7 +54,7 @@ export const globalLpPool = defineOp({
     const write = new Writer(node.node, builder);
     const axes = spatialAxes(node);
     const powers = powerOf(write, node.node.inputs[0] as string, node.attributes.p);
-    const along = write.tensor(tensorOf('int64', [axes.length], axes));
+    const along = write.integers(axes);
     return rootOf(write, node.attributes.p, 'reduceSum', [powers, along], { keepdims: 1, noop_with_empty_axes: 1 });
   },
 });

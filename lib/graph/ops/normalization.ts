@@ -93,21 +93,18 @@ export const groupNormalization = defineOp({
     const { dims } = operand(node, 0);
     const { num_groups: groups, epsilon } = node.attributes;
     const channels = dims[1] as number;
-    const ints = (values: readonly number[]): string => write.tensor(tensorOf('int64', [values.length], values));
-    const shaped = (name: string, to: readonly number[]): string =>
-      write.add('reshape', [name, ints(to)], { allowzero: 0 });
     const ofChannels = (i: number): string => {
       const name = node.node.inputs[i] as string;
       const isWhole = sizeOf(operand(node, i).dims) === channels;
       const group = Array.from({ length: channels }, (_, c) => Math.floor((c * groups) / channels));
-      return shaped(isWhole ? name : write.add('gather', [name, ints(group)], { axis: 0 }), [
+      return write.reshape(isWhole ? name : write.add('gather', [name, write.integers(group)], { axis: 0 }), [
         channels,
         ...dims.slice(2).map(() => 1),
       ]);
     };
-    const lines = shaped(node.node.inputs[0] as string, [0, groups, -1]);
+    const lines = write.reshape(node.node.inputs[0] as string, [0, groups, -1]);
     const normal = write.add('normalize', [lines], { axis: 2, epsilon, channels: 0 });
-    const whole = shaped(normal, [0, ...dims.slice(1)]);
+    const whole = write.reshape(normal, [0, ...dims.slice(1)]);
     return write.last('add', [write.add('mul', [whole, ofChannels(1)]), ofChannels(2)]);
   },
 });
@@ -126,7 +123,7 @@ export const lpNormalization = defineOp({
   writeOut(node, builder) {
     const write = new Writer(node.node, builder);
     const [x = ''] = node.node.inputs;
-    const axes = write.tensor(tensorOf('int64', [1], [namedAxis(node)]));
+    const axes = write.integers([namedAxis(node)]);
     const length = write.add(node.attributes.p === 1 ? 'reduceL1' : 'reduceL2', [x, axes], {
       keepdims: 1,
       noop_with_empty_axes: 0,
@@ -151,16 +148,14 @@ export function channelNorm(node: OpNode, axes: readonly number[], epsilon: numb
   const write = new Writer(node.node, builder);
   const shape = [sizeOf(operand(node, 1).dims), ...spatialAxes(node).map(() => 1)];
   const [x = '', ...lists] = node.node.inputs.slice(0, 3);
-  const [scale = '', bias = ''] = lists.map((name) =>
-    write.add('reshape', [name, write.tensor(tensorOf('int64', [shape.length], shape))], { allowzero: 0 }),
-  );
+  const [scale = '', bias = ''] = lists.map((name) => write.reshape(name, shape));
   const normal = write.add('div', centredAndDeviation(write, x, axes, epsilon));
   return write.last('add', [write.add('mul', [normal, scale]), bias]);
 }
 
 /** x - mean, and sqrt(variance + epsilon) */
 function centredAndDeviation(write: Writer, x: string, axes: readonly number[], epsilon: number): [string, string] {
-  const along = write.tensor(tensorOf('int64', [axes.length], axes));
+  const along = write.integers(axes);
   const mean = (name: string): string =>
     write.add('reduceMean', [name, along], { keepdims: 1, noop_with_empty_axes: 0 });
   const centred = write.add('sub', [x, mean(x)]);

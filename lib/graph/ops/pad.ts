@@ -1,6 +1,5 @@
 import { describeList } from '../../errors';
 import type { GraphNode } from '../graph';
-import { tensorOf } from '../tensors';
 import { type Builder, Writer } from './builder';
 import {
   attribute,
@@ -47,12 +46,11 @@ export const pad = defineOp({
     if ([...begins, ...ends].every((count) => count >= 0)) return undefined;
     const write = new Writer(node.node, builder);
     const [x = '', , ...others] = node.node.inputs;
-    const integers = (list: readonly number[]): string => write.tensor(tensorOf('int64', [list.length], list));
     const starts = begins.map((count) => Math.max(0, -count));
     const stops = operand(node, 0).dims.map((dim, axis) => dim + Math.min(0, ends[axis] as number));
-    const kept = write.add('slice', [x, integers(starts), integers(stops)]);
+    const kept = write.add('slice', [x, write.integers(starts), write.integers(stops)]);
     const more = [...begins, ...ends].map((count) => Math.max(0, count));
-    return write.last('pad', [kept, integers(more), ...others.slice(0, 1)], node.node.attributes);
+    return write.last('pad', [kept, write.integers(more), ...others.slice(0, 1)], node.node.attributes);
   },
   isPerImage(node) {
     const { begins, ends } = padsOf(node);
@@ -74,7 +72,7 @@ function wrapped(node: OpNode, builder: Builder): GraphNode {
     const [begin, end] = [begins[axis] as number, ends[axis] as number];
     if (begin === 0 && end === 0) return source;
     const places = Array.from({ length: begin + dim + end }, (_, i) => (((i - begin) % dim) + dim) % dim);
-    return write.add('gather', [source, write.tensor(tensorOf('int64', [places.length], places))], { axis });
+    return write.add('gather', [source, write.integers(places)], { axis });
   }, node.node.inputs[0] as string);
   return write.last('identity', [x]);
 }

@@ -194,7 +194,7 @@ function parametersOf(node: QuantizationNode, builder: Builder) {
 function along(write: Writer, name: string, dims: readonly number[], axis: number, rank: number): string {
   if (dims.length !== 1 || dims[0] === 1 || rank < 2) return name;
   const shape = [dims[0] as number, ...Array<number>(rank - axis - 1).fill(1)];
-  return write.add('reshape', [name, write.tensor(tensorOf('int64', [shape.length], shape))], { allowzero: 0 });
+  return write.reshape(name, shape);
 }
 
 function quantized(write: Writer, x: string, scale: string, zero: string, type: 'uint8' | 'int8'): GraphNode {
